@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+
+LLVM := 22
+BPF_LINKER_VERSION := 0.13.0
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tcpwhy
+BPF_LINKER_ROOT := $(CACHE)/bpf-linker-$(BPF_LINKER_VERSION)-llvm-$(LLVM)
+BPF_LINKER := $(BPF_LINKER_ROOT)/bin/bpf-linker
+export CARGO_TARGET_DIR := $(CACHE)/target
+
+MACHINE := $(shell uname -m)
+BPF_ARCH := $(or $(patsubst x86_64,x86,$(filter x86_64,$(MACHINE))),$(patsubst aarch64,arm64,$(MACHINE)))
+NODE_ARCH := $(patsubst x86_64,x64,$(patsubst aarch64,arm64,$(MACHINE)))
+
+# npm replaces the node in node_modules, so it runs on the system's.
+SYSTEM_PATH := $(PATH)
+export PATH := $(CURDIR)/node_modules/node/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+
+CLANG := clang-$(LLVM)
+BPF_CFLAGS := -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -g -O2 -Wall -Wextra -Werror \
+	-Wno-unused-parameter -Ibpf/include -idirafter /usr/include/$(MACHINE)-linux-gnu -ffile-prefix-map=$(CURDIR)=.
+
+NODE_MODULES := node_modules/.installed
+ADDON := build/tcpwhy.linux-$(NODE_ARCH)-gnu.node
+PROGRAMS := $(patsubst bpf/%.bpf.c,build/bpf/%.bc,$(wildcard bpf/*.bpf.c))
+WIRE := bpf/include/wire.gen.h src/wire/event.gen.js src/wire/event.gen.d.ts \
+	src/wire/kinds.gen.ts src/wire/mib.gen.ts src/wire/types.gen.ts
+CAUSES := src/causes/registry.gen.ts
+
+SOURCES := $(shell find src -name '*.ts' -o -name '*.tsx' -o -name '*.js' -o -name '*.md')
+C_SOURCES := $(shell find bpf -name '*.[ch]')
+
+.DELETE_ON_ERROR:
+.PHONY: build demo top test unit kernel-test check fmt clean help setup
+
+build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o $(ADDON) ## build everything (the default)
+
+demo: build ## see findings: makes real failures in private network namespaces
+	node tools/demo.ts
+
+top: build ## watch this machine
+	$(SUDO) build/tcpwhy top
+
+test: build ## run every test; those of the kernel need root
+	vitest run
+
+unit: build ## run the tests that need no root
+	vitest run --project unit
+
+kernel-test: build ## run the tests on this kernel, as root
+	vitest run --project kernel
+
+check: $(NODE_MODULES) ## check format, lint, types, generated files and imports
+	biome check --error-on-warnings
+	tsc
+	node tools/check-imports/main.ts
+	tools/check-generated
+	clang-format-$(LLVM) --dry-run -Werror $(C_SOURCES)
+	cargo fmt --check --manifest-path src/native/Cargo.toml
+	cargo clippy --quiet --release --locked --manifest-path src/native/Cargo.toml -- -D warnings
+
+fmt: $(NODE_MODULES) ## format every source and write every generated file
+	node tools/gen-wire/main.ts
+	node tools/gen-causes.ts
+	biome check --write
+	clang-format-$(LLVM) -i $(C_SOURCES)
+	cargo fmt --manifest-path src/native/Cargo.toml
+
+clean: ## remove what was built here, not the caches
+	rm -rf build
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:
+	@tools/setup
+
+$(NODE_MODULES): package-lock.json | setup
+	@sha256sum --check --status $@ 2>/dev/null || \
+		{ echo npm ci; PATH="$(SYSTEM_PATH)" npm ci --loglevel=error; }
+	@sha256sum $< >$@
+
+$(BPF_LINKER): | setup
+	LLVM_PREFIX=/usr/lib/llvm-$(LLVM) CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+		CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=false \
+		CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo install bpf-linker --version $(BPF_LINKER_VERSION) --locked \
+		--no-default-features --features llvm-$(LLVM) --root $(BPF_LINKER_ROOT)
+
+$(WIRE) &: $(wildcard proto/tcpwhy/v1/*.proto tools/gen-wire/*.ts) | $(NODE_MODULES)
+	node tools/gen-wire/main.ts
+
+$(CAUSES): tools/gen-causes.ts src/causes $(wildcard src/causes/*/index.ts) | $(NODE_MODULES)
+	node tools/gen-causes.ts
+
+build/bpf/%.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
+	@mkdir -p $(@D)
+	@echo $(CLANG) $<
+	@$(CLANG) $(BPF_CFLAGS) -MMD -MP -emit-llvm -c $< -o $@
+
+-include $(PROGRAMS:.bc=.d)
+
+build/bpf/exports: $(PROGRAMS)
+	@llvm-nm-$(LLVM) --defined-only --extern-only --format=just-symbols $^ | grep -x '\w\+' >$@
+
+build/tcpwhy.bpf.o: $(PROGRAMS) build/bpf/exports | $(BPF_LINKER)
+	@echo bpf-linker $@
+	@$(BPF_LINKER) --btf --cpu v3 -O2 --disable-expand-memcpy-in-order \
+		--export-symbols build/bpf/exports -o $@ $(PROGRAMS)
+	@# A copy too long to be inlined became a call to libc.
+	@! llvm-nm-$(LLVM) --undefined-only $@ | grep 'mem'
+	@llvm-strip-$(LLVM) --strip-debug $@
+
+$(ADDON): $(wildcard src/native/*.rs src/native/Cargo.*) | setup
+	cargo build --release --locked --manifest-path src/native/Cargo.toml
+	@mkdir -p $(@D)
+	cp $(CARGO_TARGET_DIR)/release/libtcpwhy.so $@
+
+build/tcpwhy.js: $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts $(NODE_MODULES)
+	node tools/bundle.ts
+
+build/tcpwhy: tools/launcher
+	@mkdir -p $(@D)
+	install -m 755 $< $@

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Import } from './imports.ts';
+
+export interface Rule {
+  says: string;
+  breaks(by: Import): boolean;
+}
+
+/** Who may import what: docs/design.md, section 8. */
+export const RULES: Rule[] = [
+  {
+    says: 'nothing imports tests or tools',
+    breaks: ({ to }) => /^(test|tools)\//.test(to),
+  },
+  {
+    says: 'only cli imports commands',
+    breaks: ({ from, to }) => layer(to) === 'commands' && !/^src\/(cli$|commands\/)/.test(from),
+  },
+  {
+    says: 'only the live source and doctor import more than types of the native binding',
+    breaks: ({ from, to, typeOnly }) =>
+      to === 'src/native/binding' &&
+      !typeOnly &&
+      !/^src\/(source\/live|commands\/doctor|native\/.*)$/.test(from),
+  },
+  values('wire', ['wire']),
+  values('flow', ['wire', 'flow']),
+  values('diagnose', ['wire', 'flow', 'causes', 'diagnose']),
+  {
+    says: 'a cause imports its own folder, define, and types that are of no other cause',
+    breaks: ({ from, to, typeOnly }) => {
+      const own = folder('causes', from);
+      if (!own || to === 'src/causes/define') return false;
+      const other = folder('causes', to);
+      return other ? other !== own : !(typeOnly && inSource(to));
+    },
+  },
+  {
+    says: 'a sink imports its own folder, what the sinks share, and types that are not of flow',
+    breaks: ({ from, to, typeOnly }) => {
+      if (layer(from) !== 'sinks' || !inSource(to)) return false;
+      if (layer(to) !== 'sinks') return !typeOnly || layer(to) === 'flow';
+      const other = folder('sinks', to);
+      return other !== null && other !== folder('sinks', from);
+    },
+  },
+];
+
+/** These layers are pure functions: besides types they take only from each other, and never from Node. */
+function values(of: string, layers: string[]): Rule {
+  return {
+    says: `${of} imports ${layers.join(', ')}, and types`,
+    breaks: ({ from, to, typeOnly }) =>
+      layer(from) === of &&
+      (inSource(to) ? !typeOnly && !layers.includes(layer(to)) : to.startsWith('node:')),
+  };
+}
+
+const inSource = (path: string) => path.startsWith('src/');
+
+/** `flow` for src/flow/owner, `cli` for src/cli. */
+const layer = (path: string) => path.match(/^src\/([^/]+)/)?.[1] ?? '';
+
+/** `tui` for src/sinks/tui/app, null for src/sinks/text. */
+const folder = (of: string, path: string) =>
+  path.match(new RegExp(`^src/${of}/([^/]+)/`))?.[1] ?? null;

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Usage: node tools/gen-wire/main.ts [OUT]    writes below OUT, the root of the repository by default
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { cHeader } from './c-header.ts';
+import { loadProto, readSchema } from './schema.ts';
+import { staticModule } from './static-module.ts';
+import { eventKinds, mibSlots } from './tables.ts';
+import { plainTypes } from './types.ts';
+
+const repository = join(import.meta.dirname, '../..');
+const out = process.argv[2] ?? repository;
+const root = loadProto(join(repository, 'proto'));
+const schema = readSchema(root);
+const { js, dts } = await staticModule(root);
+
+write('bpf/include/wire.gen.h', cHeader(schema));
+write('src/wire/kinds.gen.ts', eventKinds(schema));
+write('src/wire/mib.gen.ts', mibSlots(schema));
+write('src/wire/types.gen.ts', plainTypes(root));
+write('src/wire/event.gen.js', js);
+write('src/wire/event.gen.d.ts', dts);
+
+function write(path: string, text: string): void {
+  const file = join(out, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
