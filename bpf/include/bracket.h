@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A bracket spans one packet from its arrival to its end on this CPU. Packets are handled one after
+ * the other, also those that arrived in a batch: what moved since the one before ended is this one's.
+ */
+#ifndef TCPWHY_BRACKET_H
+#define TCPWHY_BRACKET_H
+
+#include "mib.h"
+
+extern struct {} brackets SEC(".maps");
+
+/* A packet that has not ended by then was queued or sent on: its end would prove nothing. */
+#define BRACKET_STALE_NS 2000000
+
+static __always_inline struct brackets *this_cpu_brackets(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&brackets, &zero);
+}
+
+static __always_inline void begin_bracket(const struct sk_buff *skb, const struct net *net, bool ipv6)
+{
+	struct brackets *b = this_cpu_brackets();
+	u64 now = bpf_ktime_get_ns();
+	u32 free = BRACKETS, open = 0;
+
+	if (!b)
+		return;
+#pragma unroll
+	for (u32 i = 0; i < BRACKETS; i++) {
+		if (b->skb[i] == (u64)skb || now - b->began_ns[i] > BRACKET_STALE_NS)
+			b->skb[i] = 0;
+		if (b->skb[i])
+			open++;
+		else
+			free = i;
+	}
+	if (free >= BRACKETS)
+		return;
+	b->skb[free] = (u64)skb;
+	b->began_ns[free] = now;
+	b->mixed = open > 0;
+	if (open && b->net == (u64)net)
+		return;
+	b->net = (u64)net;
+	if (!read_mib((u64)net, ipv6, &b->before))
+		b->skb[free] = 0;
+}
+
+/* The bracket of this packet, closed, with its counters in before and after; NULL if it has none. */
+static __always_inline struct brackets *end_bracket(const struct sk_buff *skb)
+{
+	struct brackets *b = this_cpu_brackets();
+	bool found = false;
+
+	if (!b)
+		return NULL;
+#pragma unroll
+	for (u32 i = 0; i < BRACKETS; i++) {
+		if (b->skb[i] != (u64)skb)
+			continue;
+		b->skb[i] = 0;
+		found = bpf_ktime_get_ns() - b->began_ns[i] <= BRACKET_STALE_NS;
+	}
+	if (!found || !read_mib(b->net, BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->after))
+		return NULL;
+	return b;
+}
+
+/* To be called once the counters were used: the next open bracket begins where this one ended. */
+static __always_inline void next_bracket(struct brackets *b)
+{
+	u64 open = 0;
+
+#pragma unroll
+	for (u32 i = 0; i < BRACKETS; i++)
+		open |= b->skb[i];
+	if (open)
+		bpf_probe_read_kernel(&b->before, sizeof(b->before), &b->after);
+}
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Everything that the programs share; defined in maps.bpf.c. */
+#ifndef TCPWHY_MAPS_H
+#define TCPWHY_MAPS_H
+
+#include "kernel.h"
+#include "wire.gen.h"
+
+/* One record buffer a program: a program is never entered twice on one CPU, two different ones may be. */
+enum scratch_slot {
+	SCRATCH_RESET_SENT,
+	SCRATCH_RESET_RECEIVED,
+	SCRATCH_DROP,
+	SCRATCH_SYN,
+	SCRATCH_STATE,
+	SCRATCH_RETRANSMIT_SKB,
+	SCRATCH_RETRANSMIT_SYNACK,
+	SCRATCH_PEER_NAME,
+	SCRATCH_ITER_TCP,
+	SCRATCH_SLOTS,
+};
+
+#define SCRATCH_BYTES 2048
+
+struct scratch {
+	u64 words[SCRATCH_BYTES / 8];
+};
+
+/* Of one key on one CPU. */
+struct total {
+	u64 count;
+	/* Occurrences since the last record. */
+	u64 pending;
+	/* Sampling: when the next record is due if records came at the steady rate. */
+	u64 due_ns;
+	u32 kind;
+	u32 reason;
+};
+
+struct endpoint {
+	u8 addr[16];
+	u32 port;
+	u32 netns;
+};
+
+/* Listening socket by its own end. */
+struct listener {
+	u64 sk;
+};
+
+/* A first SYN that left, by the answer it waits for. */
+struct dial_key {
+	u8 saddr[16];
+	u32 sport;
+	u32 netns;
+	u32 ack_seq;
+};
+
+struct dial {
+	u64 sk;
+};
+
+struct owner {
+	u64 cgroup;
+	u32 pid;
+	char comm[16];
+	/* What accept() or getpeername() showed last, where it was not the socket's own peer. */
+	u8 shown_addr[16];
+	u32 shown_port;
+};
+
+/* Who shows a peer: a local end, and the peer as a process sees it. */
+struct shown_key {
+	u8 local_addr[16];
+	u8 shown_addr[16];
+	u32 netns;
+	u16 local_port;
+	u16 shown_port;
+};
+
+#define LINUX_MIB_CAP 192
+#define TCP_MIB_CAP 32
+
+struct mib_snapshot {
+	u64 linux_mib[LINUX_MIB_CAP];
+	u64 tcp_mib[TCP_MIB_CAP];
+	u64 out_no_routes;
+};
+
+#define BRACKETS 4
+
+/* Packets of this CPU whose counters are being watched, and the counters as the last one left them. */
+struct brackets {
+	u64 skb[BRACKETS];
+	u64 began_ns[BRACKETS];
+	u64 net;
+	u32 open;
+	u32 mixed;
+	struct mib_snapshot before;
+	struct mib_snapshot after;
+};
+
+struct last_reset {
+	u64 ktime_ns;
+	struct wire_packet packet;
+};
+
+struct last_close {
+	u64 sk;
+	u32 state;
+};
+
+/* Where this CPU's copy of a per-CPU variable lies; see mib.h. */
+struct cpu_offset {
+	u64 distance;
+	u64 map_head[64];
+};
+
+/* Filled in before loading. An address or port of zero means no filter. */
+extern const volatile u32 filter_netns;
+extern const volatile u16 filter_port;
+extern const volatile u8 filter_addr[16];
+extern const volatile u8 filter_has_addr;
+/* Nanoseconds between two records of a key, and how many may come at once; 0: every one is kept. */
+extern const volatile u64 sample_interval_ns;
+extern const volatile u64 sample_burst;
+/* Index of each counter of enum mib_slot in its kernel array, 0xffff where this kernel lacks it. */
+extern const volatile u16 mib_index[MIB_SLOTS];
+/* Numbers of the system calls on this architecture. */
+extern const volatile u32 nr_getpeername, nr_accept, nr_accept4;
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A TCP segment as the programs reason about it, and as it goes on the wire. */
+#ifndef TCPWHY_SEGMENT_H
+#define TCPWHY_SEGMENT_H
+
+#include "maps.h"
+
+struct segment {
+	u8 saddr[16];
+	u8 daddr[16];
+	u16 sport;
+	u16 dport;
+	u32 seq;
+	u32 ack_seq;
+	u16 window;
+	u16 payload_len;
+	u8 flags;
+	u8 ttl;
+	/* From skb->head. */
+	u16 tcp_offset;
+	u8 tcp_header_len;
+};
+
+struct ipv4_header {
+	u8 version_ihl;
+	u8 tos;
+	__be16 tot_len;
+	__be16 id;
+	__be16 frag_off;
+	u8 ttl;
+	u8 protocol;
+	__be16 check;
+	__be32 saddr;
+	__be32 daddr;
+};
+
+struct ipv6_header {
+	__be32 version_flow;
+	__be16 payload_len;
+	u8 nexthdr;
+	u8 hop_limit;
+	u8 saddr[16];
+	u8 daddr[16];
+};
+
+struct tcp_header {
+	__be16 source;
+	__be16 dest;
+	__be32 seq;
+	__be32 ack_seq;
+	u8 doff_res;
+	u8 flags;
+	__be16 window;
+	__be16 check;
+	__be16 urg_ptr;
+};
+
+static __always_inline void map_ipv4(u8 *to, __be32 addr)
+{
+	u32 *words = (u32 *)to;
+
+	words[0] = 0;
+	words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = addr;
+}
+
+/*
+ * Reads the headers that skb->network_header points at. False where that is no TCP segment whose
+ * header is here: another protocol, a later fragment, IPv6 extension headers, or a socket buffer
+ * whose headers are not built (protocol 0).
+ */
+static __always_inline bool read_segment(const struct sk_buff *skb, struct segment *s)
+{
+	const unsigned char *head = BPF_CORE_READ(skb, head);
+	u32 network = BPF_CORE_READ(skb, network_header);
+	u16 protocol = bpf_ntohs(BPF_CORE_READ(skb, protocol));
+	struct tcp_header th;
+	u32 l4_len;
+
+	if (protocol == ETH_P_IP) {
+		struct ipv4_header ip;
+		u32 header_len;
+
+		if (bpf_probe_read_kernel(&ip, sizeof(ip), head + network))
+			return false;
+		if (ip.version_ihl >> 4 != 4 || ip.protocol != IPPROTO_TCP || ip.frag_off & bpf_htons(0x1fff))
+			return false;
+		header_len = (ip.version_ihl & 15) * 4;
+		map_ipv4(s->saddr, ip.saddr);
+		map_ipv4(s->daddr, ip.daddr);
+		s->ttl = ip.ttl;
+		l4_len = bpf_ntohs(ip.tot_len) - header_len;
+		s->tcp_offset = network + header_len;
+	} else if (protocol == ETH_P_IPV6) {
+		struct ipv6_header ip;
+
+		if (bpf_probe_read_kernel(&ip, sizeof(ip), head + network) || ip.nexthdr != IPPROTO_TCP)
+			return false;
+		__builtin_memcpy(s->saddr, ip.saddr, 16);
+		__builtin_memcpy(s->daddr, ip.daddr, 16);
+		s->ttl = ip.hop_limit;
+		l4_len = bpf_ntohs(ip.payload_len);
+		s->tcp_offset = network + sizeof(ip);
+	} else {
+		return false;
+	}
+	if (bpf_probe_read_kernel(&th, sizeof(th), head + s->tcp_offset))
+		return false;
+	s->tcp_header_len = (th.doff_res >> 4) * 4;
+	if (s->tcp_header_len < sizeof(th))
+		return false;
+	s->sport = bpf_ntohs(th.source);
+	s->dport = bpf_ntohs(th.dest);
+	s->seq = bpf_ntohl(th.seq);
+	s->ack_seq = bpf_ntohl(th.ack_seq);
+	s->window = bpf_ntohs(th.window);
+	s->flags = th.flags;
+	s->payload_len = l4_len > s->tcp_header_len ? l4_len - s->tcp_header_len : 0;
+	return true;
+}
+
+#define MAX_OPTIONS 40
+
+struct tcp_options {
+	u8 bytes[MAX_OPTIONS];
+};
+
+struct timestamps {
+	u32 tsval;
+	u32 tsecr;
+};
+
+/* The timestamp option among the first `len` bytes; 0 where there is none. */
+int find_timestamps(const struct tcp_options *options, u32 len, struct timestamps *found);
+
+static __always_inline void read_timestamps(const struct sk_buff *skb, const struct segment *s,
+					    struct wire_packet *w)
+{
+	u32 len = s->tcp_header_len - sizeof(struct tcp_header);
+	struct timestamps found = {};
+	struct tcp_options options;
+
+	/* Reading past a short header is harmless: skb_shared_info always follows the data. */
+	if (!len || bpf_probe_read_kernel(&options, sizeof(options),
+					  BPF_CORE_READ(skb, head) + s->tcp_offset + sizeof(struct tcp_header)))
+		return;
+	if (!find_timestamps(&options, len, &found))
+		return;
+	w->has_timestamps = 1;
+	w->tsval = bpf_ntohl(found.tsval);
+	w->tsecr = bpf_ntohl(found.tsecr);
+}
+
+static __always_inline void fill_device(u8 *name, const struct sk_buff *skb)
+{
+	struct net_device *dev = BPF_CORE_READ(skb, dev);
+
+	if (dev)
+		bpf_probe_read_kernel(name, 16, dev->name);
+}
+
+static __always_inline void fill_packet(struct wire_packet *w, const struct sk_buff *skb, const struct segment *s,
+					u32 ifindex)
+{
+	__builtin_memcpy(w->flow.saddr, s->saddr, 16);
+	__builtin_memcpy(w->flow.daddr, s->daddr, 16);
+	w->flow.sport = s->sport;
+	w->flow.dport = s->dport;
+	w->flags = s->flags;
+	w->seq = s->seq;
+	w->ack_seq = s->ack_seq;
+	w->window = s->window;
+	w->payload_len = s->payload_len;
+	w->ifindex = ifindex;
+	w->ttl = s->ttl;
+	fill_device(w->device, skb);
+	read_timestamps(skb, s, w);
+}
+
+/* The route's device: known also where skb->dev is not, as after tcp_v4_rcv cleared it. */
+static __always_inline struct net_device *route_device(const struct sk_buff *skb)
+{
+	struct dst_entry *dst = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~7UL);
+
+	return dst ? BPF_CORE_READ(dst, dev) : NULL;
+}
+
+static __always_inline struct net *sock_net(const struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net);
+}
+
+static __always_inline struct net *packet_net(const struct sk_buff *skb, const struct sock *sk)
+{
+	struct net_device *dev;
+
+	if (sk)
+		return sock_net(sk);
+	dev = route_device(skb);
+	if (!dev)
+		dev = BPF_CORE_READ(skb, dev);
+	return dev ? BPF_CORE_READ(dev, nd_net.net) : NULL;
+}
+
+static __always_inline u32 netns_of(const struct net *net)
+{
+	return net ? BPF_CORE_READ(net, ns.inum) : 0;
+}
+
+#endif

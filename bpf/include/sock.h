@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A socket as it goes on the wire, its owner and its listener. */
+#ifndef TCPWHY_SOCK_H
+#define TCPWHY_SOCK_H
+
+#include "segment.h"
+
+extern struct {} owners SEC(".maps"), listeners SEC(".maps"), last_close SEC(".maps"), untracked SEC(".maps");
+
+enum untracked_slot { UNTRACKED_OWNER, UNTRACKED_SHOWN_PEER, UNTRACKED_LISTENER };
+
+static __always_inline void count_untracked(u32 slot)
+{
+	u64 *n = bpf_map_lookup_elem(&untracked, &slot);
+
+	if (n)
+		++*n;
+}
+
+static __always_inline void sock_flow(const struct sock *sk, struct wire_flow *f)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (family == AF_INET6) {
+		BPF_CORE_READ_INTO(&f->saddr, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+		BPF_CORE_READ_INTO(&f->daddr, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+	} else {
+		map_ipv4(f->saddr, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		map_ipv4(f->daddr, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	}
+	f->sport = BPF_CORE_READ(sk, __sk_common.skc_num);
+	/* Closing gives the port back before it tells: inet_sport still has it. */
+	if (!f->sport)
+		f->sport = bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
+	f->dport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+static __always_inline bool is_tcp_sock(const struct sock *sk)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	return (family == AF_INET || family == AF_INET6) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+}
+
+static __always_inline void fill_owner(struct wire_owner *w, u64 sk)
+{
+	struct owner *o = bpf_map_lookup_elem(&owners, &sk);
+
+	if (!o)
+		return;
+	w->pid = o->pid;
+	w->cgroup = o->cgroup;
+	__builtin_memcpy(w->comm, o->comm, 16);
+}
+
+static __always_inline u64 cgroup_of(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+}
+
+/* The owner is the process: its leader's name, not the thread's. */
+static __always_inline void set_owner(u64 sk, struct task_struct *task)
+{
+	struct owner o = {};
+
+	o.pid = BPF_CORE_READ(task, tgid);
+	o.cgroup = cgroup_of(task);
+	BPF_CORE_READ_INTO(&o.comm, task, group_leader, comm);
+	if (bpf_map_update_elem(&owners, &sk, &o, BPF_ANY))
+		count_untracked(UNTRACKED_OWNER);
+}
+
+/* The process that runs now: the owner only where the kernel works for the process itself. */
+static __always_inline void fill_current(struct wire_owner *w)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	w->pid = bpf_get_current_pid_tgid() >> 32;
+	w->cgroup = cgroup_of(task);
+	BPF_CORE_READ_INTO(&w->comm, task, group_leader, comm);
+}
+
+#define SOCK_LINGER_BIT 4
+
+/* One store of eight bytes: the verifier refuses to take a pointer apart. */
+static __always_inline void store_pointer(void *to, const void *pointer)
+{
+	*(volatile u64 *)to = (u64)pointer;
+}
+
+/* For a request or TIME_WAIT socket only what struct sock_common has. */
+static __always_inline void fill_sock(struct wire_sock *w, const struct sock *sk)
+{
+	const struct inet_connection_sock *icsk = (const void *)sk;
+	const struct tcp_sock *tp = (const void *)sk;
+	struct last_close *closed;
+	u32 zero = 0;
+
+	store_pointer((void *)&w->id, sk);
+	w->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	w->previous_state = w->state;
+	sock_flow(sk, &w->flow);
+	if (w->state == TCP_TIME_WAIT || w->state == TCP_NEW_SYN_RECV)
+		return;
+	fill_owner(&w->owner, (u64)sk);
+	w->err = BPF_CORE_READ(sk, sk_err);
+	w->linger = BPF_CORE_READ(sk, __sk_common.skc_flags) >> SOCK_LINGER_BIT & 1;
+	w->linger_time = BPF_CORE_READ(sk, sk_lingertime);
+	if (w->state == TCP_LISTEN) {
+		w->accept_queue = BPF_CORE_READ(sk, sk_ack_backlog);
+		w->accept_queue_max = BPF_CORE_READ(sk, sk_max_ack_backlog);
+		w->syn_queue = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
+		return;
+	}
+	w->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
+	w->snd_nxt = BPF_CORE_READ(tp, snd_nxt);
+	w->unread_bytes = w->rcv_nxt - BPF_CORE_READ(tp, copied_seq);
+	w->unacked_bytes = BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una);
+	w->retransmits = BPF_CORE_READ(icsk, icsk_retransmits);
+	if (w->state != TCP_CLOSE)
+		return;
+	closed = bpf_map_lookup_elem(&last_close, &zero);
+	if (closed && closed->sk == (u64)sk)
+		w->previous_state = closed->state;
+}
+
+/* The listener on exactly this end, or on the port with any address: 0.0.0.0 before ::. */
+static __always_inline u64 find_listener(u32 netns, const u8 *addr, u16 port)
+{
+	struct endpoint k = { .port = port, .netns = netns };
+	struct listener *l;
+
+	__builtin_memcpy(k.addr, addr, 16);
+	l = bpf_map_lookup_elem(&listeners, &k);
+	if (l)
+		return l->sk;
+	map_ipv4(k.addr, 0);
+	l = bpf_map_lookup_elem(&listeners, &k);
+	if (l)
+		return l->sk;
+	__builtin_memset(k.addr, 0, 16);
+	l = bpf_map_lookup_elem(&listeners, &k);
+	return l ? l->sk : 0;
+}
+
+/* The map may name a socket that is gone: it counts only while it still listens on the port. */
+static __always_inline void fill_listener(struct wire_sock *w, u32 netns, const u8 *addr, u16 port)
+{
+	const struct sock *sk = (void *)find_listener(netns, addr, port);
+
+	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN &&
+	    BPF_CORE_READ(sk, __sk_common.skc_num) == port)
+		fill_sock(w, sk);
+}
+
+#endif

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What accept() and getpeername() told the process, against the socket's own peer: sees every way
+ * to rewrite it, a module's getname, a cgroup program or a live patch, without knowing which.
+ */
+#include "emit.h"
+#include "filter.h"
+#include "shown_peer.h"
+
+enum peer_call { CALL_GETPEERNAME, CALL_ACCEPT, CALL_ACCEPT4 };
+
+struct sockaddr_any {
+	u16 family;
+	__be16 port;
+	u8 rest[24];
+};
+
+static __always_inline struct socket *socket_of_fd(u32 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(fdt, fd);
+	struct file *file;
+
+	if (fd >= BPF_CORE_READ(fdt, max_fds) || bpf_probe_read_kernel(&file, sizeof(file), &files[fd]) || !file)
+		return NULL;
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	return BPF_CORE_READ(file, private_data);
+}
+
+static __always_inline bool read_shown(const void *user, u8 *addr, u32 *port)
+{
+	struct sockaddr_any a;
+
+	if (!user || bpf_probe_read_user(&a, sizeof(a), user))
+		return false;
+	*port = bpf_ntohs(a.port);
+	if (a.family == AF_INET) {
+		__be32 v4;
+
+		__builtin_memcpy(&v4, a.rest, 4);
+		map_ipv4(addr, v4);
+		return true;
+	}
+	if (a.family != AF_INET6)
+		return false;
+	__builtin_memcpy(addr, a.rest + 4, 16);
+	return true;
+}
+
+static __always_inline bool same_peer(const struct wire_flow *f, const u8 *addr, u32 port)
+{
+	return f->dport == port && same_addr(addr, f->daddr);
+}
+
+/* Another live socket that shows this peer on the same local end. */
+static __always_inline const struct sock *other_with(const struct shown_key *k, u64 sk)
+{
+	u64 *holder = bpf_map_lookup_elem(&shown_peers, k);
+	u8 state;
+
+	if (!holder || *holder == sk)
+		return NULL;
+	state = BPF_CORE_READ((const struct sock *)*holder, __sk_common.skc_state);
+	return state == TCP_CLOSE || state == TCP_LISTEN ? NULL : (const struct sock *)*holder;
+}
+
+static __always_inline void named(void *ctx, struct socket *socket, const void *user, u32 call)
+{
+	const struct sock *sk = BPF_CORE_READ(socket, sk), *other;
+	struct count_key count_as = { .kind = EVENT_KIND_PEER_NAME };
+	struct wire_event_peer_name *e = record_buffer(SCRATCH_PEER_NAME);
+	struct shown_key k = {};
+	struct total *t;
+	struct owner *o;
+	u64 hash, now, id = (u64)sk;
+	u32 netns, port = 0;
+	u8 addr[16] = {};
+	bool rewritten;
+
+	if (!e || !sk || !is_tcp_sock(sk))
+		return;
+	if (call != CALL_GETPEERNAME)
+		set_owner(id, (void *)bpf_get_current_task());
+	o = bpf_map_lookup_elem(&owners, &id);
+	if (!o || !read_shown(user, addr, &port))
+		return;
+	wire_event_peer_name_init(e);
+	fill_sock(&e->body.sock, sk);
+	netns = netns_of(sock_net(sk));
+	/* Reset before accept() came to it: there is no peer to compare. */
+	if (!e->body.sock.flow.dport || !wanted_flow(netns, &e->body.sock.flow))
+		return;
+	rewritten = !same_peer(&e->body.sock.flow, addr, port);
+	shown_key(&k, &e->body.sock.flow, netns, addr, port);
+	other = other_with(&k, id);
+	if (!rewritten && !other)
+		return;
+	/* Once a socket and address, however often the process asks. */
+	if (o->shown_port == port && same_addr(addr, o->shown_addr))
+		return;
+	__builtin_memcpy(o->shown_addr, addr, 16);
+	o->shown_port = port;
+	claim_peer(&k, id);
+	__builtin_memcpy(count_as.addr, e->body.sock.flow.saddr, 16);
+	count_as.port = e->body.sock.flow.sport;
+	count_as.netns = netns;
+	count_as.detail = other != NULL;
+	now = bpf_ktime_get_ns();
+	t = count(&count_as, &hash, now);
+	if (!t)
+		return;
+	fill_event(&e->event, now, netns, hash, t);
+	__builtin_memcpy(e->body.shown_addr, addr, 16);
+	e->body.shown_port = port;
+	e->body.call = call;
+	e->body.getname = (u64)BPF_CORE_READ(socket, ops, getname);
+	if (other)
+		fill_sock(&e->body.other, other);
+	submit(ctx, e, sizeof(*e), t);
+}
+
+/* The arguments are still in the registers when the call returns. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(syscall_returns, struct pt_regs *regs, long ret)
+{
+	u32 nr = BPF_CORE_READ(regs, orig_ax), fd, call;
+	struct socket *socket;
+
+	if (ret < 0)
+		return 0;
+	if (nr == nr_getpeername)
+		call = CALL_GETPEERNAME;
+	else if (nr == nr_accept)
+		call = CALL_ACCEPT;
+	else if (nr == nr_accept4)
+		call = CALL_ACCEPT4;
+	else
+		return 0;
+	fd = call == CALL_GETPEERNAME ? BPF_CORE_READ(regs, di) : (u32)ret;
+	socket = socket_of_fd(fd);
+	if (socket)
+		named(ctx, socket, (const void *)BPF_CORE_READ(regs, si), call);
+	return 0;
+}

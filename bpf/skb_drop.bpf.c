@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* TCP segments that the kernel frees as dropped, with its reason. */
+#include "bracket.h"
+#include "emit.h"
+#include "filter.h"
+#include "sock.h"
+
+static __always_inline void dropped(void *ctx, const struct sk_buff *skb, void *location, u32 reason,
+				    const struct sock *sk, struct brackets *b)
+{
+	struct count_key k = { .kind = EVENT_KIND_DROP, .reason = reason };
+	struct wire_event_drop *e;
+	struct segment s;
+	struct total *t;
+	u64 hash, now;
+
+	if (!read_segment(skb, &s))
+		return;
+	k.netns = netns_of(packet_net(skb, sk));
+	if (!wanted_segment(k.netns, &s))
+		return;
+	__builtin_memcpy(k.addr, s.daddr, 16);
+	/* To an ephemeral port: the sender's end is what such packets have in common. */
+	k.port = s.sport < s.dport ? s.sport : s.dport;
+	k.detail = (u64)location ^ (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 48 ^
+		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 56;
+	now = bpf_ktime_get_ns();
+	t = count(&k, &hash, now);
+	e = record_buffer(SCRATCH_DROP);
+	if (!t || !e)
+		return;
+	wire_event_drop_init(e);
+	fill_event(&e->event, now, k.netns, hash, t);
+	e->body.reason = reason;
+	e->body.location = (u64)location;
+	fill_packet(&e->body.packet, skb, &s, BPF_CORE_READ(skb, skb_iif));
+	if (sk)
+		fill_sock(&e->body.sock, sk);
+	if (b)
+		fill_mib(&e->body.mib, &b->before, &b->after, b->mixed);
+	submit(ctx, e, sizeof(*e), t);
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(packet_dropped, struct sk_buff *skb, void *location, u32 reason, struct sock *rx_sk)
+{
+	struct brackets *b = end_bracket(skb);
+
+	dropped(ctx, skb, location, reason, rx_sk, b);
+	if (b)
+		next_bracket(b);
+	return 0;
+}

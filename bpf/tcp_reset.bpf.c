@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Resets that this host sends, and those that its sockets believed. */
+#include "emit.h"
+#include "filter.h"
+#include "sock.h"
+
+extern struct {} dials SEC(".maps"), last_reset SEC(".maps");
+
+/* The connecting socket that waits for exactly this SYN-ACK, at another address than the packet's. */
+static __always_inline const struct sock *dialled_by(const struct segment *s, u32 netns)
+{
+	struct dial_key k = { .sport = s->dport, .netns = netns, .ack_seq = s->ack_seq };
+	const struct sock *sk;
+	struct dial *d;
+
+	__builtin_memcpy(k.saddr, s->daddr, 16);
+	d = bpf_map_lookup_elem(&dials, &k);
+	if (!d)
+		return NULL;
+	sk = (const void *)d->sk;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_SYN_SENT ||
+	    BPF_CORE_READ(sk, __sk_common.skc_num) != s->dport ||
+	    BPF_CORE_READ((const struct tcp_sock *)sk, snd_nxt) != s->ack_seq)
+		return NULL;
+	return sk;
+}
+
+static __always_inline void answer(void *ctx, const struct sock *sk, const struct sk_buff *skb, u32 reason)
+{
+	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
+	struct net *net = packet_net(skb, sk);
+	const struct sock *dialled = NULL;
+	struct wire_event_reset_sent *e;
+	struct segment s;
+	struct total *t;
+	u64 hash, now;
+
+	if (!read_segment(skb, &s))
+		return;
+	k.netns = netns_of(net);
+	if (!wanted_segment(k.netns, &s))
+		return;
+	if (!sk && (s.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+		dialled = dialled_by(&s, k.netns);
+	__builtin_memcpy(k.addr, s.daddr, 16);
+	k.port = s.dport;
+	k.detail = (u64)(s.flags & (TCP_SYN | TCP_ACK)) | (u64)(dialled != NULL) << 8 |
+		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 16;
+	now = bpf_ktime_get_ns();
+	t = count(&k, &hash, now);
+	e = record_buffer(SCRATCH_RESET_SENT);
+	if (!t || !e)
+		return;
+	wire_event_reset_sent_init(e);
+	fill_event(&e->event, now, k.netns, hash, t);
+	e->body.reason = reason;
+	fill_packet(&e->body.packet, skb, &s, BPF_CORE_READ(skb, skb_iif));
+	if (sk)
+		fill_sock(&e->body.sock, sk);
+	if (dialled)
+		fill_sock(&e->body.dialled, dialled);
+	if (!sk)
+		fill_listener(&e->body.listener, k.netns, s.daddr, s.dport);
+	submit(ctx, e, sizeof(*e), t);
+}
+
+/* The program, its trampoline and the tracepoint's own function. */
+#define STACK_SKIP 2
+
+static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
+{
+	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
+	struct wire_event_reset_sent *e = record_buffer(SCRATCH_RESET_SENT);
+	struct total *t;
+	u64 hash, now;
+
+	if (!e)
+		return;
+	wire_event_reset_sent_init(e);
+	fill_sock(&e->body.sock, sk);
+	k.netns = netns_of(sock_net(sk));
+	if (!wanted_flow(k.netns, &e->body.sock.flow))
+		return;
+	__builtin_memcpy(k.addr, e->body.sock.flow.saddr, 16);
+	k.port = e->body.sock.flow.sport;
+	k.detail = 1ull << 32 | e->body.sock.linger << 8 | e->body.sock.previous_state;
+	now = bpf_ktime_get_ns();
+	t = count(&k, &hash, now);
+	if (!t)
+		return;
+	fill_event(&e->event, now, k.netns, hash, t);
+	e->body.reason = reason;
+	/* close(), disconnect() and the end of a process run for the process itself. */
+	if (!e->body.sock.owner.pid)
+		fill_current(&e->body.sock.owner);
+	bpf_get_stack(ctx, e->body.stack, sizeof(e->body.stack), STACK_SKIP);
+	submit(ctx, e, sizeof(*e), t);
+}
+
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(reset_sent, const struct sock *sk, const struct sk_buff *skb, u32 reason)
+{
+	if (skb)
+		answer(ctx, sk, skb, reason);
+	else if (sk)
+		active(ctx, sk, reason);
+	return 0;
+}
+
+#define RESET_STALE_NS 1000000
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(reset_received, struct sock *sk)
+{
+	struct count_key k = { .kind = EVENT_KIND_RESET_RECEIVED };
+	struct wire_event_reset_received *e = record_buffer(SCRATCH_RESET_RECEIVED);
+	const struct wire_flow *f;
+	struct last_reset *r;
+	struct total *t;
+	u64 hash, now;
+	u32 zero = 0;
+
+	if (!e)
+		return 0;
+	wire_event_reset_received_init(e);
+	fill_sock(&e->body.sock, sk);
+	f = &e->body.sock.flow;
+	k.netns = netns_of(sock_net(sk));
+	if (!wanted_flow(k.netns, f))
+		return 0;
+	/* One key for one peer: a client's own port differs each time. */
+	__builtin_memcpy(k.addr, f->daddr, 16);
+	k.port = f->dport;
+	k.detail = e->body.sock.state;
+	now = bpf_ktime_get_ns();
+	t = count(&k, &hash, now);
+	if (!t)
+		return 0;
+	fill_event(&e->event, now, k.netns, hash, t);
+	r = bpf_map_lookup_elem(&last_reset, &zero);
+	if (r && now - r->ktime_ns < RESET_STALE_NS && r->packet.flow.sport == f->dport && r->packet.flow.dport == f->sport)
+		bpf_probe_read_kernel(&e->body.packet, sizeof(e->body.packet), &r->packet);
+	submit(ctx, e, sizeof(*e), t);
+	return 0;
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Births and deaths of sockets: their owners, the listeners, and the failures that end in CLOSE. */
+#include "emit.h"
+#include "filter.h"
+#include "shown_peer.h"
+
+static __always_inline void track_listener(const struct sock *sk, int new_state)
+{
+	struct endpoint k = {};
+	struct wire_flow f;
+	struct listener l = { .sk = (u64)sk }, *known;
+
+	sock_flow(sk, &f);
+	__builtin_memcpy(k.addr, f.saddr, 16);
+	k.port = f.sport;
+	k.netns = netns_of(sock_net(sk));
+	if (new_state == TCP_LISTEN) {
+		if (bpf_map_update_elem(&listeners, &k, &l, BPF_ANY))
+			count_untracked(UNTRACKED_LISTENER);
+		return;
+	}
+	known = bpf_map_lookup_elem(&listeners, &k);
+	if (known && known->sk == (u64)sk)
+		bpf_map_delete_elem(&listeners, &k);
+}
+
+static __always_inline void track_shown_peer(const struct sock *sk, int new_state)
+{
+	u64 id = (u64)sk;
+	struct owner *o = bpf_map_lookup_elem(&owners, &id);
+	u32 netns = netns_of(sock_net(sk));
+	struct shown_key k = {};
+	struct wire_flow f;
+
+	sock_flow(sk, &f);
+	shown_key(&k, &f, netns, f.daddr, f.dport);
+	if (new_state == TCP_ESTABLISHED) {
+		claim_peer(&k, id);
+		return;
+	}
+	release_peer(&k, id);
+	if (o && o->shown_port) {
+		shown_key(&k, &f, netns, o->shown_addr, o->shown_port);
+		release_peer(&k, id);
+	}
+}
+
+/* A connect that failed, a connection that ended with an error, a listener that came or went. */
+static __always_inline bool telling(const struct sock *sk, int old_state, int new_state)
+{
+	if (new_state == TCP_LISTEN || old_state == TCP_LISTEN)
+		return true;
+	return new_state == TCP_CLOSE && (old_state == TCP_SYN_SENT || BPF_CORE_READ(sk, sk_err));
+}
+
+static __always_inline void report(void *ctx, const struct sock *sk, int old_state, int new_state)
+{
+	struct count_key k = { .kind = EVENT_KIND_STATE_CHANGE };
+	struct wire_event_state_change *e = record_buffer(SCRATCH_STATE);
+	struct total *t;
+	u64 hash, now;
+
+	if (!e)
+		return;
+	wire_event_state_change_init(e);
+	fill_sock(&e->body.sock, sk);
+	k.netns = netns_of(sock_net(sk));
+	if (!wanted_flow(k.netns, &e->body.sock.flow))
+		return;
+	k.reason = e->body.sock.err;
+	k.detail = old_state << 8 | new_state;
+	__builtin_memcpy(k.addr, e->body.sock.flow.daddr, 16);
+	k.port = e->body.sock.flow.dport;
+	now = bpf_ktime_get_ns();
+	t = count(&k, &hash, now);
+	if (!t)
+		return;
+	fill_event(&e->event, now, k.netns, hash, t);
+	e->body.old_state = old_state;
+	e->body.new_state = new_state;
+	submit(ctx, e, sizeof(*e), t);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_changes, const struct sock *sk, int old_state, int new_state)
+{
+	u32 zero = 0;
+	struct last_close *closed;
+
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	/* connect() and listen() run for the process that owns the socket from then on. */
+	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN)
+		set_owner((u64)sk, (void *)bpf_get_current_task());
+	if (new_state == TCP_LISTEN || old_state == TCP_LISTEN)
+		track_listener(sk, new_state);
+	else if (new_state == TCP_CLOSE || (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED))
+		track_shown_peer(sk, new_state);
+	if (new_state == TCP_CLOSE) {
+		closed = bpf_map_lookup_elem(&last_close, &zero);
+		if (closed) {
+			closed->sk = (u64)sk;
+			closed->state = old_state;
+		}
+	}
+	if (telling(sk, old_state, new_state))
+		report(ctx, sk, old_state, new_state);
+	return 0;
+}
+
+/* The last that is heard of a socket: its address may be another's from here on. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(socket_destroyed, struct sock *sk)
+{
+	u64 id = (u64)sk;
+
+	bpf_map_delete_elem(&owners, &id);
+	return 0;
+}
