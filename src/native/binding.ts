@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadBinding } from '@node-rs/helper';
+
+export interface AttachOptions {
+  /** Path of the linked BPF object. */
+  object: string;
+  /** Path of a BTF file to relocate against instead of the running kernel's. */
+  btf?: string;
+  /** Bytes of `const volatile` variables by name, each exactly as long as the variable. */
+  rodata?: Record<string, Uint8Array>;
+  /** `max_entries` by map name. */
+  mapSizes?: Record<string, number>;
+  /** The map that records are written to, a BPF_MAP_TYPE_PERF_EVENT_ARRAY. */
+  perfMap: string;
+  /** Pages of each CPU's ring, a power of two. */
+  perfPages: number;
+  /** Programs not to load, each with the reason `programs()` shall give. */
+  skip?: Record<string, string>;
+}
+
+export interface ProgramState {
+  name: string;
+  /** The ELF section: `tp_btf/kfree_skb`, `iter/tcp`. */
+  section: string;
+  /** In the kernel, verified. */
+  loaded: boolean;
+  /** Running on its hook; never so for an iterator, which runs when asked. */
+  attached: boolean;
+  /** Why it is not loaded or not attached, in one line. */
+  error: string | null;
+}
+
+export interface Drained {
+  /** Whole records one after another: a length-delimited protobuf stream. */
+  records: Buffer;
+  /** Records the kernel had no room for since the last drain, by CPU number. */
+  lost: number[];
+  /** Samples dropped for not being a record. */
+  malformed: number;
+  /** The bound on one drain was met and records remain: drain again. */
+  more: boolean;
+}
+
+export interface MapEntry {
+  key: Buffer;
+  /** One value, or one for each possible CPU if the map is per-CPU. */
+  values: Buffer[];
+}
+
+export interface Missed {
+  name: string;
+  count: number;
+}
+
+export interface BtfName {
+  kind: 'func' | 'typedef' | 'struct';
+  name: string;
+}
+
+/** What `code` an error of this module can have. Other errno names come from the kernel. */
+export type ErrorCode =
+  | 'EPERM'
+  | 'ENOENT'
+  | 'ENOBTF'
+  | 'EINVAL'
+  | 'ECLOSED'
+  | 'ENOADDON'
+  | (string & {});
+
+interface PackedMap {
+  keys: Buffer;
+  values: Buffer;
+  keySize: number;
+  valueSize: number;
+  perKey: number;
+}
+
+interface NativeSession {
+  programs(): ProgramState[];
+  drain(): Drained;
+  readMap(name: string): PackedMap;
+  deleteKeys(name: string, keys: Uint8Array[]): void;
+  writeMap(name: string, key: Uint8Array, value: Uint8Array): void;
+  runIterator(program: string, netns?: string): Buffer;
+  missed(): Missed[];
+  detach(): void;
+  close(): void;
+}
+
+interface Addon {
+  Session: { attach(options: AttachOptions): NativeSession };
+  kernelEnums(
+    names: string[],
+    anonymousWith: string[],
+    btf?: string,
+  ): Record<string, Record<string, number>>;
+  hasBtf(names: BtfName[], btf?: string): boolean[];
+  possibleCpus(): number;
+  onlineCpus(): number;
+}
+
+let addon: unknown;
+
+/** The addon, loaded at its first use: what reads recordings must run without it. */
+export function loadAddon<T>(): T {
+  addon ??= load();
+  return addon as T;
+}
+
+function load(): unknown {
+  const here = dirname(fileURLToPath(import.meta.url));
+  const reasons: string[] = [];
+  for (const directory of [here, join(here, '..', '..', 'build')]) {
+    try {
+      return loadBinding(directory, 'tcpwhy');
+    } catch (error) {
+      const reason = error instanceof Error ? error.message.trim() : String(error);
+      reasons.push(`${directory}: ${reason}`);
+    }
+  }
+  const message =
+    `cannot load the native addon tcpwhy.*.node for ${process.platform} ${process.arch}; ` +
+    `build it with \`make\` on this kind of machine. Tried ${reasons.join('; ')}`;
+  throw Object.assign(new Error(message), { code: 'ENOADDON' satisfies ErrorCode });
+}
+
+const native = () => loadAddon<Addon>();
+
+/** BPF programs attached to this kernel. Nothing is pinned: all of it ends with the process. */
+export class Session {
+  readonly #session: NativeSession;
+
+  private constructor(session: NativeSession) {
+    this.#session = session;
+  }
+
+  /**
+   * Loads the object and attaches every program that can be; `programs` says which, and why not the
+   * others. Throws with `code` EPERM (this process may load nothing), ENOENT (no object), ENOBTF,
+   * EINVAL (an option that does not fit the object), or the errno of what the kernel refused.
+   */
+  static attach(options: AttachOptions): Session {
+    return new Session(native().Session.attach({ ...options, rodata: options.rodata ?? {} }));
+  }
+
+  /** Every program of the object, in its order. Works on a closed session too. */
+  programs(): ProgramState[] {
+    return this.#session.programs().map((state) => ({ ...state, error: state.error ?? null }));
+  }
+
+  /**
+   * Takes what the programs wrote since the last call, at most about 16 MiB, without waiting.
+   * Records of one CPU are in order, those of different CPUs are not.
+   */
+  drain(): Drained {
+    return this.#session.drain();
+  }
+
+  /** A whole map. Entries that come or go meanwhile may be missed; none is returned twice. */
+  readMap(name: string): MapEntry[] {
+    const { keys, values, keySize, valueSize, perKey } = this.#session.readMap(name);
+    const slice = (bytes: Buffer, size: number, at: number) =>
+      bytes.subarray(at * size, (at + 1) * size);
+    return Array.from({ length: keys.length / keySize }, (_, entry) => ({
+      key: slice(keys, keySize, entry),
+      values: Array.from({ length: perKey }, (_, cpu) =>
+        slice(values, valueSize, entry * perKey + cpu),
+      ),
+    }));
+  }
+
+  /** Deletes keys from a map; those it does not have are no error. */
+  deleteKeys(name: string, keys: Uint8Array[]): void {
+    this.#session.deleteKeys(name, keys);
+  }
+
+  /** Sets one value of a map that is not per-CPU. */
+  writeMap(name: string, key: Uint8Array, value: Uint8Array): void {
+    this.#session.writeMap(name, key, value);
+  }
+
+  /**
+   * Runs an iterator program to its end and returns what it wrote. An iterator over sockets sees
+   * one network namespace: that at path `netns`, or ours.
+   */
+  runIterator(program: string, netns?: string): Buffer {
+    return this.#session.runIterator(program, netns);
+  }
+
+  /** How often the kernel skipped each loaded program because it was already running on that CPU. */
+  missed(): Missed[] {
+    return this.#session.missed();
+  }
+
+  /** Detaches every program; what they wrote can still be drained and their maps read. */
+  detach(): void {
+    this.#session.detach();
+  }
+
+  /** Detaches and unloads everything. Closing twice is fine. */
+  close(): void {
+    this.#session.close();
+  }
+}
+
+/**
+ * Members and numbers of kernel enums: those called one of `names`, and, of the anonymous ones,
+ * those with a member of `anonymousWith`. Keyed by the name or member asked for; what this kernel
+ * does not have is left out. Throws ENOBTF.
+ */
+export function kernelEnums(
+  names: string[],
+  anonymousWith: string[] = [],
+  btf?: string,
+): Record<string, Record<string, number>> {
+  return native().kernelEnums(names, anonymousWith, btf);
+}
+
+/** For each name, whether the kernel's BTF has it. Throws ENOBTF. */
+export function hasBtf(names: BtfName[], btf?: string): boolean[] {
+  return native().hasBtf(names, btf);
+}
+
+/** How many CPUs this machine may ever have: the length of a per-CPU map's `values`. */
+export function possibleCpus(): number {
+  return native().possibleCpus();
+}
+
+/** How many CPUs are running now. */
+export function onlineCpus(): number {
+  return native().onlineCpus();
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The native half of tcpwhy: loads BPF programs, drains what they write, opens sockets for tests.
+//! It knows no event's fields.
+
+// napi leaves its glue, and so every caller, out of a test build.
+#![cfg_attr(test, allow(dead_code))]
+
+mod address;
+mod btf;
+mod cpus;
+mod error;
+mod framing;
+mod load;
+mod log;
+mod maps;
+mod netns;
+mod object;
+mod perf;
+mod program;
+mod reason;
+mod session;
+mod sockets;

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use std::collections::HashSet;
+use std::ffi::c_void;
+use std::os::fd::{AsFd, AsRawFd};
+
+use libbpf_rs::{MapCore, MapFlags, MapMut, MapType, Object, libbpf_sys};
+
+use crate::cpus::possible_cpus;
+use crate::error::{Result, fail, fail_errno, last_errno};
+
+/// Errno the kernel keeps to itself but bpf(2) returns: this map type cannot do that.
+const ENOTSUPP: i32 = 524;
+const BATCH: u32 = 1024;
+
+/// A whole map. `values` has `per_key` values of `value_size` bytes for each key of `keys`.
+#[derive(Default)]
+pub struct Contents {
+    pub keys: Vec<u8>,
+    pub values: Vec<u8>,
+    pub key_size: usize,
+    pub value_size: usize,
+    pub per_key: usize,
+}
+
+struct Shape {
+    fd: i32,
+    key: usize,
+    /// Bytes of one value, and of one as bpf(2) copies it.
+    value: usize,
+    stride: usize,
+    per_key: usize,
+    max_entries: usize,
+}
+
+/// The map called `name`. EINVAL if the object has none.
+pub fn find<'a>(object: &'a mut Object, name: &str) -> Result<MapMut<'a>> {
+    object
+        .maps_mut()
+        .find(|map| map.name() == name)
+        .ok_or_else(|| fail("EINVAL", format!("no map {name} in the object")))
+}
+
+/// Every key with its value or, of a per-CPU map, its value on each possible CPU. Entries that come
+/// or go meanwhile may be missed; none is returned twice.
+pub fn read(map: &MapMut) -> Result<Contents> {
+    let shape = Shape::of(map)?;
+    let mut contents = Contents {
+        key_size: shape.key,
+        value_size: shape.value,
+        per_key: shape.per_key,
+        ..Contents::default()
+    };
+    let mut seen = HashSet::new();
+    match shape.read_batches(&mut seen, &mut contents) {
+        Err(libc::EINVAL | ENOTSUPP | libc::EOPNOTSUPP) => {
+            shape.read_singly(&mut seen, &mut contents)
+        }
+        done => done,
+    }
+    .map_err(|errno| fail_errno(errno, &format!("reading map {}", map.name().display())))?;
+    Ok(contents)
+}
+
+/// Deletes the keys; those already gone are no error.
+pub fn delete(map: &MapMut, keys: &[&[u8]]) -> Result<()> {
+    for key in keys {
+        check_length(map, "key", key.len(), map.key_size())?;
+        // SAFETY: the key has the map's key size.
+        let failed = unsafe {
+            libbpf_sys::bpf_map_delete_elem(map.as_fd().as_raw_fd(), key.as_ptr().cast())
+        };
+        if failed < 0 && failed != -libc::ENOENT {
+            return Err(fail_errno(
+                -failed,
+                &format!("deleting from {}", map.name().display()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Sets one value of a map that is not per-CPU.
+pub fn write(map: &MapMut, key: &[u8], value: &[u8]) -> Result<()> {
+    let name = map.name().display();
+    if map.map_type().is_percpu() {
+        return Err(fail(
+            "EINVAL",
+            format!("map {name} is per-CPU and cannot be written"),
+        ));
+    }
+    check_length(map, "key", key.len(), map.key_size())?;
+    check_length(map, "value", value.len(), map.value_size())?;
+    map.update(key, value, MapFlags::ANY)
+        .map_err(|_| fail_errno(last_errno(), &format!("writing map {name}")))
+}
+
+fn check_length(map: &MapMut, what: &str, given: usize, size: u32) -> Result<()> {
+    if given == size as usize {
+        return Ok(());
+    }
+    let name = map.name().display();
+    Err(fail(
+        "EINVAL",
+        format!("map {name}: a {what} is {size} bytes, not {given}"),
+    ))
+}
+
+impl Shape {
+    fn of(map: &MapMut) -> Result<Self> {
+        let value = map.value_size() as usize;
+        let percpu = map.map_type().is_percpu();
+        if matches!(map.map_type(), MapType::PerfEventArray | MapType::RingBuf) {
+            let name = map.name().display();
+            return Err(fail("EINVAL", format!("map {name} has no entries to read")));
+        }
+        Ok(Self {
+            fd: map.as_fd().as_raw_fd(),
+            key: map.key_size() as usize,
+            value,
+            stride: if percpu {
+                value.next_multiple_of(8)
+            } else {
+                value
+            },
+            per_key: if percpu { possible_cpus()? as usize } else { 1 },
+            max_entries: map.max_entries() as usize,
+        })
+    }
+
+    fn read_batches(
+        &self,
+        seen: &mut HashSet<Vec<u8>>,
+        out: &mut Contents,
+    ) -> std::result::Result<(), i32> {
+        let mut room = BATCH.min(self.max_entries.max(1) as u32);
+        // The cursor is opaque: a bucket's number for a hash, else a key.
+        let mut cursor = vec![0u8; self.key.max(8)];
+        let mut next = cursor.clone();
+        let mut begun = false;
+        loop {
+            let mut keys = vec![0u8; room as usize * self.key];
+            let mut values = vec![0u8; room as usize * self.stride * self.per_key];
+            let mut count = room;
+            let from = if begun {
+                cursor.as_mut_ptr().cast::<c_void>()
+            } else {
+                std::ptr::null_mut()
+            };
+            // SAFETY: the buffers hold `count` keys and values as bpf(2) lays them out.
+            let failed = unsafe {
+                libbpf_sys::bpf_map_lookup_batch(
+                    self.fd,
+                    from,
+                    next.as_mut_ptr().cast(),
+                    keys.as_mut_ptr().cast(),
+                    values.as_mut_ptr().cast(),
+                    &mut count,
+                    std::ptr::null(),
+                )
+            };
+            match -failed {
+                0 | libc::ENOENT => {}
+                // One bucket holds more than there is room for.
+                libc::ENOSPC if (room as usize) < self.max_entries => {
+                    room = room.saturating_mul(2);
+                    continue;
+                }
+                errno => return Err(errno),
+            }
+            let values = values.chunks_exact(self.stride * self.per_key);
+            for (key, values) in keys.chunks_exact(self.key).zip(values).take(count as usize) {
+                self.keep(key, values, seen, out);
+            }
+            if failed != 0 {
+                return Ok(());
+            }
+            begun = true;
+            std::mem::swap(&mut cursor, &mut next);
+        }
+    }
+
+    fn read_singly(
+        &self,
+        seen: &mut HashSet<Vec<u8>>,
+        out: &mut Contents,
+    ) -> std::result::Result<(), i32> {
+        let mut key: Option<Vec<u8>> = None;
+        let mut values = vec![0u8; self.stride * self.per_key];
+        // A key deleted under us restarts the walk; the bound keeps that from lasting for ever.
+        for _ in 0..self.max_entries.saturating_mul(2) {
+            let mut next = vec![0u8; self.key];
+            let from = key
+                .as_ref()
+                .map_or(std::ptr::null(), |key| key.as_ptr().cast::<c_void>());
+            // SAFETY: both are keys of the map's size.
+            match -unsafe {
+                libbpf_sys::bpf_map_get_next_key(self.fd, from, next.as_mut_ptr().cast())
+            } {
+                0 => {}
+                libc::ENOENT => return Ok(()),
+                errno => return Err(errno),
+            }
+            // SAFETY: `values` is as long as bpf(2) writes for this map.
+            match -unsafe {
+                libbpf_sys::bpf_map_lookup_elem(
+                    self.fd,
+                    next.as_ptr().cast(),
+                    values.as_mut_ptr().cast(),
+                )
+            } {
+                0 => self.keep(&next, &values, seen, out),
+                libc::ENOENT => {}
+                errno => return Err(errno),
+            }
+            key = Some(next);
+        }
+        Ok(())
+    }
+
+    fn keep(&self, key: &[u8], values: &[u8], seen: &mut HashSet<Vec<u8>>, out: &mut Contents) {
+        if !seen.insert(key.to_vec()) {
+            return;
+        }
+        out.keys.extend_from_slice(key);
+        for value in values.chunks_exact(self.stride) {
+            out.values.extend_from_slice(&value[..self.value]);
+        }
+    }
+}

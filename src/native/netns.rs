@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::thread;
+
+use crate::error::{Result, fail, fail_errno, last_errno};
+
+/// Runs `work` in the network namespace at `path`, or where we are. It runs on a thread that ends
+/// with it, so the caller's namespace never changes, whatever happens.
+pub fn run_in<T: Send>(path: Option<&str>, work: impl FnOnce() -> T + Send) -> Result<T> {
+    let Some(path) = path else {
+        return Ok(work());
+    };
+    let netns =
+        File::open(path).map_err(|error| fail_errno(error.raw_os_error().unwrap_or(0), path))?;
+    thread::scope(|scope| {
+        let inside = thread::Builder::new()
+            .name("netns".into())
+            .spawn_scoped(scope, || {
+                // SAFETY: setns takes no pointers.
+                if unsafe { libc::setns(netns.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
+                    return Err(fail_errno(last_errno(), &format!("entering netns {path}")));
+                }
+                Ok(work())
+            })
+            .map_err(|error| {
+                fail(
+                    "EAGAIN",
+                    format!("no thread to enter a netns with: {error}"),
+                )
+            })?;
+        inside
+            .join()
+            .map_err(|_| fail("EUNKNOWN", format!("panic in netns {path}")))?
+    })
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd};
+
+use libbpf_rs::libbpf_sys::{bpf_iter_create, bpf_prog_get_info_by_fd, bpf_prog_info};
+use libbpf_rs::{IterOpts, Link, Object};
+use napi::Env;
+use napi::bindgen_prelude::{Buffer, BufferSlice};
+use napi_derive::napi;
+
+use crate::error::{Result, fail, fail_errno, last_errno};
+use crate::load;
+use crate::log;
+use crate::maps;
+use crate::netns;
+use crate::object::Source;
+use crate::perf::Rings;
+use crate::program::ProgramState;
+use crate::reason;
+
+/// An iterator that writes more than this is not read to its end but fails.
+const ITERATOR_BYTES: usize = 256 << 20;
+
+#[napi(object)]
+pub struct AttachOptions {
+    /// Path of the linked BPF object.
+    pub object: String,
+    /// Path of a BTF file to relocate against instead of the running kernel's.
+    pub btf: Option<String>,
+    /// Bytes of `const volatile` variables by name.
+    pub rodata: HashMap<String, Buffer>,
+    /// `max_entries` by map.
+    pub map_sizes: Option<HashMap<String, u32>>,
+    /// The map that records are written to.
+    pub perf_map: String,
+    /// Pages of each CPU's ring, a power of two.
+    pub perf_pages: u32,
+    /// Programs not to load, with the reason to report for each.
+    pub skip: Option<HashMap<String, String>>,
+}
+
+#[napi(object)]
+pub struct Drained<'env> {
+    /// Whole records one after another, a length-delimited protobuf stream.
+    pub records: BufferSlice<'env>,
+    /// Records lost on each possible CPU.
+    pub lost: Vec<f64>,
+    /// Samples dropped for not being a record.
+    pub malformed: f64,
+    /// The bound on one drain was met and records remain: drain again.
+    pub more: bool,
+}
+
+#[napi(object)]
+pub struct PackedMap {
+    pub keys: Buffer,
+    pub values: Buffer,
+    pub key_size: u32,
+    pub value_size: u32,
+    pub per_key: u32,
+}
+
+#[napi(object)]
+pub struct Missed {
+    pub name: String,
+    pub count: f64,
+}
+
+/// Fields drop in this order: detach, stop reading, unload.
+struct Live {
+    links: Vec<Link>,
+    rings: Rings,
+    object: Object,
+}
+
+/// BPF programs attached to this kernel. Nothing is pinned: it all ends with the process.
+#[napi]
+pub struct Session {
+    live: Option<Live>,
+    programs: Vec<ProgramState>,
+}
+
+#[napi]
+impl Session {
+    /// Loads the object and attaches every program that can be; `programs` says which, and why not
+    /// the others. Error codes: EPERM, ENOENT no object, ENOBTF, EINVAL an option that does not fit
+    /// the object, or the errno of what the kernel refused.
+    #[napi(catch_unwind)]
+    pub fn attach(options: AttachOptions) -> Result<Session> {
+        let rodata = options.rodata.iter();
+        let source = Source {
+            path: options.object,
+            btf: options.btf,
+            rodata: rodata
+                .map(|(name, bytes)| (name.clone(), bytes.to_vec()))
+                .collect(),
+            map_sizes: options.map_sizes.unwrap_or_default(),
+        };
+        let (mut object, mut programs) = load::load(&source, &options.skip.unwrap_or_default())?;
+        let perf_map = maps::find(&mut object, &options.perf_map)?
+            .as_fd()
+            .as_raw_fd();
+        let rings = Rings::new(perf_map, options.perf_pages)?;
+        let links = load::attach(&object, &mut programs);
+        let live = Some(Live {
+            links,
+            rings,
+            object,
+        });
+        Ok(Self { live, programs })
+    }
+
+    /// Every program of the object, in its order. Works on a closed session too.
+    #[napi(catch_unwind)]
+    pub fn programs(&self) -> Vec<ProgramState> {
+        self.programs.clone()
+    }
+
+    /// Takes what the programs have written since the last call, at most about 16 MiB, without
+    /// waiting. Records of one CPU are in order, those of different CPUs are not.
+    #[napi(catch_unwind)]
+    pub fn drain<'env>(&mut self, env: &'env Env) -> Result<Drained<'env>> {
+        let live = self.live()?;
+        let taken = live.rings.drain(live.links.is_empty())?;
+        Ok(Drained {
+            records: BufferSlice::copy_from(env, &taken.records)
+                .map_err(|error| fail("ENOMEM", error.reason.clone()))?,
+            lost: taken.lost.iter().map(|&lost| lost as f64).collect(),
+            malformed: taken.malformed as f64,
+            more: taken.full(),
+        })
+    }
+
+    /// A whole map, packed.
+    #[napi(catch_unwind)]
+    pub fn read_map(&mut self, name: String) -> Result<PackedMap> {
+        let contents = maps::read(&maps::find(&mut self.live()?.object, &name)?)?;
+        Ok(PackedMap {
+            keys: contents.keys.into(),
+            values: contents.values.into(),
+            key_size: contents.key_size as u32,
+            value_size: contents.value_size as u32,
+            per_key: contents.per_key as u32,
+        })
+    }
+
+    /// Deletes keys from a map; those it does not have are no error.
+    #[napi(catch_unwind)]
+    pub fn delete_keys(&mut self, name: String, keys: Vec<Buffer>) -> Result<()> {
+        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        maps::delete(&maps::find(&mut self.live()?.object, &name)?, &keys)
+    }
+
+    /// Sets one value of a map that is not per-CPU.
+    #[napi(catch_unwind)]
+    pub fn write_map(&mut self, name: String, key: Buffer, value: Buffer) -> Result<()> {
+        maps::write(&maps::find(&mut self.live()?.object, &name)?, &key, &value)
+    }
+
+    /// Runs an iterator program to its end and returns what it wrote. An iterator over sockets sees
+    /// one network namespace: that at path `netns`, or ours.
+    #[napi(catch_unwind)]
+    pub fn run_iterator(&mut self, program: String, netns: Option<String>) -> Result<Buffer> {
+        let state = self.programs.iter().find(|state| state.name == program);
+        match state {
+            None => {
+                return Err(fail(
+                    "EINVAL",
+                    format!("no program {program} in the object"),
+                ));
+            }
+            Some(state) if !state.is_iterator() => {
+                return Err(fail(
+                    "EINVAL",
+                    format!("program {program} is not an iterator"),
+                ));
+            }
+            Some(ProgramState {
+                loaded: false,
+                error,
+                ..
+            }) => {
+                let why = error.as_deref().unwrap_or_default();
+                return Err(fail(
+                    "EINVAL",
+                    format!("iterator {program} is not loaded: {why}"),
+                ));
+            }
+            Some(_) => {}
+        }
+        let object = &self.live()?.object;
+        let iterator = object
+            .progs_mut()
+            .find(|iterator| iterator.name() == program.as_str());
+        let iterator = iterator.ok_or_else(|| fail("EINVAL", "the program is gone"))?;
+        let ((link, errno), log) =
+            log::catch(|| (iterator.attach_iter_with_opts(IterOpts::None), last_errno()));
+        let link = link.map_err(|_| {
+            fail(
+                crate::error::errno_name(errno),
+                reason::of_attach("iter", errno, &log),
+            )
+        })?;
+        let link_fd = link.as_fd().as_raw_fd();
+        // SAFETY: no pointers; the file owns the new descriptor.
+        let file = netns::run_in(netns.as_deref(), || {
+            match unsafe { bpf_iter_create(link_fd) } {
+                fd if fd < 0 => Err(fail_errno(-fd, &format!("iterator {program}"))),
+                fd => Ok(unsafe { File::from_raw_fd(fd) }),
+            }
+        })??;
+        read_iterator(file, &program).map(Buffer::from)
+    }
+
+    /// How often each loaded program was skipped by the kernel because it was already running on
+    /// that CPU.
+    #[napi(catch_unwind)]
+    pub fn missed(&mut self) -> Result<Vec<Missed>> {
+        self.live()?
+            .object
+            .progs_mut()
+            .filter_map(|program| {
+                let fd = program.as_fd().as_raw_fd();
+                (fd >= 0).then(|| recursion_misses(fd, program.name().to_string_lossy().into()))
+            })
+            .collect()
+    }
+
+    /// Detaches every program; what they wrote can still be drained and their maps read. The drains
+    /// that follow tell all losses, where the kernel counts them (Linux 6.0).
+    #[napi(catch_unwind)]
+    pub fn detach(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.links.clear();
+        }
+        for program in &mut self.programs {
+            program.attached = false;
+        }
+    }
+
+    /// Detaches and unloads everything. Closing twice is fine.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self) {
+        self.detach();
+        self.live = None;
+    }
+
+    fn live(&mut self) -> Result<&mut Live> {
+        self.live
+            .as_mut()
+            .ok_or_else(|| fail("ECLOSED", "the session is closed"))
+    }
+}
+
+fn recursion_misses(fd: i32, name: String) -> Result<Missed> {
+    let mut info = bpf_prog_info::default();
+    let mut size = size_of::<bpf_prog_info>() as u32;
+    // SAFETY: the kernel fills at most `size` bytes; fields it does not know stay zero.
+    let failed = unsafe { bpf_prog_get_info_by_fd(fd, &mut info, &mut size) };
+    if failed < 0 {
+        return Err(fail_errno(-failed, &format!("asking about program {name}")));
+    }
+    let count = info.recursion_misses as f64;
+    Ok(Missed { name, count })
+}
+
+/// An iterator that skips a million objects without output answers EAGAIN and goes on.
+fn read_iterator(mut file: File, program: &str) -> Result<Vec<u8>> {
+    let mut output = Vec::new();
+    let mut chunk = vec![0u8; 1 << 16];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(output),
+            Ok(read) => output.extend_from_slice(&chunk[..read]),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::EINTR) => continue,
+                errno => {
+                    let what = format!("reading iterator {program}");
+                    return Err(fail_errno(errno.unwrap_or(0), &what));
+                }
+            },
+        }
+        if output.len() > ITERATOR_BYTES {
+            return Err(fail(
+                "EFBIG",
+                format!("iterator {program} wrote over 256 MiB"),
+            ));
+        }
+    }
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Socket calls one by one, for making real failures happen. Descriptors never block and are closed
+//! on exec. What a call says is an `Outcome`, never an exception: refusals are the point here.
+
+use std::mem::zeroed;
+use std::net::{IpAddr, SocketAddr};
+use std::ptr::null_mut;
+use std::time::{Duration, Instant};
+
+use libc::{c_int, c_void, socklen_t};
+use napi::bindgen_prelude::Buffer;
+use napi_derive::napi;
+
+use crate::address::RawAddress;
+use crate::error::{Result, fail, last_errno};
+use crate::netns;
+
+const FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+const LONGEST_POLL: Duration = Duration::from_secs(10);
+
+/// What a call returned: an errno, or 0 and whatever it gives.
+#[napi(object)]
+#[derive(Default)]
+pub struct Outcome {
+    pub errno: i32,
+    /// A descriptor or a number of bytes.
+    pub value: i32,
+    pub address: Option<String>,
+    pub port: Option<u16>,
+    pub data: Option<Buffer>,
+}
+
+impl Outcome {
+    /// Of a call that returns -1 and sets errno, or a value.
+    fn of(returned: impl TryInto<i32>) -> Self {
+        match returned.try_into() {
+            Ok(value) if value >= 0 => Self {
+                value,
+                ..Self::default()
+            },
+            _ => Self {
+                errno: last_errno(),
+                ..Self::default()
+            },
+        }
+    }
+
+    fn with_address(mut self, address: Option<SocketAddr>) -> Self {
+        self.address = address.map(|address| address.ip().to_string());
+        self.port = address.map(|address| address.port());
+        self
+    }
+}
+
+/// Opens a socket in the network namespace at path `netns`, or in ours. `protocol` is the
+/// EtherType for a packet socket.
+#[napi(catch_unwind)]
+pub fn socket_open(
+    netns: Option<String>,
+    family: u32,
+    kind: String,
+    protocol: i32,
+) -> Result<Outcome> {
+    let family = match family {
+        4 => libc::AF_INET,
+        6 => libc::AF_INET6,
+        other => return Err(fail("EINVAL", format!("no such address family: {other}"))),
+    };
+    let (family, kind, protocol) = match kind.as_str() {
+        "stream" => (family, libc::SOCK_STREAM, protocol),
+        "raw" => (family, libc::SOCK_RAW, protocol),
+        "packet" => {
+            let ether_type = (protocol as u16).to_be();
+            (libc::AF_PACKET, libc::SOCK_RAW, ether_type.into())
+        }
+        other => return Err(fail("EINVAL", format!("no such socket type: {other}"))),
+    };
+    netns::run_in(netns.as_deref(), || {
+        // SAFETY: no pointers.
+        Outcome::of(unsafe { libc::socket(family, kind | FLAGS, protocol) })
+    })
+}
+
+#[napi(catch_unwind)]
+pub fn socket_bind(fd: i32, address: String, port: u16) -> Result<Outcome> {
+    let address = parse(&address, port)?;
+    // SAFETY: address and length agree.
+    Ok(Outcome::of(unsafe {
+        libc::bind(fd, address.as_ptr(), address.len())
+    }))
+}
+
+#[napi(catch_unwind)]
+pub fn socket_listen(fd: i32, backlog: i32) -> Outcome {
+    // SAFETY: no pointers.
+    Outcome::of(unsafe { libc::listen(fd, backlog) })
+}
+
+#[napi(catch_unwind)]
+pub fn socket_connect(fd: i32, address: String, port: u16) -> Result<Outcome> {
+    let address = parse(&address, port)?;
+    // SAFETY: address and length agree.
+    Ok(Outcome::of(unsafe {
+        libc::connect(fd, address.as_ptr(), address.len())
+    }))
+}
+
+/// Accepts a connection. Without `name` the kernel is given no room for the peer's address, and
+/// does not look it up.
+#[napi(catch_unwind)]
+pub fn socket_accept(fd: i32, name: bool) -> Outcome {
+    let mut peer = RawAddress::room();
+    let (address, length) = if name {
+        peer.as_mut_ptrs()
+    } else {
+        (null_mut(), null_mut())
+    };
+    // SAFETY: both pointers are null or of `peer`.
+    Outcome::of(unsafe { libc::accept4(fd, address, length, FLAGS) })
+        .with_address(peer.to_socket_addr())
+}
+
+#[napi(catch_unwind)]
+pub fn socket_peer(fd: i32) -> Outcome {
+    let mut peer = RawAddress::room();
+    let (address, length) = peer.as_mut_ptrs();
+    // SAFETY: both pointers are of `peer`.
+    Outcome::of(unsafe { libc::getpeername(fd, address, length) })
+        .with_address(peer.to_socket_addr())
+}
+
+#[napi(catch_unwind)]
+pub fn socket_local(fd: i32) -> Outcome {
+    let mut local = RawAddress::room();
+    let (address, length) = local.as_mut_ptrs();
+    // SAFETY: both pointers are of `local`.
+    Outcome::of(unsafe { libc::getsockname(fd, address, length) })
+        .with_address(local.to_socket_addr())
+}
+
+#[napi(catch_unwind)]
+pub fn socket_send(fd: i32, data: Buffer) -> Outcome {
+    // SAFETY: data is as long as said.
+    Outcome::of(unsafe { libc::send(fd, data.as_ptr().cast(), data.len(), libc::MSG_NOSIGNAL) })
+}
+
+#[napi(catch_unwind)]
+pub fn socket_send_to(fd: i32, address: String, port: u16, data: Buffer) -> Result<Outcome> {
+    let address = parse(&address, port)?;
+    // SAFETY: data is as long as said; address and length agree.
+    Ok(Outcome::of(unsafe {
+        libc::sendto(
+            fd,
+            data.as_ptr().cast(),
+            data.len(),
+            libc::MSG_NOSIGNAL,
+            address.as_ptr(),
+            address.len(),
+        )
+    }))
+}
+
+/// Sends a whole Ethernet frame out of an interface of the packet socket's own namespace.
+#[napi(catch_unwind)]
+pub fn socket_send_packet(fd: i32, interface: String, frame: Buffer) -> Result<Outcome> {
+    let Some(&[mac @ .., kind_high, kind_low]) = frame.first_chunk::<14>() else {
+        return Err(fail(
+            "EINVAL",
+            "a frame begins with 14 bytes of Ethernet header",
+        ));
+    };
+    // SAFETY: all zeroes is a valid ifreq and a valid sockaddr_ll.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    let mut to: libc::sockaddr_ll = unsafe { zeroed() };
+    if interface.len() >= request.ifr_name.len() {
+        return Err(fail(
+            "EINVAL",
+            format!("no interface has so long a name: {interface}"),
+        ));
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: the ioctl reads and fills `request`, in the socket's namespace and not the thread's.
+    if unsafe { libc::ioctl(fd, libc::SIOCGIFINDEX, &mut request) } < 0 {
+        return Ok(Outcome::of(-1));
+    }
+    to.sll_family = libc::AF_PACKET as u16;
+    to.sll_protocol = u16::from_ne_bytes([kind_high, kind_low]);
+    // SAFETY: SIOCGIFINDEX filled this member.
+    to.sll_ifindex = unsafe { request.ifr_ifru.ifru_ifindex };
+    to.sll_halen = 6;
+    to.sll_addr[..6].copy_from_slice(&mac[..6]);
+    // SAFETY: frame and address are as long as said.
+    Ok(Outcome::of(unsafe {
+        libc::sendto(
+            fd,
+            frame.as_ptr().cast(),
+            frame.len(),
+            libc::MSG_NOSIGNAL,
+            (&raw const to).cast(),
+            size_of::<libc::sockaddr_ll>() as socklen_t,
+        )
+    }))
+}
+
+/// Receives at most `max` bytes; none at the end of a stream.
+#[napi(catch_unwind)]
+pub fn socket_receive(fd: i32, max: u32) -> Outcome {
+    let mut data = vec![0u8; max as usize];
+    // SAFETY: data has room for `max` bytes.
+    let mut outcome =
+        Outcome::of(unsafe { libc::recv(fd, data.as_mut_ptr().cast(), data.len(), 0) });
+    if outcome.errno == 0 {
+        data.truncate(outcome.value as usize);
+        outcome.data = Some(data.into());
+    }
+    outcome
+}
+
+#[napi(catch_unwind)]
+pub fn socket_set_option(fd: i32, level: i32, name: i32, value: Buffer) -> Outcome {
+    let length = value.len() as socklen_t;
+    // SAFETY: value is as long as said.
+    Outcome::of(unsafe { libc::setsockopt(fd, level, name, value.as_ptr().cast(), length) })
+}
+
+/// The option's value, at most `max` bytes of it.
+#[napi(catch_unwind)]
+pub fn socket_get_option(fd: i32, level: i32, name: i32, max: u32) -> Outcome {
+    let mut value = vec![0u8; max as usize];
+    let mut length = max as socklen_t;
+    let room = value.as_mut_ptr().cast::<c_void>();
+    // SAFETY: room for `length` bytes, which the call sets to what it wrote.
+    let mut outcome = Outcome::of(unsafe { libc::getsockopt(fd, level, name, room, &mut length) });
+    if outcome.errno == 0 {
+        value.truncate(length as usize);
+        outcome.data = Some(value.into());
+    }
+    outcome
+}
+
+#[napi(catch_unwind)]
+pub fn socket_shutdown(fd: i32, how: String) -> Result<Outcome> {
+    let how = match how.as_str() {
+        "read" => libc::SHUT_RD,
+        "write" => libc::SHUT_WR,
+        "both" => libc::SHUT_RDWR,
+        other => return Err(fail("EINVAL", format!("no such direction: {other}"))),
+    };
+    // SAFETY: no pointers.
+    Ok(Outcome::of(unsafe { libc::shutdown(fd, how) }))
+}
+
+#[napi(catch_unwind)]
+pub fn socket_close(fd: i32) -> Outcome {
+    // SAFETY: the caller owns fd.
+    Outcome::of(unsafe { libc::close(fd) })
+}
+
+#[napi(object)]
+pub struct PollWish {
+    pub fd: i32,
+    pub events: i32,
+}
+
+/// Waits, blocking this thread, until one of the descriptors has an event or the time is over, at
+/// most ten seconds. Returns each one's events.
+#[napi(catch_unwind)]
+pub fn socket_poll(wishes: Vec<PollWish>, timeout_ms: u32) -> Result<Vec<i32>> {
+    let timeout = Duration::from_millis(timeout_ms.into());
+    if timeout > LONGEST_POLL {
+        let longest = LONGEST_POLL.as_millis();
+        return Err(fail(
+            "EINVAL",
+            format!("a poll lasts {longest} ms at most, not {timeout_ms}"),
+        ));
+    }
+    let mut fds: Vec<libc::pollfd> = wishes
+        .iter()
+        .map(|wish| libc::pollfd {
+            fd: wish.fd,
+            events: wish.events as i16,
+            revents: 0,
+        })
+        .collect();
+    let end = Instant::now() + timeout;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = left.as_micros().div_ceil(1000) as c_int;
+        // SAFETY: fds is as long as said.
+        let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, left) };
+        match (ready, last_errno()) {
+            (0.., _) => return Ok(fds.iter().map(|fd| fd.revents.into()).collect()),
+            (_, libc::EINTR) => continue,
+            (_, errno) => return Err(crate::error::fail_errno(errno, "poll")),
+        }
+    }
+}
+
+fn parse(address: &str, port: u16) -> Result<RawAddress> {
+    let ip: IpAddr = address
+        .parse()
+        .map_err(|_| fail("EINVAL", format!("not an IP address: {address}")))?;
+    Ok(RawAddress::new(SocketAddr::new(ip, port)))
+}
