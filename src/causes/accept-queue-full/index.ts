@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Event } from '../../wire/decode.ts';
+import type { Packet, Sock } from '../../wire/types.gen.ts';
+import { defineCause, endpoint, ownerOf, TCP_FLAG, TCP_STATE } from '../define.ts';
+
+type Refused = 'SYN' | 'third ACK' | 'third ACK, with a reset';
+
+export default defineCause({
+  id: 'accept-queue-full',
+  title: 'the accept queue is full',
+  severity: 'error',
+  explains: 'A listener’s accept queue is full: the process does not accept() fast enough, so SYNs or third ACKs are refused.',
+  needs: ['syn_fate', 'drop', 'reset_sent'],
+  on: ['syn_received', 'drop', 'reset_sent'],
+  supersedes: ['reset-by-peer', 'connect-refused', 'connection-unknown'],
+  match(event, known) {
+    const seen = refusal(event, known.dropReason);
+    if (!seen) return null;
+    const { packet, listener, refused, basis } = seen;
+    const { daddr, dport } = packet.flow;
+    return {
+      evidence: {
+        listener: endpoint(daddr, dport),
+        refused,
+        accept_queue: listener?.accept_queue ?? null,
+        accept_queue_max: listener?.accept_queue_max ?? null,
+        somaxconn: known.sysctl('net/core/somaxconn'),
+        abort_on_overflow: known.sysctl('net/ipv4/tcp_abort_on_overflow'),
+        client: packet.flow.saddr,
+      },
+      basis,
+      subject: 'listener',
+      flow: packet.flow,
+      group: `${event.netns} ${daddr} ${dport}`,
+      owner: ownerOf(listener?.owner),
+    };
+
+    function refusal(
+      { kind, body }: Event,
+      reasonName: (reason: number) => string,
+    ): { packet: Packet; listener: Sock | null; refused: Refused; basis: 'direct' | 'inferred' } | null {
+      if (kind === 'syn_received' && body.mib.listen_overflows > 0) {
+        const { packet, listener, mib } = body;
+        return { packet, listener, refused: 'SYN', basis: mib.mixed ? 'inferred' : 'direct' };
+      }
+      // The kernel also gives this reason where the child found no memory, route or port.
+      if (kind === 'drop' && reasonName.call(known, body.reason) === 'TCP_LISTEN_OVERFLOW') {
+        const { packet, sock } = body;
+        return overflowing(sock) ? { packet, listener: sock, refused: 'third ACK', basis: 'direct' } : null;
+      }
+      // Labelled INVALID_SYN although there is no SYN: tcp_abort_on_overflow=1.
+      if (kind === 'reset_sent' && body.packet && overflowing(body.sock) && !(body.packet.flags & TCP_FLAG.syn)) {
+        return { packet: body.packet, listener: body.sock, refused: 'third ACK, with a reset', basis: 'direct' };
+      }
+      return null;
+    }
+  },
+  summary({ listener, refused, accept_queue, accept_queue_max, client }) {
+    const queue = accept_queue === null ? '' : `: ${accept_queue} connections wait where ${accept_queue_max} may`;
+    return `${refused} from ${client} refused by ${listener}${queue}`;
+  },
+  advice({ accept_queue_max, somaxconn, listener }, { dport }) {
+    const limit = accept_queue_max === null ? 'its limit' : `its limit (${accept_queue_max})`;
+    return [
+      `${listener}: the process does not accept() fast enough. Is it stuck or out of threads? ss -ltnp 'sport = :${dport}'`,
+      `if it only bursts, raise ${limit}: the backlog in listen(), and sysctl -w net.core.somaxconn=4096${somaxconn ? ` (now ${somaxconn})` : ''}`,
+    ];
+  },
+});
+
+/** One more than the limit fits: the kernel refuses when the queue is longer than it. */
+function overflowing(sock: Sock | null): sock is Sock {
+  return sock?.state === TCP_STATE.LISTEN && sock.accept_queue > sock.accept_queue_max;
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, local, ownerOf, remote, TCP_STATE } from '../define.ts';
+
+export default defineCause({
+  id: 'connect-refused',
+  title: 'a connect was refused',
+  severity: 'warning',
+  explains: 'A connect from this host was answered with a reset by the host it dialled, or by something on the way.',
+  needs: ['reset_received'],
+  on: ['reset_received'],
+  match(event) {
+    if (event.kind !== 'reset_received' || event.body.sock.state !== TCP_STATE.SYN_SENT) return null;
+    const { sock, packet } = event.body;
+    const { daddr, dport } = sock.flow;
+    return {
+      evidence: { dialled: remote(sock.flow), from: local(sock.flow), reset_ttl: packet?.ttl ?? null },
+      basis: 'direct',
+      subject: 'flow',
+      flow: sock.flow,
+      group: `${event.netns} ${daddr} ${dport}`,
+      owner: ownerOf(sock.owner),
+    };
+  },
+  summary({ dialled, reset_ttl }) {
+    const ttl = reset_ttl === null ? '' : ` (the reset’s TTL is ${reset_ttl})`;
+    return `${dialled} refused the connect with a reset${ttl}`;
+  },
+  advice({ dialled, reset_ttl }, { daddr, dport }) {
+    const ttl = reset_ttl === null ? [] : [`a TTL other than ${reset_ttl} in that host’s other packets means that a firewall on the way refused: ping -c1 ${daddr}`];
+    return [`on ${daddr}: does anything listen? ss -ltn 'sport = :${dport}'; does a rule reject? nft list ruleset | grep -n reject`, ...ttl, `or run there: tcpwhy trace ${dialled}`];
+  },
+});

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, endpoint, flagsText, TCP_FLAG } from '../define.ts';
+
+export default defineCause({
+  id: 'connection-unknown',
+  title: 'a packet for a connection that this host does not have',
+  severity: 'warning',
+  explains: 'A segment arrived for a connection that this host no longer has, or never had, and was reset.',
+  needs: ['reset_sent', 'dialled'],
+  on: ['reset_sent'],
+  supersedes: ['reset-by-peer', 'request-reset'],
+  match(event, known) {
+    if (event.kind !== 'reset_sent') return null;
+    const { packet, sock, dialled } = event.body;
+    if (sock || dialled || !packet || !(packet.flags & TCP_FLAG.ack)) return null;
+    const listener = event.body.listener;
+    return {
+      evidence: {
+        to: endpoint(packet.flow.daddr, packet.flow.dport),
+        from: endpoint(packet.flow.saddr, packet.flow.sport),
+        flags: flagsText(packet.flags),
+        seq: packet.seq,
+        ack: packet.ack_seq,
+        payload_bytes: packet.payload_len,
+        ttl: packet.ttl,
+        port_has_listener: listener !== null,
+        listener_elsewhere: known.listenersOnPort(packet.flow.dport).length > 0 && listener === null,
+      },
+      basis: 'direct',
+      subject: 'listener',
+      flow: packet.flow,
+      group: `${event.netns} ${serverEnd(packet.flow.daddr, packet.flow.dport, packet.flow.saddr, packet.flow.sport)}`,
+      owner: null,
+    };
+  },
+  summary({ from, to, flags, port_has_listener }) {
+    if (flags === 'SA') return `${from} answered a connect from ${to} that was given up: its socket is gone`;
+    const state = port_has_listener ? 'which listens, but has no such connection' : 'which has no such connection';
+    return `${from} sent [${flags}] to ${to}, ${state}`;
+  },
+  advice({ from, to, flags, port_has_listener }) {
+    if (flags === 'SA') {
+      return [`the client at ${to} closed its socket before ${from} answered: compare its connect timeout with the time to answer`];
+    }
+    return [
+      port_has_listener
+        ? `${to}: was the service restarted, or does a balancer send this client here in the middle of a connection?`
+        : `${to}: which host should have this connection? A balancer or a moved address sends it here`,
+      'after a restart these end by themselves; if they go on, compare conntrack on the path: conntrack -L -p tcp',
+    ];
+  },
+});
+
+/** The end with the lower port is the service: many clients of one service are one finding. */
+function serverEnd(daddr: string, dport: number, saddr: string, sport: number): string {
+  return dport <= sport ? `to ${daddr} ${dport}` : `from ${saddr} ${sport}`;
+}

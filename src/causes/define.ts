@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Fact } from '../diagnose/facts.ts';
+import type { Basis, Evidence, Severity, Subject } from '../diagnose/finding.ts';
+import type { Knowledge } from '../flow/knowledge.ts';
+import type { Event } from '../wire/decode.ts';
+import type { EventKind } from '../wire/kinds.gen.ts';
+import type { Flow, Owner } from '../wire/types.gen.ts';
+
+/** A cause that one event proves. */
+export interface Match<E extends Evidence> {
+  evidence: E;
+  basis: Basis;
+  subject: Subject;
+  /** What the finding is about, as its `flow` shows it: saddr:sport the local end, or a packet's sender. */
+  flow: Flow;
+  /** Occurrences with the same group are one finding; it is part of the cause's own name space. */
+  group: string;
+  owner: Owner | null;
+  /** Where this occurrence says more or less than the cause usually does. */
+  severity?: Severity;
+}
+
+/** One reason why TCP failed: when it holds, and what to say then. Pure: nothing but its arguments. */
+export interface Cause<E extends Evidence = Evidence> {
+  /** Kebab-case, the folder's name; never renamed, never reused. */
+  id: string;
+  title: string;
+  severity: Severity;
+  /** What it explains, for the table in the README: one sentence. */
+  explains: string;
+  /** Where one is missing the cause is not observable. */
+  needs: readonly Fact[];
+  /** Kinds of events that can prove it. */
+  on: readonly EventKind[];
+  /** Causes of the same failure that say less: this one stands for them. */
+  supersedes?: readonly string[];
+  match(event: Event, known: Knowledge): Match<E> | null;
+  /** One line: what happened, with the values seen. */
+  summary(evidence: E, flow: Flow): string;
+  /** What to do, each with the object, the value seen and the command. */
+  advice(evidence: E, flow: Flow): string[];
+}
+
+export function defineCause<E extends Evidence>(cause: Cause<E>): Cause<E> {
+  return cause;
+}
+
+export const TCP_FLAG = { fin: 0x01, syn: 0x02, rst: 0x04, psh: 0x08, ack: 0x10 } as const;
+export const TCP_STATE = { SYN_SENT: 2, SYN_RECV: 3, TIME_WAIT: 6, CLOSE: 7, LISTEN: 10 } as const;
+
+/** addr:port, with brackets around IPv6. */
+export function endpoint(addr: string, port: number): string {
+  return addr.includes(':') ? `[${addr}]:${port}` : `${addr}:${port}`;
+}
+
+export function local(flow: Flow): string {
+  return endpoint(flow.saddr, flow.sport);
+}
+
+export function remote(flow: Flow): string {
+  return endpoint(flow.daddr, flow.dport);
+}
+
+/** The same flow from the other end. */
+export function reversed(flow: Flow): Flow {
+  return { saddr: flow.daddr, sport: flow.dport, daddr: flow.saddr, dport: flow.sport };
+}
+
+/** `S`, `SA`, `R`, `PA` … in tcpdump's order. */
+export function flagsText(flags: number): string {
+  const letters: [number, string][] = [
+    [TCP_FLAG.syn, 'S'],
+    [TCP_FLAG.fin, 'F'],
+    [TCP_FLAG.rst, 'R'],
+    [TCP_FLAG.psh, 'P'],
+    [TCP_FLAG.ack, 'A'],
+  ];
+  return letters.filter(([flag]) => flags & flag).map(([, letter]) => letter).join('') || '-';
+}
+
+/** A known owner, or null. */
+export function ownerOf(owner: Owner | undefined): Owner | null {
+  return owner && owner.pid > 0 ? owner : null;
+}

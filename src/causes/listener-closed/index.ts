@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, local, ownerOf, remote } from '../define.ts';
+
+export default defineCause({
+  id: 'listener-closed',
+  title: 'the listener closed before it accepted',
+  severity: 'warning',
+  explains: 'A listening socket was closed while connections waited in its accept queue: each of them is reset.',
+  needs: ['reset_sent'],
+  on: ['reset_sent'],
+  supersedes: ['reset-by-peer', 'connection-unknown', 'linger-zero-close'],
+  match(event, known) {
+    if (event.kind !== 'reset_sent') return null;
+    const { packet, sock, stack } = event.body;
+    if (packet || !sock || !stack.some((address) => known.symbol(address)?.name === 'inet_csk_listen_stop')) return null;
+    const { saddr, sport } = sock.flow;
+    return {
+      evidence: { listener: local(sock.flow), peer: remote(sock.flow), unread_bytes: sock.unread_bytes },
+      basis: 'direct',
+      subject: 'listener',
+      flow: sock.flow,
+      group: `${event.netns} ${saddr} ${sport}`,
+      owner: ownerOf(sock.owner),
+    };
+  },
+  summary({ listener, peer }) {
+    return `${listener} was closed while ${peer} waited to be accepted`;
+  },
+  advice({ listener }) {
+    return [
+      `${listener}: the service stopped or restarted. Drain first: stop sending it clients, accept() until the queue is empty, then close`,
+      'or pass the listening socket on (systemd socket activation, SO_REUSEPORT with net.ipv4.tcp_migrate_req=1)',
+    ];
+  },
+});

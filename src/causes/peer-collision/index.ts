@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, endpoint, local, ownerOf, remote } from '../define.ts';
+
+export default defineCause({
+  id: 'peer-collision',
+  title: 'two live connections show the same peer',
+  severity: 'error',
+  explains: 'Two connections that are open at once show the process the same peer address and port: whatever keys on the peer crosses them.',
+  needs: ['peer_name'],
+  on: ['peer_name'],
+  match(event) {
+    if (event.kind !== 'peer_name' || !event.body.other) return null;
+    const { sock, other, shown_addr, shown_port } = event.body;
+    return {
+      evidence: {
+        local: local(sock.flow),
+        shown_peer: endpoint(shown_addr, shown_port),
+        true_peer: remote(sock.flow),
+        other_true_peer: remote(other.flow),
+        other_process: ownerOf(other.owner) ? `${other.owner.comm} (${other.owner.pid})` : null,
+      },
+      basis: 'direct',
+      subject: 'listener',
+      flow: sock.flow,
+      group: `${event.netns} ${sock.flow.saddr} ${sock.flow.sport}`,
+      owner: ownerOf(sock.owner),
+    };
+  },
+  summary({ shown_peer, true_peer, other_true_peer }) {
+    return `${true_peer} and ${other_true_peer} both show as ${shown_peer}`;
+  },
+  advice({ local: at, true_peer, other_true_peer }) {
+    return [
+      `one client reaches ${at} on two ways with one local port: directly and through a balancer. Let it use one of them only`,
+      `which of ${true_peer} and ${other_true_peer} is the balancer? ss -tn 'sport = :${at.replace(/.*:/, '')}'`,
+      'or give the two ways different server ports, so that a client’s port may repeat without harm',
+    ];
+  },
+});

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, endpoint, ownerOf, TCP_FLAG, TCP_STATE } from '../define.ts';
+
+export default defineCause({
+  id: 'request-reset',
+  title: 'the client reset our SYN-ACK',
+  severity: 'warning',
+  explains: 'A client answers our SYN-ACK with a reset: it does not know the connection, or knows it under another address.',
+  needs: ['drop'],
+  on: ['drop'],
+  match(event, known) {
+    if (event.kind !== 'drop' || !(event.body.packet.flags & TCP_FLAG.rst)) return null;
+    const { packet, sock, mib } = event.body;
+    const counted = mib !== null && mib.embryonic_rsts > 0;
+    // Freed by tcp_check_req without a word; a reset to the listener itself has the reason TCP_RESET.
+    const unnamed = mib === null && sock?.state === TCP_STATE.LISTEN && known.dropReason(event.body.reason) === 'NOT_SPECIFIED';
+    if (!counted && !unnamed) return null;
+    const { saddr, daddr, dport } = packet.flow;
+    return {
+      evidence: {
+        listener: endpoint(daddr, dport),
+        client: saddr,
+        reset_window: packet.window,
+        reset_timestamps: packet.has_timestamps === 1,
+        reset_ttl: packet.ttl,
+      },
+      basis: counted && !mib.mixed ? 'direct' : 'inferred',
+      subject: 'listener',
+      flow: packet.flow,
+      group: `${event.netns} ${daddr} ${dport} ${saddr}`,
+      owner: ownerOf(sock?.owner),
+    };
+  },
+  summary({ listener, client }) {
+    return `${client} reset the SYN-ACK of ${listener}: the connection ended half-open`;
+  },
+  advice({ listener, client }) {
+    return [
+      `did ${client} dial another address than ${listener}? Then it does not know our answer: look for a translation on the way: conntrack -L -s ${client}`,
+      `on ${client}: tcpwhy trace ${listener}`,
+      'a port scanner, or a health check that closes at once, does this too',
+    ];
+  },
+});

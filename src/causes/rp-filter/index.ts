@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, endpoint } from '../define.ts';
+
+export default defineCause({
+  id: 'rp-filter',
+  title: 'the reverse path filter dropped it',
+  severity: 'error',
+  explains: 'The segment came in on an interface through which its sender would not be answered, and rp_filter is on.',
+  needs: ['drop'],
+  on: ['drop'],
+  match(event, known) {
+    if (event.kind !== 'drop') return null;
+    const { packet, reason, mib } = event.body;
+    const counted = mib !== null && mib.ip_reverse_path_filter > 0 && mib.mixed === 0;
+    if (known.dropReason(reason) !== 'IP_RPFILTER' && !counted) return null;
+    const { saddr, daddr, dport } = packet.flow;
+    const device = packet.device || null;
+    return {
+      evidence: { source: saddr, to: endpoint(daddr, dport), interface: device, ifindex: packet.ifindex },
+      basis: 'direct',
+      subject: 'host',
+      flow: packet.flow,
+      group: `${event.netns} ${packet.ifindex} ${saddr}`,
+      owner: null,
+    };
+  },
+  summary({ source, to, interface: device, ifindex }) {
+    return `${source} → ${to} arrived on ${device ?? `interface ${ifindex}`}, but the route back to ${source} is another`;
+  },
+  advice({ source, interface: device, ifindex }) {
+    const name = device ?? `the interface with index ${ifindex}`;
+    return [
+      `is the way back right? ip route get ${source}: if it should go out on ${name}, add that route`,
+      `if the ways there and back may differ: sysctl -w net.ipv4.conf.${device ?? 'DEV'}.rp_filter=2 (loose); the higher of it and net.ipv4.conf.all.rp_filter counts`,
+    ];
+  },
+});

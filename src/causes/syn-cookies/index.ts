@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, endpoint, ownerOf } from '../define.ts';
+
+export default defineCause({
+  id: 'syn-cookies',
+  title: 'too many half-open connections, answered with SYN cookies',
+  severity: 'info',
+  explains: 'A listener has as many half-open connections as it may and answers new SYNs with cookies: they work, without some options.',
+  needs: ['syn_fate'],
+  on: ['syn_received'],
+  match(event) {
+    if (event.kind !== 'syn_received') return null;
+    const { packet, listener, mib } = event.body;
+    if (mib.tcp_req_q_full_do_cookies === 0 || mib.syncookies_sent === 0 || mib.listen_drops > 0) return null;
+    const { daddr, dport, saddr } = packet.flow;
+    return {
+      evidence: {
+        listener: endpoint(daddr, dport),
+        syn_queue: listener?.syn_queue ?? null,
+        syn_queue_max: listener?.accept_queue_max ?? null,
+        client_timestamps: packet.has_timestamps === 1,
+        client: saddr,
+      },
+      basis: mib.mixed ? 'inferred' : 'direct',
+      subject: 'listener',
+      flow: packet.flow,
+      group: `${event.netns} ${daddr} ${dport}`,
+      owner: ownerOf(listener?.owner),
+    };
+  },
+  summary({ listener, syn_queue, syn_queue_max }) {
+    const queue = syn_queue === null ? '' : `: ${syn_queue} half-open connections where ${syn_queue_max} may be`;
+    return `${listener} answers with SYN cookies${queue}`;
+  },
+  advice({ listener, client_timestamps }, { dport }) {
+    const lost = client_timestamps ? [] : ['clients without timestamps lose window scaling and SACK on such connections'];
+    return [
+      `${listener}: a SYN flood, or clients that never finish? ss -tn state syn-recv 'sport = :${dport}'`,
+      'if these are real clients in a burst, raise the backlog in listen() and net.core.somaxconn',
+      ...lost,
+    ];
+  },
+});

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, endpoint, ownerOf } from '../define.ts';
+
+export default defineCause({
+  id: 'syn-queue-full',
+  title: 'too many half-open connections, and SYN cookies are off',
+  severity: 'error',
+  explains: 'A listener has as many half-open connections as it may and SYN cookies are off, so new SYNs are refused.',
+  needs: ['syn_fate'],
+  on: ['syn_received'],
+  match(event, known) {
+    if (event.kind !== 'syn_received' || event.body.mib.tcp_req_q_full_drop === 0) return null;
+    const { packet, listener, mib } = event.body;
+    const { daddr, dport, saddr } = packet.flow;
+    return {
+      evidence: {
+        listener: endpoint(daddr, dport),
+        syn_queue: listener?.syn_queue ?? null,
+        syn_queue_max: listener?.accept_queue_max ?? null,
+        tcp_syncookies: known.sysctl('net/ipv4/tcp_syncookies'),
+        client: saddr,
+      },
+      basis: mib.mixed ? 'inferred' : 'direct',
+      subject: 'listener',
+      flow: packet.flow,
+      group: `${event.netns} ${daddr} ${dport}`,
+      owner: ownerOf(listener?.owner),
+    };
+  },
+  summary({ listener, syn_queue, syn_queue_max, client }) {
+    const queue = syn_queue === null ? '' : `: ${syn_queue} half-open connections where ${syn_queue_max} may be`;
+    return `SYN from ${client} refused by ${listener}${queue}`;
+  },
+  advice({ listener }, { dport }) {
+    return [
+      `${listener}: who are the half-open ones? ss -tn state syn-recv 'sport = :${dport}'`,
+      'answer with cookies instead of dropping: sysctl -w net.ipv4.tcp_syncookies=1 (in the listener’s namespace)',
+      'or allow more: a larger backlog in listen(), and net.core.somaxconn',
+    ];
+  },
+});

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, endpoint, local, ownerOf, remote } from '../define.ts';
+
+export default defineCause({
+  id: 'synack-wrong-source',
+  title: 'answered from an address that was not dialled',
+  severity: 'error',
+  explains: 'The answer to a connect came from another address than the one dialled: its destination was translated on the way there and not on the way back.',
+  needs: ['reset_sent', 'dialled'],
+  on: ['reset_sent'],
+  supersedes: ['request-reset', 'connection-unknown', 'reset-by-peer'],
+  match(event) {
+    if (event.kind !== 'reset_sent') return null;
+    const { packet, dialled } = event.body;
+    if (!packet || !dialled) return null;
+    const { saddr, sport } = packet.flow;
+    return {
+      evidence: {
+        dialled: remote(dialled.flow),
+        answered_by: endpoint(saddr, sport),
+        client: local(dialled.flow),
+        synack_ack: packet.ack_seq,
+        isn_plus_1: dialled.snd_nxt,
+        ttl: packet.ttl,
+      },
+      basis: 'direct',
+      subject: 'flow',
+      flow: packet.flow,
+      group: `${event.netns} ${dialled.flow.daddr} ${dialled.flow.dport} ${saddr} ${sport}`,
+      owner: ownerOf(dialled.owner),
+    };
+  },
+  summary({ dialled, answered_by }) {
+    return `dialled ${dialled}, answered by ${answered_by}: translated on the way there, not on the way back`;
+  },
+  advice({ dialled, answered_by, client }) {
+    const backend = answered_by.replace(/:\d+$/, '');
+    return [
+      `the answers of ${answered_by} must return through what translates ${dialled}: compare ip route get ${client.replace(/:\d+$/, '')} on ${backend} with the way there`,
+      `on the translating node: conntrack -L -d ${dialled.replace(/:\d+$/, '')}; on Cilium: cilium bpf lb list, and cilium bpf ct list global`,
+      'client and backend on one node or one subnet: the answer goes straight back. Use SNAT (masquerade, externalTrafficPolicy), or dial the backend',
+    ];
+  },
+});

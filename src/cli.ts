@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Command, CommanderError } from 'commander';
+import { causes } from './commands/causes.ts';
+import { doctor } from './commands/doctor.ts';
+import { UsageError } from './commands/options.ts';
+import { replay } from './commands/replay.ts';
+import { top } from './commands/top.ts';
+import { trace } from './commands/trace.ts';
+import { VERSION } from './version.ts';
+
+const write = (text: string) => void process.stdout.write(text);
+// Whoever read our output is gone: there is nobody to tell.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+let status: number | Promise<number> = 0;
+const program = new Command('tcpwhy')
+  .description('Says why a TCP connection was dropped, reset, or shown another peer’s address.')
+  .version(VERSION)
+  .exitOverride();
+
+const collect = (value: string, all: string[] = []) => [...all, value];
+
+function shown(command: Command): Command {
+  return command
+    .option('--cause <id>', 'only findings of this cause; may be given several times', collect)
+    .option('--json', 'newline-delimited JSON')
+    .option('--events', 'the events too, as decoded')
+    .option('--all', 'benign ones too')
+    .option('--no-color', 'without colours')
+    .option('-q, --quiet', 'only the verdict')
+    .option('--fail-on <severity>', 'lowest severity for exit status 1: error, warning or info', 'warning');
+}
+
+function watching(command: Command): Command {
+  return shown(command)
+    .argument('[target...]', '3306, 10.0.0.5, 10.0.0.5:3306 or [2001:db8::1]:443; a port matches either end')
+    .option('--port <port>', 'only connections with this port at either end')
+    .option('--host <address>', 'only connections with this address at either end')
+    .option('--netns <namespace>', 'only this network namespace: a name, a path, pid:PID or an inode number')
+    .option('--every-record', 'keep every event also in a storm (costs more)')
+    .option('--first', 'end after the first finding');
+}
+
+watching(program.command('top'))
+  .description('live screen: causes, findings, evidence and advice')
+  .option('--from <file>', 'show a recording instead of this kernel')
+  .option('-o, --output <file>', 'record too')
+  .action((targets, flags) => {
+    status = top(targets, flags);
+  });
+
+watching(program.command('trace'))
+  .description('one shot: prints each finding as it happens, then a verdict')
+  .option('--for <duration>', 'how long: 500ms, 30s, 2m, 1h', '30s')
+  .option('-o, --output <file>', 'record too')
+  .action((targets, flags) => {
+    status = trace(targets, flags, write);
+  });
+
+watching(program.command('record'))
+  .description('like trace, every event kept for later')
+  .requiredOption('-o, --output <file>', 'where to')
+  .option('--for <duration>', 'how long; without it, until Ctrl-C')
+  .action((targets, flags) => {
+    status = trace(targets, flags, write);
+  });
+
+shown(program.command('replay <file...>'))
+  .description('what trace would have printed for a recording')
+  .action((files, flags) => {
+    status = replay(files, flags, write);
+  });
+
+program
+  .command('causes [id]')
+  .description('the catalogue of causes; with an id, its page')
+  .option('--json', 'as JSON')
+  .action((id, flags) => {
+    status = causes(id, flags, write);
+  });
+
+program
+  .command('doctor')
+  .description('what this kernel lets tcpwhy see, what it does not, and why')
+  .option('--json', 'as JSON')
+  .action((flags) => {
+    status = doctor(flags, write);
+  });
+
+try {
+  await program.parseAsync();
+  process.exitCode = await status;
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    const known = error instanceof UsageError;
+    process.stderr.write(`tcpwhy: ${known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exitCode = 2;
+  }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { FACTS, type Fact } from '../diagnose/facts.ts';
+import { kernelIdentity } from '../host/kernel.ts';
+import { Symbols } from '../host/symbols.ts';
+import { wrap } from '../sinks/text.ts';
+import { notObservable } from './run.ts';
+import { openLive } from './trace.ts';
+
+/** What this kernel lets tcpwhy see: which hook shows each fact, and why not. */
+export function doctor(flags: { json?: boolean }, write: (text: string) => void): number {
+  const source = openLive({ filter: { port: null, host: null, netns: null }, records_per_s: 1 });
+  try {
+    const { header } = source;
+    const unseen = notObservable(header);
+    const symbols = new Symbols().at(String(0xffffffff81000000n)) !== null;
+    if (flags.json) {
+      write(`${JSON.stringify({ type: 'doctor', ...kernelIdentity(), tier: header.tier, hooks: header.hooks, symbols, not_observable: unseen })}\n`);
+      return 0;
+    }
+    const line = (text = '') => write(`${text}\n`);
+    line(`Linux ${header.kernel} (${header.machine}) on ${header.host}: tier ${header.tier}`);
+    line();
+    for (const { fact, hook, reason } of header.hooks) {
+      line(`${hook ? 'yes' : 'NO '}  ${fact.padEnd(15)} ${FACTS[fact as Fact]}`);
+      for (const text of wrap(hook || `not observable: ${reason}`, `     ${' '.repeat(15)} `, `     ${' '.repeat(15)} `)) line(text);
+    }
+    line();
+    line(symbols ? 'Kernel symbols: readable.' : 'Kernel symbols: hidden (kernel.kptr_restrict, or no CAP_SYSLOG): who reset a connection stays unknown.');
+    for (const text of BLIND_HERE) for (const one of wrap(text, '- ', '  ')) line(one);
+    if (unseen.length > 0) for (const text of wrap(`Causes that cannot be seen here: ${unseen.join(', ')}`, '', '  ')) line(text);
+    return 0;
+  } finally {
+    source.close();
+  }
+}
+
+const BLIND_HERE = [
+  'Where packets arrive in batches (GRO on network cards) several SYNs may be open at once: their counters are told apart by order, and said to be inferred.',
+  'accept() through io_uring, and 32-bit programs: the peer that they are shown is not seen.',
+];

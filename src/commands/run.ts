@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { CAUSES } from '../causes/registry.gen.ts';
+import type { Finding, Severity } from '../diagnose/finding.ts';
+import { Pipeline } from '../diagnose/pipeline.ts';
+import { BENIGN } from '../diagnose/unexplained.ts';
+import { jsonSink } from '../sinks/json.ts';
+import type { Sink } from '../sinks/report.ts';
+import { textSink } from '../sinks/text.ts';
+import type { Header } from '../wire/types.gen.ts';
+import { atLeast, UsageError, type WatchFlags } from './options.ts';
+
+/** What a run shows, and of which causes. */
+export interface RunOptions {
+  json: boolean;
+  color: boolean;
+  quiet: boolean;
+  events: boolean;
+  all: boolean;
+  causes: ReadonlySet<string> | null;
+  failOn: Severity;
+}
+
+export function runOptions(flags: WatchFlags, failOn: Severity): RunOptions {
+  for (const id of flags.cause ?? []) {
+    if (!CAUSES.some((cause) => cause.id === id)) throw new UsageError(`--cause ${id}: no such cause; tcpwhy causes lists them`);
+  }
+  return {
+    json: flags.json ?? false,
+    color: flags.color && !process.env.NO_COLOR && (process.stdout.isTTY ?? false),
+    quiet: flags.quiet ?? false,
+    events: flags.events ?? false,
+    all: flags.all ?? false,
+    causes: flags.cause ? new Set(flags.cause) : null,
+    failOn,
+  };
+}
+
+/** Bytes in, lines out: what trace, record and replay have in common. */
+export class Run {
+  readonly pipeline: Pipeline;
+  readonly #header: Header;
+  readonly #options: RunOptions;
+  readonly #sink: Sink;
+  /** A finding at or above the floor was seen. */
+  failed = false;
+  /** Any finding was seen that is no benign or unexplained one. */
+  found = false;
+
+  constructor(header: Header, options: RunOptions, write: (text: string) => void) {
+    this.#header = header;
+    this.#options = options;
+    this.#sink = options.json ? jsonSink(write) : textSink(write, options);
+    const onEvent = options.events
+      ? ({ kind, cpu, netns, body }: { kind: string; cpu: number; netns: number; body: object }, seq: number, time_ns: number) =>
+          this.#sink.event({ kind, cpu, netns, body, seq, time_ns })
+      : null;
+    this.pipeline = new Pipeline(header, CAUSES, onEvent);
+    this.#sink.start({
+      version: header.tcpwhy_version,
+      host: header.host,
+      kernel: header.kernel,
+      tier: header.tier,
+      hooks: Object.fromEntries(header.hooks.map(({ fact, hook }) => [fact, hook || null])),
+      time_ns: header.start_ktime_ns + Number(header.clock_offset_ns),
+      filters: header.filters,
+    });
+  }
+
+  push(chunk: Uint8Array): void {
+    this.pipeline.push(chunk);
+    this.#show();
+  }
+
+  /** The verdict. */
+  finish(): void {
+    this.pipeline.finish();
+    this.#show();
+    for (const row of this.pipeline.losses.rows()) this.#sink.loss(row);
+    const { pipeline } = this;
+    const findings: Record<string, number> = {};
+    for (const { finding } of pipeline.engine.findings.values()) {
+      if (this.#wanted(finding) && !REST.has(finding.cause)) findings[finding.cause] = (findings[finding.cause] ?? 0) + finding.count;
+    }
+    for (const [id, count] of Object.entries(findings)) if (count === 0) delete findings[id];
+    this.#sink.summary({
+      duration_s: Math.round((pipeline.now_ns - pipeline.first_ns) / 1e8) / 10,
+      events: pipeline.events,
+      findings,
+      unexplained: pipeline.engine.unexplained,
+      benign: pipeline.engine.benign,
+      lost: pipeline.losses.records,
+      not_observable: notObservable(this.#header),
+      counted: pipeline.counted as Record<string, number>,
+    });
+  }
+
+  #show(): void {
+    for (const finding of this.pipeline.engine.takeChanged()) {
+      if (!this.#wanted(finding)) continue;
+      if (!REST.has(finding.cause)) this.found = true;
+      if (atLeast(finding.severity, this.#options.failOn)) this.failed = true;
+      this.#sink.finding(finding);
+    }
+  }
+
+  #wanted(finding: Finding): boolean {
+    if (finding.cause === BENIGN.id) return this.#options.all;
+    return this.#options.causes === null || this.#options.causes.has(finding.cause);
+  }
+}
+
+/** No causes of their own. */
+const REST = new Set(['benign', 'unexplained']);
+
+/** Causes that need a fact which no hook shows here. */
+export function notObservable({ hooks }: Header): string[] {
+  const missing = new Set(hooks.filter(({ hook }) => hook === '').map(({ fact }) => fact));
+  return CAUSES.filter(({ needs }) => needs.some((fact) => missing.has(fact))).map(({ id }) => id);
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Recording } from '../record/write.ts';
+import { LiveSource } from '../source/live.ts';
+import { attachError } from './environment.ts';
+import { filterFrom, parseDuration, parseSeverity, type WatchFlags } from './options.ts';
+import { Run, runOptions } from './run.ts';
+
+const TICK_MS = 100;
+/** Records a second of one key on one CPU; counts stay exact whatever it is. */
+export const RECORDS_PER_S = 200;
+
+/** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */
+export async function trace(targets: string[], flags: WatchFlags, write: (text: string) => void): Promise<number> {
+  const options = runOptions(flags, parseSeverity(flags.failOn));
+  const duration_ms = flags.for === undefined ? null : parseDuration(flags.for);
+  const filter = filterFrom(targets, flags);
+  const source = openLive({ filter, records_per_s: flags.everyRecord ? 0 : RECORDS_PER_S });
+  let recording: Recording | null = null;
+  try {
+    recording = flags.output === undefined ? null : Recording.create(flags.output, source.header);
+    const run = new Run(source.header, options, write);
+    const take = (chunk: Uint8Array) => {
+      recording?.write(chunk);
+      run.push(chunk);
+    };
+    const warn = recordingWarner(() => recording);
+    take(source.begin());
+    process.stderr.write(flags.quiet || options.json ? '' : 'watching; Ctrl-C ends and prints the verdict\n');
+    const why = await watch(() => {
+      take(source.tick());
+      warn();
+      return Boolean(flags.first && run.found);
+    }, duration_ms);
+    take(source.end(why));
+    if (recording) run.pipeline.losses.add('recording_write_failed', recording.failed);
+    run.finish();
+    return run.failed ? 1 : 0;
+  } finally {
+    source.close();
+    recording?.close();
+  }
+}
+
+export function openLive(options: Parameters<typeof LiveSource.open>[0]): LiveSource {
+  try {
+    return LiveSource.open(options);
+  } catch (error) {
+    throw attachError(error);
+  }
+}
+
+/** Calls `tick` until it says so, the time is over or a signal came; the second signal ends at once. */
+function watch(tick: () => boolean, duration_ms: number | null): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const end = (why: string) => {
+      clearInterval(timer);
+      clearTimeout(limit);
+      for (const signal of SIGNALS) process.off(signal, interrupted).once(signal, () => process.exit(130));
+      resolve(why);
+    };
+    const interrupted = () => end('interrupted');
+    const timer = setInterval(() => {
+      try {
+        if (tick()) end('first');
+      } catch (error) {
+        clearInterval(timer);
+        reject(error);
+      }
+    }, TICK_MS);
+    const limit = duration_ms === null ? undefined : setTimeout(() => end('time'), duration_ms);
+    for (const signal of SIGNALS) process.on(signal, interrupted);
+  });
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Says once when the recording cannot be written, and once when it can again. */
+function recordingWarner(recording: () => Recording | null): () => void {
+  let said: string | null = null;
+  return () => {
+    const now = recording();
+    if (!now || now.error === said) return;
+    said = now.error;
+    process.stderr.write(said ? `tcpwhy: ${now.path}: ${said}: findings go on, the recording waits for room\n` : `tcpwhy: ${now.path}: writing again\n`);
+  };
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Knowledge } from '../flow/knowledge.ts';
+import type { Event } from '../wire/decode.ts';
+
+const RST = 0x04;
+
+/** Ordinary duplicates and teardown, by the kernel's drop reason. */
+const ORDINARY: Record<string, string> = {
+  TCP_OLD_DATA: 'a duplicate: the data had arrived before',
+  TCP_OLD_SEQUENCE: 'a duplicate: the data had arrived before',
+  TCP_OLD_ACK: 'an acknowledgement that arrived late',
+  TCP_TOO_OLD_ACK: 'an acknowledgement that arrived late',
+  TCP_OFOMERGE: 'out-of-order data that a later segment contains too',
+  TCP_OFO_DROP: 'out-of-order data that a later segment contains too',
+  TCP_RFC7323_PAWS_ACK: 'an acknowledgement that arrived late, by its timestamp',
+  QUEUE_PURGE: 'what a closed socket still held',
+  SOCKET_CLOSE: 'what a closed socket still held',
+  TCP_CLOSE: 'a segment that crossed with the end of its connection',
+};
+
+/** Why an event is nothing to worry about, or null. Asked only of what no cause explains. */
+export function benign(event: Event, known: Knowledge): string | null {
+  if (event.kind !== 'drop') return null;
+  const reason = known.dropReason(event.body.reason);
+  if (reason === 'NO_SOCKET' && event.body.packet.flags & RST) {
+    return 'a reset for a connection that is gone already';
+  }
+  if (reason === 'TCP_RESET' && event.body.packet.flags & RST && event.body.sock?.state === 10) {
+    return 'a reset to a listener, for a connection that is gone already';
+  }
+  return ORDINARY[reason] ?? null;
+}

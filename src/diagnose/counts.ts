@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+interface KeyCount {
+  /** Sum of what its records stood for. */
+  recorded: number;
+  /** What the kernel's own count was when last heard of. */
+  exact: number;
+  /** Given out so far. */
+  given: number;
+}
+
+/**
+ * How many occurrences of each key are new. Records and the kernel's exact totals tell of the same
+ * occurrences, in no fixed order: each is given out once, by whoever tells of it first.
+ */
+export class Counts {
+  readonly #keys = new Map<string, KeyCount>();
+
+  #of(key: string): KeyCount {
+    let count = this.#keys.get(key);
+    if (!count) {
+      count = { recorded: 0, exact: 0, given: 0 };
+      this.#keys.set(key, count);
+    }
+    return count;
+  }
+
+  /** A record of `key` that stands for `occurrences`. */
+  record(key: string, occurrences: number): number {
+    if (key === '0') return occurrences;
+    const count = this.#of(key);
+    count.recorded += occurrences;
+    return give(count);
+  }
+
+  /** The kernel's total of `key`. */
+  total(key: string, exact: number): number {
+    const count = this.#of(key);
+    count.exact = exact;
+    return give(count);
+  }
+}
+
+function give(count: KeyCount): number {
+  const fresh = Math.max(count.recorded, count.exact) - count.given;
+  count.given += Math.max(0, fresh);
+  return Math.max(0, fresh);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { endpoint, flagsText } from '../causes/define.ts';
+import type { Knowledge } from '../flow/knowledge.ts';
+import type { Event } from '../wire/decode.ts';
+import { MIB_SLOTS } from '../wire/mib.gen.ts';
+import type { Flow, MibDelta, Packet } from '../wire/types.gen.ts';
+
+const STATES = [
+  '?', 'ESTABLISHED', 'SYN_SENT', 'SYN_RECV', 'FIN_WAIT1', 'FIN_WAIT2', 'TIME_WAIT', 'CLOSE',
+  'CLOSE_WAIT', 'LAST_ACK', 'LISTEN', 'CLOSING', 'NEW_SYN_RECV', 'BOUND_INACTIVE',
+];
+
+export function stateName(state: number): string {
+  return STATES[state] ?? `state ${state}`;
+}
+
+/** One line for one event, without its time: for the list of a finding's events. */
+export function describe(event: Event, known: Knowledge): string {
+  switch (event.kind) {
+    case 'syn_received':
+      return `SYN refused  ${packetText(event.body.packet)}  ${movedText(event.body.mib)}`;
+    case 'reset_sent': {
+      const { packet, sock, reason } = event.body;
+      if (packet) return `reset sent (${known.resetReason(reason)}) for ${packetText(packet)}`;
+      return `reset sent (${known.resetReason(reason)}) by ${sock ? flowText(sock.flow) : 'no socket'}`;
+    }
+    case 'reset_received':
+      return `reset received in ${stateName(event.body.sock.state)}  ${flowText(event.body.sock.flow)}`;
+    case 'drop': {
+      const at = known.symbol(event.body.location)?.name;
+      return `dropped (${known.dropReason(event.body.reason)}${at ? ` in ${at}` : ''})  ${packetText(event.body.packet)}`;
+    }
+    case 'state_change': {
+      const { old_state, new_state, sock } = event.body;
+      return `${stateName(old_state)} → ${stateName(new_state)}  ${flowText(sock.flow)}`;
+    }
+    case 'retransmit':
+      return `retransmitted ${event.body.synack ? 'SYN-ACK' : event.body.syn ? 'SYN' : 'data'}  ${flowText(event.body.sock.flow)}`;
+    case 'peer_name': {
+      const { sock, shown_addr, shown_port } = event.body;
+      return `${PEER_CALLS[event.body.call] ?? 'a call'} showed ${endpoint(shown_addr, shown_port)} for ${flowText(sock.flow)}`;
+    }
+    default:
+      return event.kind;
+  }
+}
+
+export const PEER_CALLS = ['getpeername()', 'accept()', 'accept4()'];
+
+export function flowText({ saddr, sport, daddr, dport }: Flow): string {
+  return `${endpoint(saddr, sport)} → ${endpoint(daddr, dport)}`;
+}
+
+function packetText(packet: Packet): string {
+  const { seq, ack_seq, payload_len, window, flags } = packet;
+  const ack = flags & 0x10 ? ` ack ${ack_seq}` : '';
+  return `${flowText(packet.flow)} [${flagsText(flags)}] seq ${seq}${ack} win ${window} len ${payload_len}`;
+}
+
+function movedText(mib: MibDelta): string {
+  return MIB_SLOTS.filter(({ field }) => mib[field] > 0)
+    .map(({ field }) => `${field} +${mib[field]}`)
+    .join(', ');
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Cause, Match } from '../causes/define.ts';
+import type { HostKnowledge } from '../flow/knowledge.ts';
+import type { Event } from '../wire/decode.ts';
+import type { Flow, Packet } from '../wire/types.gen.ts';
+import { benign } from './benign.ts';
+import { Counts } from './counts.ts';
+import { describe, flowText } from './describe.ts';
+import type { Evidence, Finding } from './finding.ts';
+import { addEvent, addFlow, type OpenFinding } from './open-finding.ts';
+import { Recent } from './recent.ts';
+import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
+
+/** One occurrence on its way to a finding. */
+interface Occurrence {
+  cause: Cause;
+  match: Match<Evidence>;
+  event: Event;
+  seq: number;
+  count: number;
+  /** Set when a cause that says more took it over. */
+  superseded: boolean;
+  /** Where it went; null while it is held. */
+  finding: OpenFinding | null;
+}
+
+/** Longer than the two ends of one failure on one host are apart, shorter than anyone waits for. */
+const SETTLE_NS = 300e6;
+const SAME_FAILURE_NS = 2e9;
+/** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
+const SAME_PACKET_NS = 5e6;
+const MAX_RECENT = 20_000;
+
+/**
+ * Runs the causes on each event and keeps the findings. Pure in time and order: the same events give
+ * the same findings. What a cause that says more may still take over is held for SETTLE_NS.
+ */
+export class Engine {
+  readonly findings = new Map<string, OpenFinding>();
+  unexplained = 0;
+  benign = 0;
+  readonly #byKind = new Map<string, Cause[]>();
+  readonly #supersededBy = new Map<string, Set<string>>();
+  readonly #known: HostKnowledge;
+  readonly #clock_offset_ns: number;
+  readonly #counts = new Counts();
+  readonly #targets = new Map<string, Occurrence[]>();
+  #held: Occurrence[] = [];
+  readonly #connections = new Recent<Occurrence[]>(SAME_FAILURE_NS, MAX_RECENT);
+  readonly #services = new Recent<Occurrence>(SAME_FAILURE_NS, MAX_RECENT);
+  readonly #packets = new Recent<Occurrence[]>(SAME_PACKET_NS, MAX_RECENT);
+  readonly #changed = new Set<OpenFinding>();
+
+  constructor(causes: readonly Cause[], known: HostKnowledge, clock_offset_ns: number) {
+    this.#known = known;
+    this.#clock_offset_ns = clock_offset_ns;
+    for (const cause of causes) {
+      for (const kind of cause.on) this.#byKind.set(kind, [...(this.#byKind.get(kind) ?? []), cause]);
+      for (const less of cause.supersedes ?? []) {
+        const by = this.#supersededBy.get(less) ?? new Set();
+        this.#supersededBy.set(less, by.add(cause.id));
+      }
+    }
+  }
+
+  /** An event in its order; `seq` is its number in the stream. */
+  accept(event: Event, seq: number): void {
+    if (this.#known.learn(event)) return;
+    const count = this.#counts.record(event.key, event.occurrences);
+    const occurrences = this.#explain(event).map(
+      ([cause, match]): Occurrence => ({ cause, match, event, seq, count, superseded: false, finding: null }),
+    );
+    const packet = packetId(event);
+    if (packet) {
+      const same = this.#packets.get(packet, event.ktime_ns);
+      if (same && this.#companion(event, same, occurrences)) return;
+      if (event.kind !== 'drop') this.#packets.set(packet, occurrences, event.ktime_ns);
+    }
+    if (event.key !== '0') this.#targets.set(event.key, occurrences);
+    for (const occurrence of occurrences) this.#place(occurrence);
+  }
+
+  /** Exact totals: occurrences that never became a record go where the last record of their key went. */
+  total(key: string, exact: number): void {
+    const targets = this.#targets.get(key);
+    if (!targets) return;
+    const count = this.#counts.total(key, exact);
+    for (const target of targets) {
+      if (target.finding && !target.superseded) this.#add(target.finding, target, count);
+      else if (!target.superseded) target.count += count;
+    }
+  }
+
+  /** Event time has come to `ktime_ns`: what was held long enough is settled. */
+  advance(ktime_ns: number): void {
+    const settled = this.#held.filter(({ event }) => ktime_ns - event.ktime_ns > SETTLE_NS);
+    if (settled.length === 0) return;
+    this.#held = this.#held.filter(({ event }) => ktime_ns - event.ktime_ns <= SETTLE_NS);
+    for (const occurrence of settled) this.#commit(occurrence);
+  }
+
+  /** No more events: settles everything. */
+  finish(): void {
+    this.advance(Number.POSITIVE_INFINITY);
+  }
+
+  /** Findings that came or grew since the last call, oldest first. */
+  takeChanged(): Finding[] {
+    const changed = [...this.#changed].map(({ finding }) => finding).filter(({ count }) => count > 0);
+    this.#changed.clear();
+    return changed;
+  }
+
+  #explain(event: Event): [Cause, Match<Evidence>][] {
+    const matches: [Cause, Match<Evidence>][] = [];
+    for (const cause of this.#byKind.get(event.kind) ?? []) {
+      const match = cause.match(event, this.#known);
+      if (match) matches.push([cause, match]);
+    }
+    const kept = matches.filter(([cause]) => !matches.some(([other]) => other.supersedes?.includes(cause.id)));
+    if (kept.length > 0) return kept;
+    const ordinary = benign(event, this.#known);
+    const rest = unexplained(event, ordinary, this.#known);
+    return rest ? [[ordinary ? BENIGN : UNEXPLAINED, rest]] : [];
+  }
+
+  /** A drop of a packet that was answered or refused before is the same failure seen again. */
+  #companion(event: Event, same: Occurrence[], fresh: Occurrence[]): boolean {
+    if (event.kind !== 'drop') return false;
+    const vague = same.length === 0 || same.every(({ cause }) => cause === UNEXPLAINED);
+    const says = fresh.some(({ cause }) => cause !== UNEXPLAINED);
+    if (vague && says) {
+      for (const occurrence of same) this.#withdraw(occurrence);
+      return false;
+    }
+    this.#targets.set(event.key, []);
+    return true;
+  }
+
+  #place(occurrence: Occurrence): void {
+    const { event, cause, match } = occurrence;
+    const connection = connectionId(match.flow);
+    const others = this.#connections.get(connection, event.ktime_ns) ?? [];
+    const stronger = this.#stronger(occurrence, others);
+    if (stronger) {
+      occurrence.superseded = true;
+      return;
+    }
+    for (const other of others) {
+      if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other);
+    }
+    this.#connections.set(connection, [...others.filter(({ superseded }) => !superseded), occurrence].slice(-8), event.ktime_ns);
+    for (const end of ends(match.flow)) this.#services.set(`${cause.id} ${end}`, occurrence, event.ktime_ns);
+    if (this.#supersededBy.has(cause.id) || cause === UNEXPLAINED) this.#held.push(occurrence);
+    else this.#commit(occurrence);
+  }
+
+  /**
+   * A cause of the same failure that says more. Records of the two ends are sampled each on its own:
+   * where some are missing, the same service at the same time stands for the same connection.
+   */
+  #stronger(occurrence: Occurrence, others: Occurrence[]): Occurrence | undefined {
+    const { cause, event, match } = occurrence;
+    const by = this.#supersededBy.get(cause.id);
+    if (!by) return undefined;
+    const exact = others.find((other) => by.has(other.cause.id));
+    if (exact || event.occurrences === 1) return exact;
+    for (const id of by) {
+      for (const end of ends(match.flow)) {
+        const near = this.#services.get(`${id} ${end}`, event.ktime_ns);
+        if (near) return near;
+      }
+    }
+    return undefined;
+  }
+
+  #withdraw(occurrence: Occurrence): void {
+    occurrence.superseded = true;
+    if (occurrence.finding) this.#add(occurrence.finding, occurrence, -occurrence.count);
+  }
+
+  #commit(occurrence: Occurrence): void {
+    if (occurrence.superseded) return;
+    const { cause, match, event, seq } = occurrence;
+    const id = `${cause.id} ${match.group}`;
+    const time_ns = event.ktime_ns + this.#clock_offset_ns;
+    let open = this.findings.get(id);
+    if (!open) {
+      open = { finding: this.#finding(id, occurrence, time_ns), flows: new Map(), events: [] };
+      this.findings.set(id, open);
+    }
+    occurrence.finding = open;
+    const { finding } = open;
+    finding.last_ns = Math.max(finding.last_ns, time_ns);
+    finding.first_ns = Math.min(finding.first_ns, time_ns);
+    finding.evidence = match.evidence;
+    finding.flow = { ...familyOf(match.flow), netns: event.netns };
+    finding.summary = cause.summary(match.evidence, match.flow);
+    finding.advice = cause.advice(match.evidence, match.flow);
+    if (match.owner) finding.process = this.#process(match.owner);
+    if (match.basis === 'inferred') finding.basis = 'inferred';
+    addFlow(open, flowText(match.flow), occurrence.count, time_ns);
+    addEvent(open, { seq, time_ns, text: describe(event, this.#known) });
+    this.#add(open, occurrence, occurrence.count);
+  }
+
+  #add(open: OpenFinding, { cause }: Occurrence, count: number): void {
+    open.finding.count += count;
+    if (cause === UNEXPLAINED) this.unexplained += count;
+    if (cause === BENIGN) this.benign += count;
+    this.#changed.add(open);
+  }
+
+  #finding(id: string, { cause, match, event }: Occurrence, time_ns: number): Finding {
+    return {
+      id,
+      cause: cause.id,
+      severity: match.severity ?? cause.severity,
+      basis: match.basis,
+      title: cause.title,
+      summary: '',
+      subject: match.subject,
+      flow: { ...familyOf(match.flow), netns: event.netns },
+      process: null,
+      count: 0,
+      first_ns: time_ns,
+      last_ns: time_ns,
+      evidence: match.evidence,
+      advice: [],
+      events: [],
+    };
+  }
+
+  #process({ pid, comm, cgroup }: { pid: number; comm: string; cgroup: string }) {
+    return { pid, comm, container: this.#known.container(cgroup) };
+  }
+}
+
+function familyOf(flow: Flow) {
+  const { saddr, sport, daddr, dport } = flow;
+  return { family: saddr.includes(':') ? (6 as const) : (4 as const), saddr, sport, daddr, dport };
+}
+
+function ends({ saddr, sport, daddr, dport }: Flow): [string, string] {
+  return [`${saddr} ${sport}`, `${daddr} ${dport}`];
+}
+
+/** The same for both directions, and for both ends on one host. */
+function connectionId(flow: Flow): string {
+  return ends(flow).sort().join(' ');
+}
+
+function packetId(event: Event): string | null {
+  const packet: Packet | null = packetOf(event);
+  return packet && `${ends(packet.flow).join(' ')} ${packet.seq} ${packet.flags} ${packet.payload_len}`;
+}

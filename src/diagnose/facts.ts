@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What tcpwhy can know of a connection, each from one or more hooks. A cause says which it needs. */
+export const FACTS = {
+  syn_fate: 'what became of a SYN, by the counters that moved',
+  reset_sent: 'resets that this host sent, and why',
+  reset_received: 'resets that a socket believed',
+  drop: 'TCP segments dropped, with the kernel’s reason',
+  dialled: 'which answer each connecting socket waits for',
+  state: 'connects and connections that failed; listeners that come and go',
+  retransmit: 'segments sent again',
+  peer_name: 'the peer that accept() and getpeername() told the process',
+  owner: 'which process a socket belongs to',
+} as const;
+
+export type Fact = keyof typeof FACTS;

@@ -1,0 +1,53 @@
+/** How much a finding asks of whoever reads it. `--fail-on` compares in this order. */
+export type Severity = 'error' | 'warning' | 'info';
+
+/** `direct`: the hook saw the decision itself. `inferred`: it follows from what was seen around it. */
+export type Basis = 'direct' | 'inferred';
+
+export type Subject = 'flow' | 'listener' | 'host';
+
+/** Written as on the wire of the packet or socket: saddr:sport is a socket's local end. */
+export interface FlowText {
+  family: 4 | 6;
+  saddr: string;
+  sport: number;
+  daddr: string;
+  dport: number;
+  /** Inode number of the network namespace. */
+  netns: number;
+}
+
+export interface ProcessText {
+  pid: number;
+  comm: string;
+  /** Container id or name, null outside of any. */
+  container: string | null;
+}
+
+export type EvidenceValue = string | number | boolean | null | EvidenceValue[] | { [name: string]: EvidenceValue };
+
+/** Plain facts by name; units are suffixes of the name. */
+export type Evidence = { [name: string]: EvidenceValue };
+
+/** A cause that matched on one subject, with everything it needs to be read alone (contract.md, Output). */
+export interface Finding {
+  /** Identity of (cause, subject): the same finding keeps it while its count grows. */
+  id: string;
+  cause: string;
+  severity: Severity;
+  basis: Basis;
+  title: string;
+  summary: string;
+  subject: Subject;
+  flow: FlowText;
+  process: ProcessText | null;
+  /** Occurrences, exact also where events were sampled. */
+  count: number;
+  /** Wall clock in nanoseconds since 1970. */
+  first_ns: number;
+  last_ns: number;
+  evidence: Evidence;
+  advice: string[];
+  /** Numbers (SEQ) of the newest events that it rests on, oldest first. */
+  events: number[];
+}

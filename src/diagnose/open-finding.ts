@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Finding } from './finding.ts';
+
+const MAX_FLOWS = 50;
+const MAX_EVENTS = 20;
+
+export interface FlowCount {
+  text: string;
+  count: number;
+  last_ns: number;
+}
+
+export interface EventLine {
+  seq: number;
+  time_ns: number;
+  text: string;
+}
+
+/** A finding while it grows, with what a screen shows beside it. Everything in it is bounded. */
+export interface OpenFinding {
+  finding: Finding;
+  flows: Map<string, FlowCount>;
+  events: EventLine[];
+}
+
+export function addFlow(open: OpenFinding, text: string, count: number, last_ns: number): void {
+  const known = open.flows.get(text);
+  open.flows.delete(text);
+  open.flows.set(text, { text, count: (known?.count ?? 0) + count, last_ns });
+  const [oldest] = open.flows.keys();
+  if (open.flows.size > MAX_FLOWS && oldest !== undefined) open.flows.delete(oldest);
+}
+
+export function addEvent(open: OpenFinding, line: EventLine): void {
+  open.events.push(line);
+  if (open.events.length > MAX_EVENTS) open.events.shift();
+  open.finding.events = open.events.map(({ seq }) => seq);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Cause } from '../causes/define.ts';
+import { HostKnowledge } from '../flow/knowledge.ts';
+import { decodeEvent, type Event, UndecodableError } from '../wire/decode.ts';
+import { FrameReader } from '../wire/frames.ts';
+import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
+import { Losses } from '../wire/loss.ts';
+import { Reorder } from '../wire/reorder.ts';
+import type { Header } from '../wire/types.gen.ts';
+import { Engine } from './engine.ts';
+
+/** How an event looked, in the order in which events happened. */
+export type EventListener = (event: Event, seq: number, time_ns: number) => void;
+
+const KIND_NAMES = new Map<number, EventKind>(
+  Object.entries(EVENT_KINDS).map(([name, number]) => [number, name as EventKind]),
+);
+
+/**
+ * From bytes to findings: decode, order, explain. Live and replayed bytes go the same way; time is
+ * that of the events and ticks, so the same bytes give the same findings.
+ */
+export class Pipeline {
+  readonly known: HostKnowledge;
+  readonly engine: Engine;
+  readonly losses = new Losses();
+  /** Events of the kernel, without those that tcpwhy adds. */
+  events = 0;
+  /** Wall clock in nanoseconds of the first and the newest event or tick. */
+  first_ns = 0;
+  now_ns = 0;
+  /** Exact occurrences by kind, records or not. */
+  readonly counted: { [Kind in EventKind]?: number } = {};
+  readonly #clock_offset_ns: number;
+  readonly #frames = new FrameReader();
+  readonly #reorder = new Reorder();
+  readonly #listener: EventListener | null;
+  #newest_ktime_ns = 0;
+
+  constructor(header: Header, causes: readonly Cause[], listener: EventListener | null = null) {
+    this.#clock_offset_ns = Number(header.clock_offset_ns);
+    this.known = new HostKnowledge(header);
+    this.engine = new Engine(causes, this.known, this.#clock_offset_ns);
+    this.#listener = listener;
+    this.first_ns = header.start_ktime_ns + this.#clock_offset_ns;
+    this.now_ns = this.first_ns;
+  }
+
+  /** Bytes of the stream, cut anywhere. Throws FrameError where they are no stream of messages. */
+  push(chunk: Uint8Array): void {
+    for (const { bytes } of this.#frames.push(chunk)) this.#decode(bytes);
+  }
+
+  /** Bytes of a message that is not whole. */
+  get rest(): { bytes: number; at: number } {
+    return this.#frames.rest;
+  }
+
+  /** No more bytes: explains what is still held. */
+  finish(): void {
+    this.#release(Number.POSITIVE_INFINITY);
+    this.engine.finish();
+  }
+
+  #decode(bytes: Uint8Array): void {
+    try {
+      const event = decodeEvent(bytes);
+      if (event) this.#take(event);
+      else this.losses.add('records_undecodable', 1);
+    } catch (error) {
+      if (!(error instanceof UndecodableError)) throw error;
+      this.losses.add('records_undecodable', 1);
+    }
+  }
+
+  #take(event: Event): void {
+    switch (event.kind) {
+      case 'tick':
+        for (const { name, count } of event.body.lost) this.losses.add(name, count);
+        this.#release(event.ktime_ns);
+        this.#advance(event.ktime_ns);
+        return;
+      case 'totals':
+        for (const { key, count } of event.body.keys) this.engine.total(key, count);
+        for (const kind of Object.keys(this.counted) as EventKind[]) delete this.counted[kind];
+        for (const { kind, count } of event.body.kinds) {
+          const name = KIND_NAMES.get(kind);
+          if (name) this.counted[name] = (this.counted[name] ?? 0) + count;
+        }
+        return;
+      case 'fact':
+        this.known.learn(event);
+        return;
+      case 'footer':
+        return;
+      default:
+        this.#reorder.push(event);
+    }
+  }
+
+  #release(ktime_ns: number): void {
+    for (const event of this.#reorder.release(ktime_ns)) {
+      const seq = ++this.events;
+      this.#advance(event.ktime_ns);
+      this.#listener?.(event, seq, event.ktime_ns + this.#clock_offset_ns);
+      this.engine.accept(event, seq);
+    }
+  }
+
+  #advance(ktime_ns: number): void {
+    if (ktime_ns <= this.#newest_ktime_ns) return;
+    this.#newest_ktime_ns = ktime_ns;
+    this.now_ns = ktime_ns + this.#clock_offset_ns;
+    this.engine.advance(ktime_ns);
+  }
+}

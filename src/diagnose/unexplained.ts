@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { type Cause, type Match, ownerOf } from '../causes/define.ts';
+import type { Knowledge } from '../flow/knowledge.ts';
+import type { Event } from '../wire/decode.ts';
+import type { Packet } from '../wire/types.gen.ts';
+import type { Evidence } from './finding.ts';
+
+const rest = (id: string, title: string, advice: string[]): Cause => ({
+  id,
+  title,
+  severity: 'info',
+  explains: title,
+  needs: [],
+  on: [],
+  match: () => null,
+  summary: ({ what, reason, why }) => (why ? `${what} (${reason}): ${why}` : `${what} (${reason})`),
+  advice: () => advice,
+});
+
+/** Shown where no cause matches: the number to bring down. */
+export const UNEXPLAINED = rest('unexplained', 'dropped, refused or reset for a reason not known yet', [
+  'tcpwhy knows no cause for this reason yet; the evidence is what the kernel said',
+]);
+
+/** Ordinary duplicates and teardown: hidden unless asked for. */
+export const BENIGN = rest('benign', 'ordinary duplicates and teardown', ['nothing to do']);
+
+/** Is the event something that has to have a cause? Then this is what it shows without one. */
+export function unexplained(event: Event, why: string | null, known: Knowledge): Match<Evidence> | null {
+  switch (event.kind) {
+    case 'drop': {
+      const reason = known.dropReason(event.body.reason);
+      return found('segment dropped', reason, event.body.packet, known.symbol(event.body.location)?.name ?? null);
+    }
+    case 'reset_sent': {
+      const reason = known.resetReason(event.body.reason);
+      const { packet, sock } = event.body;
+      if (packet) return found('reset sent', reason, packet, null);
+      return sock && { ...found('reset sent', reason, sock, null), owner: ownerOf(sock.owner) };
+    }
+    case 'syn_received':
+      return found('SYN refused', 'counters only', event.body.packet, null);
+    default:
+      return null;
+  }
+
+  function found(what: string, reason: string, { flow }: Pick<Packet, 'flow'>, location: string | null): Match<Evidence> {
+    const evidence: Evidence = { what, reason, ...(location && { location }), ...(why && { why }) };
+    return { evidence, basis: 'direct', subject: 'host', flow, group: `${what} ${reason} ${location ?? ''}`, owner: null };
+  }
+}
+
+/** The packet that an event is about. */
+export function packetOf(event: Event): Packet | null {
+  switch (event.kind) {
+    case 'drop':
+    case 'syn_received':
+    case 'reset_sent':
+      return event.body.packet;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Event } from '../wire/decode.ts';
+import type { Header, PeerRewriter, Sock } from '../wire/types.gen.ts';
+
+const TCP_LISTEN = 10;
+
+/** A listening socket, and the namespace it listens in. */
+export interface Listener {
+  netns: number;
+  sock: Sock;
+}
+
+/** What a cause may ask about the host that made the events. */
+export interface Knowledge {
+  /** As the kernel's enum spells it, without its prefix: NO_SOCKET. */
+  dropReason(reason: number): string;
+  resetReason(reason: number): string;
+  /** Name of the kernel function at an address, null where the host did not tell. */
+  symbol(address: string): { name: string; module: string } | null;
+  /** Short id or name of the container that a cgroup belongs to, null outside of any. */
+  container(cgroup: string): string | null;
+  listenersOnPort(port: number): Listener[];
+  /** `net/ipv4/tcp_syncookies`, as tcpwhy's own namespace had it at the start. */
+  sysctl(name: string): string | null;
+  /** Cgroup programs that may rewrite peers. */
+  rewriters(): readonly PeerRewriter[];
+}
+
+/** Knowledge as it grows with the events. Listeners are bounded by the kernel's own map. */
+export class HostKnowledge implements Knowledge {
+  readonly #header: Header;
+  readonly #enums = new Map<string, Record<string, string>>();
+  readonly #symbols = new Map<string, { name: string; module: string }>();
+  readonly #cgroups = new Map<string, string>();
+  readonly #listeners = new Map<string, Listener>();
+  readonly #rewriters: PeerRewriter[] = [];
+
+  constructor(header: Header) {
+    this.#header = header;
+    for (const table of header.enums) this.#enums.set(table.name, table.names);
+  }
+
+  /** Takes in what an event says of the host; true where it says nothing else. */
+  learn(event: Event): boolean {
+    switch (event.kind) {
+      case 'fact': {
+        const { symbol, cgroup, peer_rewriter } = event.body;
+        if (symbol) this.#symbols.set(symbol.address, symbol);
+        if (cgroup) this.#cgroups.set(cgroup.id, cgroup.path);
+        if (peer_rewriter) this.#rewriters.push(peer_rewriter);
+        return true;
+      }
+      case 'socket':
+        if (event.body.sock.state === TCP_LISTEN) this.#listen(event.netns, event.body.sock);
+        return true;
+      case 'state_change': {
+        const { sock, new_state, old_state } = event.body;
+        if (new_state === TCP_LISTEN) this.#listen(event.netns, sock);
+        else if (old_state === TCP_LISTEN) this.#listeners.delete(sock.id);
+        return false;
+      }
+      default:
+        return false;
+    }
+  }
+
+  #listen(netns: number, sock: Sock): void {
+    this.#listeners.set(sock.id, { netns, sock });
+  }
+
+  dropReason(reason: number): string {
+    return this.#enumName('skb_drop_reason', reason);
+  }
+
+  resetReason(reason: number): string {
+    return this.#enumName('sk_rst_reason', reason);
+  }
+
+  #enumName(table: string, value: number): string {
+    return this.#enums.get(table)?.[value] ?? `#${value}`;
+  }
+
+  symbol(address: string) {
+    return this.#symbols.get(address) ?? null;
+  }
+
+  container(cgroup: string): string | null {
+    const path = this.#cgroups.get(cgroup);
+    return path === undefined ? null : containerOf(path);
+  }
+
+  listenersOnPort(port: number): Listener[] {
+    return [...this.#listeners.values()].filter(({ sock }) => sock.flow.sport === port);
+  }
+
+  sysctl(name: string): string | null {
+    return this.#header.sysctls[name] ?? null;
+  }
+
+  rewriters(): readonly PeerRewriter[] {
+    return this.#rewriters;
+  }
+}
+
+/** docker-<64 hex>.scope, cri-containerd-<64 hex>.scope, /docker/<64 hex>, libpod-…, /lxc/NAME. */
+export function containerOf(path: string): string | null {
+  const id = path.match(/([0-9a-f]{64})(?:\.scope)?(?:\/|$)/)?.[1];
+  if (id) return id.slice(0, 12);
+  return path.match(/\/(?:lxc|lxc\.payload|machine\.slice)[./]([^/]+)/)?.[1] ?? null;
+}

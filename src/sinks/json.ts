@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Finding } from '../diagnose/finding.ts';
+import type { Sink } from './report.ts';
+import { rfc3339 } from './time.ts';
+
+/** Newline-delimited JSON, one object a line (contract.md, Output). */
+export function jsonSink(write: (text: string) => void): Sink {
+  const line = (object: object) => write(`${JSON.stringify(object)}\n`);
+  return {
+    start: ({ time_ns, ...start }) => line({ type: 'start', ...start, time: rfc3339(time_ns) }),
+    event: ({ time_ns, body, kind, ...event }) =>
+      line({ type: 'event', ...event, time: rfc3339(time_ns), kind, [kind]: body }),
+    finding: (finding) => line({ type: 'finding', ...findingJson(finding) }),
+    loss: (row) => line({ type: 'loss', ...row }),
+    summary: (summary) => line({ type: 'summary', ...summary }),
+  };
+}
+
+export function findingJson({
+  id,
+  first_ns,
+  last_ns,
+  evidence,
+  advice,
+  events,
+  ...finding
+}: Finding) {
+  return { ...finding, first: rfc3339(first_ns), last: rfc3339(last_ns), evidence, advice, events };
+}

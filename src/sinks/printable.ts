@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Control, format (bidi, zero width, tags), unpaired surrogate, line and paragraph separator, and what has no glyph. */
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+
+const SHORT: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  if (code < 0x100) return SHORT[character] ?? `\\x${code.toString(16).padStart(2, '0')}`;
+  return code < 0x10000 ? `\\u${code.toString(16).padStart(4, '0')}` : `\\u{${code.toString(16)}}`;
+}
+
+/**
+ * The text with everything that a terminal would obey or hide written out, in ASCII: `\x1b`, `\u202e`, `\u200b`.
+ * What comes from the kernel or another process (comm, container names, interface names) goes through here
+ * on its way to a terminal. Doing it twice changes nothing.
+ */
+export function printable(text: string): string {
+  return text.replace(INVISIBLE, escaped);
+}

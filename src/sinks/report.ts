@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Finding } from '../diagnose/finding.ts';
+
+/** How a run began. Names of contract.md, Output. */
+export interface Start {
+  version: string;
+  host: string;
+  kernel: string;
+  tier: string;
+  hooks: Record<string, string | null>;
+  time_ns: number;
+  filters: string[];
+}
+
+export interface LossRow {
+  name: string;
+  severity: string;
+  count: number;
+  meaning: string;
+}
+
+/** How a run ended. */
+export interface Summary {
+  duration_s: number;
+  events: number;
+  findings: Record<string, number>;
+  unexplained: number;
+  benign: number;
+  lost: number;
+  not_observable: string[];
+  /** Exact occurrences by kind of event, records or not. */
+  counted: Record<string, number>;
+}
+
+export interface EventLine {
+  seq: number;
+  time_ns: number;
+  kind: string;
+  cpu: number;
+  netns: number;
+  body: object;
+}
+
+/** What is written as a run goes on. Each call writes at once. */
+export interface Sink {
+  start(start: Start): void;
+  event(event: EventLine): void;
+  /** The same finding comes again with a higher count. */
+  finding(finding: Finding): void;
+  loss(row: LossRow): void;
+  summary(summary: Summary): void;
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { styleText } from 'node:util';
+import type { EvidenceValue, Finding, Severity } from '../diagnose/finding.ts';
+import { printable } from './printable.ts';
+import type { LossRow, Sink, Start, Summary } from './report.ts';
+import { clock } from './time.ts';
+
+const WIDTH = 80;
+const MARK: Record<Severity, string> = { error: 'E', warning: 'W', info: 'i' };
+const COLOUR = { error: 'red', warning: 'yellow', info: 'cyan' } as const;
+
+export interface TextOptions {
+  color: boolean;
+  /** Only the verdict. */
+  quiet: boolean;
+}
+
+/** For people: each finding when it is first seen, then a verdict. Fits 80 columns. */
+export function textSink(write: (text: string) => void, { color, quiet }: TextOptions): Sink {
+  const seen = new Map<string, Finding>();
+  const line = (text = '') => write(`${text}\n`);
+  const style = (format: Parameters<typeof styleText>[0], text: string) =>
+    color ? styleText(format, text, { validateStream: false }) : text;
+
+  return {
+    start: (start) => {
+      if (!quiet) for (const text of startLines(start)) line(style('dim', text));
+    },
+    event: ({ seq, time_ns, kind, body }) => line(style('dim', printable(`${clock(time_ns)} #${seq} ${kind} ${JSON.stringify(body)}`))),
+    finding: (finding) => {
+      const known = seen.has(finding.id);
+      seen.set(finding.id, finding);
+      if (!known && !quiet) for (const text of findingLines(finding)) line(text);
+    },
+    loss: (row) => line(lossLine(row)),
+    summary: (summary) => {
+      line();
+      for (const text of verdictLines(summary, [...seen.values()])) line(text);
+    },
+  };
+
+  function findingLines(finding: Finding): string[] {
+    const { severity, cause, summary, last_ns, evidence, process, advice } = finding;
+    const head = `${clock(last_ns)} ${MARK[severity]} ${cause}`;
+    const facts = Object.entries(evidence).filter(([, value]) => value !== null && !isEmpty(value));
+    const who = process ? [`process ${process.comm} (${process.pid})${process.container ? ` in container ${process.container}` : ''}`] : [];
+    return [
+      style(['bold', COLOUR[severity]], head),
+      ...wrap(summary, '  ', '  '),
+      ...wrap(facts.map(([name, value]) => `${name.replaceAll('_', ' ')} ${factText(value)}`).join(' · '), '    ', '    ').map((text) => style('dim', text)),
+      ...who.flatMap((text) => wrap(text, '    ', '    ')),
+      ...advice.flatMap((text) => wrap(text, '    → ', '      ')),
+    ];
+  }
+
+  function verdictLines(summary: Summary, findings: Finding[]): string[] {
+    const shown = findings.filter(({ count }) => count > 0).sort((a, b) => rank(b) - rank(a) || b.count - a.count);
+    const rows = shown.flatMap((finding) => {
+      const head = `${String(finding.count).padStart(7)} × ${MARK[finding.severity]} ${finding.cause}  `;
+      return wrap(finding.summary, head, ' '.repeat(12)).map((text, index) => (index === 0 ? style(COLOUR[finding.severity], text) : text));
+    });
+    const { duration_s, events, unexplained, benign, lost, not_observable } = summary;
+    return [
+      ...(rows.length > 0 ? rows : ['No failure seen.']),
+      style('dim', `${duration_s} s, ${events} events, ${unexplained} unexplained, ${benign} benign, ${lost} lost`),
+      ...(not_observable.length > 0 ? wrap(`cannot be seen here: ${not_observable.join(', ')} (see tcpwhy doctor)`, '', '  ') : []),
+    ];
+  }
+}
+
+function startLines({ version, host, kernel, tier, filters }: Start): string[] {
+  const what = filters.length > 0 ? filters.join(', ') : 'every connection';
+  return wrap(`tcpwhy ${version} on ${host}, Linux ${kernel}, tier ${tier}: watching ${what}`, '', '  ');
+}
+
+function lossLine({ name, count, meaning }: LossRow): string {
+  return wrap(`lost: ${count} × ${name}: ${meaning}`, '', '  ').join('\n');
+}
+
+function rank({ severity }: Finding): number {
+  return { info: 0, warning: 1, error: 2 }[severity];
+}
+
+function isEmpty(value: EvidenceValue): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
+function factText(value: EvidenceValue): string {
+  if (value === null) return '-';
+  if (Array.isArray(value)) return value.map(factText).join(', ');
+  if (typeof value === 'object') return Object.entries(value).map(([name, inner]) => `${name.replaceAll('_', ' ')} ${factText(inner)}`).join(' ');
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  return String(value);
+}
+
+/** Breaks at spaces so that lines fit; words longer than a line (commands) stay whole. */
+export function wrap(text: string, first: string, next: string): string[] {
+  const lines: string[] = [];
+  let current = first;
+  let empty = true;
+  for (const word of printable(text).split(' ')) {
+    if (!empty && current.length + 1 + word.length > WIDTH) {
+      lines.push(current);
+      current = next;
+      empty = true;
+    }
+    current += empty ? word : ` ${word}`;
+    empty = false;
+  }
+  return [...lines, current];
+}

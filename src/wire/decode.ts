@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { tcpwhy } from './event.gen.js';
+import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
+import { BYTES_HOLD, type Bodies, type Header, MAY_BE_ABSENT } from './types.gen.ts';
+
+interface Common {
+  /** CLOCK_MONOTONIC in nanoseconds. */
+  ktime_ns: number;
+  cpu: number;
+  netns: number;
+  key: string;
+  /** At least 1. */
+  occurrences: number;
+}
+
+/** One record as plain data; `kind` says which body it has. */
+export type Event<Kind extends EventKind = EventKind> = Kind extends EventKind
+  ? Common & { kind: Kind; body: Bodies[Kind] }
+  : never;
+
+/** The bytes of one record were no event: cut off, another version's, or damaged. */
+export class UndecodableError extends Error {
+  override name = 'UndecodableError';
+}
+
+const KINDS = Object.keys(EVENT_KINDS) as EventKind[];
+const OPTIONS = { longs: String, defaults: true, arrays: true, objects: true } as const;
+
+/**
+ * One serialized Event, without its length prefix. Throws UndecodableError; null for an event of a
+ * kind that this version does not know.
+ */
+export function decodeEvent(bytes: Uint8Array): Event | null {
+  let message: tcpwhy.v1.Event;
+  try {
+    message = tcpwhy.v1.Event.decode(bytes);
+  } catch (error) {
+    throw new UndecodableError(error instanceof Error ? error.message : String(error));
+  }
+  const kind = KINDS.find((name) => message[name] != null);
+  return kind === undefined ? null : eventFrom(kind, tcpwhy.v1.Event.toObject(message, OPTIONS));
+}
+
+/** An event from protobuf's JSON form, as the fixtures of causes have it. */
+export function eventFromJson(json: { [field: string]: unknown }): Event {
+  const event = decodeEvent(tcpwhy.v1.Event.encode(tcpwhy.v1.Event.fromObject(json)).finish());
+  if (!event) throw new UndecodableError('no event of a known kind');
+  return event;
+}
+
+/** Serializes one event, from protobuf's JSON form, with its length prefix: as it stands in the stream. */
+export function encodeEvent(json: { [field: string]: unknown }): Uint8Array {
+  return tcpwhy.v1.Event.encodeDelimited(tcpwhy.v1.Event.fromObject(json)).finish();
+}
+
+/** The first message of a recording. Throws UndecodableError. */
+export function decodeHeader(bytes: Uint8Array): Header {
+  try {
+    const header = tcpwhy.v1.Header.toObject(tcpwhy.v1.Header.decode(bytes), OPTIONS) as Header;
+    return { ...header, start_ktime_ns: Number(header.start_ktime_ns) };
+  } catch (error) {
+    throw new UndecodableError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+export function encodeHeader(header: Header): Uint8Array {
+  return tcpwhy.v1.Header.encodeDelimited(tcpwhy.v1.Header.fromObject(header)).finish();
+}
+
+type Plain = { [field: string]: unknown };
+
+function eventFrom(kind: EventKind, object: Plain): Event {
+  const body = object[kind] as Plain;
+  for (const [field, value] of Object.entries(body)) {
+    if (MAY_BE_ABSENT.has(`${kind}.${field}`) && isZero(value)) body[field] = null;
+    else body[field] = plain(field, value);
+  }
+  return {
+    ktime_ns: Number(object.ktime_ns),
+    cpu: object.cpu,
+    netns: object.netns,
+    key: object.key,
+    occurrences: Math.max(1, object.occurrences as number),
+    kind,
+    body,
+  } as unknown as Event;
+}
+
+function plain(field: string, value: unknown): unknown {
+  if (value instanceof Uint8Array) {
+    const holds = BYTES_HOLD[field];
+    if (holds === 'address') return addressText(value);
+    return holds === 'pointers' ? pointers(value) : text(value);
+  }
+  if (value && typeof value === 'object' && !Array.isArray(value)) {
+    const message = value as Plain;
+    for (const name of Object.keys(message)) message[name] = plain(name, message[name]);
+  }
+  return value;
+}
+
+function isZero(value: unknown): boolean {
+  if (value == null || value === 0 || value === '0' || value === '') return true;
+  if (value instanceof Uint8Array) return value.every((byte) => byte === 0);
+  return typeof value === 'object' && Object.values(value).every(isZero);
+}
+
+/** A 16-byte address as people write it: IPv4 (::ffff:a.b.c.d) dotted, IPv6 after RFC 5952. */
+export function addressText(bytes: Uint8Array): string {
+  if (bytes.length !== 16) return '';
+  const view = new DataView(bytes.buffer, bytes.byteOffset, 16);
+  const words = Array.from({ length: 8 }, (_, index) => view.getUint16(2 * index));
+  if (words.slice(0, 5).every((word) => word === 0) && words[5] === 0xffff) {
+    return bytes.subarray(12).join('.');
+  }
+  let start = 0;
+  let length = 0;
+  for (let from = 0; from < 8; from++) {
+    let to = from;
+    while (to < 8 && words[to] === 0) to++;
+    if (to - from > length) [start, length] = [from, to - from];
+  }
+  const hex = words.map((word) => word.toString(16));
+  if (length < 2) return hex.join(':');
+  return `${hex.slice(0, start).join(':')}::${hex.slice(start + length).join(':')}`;
+}
+
+function text(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, end < 0 ? bytes.length : end).toString('utf8');
+}
+
+/** Addresses in the kernel, decimal text, up to the first that is zero. */
+function pointers(bytes: Uint8Array): string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const all: string[] = [];
+  for (let at = 0; at + 8 <= bytes.length; at += 8) {
+    const pointer = view.getBigUint64(at, true);
+    if (pointer === 0n) break;
+    all.push(String(pointer));
+  }
+  return all;
+}
