@@ -12,7 +12,7 @@ import { VERSION } from './version.ts';
 const write = (text: string) => void process.stdout.write(text);
 // Whoever read our output is gone: there is nobody to tell.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(0);
   throw error;
 });
 

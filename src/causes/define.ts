@@ -12,6 +12,8 @@ export interface Match<E extends Evidence> {
   evidence: E;
   basis: Basis;
   subject: Subject;
+  /** The subject in a few words: a listener's end, the service of a connection, an interface. */
+  where: string;
   /** What the finding is about, as its `flow` shows it: saddr:sport the local end, or a packet's sender. */
   flow: Flow;
   /** Occurrences with the same group are one finding; it is part of the cause's own name space. */
@@ -60,6 +62,11 @@ export function local(flow: Flow): string {
 
 export function remote(flow: Flow): string {
   return endpoint(flow.daddr, flow.dport);
+}
+
+/** The end with the lower port: the one that clients dial. */
+export function service(flow: Flow): string {
+  return flow.sport < flow.dport ? local(flow) : remote(flow);
 }
 
 /** The same flow from the other end. */

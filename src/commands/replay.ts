@@ -14,7 +14,7 @@ export async function replay(files: string[], flags: WatchFlags, write: (text: s
 }
 
 function replayFile(file: string, options: ReturnType<typeof runOptions>, write: (text: string) => void): boolean {
-  const { header, chunks } = open(file);
+  const { header, chunks } = openRecording(file);
   const run = new Run(header, options, write);
   const damaged = (at: number, why: string) => {
     process.stderr.write(`tcpwhy: ${file}: ${why} at byte ${at} of the stream: what came before it is shown\n`);
@@ -32,7 +32,8 @@ function replayFile(file: string, options: ReturnType<typeof runOptions>, write:
   return run.failed;
 }
 
-function open(file: string) {
+/** Throws UsageError, which says what is wrong with the file. */
+export function openRecording(file: string) {
   try {
     return readRecording(file);
   } catch (error) {

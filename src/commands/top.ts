@@ -1,1 +1,93 @@
-export function top(_t: string[], _f: object): number { return 2; }
+// SPDX-License-Identifier: Apache-2.0
+
+import { CAUSES } from '../causes/registry.gen.ts';
+import { Pipeline } from '../diagnose/pipeline.ts';
+import { Recording } from '../record/write.ts';
+import { runScreen } from '../sinks/tui/screen.tsx';
+import { paced } from '../source/paced.ts';
+import { filterFrom, UsageError, type WatchFlags } from './options.ts';
+import { openRecording } from './replay.ts';
+import { runOptions } from './run.ts';
+import { PipelineScreen } from './screen-source.ts';
+import { openLive, RECORDS_PER_S } from './trace.ts';
+
+const TICK_MS = 100;
+
+/** The live screen: of this kernel, or of a recording (--from). */
+export async function top(targets: string[], flags: WatchFlags & { from?: string }): Promise<number> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) {
+    throw new UsageError('top needs a terminal; without one use tcpwhy trace');
+  }
+  return flags.from === undefined ? topLive(targets, flags) : topRecording(flags.from, flags);
+}
+
+async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
+  const options = runOptions(flags, 'warning');
+  const filter = filterFrom(targets, flags);
+  const source = openLive({ filter, records_per_s: flags.everyRecord ? 0 : RECORDS_PER_S });
+  let recording: Recording | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    recording = flags.output === undefined ? null : Recording.create(flags.output, source.header);
+    const pipeline = new Pipeline(source.header, CAUSES);
+    const screen = new PipelineScreen(pipeline, source.header, null, options.causes);
+    const failed = Promise.withResolvers<never>();
+    const take = (chunk: Uint8Array) => {
+      recording?.write(chunk);
+      pipeline.push(chunk);
+      screen.note();
+    };
+    take(source.begin());
+    timer = setInterval(() => {
+      try {
+        take(source.tick());
+      } catch (error) {
+        failed.reject(error);
+      }
+    }, TICK_MS);
+    await Promise.race([show(screen, options.color), failed.promise]);
+    recording?.write(source.end('interrupted'));
+    return 0;
+  } finally {
+    clearInterval(timer);
+    source.close();
+    recording?.close();
+  }
+}
+
+async function topRecording(file: string, flags: WatchFlags): Promise<number> {
+  const options = runOptions(flags, 'warning');
+  const { header, chunks } = openRecording(file);
+  const pipeline = new Pipeline(header, CAUSES);
+  const screen = new PipelineScreen(pipeline, header, file, options.causes);
+  const quit = new AbortController();
+  const play = async () => {
+    for await (const piece of paced(chunks, quit.signal)) {
+      pipeline.push(piece);
+      screen.note();
+    }
+    pipeline.finish();
+    screen.note();
+    screen.ended = true;
+  };
+  const playing = play();
+  try {
+    await Promise.race([show(screen, options.color), playing.then(() => new Promise<never>(() => undefined))]);
+  } finally {
+    quit.abort();
+  }
+  return 0;
+}
+
+/** Shows the screen until it is left; signals leave it as `q` does. */
+async function show(screen: PipelineScreen, color: boolean): Promise<void> {
+  const leave = new AbortController();
+  const abort = () => leave.abort();
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, abort);
+  try {
+    await runScreen(screen, { color, signal: leave.signal });
+  } finally {
+    for (const signal of signals) process.off(signal, abort);
+  }
+}

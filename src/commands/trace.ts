@@ -5,8 +5,8 @@ import { LiveSource } from '../source/live.ts';
 import { attachError } from './environment.ts';
 import { filterFrom, parseDuration, parseSeverity, type WatchFlags } from './options.ts';
 import { Run, runOptions } from './run.ts';
+import { watch } from './watch.ts';
 
-const TICK_MS = 100;
 /** Records a second of one key on one CPU; counts stay exact whatever it is. */
 export const RECORDS_PER_S = 200;
 
@@ -50,33 +50,8 @@ export function openLive(options: Parameters<typeof LiveSource.open>[0]): LiveSo
   }
 }
 
-/** Calls `tick` until it says so, the time is over or a signal came; the second signal ends at once. */
-function watch(tick: () => boolean, duration_ms: number | null): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const end = (why: string) => {
-      clearInterval(timer);
-      clearTimeout(limit);
-      for (const signal of SIGNALS) process.off(signal, interrupted).once(signal, () => process.exit(130));
-      resolve(why);
-    };
-    const interrupted = () => end('interrupted');
-    const timer = setInterval(() => {
-      try {
-        if (tick()) end('first');
-      } catch (error) {
-        clearInterval(timer);
-        reject(error);
-      }
-    }, TICK_MS);
-    const limit = duration_ms === null ? undefined : setTimeout(() => end('time'), duration_ms);
-    for (const signal of SIGNALS) process.on(signal, interrupted);
-  });
-}
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
 /** Says once when the recording cannot be written, and once when it can again. */
-function recordingWarner(recording: () => Recording | null): () => void {
+export function recordingWarner(recording: () => Recording | null): () => void {
   let said: string | null = null;
   return () => {
     const now = recording();

@@ -221,6 +221,7 @@ export class Engine {
       title: cause.title,
       summary: '',
       subject: match.subject,
+      where: match.where,
       flow: { ...familyOf(match.flow), netns: event.netns },
       process: null,
       count: 0,

@@ -39,6 +39,8 @@ export interface Finding {
   title: string;
   summary: string;
   subject: Subject;
+  /** The subject in a few words: a listener's end, the service of a connection, an interface. */
+  where: string;
   flow: FlowText;
   process: ProcessText | null;
   /** Occurrences, exact also where events were sampled. */

@@ -47,7 +47,7 @@ export function unexplained(event: Event, why: string | null, known: Knowledge):
 
   function found(what: string, reason: string, { flow }: Pick<Packet, 'flow'>, location: string | null): Match<Evidence> {
     const evidence: Evidence = { what, reason, ...(location && { location }), ...(why && { why }) };
-    return { evidence, basis: 'direct', subject: 'host', flow, group: `${what} ${reason} ${location ?? ''}`, owner: null };
+    return { evidence, basis: 'direct', subject: 'host', where: location ?? reason, flow, group: `${what} ${reason} ${location ?? ''}`, owner: null };
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { Writer } from 'protobufjs/minimal.js';
 import { tcpwhy } from './event.gen.js';
 import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
 import { BYTES_HOLD, type Bodies, type Header, MAY_BE_ABSENT } from './types.gen.ts';
@@ -52,6 +53,11 @@ export function eventFromJson(json: { [field: string]: unknown }): Event {
 /** Serializes one event, from protobuf's JSON form, with its length prefix: as it stands in the stream. */
 export function encodeEvent(json: { [field: string]: unknown }): Uint8Array {
   return tcpwhy.v1.Event.encodeDelimited(tcpwhy.v1.Event.fromObject(json)).finish();
+}
+
+/** A serialized message with its length prefix. */
+export function encodeFrame(bytes: Uint8Array): Uint8Array {
+  return Writer.create().bytes(bytes).finish();
 }
 
 /** The first message of a recording. Throws UndecodableError. */

@@ -31,6 +31,7 @@ export default defineCause({
       },
       basis,
       subject: 'listener',
+      where: endpoint(daddr, dport),
       flow: packet.flow,
       group: `${event.netns} ${daddr} ${dport}`,
       owner: ownerOf(listener?.owner),

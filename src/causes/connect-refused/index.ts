@@ -17,6 +17,7 @@ export default defineCause({
       evidence: { dialled: remote(sock.flow), from: local(sock.flow), reset_ttl: packet?.ttl ?? null },
       basis: 'direct',
       subject: 'flow',
+      where: remote(sock.flow),
       flow: sock.flow,
       group: `${event.netns} ${daddr} ${dport}`,
       owner: ownerOf(sock.owner),

@@ -29,6 +29,7 @@ export default defineCause({
       },
       basis: 'direct',
       subject: 'listener',
+      where: endpoint(packet.flow.daddr, packet.flow.dport),
       flow: packet.flow,
       group: `${event.netns} ${serverEnd(packet.flow.daddr, packet.flow.dport, packet.flow.saddr, packet.flow.sport)}`,
       owner: null,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, TCP_STATE } from '../define.ts';
+import { defineCause, endpoint, ownerOf, service, TCP_STATE } from '../define.ts';
 
 export default defineCause({
   id: 'data-after-close',
@@ -27,6 +27,7 @@ export default defineCause({
       },
       basis: 'direct',
       subject: 'flow',
+      where: service(packet.flow),
       flow: packet.flow,
       group: dport <= sport ? `${event.netns} at ${daddr} ${dport}` : `${event.netns} from ${saddr} ${sport}`,
       owner: ownerOf(sock.owner),

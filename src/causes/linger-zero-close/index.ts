@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, local, ownerOf, remote } from '../define.ts';
+import { defineCause, local, ownerOf, remote, service } from '../define.ts';
 
 export default defineCause({
   id: 'linger-zero-close',
@@ -22,6 +22,7 @@ export default defineCause({
       evidence: { local: local(sock.flow), peer: remote(sock.flow), unacked_bytes: sock.unacked_bytes, linger_s: 0 },
       basis: 'direct',
       subject: 'flow',
+      where: service(sock.flow),
       flow: sock.flow,
       group: sport <= dport ? `${event.netns} at ${saddr} ${sport}` : `${event.netns} to ${daddr} ${dport}`,
       owner: ownerOf(sock.owner),

@@ -19,6 +19,7 @@ export default defineCause({
       evidence: { listener: local(sock.flow), peer: remote(sock.flow), unread_bytes: sock.unread_bytes },
       basis: 'direct',
       subject: 'listener',
+      where: local(sock.flow),
       flow: sock.flow,
       group: `${event.netns} ${saddr} ${sport}`,
       owner: ownerOf(sock.owner),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, flagsText, ownerOf } from '../define.ts';
+import { defineCause, endpoint, flagsText, ownerOf, service } from '../define.ts';
 
 export default defineCause({
   id: 'netfilter-drop',
@@ -13,8 +13,7 @@ export default defineCause({
     if (event.kind !== 'drop' || known.dropReason(event.body.reason) !== 'NETFILTER_DROP') return null;
     const { packet, sock } = event.body;
     const { saddr, daddr, sport, dport } = packet.flow;
-    const service = dport <= sport ? `to ${daddr} ${dport}` : `from ${saddr} ${sport}`;
-    return {
+        return {
       evidence: {
         from: endpoint(saddr, sport),
         to: endpoint(daddr, dport),
@@ -25,8 +24,9 @@ export default defineCause({
       },
       basis: 'direct',
       subject: 'flow',
+      where: service(packet.flow),
       flow: packet.flow,
-      group: `${event.netns} ${service}`,
+      group: `${event.netns} ${service(packet.flow)}`,
       owner: ownerOf(sock?.owner),
     };
   },

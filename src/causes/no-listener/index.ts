@@ -28,6 +28,7 @@ export default defineCause({
       },
       basis: 'direct',
       subject: 'listener',
+      where: endpoint(packet.flow.daddr, packet.flow.dport),
       flow: packet.flow,
       group: `${event.netns} ${packet.flow.daddr} ${packet.flow.dport}`,
       owner: null,

@@ -22,6 +22,7 @@ export default defineCause({
       },
       basis: 'direct',
       subject: 'listener',
+      where: local(sock.flow),
       flow: sock.flow,
       group: `${event.netns} ${sock.flow.saddr} ${sock.flow.sport}`,
       owner: ownerOf(sock.owner),

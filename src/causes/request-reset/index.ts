@@ -27,6 +27,7 @@ export default defineCause({
       },
       basis: counted && !mib.mixed ? 'direct' : 'inferred',
       subject: 'listener',
+      where: endpoint(daddr, dport),
       flow: packet.flow,
       group: `${event.netns} ${daddr} ${dport} ${saddr}`,
       owner: ownerOf(sock?.owner),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, local, ownerOf, remote, TCP_STATE } from '../define.ts';
+import { defineCause, local, ownerOf, remote, service, TCP_STATE } from '../define.ts';
 
 export default defineCause({
   id: 'reset-by-peer',
@@ -25,6 +25,7 @@ export default defineCause({
       },
       basis: 'direct',
       subject: 'flow',
+      where: service(sock.flow),
       flow: sock.flow,
       group: dport <= sport ? `${event.netns} to ${daddr} ${dport}` : `${event.netns} at ${saddr} ${sport} from ${daddr}`,
       owner: ownerOf(sock.owner),

@@ -20,6 +20,7 @@ export default defineCause({
       evidence: { source: saddr, to: endpoint(daddr, dport), interface: device, ifindex: packet.ifindex },
       basis: 'direct',
       subject: 'host',
+      where: device ?? `interface ${packet.ifindex}`,
       flow: packet.flow,
       group: `${event.netns} ${packet.ifindex} ${saddr}`,
       owner: null,

@@ -24,6 +24,7 @@ export default defineCause({
       },
       basis: mib.mixed ? 'inferred' : 'direct',
       subject: 'listener',
+      where: endpoint(daddr, dport),
       flow: packet.flow,
       group: `${event.netns} ${daddr} ${dport}`,
       owner: ownerOf(listener?.owner),

@@ -26,6 +26,7 @@ export default defineCause({
       },
       basis: 'direct',
       subject: 'flow',
+      where: remote(dialled.flow),
       flow: packet.flow,
       group: `${event.netns} ${dialled.flow.daddr} ${dialled.flow.dport} ${saddr} ${sport}`,
       owner: ownerOf(dialled.owner),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, local, ownerOf, remote } from '../define.ts';
+import { defineCause, local, ownerOf, remote, service } from '../define.ts';
 
 export default defineCause({
   id: 'unread-data-on-close',
@@ -19,6 +19,7 @@ export default defineCause({
       evidence: { local: local(sock.flow), peer: remote(sock.flow), unread_bytes: sock.unread_bytes, unacked_bytes: sock.unacked_bytes },
       basis: 'direct',
       subject: 'flow',
+      where: service(sock.flow),
       flow: sock.flow,
       group: sport <= dport ? `${event.netns} at ${saddr} ${sport}` : `${event.netns} to ${daddr} ${dport}`,
       owner: ownerOf(sock.owner),

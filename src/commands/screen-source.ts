@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { History } from '../diagnose/history.ts';
+import type { Pipeline } from '../diagnose/pipeline.ts';
+import { BENIGN } from '../diagnose/unexplained.ts';
+import type { FindingView, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
+import type { Header } from '../wire/types.gen.ts';
+import { notObservable } from './run.ts';
+
+/** The pipeline as the live screen reads it. */
+export class PipelineScreen implements ScreenSource {
+  ended = false;
+  readonly #pipeline: Pipeline;
+  readonly #header: Header;
+  readonly #recording: string | null;
+  readonly #causes: ReadonlySet<string> | null;
+  readonly #events = new History();
+  readonly #findings = new Map<string, History>();
+
+  constructor(pipeline: Pipeline, header: Header, recording: string | null, causes: ReadonlySet<string> | null) {
+    this.#pipeline = pipeline;
+    this.#header = header;
+    this.#recording = recording;
+    this.#causes = causes;
+  }
+
+  /** To be called at each tick: what changed since the last one. */
+  note(): void {
+    const { engine, events, now_ns } = this.#pipeline;
+    this.#events.note(events, now_ns);
+    for (const { id, count } of engine.takeChanged()) {
+      const history = this.#findings.get(id) ?? new History();
+      this.#findings.set(id, history);
+      history.note(count, now_ns);
+    }
+  }
+
+  read(): ScreenModel {
+    const { engine, events, now_ns, losses } = this.#pipeline;
+    const { host, kernel, tier, filters } = this.#header;
+    return {
+      host,
+      kernel,
+      tier: tier === 'hooks' ? 'hooks' : 'tracepoints',
+      recording: this.#recording,
+      target: filters.length > 0 ? filters.join(', ') : null,
+      now_ns,
+      events,
+      events_per_s: this.#events.rate(now_ns),
+      lost: losses.records,
+      unexplained: engine.unexplained,
+      benign: engine.benign,
+      not_observable: notObservable(this.#header),
+      findings: this.#views(),
+      ended: this.ended,
+    };
+  }
+
+  #views(): FindingView[] {
+    const { engine, now_ns } = this.#pipeline;
+    return [...engine.findings.values()]
+      .filter(({ finding }) => finding.count > 0 && (this.#causes?.has(finding.cause) ?? true))
+      .map(({ finding, flows, events }) => {
+        const history = this.#findings.get(finding.id);
+        return {
+          finding: { ...finding },
+          benign: finding.cause === BENIGN.id,
+          rate_per_s: history?.rate(now_ns) ?? 0,
+          history: history?.perSecond(now_ns) ?? [],
+          flows: [...flows.values()].reverse(),
+          events: [...events],
+        };
+      });
+  }
+}

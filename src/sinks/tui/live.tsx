@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { useApp, useInput, usePaste, useWindowSize } from 'ink';
+import { useCallback, useEffect, useReducer, useRef } from 'react';
+import { App } from './app.tsx';
+import type { Glyphs } from './glyphs.ts';
+import { keysOf } from './keys.ts';
+import type { ScreenSource } from './model.ts';
+import { reduce, type State, start } from './state.ts';
+
+/** How often the screen asks for data by itself, and how often at most when keys ask too. */
+const PULL_MS = 200;
+const LEAST_PULL_MS = 100;
+
+export interface LiveProps {
+  source: ScreenSource;
+  color: boolean;
+  glyphs: Glyphs;
+  /** Draws everything anew, whatever the terminal shows now. */
+  redraw(): void;
+}
+
+/** The screen between a source, a clock and a keyboard: all that is not a pure function is here. */
+export function Live({ source, color, glyphs, redraw }: LiveProps) {
+  const { exit } = useApp();
+  const { columns, rows } = useWindowSize();
+  const [state, dispatch] = useReducer(
+    reduce,
+    null,
+    (): State => start(source.read(), { columns, rows }, glyphs),
+  );
+  const pulledAt = useRef(0);
+  const paused = useRef(false);
+  paused.current = state.paused;
+
+  const pull = useCallback(
+    (least: number) => {
+      const now = Date.now();
+      if (paused.current || Math.abs(now - pulledAt.current) < least) return;
+      pulledAt.current = now;
+      try {
+        dispatch({ type: 'model', model: source.read() });
+      } catch (error) {
+        exit(error instanceof Error ? error : new Error(String(error)));
+      }
+    },
+    [source, exit],
+  );
+
+  useEffect(() => {
+    const timer = setInterval(() => pull(0), PULL_MS);
+    return () => clearInterval(timer);
+  }, [pull]);
+
+  useEffect(() => dispatch({ type: 'size', size: { columns, rows } }), [columns, rows]);
+
+  useEffect(() => {
+    if (state.outcome !== null) exit({ reason: state.outcome });
+  }, [state.outcome, exit]);
+
+  useInput((input, key) => {
+    if (key.ctrl && input === 'l') redraw();
+    for (const pressed of keysOf(input, key)) dispatch({ type: 'key', key: pressed });
+    pull(LEAST_PULL_MS);
+  });
+  // Pasted text is text: it fills the filter, and presses no keys.
+  usePaste((text) => dispatch({ type: 'paste', text }));
+
+  return <App state={state} color={color} />;
+}

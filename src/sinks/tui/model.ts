@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Finding } from '../../diagnose/finding.ts';
+
+/** What `tcpwhy top` shows, taken from the pipeline at most ten times a second. Plain data. */
+export interface ScreenModel {
+  host: string;
+  kernel: string;
+  tier: 'hooks' | 'tracepoints';
+  /** File name of a recording that is shown instead of the live kernel. */
+  recording: string | null;
+  /** What watching is limited to, as given by the user: `port 3306`. Absent: everything is watched. */
+  target?: string | null;
+  /** Time of the newest event or tick, wall clock in ns; 0 before the first. */
+  now_ns: number;
+  events: number;
+  events_per_s: number;
+  lost: number;
+  unexplained: number;
+  benign: number;
+  /** Causes that this host cannot show, by id. */
+  not_observable: string[];
+  findings: FindingView[];
+  /** Set when the source has ended: the screen stays, and says so. */
+  ended: boolean;
+}
+
+export interface FindingView {
+  finding: Finding;
+  /** Shown only with `a` (benign, unexplained stays visible). */
+  benign: boolean;
+  rate_per_s: number;
+  /** Occurrences a second for the last 30 seconds, oldest first. */
+  history: number[];
+  /** Flows of this finding, newest first, at most 50: the text of both ends, and how often. */
+  flows: { text: string; count: number; last_ns: number }[];
+  /** Newest events it rests on, oldest first: one line each, without control characters guaranteed. */
+  events: { seq: number; time_ns: number; text: string }[];
+}
+
+/** Where the screen gets its data. */
+export interface ScreenSource {
+  /** How things stand now, in data that does not change afterwards. Called at any interval, and not while paused. */
+  read(): ScreenModel;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { render } from 'ink';
+import { type Glyphs, glyphsFor } from './glyphs.ts';
+import { Live } from './live.tsx';
+import type { ScreenSource } from './model.ts';
+
+export interface ScreenOptions {
+  color: boolean;
+  /** Ends the screen from outside: a signal that the program got, a time that is over. */
+  signal?: AbortSignal | undefined;
+  stdin?: NodeJS.ReadStream | undefined;
+  stdout?: NodeJS.WriteStream | undefined;
+  /** Signs for drawing; without, what the environment says the terminal can show. */
+  glyphs?: Glyphs | undefined;
+}
+
+export interface ScreenResult {
+  /** `signal`: the abort signal fired, or the terminal is gone. */
+  reason: 'quit' | 'interrupt' | 'signal';
+}
+
+const MOST_FRAMES_PER_S = 10;
+const HOME_AND_ERASE = '\x1b[H\x1b[J';
+
+/**
+ * The live screen, until someone leaves it. The terminal is as it was when the promise settles, also when it
+ * rejects because a view or the source threw; ink does the same when the process exits or is killed by a signal.
+ */
+export async function runScreen(
+  source: ScreenSource,
+  options: ScreenOptions,
+): Promise<ScreenResult> {
+  const {
+    signal,
+    color,
+    stdin = process.stdin,
+    stdout = process.stdout,
+    glyphs = glyphsFor(process.env),
+  } = options;
+  if (!stdin.isTTY || !stdout.isTTY)
+    throw new Error('the live screen needs a terminal for input and output');
+  if (signal?.aborted) return { reason: 'signal' };
+
+  const redraw = () => {
+    instance.clear();
+    stdout.write(HOME_AND_ERASE);
+    instance.rerender(screen);
+  };
+  const screen = <Live source={source} color={color} glyphs={glyphs} redraw={redraw} />;
+  const instance = render(screen, {
+    stdin,
+    stdout,
+    interactive: true,
+    alternateScreen: true,
+    incrementalRendering: true,
+    exitOnCtrlC: false,
+    maxFps: MOST_FRAMES_PER_S,
+  });
+  const leave = () => instance.unmount();
+  signal?.addEventListener('abort', leave, { once: true });
+  for (const event of ['end', 'close', 'error']) stdin.on(event, leave);
+  stdout.on('error', leave);
+  try {
+    const left = (await instance.waitUntilExit()) as ScreenResult | undefined;
+    return left ?? { reason: 'signal' };
+  } finally {
+    signal?.removeEventListener('abort', leave);
+    for (const event of ['end', 'close', 'error']) stdin.off(event, leave);
+    stdout.off('error', leave);
+  }
+}
