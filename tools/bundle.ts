@@ -32,4 +32,6 @@ await build({
   banner: { js: banner },
   legalComments: 'linked',
   logLevel: 'warning',
+}).catch(() => {
+  process.exitCode = 1;
 });

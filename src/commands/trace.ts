@@ -8,7 +8,7 @@ import { Run, runOptions } from './run.ts';
 import { watch } from './watch.ts';
 
 /** Records a second of one key on one CPU; counts stay exact whatever it is. */
-export const RECORDS_PER_S = 200;
+export const RECORDS_PER_S = 100;
 
 /** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */
 export async function trace(targets: string[], flags: WatchFlags, write: (text: string) => void): Promise<number> {

@@ -75,6 +75,7 @@ export class Engine {
     if (packet) {
       const same = this.#packets.get(packet, event.ktime_ns);
       if (same && this.#companion(event, same, occurrences)) return;
+      if (!same && this.#companionBefore(event, occurrences)) return;
       if (event.kind !== 'drop') this.#packets.set(packet, occurrences, event.ktime_ns);
     }
     if (event.key !== '0') this.#targets.set(event.key, occurrences);
@@ -136,6 +137,12 @@ export class Engine {
     }
     this.#targets.set(event.key, []);
     return true;
+  }
+
+  /** The answer to this packet was not sampled, but those of its key before it were answered. */
+  #companionBefore(event: Event, fresh: Occurrence[]): boolean {
+    if (event.kind !== 'drop' || fresh.some(({ cause }) => cause !== UNEXPLAINED)) return false;
+    return this.#targets.get(event.key)?.length === 0;
   }
 
   #place(occurrence: Occurrence): void {

@@ -23,8 +23,8 @@ export interface Knowledge {
   listenersOnPort(port: number): Listener[];
   /** `net/ipv4/tcp_syncookies`, as tcpwhy's own namespace had it at the start. */
   sysctl(name: string): string | null;
-  /** Cgroup programs that may rewrite peers. */
-  rewriters(): readonly PeerRewriter[];
+  /** Cgroup programs that may rewrite the peers of a process in this cgroup: its own and its ancestors'. */
+  rewriters(cgroup: string): readonly PeerRewriter[];
 }
 
 /** Knowledge as it grows with the events. Listeners are bounded by the kernel's own map. */
@@ -98,8 +98,10 @@ export class HostKnowledge implements Knowledge {
     return this.#header.sysctls[name] ?? null;
   }
 
-  rewriters(): readonly PeerRewriter[] {
-    return this.#rewriters;
+  rewriters(cgroup: string): readonly PeerRewriter[] {
+    const path = this.#cgroups.get(cgroup);
+    if (path === undefined) return this.#rewriters;
+    return this.#rewriters.filter(({ cgroup_path: on }) => `${path}/`.startsWith(on === '/' ? '/' : `${on}/`));
   }
 }
 

@@ -14,9 +14,16 @@ export class Cgroups {
     return this.#paths.get(id) ?? null;
   }
 
+  /** Every cgroup, as the folder it has and the path it is known by. */
+  all(): { folder: string; path: string }[] {
+    this.#scan();
+    return [...this.#paths.values()].map((path) => ({ folder: join(this.#root ?? '/', path), path }));
+  }
+
   #scan(): void {
     if (this.#root === null) return;
     const root = this.#root;
+    this.#paths.clear();
     const visit = (path: string): void => {
       const folder = join(root, path);
       try {

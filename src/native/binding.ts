@@ -55,6 +55,11 @@ export interface Missed {
   count: number;
 }
 
+export interface CgroupProgram {
+  id: number;
+  name: string;
+}
+
 export interface BtfName {
   kind: 'func' | 'typedef' | 'struct';
   name: string;
@@ -98,6 +103,7 @@ interface Addon {
     btf?: string,
   ): Record<string, Record<string, number>>;
   hasBtf(names: BtfName[], btf?: string): boolean[];
+  getpeernamePrograms(cgroup: string): CgroupProgram[];
   possibleCpus(): number;
   onlineCpus(): number;
 }
@@ -222,6 +228,14 @@ export function kernelEnums(
 /** For each name, whether the kernel's BTF has it. Throws ENOBTF. */
 export function hasBtf(names: BtfName[], btf?: string): boolean[] {
   return native().hasBtf(names, btf);
+}
+
+/**
+ * Programs attached to exactly this cgroup (its folder) that may change what getpeername() returns.
+ * Throws the kernel's errno: EINVAL where the folder is no cgroup2.
+ */
+export function getpeernamePrograms(cgroup: string): CgroupProgram[] {
+  return native().getpeernamePrograms(cgroup);
 }
 
 /** How many CPUs this machine may ever have: the length of a per-CPU map's `values`. */

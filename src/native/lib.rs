@@ -7,6 +7,7 @@
 
 mod address;
 mod btf;
+mod cgroup;
 mod cpus;
 mod error;
 mod framing;

@@ -6,7 +6,7 @@ import { Cgroups } from '../host/cgroup.ts';
 import { clockOffset_ns, kernelIdentity, monotonic_ns, readCounters, readSysctls } from '../host/kernel.ts';
 import { networkNamespaces, ownNetns } from '../host/netns.ts';
 import { Symbols } from '../host/symbols.ts';
-import { kernelEnums, Session } from '../native/binding.ts';
+import { getpeernamePrograms, kernelEnums, Session } from '../native/binding.ts';
 import { decodeEvent, encodeEvent } from '../wire/decode.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { MIB_SLOTS } from '../wire/mib.gen.ts';
@@ -17,7 +17,8 @@ import { type Filter, filterRodata, filterText } from './filter.ts';
 import { hookStates } from './hooks.ts';
 import { readKeyTotals, readUntracked } from './totals.ts';
 
-const PERF_PAGES = 256;
+/** Of each CPU: 2 MiB, room for what the sampling of a dozen keys lets through between two ticks. */
+const PERF_PAGES = 512;
 const TOTALS_EVERY_NS = 1e9;
 
 /** Numbers of system calls by Node's name of the architecture. */
@@ -43,7 +44,7 @@ export class LiveSource {
   private constructor(session: Session, header: Header) {
     this.#session = session;
     this.header = header;
-    this.#facts = new FactFinder(new Symbols(), new Cgroups());
+    this.#facts = new FactFinder(new Symbols(), new Cgroups(), getpeernamePrograms);
   }
 
   /** Attaches to the kernel. Throws binding errors, with a `code`. */
@@ -162,7 +163,7 @@ function rodata({ filter, records_per_s }: LiveOptions, enums: Enums): Record<st
     ...filterRodata(filter),
     mib_index: index,
     sample_interval_ns: u64(records_per_s > 0 ? Math.round(1e9 / records_per_s) : 0),
-    sample_burst: u64(2 * records_per_s),
+    sample_burst: u64(records_per_s),
     nr_getpeername: u32(calls.getpeername >>> 0),
     nr_accept: u32(calls.accept >>> 0),
     nr_accept4: u32(calls.accept4 >>> 0),

@@ -3,7 +3,7 @@
 import { Writer } from 'protobufjs/minimal.js';
 import { tcpwhy } from './event.gen.js';
 import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
-import { BYTES_HOLD, type Bodies, type Header, MAY_BE_ABSENT } from './types.gen.ts';
+import { BYTES_HOLD, type Bodies, type Header, MAY_BE_ABSENT, NUMBERS } from './types.gen.ts';
 
 interface Common {
   /** CLOCK_MONOTONIC in nanoseconds. */
@@ -63,8 +63,7 @@ export function encodeFrame(bytes: Uint8Array): Uint8Array {
 /** The first message of a recording. Throws UndecodableError. */
 export function decodeHeader(bytes: Uint8Array): Header {
   try {
-    const header = tcpwhy.v1.Header.toObject(tcpwhy.v1.Header.decode(bytes), OPTIONS) as Header;
-    return { ...header, start_ktime_ns: Number(header.start_ktime_ns) };
+    return plain('', tcpwhy.v1.Header.toObject(tcpwhy.v1.Header.decode(bytes), OPTIONS)) as Header;
   } catch (error) {
     throw new UndecodableError(error instanceof Error ? error.message : String(error));
   }
@@ -99,11 +98,15 @@ function plain(field: string, value: unknown): unknown {
     if (holds === 'address') return addressText(value);
     return holds === 'pointers' ? pointers(value) : text(value);
   }
-  if (value && typeof value === 'object' && !Array.isArray(value)) {
+  if (Array.isArray(value)) return value.map((item) => plain(field, item));
+  if (value && typeof value === 'object') {
     const message = value as Plain;
-    for (const name of Object.keys(message)) message[name] = plain(name, message[name]);
+    // The values of a map are what its field is.
+    const isMap = NUMBERS.has(field);
+    for (const name of Object.keys(message)) message[name] = plain(isMap ? field : name, message[name]);
+    return message;
   }
-  return value;
+  return NUMBERS.has(field) ? Number(value) : value;
 }
 
 function isZero(value: unknown): boolean {

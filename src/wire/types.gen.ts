@@ -290,6 +290,13 @@ export const BYTES_HOLD: Record<string, string> = {
   shown_addr: 'address',
 };
 
+/** Fields of 64 bits that are numbers here: counts and times, which stay below 2^53. */
+export const NUMBERS: ReadonlySet<string> = new Set([
+  'count',
+  'start_ktime_ns',
+  'counters',
+]);
+
 /** Messages that are null where every field is zero, as `message.field`. */
 export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
   'syn_received.listener',

@@ -28,6 +28,9 @@ export function plainTypes(root: protobuf.Root): string {
       .filter((field) => field.options?.['(may_be_absent)'])
       .map((field) => `'${snakeCase(message.name)}.${field.name}'`),
   );
+  const numbers = messages.flatMap((message) =>
+    message.fieldsArray.filter(({ type }) => type === 'uint64').map(({ name }) => `'${name}'`),
+  );
   return `${HEADER}
 ${messages
   .filter((message) => message !== event)
@@ -40,6 +43,10 @@ ${body.map(({ name, type }) => `  ${name}: ${type};\n`).join('')}}
 /** What the bytes of a field of that name hold. */
 export const BYTES_HOLD: Record<string, string> = {
 ${[...holds].map(([name, what]) => `  ${name}: '${what}',\n`).join('')}};
+
+/** Fields of 64 bits that are numbers here: counts and times, which stay below 2^53. */
+export const NUMBERS: ReadonlySet<string> = new Set([
+${[...new Set(numbers)].map((name) => `  ${name},\n`).join('')}]);
 
 /** Messages that are null where every field is zero, as \`message.field\`. */
 export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([

@@ -5,7 +5,9 @@ import type { Reporter, SerializedError, TestModule } from 'vitest/node';
 /** Ends a run with `N passed, N failed`, and `, N skipped` where there are any. */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
-    const broken = modules.filter((module) => module.errors().length > 0);
+    const broken = modules
+      .flatMap((module) => [module, ...module.children.allSuites()])
+      .filter((part) => part.errors().length > 0);
     const states = modules.map((module) =>
       [...module.children.allTests()].map((test) => test.result().state),
     );

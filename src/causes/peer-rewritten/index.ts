@@ -20,7 +20,7 @@ export default defineCause({
         local: local(sock.flow),
         true_peer: remote(sock.flow),
         shown_peer: shown,
-        rewriter: rewriterOf(getname, known),
+        rewriter: rewriterOf(getname, sock.owner.cgroup, known),
         getname: known.symbol(getname)?.name ?? null,
         module: known.symbol(getname)?.module || null,
       },
@@ -46,10 +46,12 @@ export default defineCause({
 /** The kernel's own functions: where getname points at one of them, something else rewrites. */
 const OWN = new Set(['inet_getname', 'inet6_getname']);
 
-function rewriterOf(getname: string, known: Knowledge): string {
+function rewriterOf(getname: string, cgroup: string, known: Knowledge): string {
   const symbol = known.symbol(getname);
   if (symbol && !OWN.has(symbol.name)) return `${symbol.name}${symbol.module ? ` [${symbol.module}]` : ''}`;
-  const programs = known.rewriters().map(({ program, cgroup_path }) => `${program} on cgroup ${cgroup_path}`);
+  const programs = known
+    .rewriters(cgroup)
+    .map(({ program, cgroup_path }) => `${program} on cgroup ${cgroup_path}`);
   if (programs.length > 0) return `BPF program ${programs.join(' or ')}`;
   return 'a program or module that did not show itself';
 }
