@@ -9,7 +9,7 @@ BPF_LINKER := $(BPF_LINKER_ROOT)/bin/bpf-linker
 export CARGO_TARGET_DIR := $(CACHE)/target
 
 MACHINE := $(shell uname -m)
-BPF_ARCH := $(or $(patsubst x86_64,x86,$(filter x86_64,$(MACHINE))),$(patsubst aarch64,arm64,$(MACHINE)))
+BPF_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(MACHINE)))
 NODE_ARCH := $(patsubst x86_64,x64,$(patsubst aarch64,arm64,$(MACHINE)))
 
 # npm replaces the node in node_modules, so it runs on the system's.
@@ -19,7 +19,10 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 CLANG := clang-$(LLVM)
 BPF_CFLAGS := -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -g -O2 -Wall -Wextra -Werror \
-	-Wno-unused-parameter -Ibpf/include -idirafter /usr/include/$(MACHINE)-linux-gnu -ffile-prefix-map=$(CURDIR)=.
+	-Wno-unused-parameter -Ibpf/include -idirafter /usr/include/$(MACHINE)-linux-gnu \
+	-ffile-prefix-map='$(CURDIR)'=.
+
+CRATE := --release --locked --manifest-path src/native/Cargo.toml
 
 NODE_MODULES := node_modules/.installed
 ADDON := build/tcpwhy.linux-$(NODE_ARCH)-gnu.node
@@ -32,7 +35,7 @@ SOURCES := $(shell find src -name '*.ts' -o -name '*.tsx' -o -name '*.js' -o -na
 C_SOURCES := $(shell find bpf -name '*.[ch]')
 
 .DELETE_ON_ERROR:
-.PHONY: build demo top test unit kernel-test check fmt clean help setup
+.PHONY: build demo top test unit kernel-test check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o $(ADDON) ## build everything (the default)
 
@@ -43,27 +46,30 @@ top: build ## watch this machine
 	$(SUDO) build/tcpwhy top
 
 test: build ## run every test; those of the kernel need root
+	cargo test --quiet $(CRATE)
 	vitest run
 
 unit: build ## run the tests that need no root
+	cargo test --quiet $(CRATE)
 	vitest run --project unit
 
 kernel-test: build ## run the tests on this kernel, as root
 	vitest run --project kernel
 
-check: $(NODE_MODULES) ## check format, lint, types, generated files and imports
+check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports and licenses
 	biome check --error-on-warnings
 	tsc
 	node tools/check-imports/main.ts
 	tools/check-generated
+	tools/check-licenses
 	clang-format-$(LLVM) --dry-run -Werror $(C_SOURCES)
 	cargo fmt --check --manifest-path src/native/Cargo.toml
-	cargo clippy --quiet --release --locked --manifest-path src/native/Cargo.toml -- -D warnings
+	cargo clippy --quiet $(CRATE) --all-targets -- -D warnings
 
 fmt: $(NODE_MODULES) ## format every source and write every generated file
 	node tools/gen-wire/main.ts
 	node tools/gen-causes.ts
-	biome check --write
+	biome check --write --linter-enabled=false
 	clang-format-$(LLVM) -i $(C_SOURCES)
 	cargo fmt --manifest-path src/native/Cargo.toml
 
@@ -75,6 +81,12 @@ help: ## print this
 
 setup:
 	@tools/setup
+
+# Cargo goes by the times of files, and takes every tree that shares its cache for the same one.
+own-crate: | setup
+	@grep -qsx '$(CURDIR)' $(CARGO_TARGET_DIR)/tree || { \
+		cargo clean --quiet --release --package tcpwhy --manifest-path src/native/Cargo.toml && \
+		mkdir -p $(CARGO_TARGET_DIR) && echo '$(CURDIR)' >$(CARGO_TARGET_DIR)/tree; }
 
 $(NODE_MODULES): package-lock.json | setup
 	@sha256sum --check --status $@ 2>/dev/null || \
@@ -101,8 +113,8 @@ build/bpf/%.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
 
 -include $(PROGRAMS:.bc=.d)
 
-build/bpf/exports: $(PROGRAMS)
-	@llvm-nm-$(LLVM) --defined-only --extern-only --format=just-symbols $^ | grep -x '\w\+' >$@
+build/bpf/exports: $(PROGRAMS) bpf
+	@llvm-nm-$(LLVM) --defined-only --extern-only --format=just-symbols $(PROGRAMS) | grep -x '\w\+' >$@
 
 build/tcpwhy.bpf.o: $(PROGRAMS) build/bpf/exports | $(BPF_LINKER)
 	@echo bpf-linker $@
@@ -112,8 +124,8 @@ build/tcpwhy.bpf.o: $(PROGRAMS) build/bpf/exports | $(BPF_LINKER)
 	@! llvm-nm-$(LLVM) --undefined-only $@ | grep 'mem'
 	@llvm-strip-$(LLVM) --strip-debug $@
 
-$(ADDON): $(wildcard src/native/*.rs src/native/Cargo.*) | setup
-	cargo build --release --locked --manifest-path src/native/Cargo.toml
+$(ADDON): $(wildcard src/native/*.rs src/native/Cargo.*) | own-crate
+	cargo build $(CRATE)
 	@mkdir -p $(@D)
 	cp $(CARGO_TARGET_DIR)/release/libtcpwhy.so $@
 

@@ -2,7 +2,8 @@
 /* Reading a namespace's counters. Global functions: the verifier goes through them once. */
 #include "mib.h"
 
-extern struct {} cpu_offset SEC(".maps");
+extern struct {
+} cpu_offset SEC(".maps");
 
 /*
  * Distance from a per-CPU pointer to this CPU's copy. An element of a per-CPU array is such a copy:
@@ -31,21 +32,27 @@ __attribute__((noinline)) int read_mib(u64 net_address, u32 ipv6, struct mib_sna
 {
 	const struct net *net = (const void *)net_address;
 	u64 distance = this_cpu_distance();
-	u32 linux_size = bpf_core_type_size(struct linux_mib), tcp_size = bpf_core_type_size(struct tcp_mib);
+	u32 linux_size = bpf_core_type_size(struct linux_mib),
+	    tcp_size = bpf_core_type_size(struct tcp_mib);
 	u32 no_routes = mib_index[MIB_SLOT_OUT_NO_ROUTES];
 	const u8 *ip;
 
-	if (!distance || !net || !to || linux_size > sizeof(to->linux_mib) || tcp_size > sizeof(to->tcp_mib))
+	if (!distance || !net || !to || linux_size > sizeof(to->linux_mib) ||
+	    tcp_size > sizeof(to->tcp_mib))
 		return 0;
-	if (bpf_probe_read_kernel(to->linux_mib, linux_size, (u8 *)BPF_CORE_READ(net, mib.net_statistics) + distance) ||
-	    bpf_probe_read_kernel(to->tcp_mib, tcp_size, (u8 *)BPF_CORE_READ(net, mib.tcp_statistics) + distance))
+	if (bpf_probe_read_kernel(to->linux_mib, linux_size,
+				  (u8 *)BPF_CORE_READ(net, mib.net_statistics) + distance) ||
+	    bpf_probe_read_kernel(to->tcp_mib, tcp_size,
+				  (u8 *)BPF_CORE_READ(net, mib.tcp_statistics) + distance))
 		return 0;
-	ip = ipv6 ? (u8 *)BPF_CORE_READ(net, mib.ipv6_statistics) : (u8 *)BPF_CORE_READ(net, mib.ip_statistics);
-	return no_routes == 0xffff ||
-	       !bpf_probe_read_kernel(&to->out_no_routes, sizeof(u64), ip + distance + no_routes * 8);
+	ip = ipv6 ? (u8 *)BPF_CORE_READ(net, mib.ipv6_statistics)
+		  : (u8 *)BPF_CORE_READ(net, mib.ip_statistics);
+	return no_routes == 0xffff || !bpf_probe_read_kernel(&to->out_no_routes, sizeof(u64),
+							     ip + distance + no_routes * 8);
 }
 
-__attribute__((noinline)) u32 mib_moved(const struct mib_snapshot *before, const struct mib_snapshot *after)
+__attribute__((noinline)) u32 mib_moved(const struct mib_snapshot *before,
+					const struct mib_snapshot *after)
 {
 	u32 moved = 0;
 

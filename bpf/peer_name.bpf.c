@@ -22,7 +22,8 @@ static __always_inline struct socket *socket_of_fd(u32 fd)
 	struct file **files = BPF_CORE_READ(fdt, fd);
 	struct file *file;
 
-	if (fd >= BPF_CORE_READ(fdt, max_fds) || bpf_probe_read_kernel(&file, sizeof(file), &files[fd]) || !file)
+	if (fd >= BPF_CORE_READ(fdt, max_fds) ||
+	    bpf_probe_read_kernel(&file, sizeof(file), &files[fd]) || !file)
 		return NULL;
 	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;

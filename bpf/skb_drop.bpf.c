@@ -5,8 +5,8 @@
 #include "filter.h"
 #include "sock.h"
 
-static __always_inline void dropped(void *ctx, const struct sk_buff *skb, void *location, u32 reason,
-				    const struct sock *sk, struct brackets *b)
+static __always_inline void dropped(void *ctx, const struct sk_buff *skb, void *location,
+				    u32 reason, const struct sock *sk, struct brackets *b)
 {
 	struct count_key k = { .kind = EVENT_KIND_DROP, .reason = reason };
 	struct wire_event_drop *e;

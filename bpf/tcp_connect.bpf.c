@@ -2,7 +2,8 @@
 /* SYNs that leave: which answer each connecting socket waits for. */
 #include "sock.h"
 
-extern struct {} dials SEC(".maps");
+extern struct {
+} dials SEC(".maps");
 
 SEC("tp_btf/net_dev_queue")
 int BPF_PROG(packet_leaves, struct sk_buff *skb)

@@ -8,11 +8,13 @@
 #include "filter.h"
 #include "sock.h"
 
-extern struct {} last_reset SEC(".maps");
+extern struct {
+} last_reset SEC(".maps");
 
 static const struct wire_packet packet_template = WIRE_PACKET_INIT;
 
-static __always_inline void remember_reset(const struct sk_buff *skb, const struct segment *s, u32 ifindex)
+static __always_inline void remember_reset(const struct sk_buff *skb, const struct segment *s,
+					   u32 ifindex)
 {
 	u32 zero = 0;
 	struct last_reset *r = bpf_map_lookup_elem(&last_reset, &zero);
@@ -50,7 +52,8 @@ int BPF_PROG(packet_arrives, struct sk_buff *skb)
 #define MOVED(slot) (1u << MIB_SLOT_##slot)
 
 /* These move for an accepted SYN too. */
-#define MOVED_NO_REFUSAL (MOVED(OUT_SEGS) | MOVED(OUT_RSTS) | MOVED(ATTEMPT_FAILS) | MOVED(SYNCOOKIES_RECV))
+#define MOVED_NO_REFUSAL \
+	(MOVED(OUT_SEGS) | MOVED(OUT_RSTS) | MOVED(ATTEMPT_FAILS) | MOVED(SYNCOOKIES_RECV))
 
 SEC("tp_btf/consume_skb")
 int BPF_PROG(packet_consumed, struct sk_buff *skb)
@@ -87,7 +90,8 @@ int BPF_PROG(packet_consumed, struct sk_buff *skb)
 	fill_packet(&e->body.packet, skb, &s, BPF_CORE_READ(skb, skb_iif));
 	fill_listener(&e->body.listener, k.netns, s.daddr, s.dport);
 	/* A device of another namespace than the counters': they are not what this SYN met. */
-	fill_mib(&e->body.mib, &b->before, &b->after, b->mixed || (dev && BPF_CORE_READ(dev, nd_net.net) != (void *)b->net));
+	fill_mib(&e->body.mib, &b->before, &b->after,
+		 b->mixed || (dev && BPF_CORE_READ(dev, nd_net.net) != (void *)b->net));
 	submit(ctx, e, sizeof(*e), t);
 out:
 	next_bracket(b);

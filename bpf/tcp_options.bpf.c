@@ -8,7 +8,7 @@
 #define TCPOLEN_TIMESTAMP 10
 
 __attribute__((noinline)) int find_timestamps(const struct tcp_options *options, u32 len,
-						  struct timestamps *found)
+					      struct timestamps *found)
 {
 	u32 at = 0;
 

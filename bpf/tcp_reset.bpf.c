@@ -4,7 +4,8 @@
 #include "filter.h"
 #include "sock.h"
 
-extern struct {} dials SEC(".maps"), last_reset SEC(".maps");
+extern struct {
+} dials SEC(".maps"), last_reset SEC(".maps");
 
 /* The connecting socket that waits for exactly this SYN-ACK, at another address than the packet's. */
 static __always_inline const struct sock *dialled_by(const struct segment *s, u32 netns)
@@ -25,7 +26,8 @@ static __always_inline const struct sock *dialled_by(const struct segment *s, u3
 	return sk;
 }
 
-static __always_inline void answer(void *ctx, const struct sock *sk, const struct sk_buff *skb, u32 reason)
+static __always_inline void answer(void *ctx, const struct sock *sk, const struct sk_buff *skb,
+				   u32 reason)
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
 	struct net *net = packet_net(skb, sk);
@@ -138,7 +140,8 @@ int BPF_PROG(reset_received, struct sock *sk)
 		return 0;
 	fill_event(&e->event, now, k.netns, hash, t);
 	r = bpf_map_lookup_elem(&last_reset, &zero);
-	if (r && now - r->ktime_ns < RESET_STALE_NS && r->packet.flow.sport == f->dport && r->packet.flow.dport == f->sport)
+	if (r && now - r->ktime_ns < RESET_STALE_NS && r->packet.flow.sport == f->dport &&
+	    r->packet.flow.dport == f->sport)
 		bpf_probe_read_kernel(&e->body.packet, sizeof(e->body.packet), &r->packet);
 	submit(ctx, e, sizeof(*e), t);
 	return 0;

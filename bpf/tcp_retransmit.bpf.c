@@ -4,7 +4,8 @@
 #include "filter.h"
 #include "sock.h"
 
-static __always_inline void retransmitted(void *ctx, const struct sock *sk, const struct sock *listener, u32 slot)
+static __always_inline void retransmitted(void *ctx, const struct sock *sk,
+					  const struct sock *listener, u32 slot)
 {
 	struct count_key k = { .kind = EVENT_KIND_RETRANSMIT };
 	struct wire_event_retransmit *e = record_buffer(slot);

@@ -94,7 +94,8 @@ int BPF_PROG(state_changes, const struct sock *sk, int old_state, int new_state)
 		set_owner((u64)sk, (void *)bpf_get_current_task());
 	if (new_state == TCP_LISTEN || old_state == TCP_LISTEN)
 		track_listener(sk, new_state);
-	else if (new_state == TCP_CLOSE || (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED))
+	else if (new_state == TCP_CLOSE ||
+		 (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED))
 		track_shown_peer(sk, new_state);
 	if (new_state == TCP_CLOSE) {
 		closed = bpf_map_lookup_elem(&last_close, &zero);

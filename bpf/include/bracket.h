@@ -8,7 +8,8 @@
 
 #include "mib.h"
 
-extern struct {} brackets SEC(".maps");
+extern struct {
+} brackets SEC(".maps");
 
 /* A packet that has not ended by then was queued or sent on: its end would prove nothing. */
 #define BRACKET_STALE_NS 2000000
@@ -20,7 +21,8 @@ static __always_inline struct brackets *this_cpu_brackets(void)
 	return bpf_map_lookup_elem(&brackets, &zero);
 }
 
-static __always_inline void begin_bracket(const struct sk_buff *skb, const struct net *net, bool ipv6)
+static __always_inline void begin_bracket(const struct sk_buff *skb, const struct net *net,
+					  bool ipv6)
 {
 	struct brackets *b = this_cpu_brackets();
 	u64 now = bpf_ktime_get_ns();
@@ -64,7 +66,8 @@ static __always_inline struct brackets *end_bracket(const struct sk_buff *skb)
 		b->skb[i] = 0;
 		found = bpf_ktime_get_ns() - b->began_ns[i] <= BRACKET_STALE_NS;
 	}
-	if (!found || !read_mib(b->net, BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->after))
+	if (!found ||
+	    !read_mib(b->net, BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->after))
 		return NULL;
 	return b;
 }

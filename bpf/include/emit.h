@@ -5,7 +5,8 @@
 
 #include "maps.h"
 
-extern struct {} events SEC(".maps"), scratch SEC(".maps"), totals SEC(".maps"), overflow SEC(".maps");
+extern struct {
+} events SEC(".maps"), scratch SEC(".maps"), totals SEC(".maps"), overflow SEC(".maps");
 
 /* What is counted together. The end is the local one: the listener's or the closing socket's. */
 struct count_key {
@@ -74,7 +75,8 @@ static __always_inline void *record_buffer(u32 slot)
 	return bpf_map_lookup_elem(&scratch, &slot);
 }
 
-static __always_inline void fill_event(struct wire_event *e, u64 now, u32 netns, u64 hash, const struct total *t)
+static __always_inline void fill_event(struct wire_event *e, u64 now, u32 netns, u64 hash,
+				       const struct total *t)
 {
 	e->ktime_ns = now;
 	e->cpu = bpf_get_smp_processor_id();

@@ -13,7 +13,8 @@ static __always_inline bool same_addr(const u8 *a, const volatile u8 *b)
 	return true;
 }
 
-static __always_inline bool wanted(u32 netns, const u8 *saddr, const u8 *daddr, u16 sport, u16 dport)
+static __always_inline bool wanted(u32 netns, const u8 *saddr, const u8 *daddr, u16 sport,
+				   u16 dport)
 {
 	if (filter_netns && netns != filter_netns)
 		return false;

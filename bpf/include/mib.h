@@ -20,7 +20,8 @@ static __always_inline u64 mib_value(const struct mib_snapshot *s, u32 slot)
 
 	if (slot == MIB_SLOT_OUT_NO_ROUTES)
 		return s->out_no_routes;
-	if (slot == MIB_SLOT_ATTEMPT_FAILS || slot == MIB_SLOT_OUT_SEGS || slot == MIB_SLOT_OUT_RSTS)
+	if (slot == MIB_SLOT_ATTEMPT_FAILS || slot == MIB_SLOT_OUT_SEGS ||
+	    slot == MIB_SLOT_OUT_RSTS)
 		return index < TCP_MIB_CAP ? s->tcp_mib[index] : 0;
 	return index < LINUX_MIB_CAP ? s->linux_mib[index] : 0;
 }

@@ -84,7 +84,8 @@ static __always_inline bool read_segment(const struct sk_buff *skb, struct segme
 
 		if (bpf_probe_read_kernel(&ip, sizeof(ip), head + network))
 			return false;
-		if (ip.version_ihl >> 4 != 4 || ip.protocol != IPPROTO_TCP || ip.frag_off & bpf_htons(0x1fff))
+		if (ip.version_ihl >> 4 != 4 || ip.protocol != IPPROTO_TCP ||
+		    ip.frag_off & bpf_htons(0x1fff))
 			return false;
 		header_len = (ip.version_ihl & 15) * 4;
 		map_ipv4(s->saddr, ip.saddr);
@@ -95,7 +96,8 @@ static __always_inline bool read_segment(const struct sk_buff *skb, struct segme
 	} else if (protocol == ETH_P_IPV6) {
 		struct ipv6_header ip;
 
-		if (bpf_probe_read_kernel(&ip, sizeof(ip), head + network) || ip.nexthdr != IPPROTO_TCP)
+		if (bpf_probe_read_kernel(&ip, sizeof(ip), head + network) ||
+		    ip.nexthdr != IPPROTO_TCP)
 			return false;
 		__builtin_memcpy(s->saddr, ip.saddr, 16);
 		__builtin_memcpy(s->daddr, ip.daddr, 16);
@@ -143,7 +145,8 @@ static __always_inline void read_timestamps(const struct sk_buff *skb, const str
 
 	/* Reading past a short header is harmless: skb_shared_info always follows the data. */
 	if (!len || bpf_probe_read_kernel(&options, sizeof(options),
-					  BPF_CORE_READ(skb, head) + s->tcp_offset + sizeof(struct tcp_header)))
+					  BPF_CORE_READ(skb, head) + s->tcp_offset +
+						  sizeof(struct tcp_header)))
 		return;
 	if (!find_timestamps(&options, len, &found))
 		return;
@@ -160,8 +163,8 @@ static __always_inline void fill_device(u8 *name, const struct sk_buff *skb)
 		bpf_probe_read_kernel(name, 16, dev->name);
 }
 
-static __always_inline void fill_packet(struct wire_packet *w, const struct sk_buff *skb, const struct segment *s,
-					u32 ifindex)
+static __always_inline void fill_packet(struct wire_packet *w, const struct sk_buff *skb,
+					const struct segment *s, u32 ifindex)
 {
 	__builtin_memcpy(w->flow.saddr, s->saddr, 16);
 	__builtin_memcpy(w->flow.daddr, s->daddr, 16);

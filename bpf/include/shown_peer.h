@@ -5,10 +5,11 @@
 
 #include "sock.h"
 
-extern struct {} shown_peers SEC(".maps");
+extern struct {
+} shown_peers SEC(".maps");
 
-static __always_inline void shown_key(struct shown_key *k, const struct wire_flow *f, u32 netns, const u8 *shown_addr,
-				      u32 shown_port)
+static __always_inline void shown_key(struct shown_key *k, const struct wire_flow *f, u32 netns,
+				      const u8 *shown_addr, u32 shown_port)
 {
 	__builtin_memcpy(k->local_addr, f->saddr, 16);
 	__builtin_memcpy(k->shown_addr, shown_addr, 16);
@@ -20,7 +21,8 @@ static __always_inline void shown_key(struct shown_key *k, const struct wire_flo
 /* The first socket that shows a peer keeps it: a second one finds it there. */
 static __always_inline void claim_peer(const struct shown_key *k, u64 sk)
 {
-	if (bpf_map_update_elem(&shown_peers, k, &sk, BPF_NOEXIST) && !bpf_map_lookup_elem(&shown_peers, k))
+	if (bpf_map_update_elem(&shown_peers, k, &sk, BPF_NOEXIST) &&
+	    !bpf_map_lookup_elem(&shown_peers, k))
 		count_untracked(UNTRACKED_SHOWN_PEER);
 }
 

@@ -5,7 +5,8 @@
 
 #include "segment.h"
 
-extern struct {} owners SEC(".maps"), listeners SEC(".maps"), last_close SEC(".maps"), untracked SEC(".maps");
+extern struct {
+} owners SEC(".maps"), listeners SEC(".maps"), last_close SEC(".maps"), untracked SEC(".maps");
 
 enum untracked_slot { UNTRACKED_OWNER, UNTRACKED_SHOWN_PEER, UNTRACKED_LISTENER };
 
@@ -39,7 +40,8 @@ static __always_inline bool is_tcp_sock(const struct sock *sk)
 {
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 
-	return (family == AF_INET || family == AF_INET6) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+	return (family == AF_INET || family == AF_INET6) &&
+	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
 static __always_inline void fill_owner(struct wire_owner *w, u64 sk)

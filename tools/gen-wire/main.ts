@@ -2,7 +2,7 @@
 //
 // Usage: node tools/gen-wire/main.ts [OUT]    writes below OUT, the root of the repository by default
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cHeader } from './c-header.ts';
 import { loadProto, readSchema } from './schema.ts';
@@ -26,5 +26,6 @@ write('src/wire/event.gen.d.ts', dts);
 function write(path: string, text: string): void {
   const file = join(out, path);
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, text);
+  // What depends on it is not built again where nothing changed.
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
 }

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from 'vitest';
+import { importsOf } from '../../../tools/check-imports/imports.ts';
+import { RULES } from '../../../tools/check-imports/rules.ts';
+
+const broken = (file: string, source: string) =>
+  importsOf(file, source).flatMap((by) => RULES.filter((rule) => rule.breaks(by)));
+
+test.each([
+  ['src/flow/state.ts', "import { readFileSync } from 'node:fs';"],
+  ['src/flow/state.ts', "import { symbols } from '../host/symbols.js';"],
+  ['src/wire/decode.ts', "import { Flow } from '../flow/state.js';"],
+  ['src/diagnose/engine.ts', "import { print } from '../sinks/text.js';"],
+  ['src/causes/no-listener/index.ts', "import { x } from '../connect-refused/index.js';"],
+  ['src/causes/no-listener/index.ts', "import type { X } from '../connect-refused/index.js';"],
+  ['src/causes/no-listener/index.ts', "import { state } from '../../flow/state.js';"],
+  ['src/causes/no-listener/index.ts', "import type { X } from 'node:fs';"],
+  ['src/sinks/text.ts', "import type { Flow } from '../flow/state.js';"],
+  ['src/sinks/text.ts', "import { Engine } from '../diagnose/engine.js';"],
+  ['src/sinks/report/html.ts', "import { row } from '../tui/rows.js';"],
+  ['src/sinks/json.ts', "export { row } from './tui/rows.js';"],
+  ['src/commands/top.ts', "import { Session } from '../native/binding.js';"],
+  ['src/commands/top.ts', "import { namespace } from '../../test/kernel/namespace.js';"],
+  ['src/record/write.ts', "const { top } = await import('../commands/top.js');"],
+])('%s may not: %s', (file, source) => {
+  expect(broken(file, source)).toHaveLength(1);
+});
+
+test.each([
+  ['src/cli.ts', "import { top } from './commands/top.js';"],
+  ['src/commands/top.ts', "import { flags } from './flags.js';"],
+  ['src/commands/doctor.ts', "import { Session } from '../native/binding.js';"],
+  ['src/source/totals.ts', "import type { Session } from '../native/binding.js';"],
+  ['src/source/live.ts', "import { Session } from '../native/binding.ts';"],
+  ['src/flow/state.ts', "import type { Symbols } from '../host/symbols.js';"],
+  ['src/flow/state.ts', "import { decode } from '../wire/decode.js';"],
+  ['src/wire/decode.ts', "import protobuf from 'protobufjs/minimal.js';"],
+  ['src/causes/no-listener/index.ts', "import { define } from '../define.js';"],
+  ['src/causes/no-listener/index.ts', "import { advice } from './advice.js';"],
+  ['src/causes/no-listener/index.ts', "import type { Socket } from '../../flow/state.js';"],
+  ['src/causes/registry.gen.ts', "import noListener from './no-listener/index.js';"],
+  ['src/sinks/tui/app.tsx', "import { Box } from 'ink'; import { row } from './rows.js';"],
+  ['src/sinks/tui/app.tsx', "import { printable } from '../printable.js';"],
+  ['src/sinks/text.ts', "import type { Finding } from '../diagnose/finding.js';"],
+])('%s may: %s', (file, source) => {
+  expect(broken(file, source)).toEqual([]);
+});
+
+test('knows a type from a value', () => {
+  const source = `import { type A, type B } from './types.js';
+import { type A, b } from './mixed.js';
+import './effect.js';
+export type { C } from './exported.js';`;
+  expect(importsOf('src/flow/state.ts', source)).toEqual([
+    { from: 'src/flow/state', to: 'src/flow/types', typeOnly: true, line: 1 },
+    { from: 'src/flow/state', to: 'src/flow/mixed', typeOnly: false, line: 2 },
+    { from: 'src/flow/state', to: 'src/flow/effect', typeOnly: false, line: 3 },
+    { from: 'src/flow/state', to: 'src/flow/exported', typeOnly: true, line: 4 },
+  ]);
+});

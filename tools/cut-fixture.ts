@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Cuts a cause's fixture (test/unit/causes/fixture.ts says what that is) out of a recording:
+//
+//   node tools/cut-fixture.ts RECORDING --about TEXT [--port N]… [--netns INODE]… [--kind KIND]…
+//       [--from SEQ] [--to SEQ] [--sysctl NAME]… >src/causes/ID/fires.ndjson
+//
+// Events are taken where every option that is given holds; SEQ as `tcpwhy replay --events` numbers
+// them. Times are moved so that the first event is at one second; nothing else is changed.
+
+import { parseArgs } from 'node:util';
+import { readRecording } from '../src/record/read.ts';
+import { decodeEvent, type Event } from '../src/wire/decode.ts';
+import { tcpwhy } from '../src/wire/event.gen.js';
+import { FrameReader } from '../src/wire/frames.ts';
+import { BYTES_HOLD, MAY_BE_ABSENT } from '../src/wire/types.gen.ts';
+
+type Json = { [field: string]: unknown };
+
+/** Kinds that tcpwhy adds; they have no SEQ. */
+const ADDED = new Set(['tick', 'totals', 'fact', 'footer']);
+const FIRST_KTIME_NS = 1_000_000_000n;
+
+const { values: only, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    about: { type: 'string' },
+    port: { type: 'string', multiple: true },
+    netns: { type: 'string', multiple: true },
+    kind: { type: 'string', multiple: true },
+    from: { type: 'string', default: '1' },
+    to: { type: 'string', default: 'Infinity' },
+    sysctl: { type: 'string', multiple: true },
+  },
+});
+const [file] = positionals;
+if (!file || !only.about) throw new Error('usage: cut-fixture.ts RECORDING --about TEXT [options]');
+
+const { header, chunks } = readRecording(file);
+const all = readEvents(chunks);
+const events = all
+  .filter(({ event }) => !ADDED.has(event.kind))
+  .sort((a, b) => a.event.ktime_ns - b.event.ktime_ns)
+  .filter(({ event }, index) => wanted(event, index + 1));
+const bodies = JSON.stringify(events.map(({ event }) => event.body));
+const facts = all.filter(({ event }) => event.kind === 'fact' && needed(event));
+const first = BigInt(String(events[0]?.json.ktime_ns ?? 0));
+
+write({ about: only.about, header: { enums: enumsInUse(), sysctls: sysctls() } });
+for (const { json } of facts) write({ fact: json.fact });
+for (const { json, event } of events) {
+  const ktime_ns = String(BigInt(String(json.ktime_ns)) - first + FIRST_KTIME_NS);
+  write({ ...compact(json), ktime_ns, [event.kind]: body(event.kind, json[event.kind] as Json) });
+}
+
+function readEvents(stream: Iterable<Uint8Array>): { event: Event; json: Json }[] {
+  const frames = new FrameReader();
+  return [...stream].flatMap((chunk) =>
+    [...frames.push(chunk)].flatMap(({ bytes }) => {
+      const event = decodeEvent(bytes);
+      const message = tcpwhy.v1.Event.decode(bytes);
+      const json = tcpwhy.v1.Event.toObject(message, { longs: String, bytes: String });
+      return event ? [{ event, json }] : [];
+    }),
+  );
+}
+
+function wanted(event: Event, seq: number): boolean {
+  if (seq < Number(only.from) || seq > Number(only.to)) return false;
+  if (only.kind && !only.kind.includes(event.kind)) return false;
+  if (only.netns && !only.netns.includes(String(event.netns))) return false;
+  return !only.port || only.port.some((port) => ports(event.body).includes(Number(port)));
+}
+
+/** Of every flow in it. */
+function ports(value: unknown): number[] {
+  if (!value || typeof value !== 'object') return [];
+  const inner = Object.values(value).flatMap(ports);
+  return 'sport' in value && 'dport' in value ? [Number(value.sport), Number(value.dport)] : inner;
+}
+
+function needed(event: Event): boolean {
+  if (event.kind !== 'fact') return false;
+  const { symbol, peer_rewriter } = event.body;
+  if (symbol) return bodies.includes(`"${symbol.address}"`);
+  return peer_rewriter != null && events.some(({ event: { kind } }) => kind === 'peer_name');
+}
+
+/** Names of the reasons that the events have; the kernel has hundreds. */
+function enumsInUse() {
+  const reasons = (kind: Event['kind']) =>
+    events.flatMap(({ event }) =>
+      event.kind === kind && 'reason' in event.body ? [String(event.body.reason)] : [],
+    );
+  const used = new Map([
+    ['skb_drop_reason', reasons('drop')],
+    ['sk_rst_reason', reasons('reset_sent')],
+  ]);
+  return header.enums
+    .map(({ name, names }) => ({ name, names: pick(names, used.get(name) ?? []) }))
+    .filter(({ names }) => Object.keys(names).length > 0);
+}
+
+function sysctls() {
+  return pick(header.sysctls, only.sysctl ?? []);
+}
+
+function pick(from: Record<string, string>, names: string[]): Record<string, string> {
+  return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
+}
+
+function body(kind: string, json: Json): Json {
+  const fields = Object.entries(json);
+  const there = fields.filter(([name, value]) => !(MAY_BE_ABSENT.has(`${kind}.${name}`) && isZero(value)));
+  return compact(Object.fromEntries(there));
+}
+
+/** Without what protobuf takes for granted: zeros. An address of zeros says something. */
+function compact(message: Json): Json {
+  const fields = Object.entries(message)
+    .filter(([name, value]) => typeof value === 'object' || BYTES_HOLD[name] === 'address' || !isZero(value))
+    .map(([name, value]) => [name, isMessage(value) ? compact(value) : value]);
+  return Object.fromEntries(fields);
+}
+
+function isMessage(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Numbers, 64-bit numbers as text, base64, and messages of nothing else. */
+function isZero(value: unknown): boolean {
+  if (isMessage(value)) return Object.values(value).every(isZero);
+  return value === 0 || value === '0' || /^A*=*$/.test(String(value));
+}
+
+function write(line: Json): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
