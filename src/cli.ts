@@ -32,15 +32,26 @@ function shown(command: Command): Command {
     .option('--all', 'benign ones too')
     .option('--no-color', 'without colours')
     .option('-q, --quiet', 'only the verdict')
-    .option('--fail-on <severity>', 'lowest severity for exit status 1: error, warning or info', 'warning');
+    .option('-v, --verbose', 'say on stderr what is attached where')
+    .option(
+      '--fail-on <severity>',
+      'lowest severity for exit status 1: error, warning or info',
+      'warning',
+    );
 }
 
 function watching(command: Command): Command {
   return shown(command)
-    .argument('[target...]', '3306, 10.0.0.5, 10.0.0.5:3306 or [2001:db8::1]:443; a port matches either end')
+    .argument(
+      '[target...]',
+      '3306, 10.0.0.5, 10.0.0.5:3306 or [2001:db8::1]:443; a port matches either end',
+    )
     .option('--port <port>', 'only connections with this port at either end')
     .option('--host <address>', 'only connections with this address at either end')
-    .option('--netns <namespace>', 'only this network namespace: a name, a path, pid:PID or an inode number')
+    .option(
+      '--netns <namespace>',
+      'only this network namespace: a name, a path, pid:PID or an inode number',
+    )
     .option('--every-record', 'keep every event also in a storm (costs more)')
     .option('--first', 'end after the first finding');
 }
@@ -99,7 +110,9 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
     const known = error instanceof UsageError;
-    process.stderr.write(`tcpwhy: ${known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(
+      `tcpwhy: ${known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
     process.exitCode = 2;
   }
 }

@@ -5,7 +5,11 @@ import { wrap } from '../sinks/text.ts';
 import { UsageError } from './options.ts';
 
 /** The catalogue, or the page of one cause. */
-export function causes(id: string | undefined, flags: { json?: boolean }, write: (text: string) => void): number {
+export function causes(
+  id: string | undefined,
+  flags: { json?: boolean },
+  write: (text: string) => void,
+): number {
   if (id === undefined) {
     for (const { id: name, severity, title, explains } of CAUSES) {
       if (flags.json) write(`${JSON.stringify({ id: name, severity, title, explains })}\n`);
@@ -20,6 +24,8 @@ export function causes(id: string | undefined, flags: { json?: boolean }, write:
     write(`${JSON.stringify({ id: name, severity, title, explains, needs, supersedes })}\n`);
     return 0;
   }
-  write(`${wrap(`${cause.id} (${cause.severity}): ${cause.title}`, '', '  ').join('\n')}\n\n${wrap(cause.explains, '', '').join('\n')}\n`);
+  write(
+    `${wrap(`${cause.id} (${cause.severity}): ${cause.title}`, '', '  ').join('\n')}\n\n${wrap(cause.explains, '', '').join('\n')}\n`,
+  );
   return 0;
 }

@@ -15,7 +15,9 @@ export function doctor(flags: { json?: boolean }, write: (text: string) => void)
     const unseen = notObservable(header);
     const symbols = new Symbols().at(String(0xffffffff81000000n)) !== null;
     if (flags.json) {
-      write(`${JSON.stringify({ type: 'doctor', ...kernelIdentity(), tier: header.tier, hooks: header.hooks, symbols, not_observable: unseen })}\n`);
+      write(
+        `${JSON.stringify({ type: 'doctor', ...kernelIdentity(), tier: header.tier, hooks: header.hooks, symbols, not_observable: unseen })}\n`,
+      );
       return 0;
     }
     const line = (text = '') => write(`${text}\n`);
@@ -23,12 +25,23 @@ export function doctor(flags: { json?: boolean }, write: (text: string) => void)
     line();
     for (const { fact, hook, reason } of header.hooks) {
       line(`${hook ? 'yes' : 'NO '}  ${fact.padEnd(15)} ${FACTS[fact as Fact]}`);
-      for (const text of wrap(hook || `not observable: ${reason}`, `     ${' '.repeat(15)} `, `     ${' '.repeat(15)} `)) line(text);
+      for (const text of wrap(
+        hook || `not observable: ${reason}`,
+        `     ${' '.repeat(15)} `,
+        `     ${' '.repeat(15)} `,
+      ))
+        line(text);
     }
     line();
-    line(symbols ? 'Kernel symbols: readable.' : 'Kernel symbols: hidden (kernel.kptr_restrict, or no CAP_SYSLOG): who reset a connection stays unknown.');
+    line(
+      symbols
+        ? 'Kernel symbols: readable.'
+        : 'Kernel symbols: hidden (kernel.kptr_restrict, or no CAP_SYSLOG): who reset a connection stays unknown.',
+    );
     for (const text of BLIND_HERE) for (const one of wrap(text, '- ', '  ')) line(one);
-    if (unseen.length > 0) for (const text of wrap(`Causes that cannot be seen here: ${unseen.join(', ')}`, '', '  ')) line(text);
+    if (unseen.length > 0)
+      for (const text of wrap(`Causes that cannot be seen here: ${unseen.join(', ')}`, '', '  '))
+        line(text);
     return 0;
   } finally {
     source.close();

@@ -37,36 +37,57 @@ export function parseTarget(text: string): { host: string | null; port: number |
   const both = text.match(/^\[(.+)\](?::(\d+))?$/) ?? text.match(/^([^:]+):(\d+)$/);
   const host = both?.[1];
   if (!both || !host || !isIP(host)) {
-    throw new UsageError(`${text} is no target: give a port (3306), an address (10.0.0.5) or both (10.0.0.5:3306, [2001:db8::1]:443)`);
+    throw new UsageError(
+      `${text} is no target: give a port (3306), an address (10.0.0.5) or both (10.0.0.5:3306, [2001:db8::1]:443)`,
+    );
   }
   return { host, port: both[2] === undefined ? null : parsePort(both[2]) };
 }
 
 function parsePort(text: string): number {
   const port = Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new UsageError(`${text} is no port: 1 to 65535`);
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw new UsageError(`${text} is no port: 1 to 65535`);
   return port;
 }
 
 /** Targets and flags as one filter. Throws UsageError where they contradict each other. */
-export function filterFrom(targets: string[], flags: Pick<WatchFlags, 'port' | 'host' | 'netns'>): Filter {
+export function filterFrom(
+  targets: string[],
+  flags: Pick<WatchFlags, 'port' | 'host' | 'netns'>,
+): Filter {
   const parsed = targets.map(parseTarget);
-  if (flags.port !== undefined) parsed.push({ host: null, port: parsePort(flags.port.replace(/^:/, '')) });
+  if (flags.port !== undefined)
+    parsed.push({ host: null, port: parsePort(flags.port.replace(/^:/, '')) });
   if (flags.host !== undefined) {
     if (!isIP(flags.host)) throw new UsageError(`--host ${flags.host} is no address`);
     parsed.push({ host: flags.host, port: null });
   }
   const only = <Value>(what: string, values: (Value | null)[]): Value | null => {
     const distinct = [...new Set(values.filter((value) => value !== null))];
-    if (distinct.length > 1) throw new UsageError(`one ${what} can be watched at a time, not ${distinct.join(' and ')}`);
+    if (distinct.length > 1)
+      throw new UsageError(`one ${what} can be watched at a time, not ${distinct.join(' and ')}`);
     return distinct[0] ?? null;
   };
   let netns: number | null = null;
   if (flags.netns !== undefined) {
     netns = findNetns(flags.netns);
-    if (netns === null) throw new UsageError(`--netns ${flags.netns}: no such namespace (a name of ip netns, a path, pid:PID, or an inode number)`);
+    if (netns === null)
+      throw new UsageError(
+        `--netns ${flags.netns}: no such namespace (a name of ip netns, a path, pid:PID, or an inode number)`,
+      );
   }
-  return { host: only('host', parsed.map(({ host }) => host)), port: only('port', parsed.map(({ port }) => port)), netns };
+  return {
+    host: only(
+      'host',
+      parsed.map(({ host }) => host),
+    ),
+    port: only(
+      'port',
+      parsed.map(({ port }) => port),
+    ),
+    netns,
+  };
 }
 
 /** `30s`, `2m`, `500ms`, `1h`, or seconds. */
@@ -74,7 +95,8 @@ export function parseDuration(text: string): number {
   const match = text.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/);
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match?.[2] ?? 's'];
   const milliseconds = Number(match?.[1]) * (unit ?? Number.NaN);
-  if (!match || !(milliseconds > 0)) throw new UsageError(`${text} is no duration: 500ms, 30s, 2m, 1h`);
+  if (!match || !(milliseconds > 0))
+    throw new UsageError(`${text} is no duration: 500ms, 30s, 2m, 1h`);
   return milliseconds;
 }
 

@@ -23,7 +23,8 @@ export interface RunOptions {
 
 export function runOptions(flags: WatchFlags, failOn: Severity): RunOptions {
   for (const id of flags.cause ?? []) {
-    if (!CAUSES.some((cause) => cause.id === id)) throw new UsageError(`--cause ${id}: no such cause; tcpwhy causes lists them`);
+    if (!CAUSES.some((cause) => cause.id === id))
+      throw new UsageError(`--cause ${id}: no such cause; tcpwhy causes lists them`);
   }
   return {
     json: flags.json ?? false,
@@ -52,8 +53,11 @@ export class Run {
     this.#options = options;
     this.#sink = options.json ? jsonSink(write) : textSink(write, options);
     const onEvent = options.events
-      ? ({ kind, cpu, netns, body }: { kind: string; cpu: number; netns: number; body: object }, seq: number, time_ns: number) =>
-          this.#sink.event({ kind, cpu, netns, body, seq, time_ns })
+      ? (
+          { kind, cpu, netns, body }: { kind: string; cpu: number; netns: number; body: object },
+          seq: number,
+          time_ns: number,
+        ) => this.#sink.event({ kind, cpu, netns, body, seq, time_ns })
       : null;
     this.pipeline = new Pipeline(header, CAUSES, onEvent);
     this.#sink.start({
@@ -80,7 +84,8 @@ export class Run {
     const { pipeline } = this;
     const findings: Record<string, number> = {};
     for (const { finding } of pipeline.engine.findings.values()) {
-      if (this.#wanted(finding) && !REST.has(finding.cause)) findings[finding.cause] = (findings[finding.cause] ?? 0) + finding.count;
+      if (this.#wanted(finding) && !REST.has(finding.cause))
+        findings[finding.cause] = (findings[finding.cause] ?? 0) + finding.count;
     }
     for (const [id, count] of Object.entries(findings)) if (count === 0) delete findings[id];
     this.#sink.summary({

@@ -17,7 +17,12 @@ export class PipelineScreen implements ScreenSource {
   readonly #events = new History();
   readonly #findings = new Map<string, History>();
 
-  constructor(pipeline: Pipeline, header: Header, recording: string | null, causes: ReadonlySet<string> | null) {
+  constructor(
+    pipeline: Pipeline,
+    header: Header,
+    recording: string | null,
+    causes: ReadonlySet<string> | null,
+  ) {
     this.#pipeline = pipeline;
     this.#header = header;
     this.#recording = recording;

@@ -2,19 +2,22 @@
 
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
-import { Recording } from '../record/write.ts';
+import type { Recording } from '../record/write.ts';
 import { runScreen } from '../sinks/tui/screen.tsx';
 import { paced } from '../source/paced.ts';
 import { filterFrom, UsageError, type WatchFlags } from './options.ts';
 import { openRecording } from './replay.ts';
 import { runOptions } from './run.ts';
 import { PipelineScreen } from './screen-source.ts';
-import { openLive, RECORDS_PER_S } from './trace.ts';
+import { createRecording, openLive, recordsPerSecond } from './trace.ts';
 
 const TICK_MS = 100;
 
 /** The live screen: of this kernel, or of a recording (--from). */
-export async function top(targets: string[], flags: WatchFlags & { from?: string }): Promise<number> {
+export async function top(
+  targets: string[],
+  flags: WatchFlags & { from?: string },
+): Promise<number> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) {
     throw new UsageError('top needs a terminal; without one use tcpwhy trace');
   }
@@ -24,11 +27,11 @@ export async function top(targets: string[], flags: WatchFlags & { from?: string
 async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
   const filter = filterFrom(targets, flags);
-  const source = openLive({ filter, records_per_s: flags.everyRecord ? 0 : RECORDS_PER_S });
+  const source = openLive({ filter, records_per_s: recordsPerSecond(flags) });
   let recording: Recording | null = null;
   let timer: NodeJS.Timeout | undefined;
   try {
-    recording = flags.output === undefined ? null : Recording.create(flags.output, source.header);
+    recording = createRecording(flags.output, source.header);
     const pipeline = new Pipeline(source.header, CAUSES);
     const screen = new PipelineScreen(pipeline, source.header, null, options.causes);
     const failed = Promise.withResolvers<never>();
@@ -72,7 +75,10 @@ async function topRecording(file: string, flags: WatchFlags): Promise<number> {
   };
   const playing = play();
   try {
-    await Promise.race([show(screen, options.color), playing.then(() => new Promise<never>(() => undefined))]);
+    await Promise.race([
+      show(screen, options.color),
+      playing.then(() => new Promise<never>(() => undefined)),
+    ]);
   } finally {
     quit.abort();
   }

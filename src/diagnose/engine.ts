@@ -56,7 +56,8 @@ export class Engine {
     this.#known = known;
     this.#clock_offset_ns = clock_offset_ns;
     for (const cause of causes) {
-      for (const kind of cause.on) this.#byKind.set(kind, [...(this.#byKind.get(kind) ?? []), cause]);
+      for (const kind of cause.on)
+        this.#byKind.set(kind, [...(this.#byKind.get(kind) ?? []), cause]);
       for (const less of cause.supersedes ?? []) {
         const by = this.#supersededBy.get(less) ?? new Set();
         this.#supersededBy.set(less, by.add(cause.id));
@@ -69,7 +70,15 @@ export class Engine {
     if (this.#known.learn(event)) return;
     const count = this.#counts.record(event.key, event.occurrences);
     const occurrences = this.#explain(event).map(
-      ([cause, match]): Occurrence => ({ cause, match, event, seq, count, superseded: false, finding: null }),
+      ([cause, match]): Occurrence => ({
+        cause,
+        match,
+        event,
+        seq,
+        count,
+        superseded: false,
+        finding: null,
+      }),
     );
     const packet = packetId(event);
     if (packet) {
@@ -108,7 +117,9 @@ export class Engine {
 
   /** Findings that came or grew since the last call, oldest first. */
   takeChanged(): Finding[] {
-    const changed = [...this.#changed].map(({ finding }) => finding).filter(({ count }) => count > 0);
+    const changed = [...this.#changed]
+      .map(({ finding }) => finding)
+      .filter(({ count }) => count > 0);
     this.#changed.clear();
     return changed;
   }
@@ -119,7 +130,9 @@ export class Engine {
       const match = cause.match(event, this.#known);
       if (match) matches.push([cause, match]);
     }
-    const kept = matches.filter(([cause]) => !matches.some(([other]) => other.supersedes?.includes(cause.id)));
+    const kept = matches.filter(
+      ([cause]) => !matches.some(([other]) => other.supersedes?.includes(cause.id)),
+    );
     if (kept.length > 0) return kept;
     const ordinary = benign(event, this.#known);
     const rest = unexplained(event, ordinary, this.#known);
@@ -157,8 +170,13 @@ export class Engine {
     for (const other of others) {
       if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other);
     }
-    this.#connections.set(connection, [...others.filter(({ superseded }) => !superseded), occurrence].slice(-8), event.ktime_ns);
-    for (const end of ends(match.flow)) this.#services.set(`${cause.id} ${end}`, occurrence, event.ktime_ns);
+    this.#connections.set(
+      connection,
+      [...others.filter(({ superseded }) => !superseded), occurrence].slice(-8),
+      event.ktime_ns,
+    );
+    for (const end of ends(match.flow))
+      this.#services.set(`${cause.id} ${end}`, occurrence, event.ktime_ns);
     if (this.#supersededBy.has(cause.id) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);
   }
@@ -261,5 +279,7 @@ function connectionId(flow: Flow): string {
 
 function packetId(event: Event): string | null {
   const packet: Packet | null = packetOf(event);
-  return packet && `${ends(packet.flow).join(' ')} ${packet.seq} ${packet.flags} ${packet.payload_len}`;
+  return (
+    packet && `${ends(packet.flow).join(' ')} ${packet.seq} ${packet.flags} ${packet.payload_len}`
+  );
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /** How much a finding asks of whoever reads it. `--fail-on` compares in this order. */
 export type Severity = 'error' | 'warning' | 'info';
 
@@ -24,7 +26,13 @@ export interface ProcessText {
   container: string | null;
 }
 
-export type EvidenceValue = string | number | boolean | null | EvidenceValue[] | { [name: string]: EvidenceValue };
+export type EvidenceValue =
+  | string
+  | number
+  | boolean
+  | null
+  | EvidenceValue[]
+  | { [name: string]: EvidenceValue };
 
 /** Plain facts by name; units are suffixes of the name. */
 export type Evidence = { [name: string]: EvidenceValue };

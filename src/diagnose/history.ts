@@ -36,6 +36,10 @@ export class History {
 
   /** Occurrences a second over the last five. */
   rate(now_ns: number): number {
-    return this.perSecond(now_ns).slice(-RATE_S).reduce((sum, grown) => sum + grown, 0) / RATE_S;
+    return (
+      this.perSecond(now_ns)
+        .slice(-RATE_S)
+        .reduce((sum, grown) => sum + grown, 0) / RATE_S
+    );
   }
 }

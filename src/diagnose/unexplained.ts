@@ -19,19 +19,30 @@ const rest = (id: string, title: string, advice: string[]): Cause => ({
 });
 
 /** Shown where no cause matches: the number to bring down. */
-export const UNEXPLAINED = rest('unexplained', 'dropped, refused or reset for a reason not known yet', [
-  'tcpwhy knows no cause for this reason yet; the evidence is what the kernel said',
-]);
+export const UNEXPLAINED = rest(
+  'unexplained',
+  'dropped, refused or reset for a reason not known yet',
+  ['tcpwhy knows no cause for this reason yet; the evidence is what the kernel said'],
+);
 
 /** Ordinary duplicates and teardown: hidden unless asked for. */
 export const BENIGN = rest('benign', 'ordinary duplicates and teardown', ['nothing to do']);
 
 /** Is the event something that has to have a cause? Then this is what it shows without one. */
-export function unexplained(event: Event, why: string | null, known: Knowledge): Match<Evidence> | null {
+export function unexplained(
+  event: Event,
+  why: string | null,
+  known: Knowledge,
+): Match<Evidence> | null {
   switch (event.kind) {
     case 'drop': {
       const reason = known.dropReason(event.body.reason);
-      return found('segment dropped', reason, event.body.packet, known.symbol(event.body.location)?.name ?? null);
+      return found(
+        'segment dropped',
+        reason,
+        event.body.packet,
+        known.symbol(event.body.location)?.name ?? null,
+      );
     }
     case 'reset_sent': {
       const reason = known.resetReason(event.body.reason);
@@ -45,9 +56,22 @@ export function unexplained(event: Event, why: string | null, known: Knowledge):
       return null;
   }
 
-  function found(what: string, reason: string, { flow }: Pick<Packet, 'flow'>, location: string | null): Match<Evidence> {
+  function found(
+    what: string,
+    reason: string,
+    { flow }: Pick<Packet, 'flow'>,
+    location: string | null,
+  ): Match<Evidence> {
     const evidence: Evidence = { what, reason, ...(location && { location }), ...(why && { why }) };
-    return { evidence, basis: 'direct', subject: 'host', where: location ?? reason, flow, group: `${what} ${reason} ${location ?? ''}`, owner: null };
+    return {
+      evidence,
+      basis: 'direct',
+      subject: 'host',
+      where: location ?? reason,
+      flow,
+      group: `${what} ${reason} ${location ?? ''}`,
+      owner: null,
+    };
   }
 }
 

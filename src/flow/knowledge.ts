@@ -101,7 +101,9 @@ export class HostKnowledge implements Knowledge {
   rewriters(cgroup: string): readonly PeerRewriter[] {
     const path = this.#cgroups.get(cgroup);
     if (path === undefined) return this.#rewriters;
-    return this.#rewriters.filter(({ cgroup_path: on }) => `${path}/`.startsWith(on === '/' ? '/' : `${on}/`));
+    return this.#rewriters.filter(({ cgroup_path: on }) =>
+      `${path}/`.startsWith(on === '/' ? '/' : `${on}/`),
+    );
   }
 }
 
@@ -109,5 +111,5 @@ export class HostKnowledge implements Knowledge {
 export function containerOf(path: string): string | null {
   const id = path.match(/([0-9a-f]{64})(?:\.scope)?(?:\/|$)/)?.[1];
   if (id) return id.slice(0, 12);
-  return path.match(/\/(?:lxc|lxc\.payload|machine\.slice)[./]([^/]+)/)?.[1] ?? null;
+  return path.match(/\/(?:lxc\.payload\.|lxc\/|machine\.slice\/)([^/]+)/)?.[1] ?? null;
 }

@@ -17,7 +17,10 @@ export class Cgroups {
   /** Every cgroup, as the folder it has and the path it is known by. */
   all(): { folder: string; path: string }[] {
     this.#scan();
-    return [...this.#paths.values()].map((path) => ({ folder: join(this.#root ?? '/', path), path }));
+    return [...this.#paths.values()].map((path) => ({
+      folder: join(this.#root ?? '/', path),
+      path,
+    }));
   }
 
   #scan(): void {
@@ -42,7 +45,9 @@ export class Cgroups {
 function cgroup2Root(): string | null {
   try {
     const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-    return mounts.map((line) => line.split(' ')).find(([, , type]) => type === 'cgroup2')?.[1] ?? null;
+    return (
+      mounts.map((line) => line.split(' ')).find(([, , type]) => type === 'cgroup2')?.[1] ?? null
+    );
   } catch {
     return null;
   }

@@ -25,7 +25,8 @@ export function clockOffset_ns(): bigint {
     const before = process.hrtime.bigint();
     const wall = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
     const after = process.hrtime.bigint();
-    if (after - before < best.width) best = { width: after - before, offset: wall - (before + after) / 2n };
+    if (after - before < best.width)
+      best = { width: after - before, offset: wall - (before + after) / 2n };
   }
   return best.offset;
 }
@@ -67,7 +68,8 @@ export function readCounters(): Record<string, number> {
       const names = lines[i]?.split(' ') ?? [];
       const values = lines[i + 1]?.split(' ') ?? [];
       const group = names[0]?.replace(':', '');
-      for (let at = 1; at < names.length; at++) counters[`${group}.${names[at]}`] = Number(values[at]);
+      for (let at = 1; at < names.length; at++)
+        counters[`${group}.${names[at]}`] = Number(values[at]);
     }
   }
   return counters;

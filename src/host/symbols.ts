@@ -34,7 +34,10 @@ export class Symbols {
   #load() {
     if (!this.#table) {
       const rows = parseKallsyms(readKallsyms());
-      this.#table = { addresses: rows.map(([address]) => address), symbols: rows.map(([, symbol]) => symbol) };
+      this.#table = {
+        addresses: rows.map(([address]) => address),
+        symbols: rows.map(([, symbol]) => symbol),
+      };
     }
     return this.#table;
   }
@@ -53,7 +56,11 @@ export function parseKallsyms(text: string): [string, KernelSymbol][] {
   const rows: [string, KernelSymbol][] = [];
   for (const line of text.split('\n')) {
     const type = line[17];
-    if ((type !== 't' && type !== 'T' && type !== 'W' && type !== 'w') || line.startsWith('0000000000000000')) continue;
+    if (
+      (type !== 't' && type !== 'T' && type !== 'W' && type !== 'w') ||
+      line.startsWith('0000000000000000')
+    )
+      continue;
     const [name = '', module = ''] = line.slice(19).split('\t');
     rows.push([line.slice(0, 16), { name, module: module.replace(/[[\]]/g, '') }]);
   }

@@ -28,7 +28,8 @@ export function readRecording(path: string): RecordingStream {
   let read = Buffer.alloc(0);
   for (;;) {
     const piece = pieces.next();
-    if (piece.done) throw new RecordingError(`${path} is no recording of tcpwhy: it ends within its header`);
+    if (piece.done)
+      throw new RecordingError(`${path} is no recording of tcpwhy: it ends within its header`);
     read = Buffer.concat([read, piece.value]);
     const header = firstFrame(path, frames, piece.value);
     if (!header) continue;
@@ -36,14 +37,21 @@ export function readRecording(path: string): RecordingStream {
   }
 }
 
-function firstFrame(path: string, frames: FrameReader, piece: Uint8Array): { header: Header; end: number } | null {
-  const refuse = () => new RecordingError(`${path} is no recording of tcpwhy: it does not begin with a header`);
+function firstFrame(
+  path: string,
+  frames: FrameReader,
+  piece: Uint8Array,
+): { header: Header; end: number } | null {
+  const refuse = () =>
+    new RecordingError(`${path} is no recording of tcpwhy: it does not begin with a header`);
   try {
     for (const { bytes, at } of frames.push(piece)) {
       const header = decodeHeader(bytes);
       if (header.magic !== 'tcpwhy') throw refuse();
       if (header.format > FORMAT) {
-        throw new RecordingError(`${path} has format ${header.format}, this version reads up to ${FORMAT}: use a newer tcpwhy`);
+        throw new RecordingError(
+          `${path} has format ${header.format}, this version reads up to ${FORMAT}: use a newer tcpwhy`,
+        );
       }
       return { header, end: at + prefixLength(bytes.length) + bytes.length };
     }

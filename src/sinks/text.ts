@@ -27,7 +27,8 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
     start: (start) => {
       if (!quiet) for (const text of startLines(start)) line(style('dim', text));
     },
-    event: ({ seq, time_ns, kind, body }) => line(style('dim', printable(`${clock(time_ns)} #${seq} ${kind} ${JSON.stringify(body)}`))),
+    event: ({ seq, time_ns, kind, body }) =>
+      line(style('dim', printable(`${clock(time_ns)} #${seq} ${kind} ${JSON.stringify(body)}`))),
     finding: (finding) => {
       const known = seen.has(finding.id);
       seen.set(finding.id, finding);
@@ -44,34 +45,55 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
     const { severity, cause, summary, last_ns, evidence, process, advice } = finding;
     const head = `${clock(last_ns)} ${MARK[severity]} ${cause}`;
     const facts = Object.entries(evidence).filter(([, value]) => value !== null && !isEmpty(value));
-    const who = process ? [`process ${process.comm} (${process.pid})${process.container ? ` in container ${process.container}` : ''}`] : [];
+    const who = process
+      ? [
+          `process ${process.comm} (${process.pid})${process.container ? ` in container ${process.container}` : ''}`,
+        ]
+      : [];
     return [
       style(['bold', COLOUR[severity]], head),
       ...wrap(summary, '  ', '  '),
-      ...wrap(facts.map(([name, value]) => `${name.replaceAll('_', ' ')} ${factText(value)}`).join(' · '), '    ', '    ').map((text) => style('dim', text)),
+      ...wrap(
+        facts.map(([name, value]) => `${name.replaceAll('_', ' ')} ${factText(value)}`).join(' · '),
+        '    ',
+        '    ',
+      ).map((text) => style('dim', text)),
       ...who.flatMap((text) => wrap(text, '    ', '    ')),
       ...advice.flatMap((text) => wrap(text, '    → ', '      ')),
     ];
   }
 
   function verdictLines(summary: Summary, findings: Finding[]): string[] {
-    const shown = findings.filter(({ count }) => count > 0).sort((a, b) => rank(b) - rank(a) || b.count - a.count);
+    const shown = findings
+      .filter(({ count }) => count > 0)
+      .sort((a, b) => rank(b) - rank(a) || b.count - a.count);
     const rows = shown.flatMap((finding) => {
       const head = `${String(finding.count).padStart(7)} × ${MARK[finding.severity]} ${finding.cause}  `;
-      return wrap(finding.summary, head, ' '.repeat(12)).map((text, index) => (index === 0 ? style(COLOUR[finding.severity], text) : text));
+      return wrap(finding.summary, head, ' '.repeat(12)).map((text, index) =>
+        index === 0 ? style(COLOUR[finding.severity], text) : text,
+      );
     });
     const { duration_s, events, unexplained, benign, lost, not_observable } = summary;
     return [
       ...(rows.length > 0 ? rows : ['No failure seen.']),
-      style('dim', `${duration_s} s, ${events} events, ${unexplained} unexplained, ${benign} benign, ${lost} lost`),
-      ...(not_observable.length > 0 ? wrap(`cannot be seen here: ${not_observable.join(', ')} (see tcpwhy doctor)`, '', '  ') : []),
+      style(
+        'dim',
+        `${duration_s} s, ${events} events, ${unexplained} unexplained, ${benign} benign, ${lost} lost`,
+      ),
+      ...(not_observable.length > 0
+        ? wrap(`cannot be seen here: ${not_observable.join(', ')} (see tcpwhy doctor)`, '', '  ')
+        : []),
     ];
   }
 }
 
 function startLines({ version, host, kernel, tier, filters }: Start): string[] {
   const what = filters.length > 0 ? filters.join(', ') : 'every connection';
-  return wrap(`tcpwhy ${version} on ${host}, Linux ${kernel}, tier ${tier}: watching ${what}`, '', '  ');
+  return wrap(
+    `tcpwhy ${version} on ${host}, Linux ${kernel}, tier ${tier}: watching ${what}`,
+    '',
+    '  ',
+  );
 }
 
 function lossLine({ name, count, meaning }: LossRow): string {
@@ -89,7 +111,10 @@ function isEmpty(value: EvidenceValue): boolean {
 function factText(value: EvidenceValue): string {
   if (value === null) return '-';
   if (Array.isArray(value)) return value.map(factText).join(', ');
-  if (typeof value === 'object') return Object.entries(value).map(([name, inner]) => `${name.replaceAll('_', ' ')} ${factText(inner)}`).join(' ');
+  if (typeof value === 'object')
+    return Object.entries(value)
+      .map(([name, inner]) => `${name.replaceAll('_', ' ')} ${factText(inner)}`)
+      .join(' ');
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return String(value);
 }

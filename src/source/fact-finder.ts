@@ -28,13 +28,22 @@ export class FactFinder {
     const { body, ktime_ns } = event;
     const facts: Uint8Array[] = [];
     if (event.kind === 'peer_name' && this.#first(`rewriters of ${event.body.sock.owner.cgroup}`)) {
-      facts.push(...this.#rewriters().map((peer_rewriter) => encodeEvent({ ktime_ns, fact: { peer_rewriter } })));
+      facts.push(
+        ...this.#rewriters().map((peer_rewriter) =>
+          encodeEvent({ ktime_ns, fact: { peer_rewriter } }),
+        ),
+      );
     }
     const visit = (field: string, value: unknown): void => {
       if (Array.isArray(value)) for (const item of value) visit(field, item);
-      else if (value && typeof value === 'object') for (const [name, inner] of Object.entries(value)) visit(name, inner);
+      else if (value && typeof value === 'object')
+        for (const [name, inner] of Object.entries(value)) visit(name, inner);
       else if (typeof value === 'string' && value !== '0') {
-        const fact = ADDRESSES.has(field) ? this.#symbol(value) : field === 'cgroup' ? this.#cgroup(value) : null;
+        const fact = ADDRESSES.has(field)
+          ? this.#symbol(value)
+          : field === 'cgroup'
+            ? this.#cgroup(value)
+            : null;
         if (fact) facts.push(encodeEvent({ ktime_ns, fact }));
       }
     };

@@ -47,6 +47,8 @@ export function addressBytes(text: string): Buffer {
   const words = (part: string) => (part === '' ? [] : part.split(':'));
   words(head).forEach((word, index) => bytes.writeUInt16BE(Number.parseInt(word, 16), 2 * index));
   const last = words(tail ?? '');
-  last.forEach((word, index) => bytes.writeUInt16BE(Number.parseInt(word, 16), 16 - 2 * (last.length - index)));
+  last.forEach((word, index) =>
+    bytes.writeUInt16BE(Number.parseInt(word, 16), 16 - 2 * (last.length - index)),
+  );
   return bytes;
 }

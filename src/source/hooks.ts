@@ -38,7 +38,13 @@ export function hookStates(programs: readonly Program[]): HookState[] {
     const needed = PROGRAMS[fact].map((name) => byName.get(name));
     const missing = needed.find((program) => !program || !works(program));
     if (missing || needed.includes(undefined)) {
-      return { fact, hook: null, reason: missing ? `${missing.section}: ${missing.error}` : 'no such program in the BPF object' };
+      return {
+        fact,
+        hook: null,
+        reason: missing
+          ? `${missing.section}: ${missing.error}`
+          : 'no such program in the BPF object',
+      };
     }
     return { fact, hook: needed.map((program) => program?.section).join(' + '), reason: null };
   });

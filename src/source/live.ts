@@ -3,15 +3,21 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Cgroups } from '../host/cgroup.ts';
-import { clockOffset_ns, kernelIdentity, monotonic_ns, readCounters, readSysctls } from '../host/kernel.ts';
+import {
+  clockOffset_ns,
+  kernelIdentity,
+  monotonic_ns,
+  readCounters,
+  readSysctls,
+} from '../host/kernel.ts';
 import { networkNamespaces, ownNetns } from '../host/netns.ts';
 import { Symbols } from '../host/symbols.ts';
 import { getpeernamePrograms, kernelEnums, Session } from '../native/binding.ts';
+import { VERSION } from '../version.ts';
 import { decodeEvent, encodeEvent } from '../wire/decode.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { MIB_SLOTS } from '../wire/mib.gen.ts';
 import type { EnumTable, Header } from '../wire/types.gen.ts';
-import { VERSION } from '../version.ts';
 import { FactFinder } from './fact-finder.ts';
 import { type Filter, filterRodata, filterText } from './filter.ts';
 import { hookStates } from './hooks.ts';
@@ -97,7 +103,13 @@ export class LiveSource {
     if (last || ktime_ns - this.#totals_at_ns > TOTALS_EVERY_NS) {
       this.#totals_at_ns = ktime_ns;
       const { keys, kinds, overflowed } = readKeyTotals(this.#session);
-      lost.push(...this.#grown({ ...readUntracked(this.#session), hook_missed: this.#missed(), keys_overflowed: overflowed }));
+      lost.push(
+        ...this.#grown({
+          ...readUntracked(this.#session),
+          hook_missed: this.#missed(),
+          keys_overflowed: overflowed,
+        }),
+      );
       chunks.push(encodeEvent({ ktime_ns, totals: { keys, kinds } }));
     }
     chunks.push(encodeEvent({ ktime_ns, tick: { lost: lost.filter(({ count }) => count > 0) } }));
@@ -109,7 +121,10 @@ export class LiveSource {
     this.#session.detach();
     const rest = this.tick(true);
     this.#session.close();
-    return Buffer.concat([rest, encodeEvent({ ktime_ns: monotonic_ns(), footer: { counters: readCounters(), end: why } })]);
+    return Buffer.concat([
+      rest,
+      encodeEvent({ ktime_ns: monotonic_ns(), footer: { counters: readCounters(), end: why } }),
+    ]);
   }
 
   close(): void {
@@ -155,9 +170,15 @@ export function bpfObject(): string {
 type Enums = Record<string, Record<string, number>>;
 
 function rodata({ filter, records_per_s }: LiveOptions, enums: Enums): Record<string, Uint8Array> {
-  const numbers = { ...enums.LINUX_MIB_LISTENDROPS, ...enums.TCP_MIB_OUTRSTS, ...enums.IPSTATS_MIB_OUTNOROUTES };
+  const numbers = {
+    ...enums.LINUX_MIB_LISTENDROPS,
+    ...enums.TCP_MIB_OUTRSTS,
+    ...enums.IPSTATS_MIB_OUTNOROUTES,
+  };
   const index = Buffer.alloc(2 * MIB_SLOTS.length);
-  MIB_SLOTS.forEach(({ counter }, slot) => index.writeUInt16LE(numbers[counter] ?? 0xffff, 2 * slot));
+  MIB_SLOTS.forEach(({ counter }, slot) =>
+    index.writeUInt16LE(numbers[counter] ?? 0xffff, 2 * slot),
+  );
   const calls = SYSCALLS[process.arch] ?? { getpeername: -1, accept: -1, accept4: -1 };
   return {
     ...filterRodata(filter),
@@ -192,8 +213,15 @@ function header(session: Session, filter: Filter, enums: Enums, start_ktime_ns: 
     clock_offset_ns: String(clockOffset_ns()),
     start_ktime_ns,
     tier: 'tracepoints',
-    hooks: hooks.map(({ fact, hook, reason }) => ({ fact, hook: hook ?? '', reason: reason ?? '' })),
-    enums: [enumTable('skb_drop_reason', 'SKB_DROP_REASON_', enums), enumTable('sk_rst_reason', 'SK_RST_REASON_', enums)],
+    hooks: hooks.map(({ fact, hook, reason }) => ({
+      fact,
+      hook: hook ?? '',
+      reason: reason ?? '',
+    })),
+    enums: [
+      enumTable('skb_drop_reason', 'SKB_DROP_REASON_', enums),
+      enumTable('sk_rst_reason', 'SK_RST_REASON_', enums),
+    ],
     sysctls: readSysctls(),
     counters: readCounters(),
     filters: filterText(filter),
@@ -202,6 +230,9 @@ function header(session: Session, filter: Filter, enums: Enums, start_ktime_ns: 
 }
 
 function enumTable(name: string, prefix: string, enums: Enums): EnumTable {
-  const names = Object.entries(enums[name] ?? {}).map(([member, value]) => [String(value), member.replace(prefix, '')]);
+  const names = Object.entries(enums[name] ?? {}).map(([member, value]) => [
+    String(value),
+    member.replace(prefix, ''),
+  ]);
   return { name, names: Object.fromEntries(names) };
 }

@@ -8,7 +8,10 @@ import { FrameReader } from '../wire/frames.ts';
 const LONGEST_PAUSE_MS = 2000;
 
 /** A recording's stream at the speed at which it was made: one piece a tick. Ends early on `signal`. */
-export async function* paced(chunks: Iterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+export async function* paced(
+  chunks: Iterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   const frames = new FrameReader();
   let piece: Uint8Array[] = [];
   let last_ktime_ns: number | null = null;
@@ -20,7 +23,9 @@ export async function* paced(chunks: Iterable<Uint8Array>, signal: AbortSignal):
       const wait_ms = last_ktime_ns === null ? 0 : (tick_ns - last_ktime_ns) / 1e6;
       last_ktime_ns = tick_ns;
       if (signal.aborted) return;
-      await pause(Math.min(Math.max(wait_ms, 0), LONGEST_PAUSE_MS), undefined, { signal }).catch(() => undefined);
+      await pause(Math.min(Math.max(wait_ms, 0), LONGEST_PAUSE_MS), undefined, { signal }).catch(
+        () => undefined,
+      );
       if (signal.aborted) return;
       yield Buffer.concat(piece);
       piece = [];

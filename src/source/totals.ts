@@ -43,7 +43,9 @@ export function readKeyTotals(session: Session): KeyTotals {
 export function readUntracked(session: Session): Record<string, number> {
   const names = ['owners_untracked', 'peers_untracked', 'listeners_untracked'];
   const rows = session.readMap('untracked');
-  return Object.fromEntries(rows.map(({ key, values }) => [names[key.readUInt32LE()] ?? 'untracked', sum(values, 0)]));
+  return Object.fromEntries(
+    rows.map(({ key, values }) => [names[key.readUInt32LE()] ?? 'untracked', sum(values, 0)]),
+  );
 }
 
 function sum(values: Buffer[], at: number): number {

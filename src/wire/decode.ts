@@ -3,7 +3,7 @@
 import { Writer } from 'protobufjs/minimal.js';
 import { tcpwhy } from './event.gen.js';
 import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
-import { BYTES_HOLD, type Bodies, type Header, MAY_BE_ABSENT, NUMBERS } from './types.gen.ts';
+import { type Bodies, BYTES_HOLD, type Header, MAY_BE_ABSENT, NUMBERS } from './types.gen.ts';
 
 interface Common {
   /** CLOCK_MONOTONIC in nanoseconds. */
@@ -103,7 +103,8 @@ function plain(field: string, value: unknown): unknown {
     const message = value as Plain;
     // The values of a map are what its field is.
     const isMap = NUMBERS.has(field);
-    for (const name of Object.keys(message)) message[name] = plain(isMap ? field : name, message[name]);
+    for (const name of Object.keys(message))
+      message[name] = plain(isMap ? field : name, message[name]);
     return message;
   }
   return NUMBERS.has(field) ? Number(value) : value;

@@ -52,7 +52,11 @@ export class FrameReader {
   }
 }
 
-function readLength(bytes: Uint8Array, from: number, at: number): { length: number; end: number } | null {
+function readLength(
+  bytes: Uint8Array,
+  from: number,
+  at: number,
+): { length: number; end: number } | null {
   let length = 0;
   for (let i = 0; i < 5; i++) {
     const byte = bytes[from + i];

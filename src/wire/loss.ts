@@ -2,13 +2,25 @@
 
 /** Everything that can be lost, by name: how bad, and what it means. */
 export const LOSSES = {
-  records_lost: ['info', 'records that found the perf buffer full; their occurrences are still counted'],
+  records_lost: [
+    'info',
+    'records that found the perf buffer full; their occurrences are still counted',
+  ],
   records_malformed: ['error', 'samples in the perf buffer that were no records'],
   records_undecodable: ['error', 'records that this version cannot decode'],
-  hook_missed: ['warning', 'runs of a BPF program that the kernel skipped because it ran on that CPU already'],
-  keys_overflowed: ['warning', 'occurrences that found no room in the table of totals: counted, but not apart'],
+  hook_missed: [
+    'warning',
+    'runs of a BPF program that the kernel skipped because it ran on that CPU already',
+  ],
+  keys_overflowed: [
+    'warning',
+    'occurrences that found no room in the table of totals: counted, but not apart',
+  ],
   owners_untracked: ['warning', 'sockets whose owner found no room in the table'],
-  peers_untracked: ['warning', 'sockets whose shown peer found no room in the table: a collision may be missed'],
+  peers_untracked: [
+    'warning',
+    'sockets whose shown peer found no room in the table: a collision may be missed',
+  ],
   listeners_untracked: ['warning', 'listeners that found no room in the table'],
   recording_write_failed: ['error', 'bytes that could not be written to the recording'],
   recording_damaged: ['warning', 'bytes of a recording that could not be read'],
@@ -26,7 +38,10 @@ export class Losses {
 
   rows(): { name: string; severity: string; count: number; meaning: string }[] {
     return [...this.#counts].map(([name, count]) => {
-      const [severity, meaning] = LOSSES[name as LossName] ?? ['warning', 'not known to this version'];
+      const [severity, meaning] = LOSSES[name as LossName] ?? [
+        'warning',
+        'not known to this version',
+      ];
       return { name, severity, count, meaning };
     });
   }

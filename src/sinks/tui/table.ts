@@ -110,7 +110,7 @@ function factsLine(
 }
 
 /** Why, in full: as many rows as it takes. */
-function reason(view: FindingView, columns: Column[], width: number, glyphs: Glyphs): string[] {
+function reason(view: FindingView, columns: Column[], width: number): string[] {
   const place = columns.find((column) => column.head === 'WHERE')?.width ?? 0;
   const text = whoFits(view.finding, place)
     ? printable(view.finding.summary || view.finding.title)

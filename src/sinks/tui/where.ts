@@ -35,7 +35,8 @@ export function whoFits(finding: Finding, width: number): boolean {
 /** The subject in the given width, with process and container where there is room for all of it. */
 export function where(finding: Finding, width: number, glyphs: Glyphs): string {
   const place = printable(finding.where);
-  if (whoFits(finding, width)) return [place, who(finding)].filter((part) => part !== '').join('  ');
+  if (whoFits(finding, width))
+    return [place, who(finding)].filter((part) => part !== '').join('  ');
   return widthOf(place) <= width ? place : cutStart(place, width, glyphs.ellipsis);
 }
 

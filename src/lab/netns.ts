@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { execFileSync } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
+
+const PREFIX = 'tcpwhy-';
+const RUN_NETNS = '/run/netns';
+
+/** A network namespace made here; its name says by which process. */
+export class Netns {
+  readonly name: string;
+  /** What `Socket.open` takes. */
+  readonly path: string;
+  /** Inode number, as tcpwhy reports it. */
+  readonly inode: number;
+
+  private constructor(name: string) {
+    this.name = name;
+    this.path = `${RUN_NETNS}/${name}`;
+    this.inode = statSync(this.path).ino;
+  }
+
+  static create(label: string): Netns {
+    const name = `${PREFIX}${process.pid}-${label}`;
+    run('ip', ['netns', 'add', name]);
+    return new Netns(name);
+  }
+
+  /** Several `ip` commands at once. */
+  ip(...commands: string[]): void {
+    run('ip', ['-n', this.name, '-batch', '-'], commands.join('\n'));
+  }
+
+  sysctl(settings: Record<string, string | number>): void {
+    const texts = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
+    this.exec('sysctl', ['-qw', ...texts]);
+  }
+
+  exec(command: string, args: string[], input = ''): string {
+    return run('ip', ['netns', 'exec', this.name, command, ...args], input);
+  }
+
+  /** A counter as /proc/net/snmp and /proc/net/netstat name it: `Tcp OutRsts`, `TcpExt ListenDrops`. */
+  counter(group: string, name: string): number {
+    const files = this.exec('cat', ['/proc/net/snmp', '/proc/net/netstat']);
+    const [names, values] = files.split('\n').filter((line) => line.startsWith(`${group}: `));
+    const value = values?.split(' ')[names?.split(' ').indexOf(name) ?? -1];
+    if (value === undefined) throw new Error(`${this.name}: no counter ${group} ${name}`);
+    return Number(value);
+  }
+
+  delete(): void {
+    run('ip', ['netns', 'del', this.name]);
+  }
+}
+
+/** Deletes the namespaces of processes that ended without doing so. */
+export function sweepNetns(): void {
+  for (const name of namespaces()) {
+    const pid = name.match(/^tcpwhy-(\d+)-/)?.[1];
+    if (pid && !alive(Number(pid))) run('ip', ['netns', 'del', name]);
+  }
+}
+
+export function run(command: string, args: string[], input = ''): string {
+  return execFileSync(command, args, { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
+}
+
+function namespaces(): string[] {
+  try {
+    return readdirSync(RUN_NETNS);
+  } catch {
+    return [];
+  }
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}

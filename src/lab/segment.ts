@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { addressBytes } from '../source/filter.ts';
+
+export interface Segment {
+  sport: number;
+  dport: number;
+  seq: number;
+  ack: number;
+  flags: number;
+  window: number;
+  payload: Buffer;
+}
+
+const TCP = 6;
+const ETHERNET_BYTES = 14;
+const ETHER_TYPE = { 4: 0x0800, 6: 0x86dd } as const;
+const IP_BYTES = { 4: 20, 6: 40 } as const;
+
+/** An Ethernet frame with the segment, checksums right. */
+export function frame(from: string, to: string, segment: Segment, macs: { from: string; to: string }): Buffer {
+  const family = from.includes(':') ? 6 : 4;
+  const ethernet = Buffer.concat([mac(macs.to), mac(macs.from), Buffer.alloc(2)]);
+  ethernet.writeUInt16BE(ETHER_TYPE[family], 12);
+  const ends = [wireAddress(from), wireAddress(to)];
+  const tcp = tcpBytes(segment, Buffer.concat(ends));
+  return Buffer.concat([ethernet, family === 4 ? ipv4Header(tcp.length, ends) : ipv6Header(tcp.length, ends), tcp]);
+}
+
+/** The segment in an Ethernet frame, if it is one to this address. */
+export function parseFrame(bytes: Buffer, to: string): Segment | null {
+  const family = to.includes(':') ? 6 : 4;
+  const tcpAt = ETHERNET_BYTES + IP_BYTES[family];
+  if (bytes.length < tcpAt + 20 || bytes.readUInt16BE(12) !== ETHER_TYPE[family]) return null;
+  const ip = bytes.subarray(ETHERNET_BYTES, tcpAt);
+  const protocol = family === 4 ? ip[9] : ip[6];
+  const daddr = wireAddress(to);
+  if (protocol !== TCP || !ip.subarray(-daddr.length).equals(daddr)) return null;
+  const tcp = bytes.subarray(tcpAt);
+  return {
+    sport: tcp.readUInt16BE(0),
+    dport: tcp.readUInt16BE(2),
+    seq: tcp.readUInt32BE(4),
+    ack: tcp.readUInt32BE(8),
+    flags: tcp.readUInt8(13),
+    window: tcp.readUInt16BE(14),
+    payload: tcp.subarray((tcp.readUInt8(12) >> 4) * 4),
+  };
+}
+
+function wireAddress(text: string): Buffer {
+  return addressBytes(text).subarray(text.includes(':') ? 0 : 12);
+}
+
+function mac(text: string): Buffer {
+  return Buffer.from(text.replaceAll(':', ''), 'hex');
+}
+
+function tcpBytes({ sport, dport, seq, ack, flags, window, payload }: Segment, ends: Buffer): Buffer {
+  const tcp = Buffer.alloc(20);
+  tcp.writeUInt16BE(sport, 0);
+  tcp.writeUInt16BE(dport, 2);
+  tcp.writeUInt32BE(seq >>> 0, 4);
+  tcp.writeUInt32BE(ack >>> 0, 8);
+  tcp.writeUInt8(5 << 4, 12);
+  tcp.writeUInt8(flags, 13);
+  tcp.writeUInt16BE(window, 14);
+  const whole = Buffer.concat([tcp, payload]);
+  const pseudo = Buffer.alloc(4);
+  pseudo.writeUInt16BE(TCP, 0);
+  pseudo.writeUInt16BE(whole.length, 2);
+  whole.writeUInt16BE(checksum(Buffer.concat([ends, pseudo, whole])), 16);
+  return whole;
+}
+
+function ipv4Header(length: number, ends: Buffer[]): Buffer {
+  const ip = Buffer.alloc(12);
+  ip.writeUInt8(0x45, 0);
+  ip.writeUInt16BE(20 + length, 2);
+  ip.writeUInt8(64, 8);
+  ip.writeUInt8(TCP, 9);
+  const header = Buffer.concat([ip, ...ends]);
+  header.writeUInt16BE(checksum(header), 10);
+  return header;
+}
+
+function ipv6Header(length: number, ends: Buffer[]): Buffer {
+  const ip = Buffer.alloc(8);
+  ip.writeUInt8(0x60, 0);
+  ip.writeUInt16BE(length, 4);
+  ip.writeUInt8(TCP, 6);
+  ip.writeUInt8(64, 7);
+  return Buffer.concat([ip, ...ends]);
+}
+
+/** The sum of RFC 1071. */
+function checksum(bytes: Buffer): number {
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at += 2) {
+    sum += at + 1 < bytes.length ? bytes.readUInt16BE(at) : bytes.readUInt8(at) << 8;
+  }
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
+  return ~sum & 0xffff;
+}

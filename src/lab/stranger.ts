@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { TCP_FLAG } from '../causes/define.ts';
+import { must, POLLIN, type Socket } from '../native/sockets.ts';
+import { type Family, HOSTS, type Lab, MAC } from './lab.ts';
+import { frame, parseFrame, type Segment } from './segment.ts';
+
+const ETH_P_ALL = 3;
+const PATIENCE_MS = 2000;
+
+/**
+ * A host that exists only here: it speaks TCP to the lab's server segment by segment, and no kernel
+ * answers for it.
+ */
+export class Stranger {
+  readonly address: string;
+  readonly #server: string;
+  readonly #mouth: Socket;
+  readonly #ear: Socket;
+
+  constructor(lab: Lab, family: Family) {
+    this.address = HOSTS[family].nowhere;
+    this.#server = HOSTS[family].server;
+    this.#mouth = lab.socket(lab.client, { type: 'packet' });
+    this.#ear = lab.socket(lab.server, { type: 'packet', protocol: ETH_P_ALL });
+  }
+
+  send(segment: Partial<Segment> & Pick<Segment, 'sport' | 'dport' | 'flags'>): void {
+    const whole = { seq: 0, ack: 0, window: 0, payload: Buffer.alloc(0), ...segment };
+    const macs = { from: MAC.client, to: MAC.server };
+    must(this.#mouth.sendPacket('c0', frame(this.address, this.#server, whole, macs)), 'sendPacket');
+  }
+
+  /** Dials the port from as many ports of its own, all at once. */
+  sendSyns(dport: number, sports: number[]): void {
+    for (const sport of sports) this.send({ sport, dport, flags: TCP_FLAG.syn, seq: isnOf(sport), window: 65535 });
+  }
+
+  /** What comes next for the other end, ports and numbers following from what was received. */
+  reply(to: Segment, flags: number, more: Partial<Segment> = {}): void {
+    const taken = to.payload.length + (to.flags & (TCP_FLAG.syn | TCP_FLAG.fin) ? 1 : 0);
+    this.send({ sport: to.dport, dport: to.sport, flags, seq: to.ack, ack: to.seq + taken, window: 65535, ...more });
+  }
+
+  /** Waits for so many segments with exactly these flags, in the order in which they came. */
+  receive(flags: number, count: number): Segment[] {
+    const received: Segment[] = [];
+    const deadline = performance.now() + PATIENCE_MS;
+    while (received.length < count) {
+      const left = deadline - performance.now();
+      if (left <= 0) throw new Error(`${received.length} of ${count} segments with flags ${flags} came`);
+      if (!(this.#ear.poll(POLLIN, left) & POLLIN)) continue;
+      const segment = parseFrame(must(this.#ear.recv()).data, this.address);
+      if (segment?.flags === flags) received.push(segment);
+    }
+    return received;
+  }
+
+  /** Hears out what came meanwhile and is of no interest. */
+  [Symbol.dispose](): void {
+    while (!this.#ear.recv().error);
+    this.#ear.close();
+    this.#mouth.close();
+  }
+}
+
+/** Any initial sequence number that is another one for each port. */
+function isnOf(sport: number): number {
+  return sport * 65_537;
+}
+
+export const SYN_ACK = TCP_FLAG.syn | TCP_FLAG.ack;
+export const RST_ACK = TCP_FLAG.rst | TCP_FLAG.ack;
+export const PSH_ACK = TCP_FLAG.psh | TCP_FLAG.ack;

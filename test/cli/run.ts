@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+const repository = join(import.meta.dirname, '../..');
+
+/** The built program, as users run it. */
+export const TCPWHY = join(repository, 'build/tcpwhy');
+export const RECORDINGS = join(repository, 'test/recordings');
+
+export function tcpwhy(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(TCPWHY, args, {
+    encoding: 'utf8',
+    timeout: 30_000,
+    input: '',
+  });
+  return { status, stdout, stderr };
+}

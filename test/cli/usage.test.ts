@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { tcpwhy } from './run.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-cli-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('wrong use says what, and ends with 2', () => {
+  test.each([
+    [['trace', '99999'], /99999 is no port/],
+    [['trace', 'example'], /example is no target/],
+    [['trace', '80', '--port', '81'], /one port can be watched at a time/],
+    [['trace', '--host', '10.0.0'], /10\.0\.0 is no address/],
+    [['trace', '--netns', 'no-such-netns'], /no such namespace/],
+    [['trace', '--for', 'soon'], /soon is no duration/],
+    [['trace', '--cause', 'bad-luck'], /bad-luck: no such cause/],
+    [['trace', '--fail-on', 'never'], /error, warning or info/],
+    [['trace', '--bogus'], /unknown option/],
+    [['causes', 'bad-luck'], /no cause bad-luck/],
+    [['record'], /required option/],
+    [['replay', '/no/such/file'], /cannot read \/no\/such\/file/],
+    [['top'], /top needs a terminal/],
+    [['bogus'], /unknown command/],
+  ])('%j', (args, message) => {
+    const { status, stdout, stderr } = tcpwhy(...args);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n {4}at /);
+    expect(stdout).toBe('');
+    expect(status).toBe(2);
+  });
+});
+
+describe('a file that is no recording', () => {
+  test.each([
+    ['empty', Buffer.alloc(0), /ends within its header/],
+    ['text', Buffer.from('root:x:0:0\n'.repeat(100)), /does not begin with a header/],
+    ['zeros', Buffer.alloc(5000), /does not begin with a header/],
+    ['a length and nothing more', Buffer.from([0x80, 0x01]), /ends within its header/],
+  ])('%s', (name, bytes, message) => {
+    const file = join(folder, name);
+    writeFileSync(file, bytes);
+    const { status, stderr } = tcpwhy('replay', file);
+    expect(stderr).toMatch(message);
+    expect(status).toBe(2);
+  });
+});
+
+describe('what needs no kernel', () => {
+  test('causes lists every cause in 80 columns', () => {
+    const { status, stdout } = tcpwhy('causes');
+    expect(status).toBe(0);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.length).toBeGreaterThanOrEqual(17);
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  test('help and version end with 0', () => {
+    expect(tcpwhy('--help').status).toBe(0);
+    expect(tcpwhy('trace', '--help').stdout).toMatch(/--fail-on/);
+    expect(tcpwhy('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
