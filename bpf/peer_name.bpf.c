@@ -123,25 +123,48 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 }
 
 /* The arguments are still in the registers when the call returns. */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(syscall_returns, struct pt_regs *regs, long ret)
+static __always_inline int returns(void *ctx, const struct pt_regs *regs, long ret, u32 call)
 {
-	u32 nr = BPF_CORE_READ(regs, orig_ax), fd, call;
+	u32 fd = call == CALL_GETPEERNAME ? BPF_CORE_READ(regs, di) : (u32)ret;
 	struct socket *socket;
 
 	if (ret < 0)
 		return 0;
-	if (nr == nr_getpeername)
-		call = CALL_GETPEERNAME;
-	else if (nr == nr_accept)
-		call = CALL_ACCEPT;
-	else if (nr == nr_accept4)
-		call = CALL_ACCEPT4;
-	else
-		return 0;
-	fd = call == CALL_GETPEERNAME ? BPF_CORE_READ(regs, di) : (u32)ret;
 	socket = socket_of_fd(fd);
 	if (socket)
 		named(ctx, socket, (const void *)BPF_CORE_READ(regs, si), call);
+	return 0;
+}
+
+SEC("fexit/__x64_sys_getpeername")
+int BPF_PROG(getpeername_returns, const struct pt_regs *regs, long ret)
+{
+	return returns(ctx, regs, ret, CALL_GETPEERNAME);
+}
+
+SEC("fexit/__x64_sys_accept")
+int BPF_PROG(accept_returns, const struct pt_regs *regs, long ret)
+{
+	return returns(ctx, regs, ret, CALL_ACCEPT);
+}
+
+SEC("fexit/__x64_sys_accept4")
+int BPF_PROG(accept4_returns, const struct pt_regs *regs, long ret)
+{
+	return returns(ctx, regs, ret, CALL_ACCEPT4);
+}
+
+/* Runs at the end of every system call of the host: only where nothing better can be had. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(syscall_returns, struct pt_regs *regs, long ret)
+{
+	u32 nr = BPF_CORE_READ(regs, orig_ax);
+
+	if (nr == nr_getpeername)
+		return returns(ctx, regs, ret, CALL_GETPEERNAME);
+	if (nr == nr_accept)
+		return returns(ctx, regs, ret, CALL_ACCEPT);
+	if (nr == nr_accept4)
+		return returns(ctx, regs, ret, CALL_ACCEPT4);
 	return 0;
 }

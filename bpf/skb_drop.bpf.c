@@ -33,7 +33,7 @@ static __always_inline void dropped(void *ctx, const struct sk_buff *skb, void *
 	fill_event(&e->event, now, k.netns, hash, t);
 	e->body.reason = reason;
 	e->body.location = (u64)location;
-	fill_packet(&e->body.packet, skb, &s, BPF_CORE_READ(skb, skb_iif));
+	fill_packet(&e->body.packet, skb, &s, parse_area(e));
 	if (sk)
 		fill_sock(&e->body.sock, sk);
 	if (b)
@@ -41,13 +41,32 @@ static __always_inline void dropped(void *ctx, const struct sk_buff *skb, void *
 	submit(ctx, e, sizeof(*e), t);
 }
 
-SEC("tp_btf/kfree_skb")
-int BPF_PROG(packet_dropped, struct sk_buff *skb, void *location, u32 reason, struct sock *rx_sk)
+static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *location, u32 reason,
+				const struct sock *sk)
 {
 	struct brackets *b = end_bracket(skb);
 
-	dropped(ctx, skb, location, reason, rx_sk, b);
+	dropped(ctx, skb, location, reason, sk, b);
 	if (b)
 		next_bracket(b);
 	return 0;
+}
+
+/* The tracepoint grew twice; userspace loads the one that fits. */
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(packet_dropped, struct sk_buff *skb, void *location, u32 reason, struct sock *rx_sk)
+{
+	return ends(ctx, skb, location, reason, rx_sk);
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(packet_dropped_without_sock, struct sk_buff *skb, void *location, u32 reason)
+{
+	return ends(ctx, skb, location, reason, NULL);
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(packet_dropped_without_reason, struct sk_buff *skb, void *location)
+{
+	return ends(ctx, skb, location, 0, NULL);
 }

@@ -2,10 +2,11 @@
 /* Resets that this host sends, and those that its sockets believed. */
 #include "emit.h"
 #include "filter.h"
+#include "mib.h"
 #include "sock.h"
 
 extern struct {
-} dials SEC(".maps"), last_reset SEC(".maps");
+} dials SEC(".maps"), last_reset SEC(".maps"), pending_reset SEC(".maps");
 
 /* The connecting socket that waits for exactly this SYN-ACK, at another address than the packet's. */
 static __always_inline const struct sock *dialled_by(const struct segment *s, u32 netns)
@@ -56,7 +57,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	wire_event_reset_sent_init(e);
 	fill_event(&e->event, now, k.netns, hash, t);
 	e->body.reason = reason;
-	fill_packet(&e->body.packet, skb, &s, BPF_CORE_READ(skb, skb_iif));
+	fill_packet(&e->body.packet, skb, &s, parse_area(e));
 	if (sk)
 		fill_sock(&e->body.sock, sk);
 	if (dialled)
@@ -99,6 +100,7 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	submit(ctx, e, sizeof(*e), t);
 }
 
+/* Complete from Linux 6.10; before, it is silent where there is no full socket. */
 SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(reset_sent, const struct sock *sk, const struct sk_buff *skb, u32 reason)
 {
@@ -109,39 +111,126 @@ int BPF_PROG(reset_sent, const struct sock *sk, const struct sk_buff *skb, u32 r
 	return 0;
 }
 
+/* The same before 6.10: answers are told of by the functions below, without its gaps. */
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(active_reset_sent, const struct sock *sk, const struct sk_buff *skb)
+{
+	if (sk && !skb)
+		active(ctx, sk, 0);
+	return 0;
+}
+
+/* Entered does not mean sent: it was, where OutRsts moved. */
+static __always_inline int answer_begins(const struct sock *sk, const struct sk_buff *skb)
+{
+	u32 zero = 0;
+	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
+
+	if (!r)
+		return 0;
+	r->skb = (u64)skb;
+	r->out_rsts = read_out_rsts(packet_net(skb, sk));
+	return 0;
+}
+
+static __always_inline int answer_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
+{
+	u32 zero = 0;
+	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
+
+	if (!r || r->skb != (u64)skb)
+		return 0;
+	r->skb = 0;
+	if (read_out_rsts(packet_net(skb, sk)) != r->out_rsts)
+		answer(ctx, sk, skb, 0);
+	return 0;
+}
+
+SEC("fentry/tcp_v4_send_reset")
+int BPF_PROG(v4_answer_begins, const struct sock *sk, struct sk_buff *skb)
+{
+	return answer_begins(sk, skb);
+}
+
+SEC("fexit/tcp_v4_send_reset")
+int BPF_PROG(v4_answer_ends, const struct sock *sk, struct sk_buff *skb)
+{
+	return answer_ends(ctx, sk, skb);
+}
+
+SEC("fentry/tcp_v6_send_reset")
+int BPF_PROG(v6_answer_begins, const struct sock *sk, struct sk_buff *skb)
+{
+	return answer_begins(sk, skb);
+}
+
+SEC("fexit/tcp_v6_send_reset")
+int BPF_PROG(v6_answer_ends, const struct sock *sk, struct sk_buff *skb)
+{
+	return answer_ends(ctx, sk, skb);
+}
+
 #define RESET_STALE_NS 1000000
 
-SEC("tp_btf/tcp_receive_reset")
-int BPF_PROG(reset_received, struct sock *sk)
+static __always_inline struct wire_event_reset_received *received(const struct sock *sk,
+								  struct total **t)
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_RECEIVED };
 	struct wire_event_reset_received *e = record_buffer(SCRATCH_RESET_RECEIVED);
 	const struct wire_flow *f;
-	struct last_reset *r;
-	struct total *t;
 	u64 hash, now;
-	u32 zero = 0;
 
 	if (!e)
-		return 0;
+		return NULL;
 	wire_event_reset_received_init(e);
 	fill_sock(&e->body.sock, sk);
 	f = &e->body.sock.flow;
 	k.netns = netns_of(sock_net(sk));
 	if (!wanted_flow(k.netns, f))
-		return 0;
+		return NULL;
 	/* One key for one peer: a client's own port differs each time. */
 	__builtin_memcpy(k.addr, f->daddr, 16);
 	k.port = f->dport;
 	k.detail = e->body.sock.state;
 	now = bpf_ktime_get_ns();
-	t = count(&k, &hash, now);
-	if (!t)
+	*t = count(&k, &hash, now);
+	if (!*t)
+		return NULL;
+	fill_event(&e->event, now, k.netns, hash, *t);
+	return e;
+}
+
+/* tcp_reset() got the packet too in Linux 5.12. */
+SEC("fentry/tcp_reset")
+int BPF_PROG(reset_believed, struct sock *sk, struct sk_buff *skb)
+{
+	struct total *t;
+	struct wire_event_reset_received *e = received(sk, &t);
+	struct segment s;
+
+	if (!e)
 		return 0;
-	fill_event(&e->event, now, k.netns, hash, t);
+	if (read_segment(skb, &s))
+		fill_packet(&e->body.packet, skb, &s, parse_area(e));
+	submit(ctx, e, sizeof(*e), t);
+	return 0;
+}
+
+/* The packet is the reset that arrived on this CPU just before, where packet_arrives sees them. */
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(reset_received, struct sock *sk)
+{
+	struct total *t;
+	struct wire_event_reset_received *e = received(sk, &t);
+	struct last_reset *r;
+	u32 zero = 0;
+
+	if (!e)
+		return 0;
 	r = bpf_map_lookup_elem(&last_reset, &zero);
-	if (r && now - r->ktime_ns < RESET_STALE_NS && r->packet.flow.sport == f->dport &&
-	    r->packet.flow.dport == f->sport)
+	if (r && bpf_ktime_get_ns() - r->ktime_ns < RESET_STALE_NS &&
+	    r->packet.flow.sport == e->body.sock.flow.dport &&
+	    r->packet.flow.dport == e->body.sock.flow.sport)
 		bpf_probe_read_kernel(&e->body.packet, sizeof(e->body.packet), &r->packet);
 	submit(ctx, e, sizeof(*e), t);
 	return 0;

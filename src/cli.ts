@@ -53,6 +53,8 @@ function watching(command: Command): Command {
       'only this network namespace: a name, a path, pid:PID or an inode number',
     )
     .option('--every-record', 'keep every event also in a storm (costs more)')
+    .option('--tier <tier>', 'highest to use: hooks (the default) or tracepoints')
+    .option('--btf <file>', 'BTF of this very kernel, where it has none of its own')
     .option('--first', 'end after the first finding');
 }
 
@@ -97,6 +99,8 @@ program
 program
   .command('doctor')
   .description('what this kernel lets tcpwhy see, what it does not, and why')
+  .option('--tier <tier>', 'highest to use: hooks (the default) or tracepoints')
+  .option('--btf <file>', 'BTF of this very kernel, where it has none of its own')
   .option('--json', 'as JSON')
   .action((flags) => {
     status = doctor(flags, write);

@@ -47,7 +47,7 @@ static __always_inline void begin_bracket(const struct sk_buff *skb, const struc
 	if (open && b->net == (u64)net)
 		return;
 	b->net = (u64)net;
-	if (!read_mib((u64)net, ipv6, &b->before))
+	if (!read_mib(net, ipv6, &b->before))
 		b->skb[free] = 0;
 }
 
@@ -55,19 +55,24 @@ static __always_inline void begin_bracket(const struct sk_buff *skb, const struc
 static __always_inline struct brackets *end_bracket(const struct sk_buff *skb)
 {
 	struct brackets *b = this_cpu_brackets();
-	bool found = false;
+	u32 at = BRACKETS;
 
 	if (!b)
 		return NULL;
 #pragma unroll
-	for (u32 i = 0; i < BRACKETS; i++) {
-		if (b->skb[i] != (u64)skb)
-			continue;
-		b->skb[i] = 0;
-		found = bpf_ktime_get_ns() - b->began_ns[i] <= BRACKET_STALE_NS;
-	}
-	if (!found ||
-	    !read_mib(b->net, BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->after))
+	for (u32 i = 0; i < BRACKETS; i++)
+		if (b->skb[i] == (u64)skb)
+			at = i;
+	/* Through memory: one path for the verifier to follow from here, not one for each bracket. */
+	*(volatile u32 *)&b->at = at;
+	at = *(volatile u32 *)&b->at;
+	if (at >= BRACKETS)
+		return NULL;
+	b->skb[at] = 0;
+	if (bpf_ktime_get_ns() - b->began_ns[at] > BRACKET_STALE_NS)
+		return NULL;
+	if (!read_mib((const struct net *)b->net,
+		      BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->after))
 		return NULL;
 	return b;
 }

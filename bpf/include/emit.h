@@ -75,6 +75,11 @@ static __always_inline void *record_buffer(u32 slot)
 	return bpf_map_lookup_elem(&scratch, &slot);
 }
 
+static __always_inline struct parse *parse_area(void *record)
+{
+	return &((struct scratch *)record)->parse;
+}
+
 static __always_inline void fill_event(struct wire_event *e, u64 now, u32 netns, u64 hash,
 				       const struct total *t)
 {

@@ -12,6 +12,8 @@ enum scratch_slot {
 	SCRATCH_RESET_RECEIVED,
 	SCRATCH_DROP,
 	SCRATCH_SYN,
+	SCRATCH_REQUEST,
+	SCRATCH_TIMEWAIT,
 	SCRATCH_STATE,
 	SCRATCH_RETRANSMIT_SKB,
 	SCRATCH_RETRANSMIT_SYNACK,
@@ -20,10 +22,19 @@ enum scratch_slot {
 	SCRATCH_SLOTS,
 };
 
-#define SCRATCH_BYTES 2048
+#define MAX_OPTIONS 40
+
+/* Where TCP options are gone through: what the verifier reads from here can be any number to it. */
+struct parse {
+	u8 options[MAX_OPTIONS];
+	u32 at;
+	u32 tsval;
+	u32 tsecr;
+};
 
 struct scratch {
-	u64 words[SCRATCH_BYTES / 8];
+	union wire_record record;
+	struct parse parse;
 };
 
 /* Of one key on one CPU. */
@@ -94,8 +105,11 @@ struct brackets {
 	u64 skb[BRACKETS];
 	u64 began_ns[BRACKETS];
 	u64 net;
+	/* Depth of the functions that are bracketed. */
 	u32 open;
 	u32 mixed;
+	u32 at;
+	u32 moved;
 	struct mib_snapshot before;
 	struct mib_snapshot after;
 };
@@ -103,6 +117,13 @@ struct brackets {
 struct last_reset {
 	u64 ktime_ns;
 	struct wire_packet packet;
+	struct parse parse;
+};
+
+/* A reset that may be about to be sent: the packet, and how many were sent before. */
+struct pending_reset {
+	u64 skb;
+	u64 out_rsts;
 };
 
 struct last_close {

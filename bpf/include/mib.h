@@ -8,11 +8,55 @@
 
 #include "segment.h"
 
-/* Counters of a namespace (struct net *) as they stand on this CPU; 0 where they cannot be read. */
-int read_mib(u64 net, u32 ipv6, struct mib_snapshot *to);
+extern struct {
+} cpu_offset SEC(".maps");
 
-/* One bit a slot that moved. */
-u32 mib_moved(const struct mib_snapshot *before, const struct mib_snapshot *after);
+/*
+ * Distance from a per-CPU pointer to this CPU's copy. An element of a per-CPU array is such a copy:
+ * its address less the pointer that the map holds is the distance. Needs no symbol of the kernel.
+ */
+static __always_inline u64 this_cpu_distance(void)
+{
+	u32 at = bpf_core_field_offset(struct bpf_array, pptrs) / 8, zero = 0;
+	struct cpu_offset *o = bpf_map_lookup_elem(&cpu_offset, &zero);
+	volatile u64 *own;
+
+	if (!o || at >= 64)
+		return 0;
+	if (!o->distance) {
+		if (bpf_probe_read_kernel(o->map_head, sizeof(o->map_head), &cpu_offset))
+			return 0;
+		/* Through memory: the verifier allows no arithmetic on the element's address itself. */
+		own = &o->distance;
+		*own = (u64)o;
+		*own = *own - o->map_head[at];
+	}
+	return o->distance;
+}
+
+/* Counters of a namespace as they stand on this CPU; 0 where they cannot be read. */
+static __noinline __attribute__((unused)) int read_mib(const struct net *net, bool ipv6,
+						       struct mib_snapshot *to)
+{
+	u64 distance = this_cpu_distance();
+	u32 linux_size = bpf_core_type_size(struct linux_mib),
+	    tcp_size = bpf_core_type_size(struct tcp_mib);
+	u32 no_routes = mib_index[MIB_SLOT_OUT_NO_ROUTES];
+	const u8 *ip;
+
+	if (!distance || !net || !to || linux_size > sizeof(to->linux_mib) ||
+	    tcp_size > sizeof(to->tcp_mib))
+		return 0;
+	if (bpf_probe_read_kernel(to->linux_mib, linux_size,
+				  (u8 *)BPF_CORE_READ(net, mib.net_statistics) + distance) ||
+	    bpf_probe_read_kernel(to->tcp_mib, tcp_size,
+				  (u8 *)BPF_CORE_READ(net, mib.tcp_statistics) + distance))
+		return 0;
+	ip = ipv6 ? (u8 *)BPF_CORE_READ(net, mib.ipv6_statistics)
+		  : (u8 *)BPF_CORE_READ(net, mib.ip_statistics);
+	return no_routes == 0xffff || !bpf_probe_read_kernel(&to->out_no_routes, sizeof(u64),
+							     ip + distance + no_routes * 8);
+}
 
 static __always_inline u64 mib_value(const struct mib_snapshot *s, u32 slot)
 {
@@ -24,6 +68,34 @@ static __always_inline u64 mib_value(const struct mib_snapshot *s, u32 slot)
 	    slot == MIB_SLOT_OUT_RSTS)
 		return index < TCP_MIB_CAP ? s->tcp_mib[index] : 0;
 	return index < LINUX_MIB_CAP ? s->linux_mib[index] : 0;
+}
+
+/* Resets that this namespace sent on this CPU. */
+static __noinline __attribute__((unused)) u64 read_out_rsts(const struct net *net)
+{
+	u32 index = mib_index[MIB_SLOT_OUT_RSTS];
+	u64 distance = this_cpu_distance(), value = 0;
+
+	if (net && distance)
+		bpf_probe_read_kernel(&value, sizeof(value),
+				      (u8 *)BPF_CORE_READ(net, mib.tcp_statistics) + distance +
+					      index * 8);
+	return value;
+}
+
+/*
+ * One bit a slot that moved. The caller reads the result from memory: of a value that it was handed
+ * the verifier would follow all 2^23 ways to come by it.
+ */
+static __noinline __attribute__((unused)) void
+mib_moved(const struct mib_snapshot *before, const struct mib_snapshot *after, u32 *result)
+{
+	u32 moved = 0;
+
+#pragma unroll
+	for (u32 slot = 0; slot < MIB_SLOTS; slot++)
+		moved |= (u32)(mib_value(after, slot) != mib_value(before, slot)) << slot;
+	*(volatile u32 *)result = moved;
 }
 
 static __always_inline void fill_mib(struct wire_mib_delta *w, const struct mib_snapshot *before,

@@ -122,37 +122,50 @@ static __always_inline bool read_segment(const struct sk_buff *skb, struct segme
 	return true;
 }
 
-#define MAX_OPTIONS 40
+#define TCPOPT_EOL 0
+#define TCPOPT_NOP 1
+#define TCPOPT_TIMESTAMP 8
+#define TCPOLEN_TIMESTAMP 10
 
-struct tcp_options {
-	u8 bytes[MAX_OPTIONS];
-};
+/* The timestamp option among the first `len` bytes; false where there is none. */
+static __noinline __attribute__((unused)) bool find_timestamps(struct parse *p, u32 len)
+{
+	p->at = 0;
+	for (int i = 0; i <= MAX_OPTIONS - TCPOLEN_TIMESTAMP; i++) {
+		u32 at = *(volatile u32 *)&p->at;
+		u8 kind, size;
 
-struct timestamps {
-	u32 tsval;
-	u32 tsecr;
-};
-
-/* The timestamp option among the first `len` bytes; 0 where there is none. */
-int find_timestamps(const struct tcp_options *options, u32 len, struct timestamps *found);
+		if (at > MAX_OPTIONS - TCPOLEN_TIMESTAMP || at + TCPOLEN_TIMESTAMP > len)
+			return false;
+		kind = p->options[at];
+		size = p->options[at + 1];
+		if (kind == TCPOPT_TIMESTAMP && size == TCPOLEN_TIMESTAMP) {
+			__builtin_memcpy(&p->tsval, &p->options[at + 2], 4);
+			__builtin_memcpy(&p->tsecr, &p->options[at + 6], 4);
+			return true;
+		}
+		if (kind == TCPOPT_EOL || (kind != TCPOPT_NOP && size < 2))
+			return false;
+		*(volatile u32 *)&p->at = at + (kind == TCPOPT_NOP ? 1 : size);
+	}
+	return false;
+}
 
 static __always_inline void read_timestamps(const struct sk_buff *skb, const struct segment *s,
-					    struct wire_packet *w)
+					    struct wire_packet *w, struct parse *p)
 {
 	u32 len = s->tcp_header_len - sizeof(struct tcp_header);
-	struct timestamps found = {};
-	struct tcp_options options;
 
 	/* Reading past a short header is harmless: skb_shared_info always follows the data. */
-	if (!len || bpf_probe_read_kernel(&options, sizeof(options),
+	if (!len || bpf_probe_read_kernel(p->options, sizeof(p->options),
 					  BPF_CORE_READ(skb, head) + s->tcp_offset +
 						  sizeof(struct tcp_header)))
 		return;
-	if (!find_timestamps(&options, len, &found))
+	if (!find_timestamps(p, len))
 		return;
 	w->has_timestamps = 1;
-	w->tsval = bpf_ntohl(found.tsval);
-	w->tsecr = bpf_ntohl(found.tsecr);
+	w->tsval = bpf_ntohl(p->tsval);
+	w->tsecr = bpf_ntohl(p->tsecr);
 }
 
 static __always_inline void fill_device(u8 *name, const struct sk_buff *skb)
@@ -164,7 +177,7 @@ static __always_inline void fill_device(u8 *name, const struct sk_buff *skb)
 }
 
 static __always_inline void fill_packet(struct wire_packet *w, const struct sk_buff *skb,
-					const struct segment *s, u32 ifindex)
+					const struct segment *s, struct parse *p)
 {
 	__builtin_memcpy(w->flow.saddr, s->saddr, 16);
 	__builtin_memcpy(w->flow.daddr, s->daddr, 16);
@@ -175,10 +188,10 @@ static __always_inline void fill_packet(struct wire_packet *w, const struct sk_b
 	w->ack_seq = s->ack_seq;
 	w->window = s->window;
 	w->payload_len = s->payload_len;
-	w->ifindex = ifindex;
+	w->ifindex = BPF_CORE_READ(skb, skb_iif);
 	w->ttl = s->ttl;
 	fill_device(w->device, skb);
-	read_timestamps(skb, s, w);
+	read_timestamps(skb, s, w, p);
 }
 
 /* The route's device: known also where skb->dev is not, as after tcp_v4_rcv cleared it. */

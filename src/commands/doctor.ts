@@ -4,12 +4,21 @@ import { FACTS, type Fact } from '../diagnose/facts.ts';
 import { kernelIdentity } from '../host/kernel.ts';
 import { Symbols } from '../host/symbols.ts';
 import { wrap } from '../sinks/text.ts';
+import { parseTier } from './options.ts';
 import { notObservable } from './run.ts';
 import { openLive } from './trace.ts';
 
 /** What this kernel lets tcpwhy see: which hook shows each fact, and why not. */
-export function doctor(flags: { json?: boolean }, write: (text: string) => void): number {
-  const source = openLive({ filter: { port: null, host: null, netns: null }, records_per_s: 1 });
+export function doctor(
+  flags: { json?: boolean; tier?: string; btf?: string },
+  write: (text: string) => void,
+): number {
+  const source = openLive({
+    filter: { port: null, host: null, netns: null },
+    records_per_s: 1,
+    tier: parseTier(flags.tier),
+    btf: flags.btf,
+  });
   try {
     const { header } = source;
     const unseen = notObservable(header);
@@ -25,12 +34,9 @@ export function doctor(flags: { json?: boolean }, write: (text: string) => void)
     line();
     for (const { fact, hook, reason } of header.hooks) {
       line(`${hook ? 'yes' : 'NO '}  ${fact.padEnd(15)} ${FACTS[fact as Fact]}`);
-      for (const text of wrap(
-        hook || `not observable: ${reason}`,
-        `     ${' '.repeat(15)} `,
-        `     ${' '.repeat(15)} `,
-      ))
-        line(text);
+      const indent = ' '.repeat(21);
+      for (const text of wrap(hook || 'not observable', indent, indent)) line(text);
+      if (reason) for (const text of wrap(`because ${reason}`, indent, indent)) line(text);
     }
     line();
     line(

@@ -27,6 +27,8 @@ export interface WatchFlags {
   verbose?: boolean;
   failOn: string;
   everyRecord?: boolean;
+  tier?: string;
+  btf?: string;
 }
 
 /** `3306`, `:3306`, `10.0.0.5`, `10.0.0.5:3306`, `[2001:db8::1]:443`, `2001:db8::1`. */
@@ -103,6 +105,13 @@ export function parseDuration(text: string): number {
 export function parseSeverity(text: string): Severity {
   if (text === 'error' || text === 'warning' || text === 'info') return text;
   throw new UsageError(`--fail-on ${text}: error, warning or info`);
+}
+
+/** `--tier`: the highest that may be used. */
+export function parseTier(text: string | undefined): 'hooks' | 'tracepoints' {
+  if (text === undefined || text === 'hooks') return 'hooks';
+  if (text === 'tracepoints') return 'tracepoints';
+  throw new UsageError(`--tier ${text}: hooks or tracepoints`);
 }
 
 export function atLeast(severity: Severity, floor: Severity): boolean {

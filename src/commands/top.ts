@@ -9,7 +9,7 @@ import { filterFrom, UsageError, type WatchFlags } from './options.ts';
 import { openRecording } from './replay.ts';
 import { runOptions } from './run.ts';
 import { PipelineScreen } from './screen-source.ts';
-import { createRecording, openLive, recordsPerSecond } from './trace.ts';
+import { attachOptions, createRecording, openLive } from './trace.ts';
 
 const TICK_MS = 100;
 
@@ -27,7 +27,7 @@ export async function top(
 async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
   const filter = filterFrom(targets, flags);
-  const source = openLive({ filter, records_per_s: recordsPerSecond(flags) });
+  const source = openLive({ ...attachOptions(flags), filter });
   let recording: Recording | null = null;
   let timer: NodeJS.Timeout | undefined;
   try {

@@ -8,6 +8,7 @@ import {
   filterFrom,
   parseDuration,
   parseSeverity,
+  parseTier,
   UsageError,
   type WatchFlags,
 } from './options.ts';
@@ -28,7 +29,7 @@ export async function trace(
   const options = runOptions(flags, parseSeverity(flags.failOn));
   const duration_ms = flags.for === undefined ? null : parseDuration(flags.for);
   const filter = filterFrom(targets, flags);
-  const source = openLive({ filter, records_per_s: recordsPerSecond(flags) });
+  const source = openLive({ ...attachOptions(flags), filter });
   let recording: Recording | null = null;
   try {
     recording = createRecording(flags.output, source.header);
@@ -58,7 +59,12 @@ export async function trace(
   }
 }
 
-export function recordsPerSecond({ everyRecord, output }: WatchFlags): number {
+/** How to attach, but for the filter. */
+export function attachOptions(flags: WatchFlags) {
+  return { records_per_s: recordsPerSecond(flags), tier: parseTier(flags.tier), btf: flags.btf };
+}
+
+function recordsPerSecond({ everyRecord, output }: WatchFlags): number {
   if (everyRecord) return 0;
   return output === undefined ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE;
 }

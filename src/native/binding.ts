@@ -103,6 +103,7 @@ interface Addon {
     btf?: string,
   ): Record<string, Record<string, number>>;
   hasBtf(names: BtfName[], btf?: string): boolean[];
+  parameterCounts(names: string[], btf?: string): Record<string, number>;
   getpeernamePrograms(cgroup: string): CgroupProgram[];
   possibleCpus(): number;
   onlineCpus(): number;
@@ -228,6 +229,14 @@ export function kernelEnums(
 /** For each name, whether the kernel's BTF has it. Throws ENOBTF. */
 export function hasBtf(names: BtfName[], btf?: string): boolean[] {
   return native().hasBtf(names, btf);
+}
+
+/**
+ * How many parameters each has on this kernel: a function by its name, a tracepoint as
+ * `tracepoint:NAME` (what BPF sees of it). What the kernel lacks is left out. Throws ENOBTF.
+ */
+export function parameterCounts(names: string[], btf?: string): Record<string, number> {
+  return native().parameterCounts(names, btf);
 }
 
 /**

@@ -95,6 +95,30 @@ pub struct BtfName {
     pub name: String,
 }
 
+/// How many parameters the kernel's BTF gives each: a function by its name, a tracepoint as
+/// `tracepoint:NAME` without the context that BPF does not see. Absent names are left out.
+#[napi(catch_unwind)]
+pub fn parameter_counts(names: Vec<String>, btf: Option<String>) -> Result<BTreeMap<String, u32>> {
+    let btf = kernel(btf.as_deref())?;
+    let count = |name: &str| match name.strip_prefix("tracepoint:") {
+        Some(tracepoint) => {
+            let typedef = btf.type_by_name::<types::Typedef>(&format!("btf_trace_{tracepoint}"))?;
+            let pointer: types::Ptr = typedef.next_type()?.try_into().ok()?;
+            prototype(pointer.next_type()?).map(|parameters| parameters.saturating_sub(1))
+        }
+        None => prototype(btf.type_by_name::<types::Func>(name)?.next_type()?),
+    };
+    Ok(names
+        .into_iter()
+        .filter_map(|name| count(&name).map(|parameters| (name, parameters)))
+        .collect())
+}
+
+fn prototype(of: BtfType) -> Option<u32> {
+    let prototype: types::FuncProto = of.try_into().ok()?;
+    Some(prototype.iter().count() as u32)
+}
+
 /// For each name, whether the kernel's BTF has it.
 #[napi(catch_unwind)]
 pub fn has_btf(names: Vec<BtfName>, btf: Option<String>) -> Result<Vec<bool>> {

@@ -1,43 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Cgroups } from '../host/cgroup.ts';
-import {
-  clockOffset_ns,
-  kernelIdentity,
-  monotonic_ns,
-  readCounters,
-  readSysctls,
-} from '../host/kernel.ts';
-import { networkNamespaces, ownNetns } from '../host/netns.ts';
+import { monotonic_ns, readCounters } from '../host/kernel.ts';
+import { networkNamespaces } from '../host/netns.ts';
 import { Symbols } from '../host/symbols.ts';
-import { getpeernamePrograms, kernelEnums, Session } from '../native/binding.ts';
-import { VERSION } from '../version.ts';
+import { getpeernamePrograms, type Session } from '../native/binding.ts';
 import { decodeEvent, encodeEvent } from '../wire/decode.ts';
 import { FrameReader } from '../wire/frames.ts';
-import { MIB_SLOTS } from '../wire/mib.gen.ts';
-import type { EnumTable, Header } from '../wire/types.gen.ts';
+import type { Header } from '../wire/types.gen.ts';
+import { type AttachOptions, attach } from './attach.ts';
 import { FactFinder } from './fact-finder.ts';
-import { type Filter, filterRodata, filterText } from './filter.ts';
-import { hookStates } from './hooks.ts';
 import { readKeyTotals, readUntracked } from './totals.ts';
 
-/** Of each CPU: 2 MiB, room for what the sampling of a dozen keys lets through between two ticks. */
-const PERF_PAGES = 512;
 const TOTALS_EVERY_NS = 1e9;
-
-/** Numbers of system calls by Node's name of the architecture. */
-const SYSCALLS: Record<string, { getpeername: number; accept: number; accept4: number }> = {
-  x64: { getpeername: 52, accept: 43, accept4: 288 },
-  arm64: { getpeername: 205, accept: 202, accept4: 242 },
-};
-
-export interface LiveOptions {
-  filter: Filter;
-  /** Records a second of one key on one CPU that are kept in a storm; 0 keeps every record. */
-  records_per_s: number;
-}
 
 /** The running kernel as a stream of bytes: what BPF wrote, and what only this host can tell. */
 export class LiveSource {
@@ -54,19 +29,9 @@ export class LiveSource {
   }
 
   /** Attaches to the kernel. Throws binding errors, with a `code`. */
-  static open(options: LiveOptions): LiveSource {
-    const enums = kernelEnums(
-      ['skb_drop_reason', 'sk_rst_reason'],
-      ['LINUX_MIB_LISTENDROPS', 'TCP_MIB_OUTRSTS', 'IPSTATS_MIB_OUTNOROUTES'],
-    );
-    const start_ktime_ns = monotonic_ns();
-    const session = Session.attach({
-      object: bpfObject(),
-      rodata: rodata(options, enums),
-      perfMap: 'events',
-      perfPages: PERF_PAGES,
-    });
-    return new LiveSource(session, header(session, options.filter, enums, start_ktime_ns));
+  static open(options: AttachOptions): LiveSource {
+    const { session, header } = attach(options);
+    return new LiveSource(session, header);
   }
 
   /** Sockets and owners that were there before tcpwhy: to be pushed first. */
@@ -156,83 +121,4 @@ export class LiveSource {
     }
     return facts.length > 0 ? Buffer.concat([...facts, records]) : records;
   }
-}
-
-/** Beside the bundle; from the sources, in build/. */
-export function bpfObject(): string {
-  for (const place of ['./tcpwhy.bpf.o', '../../build/tcpwhy.bpf.o']) {
-    const path = fileURLToPath(new URL(place, import.meta.url));
-    if (existsSync(path)) return path;
-  }
-  return fileURLToPath(new URL('./tcpwhy.bpf.o', import.meta.url));
-}
-
-type Enums = Record<string, Record<string, number>>;
-
-function rodata({ filter, records_per_s }: LiveOptions, enums: Enums): Record<string, Uint8Array> {
-  const numbers = {
-    ...enums.LINUX_MIB_LISTENDROPS,
-    ...enums.TCP_MIB_OUTRSTS,
-    ...enums.IPSTATS_MIB_OUTNOROUTES,
-  };
-  const index = Buffer.alloc(2 * MIB_SLOTS.length);
-  MIB_SLOTS.forEach(({ counter }, slot) =>
-    index.writeUInt16LE(numbers[counter] ?? 0xffff, 2 * slot),
-  );
-  const calls = SYSCALLS[process.arch] ?? { getpeername: -1, accept: -1, accept4: -1 };
-  return {
-    ...filterRodata(filter),
-    mib_index: index,
-    sample_interval_ns: u64(records_per_s > 0 ? Math.round(1e9 / records_per_s) : 0),
-    sample_burst: u64(records_per_s),
-    nr_getpeername: u32(calls.getpeername >>> 0),
-    nr_accept: u32(calls.accept >>> 0),
-    nr_accept4: u32(calls.accept4 >>> 0),
-  };
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
-
-function u64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
-}
-
-function header(session: Session, filter: Filter, enums: Enums, start_ktime_ns: number): Header {
-  const hooks = hookStates(session.programs());
-  return {
-    magic: 'tcpwhy',
-    format: 1,
-    tcpwhy_version: VERSION,
-    ...kernelIdentity(),
-    clock_offset_ns: String(clockOffset_ns()),
-    start_ktime_ns,
-    tier: 'tracepoints',
-    hooks: hooks.map(({ fact, hook, reason }) => ({
-      fact,
-      hook: hook ?? '',
-      reason: reason ?? '',
-    })),
-    enums: [
-      enumTable('skb_drop_reason', 'SKB_DROP_REASON_', enums),
-      enumTable('sk_rst_reason', 'SK_RST_REASON_', enums),
-    ],
-    sysctls: readSysctls(),
-    counters: readCounters(),
-    filters: filterText(filter),
-    netns: ownNetns(),
-  };
-}
-
-function enumTable(name: string, prefix: string, enums: Enums): EnumTable {
-  const names = Object.entries(enums[name] ?? {}).map(([member, value]) => [
-    String(value),
-    member.replace(prefix, ''),
-  ]);
-  return { name, names: Object.fromEntries(names) };
 }

@@ -157,7 +157,7 @@ export function tableLines(
   const columns = columnsFor(width, now_ns, glyphs);
   const shown = views.slice(top, top + Math.floor(height / ROWS_PER_FINDING));
   const room = Math.max(1, width - 4);
-  const reasons = shown.map((view) => reason(view, columns, room, glyphs));
+  const reasons = shown.map((view) => reason(view, columns, room));
   const rows = share(
     reasons.map((text) => text.length),
     selected - top,

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A SYN or the segment that should complete a handshake, refused: the counters that moved say why. */
+#ifndef TCPWHY_REFUSAL_H
+#define TCPWHY_REFUSAL_H
+
+#include "bracket.h"
+#include "emit.h"
+#include "filter.h"
+#include "sock.h"
+
+#define MOVED(slot) (1u << MIB_SLOT_##slot)
+
+/* These move for an accepted SYN too. */
+#define MOVED_NO_REFUSAL \
+	(MOVED(OUT_SEGS) | MOVED(OUT_RSTS) | MOVED(ATTEMPT_FAILS) | MOVED(SYNCOOKIES_RECV))
+
+/* `b` is closed; `slot` names the caller's own record buffer. */
+static __always_inline void report_refusal(void *ctx, struct brackets *b, const struct sk_buff *skb,
+					   bool mixed, u32 slot)
+{
+	struct count_key k = { .kind = EVENT_KIND_SYN_RECEIVED };
+	struct wire_event_syn_received *e;
+	struct segment s;
+	struct total *t;
+	u64 hash, now;
+	u32 moved;
+
+	mib_moved(&b->before, &b->after, &b->moved);
+	moved = *(volatile u32 *)&b->moved;
+	if (!(moved & ~MOVED_NO_REFUSAL) || !read_segment(skb, &s))
+		return;
+	k.netns = netns_of((const struct net *)b->net);
+	if (!wanted_segment(k.netns, &s))
+		return;
+	__builtin_memcpy(k.addr, s.daddr, 16);
+	k.port = s.dport;
+	k.reason = moved & ~MOVED(OUT_SEGS);
+	k.detail = (u64)mixed | (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 8;
+	now = bpf_ktime_get_ns();
+	t = count(&k, &hash, now);
+	e = record_buffer(slot);
+	if (!t || !e)
+		return;
+	wire_event_syn_received_init(e);
+	fill_event(&e->event, now, k.netns, hash, t);
+	fill_packet(&e->body.packet, skb, &s, parse_area(e));
+	fill_listener(&e->body.listener, k.netns, s.daddr, s.dport);
+	fill_mib(&e->body.mib, &b->before, &b->after, mixed);
+	submit(ctx, e, sizeof(*e), t);
+}
+
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The fate of a SYN where functions cannot be hooked: from its arrival to its end, with the counters
+ * that moved. A refused SYN is consumed like an accepted one; only the counters tell them apart.
+ */
+#include "refusal.h"
+
+extern struct {
+} last_reset SEC(".maps");
+
+static const struct wire_packet packet_template = WIRE_PACKET_INIT;
+
+static __always_inline void remember_reset(const struct sk_buff *skb, const struct segment *s)
+{
+	u32 zero = 0;
+	struct last_reset *r = bpf_map_lookup_elem(&last_reset, &zero);
+
+	if (!r)
+		return;
+	bpf_probe_read_kernel(&r->packet, sizeof(r->packet), &packet_template);
+	r->ktime_ns = bpf_ktime_get_ns();
+	fill_packet(&r->packet, skb, s, &r->parse);
+}
+
+SEC("tp_btf/netif_receive_skb")
+int BPF_PROG(packet_arrives, struct sk_buff *skb)
+{
+	struct segment s;
+	struct net *net;
+	bool ipv6;
+
+	if (!read_segment(skb, &s))
+		return 0;
+	net = BPF_CORE_READ(skb, dev, nd_net.net);
+	ipv6 = BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6);
+	if (s.flags & TCP_RST) {
+		remember_reset(skb, &s);
+		if (find_listener(netns_of(net), s.daddr, s.dport))
+			begin_bracket(skb, net, ipv6);
+	} else if ((s.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		begin_bracket(skb, net, ipv6);
+	}
+	return 0;
+}
+
+SEC("tp_btf/consume_skb")
+int BPF_PROG(packet_consumed, struct sk_buff *skb)
+{
+	struct brackets *b = end_bracket(skb);
+	struct net_device *dev;
+
+	if (!b)
+		return 0;
+	/* A device of another namespace than the counters': they are not what this SYN met. */
+	dev = route_device(skb);
+	report_refusal(ctx, b, skb,
+		       b->mixed || (dev && BPF_CORE_READ(dev, nd_net.net) != (void *)b->net),
+		       SCRATCH_SYN);
+	next_bracket(b);
+	return 0;
+}

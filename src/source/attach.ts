@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Fact } from '../diagnose/facts.ts';
+import {
+  clockOffset_ns,
+  kernelIdentity,
+  monotonic_ns,
+  readCounters,
+  readSysctls,
+} from '../host/kernel.ts';
+import { ownNetns } from '../host/netns.ts';
+import { kernelEnums, parameterCounts, Session } from '../native/binding.ts';
+import { VERSION } from '../version.ts';
+import { MIB_SLOTS } from '../wire/mib.gen.ts';
+import type { EnumTable, Header } from '../wire/types.gen.ts';
+import { type Filter, filterRodata, filterText } from './filter.ts';
+import {
+  ALL_PROGRAMS,
+  ASKED_PARAMETERS,
+  type Choice,
+  choose,
+  failures,
+  notChosen,
+} from './plan.ts';
+
+/** Of each CPU: 2 MiB, room for what the sampling of a dozen keys lets through between two ticks. */
+const PERF_PAGES = 512;
+
+/** Numbers of system calls by Node's name of the architecture. */
+const SYSCALLS: Record<string, { getpeername: number; accept: number; accept4: number }> = {
+  x64: { getpeername: 52, accept: 43, accept4: 288 },
+  arm64: { getpeername: 205, accept: 202, accept4: 242 },
+};
+
+export interface AttachOptions {
+  filter: Filter;
+  /** Records a second of one key on one CPU that are kept in a storm; 0 keeps every record. */
+  records_per_s: number;
+  /** Highest tier that may be used. */
+  tier: 'hooks' | 'tracepoints';
+  /** A file with the kernel's BTF, where the kernel itself has none. */
+  btf?: string | undefined;
+}
+
+export interface Attached {
+  session: Session;
+  header: Header;
+}
+
+/**
+ * Takes the best way to each fact that this kernel allows: tries the best ones together, and where
+ * some fail the next best, until all that is chosen runs. Throws binding errors, with a `code`.
+ */
+export function attach(options: AttachOptions): Attached {
+  const { btf, tier } = options;
+  const enums = kernelEnums(
+    ['skb_drop_reason', 'sk_rst_reason'],
+    ['LINUX_MIB_LISTENDROPS', 'TCP_MIB_OUTRSTS', 'IPSTATS_MIB_OUTNOROUTES'],
+    btf,
+  );
+  const kernel = { parameters: parameterCounts([...ASKED_PARAMETERS], btf), tier };
+  const failed = new Map<string, string>();
+  for (;;) {
+    const choices = choose(kernel, failed);
+    const start_ktime_ns = monotonic_ns();
+    const session = Session.attach({
+      object: bpfObject(),
+      ...(btf !== undefined && { btf }),
+      rodata: rodata(options, enums),
+      perfMap: 'events',
+      perfPages: PERF_PAGES,
+      skip: Object.fromEntries(
+        notChosen(ALL_PROGRAMS, choices).map((name) => [name, 'not chosen']),
+      ),
+    });
+    const broken = failures(session.programs(), choices);
+    if (broken.size === 0) {
+      return { session, header: header(session, choices, options.filter, enums, start_ktime_ns) };
+    }
+    session.close();
+    for (const [name, why] of broken) failed.set(name, why);
+  }
+}
+
+/** Beside the bundle; from the sources, in build/. */
+export function bpfObject(): string {
+  for (const place of ['./tcpwhy.bpf.o', '../../build/tcpwhy.bpf.o']) {
+    const path = fileURLToPath(new URL(place, import.meta.url));
+    if (existsSync(path)) return path;
+  }
+  return fileURLToPath(new URL('./tcpwhy.bpf.o', import.meta.url));
+}
+
+type Enums = Record<string, Record<string, number>>;
+
+function rodata(
+  { filter, records_per_s }: AttachOptions,
+  enums: Enums,
+): Record<string, Uint8Array> {
+  const numbers = {
+    ...enums.LINUX_MIB_LISTENDROPS,
+    ...enums.TCP_MIB_OUTRSTS,
+    ...enums.IPSTATS_MIB_OUTNOROUTES,
+  };
+  const index = Buffer.alloc(2 * MIB_SLOTS.length);
+  MIB_SLOTS.forEach(({ counter }, slot) =>
+    index.writeUInt16LE(numbers[counter] ?? 0xffff, 2 * slot),
+  );
+  const calls = SYSCALLS[process.arch] ?? { getpeername: -1, accept: -1, accept4: -1 };
+  return {
+    ...filterRodata(filter),
+    mib_index: index,
+    sample_interval_ns: u64(records_per_s > 0 ? Math.round(1e9 / records_per_s) : 0),
+    sample_burst: u64(records_per_s),
+    nr_getpeername: u32(calls.getpeername >>> 0),
+    nr_accept: u32(calls.accept >>> 0),
+    nr_accept4: u32(calls.accept4 >>> 0),
+  };
+}
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+function u64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+}
+
+function header(
+  session: Session,
+  choices: readonly Choice[],
+  filter: Filter,
+  enums: Enums,
+  start_ktime_ns: number,
+): Header {
+  const sections = new Map(session.programs().map(({ name, section }) => [name, section]));
+  const hook = ({ way }: Choice) =>
+    [...new Set(way?.programs.map((name) => sections.get(name) ?? name))].join(' + ');
+  return {
+    magic: 'tcpwhy',
+    format: 1,
+    tcpwhy_version: VERSION,
+    ...kernelIdentity(),
+    clock_offset_ns: String(clockOffset_ns()),
+    start_ktime_ns,
+    tier: tierOf(choices),
+    hooks: choices.map((choice) => ({
+      fact: choice.fact,
+      hook: hook(choice),
+      reason: choice.reasons.join('; '),
+    })),
+    enums: [
+      enumTable('skb_drop_reason', 'SKB_DROP_REASON_', enums),
+      enumTable('sk_rst_reason', 'SK_RST_REASON_', enums),
+    ],
+    sysctls: readSysctls(),
+    counters: readCounters(),
+    filters: filterText(filter),
+    netns: ownNetns(),
+  };
+}
+
+/** The tier is that of the fact that differs most between the two. */
+function tierOf(choices: readonly Choice[]): 'hooks' | 'tracepoints' {
+  const decisive: Fact = 'syn_fate';
+  return choices.find(({ fact }) => fact === decisive)?.way?.tier ?? 'tracepoints';
+}
+
+/** A kernel without the enum gives no reasons: 0 is what the programs write then. */
+function enumTable(name: string, prefix: string, enums: Enums): EnumTable {
+  const members = Object.entries(enums[name] ?? { [`${prefix}NOT_SPECIFIED`]: 0 });
+  const names = members.map(([member, value]) => [String(value), member.replace(prefix, '')]);
+  return { name, names: Object.fromEntries(names) };
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Fact } from '../diagnose/facts.ts';
+
+/** One way to see a fact: programs that are attached together or not at all. */
+export interface Way {
+  programs: readonly string[];
+  tier: 'hooks' | 'tracepoints';
+  /** Parameters that a function or tracepoint must have: kernels differ, stable updates too. */
+  parameters?: Readonly<Record<string, number>>;
+}
+
+const hooks = (programs: string[], parameters?: Record<string, number>): Way => ({
+  programs,
+  tier: 'hooks',
+  ...(parameters && { parameters }),
+});
+const tracepoints = (programs: string[], parameters?: Record<string, number>): Way => ({
+  programs,
+  tier: 'tracepoints',
+  ...(parameters && { parameters }),
+});
+
+/** Ways to see each fact, the best first. What all of them need is in each. */
+export const WAYS: Record<Fact, readonly Way[]> = {
+  syn_fate: [
+    hooks([
+      'v4_syn_enters',
+      'v4_syn_leaves',
+      'syn_enters',
+      'syn_leaves',
+      'request_enters',
+      'request_leaves',
+    ]),
+    tracepoints(['packet_arrives', 'packet_consumed']),
+  ],
+  reset_sent: [
+    tracepoints(['reset_sent'], { 'tracepoint:tcp_send_reset': 3 }),
+    hooks(
+      [
+        'active_reset_sent',
+        'v4_answer_begins',
+        'v4_answer_ends',
+        'v6_answer_begins',
+        'v6_answer_ends',
+      ],
+      { 'tracepoint:tcp_send_reset': 2 },
+    ),
+  ],
+  reset_received: [
+    hooks(['reset_believed'], { tcp_reset: 2 }),
+    tracepoints(['reset_received', 'packet_arrives']),
+  ],
+  drop: [
+    tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
+    tracepoints(['packet_dropped_without_sock'], { 'tracepoint:kfree_skb': 3 }),
+    tracepoints(['packet_dropped_without_reason'], { 'tracepoint:kfree_skb': 2 }),
+  ],
+  dialled: [hooks(['connect_begins']), tracepoints(['packet_leaves'])],
+  state: [tracepoints(['state_changes'])],
+  retransmit: [tracepoints(['segment_retransmitted', 'synack_retransmitted'])],
+  peer_name: [
+    hooks(['getpeername_returns', 'accept_returns', 'accept4_returns']),
+    tracepoints(['syscall_returns']),
+  ],
+  owner: [tracepoints(['state_changes', 'socket_destroyed', 'existing_owners'])],
+};
+
+const FACTS = Object.keys(WAYS) as Fact[];
+
+/** Iterators, which run when asked and belong to no fact alone. */
+const ALWAYS = ['existing_owners', 'existing_sockets'];
+
+/** Every program of the BPF object. */
+export const ALL_PROGRAMS: readonly string[] = [
+  ...new Set([
+    ...ALWAYS,
+    ...FACTS.flatMap((fact) => WAYS[fact].flatMap(({ programs }) => programs)),
+  ]),
+];
+
+/** What can be known before anything is loaded. */
+export interface Kernel {
+  /** Parameters of functions and tracepoints, by the names that WAYS uses; missing ones are absent. */
+  parameters: Readonly<Record<string, number>>;
+  /** Highest tier that may be used. */
+  tier: 'hooks' | 'tracepoints';
+}
+
+/** Names whose parameters a Kernel has to tell. */
+export const ASKED_PARAMETERS: readonly string[] = [
+  ...new Set(
+    FACTS.flatMap((fact) => WAYS[fact].flatMap(({ parameters }) => Object.keys(parameters ?? {}))),
+  ),
+];
+
+/** How a fact is seen, or why it is not. */
+export interface Choice {
+  fact: Fact;
+  way: Way | null;
+  /** Why no better way was taken, one reason a way. */
+  reasons: string[];
+}
+
+/** The best way for each fact, given why programs failed that were tried before. */
+export function choose(kernel: Kernel, failed: ReadonlyMap<string, string>): Choice[] {
+  return FACTS.map((fact) => {
+    const reasons: string[] = [];
+    for (const way of WAYS[fact]) {
+      const why = against(way, kernel, failed);
+      if (why === null) return { fact, way, reasons };
+      if (why !== '') reasons.push(why);
+    }
+    return { fact, way: null, reasons };
+  });
+}
+
+/** Why a way cannot be taken; empty where it is another kernel's way. */
+function against(
+  { programs, tier, parameters }: Way,
+  kernel: Kernel,
+  failed: ReadonlyMap<string, string>,
+): string | null {
+  if (tier === 'hooks' && kernel.tier === 'tracepoints')
+    return 'not asked for (--tier tracepoints)';
+  for (const [name, count] of Object.entries(parameters ?? {})) {
+    if (kernel.parameters[name] !== count) return '';
+  }
+  const broken = programs.find((program) => failed.has(program));
+  return broken === undefined ? null : (failed.get(broken) ?? '');
+}
+
+/** Programs that no choice needs: not to be loaded. */
+export function notChosen(all: readonly string[], choices: readonly Choice[]): string[] {
+  const needed = new Set([...ALWAYS, ...choices.flatMap(({ way }) => way?.programs ?? [])]);
+  return all.filter((program) => !needed.has(program));
+}
+
+export interface Program {
+  name: string;
+  section: string;
+  loaded: boolean;
+  attached: boolean;
+  error: string | null;
+}
+
+/** Chosen programs that do not run, with the reason. Iterators run when asked: loaded is enough. */
+export function failures(
+  programs: readonly Program[],
+  choices: readonly Choice[],
+): Map<string, string> {
+  const chosen = new Set(choices.flatMap(({ way }) => way?.programs ?? []));
+  const broken = programs.filter(
+    ({ name, section, loaded, attached }) =>
+      chosen.has(name) && !(section.startsWith('iter/') ? loaded : attached),
+  );
+  return new Map(
+    broken.map(({ name, section, error }) => [name, `${section}: ${error ?? 'not attached'}`]),
+  );
+}
