@@ -90,12 +90,13 @@ static __noinline __attribute__((unused)) u64 read_out_rsts(const struct net *ne
 static __noinline __attribute__((unused)) void
 mib_moved(const struct mib_snapshot *before, const struct mib_snapshot *after, u32 *result)
 {
-	u32 moved = 0;
+	volatile u32 *moved = result;
 
+	*moved = 0;
+	/* One slot after the other, or the compiler keeps all of them on the stack at once. */
 #pragma unroll
 	for (u32 slot = 0; slot < MIB_SLOTS; slot++)
-		moved |= (u32)(mib_value(after, slot) != mib_value(before, slot)) << slot;
-	*(volatile u32 *)result = moved;
+		*moved |= (u32)(mib_value(after, slot) != mib_value(before, slot)) << slot;
 }
 
 static __always_inline void fill_mib(struct wire_mib_delta *w, const struct mib_snapshot *before,

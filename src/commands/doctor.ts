@@ -22,7 +22,7 @@ export function doctor(
   try {
     const { header } = source;
     const unseen = notObservable(header);
-    const symbols = new Symbols().at(String(0xffffffff81000000n)) !== null;
+    const symbols = new Symbols().readable;
     if (flags.json) {
       write(
         `${JSON.stringify({ type: 'doctor', ...kernelIdentity(), tier: header.tier, hooks: header.hooks, symbols, not_observable: unseen })}\n`,

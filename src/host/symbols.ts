@@ -26,6 +26,11 @@ export class Symbols {
     return low > 0 ? (symbols[low - 1] ?? null) : null;
   }
 
+  /** Whether the kernel shows the addresses of its functions to this process. */
+  get readable(): boolean {
+    return this.#load().addresses.length > 0;
+  }
+
   /** Forgets the table: a module was loaded or unloaded. */
   reload(): void {
     this.#table = null;
