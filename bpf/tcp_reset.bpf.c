@@ -170,7 +170,7 @@ int BPF_PROG(v6_answer_ends, const struct sock *sk, struct sk_buff *skb)
 	return answer_ends(ctx, sk, skb);
 }
 
-#define RESET_STALE_NS 1000000
+#define RESET_STALE_NS 20000000
 
 static __always_inline struct wire_event_reset_received *received(const struct sock *sk,
 								  struct total **t)

@@ -12,7 +12,7 @@ extern struct {
 } brackets SEC(".maps");
 
 /* A packet that has not ended by then was queued or sent on: its end would prove nothing. */
-#define BRACKET_STALE_NS 2000000
+#define BRACKET_STALE_NS 20000000
 
 static __always_inline struct brackets *this_cpu_brackets(void)
 {

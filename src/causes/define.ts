@@ -49,7 +49,15 @@ export function defineCause<E extends Evidence>(cause: Cause<E>): Cause<E> {
 }
 
 export const TCP_FLAG = { fin: 0x01, syn: 0x02, rst: 0x04, psh: 0x08, ack: 0x10 } as const;
-export const TCP_STATE = { SYN_SENT: 2, SYN_RECV: 3, TIME_WAIT: 6, CLOSE: 7, LISTEN: 10 } as const;
+export const TCP_STATE = {
+  SYN_SENT: 2,
+  SYN_RECV: 3,
+  FIN_WAIT1: 4,
+  FIN_WAIT2: 5,
+  TIME_WAIT: 6,
+  CLOSE: 7,
+  LISTEN: 10,
+} as const;
 
 /** addr:port, with brackets around IPv6. */
 export function endpoint(addr: string, port: number): string {
@@ -83,8 +91,21 @@ export function flagsText(flags: number): string {
     [TCP_FLAG.psh, 'P'],
     [TCP_FLAG.ack, 'A'],
   ];
-  return letters.filter(([flag]) => flags & flag).map(([, letter]) => letter).join('') || '-';
+  return (
+    letters
+      .filter(([flag]) => flags & flag)
+      .map(([, letter]) => letter)
+      .join('') || '-'
+  );
 }
+
+/** The kernel functions on a stack, innermost first; those without a name are left out. */
+export function callers(stack: readonly string[], known: Knowledge): string[] {
+  return stack.flatMap((address) => known.symbol(address)?.name ?? []);
+}
+
+/** What kernels say that give no reason: before 6.10 of any reset, before 6.12 of active ones. */
+export const NO_REASON = 'NOT_SPECIFIED';
 
 /** A known owner, or null. */
 export function ownerOf(owner: Owner | undefined): Owner | null {

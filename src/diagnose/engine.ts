@@ -29,7 +29,7 @@ interface Occurrence {
 const SETTLE_NS = 300e6;
 const SAME_FAILURE_NS = 2e9;
 /** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
-const SAME_PACKET_NS = 5e6;
+const SAME_PACKET_NS = 50e6;
 const MAX_RECENT = 20_000;
 
 /**
@@ -139,9 +139,9 @@ export class Engine {
     return rest ? [[ordinary ? BENIGN : UNEXPLAINED, rest]] : [];
   }
 
-  /** A drop of a packet that was answered or refused before is the same failure seen again. */
+  /** What becomes of a packet that was answered or refused before is the same failure seen again. */
   #companion(event: Event, same: Occurrence[], fresh: Occurrence[]): boolean {
-    if (event.kind !== 'drop') return false;
+    if (event.kind !== 'drop' && event.kind !== 'syn_received') return false;
     const vague = same.length === 0 || same.every(({ cause }) => cause === UNEXPLAINED);
     const says = fresh.some(({ cause }) => cause !== UNEXPLAINED);
     if (vague && says) {

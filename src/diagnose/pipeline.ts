@@ -7,7 +7,7 @@ import { FrameReader } from '../wire/frames.ts';
 import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
 import { Losses } from '../wire/loss.ts';
 import { Reorder } from '../wire/reorder.ts';
-import type { Header } from '../wire/types.gen.ts';
+import type { Header, Totals } from '../wire/types.gen.ts';
 import { Engine } from './engine.ts';
 
 /** How an event looked, in the order in which events happened. */
@@ -37,6 +37,7 @@ export class Pipeline {
   readonly #reorder = new Reorder();
   readonly #listener: EventListener | null;
   #newest_ktime_ns = 0;
+  #totals: Totals | null = null;
 
   constructor(header: Header, causes: readonly Cause[], listener: EventListener | null = null) {
     this.#clock_offset_ns = Number(header.clock_offset_ns);
@@ -60,6 +61,7 @@ export class Pipeline {
   /** No more bytes: explains what is still held. */
   finish(): void {
     this.#release(Number.POSITIVE_INFINITY);
+    this.#applyTotals();
     this.engine.finish();
   }
 
@@ -79,15 +81,12 @@ export class Pipeline {
       case 'tick':
         for (const { name, count } of event.body.lost) this.losses.add(name, count);
         this.#release(event.ktime_ns);
+        this.#applyTotals();
         this.#advance(event.ktime_ns);
         return;
       case 'totals':
-        for (const { key, count } of event.body.keys) this.engine.total(key, count);
-        for (const kind of Object.keys(this.counted) as EventKind[]) delete this.counted[kind];
-        for (const { kind, count } of event.body.kinds) {
-          const name = KIND_NAMES.get(kind);
-          if (name) this.counted[name] = (this.counted[name] ?? 0) + count;
-        }
+        // They count records too that a tick has yet to put in order.
+        this.#totals = event.body;
         return;
       case 'fact':
         this.known.learn(event);
@@ -96,6 +95,18 @@ export class Pipeline {
         return;
       default:
         this.#reorder.push(event);
+    }
+  }
+
+  #applyTotals(): void {
+    if (!this.#totals) return;
+    const { keys, kinds } = this.#totals;
+    this.#totals = null;
+    for (const { key, count } of keys) this.engine.total(key, count);
+    for (const kind of Object.keys(this.counted) as EventKind[]) delete this.counted[kind];
+    for (const { kind, count } of kinds) {
+      const name = KIND_NAMES.get(kind);
+      if (name) this.counted[name] = (this.counted[name] ?? 0) + count;
     }
   }
 

@@ -78,8 +78,9 @@ type Plain = { [field: string]: unknown };
 function eventFrom(kind: EventKind, object: Plain): Event {
   const body = object[kind] as Plain;
   for (const [field, value] of Object.entries(body)) {
-    if (MAY_BE_ABSENT.has(`${kind}.${field}`) && isZero(value)) body[field] = null;
-    else body[field] = plain(field, value);
+    const absent =
+      kind === 'fact' ? value === null : MAY_BE_ABSENT.has(`${kind}.${field}`) && isZero(value);
+    body[field] = absent ? null : plain(field, value);
   }
   return {
     ktime_ns: Number(object.ktime_ns),
@@ -93,6 +94,7 @@ function eventFrom(kind: EventKind, object: Plain): Event {
 }
 
 function plain(field: string, value: unknown): unknown {
+  if (value === null) throw new UndecodableError(`${field} is missing`);
   if (value instanceof Uint8Array) {
     const holds = BYTES_HOLD[field];
     if (holds === 'address') return addressText(value);

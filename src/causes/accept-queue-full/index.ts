@@ -10,7 +10,8 @@ export default defineCause({
   id: 'accept-queue-full',
   title: 'the accept queue is full',
   severity: 'error',
-  explains: 'A listener’s accept queue is full: the process does not accept() fast enough, so SYNs or third ACKs are refused.',
+  explains:
+    'A listener’s accept queue is full: the process does not accept() fast enough, so SYNs or third ACKs are refused.',
   needs: ['syn_fate', 'drop', 'reset_sent'],
   on: ['syn_received', 'drop', 'reset_sent'],
   supersedes: ['reset-by-peer', 'connect-refused', 'connection-unknown'],
@@ -40,32 +41,59 @@ export default defineCause({
     function refusal(
       { kind, body }: Event,
       reasonName: (reason: number) => string,
-    ): { packet: Packet; listener: Sock | null; refused: Refused; basis: 'direct' | 'inferred' } | null {
+    ): {
+      packet: Packet;
+      listener: Sock | null;
+      refused: Refused;
+      basis: 'direct' | 'inferred';
+    } | null {
       if (kind === 'syn_received' && body.mib.listen_overflows > 0) {
         const { packet, listener, mib } = body;
-        return { packet, listener, refused: 'SYN', basis: mib.mixed ? 'inferred' : 'direct' };
+        const refused =
+          packet.flags & TCP_FLAG.syn
+            ? 'SYN'
+            : mib.out_rsts > 0
+              ? 'third ACK, with a reset'
+              : 'third ACK';
+        return { packet, listener, refused, basis: mib.mixed ? 'inferred' : 'direct' };
       }
       // The kernel also gives this reason where the child found no memory, route or port.
       if (kind === 'drop' && reasonName.call(known, body.reason) === 'TCP_LISTEN_OVERFLOW') {
         const { packet, sock } = body;
-        return overflowing(sock) ? { packet, listener: sock, refused: 'third ACK', basis: 'direct' } : null;
+        return overflowing(sock)
+          ? { packet, listener: sock, refused: 'third ACK', basis: 'direct' }
+          : null;
       }
       // Labelled INVALID_SYN although there is no SYN: tcp_abort_on_overflow=1.
-      if (kind === 'reset_sent' && body.packet && overflowing(body.sock) && !(body.packet.flags & TCP_FLAG.syn)) {
-        return { packet: body.packet, listener: body.sock, refused: 'third ACK, with a reset', basis: 'direct' };
+      if (
+        kind === 'reset_sent' &&
+        body.packet &&
+        overflowing(body.sock) &&
+        !(body.packet.flags & TCP_FLAG.syn)
+      ) {
+        return {
+          packet: body.packet,
+          listener: body.sock,
+          refused: 'third ACK, with a reset',
+          basis: 'direct',
+        };
       }
       return null;
     }
   },
   summary({ listener, refused, accept_queue, accept_queue_max, client }) {
-    const queue = accept_queue === null ? '' : `: ${accept_queue} connections wait where ${accept_queue_max} may`;
-    return `${refused} from ${client} refused by ${listener}${queue}`;
+    const queue =
+      accept_queue === null
+        ? ''
+        : `: ${accept_queue} connections wait where ${accept_queue_max} may`;
+    const [packet, how = ''] = refused.split(',');
+    return `${packet} from ${client} refused by ${listener}${how}${queue}`;
   },
-  advice({ accept_queue_max, somaxconn, listener }, { dport }) {
-    const limit = accept_queue_max === null ? 'its limit' : `its limit (${accept_queue_max})`;
+  advice({ accept_queue_max, listener }, { dport }) {
+    const now = accept_queue_max === null ? '' : ` (now ${accept_queue_max})`;
     return [
       `${listener}: the process does not accept() fast enough. Is it stuck or out of threads? ss -ltnp 'sport = :${dport}'`,
-      `if it only bursts, raise ${limit}: the backlog in listen(), and sysctl -w net.core.somaxconn=4096${somaxconn ? ` (now ${somaxconn})` : ''}`,
+      `if it only bursts, raise the backlog that it gives to listen()${now}; net.core.somaxconn in its namespace is the most that counts`,
     ];
   },
 });

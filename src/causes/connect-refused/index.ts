@@ -6,15 +6,21 @@ export default defineCause({
   id: 'connect-refused',
   title: 'a connect was refused',
   severity: 'warning',
-  explains: 'A connect from this host was answered with a reset by the host it dialled, or by something on the way.',
+  explains:
+    'A connect from this host was answered with a reset by the host it dialled, or by something on the way.',
   needs: ['reset_received'],
   on: ['reset_received'],
   match(event) {
-    if (event.kind !== 'reset_received' || event.body.sock.state !== TCP_STATE.SYN_SENT) return null;
+    if (event.kind !== 'reset_received' || event.body.sock.state !== TCP_STATE.SYN_SENT)
+      return null;
     const { sock, packet } = event.body;
     const { daddr, dport } = sock.flow;
     return {
-      evidence: { dialled: remote(sock.flow), from: local(sock.flow), reset_ttl: packet?.ttl ?? null },
+      evidence: {
+        dialled: remote(sock.flow),
+        from: local(sock.flow),
+        reset_ttl: packet?.ttl ?? null,
+      },
       basis: 'direct',
       subject: 'flow',
       where: remote(sock.flow),
@@ -28,7 +34,16 @@ export default defineCause({
     return `${dialled} refused the connect with a reset${ttl}`;
   },
   advice({ dialled, reset_ttl }, { daddr, dport }) {
-    const ttl = reset_ttl === null ? [] : [`a TTL other than ${reset_ttl} in that host’s other packets means that a firewall on the way refused: ping -c1 ${daddr}`];
-    return [`on ${daddr}: does anything listen? ss -ltn 'sport = :${dport}'; does a rule reject? nft list ruleset | grep -n reject`, ...ttl, `or run there: tcpwhy trace ${dialled}`];
+    const ttl =
+      reset_ttl === null
+        ? []
+        : [
+            `a TTL other than ${reset_ttl} in that host’s other packets means that a firewall on the way refused: ping -c1 ${daddr}`,
+          ];
+    return [
+      `on ${daddr}: does anything listen? ss -ltn 'sport = :${dport}'; does a rule reject? nft list ruleset | grep -n reject`,
+      ...ttl,
+      `or run there: tcpwhy trace ${dialled}`,
+    ];
   },
 });

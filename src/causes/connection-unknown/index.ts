@@ -6,7 +6,8 @@ export default defineCause({
   id: 'connection-unknown',
   title: 'a packet for a connection that this host does not have',
   severity: 'warning',
-  explains: 'A segment arrived for a connection that this host no longer has, or never had, and was reset.',
+  explains:
+    'A segment arrived for a connection that this host no longer has, or never had, and was reset.',
   needs: ['reset_sent', 'dialled'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'request-reset'],
@@ -25,7 +26,8 @@ export default defineCause({
         payload_bytes: packet.payload_len,
         ttl: packet.ttl,
         port_has_listener: listener !== null,
-        listener_elsewhere: known.listenersOnPort(packet.flow.dport).length > 0 && listener === null,
+        listener_elsewhere:
+          known.listenersOnPort(packet.flow.dport).length > 0 && listener === null,
       },
       basis: 'direct',
       subject: 'listener',
@@ -36,19 +38,24 @@ export default defineCause({
     };
   },
   summary({ from, to, flags, port_has_listener }) {
-    if (flags === 'SA') return `${from} answered a connect from ${to} that was given up: its socket is gone`;
-    const state = port_has_listener ? 'which listens, but has no such connection' : 'which has no such connection';
+    if (flags === 'SA')
+      return `${from} answered a connect from ${to} that was given up: its socket is gone`;
+    const state = port_has_listener
+      ? 'which listens, but has no such connection'
+      : 'which has no such connection';
     return `${from} sent [${flags}] to ${to}, ${state}`;
   },
-  advice({ from, to, flags, port_has_listener }) {
+  advice({ from, to, flags, port_has_listener }, { saddr, daddr }) {
     if (flags === 'SA') {
-      return [`the client at ${to} closed its socket before ${from} answered: compare its connect timeout with the time to answer`];
+      return [
+        `the client at ${to} closed its socket before ${from} answered: compare its connect timeout with the time to answer`,
+      ];
     }
     return [
       port_has_listener
         ? `${to}: was the service restarted, or does a balancer send this client here in the middle of a connection?`
         : `${to}: which host should have this connection? A balancer or a moved address sends it here`,
-      'after a restart these end by themselves; if they go on, compare conntrack on the path: conntrack -L -p tcp',
+      `after a restart these end by themselves; if they go on, look at each hop that translates: conntrack -L -p tcp -s ${saddr} -d ${daddr}`,
     ];
   },
 });

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, service, TCP_STATE } from '../define.ts';
+import { defineCause, endpoint, NO_REASON, ownerOf, service, TCP_STATE } from '../define.ts';
 
 export default defineCause({
   id: 'data-after-close',
   title: 'the peer sent data after we had closed',
   severity: 'warning',
-  explains: 'The peer sent data to a connection that the process here had closed: nobody can read it, so it is reset.',
+  explains:
+    'The peer sent data to a connection that the process here had closed: nobody can read it, so it is reset.',
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],
@@ -16,7 +17,13 @@ export default defineCause({
     if (!packet || !sock) return null;
     const name = known.resetReason(reason);
     const timewait = sock.state === TCP_STATE.TIME_WAIT && packet.payload_len > 0;
-    if (!timewait && name !== 'TCP_ABORT_ON_DATA') return null;
+    // Without a reason: the socket was closed by this very segment, in FIN_WAIT1 or FIN_WAIT2.
+    const finished =
+      name === NO_REASON &&
+      sock.state === TCP_STATE.CLOSE &&
+      packet.payload_len > 0 &&
+      (sock.previous_state === TCP_STATE.FIN_WAIT1 || sock.previous_state === TCP_STATE.FIN_WAIT2);
+    if (!timewait && !finished && name !== 'TCP_ABORT_ON_DATA') return null;
     const { daddr, dport, saddr, sport } = packet.flow;
     return {
       evidence: {
@@ -29,7 +36,10 @@ export default defineCause({
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
-      group: dport <= sport ? `${event.netns} at ${daddr} ${dport}` : `${event.netns} from ${saddr} ${sport}`,
+      group:
+        dport <= sport
+          ? `${event.netns} at ${daddr} ${dport}`
+          : `${event.netns} from ${saddr} ${sport}`,
       owner: ownerOf(sock.owner),
     };
   },
@@ -38,8 +48,8 @@ export default defineCause({
   },
   advice({ local: at, peer }) {
     return [
-      `${at} closed first and ${peer} did not know: a keep-alive timeout shorter here than there does this. Make the side that sends close first`,
-      'HTTP: keepalive_timeout of the server above the idle timeout of the client or balancer',
+      `${at} closed first and ${peer} did not know yet: make the side that sends be the one that closes`,
+      `HTTP: keepalive_timeout of the server (${at}) above the idle timeout of its client or balancer (${peer})`,
     ];
   },
 });

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, local, ownerOf, remote, service } from '../define.ts';
+import { callers, defineCause, local, ownerOf, remote, service } from '../define.ts';
 
 export default defineCause({
   id: 'linger-zero-close',
   title: 'closed with SO_LINGER 0',
   severity: 'warning',
-  explains: 'A process set SO_LINGER to zero and closed: the connection is reset on purpose, and what was not sent yet is thrown away.',
+  explains:
+    'A process set SO_LINGER to zero and closed: the connection is reset on purpose, and what was not sent yet is thrown away.',
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],
@@ -15,26 +16,35 @@ export default defineCause({
     const { packet, sock, stack, reason } = event.body;
     if (packet || !sock || sock.linger !== 1 || sock.linger_time !== 0) return null;
     // A listener's end and ss -K reset too, and children inherit the option: only close() itself counts.
-    const callers = stack.map((address) => known.symbol(address)?.name);
-    if (!callers.includes('__tcp_close') || known.resetReason(reason) === 'TCP_ABORT_ON_CLOSE') return null;
+    const by = callers(stack, known);
+    const unread = known.resetReason(reason) === 'TCP_ABORT_ON_CLOSE';
+    if (unread || !by.includes('__tcp_close') || !by.includes('tcp_disconnect')) return null;
     const { saddr, sport, daddr, dport } = sock.flow;
     return {
-      evidence: { local: local(sock.flow), peer: remote(sock.flow), unacked_bytes: sock.unacked_bytes, linger_s: 0 },
+      evidence: {
+        local: local(sock.flow),
+        peer: remote(sock.flow),
+        unacked_bytes: sock.unacked_bytes,
+        linger_s: 0,
+      },
       basis: 'direct',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: sport <= dport ? `${event.netns} at ${saddr} ${sport}` : `${event.netns} to ${daddr} ${dport}`,
+      group:
+        sport <= dport
+          ? `${event.netns} at ${saddr} ${sport}`
+          : `${event.netns} to ${daddr} ${dport}`,
       owner: ownerOf(sock.owner),
     };
   },
   summary({ local: at, peer }) {
     return `closed ${at} with SO_LINGER 0: ${peer} got a reset instead of a FIN`;
   },
-  advice({ local: at }) {
+  advice({ local: at, peer }) {
     return [
       `${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy()); remove it unless resets are wanted`,
-      'load balancers and health checks often do it to avoid TIME_WAIT: then it is harmless',
+      `a load balancer or a health check often does it to avoid TIME_WAIT: is ${peer} or ${at} one? Then it is harmless`,
     ];
   },
 });

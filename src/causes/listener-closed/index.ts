@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, local, ownerOf, remote } from '../define.ts';
+import { callers, defineCause, local, ownerOf, remote } from '../define.ts';
 
 export default defineCause({
   id: 'listener-closed',
   title: 'the listener closed before it accepted',
   severity: 'warning',
-  explains: 'A listening socket was closed while connections waited in its accept queue: each of them is reset.',
+  explains:
+    'A listening socket was closed while connections waited in its accept queue: each of them is reset.',
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown', 'linger-zero-close'],
   match(event, known) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, sock, stack } = event.body;
-    if (packet || !sock || !stack.some((address) => known.symbol(address)?.name === 'inet_csk_listen_stop')) return null;
+    if (packet || !sock || !callers(stack, known).includes('inet_csk_listen_stop')) return null;
     const { saddr, sport } = sock.flow;
     return {
-      evidence: { listener: local(sock.flow), peer: remote(sock.flow), unread_bytes: sock.unread_bytes },
+      evidence: {
+        listener: local(sock.flow),
+        peer: remote(sock.flow),
+        unread_bytes: sock.unread_bytes,
+      },
       basis: 'direct',
       subject: 'listener',
       where: local(sock.flow),

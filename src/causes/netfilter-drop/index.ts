@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, flagsText, ownerOf, service } from '../define.ts';
+import type { Flow } from '../../wire/types.gen.ts';
+import { defineCause, endpoint, flagsText, NO_REASON, ownerOf, service } from '../define.ts';
 
 export default defineCause({
   id: 'netfilter-drop',
@@ -10,10 +11,15 @@ export default defineCause({
   needs: ['drop'],
   on: ['drop'],
   match(event, known) {
-    if (event.kind !== 'drop' || known.dropReason(event.body.reason) !== 'NETFILTER_DROP') return null;
+    if (event.kind !== 'drop') return null;
+    const reason = known.dropReason(event.body.reason);
+    // Without reasons (before 5.17) the function that frees what a rule dropped is proof enough.
+    const freedByHooks =
+      reason === NO_REASON && known.symbol(event.body.location)?.name === 'nf_hook_slow';
+    if (reason !== 'NETFILTER_DROP' && !freedByHooks) return null;
     const { packet, sock } = event.body;
     const { saddr, daddr, sport, dport } = packet.flow;
-        return {
+    return {
       evidence: {
         from: endpoint(saddr, sport),
         to: endpoint(daddr, dport),
@@ -31,14 +37,24 @@ export default defineCause({
     };
   },
   summary({ from, to, flags, interface: device, arrived }) {
-    const where = arrived ? ` that arrived on ${device ?? 'an unknown interface'}` : ' on its way out';
+    const where = arrived
+      ? ` that arrived on ${device ?? 'an unknown interface'}`
+      : ' on its way out';
     return `a rule dropped [${flags}] ${from} → ${to}${where}`;
   },
-  advice({ netns, to }, { dport, daddr }) {
+  advice({ netns, from, to, arrived }, flow) {
+    const hook = arrived ? 'prerouting' : 'output';
     return [
-      `find the rule: nft -a list ruleset | grep -n drop; in another namespace: nsenter --net=$(lsns -nt net -o NS,PATH | awk '$1==${netns}{print $2}') nft -a list ruleset`,
-      `see it happen: nft add rule inet filter input ip daddr ${daddr} tcp dport ${dport} meta nftrace set 1; nft monitor trace`,
-      `a default policy of drop counts too: allow ${to} where it should pass`,
+      `find the rule: nft -a list ruleset | grep -nE 'drop|reject'; in namespace ${netns}: nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset`,
+      `see which it is: nft 'add table inet why; add chain inet why t { type filter hook ${hook} priority -350; }; add rule inet why t ${selector(flow)} meta nftrace set 1'; nft monitor trace; then nft delete table inet why`,
+      `a policy of drop and a REJECT count too: allow ${from} → ${to} where it should pass`,
     ];
   },
 });
+
+/** The flow's packets for nft, by its service's port. */
+function selector({ saddr, sport, daddr, dport }: Flow): string {
+  const ip = saddr.includes(':') ? 'ip6' : 'ip';
+  const port = dport <= sport ? `dport ${dport}` : `sport ${sport}`;
+  return `${ip} saddr ${saddr} ${ip} daddr ${daddr} tcp ${port}`;
+}

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, remote, TCP_FLAG } from '../define.ts';
+import { defineCause, endpoint, ownerOf, TCP_FLAG } from '../define.ts';
 
 export default defineCause({
   id: 'no-listener',
   title: 'nothing listens on that address and port',
   severity: 'warning',
-  explains: 'A connect was refused because no socket listens on the address and port that it dialled.',
+  explains:
+    'A connect was refused because no socket listens on the address and port that it dialled.',
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['connect-refused', 'reset-by-peer'],
   match(event, known) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, sock } = event.body;
-    if (sock || !packet || (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) !== TCP_FLAG.syn) return null;
+    if (sock || !packet || (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) !== TCP_FLAG.syn)
+      return null;
     const elsewhere = known.listenersOnPort(packet.flow.dport).slice(0, 5);
     return {
       evidence: {
@@ -37,8 +39,10 @@ export default defineCause({
   summary({ address, listeners_on_port, from }) {
     const here = listeners_on_port.find(({ same_netns }) => same_netns);
     const away = listeners_on_port[0];
-    if (here) return `${from} dialled ${address}, but the port is only listened to on ${here.address}`;
-    if (away) return `${from} dialled ${address}; nothing listens there, but in another network namespace on ${away.address}`;
+    if (here)
+      return `${from} dialled ${address}, but the port is only listened to on ${here.address}`;
+    if (away)
+      return `${from} dialled ${address}; nothing listens there, but in another network namespace on ${away.address}`;
     return `${from} dialled ${address}, where nothing listens`;
   },
   advice({ address, listeners_on_port, netns }, { dport }) {

@@ -6,7 +6,8 @@ export default defineCause({
   id: 'peer-collision',
   title: 'two live connections show the same peer',
   severity: 'error',
-  explains: 'Two connections that are open at once show the process the same peer address and port: whatever keys on the peer crosses them.',
+  explains:
+    'Two connections that are open at once show the process the same peer address and port: whatever keys on the peer crosses them.',
   needs: ['peer_name'],
   on: ['peer_name'],
   match(event) {
@@ -31,11 +32,11 @@ export default defineCause({
   summary({ shown_peer, true_peer, other_true_peer }) {
     return `${true_peer} and ${other_true_peer} both show as ${shown_peer}`;
   },
-  advice({ local: at, true_peer, other_true_peer }) {
+  advice({ local: at, true_peer, other_true_peer }, { sport }) {
     return [
       `one client reaches ${at} on two ways with one local port: directly and through a balancer. Let it use one of them only`,
-      `which of ${true_peer} and ${other_true_peer} is the balancer? ss -tn 'sport = :${at.replace(/.*:/, '')}'`,
-      'or give the two ways different server ports, so that a client’s port may repeat without harm',
+      `which of ${true_peer} and ${other_true_peer} is the balancer? ss -tn 'sport = :${sport}'`,
+      `or let the balancer use another port than that of ${at}, so that a client’s port may repeat without harm`,
     ];
   },
 });

@@ -7,7 +7,8 @@ export default defineCause({
   id: 'peer-rewritten',
   title: 'the process is shown another peer than the connection’s own',
   severity: 'info',
-  explains: 'accept() or getpeername() gave the process another address than the connection’s own peer (TOA module, cgroup BPF program).',
+  explains:
+    'accept() or getpeername() gave the process another address than the connection’s own peer (TOA module, cgroup BPF program).',
   needs: ['peer_name'],
   on: ['peer_name'],
   match(event, known) {
@@ -35,10 +36,10 @@ export default defineCause({
   summary({ local: at, true_peer, shown_peer, rewriter }) {
     return `${at}: the peer is ${true_peer}, the process is shown ${shown_peer} by ${rewriter}`;
   },
-  advice({ true_peer, shown_peer }) {
+  advice({ true_peer, shown_peer }, { sport }) {
     return [
       `netstat, ss and tcpdump show ${true_peer}; logs of the process show ${shown_peer}: match them by this line`,
-      'where the peer is used as a key, two connections may collide: watch for peer-collision',
+      `where the peer is used as a key, two connections may collide: tcpwhy trace :${sport} --cause peer-collision`,
     ];
   },
 });
@@ -48,7 +49,8 @@ const OWN = new Set(['inet_getname', 'inet6_getname']);
 
 function rewriterOf(getname: string, cgroup: string, known: Knowledge): string {
   const symbol = known.symbol(getname);
-  if (symbol && !OWN.has(symbol.name)) return `${symbol.name}${symbol.module ? ` [${symbol.module}]` : ''}`;
+  if (symbol && !OWN.has(symbol.name))
+    return `${symbol.name}${symbol.module ? ` [${symbol.module}]` : ''}`;
   const programs = known
     .rewriters(cgroup)
     .map(({ program, cgroup_path }) => `${program} on cgroup ${cgroup_path}`);

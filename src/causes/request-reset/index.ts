@@ -6,15 +6,22 @@ export default defineCause({
   id: 'request-reset',
   title: 'the client reset our SYN-ACK',
   severity: 'warning',
-  explains: 'A client answers our SYN-ACK with a reset: it does not know the connection, or knows it under another address.',
+  explains:
+    'A client answers our SYN-ACK with a reset: it does not know the connection, or knows it under another address.',
   needs: ['drop'],
-  on: ['drop'],
+  on: ['drop', 'syn_received'],
   match(event, known) {
-    if (event.kind !== 'drop' || !(event.body.packet.flags & TCP_FLAG.rst)) return null;
-    const { packet, sock, mib } = event.body;
+    if (event.kind !== 'drop' && event.kind !== 'syn_received') return null;
+    const { packet, mib } = event.body;
+    if (!(packet.flags & TCP_FLAG.rst)) return null;
+    const sock = event.kind === 'drop' ? event.body.sock : event.body.listener;
     const counted = mib !== null && mib.embryonic_rsts > 0;
     // Freed by tcp_check_req without a word; a reset to the listener itself has the reason TCP_RESET.
-    const unnamed = mib === null && sock?.state === TCP_STATE.LISTEN && known.dropReason(event.body.reason) === 'NOT_SPECIFIED';
+    const unnamed =
+      event.kind === 'drop' &&
+      mib === null &&
+      sock?.state === TCP_STATE.LISTEN &&
+      known.dropReason(event.body.reason) === 'NOT_SPECIFIED';
     if (!counted && !unnamed) return null;
     const { saddr, daddr, dport } = packet.flow;
     return {
@@ -40,7 +47,7 @@ export default defineCause({
     return [
       `did ${client} dial another address than ${listener}? Then it does not know our answer: look for a translation on the way: conntrack -L -s ${client}`,
       `on ${client}: tcpwhy trace ${listener}`,
-      'a port scanner, or a health check that closes at once, does this too',
+      `a port scanner, or a health check that closes at once, does this too: what runs on ${client}?`,
     ];
   },
 });

@@ -6,11 +6,13 @@ export default defineCause({
   id: 'reset-by-peer',
   title: 'the other side reset the connection',
   severity: 'warning',
-  explains: 'The other side ended an open connection with a reset; its shape tells a closing process from a kernel without the socket.',
+  explains:
+    'The other side ended an open connection with a reset; its shape tells a closing process from a kernel without the socket.',
   needs: ['reset_received'],
   on: ['reset_received'],
   match(event) {
-    if (event.kind !== 'reset_received' || event.body.sock.state === TCP_STATE.SYN_SENT) return null;
+    if (event.kind !== 'reset_received' || event.body.sock.state === TCP_STATE.SYN_SENT)
+      return null;
     const { sock, packet } = event.body;
     const { daddr, dport, saddr, sport } = sock.flow;
     return {
@@ -27,7 +29,10 @@ export default defineCause({
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: dport <= sport ? `${event.netns} to ${daddr} ${dport}` : `${event.netns} at ${saddr} ${sport} from ${daddr}`,
+      group:
+        dport <= sport
+          ? `${event.netns} to ${daddr} ${dport}`
+          : `${event.netns} at ${saddr} ${sport} from ${daddr}`,
       owner: ownerOf(sock.owner),
     };
   },
@@ -35,12 +40,23 @@ export default defineCause({
     if (sent_by === 'unknown') return `${peer} reset the connection`;
     return `${peer} reset the connection: sent by ${sent_by}`;
   },
-  advice({ peer, sent_by, unacked_bytes }) {
-    const lost = unacked_bytes > 0 ? [`${unacked_bytes} bytes were not acknowledged: the peer may not have read them`] : [];
+  advice({ local: at, peer, sent_by, unacked_bytes }) {
+    const lost =
+      unacked_bytes > 0
+        ? [
+            `${unacked_bytes} bytes that ${at} sent were not acknowledged: ${peer} may not have read them`,
+          ]
+        : [];
     if (sent_by === 'a kernel without the socket') {
-      return [`${peer}: was the service restarted, or did a balancer move the connection to a host that does not have it?`, ...lost];
+      return [
+        `${peer}: was the service restarted, or did a balancer move the connection to a host that does not have it? Run there: tcpwhy trace ${peer}`,
+        ...lost,
+      ];
     }
-    return [`the process at ${peer} closed or aborted: look in its log for this time, or run there: tcpwhy trace ${peer}`, ...lost];
+    return [
+      `the process at ${peer} closed or aborted: look in its log for this time, or run there: tcpwhy trace ${peer}`,
+      ...lost,
+    ];
   },
 });
 

@@ -1,24 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint } from '../define.ts';
+import { defineCause, endpoint, NO_REASON } from '../define.ts';
 
 export default defineCause({
   id: 'rp-filter',
   title: 'the reverse path filter dropped it',
   severity: 'error',
-  explains: 'The segment came in on an interface through which its sender would not be answered, and rp_filter is on.',
+  explains:
+    'The segment came in on an interface through which its sender would not be answered, and rp_filter is on.',
   needs: ['drop'],
   on: ['drop'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, reason, mib } = event.body;
     const counted = mib !== null && mib.ip_reverse_path_filter > 0 && mib.mixed === 0;
-    if (known.dropReason(reason) !== 'IP_RPFILTER' && !counted) return null;
+    const name = known.dropReason(reason);
+    // Without reasons (before 5.17): route input refused it, and the filter is on.
+    const inferred =
+      name === NO_REASON &&
+      (known.symbol(event.body.location)?.name.startsWith('ip_rcv_finish_core') ?? false);
+    if (name !== 'IP_RPFILTER' && !counted && !inferred) return null;
     const { saddr, daddr, dport } = packet.flow;
     const device = packet.device || null;
     return {
-      evidence: { source: saddr, to: endpoint(daddr, dport), interface: device, ifindex: packet.ifindex },
-      basis: 'direct',
+      evidence: {
+        source: saddr,
+        to: endpoint(daddr, dport),
+        interface: device,
+        ifindex: packet.ifindex,
+      },
+      basis: name === NO_REASON && !counted ? 'inferred' : 'direct',
       subject: 'host',
       where: device ?? `interface ${packet.ifindex}`,
       flow: packet.flow,
@@ -33,7 +44,7 @@ export default defineCause({
     const name = device ?? `the interface with index ${ifindex}`;
     return [
       `is the way back right? ip route get ${source}: if it should go out on ${name}, add that route`,
-      `if the ways there and back may differ: sysctl -w net.ipv4.conf.${device ?? 'DEV'}.rp_filter=2 (loose); the higher of it and net.ipv4.conf.all.rp_filter counts`,
+      `if the ways there and back may differ: sysctl -w net.ipv4.conf.${device?.replaceAll('.', '/') ?? 'DEV'}.rp_filter=2 (loose); the higher of it and net.ipv4.conf.all.rp_filter counts`,
     ];
   },
 });

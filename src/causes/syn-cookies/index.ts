@@ -6,13 +6,15 @@ export default defineCause({
   id: 'syn-cookies',
   title: 'too many half-open connections, answered with SYN cookies',
   severity: 'info',
-  explains: 'A listener has as many half-open connections as it may and answers new SYNs with cookies: they work, without some options.',
+  explains:
+    'A listener has as many half-open connections as it may and answers new SYNs with cookies: they work, without some options.',
   needs: ['syn_fate'],
   on: ['syn_received'],
   match(event) {
     if (event.kind !== 'syn_received') return null;
     const { packet, listener, mib } = event.body;
-    if (mib.tcp_req_q_full_do_cookies === 0 || mib.syncookies_sent === 0 || mib.listen_drops > 0) return null;
+    if (mib.tcp_req_q_full_do_cookies === 0 || mib.syncookies_sent === 0 || mib.listen_drops > 0)
+      return null;
     const { daddr, dport, saddr } = packet.flow;
     return {
       evidence: {
@@ -31,14 +33,21 @@ export default defineCause({
     };
   },
   summary({ listener, syn_queue, syn_queue_max }) {
-    const queue = syn_queue === null ? '' : `: ${syn_queue} half-open connections where ${syn_queue_max} may be`;
+    const queue =
+      syn_queue === null
+        ? ''
+        : `: ${syn_queue} half-open connections where ${syn_queue_max} may be`;
     return `${listener} answers with SYN cookies${queue}`;
   },
   advice({ listener, client_timestamps }, { dport }) {
-    const lost = client_timestamps ? [] : ['clients without timestamps lose window scaling and SACK on such connections'];
+    const lost = client_timestamps
+      ? []
+      : [
+          'clients without timestamps lose window scaling and SACK on such connections: sysctl net.ipv4.tcp_timestamps there',
+        ];
     return [
       `${listener}: a SYN flood, or clients that never finish? ss -tn state syn-recv 'sport = :${dport}'`,
-      'if these are real clients in a burst, raise the backlog in listen() and net.core.somaxconn',
+      'if these are real clients in a burst, raise the backlog in listen(); net.core.somaxconn in its namespace is the most that counts',
       ...lost,
     ];
   },

@@ -6,7 +6,8 @@ export default defineCause({
   id: 'syn-queue-full',
   title: 'too many half-open connections, and SYN cookies are off',
   severity: 'error',
-  explains: 'A listener has as many half-open connections as it may and SYN cookies are off, so new SYNs are refused.',
+  explains:
+    'A listener has as many half-open connections as it may and SYN cookies are off, so new SYNs are refused.',
   needs: ['syn_fate'],
   on: ['syn_received'],
   match(event, known) {
@@ -30,14 +31,17 @@ export default defineCause({
     };
   },
   summary({ listener, syn_queue, syn_queue_max, client }) {
-    const queue = syn_queue === null ? '' : `: ${syn_queue} half-open connections where ${syn_queue_max} may be`;
+    const queue =
+      syn_queue === null
+        ? ''
+        : `: ${syn_queue} half-open connections where ${syn_queue_max} may be`;
     return `SYN from ${client} refused by ${listener}${queue}`;
   },
   advice({ listener }, { dport }) {
     return [
       `${listener}: who are the half-open ones? ss -tn state syn-recv 'sport = :${dport}'`,
       'answer with cookies instead of dropping: sysctl -w net.ipv4.tcp_syncookies=1 (in the listener’s namespace)',
-      'or allow more: a larger backlog in listen(), and net.core.somaxconn',
+      'or allow more: a larger backlog in listen(); net.core.somaxconn in its namespace is the most that counts',
     ];
   },
 });

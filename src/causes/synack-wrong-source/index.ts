@@ -6,7 +6,8 @@ export default defineCause({
   id: 'synack-wrong-source',
   title: 'answered from an address that was not dialled',
   severity: 'error',
-  explains: 'The answer to a connect came from another address than the one dialled: its destination was translated on the way there and not on the way back.',
+  explains:
+    'The answer to a connect came from another address than the one dialled: its destination was translated on the way there and not on the way back.',
   needs: ['reset_sent', 'dialled'],
   on: ['reset_sent'],
   supersedes: ['request-reset', 'connection-unknown', 'reset-by-peer'],
@@ -35,12 +36,12 @@ export default defineCause({
   summary({ dialled, answered_by }) {
     return `dialled ${dialled}, answered by ${answered_by}: translated on the way there, not on the way back`;
   },
-  advice({ dialled, answered_by, client }) {
-    const backend = answered_by.replace(/:\d+$/, '');
+  advice({ dialled, answered_by }, { saddr: backend, daddr: client }) {
+    const service = String(dialled).replace(/:\d+$/, '').replace(/[[\]]/g, '');
     return [
-      `the answers of ${answered_by} must return through what translates ${dialled}: compare ip route get ${client.replace(/:\d+$/, '')} on ${backend} with the way there`,
-      `on the translating node: conntrack -L -d ${dialled.replace(/:\d+$/, '')}; on Cilium: cilium bpf lb list, and cilium bpf ct list global`,
-      'client and backend on one node or one subnet: the answer goes straight back. Use SNAT (masquerade, externalTrafficPolicy), or dial the backend',
+      `the answers of ${answered_by} must return through what translates ${dialled}: compare ip route get ${client} on ${backend} with the way there`,
+      `on the translating node: conntrack -L -d ${service}; on Cilium: cilium bpf lb list, and cilium bpf ct list global`,
+      `are ${client} and ${backend} on one node or one subnet? Then the answer goes straight back: translate the source too (masquerade), or dial ${answered_by}`,
     ];
   },
 });

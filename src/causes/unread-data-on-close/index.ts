@@ -1,35 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, local, ownerOf, remote, service } from '../define.ts';
+import { callers, defineCause, local, NO_REASON, ownerOf, remote, service } from '../define.ts';
 
 export default defineCause({
   id: 'unread-data-on-close',
   title: 'closed with unread data',
   severity: 'warning',
-  explains: 'A process closed a connection before it had read everything: the peer gets a reset and may lose what it was sent.',
+  explains:
+    'A process closed a connection before it had read everything: the peer gets a reset and may lose what it was sent.',
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],
   match(event, known) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, sock, reason } = event.body;
-    if (packet || !sock || known.resetReason(reason) !== 'TCP_ABORT_ON_CLOSE') return null;
+    if (packet || !sock) return null;
+    const name = known.resetReason(reason);
+    const by = name === NO_REASON && sock.unread_bytes > 0 ? callers(event.body.stack, known) : [];
+    const fromClose = by.includes('__tcp_close') && !by.includes('tcp_disconnect');
+    if (name !== 'TCP_ABORT_ON_CLOSE' && !fromClose) return null;
     const { saddr, sport, daddr, dport } = sock.flow;
     return {
-      evidence: { local: local(sock.flow), peer: remote(sock.flow), unread_bytes: sock.unread_bytes, unacked_bytes: sock.unacked_bytes },
-      basis: 'direct',
+      evidence: {
+        local: local(sock.flow),
+        peer: remote(sock.flow),
+        unread_bytes: sock.unread_bytes,
+        unacked_bytes: sock.unacked_bytes,
+      },
+      basis: fromClose ? 'inferred' : 'direct',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: sport <= dport ? `${event.netns} at ${saddr} ${sport}` : `${event.netns} to ${daddr} ${dport}`,
+      group:
+        sport <= dport
+          ? `${event.netns} at ${saddr} ${sport}`
+          : `${event.netns} to ${daddr} ${dport}`,
       owner: ownerOf(sock.owner),
     };
   },
   summary({ local: at, peer, unread_bytes }) {
     return `closed ${at} with ${unread_bytes} bytes of ${peer} unread: sent a reset instead of a FIN`;
   },
-  advice({ local: at, unacked_bytes }) {
-    const lost = unacked_bytes > 0 ? [`${unacked_bytes} bytes that it had sent were not acknowledged yet: the peer may never see them`] : [];
-    return [`${at}: read to the end before close(), or shutdown(SHUT_WR) and read until 0`, ...lost, 'a server that refuses early (413, a TLS alert) does this when it does not drain the request'];
+  advice({ local: at, peer, unacked_bytes }) {
+    const lost =
+      unacked_bytes > 0
+        ? [
+            `${unacked_bytes} bytes that ${at} had sent were not acknowledged yet: ${peer} may never see them`,
+          ]
+        : [];
+    return [
+      `${at}: read to the end before close(), or shutdown(SHUT_WR) and read until 0`,
+      ...lost,
+      `if it refuses early (413, a TLS alert): read what ${peer} still sends before close()`,
+    ];
   },
 });
