@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { RECORDINGS, TCPWHY } from './run.ts';
+import { Terminal } from './terminal.ts';
+
+const command = `${TCPWHY} top --from ${join(RECORDINGS, 'demo.tcpwhy')}`;
+
+describe.each([
+  [80, 24],
+  [200, 50],
+])('top in a terminal of %i x %i', (columns, rows) => {
+  let terminal: Terminal;
+  beforeEach(() => {
+    terminal = new Terminal(command, columns, rows);
+  });
+  afterEach(() => terminal.close());
+
+  test('lists findings within the width, opens one, and quits', { timeout: 60_000 }, async () => {
+    const list = await terminal.shows(/accept-queue-full[\s\S]*q quit/);
+    expect(list).toMatch(/tcpwhy/);
+    expect(list).toMatch(/CAUSE +COUNT/);
+    expect(list.split('\n').filter((row) => row.length > columns)).toEqual([]);
+    expect(terminal.modes().alternate).toBe(true);
+
+    terminal.keys('/');
+    terminal.keys('accept');
+    terminal.keys('Enter');
+    await terminal.shows(/> E accept-queue-full/);
+    terminal.keys('Enter');
+    const detail = await terminal.shows(/finding 1 of/);
+    expect(detail).toMatch(/WHAT TO DO/);
+    expect(detail).toMatch(/the process does not accept\(\) fast enough/);
+
+    terminal.keys('Escape');
+    await terminal.shows(/CAUSE +COUNT/);
+    terminal.keys('?');
+    await terminal.shows(/sort/i);
+    terminal.keys('Escape');
+    terminal.keys('p');
+    await terminal.shows(/PAUSED/);
+    terminal.keys('q');
+    await terminal.shows(/status=0/);
+    expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
+  });
+
+  test('survives being made small and large again', { timeout: 60_000 }, async () => {
+    await terminal.shows(/q quit/);
+    terminal.resize(60, 12);
+    await terminal.shows(/80x24/);
+    terminal.resize(columns, rows);
+    await terminal.shows(/CAUSE +COUNT[\s\S]*q quit/);
+    terminal.keys('q');
+    await terminal.shows(/status=0/);
+  });
+});
+
+describe('however it ends, the terminal is as it was', () => {
+  let terminal: Terminal;
+  beforeEach(async () => {
+    terminal = new Terminal(command, 80, 24);
+    await terminal.shows(/q quit/);
+  });
+  afterEach(() => terminal.close());
+
+  test('Ctrl-C', { timeout: 60_000 }, async () => {
+    terminal.keys('C-c');
+    await terminal.shows(/status=\d+/);
+    expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
+  });
+
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s', { timeout: 60_000 }, async (signal) => {
+    process.kill(terminal.foreground(), signal);
+    await terminal.shows(/status=\d+/);
+    expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
+    // Typed characters are echoed again: the terminal is out of raw mode.
+    terminal.keys('echo $((6 * 7))', 'Enter');
+    await terminal.shows(/\$ echo \$\(\(6 \* 7\)\)\s+42|# echo \$\(\(6 \* 7\)\)\s+42/);
+  });
+});
