@@ -29,7 +29,7 @@ ADDON := build/tcpwhy.linux-$(NODE_ARCH)-gnu.node
 PROGRAMS := $(patsubst bpf/%.bpf.c,build/bpf/%.bc,$(wildcard bpf/*.bpf.c))
 WIRE := bpf/include/wire.gen.h src/wire/event.gen.js src/wire/event.gen.d.ts \
 	src/wire/kinds.gen.ts src/wire/mib.gen.ts src/wire/types.gen.ts
-CAUSES := src/causes/registry.gen.ts
+CAUSES := src/causes/registry.gen.ts src/causes/pages.gen.ts
 
 SOURCES := $(shell find src -name '*.ts' -o -name '*.tsx' -o -name '*.js' -o -name '*.md')
 C_SOURCES := $(shell find bpf -name '*.[ch]')
@@ -68,7 +68,7 @@ check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, 
 
 fmt: $(NODE_MODULES) ## format every source and write every generated file
 	node tools/gen-wire/main.ts
-	node tools/gen-causes.ts
+	node tools/gen-causes/main.ts
 	biome check --write --linter-enabled=false
 	clang-format-$(LLVM) -i $(C_SOURCES)
 	cargo fmt --manifest-path src/native/Cargo.toml
@@ -103,8 +103,10 @@ $(BPF_LINKER): | setup
 $(WIRE) &: $(wildcard proto/tcpwhy/v1/*.proto tools/gen-wire/*.ts) | $(NODE_MODULES)
 	node tools/gen-wire/main.ts
 
-$(CAUSES): tools/gen-causes.ts src/causes $(wildcard src/causes/*/index.ts) | $(NODE_MODULES)
-	node tools/gen-causes.ts
+$(CAUSES) &: $(wildcard tools/gen-causes/*.ts) src/causes README.md \
+		$(wildcard src/causes/*/index.ts src/causes/*/doc.md) | $(NODE_MODULES)
+	node tools/gen-causes/main.ts
+	@touch $(CAUSES)
 
 build/bpf/%.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
 	@mkdir -p $(@D)

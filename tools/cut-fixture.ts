@@ -111,14 +111,19 @@ function pick(from: Record<string, string>, names: string[]): Record<string, str
 
 function body(kind: string, json: Json): Json {
   const fields = Object.entries(json);
-  const there = fields.filter(([name, value]) => !(MAY_BE_ABSENT.has(`${kind}.${name}`) && isZero(value)));
+  const there = fields.filter(
+    ([name, value]) => !(MAY_BE_ABSENT.has(`${kind}.${name}`) && isZero(value)),
+  );
   return compact(Object.fromEntries(there));
 }
 
 /** Without what protobuf takes for granted: zeros. An address of zeros says something. */
 function compact(message: Json): Json {
   const fields = Object.entries(message)
-    .filter(([name, value]) => typeof value === 'object' || BYTES_HOLD[name] === 'address' || !isZero(value))
+    .filter(
+      ([name, value]) =>
+        typeof value === 'object' || BYTES_HOLD[name] === 'address' || !isZero(value),
+    )
     .map(([name, value]) => [name, isMessage(value) ? compact(value) : value]);
   return Object.fromEntries(fields);
 }

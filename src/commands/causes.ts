@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { PAGES } from '../causes/pages.gen.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { wrap } from '../sinks/text.ts';
 import { UsageError } from './options.ts';
@@ -13,19 +14,50 @@ export function causes(
   if (id === undefined) {
     for (const { id: name, severity, title, explains } of CAUSES) {
       if (flags.json) write(`${JSON.stringify({ id: name, severity, title, explains })}\n`);
-      else write(`${name.padEnd(22)} ${severity.padEnd(8)} ${title}\n`);
+      else for (const line of row(name, severity, title)) write(`${line}\n`);
     }
     return 0;
   }
   const cause = CAUSES.find((one) => one.id === id);
   if (!cause) throw new UsageError(`no cause ${id}; tcpwhy causes lists them`);
+  const { severity, title, explains, needs, supersedes = [] } = cause;
   if (flags.json) {
-    const { id: name, severity, title, explains, needs, supersedes = [] } = cause;
-    write(`${JSON.stringify({ id: name, severity, title, explains, needs, supersedes })}\n`);
+    write(`${JSON.stringify({ id, severity, title, explains, needs, supersedes })}\n`);
     return 0;
   }
-  write(
-    `${wrap(`${cause.id} (${cause.severity}): ${cause.title}`, '', '  ').join('\n')}\n\n${wrap(cause.explains, '', '').join('\n')}\n`,
-  );
+  const head = [...wrap(`${id} (${severity}): ${title}`, '', '  '), '', ...wrap(explains, '', '')];
+  write(`${[...head, '', ...pageLines(PAGES[id] ?? '')].join('\n')}\n`);
   return 0;
+}
+
+function row(id: string, severity: string, title: string): string[] {
+  const first = `${id.padEnd(22)} ${severity.padEnd(8)} `;
+  return wrap(title, first, ' '.repeat(first.length));
+}
+
+/** A page's Markdown for a terminal of 80 columns: text is wrapped, code and tables stay. */
+export function pageLines(markdown: string): string[] {
+  const lines: string[] = [];
+  let block: { text: string; first: string; next: string } | null = null;
+  const flush = () => {
+    if (block) lines.push(...wrap(block.text, block.first, block.next));
+    block = null;
+  };
+  for (const line of markdown.trimEnd().split('\n')) {
+    const [, indent = '', marker = '', text = ''] =
+      line.match(/^( *)((?:[-*]|\d+\.) +)?(.*)$/) ?? [];
+    const starts = marker !== '' || /^(#|\|)/.test(text) || (!block && text !== '');
+    if (starts || text === '') flush();
+    if (text === '') lines.push('');
+    else if (text.startsWith('#')) lines.push(text.replace(/^#+ /, ''));
+    else if (text.startsWith('|')) lines.push(...(/^[|:-]+$/.test(text) ? [] : [`  ${text}`]));
+    else if (!block && indent.length >= 4) lines.push(`  ${line}`);
+    else if (block) block.text += ` ${text}`;
+    else {
+      const first = `  ${indent}${marker}`;
+      block = { text, first, next: ' '.repeat(first.length) };
+    }
+  }
+  flush();
+  return lines;
 }

@@ -43,8 +43,7 @@ export class Run {
   readonly #header: Header;
   readonly #options: RunOptions;
   readonly #sink: Sink;
-  /** A finding at or above the floor was seen. */
-  failed = false;
+  readonly #shown = new Set<string>();
   /** Any finding was seen that is no benign or unexplained one. */
   found = false;
 
@@ -100,11 +99,21 @@ export class Run {
     });
   }
 
+  /** A finding at or above the floor was seen. */
+  get failed(): boolean {
+    return [...this.pipeline.engine.findings.values()].some(
+      ({ finding }) =>
+        finding.count > 0 &&
+        this.#wanted(finding) &&
+        atLeast(finding.severity, this.#options.failOn),
+    );
+  }
+
   #show(): void {
     for (const finding of this.pipeline.engine.takeChanged()) {
-      if (!this.#wanted(finding)) continue;
+      if (!this.#wanted(finding) || (finding.count === 0 && !this.#shown.has(finding.id))) continue;
+      this.#shown.add(finding.id);
       if (!REST.has(finding.cause)) this.found = true;
-      if (atLeast(finding.severity, this.#options.failOn)) this.failed = true;
       this.#sink.finding(finding);
     }
   }

@@ -13,7 +13,7 @@ import {
   type WatchFlags,
 } from './options.ts';
 import { Run, runOptions } from './run.ts';
-import { watch } from './watch.ts';
+import { interruption, watch } from './watch.ts';
 
 /** Records a second of one key on one CPU; counts stay exact whatever it is. */
 export const RECORDS_PER_S = 100;
@@ -29,6 +29,7 @@ export async function trace(
   const options = runOptions(flags, parseSeverity(flags.failOn));
   const duration_ms = flags.for === undefined ? null : parseDuration(flags.for);
   const filter = filterFrom(targets, flags);
+  const interrupted = interruption();
   const source = openLive({ ...attachOptions(flags), filter });
   let recording: Recording | null = null;
   try {
@@ -44,11 +45,15 @@ export async function trace(
     process.stderr.write(
       flags.quiet || options.json ? '' : 'watching; Ctrl-C ends and prints the verdict\n',
     );
-    const why = await watch(() => {
-      take(source.tick());
-      warn();
-      return Boolean(flags.first && run.found);
-    }, duration_ms);
+    const why = await watch(
+      () => {
+        take(source.tick());
+        warn();
+        return Boolean(flags.first && run.found);
+      },
+      duration_ms,
+      interrupted,
+    );
     take(source.end(why));
     if (recording) run.pipeline.losses.add('recording_write_failed', recording.failed);
     run.finish();

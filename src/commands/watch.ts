@@ -4,24 +4,39 @@ const TICK_MS = 100;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Calls `tick` ten times a second until it returns true ('first'), the time is over ('time') or a
- * signal came ('interrupted'). A second signal ends the process at once, with status 130.
+ * Takes signals from here on: the first one aborts `signal`, so that what was seen can still be told;
+ * a second one ends the process at once, with status 130.
  */
-export function watch(tick: () => boolean, duration_ms: number | null): Promise<string> {
+export function interruption(): AbortSignal {
+  const asked = new AbortController();
+  const handle = () => {
+    if (asked.signal.aborted) process.exit(130);
+    asked.abort();
+  };
+  for (const signal of SIGNALS) process.on(signal, handle);
+  return asked.signal;
+}
+
+/**
+ * Calls `tick` ten times a second until it returns true ('first'), the time is over ('time') or
+ * `interrupted` aborts ('interrupted').
+ */
+export function watch(
+  tick: () => boolean,
+  duration_ms: number | null,
+  interrupted: AbortSignal,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       clearInterval(timer);
       clearTimeout(limit);
-      for (const signal of SIGNALS) process.off(signal, interrupted);
+      interrupted.removeEventListener('abort', abort);
     };
     const end = (why: string) => {
       stop();
       resolve(why);
     };
-    const interrupted = () => {
-      end('interrupted');
-      for (const signal of SIGNALS) process.once(signal, () => process.exit(130));
-    };
+    const abort = () => end('interrupted');
     const timer = setInterval(() => {
       try {
         if (tick()) end('first');
@@ -31,6 +46,7 @@ export function watch(tick: () => boolean, duration_ms: number | null): Promise<
       }
     }, TICK_MS);
     const limit = duration_ms === null ? undefined : setTimeout(end, duration_ms, 'time');
-    for (const signal of SIGNALS) process.on(signal, interrupted);
+    if (interrupted.aborted) abort();
+    else interrupted.addEventListener('abort', abort);
   });
 }

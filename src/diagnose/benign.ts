@@ -3,7 +3,10 @@
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 
+const SYN = 0x02;
 const RST = 0x04;
+const TIME_WAIT = 6;
+const LISTEN = 10;
 
 /** Ordinary duplicates and teardown, by the kernel's drop reason. */
 const ORDINARY: Record<string, string> = {
@@ -26,8 +29,16 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (reason === 'NO_SOCKET' && event.body.packet.flags & RST) {
     return 'a reset for a connection that is gone already';
   }
-  if (reason === 'TCP_RESET' && event.body.packet.flags & RST && event.body.sock?.state === 10) {
+  if (
+    reason === 'TCP_RESET' &&
+    event.body.packet.flags & RST &&
+    event.body.sock?.state === LISTEN
+  ) {
     return 'a reset to a listener, for a connection that is gone already';
+  }
+  const ended = event.body.sock?.state === TIME_WAIT && !(event.body.packet.flags & SYN);
+  if (reason === 'NOT_SPECIFIED' && ended) {
+    return 'one of the last segments of a connection that has ended';
   }
   return ORDINARY[reason] ?? null;
 }

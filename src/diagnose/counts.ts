@@ -7,6 +7,8 @@ interface KeyCount {
   exact: number;
   /** Given out so far. */
   given: number;
+  /** A record stood for more than itself. */
+  thinned: boolean;
 }
 
 /**
@@ -19,7 +21,7 @@ export class Counts {
   #of(key: string): KeyCount {
     let count = this.#keys.get(key);
     if (!count) {
-      count = { recorded: 0, exact: 0, given: 0 };
+      count = { recorded: 0, exact: 0, given: 0, thinned: false };
       this.#keys.set(key, count);
     }
     return count;
@@ -30,7 +32,14 @@ export class Counts {
     if (key === '0') return occurrences;
     const count = this.#of(key);
     count.recorded += occurrences;
+    if (occurrences > 1) count.thinned = true;
     return give(count);
+  }
+
+  /** Whether some of its occurrences became no record of their own. */
+  sampled(key: string): boolean {
+    const count = this.#keys.get(key);
+    return count !== undefined && (count.thinned || count.exact > count.recorded);
   }
 
   /** The kernel's total of `key`. */

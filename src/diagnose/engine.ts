@@ -115,11 +115,9 @@ export class Engine {
     this.advance(Number.POSITIVE_INFINITY);
   }
 
-  /** Findings that came or grew since the last call, oldest first. */
+  /** Findings that changed since the last call; one that was explained better since has count 0. */
   takeChanged(): Finding[] {
-    const changed = [...this.#changed]
-      .map(({ finding }) => finding)
-      .filter(({ count }) => count > 0);
+    const changed = [...this.#changed].map(({ finding }) => finding);
     this.#changed.clear();
     return changed;
   }
@@ -190,11 +188,11 @@ export class Engine {
     const by = this.#supersededBy.get(cause.id);
     if (!by) return undefined;
     const exact = others.find((other) => by.has(other.cause.id));
-    if (exact || event.occurrences === 1) return exact;
+    if (exact) return exact;
     for (const id of by) {
       for (const end of ends(match.flow)) {
         const near = this.#services.get(`${id} ${end}`, event.ktime_ns);
-        if (near) return near;
+        if (near && (event.occurrences > 1 || this.#counts.sampled(near.event.key))) return near;
       }
     }
     return undefined;
@@ -206,6 +204,8 @@ export class Engine {
   }
 
   #commit(occurrence: Occurrence): void {
+    // By now what says more may have turned out to be sampled.
+    occurrence.superseded ||= this.#stronger(occurrence, []) !== undefined;
     if (occurrence.superseded) return;
     const { cause, match, event, seq } = occurrence;
     const id = `${cause.id} ${match.group}`;

@@ -21,8 +21,10 @@ export interface Knowledge {
   /** Short id or name of the container that a cgroup belongs to, null outside of any. */
   container(cgroup: string): string | null;
   listenersOnPort(port: number): Listener[];
-  /** `net/ipv4/tcp_syncookies`, as tcpwhy's own namespace had it at the start. */
-  sysctl(name: string): string | null;
+  /** Whether this kernel gives reasons for drops at all (5.17 and later). */
+  hasDropReasons(): boolean;
+  /** `net/ipv4/tcp_syncookies` at the start; null in namespaces other than tcpwhy's own. */
+  sysctl(name: string, netns: number): string | null;
   /** Cgroup programs that may rewrite the peers of a process in this cgroup: its own and its ancestors'. */
   rewriters(cgroup: string): readonly PeerRewriter[];
 }
@@ -94,8 +96,12 @@ export class HostKnowledge implements Knowledge {
     return [...this.#listeners.values()].filter(({ sock }) => sock.flow.sport === port);
   }
 
-  sysctl(name: string): string | null {
-    return this.#header.sysctls[name] ?? null;
+  hasDropReasons(): boolean {
+    return Object.keys(this.#enums.get('skb_drop_reason') ?? {}).length > 1;
+  }
+
+  sysctl(name: string, netns: number): string | null {
+    return netns === this.#header.netns ? (this.#header.sysctls[name] ?? null) : null;
   }
 
   rewriters(cgroup: string): readonly PeerRewriter[] {

@@ -56,19 +56,24 @@ export class Netns {
 
 /** Deletes the namespaces of processes that ended without doing so. */
 export function sweepNetns(): void {
-  for (const name of namespaces()) {
+  for (const name of leftovers(RUN_NETNS)) run('ip', ['netns', 'del', name]);
+}
+
+/** What a lab named in this folder and did not take away, its process being gone. */
+export function leftovers(folder: string): string[] {
+  return list(folder).filter((name) => {
     const pid = name.match(/^tcpwhy-(\d+)-/)?.[1];
-    if (pid && !alive(Number(pid))) run('ip', ['netns', 'del', name]);
-  }
+    return pid !== undefined && !alive(Number(pid));
+  });
 }
 
 export function run(command: string, args: string[], input = ''): string {
   return execFileSync(command, args, { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
-function namespaces(): string[] {
+function list(folder: string): string[] {
   try {
-    return readdirSync(RUN_NETNS);
+    return readdirSync(folder);
   } catch {
     return [];
   }

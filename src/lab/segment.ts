@@ -18,13 +18,22 @@ const ETHER_TYPE = { 4: 0x0800, 6: 0x86dd } as const;
 const IP_BYTES = { 4: 20, 6: 40 } as const;
 
 /** An Ethernet frame with the segment, checksums right. */
-export function frame(from: string, to: string, segment: Segment, macs: { from: string; to: string }): Buffer {
+export function frame(
+  from: string,
+  to: string,
+  segment: Segment,
+  macs: { from: string; to: string },
+): Buffer {
   const family = from.includes(':') ? 6 : 4;
   const ethernet = Buffer.concat([mac(macs.to), mac(macs.from), Buffer.alloc(2)]);
   ethernet.writeUInt16BE(ETHER_TYPE[family], 12);
   const ends = [wireAddress(from), wireAddress(to)];
   const tcp = tcpBytes(segment, Buffer.concat(ends));
-  return Buffer.concat([ethernet, family === 4 ? ipv4Header(tcp.length, ends) : ipv6Header(tcp.length, ends), tcp]);
+  return Buffer.concat([
+    ethernet,
+    family === 4 ? ipv4Header(tcp.length, ends) : ipv6Header(tcp.length, ends),
+    tcp,
+  ]);
 }
 
 /** The segment in an Ethernet frame, if it is one to this address. */
@@ -56,7 +65,10 @@ function mac(text: string): Buffer {
   return Buffer.from(text.replaceAll(':', ''), 'hex');
 }
 
-function tcpBytes({ sport, dport, seq, ack, flags, window, payload }: Segment, ends: Buffer): Buffer {
+function tcpBytes(
+  { sport, dport, seq, ack, flags, window, payload }: Segment,
+  ends: Buffer,
+): Buffer {
   const tcp = Buffer.alloc(20);
   tcp.writeUInt16BE(sport, 0);
   tcp.writeUInt16BE(dport, 2);

@@ -2,8 +2,9 @@
 
 import { TCP_FLAG } from '../causes/define.ts';
 import { must, POLLIN, type Socket } from '../native/sockets.ts';
-import { type Family, HOSTS, type Lab, MAC } from './lab.ts';
+import type { Lab } from './lab.ts';
 import { frame, parseFrame, type Segment } from './segment.ts';
+import { type Family, HOSTS, MAC } from './wiring.ts';
 
 const ETH_P_ALL = 3;
 const PATIENCE_MS = 2000;
@@ -28,18 +29,30 @@ export class Stranger {
   send(segment: Partial<Segment> & Pick<Segment, 'sport' | 'dport' | 'flags'>): void {
     const whole = { seq: 0, ack: 0, window: 0, payload: Buffer.alloc(0), ...segment };
     const macs = { from: MAC.client, to: MAC.server };
-    must(this.#mouth.sendPacket('c0', frame(this.address, this.#server, whole, macs)), 'sendPacket');
+    must(
+      this.#mouth.sendPacket('c0', frame(this.address, this.#server, whole, macs)),
+      'sendPacket',
+    );
   }
 
   /** Dials the port from as many ports of its own, all at once. */
   sendSyns(dport: number, sports: number[]): void {
-    for (const sport of sports) this.send({ sport, dport, flags: TCP_FLAG.syn, seq: isnOf(sport), window: 65535 });
+    for (const sport of sports)
+      this.send({ sport, dport, flags: TCP_FLAG.syn, seq: isnOf(sport), window: 65535 });
   }
 
   /** What comes next for the other end, ports and numbers following from what was received. */
   reply(to: Segment, flags: number, more: Partial<Segment> = {}): void {
     const taken = to.payload.length + (to.flags & (TCP_FLAG.syn | TCP_FLAG.fin) ? 1 : 0);
-    this.send({ sport: to.dport, dport: to.sport, flags, seq: to.ack, ack: to.seq + taken, window: 65535, ...more });
+    this.send({
+      sport: to.dport,
+      dport: to.sport,
+      flags,
+      seq: to.ack,
+      ack: to.seq + taken,
+      window: 65535,
+      ...more,
+    });
   }
 
   /** Waits for so many segments with exactly these flags, in the order in which they came. */
@@ -48,8 +61,9 @@ export class Stranger {
     const deadline = performance.now() + PATIENCE_MS;
     while (received.length < count) {
       const left = deadline - performance.now();
-      if (left <= 0) throw new Error(`${received.length} of ${count} segments with flags ${flags} came`);
-      if (!(this.#ear.poll(POLLIN, left) & POLLIN)) continue;
+      if (left <= 0)
+        throw new Error(`${received.length} of ${count} segments with flags ${flags} came`);
+      if (!(this.#ear.poll(POLLIN, Math.ceil(left)) & POLLIN)) continue;
       const segment = parseFrame(must(this.#ear.recv()).data, this.address);
       if (segment?.flags === flags) received.push(segment);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, flagsText, TCP_FLAG } from '../define.ts';
+import { defineCause, endpoint, flagsText, ownerOf, TCP_FLAG, TCP_STATE } from '../define.ts';
 
 export default defineCause({
   id: 'connection-unknown',
@@ -14,8 +14,14 @@ export default defineCause({
   match(event, known) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, sock, dialled } = event.body;
-    if (sock || dialled || !packet || !(packet.flags & TCP_FLAG.ack)) return null;
-    const listener = event.body.listener;
+    if (dialled || !packet || !(packet.flags & TCP_FLAG.ack)) return null;
+    // Where the port is listened to, the kernel finds the listener for it, and no connection.
+    const stray =
+      sock?.state === TCP_STATE.LISTEN &&
+      !(packet.flags & TCP_FLAG.syn) &&
+      sock.accept_queue <= sock.accept_queue_max;
+    if (sock && !stray) return null;
+    const listener = stray ? sock : event.body.listener;
     return {
       evidence: {
         to: endpoint(packet.flow.daddr, packet.flow.dport),
@@ -34,7 +40,7 @@ export default defineCause({
       where: endpoint(packet.flow.daddr, packet.flow.dport),
       flow: packet.flow,
       group: `${event.netns} ${serverEnd(packet.flow.daddr, packet.flow.dport, packet.flow.saddr, packet.flow.sport)}`,
-      owner: null,
+      owner: ownerOf(listener?.owner),
     };
   },
   summary({ from, to, flags, port_has_listener }) {

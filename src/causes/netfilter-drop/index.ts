@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Flow } from '../../wire/types.gen.ts';
-import { defineCause, endpoint, flagsText, NO_REASON, ownerOf, service } from '../define.ts';
+import { defineCause, endpoint, flagsText, ownerOf, service } from '../define.ts';
 
 export default defineCause({
   id: 'netfilter-drop',
@@ -10,12 +10,14 @@ export default defineCause({
   explains: 'A netfilter rule (nftables or iptables) of this host dropped the segment.',
   needs: ['drop'],
   on: ['drop'],
+  // A rule that rejects drops the packet and answers it.
+  supersedes: ['connect-refused'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const reason = known.dropReason(event.body.reason);
     // Without reasons (before 5.17) the function that frees what a rule dropped is proof enough.
     const freedByHooks =
-      reason === NO_REASON && known.symbol(event.body.location)?.name === 'nf_hook_slow';
+      !known.hasDropReasons() && known.symbol(event.body.location)?.name === 'nf_hook_slow';
     if (reason !== 'NETFILTER_DROP' && !freedByHooks) return null;
     const { packet, sock } = event.body;
     const { saddr, daddr, sport, dport } = packet.flow;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, NO_REASON } from '../define.ts';
+import { defineCause, endpoint } from '../define.ts';
 
 export default defineCause({
   id: 'rp-filter',
@@ -15,9 +15,9 @@ export default defineCause({
     const { packet, reason, mib } = event.body;
     const counted = mib !== null && mib.ip_reverse_path_filter > 0 && mib.mixed === 0;
     const name = known.dropReason(reason);
-    // Without reasons (before 5.17): route input refused it, and the filter is on.
+    // Without reasons (before 5.17) route input frees a packet here for the filter or for no route.
     const inferred =
-      name === NO_REASON &&
+      !known.hasDropReasons() &&
       (known.symbol(event.body.location)?.name.startsWith('ip_rcv_finish_core') ?? false);
     if (name !== 'IP_RPFILTER' && !counted && !inferred) return null;
     const { saddr, daddr, dport } = packet.flow;
@@ -29,7 +29,7 @@ export default defineCause({
         interface: device,
         ifindex: packet.ifindex,
       },
-      basis: name === NO_REASON && !counted ? 'inferred' : 'direct',
+      basis: inferred ? 'inferred' : 'direct',
       subject: 'host',
       where: device ?? `interface ${packet.ifindex}`,
       flow: packet.flow,

@@ -19,7 +19,7 @@ export default defineCause({
         listener: endpoint(daddr, dport),
         syn_queue: listener?.syn_queue ?? null,
         syn_queue_max: listener?.accept_queue_max ?? null,
-        tcp_syncookies: known.sysctl('net/ipv4/tcp_syncookies'),
+        tcp_syncookies: known.sysctl('net/ipv4/tcp_syncookies', event.netns),
         client: saddr,
       },
       basis: mib.mixed ? 'inferred' : 'direct',

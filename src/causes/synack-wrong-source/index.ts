@@ -22,7 +22,7 @@ export default defineCause({
         answered_by: endpoint(saddr, sport),
         client: local(dialled.flow),
         synack_ack: packet.ack_seq,
-        isn_plus_1: dialled.snd_nxt,
+        isn_plus_1: packet.ack_seq,
         ttl: packet.ttl,
       },
       basis: 'direct',

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { constants } from 'node:os';
+import { type Address, must, POLLERR, POLLIN, POLLOUT, type Socket } from '../native/sockets.ts';
+import type { Lab } from './lab.ts';
+import type { Netns } from './netns.ts';
+import { until } from './until.ts';
+import { type Family, HOSTS } from './wiring.ts';
+
+const PATIENCE_MS = 2000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_ERROR = 4;
+const IPPROTO_TCP = 6;
+const TCP_INFO = 11;
+/** In struct tcp_info; of a listener it is the length of its accept queue. */
+const TCPI_UNACKED = 24;
+
+export interface Pair {
+  client: Socket;
+  server: Socket;
+}
+
+/** Listens in the lab's server namespace. */
+export function listen(lab: Lab, family: Family, port: number, backlog: number): Socket {
+  const listener = lab.socket(lab.server, { family });
+  must(listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1), 'setsockopt');
+  must(listener.bind(HOSTS[family].server, port), 'bind');
+  must(listener.listen(backlog), 'listen');
+  return listener;
+}
+
+/** Waits until so many connections are in the accept queue. */
+export function awaitQueued(listener: Socket, count: number): void {
+  until(`${count} connections to wait for accept()`, () => {
+    const { data } = must(listener.getsockopt(IPPROTO_TCP, TCP_INFO), 'getsockopt');
+    return data.readUInt32LE(TCPI_UNACKED) >= count;
+  });
+}
+
+/** Begins so many connects at once. */
+export function dial(lab: Lab, from: Netns, to: Address, times: number): Socket[] {
+  const sockets = Array.from({ length: times }, () => lab.socket(from, { family: familyOf(to) }));
+  for (const socket of sockets) beginConnect(socket, to);
+  return sockets;
+}
+
+/** Sends a SYN from each of so many ports, and gives up at once: none is sent again. */
+export function knock(lab: Lab, to: Address, times: number): Address[] {
+  return dial(lab, lab.client, to, times).map((socket) => {
+    const local = localOf(socket);
+    socket.close();
+    return local;
+  });
+}
+
+/** Begins to connect from this end, in the lab's client namespace. */
+export function dialFrom(lab: Lab, from: Address, to: Address): Socket {
+  const socket = lab.socket(lab.client, { family: familyOf(to) });
+  must(socket.bind(from.address, from.port), 'bind');
+  beginConnect(socket, to);
+  return socket;
+}
+
+function beginConnect(socket: Socket, to: Address): void {
+  const { error } = socket.connect(to.address, to.port);
+  if (error !== 'EINPROGRESS' && error !== null) throw new Error(`connect failed: ${error}`);
+}
+
+function familyOf({ address }: Address): Family {
+  return address.includes(':') ? 6 : 4;
+}
+
+/** Connections from as many ports, accepted; the listener is closed. */
+export function connect(
+  lab: Lab,
+  { times, family }: { times: number; family: Family },
+  port: number,
+): Pair[] {
+  const listener = listen(lab, family, port, times);
+  const clients = dial(lab, lab.client, { address: HOSTS[family].server, port }, times);
+  const pairs = accept(listener, clients);
+  listener.close();
+  return pairs;
+}
+
+/** Accepts every one of the clients. */
+export function accept(listener: Socket, clients: Socket[]): Pair[] {
+  const byPort = new Map(clients.map((client) => [localOf(client).port, client]));
+  return clients.map(() => {
+    awaitOne(listener, POLLIN, 'a connection to accept');
+    const { socket: server } = must(listener.accept({ name: false }), 'accept');
+    const client = byPort.get(must(server.getpeername(), 'getpeername').port);
+    if (!client) throw new Error('accepted a connection that nobody here made');
+    awaitOne(client, POLLOUT, 'the connect');
+    return { client, server };
+  });
+}
+
+/** Waits until each socket has the events, or an error. */
+export function awaitAll(sockets: Socket[], events: number, what: string): void {
+  for (const socket of sockets) awaitOne(socket, events, what);
+}
+
+function awaitOne(socket: Socket, events: number, what: string): void {
+  if (socket.poll(events, PATIENCE_MS) === 0)
+    throw new Error(`waited ${PATIENCE_MS} ms for ${what}`);
+}
+
+/** Waits for each connect to be refused, or each connection to be reset. */
+export function awaitReset(sockets: Socket[], code: keyof typeof constants.errno): void {
+  awaitAll(sockets, POLLERR, 'a reset');
+  for (const socket of sockets) {
+    const errno = must(socket.getsockopt(SOL_SOCKET, SO_ERROR), 'getsockopt').data.readInt32LE();
+    if (errno !== constants.errno[code]) throw new Error(`expected ${code}, got errno ${errno}`);
+    socket.close();
+  }
+}
+
+/** Ends connections in the ordinary way: nothing unread, a FIN from each side. */
+export function hangUp(pairs: Pair[]): void {
+  for (const { client, server } of pairs) {
+    client.close();
+    awaitOne(server, POLLIN, 'the end of a connection');
+    if (must(server.recv(), 'recv').data.length > 0)
+      throw new Error('hung up with something unread');
+    server.close();
+  }
+}
+
+export function localOf(socket: Socket): Address {
+  return must(socket.getsockname(), 'getsockname');
+}
+
+/** How much a counter has grown since, asked as often as wanted. */
+export function growth(netns: Netns, group: string, name: string): () => number {
+  const before = netns.counter(group, name);
+  return () => netns.counter(group, name) - before;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Address } from '../native/sockets.ts';
+import type { Lab } from './lab.ts';
+import type { Family } from './wiring.ts';
+
+export interface Options {
+  /** How often it shall happen. */
+  times: number;
+  family: Family;
+  /** A BPF object that shows the balancer's connections as the client's: see peer-rewritten. */
+  rewriter?: string | undefined;
+}
+
+/** What was done, for whoever compares it with what tcpwhy says. */
+export interface Made {
+  /** The end that the connections have in common. */
+  server: Address;
+  /** The other ends, one for each time. */
+  clients: Address[];
+  /** Inode number of the namespace where tcpwhy shall see it. */
+  netns: number;
+}
+
+/** A failure that can be made to happen. */
+export interface Scenario {
+  /** The cause's id; a variant adds to it: `accept-queue-full/third-ack`. */
+  id: string;
+  /** The cause that tcpwhy shall name. */
+  cause: string;
+  title: string;
+  families: readonly Family[];
+  /** Needs a compiled BPF program. */
+  needs?: 'rewriter';
+  /** What has to be so before: rules, routes, settings. Once in a lab of its own. */
+  prepare?(lab: Lab, options: Options): void;
+  /** Makes it happen exactly so many times, and leaves nothing open. Again and again if wanted. */
+  run(lab: Lab, options: Options): Made;
+}
+
+export const BOTH: readonly Family[] = [4, 6];

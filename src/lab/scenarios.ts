@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Scenario } from './scenario.ts';
+import { acceptQueueFull } from './scenarios/accept-queue-full.ts';
+import {
+  dataAfterClose,
+  lingerZeroClose,
+  listenerClosed,
+  unreadDataOnClose,
+} from './scenarios/closing.ts';
+import { connectRefused } from './scenarios/connect-refused.ts';
+import { connectionUnknown } from './scenarios/connection-unknown.ts';
+import { netfilterDrop } from './scenarios/netfilter-drop.ts';
+import { noListener } from './scenarios/no-listener.ts';
+import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
+import { requestReset } from './scenarios/request-reset.ts';
+import { resetByPeer } from './scenarios/reset-by-peer.ts';
+import { rpFilter } from './scenarios/rp-filter.ts';
+import { synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
+import { synackWrongSource } from './scenarios/synack-wrong-source.ts';
+
+/** Every failure that the lab can make. */
+export const SCENARIOS: readonly Scenario[] = [
+  noListener,
+  ...connectionUnknown,
+  ...acceptQueueFull,
+  synCookies,
+  synQueueFull,
+  synackWrongSource,
+  requestReset,
+  connectRefused,
+  resetByPeer,
+  unreadDataOnClose,
+  lingerZeroClose,
+  ...dataAfterClose,
+  listenerClosed,
+  netfilterDrop,
+  rpFilter,
+  peerRewritten,
+  peerCollision,
+];

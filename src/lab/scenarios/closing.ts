@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { must, POLLIN, POLLRDHUP, type Socket } from '../../native/sockets.ts';
+import {
+  awaitAll,
+  awaitQueued,
+  awaitReset,
+  connect,
+  dial,
+  listen,
+  localOf,
+  type Pair,
+} from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { HOSTS } from '../wiring.ts';
+
+const SOL_SOCKET = 1;
+const SO_LINGER = 13;
+const LINGER_ZERO = Buffer.from(new Int32Array([1, 0]).buffer);
+
+/** Opens connections, lets `fail` break each, and waits for the clients to learn of the reset. */
+function broken(
+  lab: Lab,
+  options: Options,
+  port: number,
+  fail: (pairs: Pair[]) => void,
+  code: 'ECONNRESET' | 'EPIPE' = 'ECONNRESET',
+): Made {
+  const pairs = connect(lab, options, port);
+  const clients = pairs.map(({ client }) => client);
+  const addresses = clients.map(localOf);
+  fail(pairs);
+  awaitReset(clients, code);
+  const server = { address: HOSTS[options.family].server, port };
+  return { server, clients: addresses, netns: lab.server.inode };
+}
+
+function say(sockets: Socket[], text: string): void {
+  for (const socket of sockets) must(socket.send(Buffer.from(text)), 'send');
+}
+
+export const unreadDataOnClose: Scenario = {
+  id: 'unread-data-on-close',
+  cause: 'unread-data-on-close',
+  title: 'a server closes without having read the request',
+  families: BOTH,
+  run: (lab, options) =>
+    broken(lab, options, 8080, (pairs) => {
+      say(
+        pairs.map(({ client }) => client),
+        'GET / HTTP/1.1\r\n\r\n',
+      );
+      for (const { server } of pairs) {
+        awaitAll([server], POLLIN, 'the request');
+        server.close();
+      }
+    }),
+};
+
+export const lingerZeroClose: Scenario = {
+  id: 'linger-zero-close',
+  cause: 'linger-zero-close',
+  title: 'a server closes with SO_LINGER 0',
+  families: BOTH,
+  run: (lab, options) =>
+    broken(lab, options, 8443, (pairs) => {
+      for (const { server } of pairs) {
+        must(server.setsockopt(SOL_SOCKET, SO_LINGER, LINGER_ZERO), 'setsockopt');
+        server.close();
+      }
+    }),
+};
+
+export const dataAfterClose: Scenario[] = [
+  {
+    id: 'data-after-close',
+    cause: 'data-after-close',
+    title: 'clients send after the server closed',
+    families: BOTH,
+    run: (lab, options) => sentAfterFin(lab, options, (server) => server.close()),
+  },
+  {
+    id: 'data-after-close/shutdown',
+    cause: 'data-after-close',
+    title: 'clients send after the server shut both directions down',
+    families: BOTH,
+    run: (lab, options) =>
+      sentAfterFin(lab, options, (server) => must(server.shutdown('both'), 'shutdown')),
+  },
+];
+
+function sentAfterFin(lab: Lab, options: Options, finish: (server: Socket) => void): Made {
+  const fail = (pairs: Pair[]) => {
+    const clients = pairs.map(({ client }) => client);
+    for (const { server } of pairs) finish(server);
+    awaitAll(clients, POLLRDHUP, 'the end of the stream');
+    say(clients, 'one more thing');
+  };
+  // A reset after the peer's FIN is told as a broken pipe.
+  return broken(lab, options, 8000, fail, 'EPIPE');
+}
+
+export const listenerClosed: Scenario = {
+  id: 'listener-closed',
+  cause: 'listener-closed',
+  title: 'a service stops while connections wait to be accepted',
+  families: BOTH,
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].server, port: 9000 };
+    const listener = listen(lab, family, server.port, times);
+    const sockets = dial(lab, lab.client, server, times);
+    const clients = sockets.map(localOf);
+    awaitQueued(listener, times);
+    listener.close();
+    awaitReset(sockets, 'ECONNRESET');
+    return { server, clients, netns: lab.server.inode };
+  },
+};

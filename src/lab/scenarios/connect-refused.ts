@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { TCP_FLAG } from '../../causes/define.ts';
+import { awaitReset, dial, localOf } from '../connections.ts';
+import { BOTH, type Scenario } from '../scenario.ts';
+import { RST_ACK, Stranger } from '../stranger.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 5432;
+
+export const connectRefused: Scenario = {
+  id: 'connect-refused',
+  cause: 'connect-refused',
+  title: 'another host, or something on the way to it, answers connects with a reset',
+  families: BOTH,
+  run(lab, { times, family }) {
+    using stranger = new Stranger(lab, family);
+    const server = { address: HOSTS[family].nowhere, port: PORT };
+    const sockets = dial(lab, lab.server, server, times);
+    const clients = sockets.map(localOf);
+    for (const syn of stranger.receive(TCP_FLAG.syn, times))
+      stranger.reply(syn, RST_ACK, { seq: 0, window: 0 });
+    awaitReset(sockets, 'ECONNREFUSED');
+    return { server, clients, netns: lab.server.inode };
+  },
+};

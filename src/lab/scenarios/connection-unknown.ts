@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { TCP_FLAG } from '../../causes/define.ts';
+import { listen } from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { PSH_ACK, Stranger } from '../stranger.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 3269;
+
+function stray(lab: Lab, { times, family }: Options): Made {
+  const server = { address: HOSTS[family].server, port: PORT };
+  using stranger = new Stranger(lab, family);
+  const clients = lab.ports(times);
+  for (const [index, sport] of clients.entries()) {
+    const flags = index % 2 ? PSH_ACK : TCP_FLAG.ack;
+    const payload = Buffer.from(index % 2 ? 'select 1' : '');
+    stranger.send({ sport, dport: PORT, flags, seq: 1000, ack: 2000, window: 500, payload });
+  }
+  stranger.receive(TCP_FLAG.rst, times);
+  return {
+    server,
+    clients: clients.map((port) => ({ address: stranger.address, port })),
+    netns: lab.server.inode,
+  };
+}
+
+export const connectionUnknown: Scenario[] = [
+  {
+    id: 'connection-unknown',
+    cause: 'connection-unknown',
+    title: 'segments arrive for connections that the server does not have',
+    families: BOTH,
+    run: stray,
+  },
+  {
+    id: 'connection-unknown/listener',
+    cause: 'connection-unknown',
+    title: 'the same where the port is listened to, as after a restart',
+    families: BOTH,
+    run(lab, options) {
+      using _listener = listen(lab, options.family, PORT, options.times);
+      return stray(lab, options);
+    },
+  },
+];

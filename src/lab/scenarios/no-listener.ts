@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { awaitReset, dial, localOf } from '../connections.ts';
+import { BOTH, type Scenario } from '../scenario.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 3306;
+
+export const noListener: Scenario = {
+  id: 'no-listener',
+  cause: 'no-listener',
+  title: 'clients dial a port on which nothing listens',
+  families: BOTH,
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].server, port: PORT };
+    const sockets = dial(lab, lab.client, server, times);
+    const clients = sockets.map(localOf);
+    awaitReset(sockets, 'ECONNREFUSED');
+    return { server, clients, netns: lab.server.inode };
+  },
+};

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { type Address, must } from '../../native/sockets.ts';
+import { accept, dialFrom, hangUp, listen, localOf } from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import { rewritePeers, rewritten } from '../rewriter.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 3269;
+
+function prepare(lab: Lab, { rewriter }: Options): void {
+  if (!rewriter) throw new Error('needs a compiled rewriter');
+  rewritePeers(lab, rewriter);
+}
+
+/** Clients that use the same ports on each of these ways; the balancer's are shown as the client's. */
+function reach(lab: Lab, { times, family }: Options, ways: ('client' | 'balancer')[]): Made {
+  const server = { address: HOSTS[family].server, port: PORT };
+  using listener = listen(lab, family, PORT, ways.length * times);
+  const ports = lab.ports(times);
+  const pairs = ways.flatMap((way) => {
+    const from = ports.map((port): Address => ({ address: HOSTS[family][way], port }));
+    return accept(
+      listener,
+      from.map((local) => dialFrom(lab, local, server)),
+    );
+  });
+  const clients = pairs.slice(-times).map(({ client }) => localOf(client));
+  for (const { server: socket } of pairs) must(socket.getpeername(), 'getpeername');
+  hangUp(pairs);
+  return { server, clients, netns: lab.server.inode };
+}
+
+export const peerRewritten: Scenario = {
+  id: 'peer-rewritten',
+  cause: 'peer-rewritten',
+  title: 'a BPF program shows a balancer’s connections as the client’s own',
+  families: BOTH,
+  needs: 'rewriter',
+  prepare,
+  run: (lab, options) => rewritten(lab, () => reach(lab, options, ['balancer'])),
+};
+
+export const peerCollision: Scenario = {
+  id: 'peer-collision',
+  cause: 'peer-collision',
+  title: 'clients reach a server directly and through a balancer with one port',
+  families: BOTH,
+  needs: 'rewriter',
+  prepare,
+  run: (lab, options) => rewritten(lab, () => reach(lab, options, ['client', 'balancer'])),
+};

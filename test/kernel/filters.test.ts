@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, it } from 'vitest';
+import { awaitReset, dial } from '../../src/lab/connections.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { HOSTS } from '../../src/lab/wiring.ts';
+import { type Output, Running } from './tcpwhy.ts';
+
+const { server } = HOSTS[4];
+const { server: server6 } = HOSTS[6];
+
+/** Refused connects to two ports of each family, in both directions of the cable. */
+function refuse(lab: Lab): void {
+  for (const address of [server, server6]) {
+    for (const port of [3306, 3307])
+      awaitReset(dial(lab, lab.client, { address, port }, 2), 'ECONNREFUSED');
+  }
+  awaitReset(dial(lab, lab.server, { address: HOSTS[4].client, port: 3306 }, 2), 'ECONNREFUSED');
+}
+
+const dialled = (output: Output) =>
+  output.findings
+    .filter(({ cause }) => cause === 'no-listener')
+    .map(({ flow: { daddr, dport }, count }) => `${daddr} ${dport} × ${count}`)
+    .sort();
+
+async function reported(times: number, args: (lab: Lab) => string[]): Promise<Output> {
+  using lab = Lab.open();
+  await using tcpwhy = await Running.start(['trace', ...args(lab)]);
+  refuse(lab);
+  await tcpwhy.until((output) => output.count('no-listener') >= times);
+  return await tcpwhy.stop();
+}
+
+it('--port reports what has it at either end', async () => {
+  const output = await reported(4, () => ['--port', '3307']);
+  expect(dialled(output)).toEqual([`${server} 3307 × 2`, `${server6} 3307 × 2`]);
+  expect(output.summary.counted.reset_sent).toBe(4);
+});
+
+it('a host and port as the target', async () => {
+  const output = await reported(4, () => [`${server}:3306`]);
+  expect(dialled(output)).toEqual([`${server} 3306 × 2`, `${HOSTS[4].client} 3306 × 2`]);
+});
+
+it('an IPv6 host as the target', async () => {
+  expect(dialled(await reported(4, () => [server6]))).toEqual([
+    `${server6} 3306 × 2`,
+    `${server6} 3307 × 2`,
+  ]);
+});
+
+it('--netns reports what that namespace sees', async () => {
+  const output = await reported(2, ({ client }) => ['--netns', client.name]);
+  expect(dialled(output)).toEqual([`${HOSTS[4].client} 3306 × 2`]);
+  expect(output.summary.findings).toEqual({ 'no-listener': 2, 'connect-refused': 8 });
+});

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { Running, TCPWHY } from './tcpwhy.ts';
+
+interface BpfObject {
+  id: number;
+  name?: string;
+}
+
+const listed = (kind: 'prog' | 'link'): BpfObject[] =>
+  JSON.parse(execFileSync('bpftool', ['-j', kind, 'list'], { encoding: 'utf8' }));
+
+/** Ids of the BPF objects that a process holds open. */
+function held(pid: number, field: 'prog_id' | 'link_id'): Set<number> {
+  const infos = readdirSync(`/proc/${pid}/fdinfo`).map((fd) =>
+    readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'),
+  );
+  const ids = infos.map((info) => info.match(new RegExp(`^${field}:\\s*(\\d+)$`, 'm'))?.[1]);
+  return new Set(ids.filter((id) => id !== undefined).map(Number));
+}
+
+it('tells a plain user what is missing', () => {
+  const { status, stdout, stderr } = spawnSync(
+    'setpriv',
+    ['--reuid=65534', '--regid=65534', '--clear-groups', TCPWHY, 'trace', '--for', '1s'],
+    { encoding: 'utf8' },
+  );
+  expect(stdout).toBe('');
+  expect(stderr).toMatch(/^tcpwhy: not permitted to load BPF programs: run it as root/);
+  expect(stderr).not.toMatch(/\n\s+at /);
+  expect(status).toBe(2);
+});
+
+it('leaves nothing attached when it is killed', async () => {
+  await using tcpwhy = await Running.start();
+  const programs = held(tcpwhy.pid, 'prog_id');
+  const links = held(tcpwhy.pid, 'link_id');
+  const names = listed('prog')
+    .filter(({ id }) => programs.has(id))
+    .map(({ name }) => name);
+  expect(names).toEqual(expect.arrayContaining(['packet_dropped', 'packet_arrives', 'reset_sent']));
+  expect(links.size).toBeGreaterThan(0);
+  await tcpwhy.stop('SIGKILL');
+  // The kernel frees them a moment later.
+  const left = () => [
+    ...listed('prog').filter(({ id }) => programs.has(id)),
+    ...listed('link').filter(({ id }) => links.has(id)),
+  ];
+  await expect.poll(left, { timeout: 5000 }).toEqual([]);
+});
+
+it('gives the verdict also when it is interrupted at once', async () => {
+  await using tcpwhy = await Running.start();
+  const { summary, status } = await tcpwhy.stop();
+  expect(summary.findings).toEqual({});
+  expect(status).toBe(0);
+});

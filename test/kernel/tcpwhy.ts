@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const TCPWHY = `${ROOT}build/tcpwhy`;
+
+const PATIENCE_MS = 10_000;
+
+export interface Finding {
+  type: 'finding';
+  cause: string;
+  severity: 'error' | 'warning' | 'info';
+  basis: string;
+  title: string;
+  summary: string;
+  subject: string;
+  where: string;
+  flow: {
+    family: number;
+    saddr: string;
+    sport: number;
+    daddr: string;
+    dport: number;
+    netns: number;
+  };
+  process: { pid: number; comm: string; container: string | null } | null;
+  count: number;
+  first: string;
+  last: string;
+  evidence: Record<string, unknown>;
+  advice: string[];
+  events: number[];
+}
+
+export interface Summary {
+  type: 'summary';
+  findings: Record<string, number>;
+  unexplained: number;
+  benign: number;
+  lost: number;
+  counted: Record<string, number>;
+}
+
+type Line =
+  | { type: 'start' }
+  | { type: 'event' }
+  | { type: 'loss'; name: string; count: number }
+  | Finding
+  | Summary;
+
+/** What a run printed. */
+export class Output {
+  readonly lines: string[] = [];
+  readonly objects: Line[] = [];
+  status: number | null = null;
+
+  add(line: string): void {
+    this.lines.push(line);
+    this.objects.push(JSON.parse(line));
+  }
+
+  /** Each finding as it was last told. */
+  get findings(): Finding[] {
+    const last = new Map<string, Finding>();
+    for (const line of this.objects) {
+      if (line.type === 'finding')
+        last.set(`${line.cause} ${line.flow.netns} ${line.where} ${line.first}`, line);
+    }
+    return [...last.values()].filter(({ count }) => count > 0);
+  }
+
+  get findingLines(): string[] {
+    return this.lines.filter((_, index) => this.objects[index]?.type === 'finding');
+  }
+
+  get summary(): Summary {
+    const last = this.objects.at(-1);
+    if (last?.type !== 'summary') throw new Error(`no summary, but ${this.lines.at(-1)}`);
+    return last;
+  }
+
+  count(cause: string): number {
+    return this.findings
+      .filter((one) => one.cause === cause)
+      .reduce((sum, { count }) => sum + count, 0);
+  }
+}
+
+/** `tcpwhy … --json`, running. */
+export class Running {
+  readonly output = new Output();
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<unknown>;
+  #heard: () => void = () => {};
+  stderr = '';
+
+  private constructor(args: string[]) {
+    this.#child = spawn(TCPWHY, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#exited = once(this.#child, 'close');
+    const { stdout, stderr } = this.#child;
+    if (!stdout || !stderr) throw new Error('no pipes');
+    stderr.on('data', (text) => {
+      this.stderr += text;
+    });
+    createInterface({ input: stdout }).on('line', (line) => {
+      this.output.add(line);
+      this.#heard();
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Starts it, and comes back once it watches: the first line is printed after attaching. */
+  static async start(args: string[] = []): Promise<Running> {
+    const [command = 'trace', ...rest] = args[0]?.startsWith('-') ? ['trace', ...args] : args;
+    const running = new Running([
+      command,
+      ...rest,
+      '--json',
+      ...(command === 'trace' ? ['--for', '10m'] : []),
+    ]);
+    if (!(await running.until(({ objects }) => objects[0]?.type === 'start'))) {
+      throw new Error(`tcpwhy did not start: ${running.stderr}`);
+    }
+    return running;
+  }
+
+  /** Waits until it printed that; false if it did not in time, or ended before. */
+  async until(isSo: (output: Output) => boolean, patience_ms = PATIENCE_MS): Promise<boolean> {
+    const late = AbortSignal.timeout(patience_ms);
+    const ended = this.#exited.then(() => true);
+    for (;;) {
+      if (isSo(this.output)) return true;
+      const line = new Promise<boolean>((resolve) => {
+        this.#heard = () => resolve(false);
+        late.addEventListener('abort', () => resolve(true), { once: true });
+      });
+      if (await Promise.race([line, ended])) return isSo(this.output);
+    }
+  }
+
+  /** As Ctrl-C does. Comes back with everything that it printed. */
+  async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<Output> {
+    this.#child.kill(signal);
+    await this.#exited;
+    this.output.status = this.#child.exitCode;
+    return this.output;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null)
+      await this.stop('SIGKILL');
+  }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs every cause's fixtures through the whole pipeline. After a change that is meant:
+// UPDATE_EXPECTED=1 npx vitest run test/unit/causes, then read the difference.
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { CAUSES } from '../../../src/causes/registry.gen.ts';
+import type { Finding } from '../../../src/diagnose/finding.ts';
+import { explain, FOLDER, fixtureNames, readFixture, streamOf } from './fixture.ts';
+
+/** Not worth waking anyone: they may stand beside the failure itself. */
+const REST = new Set(['benign', 'unexplained']);
+
+describe.each(CAUSES.map(({ id }) => id))('%s', (id) => {
+  test.each(fixtureNames(id, 'fires'))('%s: it is the cause', (name) => {
+    const findings = found(id, name);
+    expect(findings.map(({ cause }) => cause)).toContain(id);
+    expectAsRecorded(id, name, findings);
+  });
+
+  test.each(fixtureNames(id, 'fires'))('%s: each failure has one cause', (name) => {
+    const others = found(id, name).filter(({ cause }) => cause !== id && !REST.has(cause));
+    expect(others.filter(({ severity }) => severity !== 'info')).toEqual([]);
+  });
+
+  test.each(fixtureNames(id, 'quiet'))('%s: it is not the cause', (name) => {
+    const findings = found(id, name);
+    expect(findings.map(({ cause }) => cause)).not.toContain(id);
+    expectAsRecorded(id, name, findings);
+  });
+});
+
+function found(id: string, name: string): Finding[] {
+  const { header, events } = readFixture(id, name);
+  return explain(header, streamOf(events));
+}
+
+function expectAsRecorded(id: string, name: string, findings: Finding[]): void {
+  const file = join(FOLDER, id, `${name}.expected.json`);
+  const timeless = findings.map(
+    ({ cause, severity, basis, subject, count, summary, flow, process, evidence, advice }) => ({
+      cause,
+      severity,
+      basis,
+      subject,
+      count,
+      summary,
+      flow,
+      process,
+      evidence,
+      advice,
+    }),
+  );
+  if (process.env.UPDATE_EXPECTED) writeFileSync(file, `${JSON.stringify(timeless, null, 2)}\n`);
+  const expected = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;
+  expect(timeless).toEqual(expected);
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from 'vitest';
+import { CAUSES } from '../../../src/causes/registry.gen.ts';
+import type { Finding } from '../../../src/diagnose/finding.ts';
+import { MAY_BE_ABSENT } from '../../../src/wire/types.gen.ts';
+import { explain, fixtureNames, type Json, readFixture, streamOf } from './fixture.ts';
+
+const FIXTURES = CAUSES.flatMap(({ id }) =>
+  fixtureNames(id, 'fires').map((name) => [`${id}/${name}`, id, name] as const),
+);
+
+/** A value of the evidence, an address, a call, or a command. */
+const CONCRETE =
+  /\d+\.\d+\.\d+\.\d+|2001:db8|\w\(\)|\b(ss|sysctl|nft|ip|conntrack|tcpwhy|lsns) -?\w|net\.\w+\./;
+
+test.each(FIXTURES)('%s: every sentence is whole', (_, id, name) => {
+  expectWhole(findingsOf(id, name));
+});
+
+test.each(FIXTURES)('%s: every advice names an object or a command', (_, id, name) => {
+  const findings = findingsOf(id, name);
+  expect(findings).not.toEqual([]);
+  for (const { advice } of findings) {
+    expect(advice).not.toEqual([]);
+    for (const line of advice) expect(line).toMatch(CONCRETE);
+  }
+});
+
+/** What a kernel may not tell. */
+const OPTIONAL = [...MAY_BE_ABSENT, 'owner', 'device', 'ifindex'];
+
+test.each(FIXTURES)('%s: every sentence is whole where something is not known', (_, id, name) => {
+  for (const field of OPTIONAL) expectWhole(findingsOf(id, name, without(field)));
+});
+
+/** IPv6 in the place of IPv4: addresses with colons stay addresses, and commands fit them. */
+test.each(FIXTURES)('%s: advice fits IPv6', (_, id, name) => {
+  const findings = findingsOf(id, name, overIpv6);
+  expectWhole(findings);
+  const advice = findings.flatMap((finding) => finding.advice).join('\n');
+  expect(advice).not.toMatch(/\bip [sd]addr 2001/);
+  expect(advice).not.toMatch(/ (get|-s|-d|-c1) \[/);
+});
+
+function findingsOf(id: string, name: string, change: (event: Json) => Json = same): Finding[] {
+  const { header, events } = readFixture(id, name);
+  return explain(header, streamOf(events.map(change))).filter(({ cause }) => cause === id);
+}
+
+function expectWhole(findings: Finding[]): void {
+  for (const { summary, advice } of findings) {
+    for (const text of [summary, ...advice]) {
+      expect(text).not.toMatch(/undefined|null|NaN|\[object/);
+      expect(text).not.toMatch(/ {2}|\s$|^\s/);
+      expect(text.length).toBeGreaterThan(10);
+    }
+  }
+}
+
+const same = (event: Json) => event;
+
+/** `drop.sock`: of one kind of event; `device`: wherever it is. An owner is empty, not absent. */
+function without(field: string): (event: Json) => Json {
+  const [kind, inner] = field.split('.');
+  const drop = (of: string) => (name: string, value: unknown) =>
+    name !== of ? value : of === 'owner' ? {} : undefined;
+  if (!inner) return (event) => walk(event, drop(field));
+  return (event) =>
+    walk(event, (name, value) => (name === kind ? walk(value as Json, drop(inner)) : value));
+}
+
+function overIpv6(event: Json): Json {
+  return walk(event, (name, value) => {
+    if (!/addr$/.test(name) || typeof value !== 'string') return value;
+    const bytes = Buffer.from(value, 'base64');
+    if (bytes.readUInt16BE(10) !== 0xffff) return value;
+    const prefix = bytes.readUInt32BE(12) === 0 ? Buffer.alloc(12) : PREFIX;
+    return Buffer.concat([prefix, bytes.subarray(12)]).toString('base64');
+  });
+}
+
+const PREFIX = Buffer.from('20010db80000000000000000', 'hex');
+
+function walk(message: Json, change: (name: string, value: unknown) => unknown): Json {
+  const fields = Object.entries(message).flatMap(([name, value]) => {
+    const changed = change(name, value);
+    if (changed === undefined) return [];
+    const deeper = changed && typeof changed === 'object' && !Array.isArray(changed);
+    return [[name, deeper ? walk(changed as Json, change) : changed]];
+  });
+  return Object.fromEntries(fields);
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from 'vitest';
+import { Counts } from '../../../src/diagnose/counts.ts';
+import { random, shuffled } from './random.ts';
+
+test('gives out each occurrence once, whoever tells of it first', () => {
+  const counts = new Counts();
+  expect(counts.record('7', 1)).toBe(1);
+  expect(counts.total('7', 10)).toBe(9);
+  // Nine of these are known from the total.
+  expect(counts.record('7', 9)).toBe(0);
+  expect(counts.record('7', 5)).toBe(5);
+  expect(counts.total('7', 15)).toBe(0);
+});
+
+test('keeps keys apart', () => {
+  const counts = new Counts();
+  expect(counts.total('1', 3)).toBe(3);
+  expect(counts.record('2', 3)).toBe(3);
+});
+
+test('does not count what has no key', () => {
+  const counts = new Counts();
+  counts.total('0', 1000);
+  expect(counts.record('0', 4)).toBe(4);
+  expect(counts.record('0', 4)).toBe(4);
+});
+
+test('takes an old total for what it is', () => {
+  const counts = new Counts();
+  expect(counts.total('7', 10)).toBe(10);
+  expect(counts.total('7', 8)).toBe(0);
+  expect(counts.record('7', 11)).toBe(1);
+});
+
+test.each(Array.from({ length: 200 }, (_, seed) => seed))('is exact in any order (%i)', (seed) => {
+  const next = random(seed);
+  let exact = 0;
+  const tellings: ((counts: Counts) => number)[] = [];
+  for (let i = 0; i < 30; i++) {
+    const occurrences = 1 + Math.floor(next() * 5);
+    exact += occurrences;
+    const so_far = exact;
+    tellings.push((counts) => counts.record('7', occurrences));
+    if (next() < 0.3) tellings.push((counts) => counts.total('7', so_far));
+  }
+  const counts = new Counts();
+  const given = shuffled(tellings, next).map((tell) => tell(counts));
+  expect(given.every((count) => count >= 0)).toBe(true);
+  expect(given.reduce((sum, count) => sum + count, 0)).toBe(exact);
+});

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { release } from 'node:os';
+import { join } from 'node:path';
+import type { Lab } from '../../../src/lab/lab.ts';
+import { run } from '../../../src/lab/netns.ts';
+import { HOSTS } from '../../../src/lab/wiring.ts';
+
+const CGROUP = '/sys/fs/cgroup';
+const PIN = '/sys/fs/bpf/toa_sender';
+
+/** Option kinds in use: the usual one, Akamai's, UCloud's. */
+export const KINDS = [254, 253, 200] as const;
+
+/** The module that `build` made for this kernel. */
+export function load(built: string): void {
+  run('insmod', [join(built, release(), 'toa.ko')]);
+}
+
+export function unload(): void {
+  run('rmmod', ['toa']);
+}
+
+/** From now on every connect of this machine over IPv4 carries the option. */
+export function sendOption(lab: Lab, built: string): void {
+  const program = ['pinned', PIN];
+  run('bpftool', ['prog', 'load', join(built, 'sender.bpf.o'), PIN]);
+  lab.defer(() => run('rm', [PIN]));
+  run('bpftool', ['cgroup', 'attach', CGROUP, 'sock_ops', ...program]);
+  lab.defer(() => run('bpftool', ['cgroup', 'detach', CGROUP, 'sock_ops', ...program]));
+}
+
+export function setKind(kind: number): void {
+  run('bpftool', ['map', 'update', 'name', 'toa_kind', 'key', ...word(0), 'value', ...word(kind)]);
+}
+
+/** The server sees the client's connections as the balancer's. */
+export function balance(lab: Lab): void {
+  const { server, balancer } = HOSTS[4];
+  lab.client.exec(
+    'nft',
+    [
+      'add table balancer',
+      'add chain balancer out { type nat hook postrouting priority 100; }',
+      `add rule balancer out ip daddr ${server} snat to ${balancer}`,
+    ]
+      .join('; ')
+      .split(' '),
+  );
+}
+
+/** As bpftool reads it: the bytes, lowest first. */
+function word(number: number): string[] {
+  return [number, 0, 0, 0].map(String);
+}
