@@ -27,13 +27,20 @@ struct {
 } scratch SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, u64);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TOTAL_SLOTS);
+	__type(key, u32);
 	__type(value, struct total);
 } totals SEC(".maps");
 
-/* What found no room in totals, by kind. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, struct total);
+} more_totals SEC(".maps");
+
+/* What found no room in either, by kind. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 32);
@@ -49,16 +56,16 @@ struct {
 } listeners SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct dial_key);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DIAL_SLOTS);
+	__type(key, u32);
 	__type(value, struct dial);
 } dials SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, u64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OWNER_SLOTS);
+	__type(key, u32);
 	__type(value, struct owner);
 } owners SEC(".maps");
 

@@ -75,7 +75,7 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	struct shown_key k = {};
 	struct total *t;
 	struct owner *o;
-	u64 hash, now, id = (u64)sk;
+	u64 id = (u64)sk;
 	u32 netns, port = 0;
 	u8 addr[16] = {};
 	bool rewritten;
@@ -83,8 +83,8 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	if (!e || !sk || !is_tcp_sock(sk))
 		return;
 	if (call != CALL_GETPEERNAME)
-		set_owner(id, (void *)bpf_get_current_task());
-	o = bpf_map_lookup_elem(&owners, &id);
+		set_owner_to_current(id);
+	o = find_owner(id);
 	if (!o || !read_shown(user, addr, &port))
 		return;
 	wire_event_peer_name_init(e);
@@ -108,11 +108,10 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	count_as.port = e->body.sock.flow.sport;
 	count_as.netns = netns;
 	count_as.detail = other != NULL;
-	now = bpf_ktime_get_ns();
-	t = count(&count_as, &hash, now);
+	t = count(&count_as);
 	if (!t)
 		return;
-	fill_event(&e->event, now, netns, hash, t);
+	fill_event(&e->event, netns, t);
 	__builtin_memcpy(e->body.shown_addr, addr, 16);
 	e->body.shown_port = port;
 	e->body.call = call;

@@ -5,6 +5,9 @@
 #include "filter.h"
 #include "sock.h"
 
+extern struct {
+} pending_reset SEC(".maps");
+
 static __always_inline void dropped(void *ctx, const struct sk_buff *skb, void *location,
 				    u32 reason, const struct sock *sk, struct brackets *b)
 {
@@ -12,7 +15,6 @@ static __always_inline void dropped(void *ctx, const struct sk_buff *skb, void *
 	struct wire_event_drop *e;
 	struct segment s;
 	struct total *t;
-	u64 hash, now;
 
 	if (!read_segment(skb, &s))
 		return;
@@ -24,13 +26,12 @@ static __always_inline void dropped(void *ctx, const struct sk_buff *skb, void *
 	k.port = s.sport < s.dport ? s.sport : s.dport;
 	k.detail = (u64)location ^ (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 48 ^
 		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 56;
-	now = bpf_ktime_get_ns();
-	t = count(&k, &hash, now);
+	t = count(&k);
 	e = record_buffer(SCRATCH_DROP);
 	if (!t || !e)
 		return;
 	wire_event_drop_init(e);
-	fill_event(&e->event, now, k.netns, hash, t);
+	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	e->body.location = (u64)location;
 	fill_packet(&e->body.packet, skb, &s, parse_area(e));
@@ -44,8 +45,16 @@ static __always_inline void dropped(void *ctx, const struct sk_buff *skb, void *
 static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *location, u32 reason,
 				const struct sock *sk)
 {
-	struct brackets *b = end_bracket(skb);
+	u32 zero = 0;
+	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
+	struct brackets *b;
 
+	/* Answered with a reset a moment ago: one failure, told of already. */
+	if (r && r->answered == (u64)skb) {
+		r->answered = 0;
+		return 0;
+	}
+	b = end_bracket(skb);
 	dropped(ctx, skb, location, reason, sk, b);
 	if (b)
 		next_bracket(b);

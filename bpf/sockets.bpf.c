@@ -19,7 +19,7 @@ int existing_owners(struct bpf_iter__task_file *ctx)
 	sk = BPF_CORE_READ(socket, sk);
 	id = (u64)sk;
 	/* Of several processes with the same socket the oldest, which comes first, is the owner. */
-	if (sk && is_tcp_sock(sk) && !bpf_map_lookup_elem(&owners, &id))
+	if (sk && is_tcp_sock(sk) && !find_owner(id))
 		set_owner(id, task);
 	return 0;
 }
@@ -56,7 +56,7 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 	/* Listeners are few and every finding may need them; the others stay in the kernel. */
 	if (state != TCP_LISTEN)
 		return 0;
-	fill_event(&e->event, bpf_ktime_get_ns(), netns, 0, NULL);
+	fill_event(&e->event, netns, NULL);
 	bpf_seq_write(ctx->meta->seq, e, sizeof(*e));
 	return 0;
 }

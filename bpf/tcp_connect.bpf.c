@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* SYNs that leave: which answer each connecting socket waits for. */
+/*
+ * SYNs that leave: which answer each connecting socket waits for. It comes to the address that the
+ * socket knows: SNAT on the way out is undone on the way in.
+ */
 #include "dial.h"
 
-/* The first sequence number stands when the SYN is made: net/ipv4/tcp_output.c, tcp_connect(). */
+/* Called with the first sequence number in write_seq: net/ipv4/tcp_output.c, tcp_connect(). */
 SEC("fentry/tcp_connect")
 int BPF_PROG(connect_begins, struct sock *sk)
 {
-	remember_dial(sk, BPF_CORE_READ((struct tcp_sock *)sk, write_seq));
+	u32 isn = BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
+	u8 addr[16] __attribute__((aligned(8)));
+
+	trusted_local(sk, addr);
+	remember_dial(dial_key(addr, sk->__sk_common.skc_num, trusted_netns(sk), isn + 1), sk);
 	return 0;
 }
 
@@ -14,9 +21,14 @@ SEC("tp_btf/net_dev_queue")
 int BPF_PROG(packet_leaves, struct sk_buff *skb)
 {
 	const struct sock *sk = BPF_CORE_READ(skb, sk);
+	u8 addr[16] __attribute__((aligned(8)));
 	struct segment s;
+	struct wire_flow f;
 
-	if (sk && read_segment(skb, &s) && (s.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
-		remember_dial(sk, s.seq);
+	if (!sk || !read_segment(skb, &s) || (s.flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return 0;
+	sock_flow(sk, &f);
+	__builtin_memcpy(addr, f.saddr, 16);
+	remember_dial(dial_key(addr, f.sport, netns_of(sock_net(sk)), s.seq + 1), sk);
 	return 0;
 }

@@ -1,43 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Resets that this host sends, and those that its sockets believed. */
+#include "dial.h"
 #include "emit.h"
 #include "filter.h"
 #include "mib.h"
 #include "sock.h"
 
 extern struct {
-} dials SEC(".maps"), last_reset SEC(".maps"), pending_reset SEC(".maps");
+} last_reset SEC(".maps"), pending_reset SEC(".maps");
 
-/* The connecting socket that waits for exactly this SYN-ACK, at another address than the packet's. */
+/*
+ * The connecting socket that waits for exactly this SYN-ACK, at another address than the packet's.
+ * By snd_una: snd_nxt is set when the SYN has left, and on one host the answer is faster.
+ */
 static __always_inline const struct sock *dialled_by(const struct segment *s, u32 netns)
 {
-	struct dial_key k = { .sport = s->dport, .netns = netns, .ack_seq = s->ack_seq };
+	u64 key = dial_key(s->daddr, s->dport, netns, s->ack_seq);
+	u32 slot = key & (DIAL_SLOTS - 1);
+	struct dial *d = bpf_map_lookup_elem(&dials, &slot);
 	const struct sock *sk;
-	struct dial *d;
 
-	__builtin_memcpy(k.saddr, s->daddr, 16);
-	d = bpf_map_lookup_elem(&dials, &k);
-	if (!d)
+	if (!d || d->key != key)
 		return NULL;
 	sk = (const void *)d->sk;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_SYN_SENT ||
 	    BPF_CORE_READ(sk, __sk_common.skc_num) != s->dport ||
-	    BPF_CORE_READ((const struct tcp_sock *)sk, snd_nxt) != s->ack_seq)
+	    BPF_CORE_READ((const struct tcp_sock *)sk, snd_una) + 1 != s->ack_seq)
 		return NULL;
 	return sk;
 }
 
+static __always_inline void remember_answered(const struct sk_buff *skb)
+{
+	u32 zero = 0;
+	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
+
+	if (r)
+		r->answered = (u64)skb;
+}
+
 static __always_inline void answer(void *ctx, const struct sock *sk, const struct sk_buff *skb,
-				   u32 reason)
+				   const struct net *net, u32 reason)
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
-	struct net *net = packet_net(skb, sk);
 	const struct sock *dialled = NULL;
 	struct wire_event_reset_sent *e;
 	struct segment s;
 	struct total *t;
-	u64 hash, now;
 
+	remember_answered(skb);
 	if (!read_segment(skb, &s))
 		return;
 	k.netns = netns_of(net);
@@ -49,13 +60,12 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	k.port = s.dport;
 	k.detail = (u64)(s.flags & (TCP_SYN | TCP_ACK)) | (u64)(dialled != NULL) << 8 |
 		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 16;
-	now = bpf_ktime_get_ns();
-	t = count(&k, &hash, now);
+	t = count(&k);
 	e = record_buffer(SCRATCH_RESET_SENT);
 	if (!t || !e)
 		return;
 	wire_event_reset_sent_init(e);
-	fill_event(&e->event, now, k.netns, hash, t);
+	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	fill_packet(&e->body.packet, skb, &s, parse_area(e));
 	if (sk)
@@ -75,7 +85,6 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
 	struct wire_event_reset_sent *e = record_buffer(SCRATCH_RESET_SENT);
 	struct total *t;
-	u64 hash, now;
 
 	if (!e)
 		return;
@@ -87,11 +96,10 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	__builtin_memcpy(k.addr, e->body.sock.flow.saddr, 16);
 	k.port = e->body.sock.flow.sport;
 	k.detail = 1ull << 32 | e->body.sock.linger << 8 | e->body.sock.previous_state;
-	now = bpf_ktime_get_ns();
-	t = count(&k, &hash, now);
+	t = count(&k);
 	if (!t)
 		return;
-	fill_event(&e->event, now, k.netns, hash, t);
+	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	/* close(), disconnect() and the end of a process run for the process itself. */
 	if (!e->body.sock.owner.pid)
@@ -105,7 +113,7 @@ SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(reset_sent, const struct sock *sk, const struct sk_buff *skb, u32 reason)
 {
 	if (skb)
-		answer(ctx, sk, skb, reason);
+		answer(ctx, sk, skb, packet_net(skb, sk), reason);
 	else if (sk)
 		active(ctx, sk, reason);
 	return 0;
@@ -129,7 +137,8 @@ static __always_inline int answer_begins(const struct sock *sk, const struct sk_
 	if (!r)
 		return 0;
 	r->skb = (u64)skb;
-	r->out_rsts = read_out_rsts(packet_net(skb, sk));
+	r->net = (u64)packet_net(skb, sk);
+	r->out_rsts = read_out_rsts((const struct net *)r->net);
 	return 0;
 }
 
@@ -141,8 +150,8 @@ static __always_inline int answer_ends(void *ctx, const struct sock *sk, const s
 	if (!r || r->skb != (u64)skb)
 		return 0;
 	r->skb = 0;
-	if (read_out_rsts(packet_net(skb, sk)) != r->out_rsts)
-		answer(ctx, sk, skb, 0);
+	if (read_out_rsts((const struct net *)r->net) != r->out_rsts)
+		answer(ctx, sk, skb, (const struct net *)r->net, 0);
 	return 0;
 }
 
@@ -173,30 +182,25 @@ int BPF_PROG(v6_answer_ends, const struct sock *sk, struct sk_buff *skb)
 #define RESET_STALE_NS 20000000
 
 static __always_inline struct wire_event_reset_received *received(const struct sock *sk,
-								  struct total **t)
+								  struct total **total)
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_RECEIVED };
-	struct wire_event_reset_received *e = record_buffer(SCRATCH_RESET_RECEIVED);
-	const struct wire_flow *f;
-	u64 hash, now;
+	struct wire_event_reset_received *e;
 
-	if (!e)
+	/* One key for one peer: a client's own port differs each time. */
+	k.netns = trusted_netns(sk);
+	trusted_remote(sk, k.addr);
+	k.port = bpf_ntohs(sk->__sk_common.skc_dport);
+	k.detail = sk->__sk_common.skc_state;
+	if (filters_apply() && !wanted_sock(sk, k.netns))
+		return NULL;
+	*total = count(&k);
+	e = record_buffer(SCRATCH_RESET_RECEIVED);
+	if (!*total || !e)
 		return NULL;
 	wire_event_reset_received_init(e);
+	fill_event(&e->event, k.netns, *total);
 	fill_sock(&e->body.sock, sk);
-	f = &e->body.sock.flow;
-	k.netns = netns_of(sock_net(sk));
-	if (!wanted_flow(k.netns, f))
-		return NULL;
-	/* One key for one peer: a client's own port differs each time. */
-	__builtin_memcpy(k.addr, f->daddr, 16);
-	k.port = f->dport;
-	k.detail = e->body.sock.state;
-	now = bpf_ktime_get_ns();
-	*t = count(&k, &hash, now);
-	if (!*t)
-		return NULL;
-	fill_event(&e->event, now, k.netns, hash, *t);
 	return e;
 }
 

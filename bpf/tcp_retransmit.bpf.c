@@ -11,7 +11,6 @@ static __always_inline void retransmitted(void *ctx, const struct sock *sk,
 	struct wire_event_retransmit *e = record_buffer(slot);
 	struct wire_sock *w;
 	struct total *t;
-	u64 hash, now;
 
 	if (!e)
 		return;
@@ -28,11 +27,10 @@ static __always_inline void retransmitted(void *ctx, const struct sock *sk,
 	__builtin_memcpy(k.addr, listener ? w->flow.saddr : w->flow.daddr, 16);
 	k.port = listener ? w->flow.sport : w->flow.dport;
 	k.detail = e->body.synack << 1 | e->body.syn;
-	now = bpf_ktime_get_ns();
-	t = count(&k, &hash, now);
+	t = count(&k);
 	if (!t)
 		return;
-	fill_event(&e->event, now, k.netns, hash, t);
+	fill_event(&e->event, k.netns, t);
 	submit(ctx, e, sizeof(*e), t);
 }
 

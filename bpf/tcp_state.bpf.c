@@ -27,7 +27,7 @@ static __always_inline void track_listener(const struct sock *sk, int new_state)
 static __always_inline void track_shown_peer(const struct sock *sk, int new_state)
 {
 	u64 id = (u64)sk;
-	struct owner *o = bpf_map_lookup_elem(&owners, &id);
+	struct owner *o = find_owner(id);
 	u32 netns = netns_of(sock_net(sk));
 	struct shown_key k = {};
 	struct wire_flow f;
@@ -48,34 +48,36 @@ static __always_inline void track_shown_peer(const struct sock *sk, int new_stat
 /* A connect that failed, a connection that ended with an error, a listener that came or went. */
 static __always_inline bool telling(const struct sock *sk, int old_state, int new_state)
 {
-	if (new_state == TCP_LISTEN || old_state == TCP_LISTEN)
+	if (new_state == TCP_LISTEN)
 		return true;
-	return new_state == TCP_CLOSE && (old_state == TCP_SYN_SENT || BPF_CORE_READ(sk, sk_err));
+	if (new_state != TCP_CLOSE)
+		return false;
+	/* A reset in answer to a SYN is told of by itself. */
+	if (old_state == TCP_SYN_SENT)
+		return sk->sk_err != ECONNREFUSED;
+	return old_state == TCP_LISTEN || sk->sk_err;
 }
 
 static __always_inline void report(void *ctx, const struct sock *sk, int old_state, int new_state)
 {
 	struct count_key k = { .kind = EVENT_KIND_STATE_CHANGE };
-	struct wire_event_state_change *e = record_buffer(SCRATCH_STATE);
+	struct wire_event_state_change *e;
 	struct total *t;
-	u64 hash, now;
 
-	if (!e)
+	k.netns = trusted_netns(sk);
+	trusted_remote(sk, k.addr);
+	k.port = bpf_ntohs(sk->__sk_common.skc_dport);
+	k.reason = sk->sk_err;
+	k.detail = old_state << 8 | new_state;
+	if (filters_apply() && !wanted_sock(sk, k.netns))
+		return;
+	t = count(&k);
+	e = record_buffer(SCRATCH_STATE);
+	if (!t || !e)
 		return;
 	wire_event_state_change_init(e);
+	fill_event(&e->event, k.netns, t);
 	fill_sock(&e->body.sock, sk);
-	k.netns = netns_of(sock_net(sk));
-	if (!wanted_flow(k.netns, &e->body.sock.flow))
-		return;
-	k.reason = e->body.sock.err;
-	k.detail = old_state << 8 | new_state;
-	__builtin_memcpy(k.addr, e->body.sock.flow.daddr, 16);
-	k.port = e->body.sock.flow.dport;
-	now = bpf_ktime_get_ns();
-	t = count(&k, &hash, now);
-	if (!t)
-		return;
-	fill_event(&e->event, now, k.netns, hash, t);
 	e->body.old_state = old_state;
 	e->body.new_state = new_state;
 	submit(ctx, e, sizeof(*e), t);
@@ -87,14 +89,14 @@ int BPF_PROG(state_changes, const struct sock *sk, int old_state, int new_state)
 	u32 zero = 0;
 	struct last_close *closed;
 
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	/* connect() and listen() run for the process that owns the socket from then on. */
 	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN)
-		set_owner((u64)sk, (void *)bpf_get_current_task());
+		set_owner_to_current((u64)sk);
 	if (new_state == TCP_LISTEN || old_state == TCP_LISTEN)
 		track_listener(sk, new_state);
-	else if (new_state == TCP_CLOSE ||
+	else if ((new_state == TCP_CLOSE && old_state != TCP_SYN_SENT) ||
 		 (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED))
 		track_shown_peer(sk, new_state);
 	if (new_state == TCP_CLOSE) {
@@ -113,8 +115,6 @@ int BPF_PROG(state_changes, const struct sock *sk, int old_state, int new_state)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(socket_destroyed, struct sock *sk)
 {
-	u64 id = (u64)sk;
-
-	bpf_map_delete_elem(&owners, &id);
+	forget_owner((u64)sk);
 	return 0;
 }

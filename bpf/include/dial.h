@@ -8,19 +8,28 @@
 extern struct {
 } dials SEC(".maps");
 
-/* The answer comes to the address that the socket knows: SNAT on the way out is undone on the way in. */
-static __always_inline void remember_dial(const struct sock *sk, u32 isn)
+static __always_inline u64 dial_key(const u8 *saddr, u32 sport, u32 netns, u32 ack_seq)
 {
-	struct dial_key k = { .ack_seq = isn + 1 };
-	struct dial d = { .sk = (u64)sk };
+	const u64 *words = (const u64 *)saddr;
+	u64 h = words[0] ^ (u64)netns << 32 ^ sport;
 
-	BPF_CORE_READ_INTO(&k.netns, sk, __sk_common.skc_net.net, ns.inum);
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET)
-		map_ipv4(k.saddr, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-	else
-		BPF_CORE_READ_INTO(&k.saddr, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
-	k.sport = BPF_CORE_READ(sk, __sk_common.skc_num);
-	bpf_map_update_elem(&dials, &k, &d, BPF_ANY);
+	h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ull ^ words[1];
+	h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ull ^ ack_seq;
+	h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ull;
+	h ^= h >> 32;
+	return h ? h : 1;
+}
+
+/* Connects that are pending longer than it takes for DIAL_SLOTS others to begin may be overwritten. */
+static __always_inline void remember_dial(u64 key, const struct sock *sk)
+{
+	u32 slot = key & (DIAL_SLOTS - 1);
+	struct dial *d = bpf_map_lookup_elem(&dials, &slot);
+
+	if (!d)
+		return;
+	d->key = key;
+	d->sk = (u64)sk;
 }
 
 #endif

@@ -6,7 +6,8 @@
 #include "maps.h"
 
 extern struct {
-} events SEC(".maps"), scratch SEC(".maps"), totals SEC(".maps"), overflow SEC(".maps");
+} events SEC(".maps"), scratch SEC(".maps"), totals SEC(".maps"),
+	more_totals SEC(".maps"), overflow SEC(".maps");
 
 /* What is counted together. The end is the local one: the listener's or the closing socket's. */
 struct count_key {
@@ -31,42 +32,80 @@ static __always_inline u64 hash_key(const struct count_key *k)
 	return h ? h : 1;
 }
 
-static __always_inline struct total *total_of(u64 *hash, const struct count_key *k)
+static __always_inline void begin_total(struct total *t, u64 hash, const struct count_key *k)
 {
-	struct total fresh = { .kind = k->kind, .reason = k->reason };
-	struct total *t = bpf_map_lookup_elem(&totals, hash);
+	t->key = hash;
+	t->kind = k->kind;
+	t->reason = k->reason;
+	t->tokens = sample_burst;
+	t->refilled_ns = bpf_ktime_get_ns();
+}
+
+static __noinline __attribute__((unused)) struct total *more_total(u64 hash,
+								   const struct count_key *k)
+{
+	struct total fresh = {}, *t;
 	u32 kind = k->kind;
 
+	t = bpf_map_lookup_elem(&more_totals, &hash);
 	if (t)
 		return t;
-	bpf_map_update_elem(&totals, hash, &fresh, BPF_NOEXIST);
-	t = bpf_map_lookup_elem(&totals, hash);
-	if (t)
+	begin_total(&fresh, hash, k);
+	bpf_map_update_elem(&more_totals, &hash, &fresh, BPF_NOEXIST);
+	t = bpf_map_lookup_elem(&more_totals, &hash);
+	return t ? t : bpf_map_lookup_elem(&overflow, &kind);
+}
+
+static __always_inline struct total *total_of(u64 hash, const struct count_key *k)
+{
+	u32 slot = hash & (TOTAL_SLOTS - 1);
+	struct total *t = bpf_map_lookup_elem(&totals, &slot), *other;
+
+	if (t && t->key == hash)
 		return t;
-	*hash = 0;
-	return bpf_map_lookup_elem(&overflow, &kind);
+	slot ^= 1;
+	other = bpf_map_lookup_elem(&totals, &slot);
+	if (other && other->key == hash)
+		return other;
+	if (t && t->key)
+		t = other;
+	if (!t || t->key)
+		return more_total(hash, k);
+	begin_total(t, hash, k);
+	return t;
+}
+
+/* Tokens come back with time, which is asked for once a jiffy at the most. */
+static __always_inline bool refill(struct total *t)
+{
+	u64 jiffy = bpf_jiffies64(), now, fresh;
+
+	if (t->jiffy == jiffy)
+		return false;
+	t->jiffy = jiffy;
+	now = bpf_ktime_get_ns();
+	fresh = (now - t->refilled_ns) / sample_interval_ns;
+	if (!fresh)
+		return false;
+	t->refilled_ns = now;
+	t->tokens = fresh < sample_burst ? fresh : sample_burst;
+	return true;
 }
 
 /* Counts one occurrence. Returns its total where this one shall become a record, else NULL. */
-static __always_inline struct total *count(const struct count_key *k, u64 *hash, u64 now)
+static __always_inline struct total *count(const struct count_key *k)
 {
-	struct total *t;
-	u64 earliest;
+	struct total *t = total_of(hash_key(k), k);
 
-	*hash = hash_key(k);
-	t = total_of(hash, k);
 	if (!t)
 		return NULL;
 	t->count++;
 	t->pending++;
 	if (!sample_interval_ns)
 		return t;
-	earliest = now - sample_burst * sample_interval_ns;
-	if (t->due_ns < earliest)
-		t->due_ns = earliest;
-	if (t->due_ns > now)
+	if (!t->tokens && !refill(t))
 		return NULL;
-	t->due_ns += sample_interval_ns;
+	t->tokens--;
 	return t;
 }
 
@@ -80,13 +119,12 @@ static __always_inline struct parse *parse_area(void *record)
 	return &((struct scratch *)record)->parse;
 }
 
-static __always_inline void fill_event(struct wire_event *e, u64 now, u32 netns, u64 hash,
-				       const struct total *t)
+static __always_inline void fill_event(struct wire_event *e, u32 netns, const struct total *t)
 {
-	e->ktime_ns = now;
+	e->ktime_ns = bpf_ktime_get_ns();
 	e->cpu = bpf_get_smp_processor_id();
 	e->netns = netns;
-	e->key = hash;
+	e->key = t ? t->key : 0;
 	e->occurrences = t ? t->pending : 1;
 }
 

@@ -3,7 +3,7 @@
 #ifndef TCPWHY_FILTER_H
 #define TCPWHY_FILTER_H
 
-#include "segment.h"
+#include "sock.h"
 
 static __always_inline bool same_addr(const u8 *a, const volatile u8 *b)
 {
@@ -28,6 +28,15 @@ static __always_inline bool wanted(u32 netns, const u8 *saddr, const u8 *daddr, 
 static __always_inline bool wanted_segment(u32 netns, const struct segment *s)
 {
 	return wanted(netns, s->saddr, s->daddr, s->sport, s->dport);
+}
+
+/* Where there is a filter at all: reads both ends. */
+static __always_inline bool wanted_sock(const struct sock *sk, u32 netns)
+{
+	struct wire_flow f;
+
+	sock_flow(sk, &f);
+	return wanted(netns, f.saddr, f.daddr, f.sport, f.dport);
 }
 
 static __always_inline bool wanted_flow(u32 netns, const struct wire_flow *f)

@@ -37,6 +37,11 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_LRU_HASH = 9,
 };
 
+/* Which helpers this kernel has: asked for by bpf_core_enum_value_exists(). */
+enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158,
+};
+
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 
 #define BPF_F_CURRENT_CPU 0xffffffffULL
@@ -55,6 +60,7 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define SOCK_STREAM 1
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
+#define ECONNREFUSED 111
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 

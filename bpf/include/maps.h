@@ -37,16 +37,24 @@ struct scratch {
 	struct parse parse;
 };
 
-/* Of one key on one CPU. */
+/* Of one key on one CPU. Userspace reads it: src/source/totals.ts. */
 struct total {
+	/* Hash of the key, 0: free. */
+	u64 key;
 	u64 count;
 	/* Occurrences since the last record. */
 	u64 pending;
-	/* Sampling: when the next record is due if records came at the steady rate. */
-	u64 due_ns;
+	/* Sampling: records that may still be made, since when, and when that was last looked at. */
+	u64 refilled_ns;
+	u64 jiffy;
+	u32 tokens;
 	u32 kind;
 	u32 reason;
+	u32 unused;
 };
+
+/* Two places a key; what finds both taken goes to a hash. */
+#define TOTAL_SLOTS 4096
 
 struct endpoint {
 	u8 addr[16];
@@ -59,19 +67,17 @@ struct listener {
 	u64 sk;
 };
 
-/* A first SYN that left, by the answer it waits for. */
-struct dial_key {
-	u8 saddr[16];
-	u32 sport;
-	u32 netns;
-	u32 ack_seq;
-};
-
+/* A connecting socket, found by the answer that it waits for. */
 struct dial {
+	u64 key;
 	u64 sk;
 };
 
+#define DIAL_SLOTS 16384
+
 struct owner {
+	/* The socket's address, 0: free. */
+	u64 sk;
 	u64 cgroup;
 	u32 pid;
 	char comm[16];
@@ -79,6 +85,9 @@ struct owner {
 	u8 shown_addr[16];
 	u32 shown_port;
 };
+
+/* Two places a socket: a third one that falls on them takes the older one's. */
+#define OWNER_SLOTS 131072
 
 /* Who shows a peer: a local end, and the peer as a process sees it. */
 struct shown_key {
@@ -123,7 +132,10 @@ struct last_reset {
 /* A reset that may be about to be sent: the packet, and how many were sent before. */
 struct pending_reset {
 	u64 skb;
+	u64 net;
 	u64 out_rsts;
+	/* The packet that was answered last: that it is dropped then goes without saying. */
+	u64 answered;
 };
 
 struct last_close {

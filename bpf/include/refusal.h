@@ -22,7 +22,6 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	struct wire_event_syn_received *e;
 	struct segment s;
 	struct total *t;
-	u64 hash, now;
 	u32 moved;
 
 	mib_moved(&b->before, &b->after, &b->moved);
@@ -36,13 +35,12 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	k.port = s.dport;
 	k.reason = moved & ~MOVED(OUT_SEGS);
 	k.detail = (u64)mixed | (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 8;
-	now = bpf_ktime_get_ns();
-	t = count(&k, &hash, now);
+	t = count(&k);
 	e = record_buffer(slot);
 	if (!t || !e)
 		return;
 	wire_event_syn_received_init(e);
-	fill_event(&e->event, now, k.netns, hash, t);
+	fill_event(&e->event, k.netns, t);
 	fill_packet(&e->body.packet, skb, &s, parse_area(e));
 	fill_listener(&e->body.listener, k.netns, s.daddr, s.dport);
 	fill_mib(&e->body.mib, &b->before, &b->after, mixed);

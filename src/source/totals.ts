@@ -3,10 +3,11 @@
 import type { Session } from '../native/binding.ts';
 
 /** struct total of bpf/include/maps.h. */
-const COUNT = 0;
-const PENDING = 8;
-const KIND = 24;
-const REASON = 28;
+const KEY = 0;
+const COUNT = 8;
+const PENDING = 16;
+const KIND = 44;
+const REASON = 48;
 
 export interface KeyTotals {
   keys: { key: string; count: number }[];
@@ -17,25 +18,36 @@ export interface KeyTotals {
 
 /** Exact counts of the BPF programs, over all CPUs. Keys whose every occurrence became a record are left out. */
 export function readKeyTotals(session: Session): KeyTotals {
-  const keys: KeyTotals['keys'] = [];
+  const counts = new Map<bigint, { count: number; pending: number }>();
   const kinds = new Map<string, KeyTotals['kinds'][number]>();
   const addKind = (kind: number, reason: number, count: number): void => {
     const known = kinds.get(`${kind}/${reason}`);
     if (known) known.count += count;
-    else if (count > 0) kinds.set(`${kind}/${reason}`, { kind, reason, count });
+    else kinds.set(`${kind}/${reason}`, { kind, reason, count });
   };
-  for (const { key, values } of session.readMap('totals')) {
-    const count = sum(values, COUNT);
-    const one = values.find((value) => value.readUInt32LE(KIND) !== 0);
-    addKind(one?.readUInt32LE(KIND) ?? 0, one?.readUInt32LE(REASON) ?? 0, count);
-    if (sum(values, PENDING) > 0) keys.push({ key: String(key.readBigUInt64LE()), count });
+  // A place of the array holds another key on each CPU.
+  for (const map of ['totals', 'more_totals']) {
+    for (const { values } of session.readMap(map)) {
+      for (const value of values) {
+        const key = value.readBigUInt64LE(KEY);
+        if (key === 0n) continue;
+        const known = counts.get(key) ?? { count: 0, pending: 0 };
+        known.count += number(value, COUNT);
+        known.pending += number(value, PENDING);
+        counts.set(key, known);
+        addKind(value.readUInt32LE(KIND), value.readUInt32LE(REASON), number(value, COUNT));
+      }
+    }
   }
   let overflowed = 0;
   for (const { key, values } of session.readMap('overflow')) {
     const count = sum(values, COUNT);
     overflowed += count;
-    addKind(key.readUInt32LE(), 0, count);
+    if (count > 0) addKind(key.readUInt32LE(), 0, count);
   }
+  const keys = [...counts].flatMap(([key, { count, pending }]) =>
+    pending > 0 ? [{ key: String(key), count }] : [],
+  );
   return { keys, kinds: [...kinds.values()], overflowed };
 }
 
@@ -48,6 +60,10 @@ export function readUntracked(session: Session): Record<string, number> {
   );
 }
 
+function number(value: Buffer, at: number): number {
+  return Number(value.readBigUInt64LE(at));
+}
+
 function sum(values: Buffer[], at: number): number {
-  return values.reduce((total, value) => total + Number(value.readBigUInt64LE(at)), 0);
+  return values.reduce((total, value) => total + number(value, at), 0);
 }
