@@ -32,7 +32,8 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
     finding: (finding) => {
       const known = seen.has(finding.id);
       seen.set(finding.id, finding);
-      if (!known && !quiet && finding.count > 0) for (const text of findingLines(finding)) line(text);
+      if (!known && !quiet && finding.count > 0)
+        for (const text of findingLines(finding)) line(text);
     },
     loss: (row) => line(lossLine(row)),
     summary: (summary) => {

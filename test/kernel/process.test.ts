@@ -15,9 +15,13 @@ const listed = (kind: 'prog' | 'link'): BpfObject[] =>
 
 /** Ids of the BPF objects that a process holds open. */
 function held(pid: number, field: 'prog_id' | 'link_id'): Set<number> {
-  const infos = readdirSync(`/proc/${pid}/fdinfo`).map((fd) =>
-    readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'),
-  );
+  const infos = readdirSync(`/proc/${pid}/fdinfo`).map((fd) => {
+    try {
+      return readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8');
+    } catch {
+      return ''; // Closed since it was listed.
+    }
+  });
   const ids = infos.map((info) => info.match(new RegExp(`^${field}:\\s*(\\d+)$`, 'm'))?.[1]);
   return new Set(ids.filter((id) => id !== undefined).map(Number));
 }

@@ -22,7 +22,7 @@ export const RULES: Rule[] = [
     breaks: ({ from, to, typeOnly }) =>
       to === 'src/native/binding' &&
       !typeOnly &&
-      !/^src\/(source\/live|commands\/doctor|native\/.*)$/.test(from),
+      !/^src\/(source\/(attach|live)|commands\/doctor|native\/.*)$/.test(from),
   },
   values('wire', ['wire']),
   values('flow', ['wire', 'flow']),
