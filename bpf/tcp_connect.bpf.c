@@ -9,11 +9,14 @@
 SEC("fentry/tcp_connect")
 int BPF_PROG(connect_begins, struct sock *sk)
 {
-	u32 isn = BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	u8 addr[16] __attribute__((aligned(8)));
 
+	if (!tp)
+		return 0;
 	trusted_local(sk, addr);
-	remember_dial(dial_key(addr, sk->__sk_common.skc_num, trusted_netns(sk), isn + 1), sk);
+	remember_dial(dial_key(addr, sk->__sk_common.skc_num, trusted_netns(sk), tp->write_seq + 1),
+		      sk);
 	return 0;
 }
 

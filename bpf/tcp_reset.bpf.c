@@ -30,17 +30,8 @@ static __always_inline const struct sock *dialled_by(const struct segment *s, u3
 	return sk;
 }
 
-static __always_inline void remember_answered(const struct sk_buff *skb)
-{
-	u32 zero = 0;
-	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
-
-	if (r)
-		r->answered = (u64)skb;
-}
-
 static __always_inline void answer(void *ctx, const struct sock *sk, const struct sk_buff *skb,
-				   const struct net *net, u32 reason)
+				   u32 netns, u32 reason)
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
 	const struct sock *dialled = NULL;
@@ -48,10 +39,9 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	struct segment s;
 	struct total *t;
 
-	remember_answered(skb);
 	if (!read_segment(skb, &s))
 		return;
-	k.netns = netns_of(net);
+	k.netns = netns;
 	if (!wanted_segment(k.netns, &s))
 		return;
 	if (!sk && (s.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
@@ -112,8 +102,13 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(reset_sent, const struct sock *sk, const struct sk_buff *skb, u32 reason)
 {
+	u32 zero = 0;
+	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
+
+	if (skb && r)
+		r->answered = (u64)skb;
 	if (skb)
-		answer(ctx, sk, skb, packet_net(skb, sk), reason);
+		answer(ctx, sk, skb, netns_of(packet_net(skb, sk)), reason);
 	else if (sk)
 		active(ctx, sk, reason);
 	return 0;
@@ -128,17 +123,34 @@ int BPF_PROG(active_reset_sent, const struct sock *sk, const struct sk_buff *skb
 	return 0;
 }
 
+static __always_inline u64 read_counter(u64 address)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (const void *)address);
+	return value;
+}
+
 /* Entered does not mean sent: it was, where OutRsts moved. */
 static __always_inline int answer_begins(const struct sock *sk, const struct sk_buff *skb)
 {
+	const struct net *net;
+	struct pending_reset *r;
 	u32 zero = 0;
-	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
 
+	r = bpf_map_lookup_elem(&pending_reset, &zero);
 	if (!r)
 		return 0;
+	if (!r->distance)
+		r->distance = this_cpu_distance();
+	/* Without a socket the packet still has its device. */
+	net = sk ? sk->__sk_common.skc_net.net : skb->dev->nd_net.net;
 	r->skb = (u64)skb;
-	r->net = (u64)packet_net(skb, sk);
-	r->out_rsts = read_out_rsts((const struct net *)r->net);
+	r->netns = net->ns.inum;
+	/* Through memory: the verifier allows no arithmetic on a kernel pointer. */
+	*(volatile u64 *)&r->counter = (u64)net->mib.tcp_statistics;
+	r->counter = *(volatile u64 *)&r->counter + r->distance + mib_index[MIB_SLOT_OUT_RSTS] * 8;
+	r->out_rsts = read_counter(r->counter);
 	return 0;
 }
 
@@ -150,8 +162,9 @@ static __always_inline int answer_ends(void *ctx, const struct sock *sk, const s
 	if (!r || r->skb != (u64)skb)
 		return 0;
 	r->skb = 0;
-	if (read_out_rsts((const struct net *)r->net) != r->out_rsts)
-		answer(ctx, sk, skb, (const struct net *)r->net, 0);
+	r->answered = (u64)skb;
+	if (read_counter(r->counter) != r->out_rsts)
+		answer(ctx, sk, skb, r->netns, 0);
 	return 0;
 }
 

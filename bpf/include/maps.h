@@ -132,8 +132,13 @@ struct last_reset {
 /* A reset that may be about to be sent: the packet, and how many were sent before. */
 struct pending_reset {
 	u64 skb;
-	u64 net;
+	/* This CPU's OutRsts of the namespace. */
+	u64 counter;
 	u64 out_rsts;
+	u32 netns;
+	u32 unused;
+	/* As this_cpu_distance() says. */
+	u64 distance;
 	/* The packet that was answered last: that it is dropped then goes without saying. */
 	u64 answered;
 };

@@ -70,19 +70,6 @@ static __always_inline u64 mib_value(const struct mib_snapshot *s, u32 slot)
 	return index < LINUX_MIB_CAP ? s->linux_mib[index] : 0;
 }
 
-/* Resets that this namespace sent on this CPU. */
-static __noinline __attribute__((unused)) u64 read_out_rsts(const struct net *net)
-{
-	u32 index = mib_index[MIB_SLOT_OUT_RSTS];
-	u64 distance = this_cpu_distance(), value = 0;
-
-	if (net && distance)
-		bpf_probe_read_kernel(&value, sizeof(value),
-				      (u8 *)BPF_CORE_READ(net, mib.tcp_statistics) + distance +
-					      index * 8);
-	return value;
-}
-
 /*
  * One bit a slot that moved. The caller reads the result from memory: of a value that it was handed
  * the verifier would follow all 2^23 ways to come by it.

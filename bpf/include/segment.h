@@ -65,61 +65,78 @@ static __always_inline void map_ipv4(u8 *to, __be32 addr)
 	words[3] = addr;
 }
 
+/* Both headers of the common kind, so that one read brings them. */
+struct ipv4_segment {
+	struct ipv4_header ip;
+	struct tcp_header th;
+};
+
+struct ipv6_segment {
+	struct ipv6_header ip;
+	struct tcp_header th;
+};
+
+union any_segment {
+	struct ipv4_segment v4;
+	struct ipv6_segment v6;
+};
+
+static __always_inline bool take_tcp(struct segment *s, const struct tcp_header *th, u32 l4_len)
+{
+	s->tcp_header_len = (th->doff_res >> 4) * 4;
+	if (s->tcp_header_len < sizeof(*th))
+		return false;
+	s->sport = bpf_ntohs(th->source);
+	s->dport = bpf_ntohs(th->dest);
+	s->seq = bpf_ntohl(th->seq);
+	s->ack_seq = bpf_ntohl(th->ack_seq);
+	s->window = bpf_ntohs(th->window);
+	s->flags = th->flags;
+	s->payload_len = l4_len > s->tcp_header_len ? l4_len - s->tcp_header_len : 0;
+	return true;
+}
+
 /*
  * Reads the headers that skb->network_header points at. False where that is no TCP segment whose
  * header is here: another protocol, a later fragment, IPv6 extension headers, or a socket buffer
- * whose headers are not built (protocol 0).
+ * whose headers are not built (protocol 0). The buffer is one that a hook handed to the program:
+ * its members are read directly.
  */
-static __always_inline bool read_segment(const struct sk_buff *skb, struct segment *s)
+static __noinline __attribute__((unused)) bool read_segment(const struct sk_buff *skb,
+							    struct segment *s)
 {
-	const unsigned char *head = BPF_CORE_READ(skb, head);
-	u32 network = BPF_CORE_READ(skb, network_header);
-	u16 protocol = bpf_ntohs(BPF_CORE_READ(skb, protocol));
-	struct tcp_header th;
-	u32 l4_len;
+	u16 protocol = bpf_ntohs(skb->protocol);
+	const unsigned char *at;
+	union any_segment h;
+	u32 header_len;
 
+	if (protocol != ETH_P_IP && protocol != ETH_P_IPV6)
+		return false;
+	s->tcp_offset = skb->network_header;
+	at = skb->head + s->tcp_offset;
 	if (protocol == ETH_P_IP) {
-		struct ipv4_header ip;
-		u32 header_len;
-
-		if (bpf_probe_read_kernel(&ip, sizeof(ip), head + network))
+		if (bpf_probe_read_kernel(&h.v4, sizeof(h.v4), at))
 			return false;
-		if (ip.version_ihl >> 4 != 4 || ip.protocol != IPPROTO_TCP ||
-		    ip.frag_off & bpf_htons(0x1fff))
+		if (h.v4.ip.version_ihl >> 4 != 4 || h.v4.ip.protocol != IPPROTO_TCP ||
+		    h.v4.ip.frag_off & bpf_htons(0x1fff))
 			return false;
-		header_len = (ip.version_ihl & 15) * 4;
-		map_ipv4(s->saddr, ip.saddr);
-		map_ipv4(s->daddr, ip.daddr);
-		s->ttl = ip.ttl;
-		l4_len = bpf_ntohs(ip.tot_len) - header_len;
-		s->tcp_offset = network + header_len;
-	} else if (protocol == ETH_P_IPV6) {
-		struct ipv6_header ip;
-
-		if (bpf_probe_read_kernel(&ip, sizeof(ip), head + network) ||
-		    ip.nexthdr != IPPROTO_TCP)
+		header_len = (h.v4.ip.version_ihl & 15) * 4;
+		s->tcp_offset += header_len;
+		if (header_len != sizeof(h.v4.ip) &&
+		    bpf_probe_read_kernel(&h.v4.th, sizeof(h.v4.th), at + header_len))
 			return false;
-		__builtin_memcpy(s->saddr, ip.saddr, 16);
-		__builtin_memcpy(s->daddr, ip.daddr, 16);
-		s->ttl = ip.hop_limit;
-		l4_len = bpf_ntohs(ip.payload_len);
-		s->tcp_offset = network + sizeof(ip);
-	} else {
-		return false;
+		map_ipv4(s->saddr, h.v4.ip.saddr);
+		map_ipv4(s->daddr, h.v4.ip.daddr);
+		s->ttl = h.v4.ip.ttl;
+		return take_tcp(s, &h.v4.th, bpf_ntohs(h.v4.ip.tot_len) - header_len);
 	}
-	if (bpf_probe_read_kernel(&th, sizeof(th), head + s->tcp_offset))
+	if (bpf_probe_read_kernel(&h.v6, sizeof(h.v6), at) || h.v6.ip.nexthdr != IPPROTO_TCP)
 		return false;
-	s->tcp_header_len = (th.doff_res >> 4) * 4;
-	if (s->tcp_header_len < sizeof(th))
-		return false;
-	s->sport = bpf_ntohs(th.source);
-	s->dport = bpf_ntohs(th.dest);
-	s->seq = bpf_ntohl(th.seq);
-	s->ack_seq = bpf_ntohl(th.ack_seq);
-	s->window = bpf_ntohs(th.window);
-	s->flags = th.flags;
-	s->payload_len = l4_len > s->tcp_header_len ? l4_len - s->tcp_header_len : 0;
-	return true;
+	s->tcp_offset += sizeof(h.v6.ip);
+	__builtin_memcpy(s->saddr, h.v6.ip.saddr, 16);
+	__builtin_memcpy(s->daddr, h.v6.ip.daddr, 16);
+	s->ttl = h.v6.ip.hop_limit;
+	return take_tcp(s, &h.v6.th, bpf_ntohs(h.v6.ip.payload_len));
 }
 
 #define TCPOPT_EOL 0
