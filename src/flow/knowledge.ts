@@ -97,7 +97,8 @@ export class HostKnowledge implements Knowledge {
   }
 
   hasDropReasons(): boolean {
-    return Object.keys(this.#enums.get('skb_drop_reason') ?? {}).length > 1;
+    const names = Object.values(this.#enums.get('skb_drop_reason') ?? {});
+    return names.some((name) => name !== 'NOT_SPECIFIED');
   }
 
   sysctl(name: string, netns: number): string | null {

@@ -29,7 +29,7 @@ export default defineCause({
         interface: device,
         ifindex: packet.ifindex,
       },
-      basis: inferred ? 'inferred' : 'direct',
+      basis: inferred && !counted ? 'inferred' : 'direct',
       subject: 'host',
       where: device ?? `interface ${packet.ifindex}`,
       flow: packet.flow,
