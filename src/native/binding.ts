@@ -50,7 +50,8 @@ export interface MapEntry {
   values: Buffer[];
 }
 
-export interface Missed {
+/** A number for each loaded program. */
+export interface Counted {
   name: string;
   count: number;
 }
@@ -90,7 +91,8 @@ interface NativeSession {
   deleteKeys(name: string, keys: Uint8Array[]): void;
   writeMap(name: string, key: Uint8Array, value: Uint8Array): void;
   runIterator(program: string, netns?: string): Buffer;
-  missed(): Missed[];
+  missed(): Counted[];
+  verified(): Counted[];
   detach(): void;
   close(): void;
 }
@@ -166,7 +168,7 @@ export class Session {
     return this.#session.drain();
   }
 
-  /** A whole map. Entries that come or go meanwhile may be missed; none is returned twice. */
+  /** A whole map. Entries that come or go meanwhile may be missed; none is returned twice; nor is one of only zeros. */
   readMap(name: string): MapEntry[] {
     const { keys, values, keySize, valueSize, perKey } = this.#session.readMap(name);
     const slice = (bytes: Buffer, size: number, at: number) =>
@@ -198,8 +200,13 @@ export class Session {
   }
 
   /** How often the kernel skipped each loaded program because it was already running on that CPU. */
-  missed(): Missed[] {
+  missed(): Counted[] {
     return this.#session.missed();
+  }
+
+  /** Instructions the verifier went through for each loaded program; 0 before Linux 5.16. */
+  verified(): Counted[] {
+    return this.#session.verified();
   }
 
   /** Detaches every program; what they wrote can still be drained and their maps read. */

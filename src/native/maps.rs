@@ -42,7 +42,7 @@ pub fn find<'a>(object: &'a mut Object, name: &str) -> Result<MapMut<'a>> {
 }
 
 /// Every key with its value or, of a per-CPU map, its value on each possible CPU. Entries that come
-/// or go meanwhile may be missed; none is returned twice.
+/// or go meanwhile may be missed; none is returned twice. Those with nothing but zeros are left out.
 pub fn read(map: &MapMut) -> Result<Contents> {
     let shape = Shape::of(map)?;
     let mut contents = Contents {
@@ -219,6 +219,10 @@ impl Shape {
     }
 
     fn keep(&self, key: &[u8], values: &[u8], seen: &mut HashSet<Vec<u8>>, out: &mut Contents) {
+        // The places of an array that were never written.
+        if values.iter().all(|&byte| byte == 0) {
+            return;
+        }
         if !seen.insert(key.to_vec()) {
             return;
         }

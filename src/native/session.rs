@@ -65,7 +65,7 @@ pub struct PackedMap {
 }
 
 #[napi(object)]
-pub struct Missed {
+pub struct Counted {
     pub name: String,
     pub count: f64,
 }
@@ -219,13 +219,28 @@ impl Session {
     /// How often each loaded program was skipped by the kernel because it was already running on
     /// that CPU.
     #[napi(catch_unwind)]
-    pub fn missed(&mut self) -> Result<Vec<Missed>> {
+    pub fn missed(&mut self) -> Result<Vec<Counted>> {
+        self.each_program(|info| info.recursion_misses as f64)
+    }
+
+    /// Instructions that the verifier went through for each loaded program; 0 before Linux 5.16,
+    /// which does not tell.
+    #[napi(catch_unwind)]
+    pub fn verified(&mut self) -> Result<Vec<Counted>> {
+        self.each_program(|info| f64::from(info.verified_insns))
+    }
+
+    fn each_program(&mut self, count: impl Fn(&bpf_prog_info) -> f64) -> Result<Vec<Counted>> {
         self.live()?
             .object
             .progs_mut()
             .filter_map(|program| {
                 let fd = program.as_fd().as_raw_fd();
-                (fd >= 0).then(|| recursion_misses(fd, program.name().to_string_lossy().into()))
+                (fd >= 0).then(|| {
+                    let name: String = program.name().to_string_lossy().into();
+                    let count = count(&info_of(fd, &name)?);
+                    Ok(Counted { name, count })
+                })
             })
             .collect()
     }
@@ -256,7 +271,7 @@ impl Session {
     }
 }
 
-fn recursion_misses(fd: i32, name: String) -> Result<Missed> {
+fn info_of(fd: i32, name: &str) -> Result<bpf_prog_info> {
     let mut info = bpf_prog_info::default();
     let mut size = size_of::<bpf_prog_info>() as u32;
     // SAFETY: the kernel fills at most `size` bytes; fields it does not know stay zero.
@@ -264,8 +279,7 @@ fn recursion_misses(fd: i32, name: String) -> Result<Missed> {
     if failed < 0 {
         return Err(fail_errno(-failed, &format!("asking about program {name}")));
     }
-    let count = info.recursion_misses as f64;
-    Ok(Missed { name, count })
+    Ok(info)
 }
 
 /// An iterator that skips a million objects without output answers EAGAIN and goes on.
