@@ -35,7 +35,7 @@ SOURCES := $(shell find src -name '*.ts' -o -name '*.tsx' -o -name '*.js' -o -na
 C_SOURCES := $(shell find bpf -name '*.[ch]')
 
 .DELETE_ON_ERROR:
-.PHONY: build demo top test unit kernel-test check fmt clean help setup own-crate
+.PHONY: build demo top test unit kernel-test vm-test check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o $(ADDON) ## build everything (the default)
 
@@ -55,6 +55,14 @@ unit: build ## run the tests that need no root
 
 kernel-test: build ## run the tests on this kernel, as root
 	vitest run --project kernel
+
+vm-test: build ## make every failure happen on other kernels, in virtual machines, as root
+	@mkdir -p build/test
+	$(CLANG) -target bpf -g -O2 -idirafter /usr/include/$(MACHINE)-linux-gnu \
+		-c test/kernel/getpeername.bpf.c -o build/test/getpeername.bpf.o
+	tools/vm/matrix -o build/vm -t 900 $(if $(KERNELS),-k $(KERNELS)) -- \
+		node tools/vm/conformance.ts --json --rewriter build/test/getpeername.bpf.o
+	node tools/vm/table.ts build/vm/*.log
 
 check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports and licenses
 	biome check --error-on-warnings
