@@ -32,10 +32,10 @@ WIRE := bpf/include/wire.gen.h src/wire/event.gen.js src/wire/event.gen.d.ts \
 CAUSES := src/causes/registry.gen.ts src/causes/pages.gen.ts
 
 SOURCES := $(shell find src -name '*.ts' -o -name '*.tsx' -o -name '*.js' -o -name '*.md')
-C_SOURCES := $(shell find bpf -name '*.[ch]')
+C_SOURCES := $(shell find bpf tools/bench -name '*.[ch]')
 
 .DELETE_ON_ERROR:
-.PHONY: build demo top test unit kernel-test vm-test check fmt clean help setup own-crate
+.PHONY: build demo top test unit kernel-test vm-test bench-hooks check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o $(ADDON) ## build everything (the default)
 
@@ -63,6 +63,9 @@ vm-test: build ## make every failure happen on other kernels, in virtual machine
 	tools/vm/matrix -o build/vm -t 900 $(if $(KERNELS),-k $(KERNELS)) -- \
 		node tools/vm/conformance.ts --json --rewriter build/test/getpeername.bpf.o
 	node tools/vm/table.ts build/vm/*.log
+
+bench-hooks: build ## count the instructions that watching adds, in a virtual machine, as root
+	node tools/bench/hooks.ts $(KERNEL)
 
 check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports and licenses
 	biome check --error-on-warnings

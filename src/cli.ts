@@ -5,7 +5,6 @@ import { causes } from './commands/causes.ts';
 import { doctor } from './commands/doctor.ts';
 import { UsageError } from './commands/options.ts';
 import { replay } from './commands/replay.ts';
-import { top } from './commands/top.ts';
 import { trace } from './commands/trace.ts';
 import { VERSION } from './version.ts';
 
@@ -62,7 +61,9 @@ watching(program.command('top'))
   .description('live screen: causes, findings, evidence and advice')
   .option('--from <file>', 'show a recording instead of this kernel')
   .option('-o, --output <file>', 'record too')
-  .action((targets, flags) => {
+  .action(async (targets, flags) => {
+    // Ink takes longer to load than all the rest: only where there is a screen to draw.
+    const { top } = await import('./commands/top.ts');
     status = top(targets, flags);
   });
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { globSync, rmSync } from 'node:fs';
 import { build, type Plugin } from 'esbuild';
 
 /** Ink can load React's developer tools, which are not installed. */
@@ -18,10 +19,14 @@ const require = createRequire(import.meta.url);
 delete process.env.DEV;
 `;
 
+for (const chunk of globSync('build/tcpwhy-*.js*')) rmSync(chunk);
 await build({
   entryPoints: ['src/cli.ts'],
-  outfile: 'build/tcpwhy.js',
+  outdir: 'build',
+  entryNames: 'tcpwhy',
+  chunkNames: 'tcpwhy-[name]-[hash]',
   bundle: true,
+  splitting: true,
   platform: 'node',
   format: 'esm',
   target: 'node22',

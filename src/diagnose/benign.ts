@@ -22,6 +22,14 @@ const ORDINARY: Record<string, string> = {
   TCP_CLOSE: 'a segment that crossed with the end of its connection',
 };
 
+/** What frees the queues of a socket that is closed, on kernels that give no reason for it. */
+const PURGES = new Set([
+  'sk_stream_kill_queues',
+  'skb_queue_purge',
+  'skb_rbtree_purge',
+  'tcp_write_queue_purge',
+]);
+
 /** Why an event is nothing to worry about, or null. Asked only of what no cause explains. */
 export function benign(event: Event, known: Knowledge): string | null {
   if (event.kind !== 'drop') return null;
@@ -39,6 +47,9 @@ export function benign(event: Event, known: Knowledge): string | null {
   const ended = event.body.sock?.state === TIME_WAIT && !(event.body.packet.flags & SYN);
   if (reason === 'NOT_SPECIFIED' && ended) {
     return 'one of the last segments of a connection that has ended';
+  }
+  if (reason === 'NOT_SPECIFIED' && PURGES.has(known.symbol(event.body.location)?.name ?? '')) {
+    return ORDINARY.QUEUE_PURGE ?? null;
   }
   return ORDINARY[reason] ?? null;
 }

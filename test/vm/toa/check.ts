@@ -38,7 +38,7 @@ const both = listen(6, '::', IPV6_PORT);
 const kept = connect(both, IPV6_PORT);
 check('over an IPv6 socket: the client is shown', kept, `::ffff:${CLIENT}`);
 
-const owners = readFileSync('/proc/kallsyms', 'utf8').match(/inet6?_getname_toa\t\[toa\]/g) ?? [];
+const owners = readFileSync('/proc/kallsyms', 'utf8').match(/ inet6?_getname_toa\t\[toa\]/g) ?? [];
 assert.equal(owners.length, 2);
 unload();
 assert.equal(must(kept.server.getpeername()).address, `::ffff:${BALANCER}`);
