@@ -44,9 +44,21 @@ static __always_inline bool is_tcp_sock(const struct sock *sk)
 	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
+/*
+ * A pointer's low half as a number. A move of 32 bits makes it one for the verifier, which allows no
+ * arithmetic on the pointer itself; without it the compiler decides whether the program loads.
+ */
+static __always_inline u32 low_half(u64 pointer)
+{
+	u32 low;
+
+	asm volatile("%0 = %1" : "=w"(low) : "w"((u32)pointer));
+	return low;
+}
+
 static __always_inline u32 owner_slot(u64 sk)
 {
-	return (sk >> 6) * 0x9e3779b1u >> 8 & (OWNER_SLOTS - 1);
+	return (low_half(sk) >> 6) * 0x9e3779b1u >> 8 & (OWNER_SLOTS - 1);
 }
 
 static __always_inline struct owner *find_owner(u64 sk)

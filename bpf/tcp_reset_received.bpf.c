@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Resets that a socket of this host believed. */
+#include "emit.h"
+#include "filter.h"
+#include "sock.h"
+
+extern struct {
+} last_reset SEC(".maps");
+
+#define RESET_STALE_NS 20000000
+
+static __always_inline struct wire_event_reset_received *received(const struct sock *sk,
+								  struct total **total)
+{
+	struct count_key k = { .kind = EVENT_KIND_RESET_RECEIVED };
+	struct wire_event_reset_received *e;
+
+	/* One key for one peer: a client's own port differs each time. */
+	k.netns = trusted_netns(sk);
+	trusted_remote(sk, k.addr);
+	k.port = bpf_ntohs(sk->__sk_common.skc_dport);
+	k.detail = sk->__sk_common.skc_state;
+	if (filters_apply() && !wanted_sock(sk, k.netns))
+		return NULL;
+	*total = count(&k);
+	e = record_buffer(SCRATCH_RESET_RECEIVED);
+	if (!*total || !e)
+		return NULL;
+	wire_event_reset_received_init(e);
+	fill_event(&e->event, k.netns, *total);
+	fill_sock(&e->body.sock, sk);
+	return e;
+}
+
+/* tcp_reset() got the packet too in Linux 5.12. */
+SEC("fentry/tcp_reset")
+int BPF_PROG(reset_believed, struct sock *sk, struct sk_buff *skb)
+{
+	struct total *t;
+	struct wire_event_reset_received *e = received(sk, &t);
+	struct segment s;
+
+	if (!e)
+		return 0;
+	if (read_segment(skb, &s))
+		fill_packet(&e->body.packet, skb, &s, parse_area(e));
+	submit(ctx, e, sizeof(*e), t);
+	return 0;
+}
+
+/* The packet is the reset that arrived on this CPU just before, where packet_arrives sees them. */
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(reset_received, struct sock *sk)
+{
+	struct total *t;
+	struct wire_event_reset_received *e = received(sk, &t);
+	struct last_reset *r;
+	u32 zero = 0;
+
+	if (!e)
+		return 0;
+	r = bpf_map_lookup_elem(&last_reset, &zero);
+	if (r && bpf_ktime_get_ns() - r->ktime_ns < RESET_STALE_NS &&
+	    r->packet.flow.sport == e->body.sock.flow.dport &&
+	    r->packet.flow.dport == e->body.sock.flow.sport)
+		bpf_probe_read_kernel(&e->body.packet, sizeof(e->body.packet), &r->packet);
+	submit(ctx, e, sizeof(*e), t);
+	return 0;
+}
