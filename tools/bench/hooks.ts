@@ -39,7 +39,8 @@ const untraced = figures.untraced ?? {};
 const cell = (name: string, kind: string) => {
   const value = figures[name]?.[kind];
   if (value === undefined) return '';
-  return name === 'untraced' ? String(value) : `+${value - (untraced[kind] ?? 0)}`;
+  const added = value - (untraced[kind] ?? 0);
+  return name === 'untraced' ? String(value) : `${added < 0 ? '' : '+'}${added}`;
 };
 const rows = Object.keys(figures).map(
   (name) =>
