@@ -31,6 +31,8 @@ struct Shape {
     stride: usize,
     per_key: usize,
     max_entries: usize,
+    /// An array has every key from the start: a place of zeros was never written.
+    array: bool,
 }
 
 /// The map called `name`. EINVAL if the object has none.
@@ -125,6 +127,7 @@ impl Shape {
             },
             per_key: if percpu { possible_cpus()? as usize } else { 1 },
             max_entries: map.max_entries() as usize,
+            array: matches!(map.map_type(), MapType::Array | MapType::PercpuArray),
         })
     }
 
@@ -219,8 +222,7 @@ impl Shape {
     }
 
     fn keep(&self, key: &[u8], values: &[u8], seen: &mut HashSet<Vec<u8>>, out: &mut Contents) {
-        // The places of an array that were never written.
-        if values.iter().all(|&byte| byte == 0) {
+        if self.array && values.iter().all(|&byte| byte == 0) {
             return;
         }
         if !seen.insert(key.to_vec()) {
