@@ -168,7 +168,10 @@ export class Session {
     return this.#session.drain();
   }
 
-  /** A whole map. Entries that come or go meanwhile may be missed; none is returned twice; of an array, places of zeros are left out. */
+  /**
+   * A whole map. Entries that come or go meanwhile may be missed; none is returned twice. Of an
+   * array, places of zeros are left out.
+   */
   readMap(name: string): MapEntry[] {
     const { keys, values, keySize, valueSize, perKey } = this.#session.readMap(name);
     const slice = (bytes: Buffer, size: number, at: number) =>

@@ -44,7 +44,7 @@ pub fn find<'a>(object: &'a mut Object, name: &str) -> Result<MapMut<'a>> {
 }
 
 /// Every key with its value or, of a per-CPU map, its value on each possible CPU. Entries that come
-/// or go meanwhile may be missed; none is returned twice. Those with nothing but zeros are left out.
+/// or go meanwhile may be missed; none is returned twice. Of an array, places of zeros are left out.
 pub fn read(map: &MapMut) -> Result<Contents> {
     let shape = Shape::of(map)?;
     let mut contents = Contents {
