@@ -44,11 +44,16 @@ export class Terminal {
     return { alternate: alternate === '1', cursor: cursor === '1' };
   }
 
-  /** Waits until the screen matches; throws with the screen as it was. */
+  /**
+   * Waits until the screen matches and stands still: a terminal can be read in the middle of a
+   * repaint. Throws with the screen as it was.
+   */
   async shows(pattern: RegExp, limit_ms = 20_000): Promise<string> {
+    let before: string | undefined;
     for (const end = performance.now() + limit_ms; ; ) {
       const screen = this.rows().join('\n');
-      if (pattern.test(screen)) return screen;
+      if (pattern.test(screen) && screen === before) return screen;
+      before = screen;
       if (performance.now() > end) throw new Error(`no ${pattern} on the screen:\n${screen}`);
       await pause(POLL_MS);
     }
