@@ -16,6 +16,8 @@ export interface Match<E extends Evidence> {
   where: string;
   /** What the finding is about, as its `flow` shows it: saddr:sport the local end, or a packet's sender. */
   flow: Flow;
+  /** Other connections of the same story, where the event itself does not name them. */
+  related?: readonly Flow[];
   /** Occurrences with the same group are one finding; it is part of the cause's own name space. */
   group: string;
   owner: Owner | null;

@@ -5,7 +5,7 @@ import type { Finding, Severity } from '../diagnose/finding.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { jsonSink } from '../sinks/json.ts';
-import type { Sink } from '../sinks/report.ts';
+import type { Sink } from '../sinks/sink.ts';
 import { textSink } from '../sinks/text.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { atLeast, UsageError, type WatchFlags } from './options.ts';

@@ -10,7 +10,7 @@ import { describe, flowText } from './describe.ts';
 import type { Evidence, Finding } from './finding.ts';
 import { addEvent, addFlow, type OpenFinding } from './open-finding.ts';
 import { Recent } from './recent.ts';
-import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
+import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 
 /** One occurrence on its way to a finding. */
 interface Occurrence {
@@ -24,6 +24,8 @@ interface Occurrence {
   /** Where it went; null while it is held. */
   finding: OpenFinding | null;
 }
+
+export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
 
 /** Longer than the two ends of one failure on one host are apart, shorter than anyone waits for. */
 const SETTLE_NS = 300e6;
@@ -40,6 +42,8 @@ export class Engine {
   readonly findings = new Map<string, OpenFinding>();
   unexplained = 0;
   benign = 0;
+  /** Told of occurrences as they are counted; what a better explanation took away again is negative. */
+  onCount: CountListener | null = null;
   readonly #byKind = new Map<string, Cause[]>();
   readonly #supersededBy = new Map<string, Set<string>>();
   readonly #known: HostKnowledge;
@@ -212,7 +216,8 @@ export class Engine {
     const time_ns = event.ktime_ns + this.#clock_offset_ns;
     let open = this.findings.get(id);
     if (!open) {
-      open = { finding: this.#finding(id, occurrence, time_ns), flows: new Map(), events: [] };
+      const finding = this.#finding(id, occurrence, time_ns);
+      open = { finding, flows: new Map(), events: [], connections: [] };
       this.findings.set(id, open);
     }
     occurrence.finding = open;
@@ -227,11 +232,13 @@ export class Engine {
     if (match.basis === 'inferred') finding.basis = 'inferred';
     addFlow(open, flowText(match.flow), occurrence.count, time_ns);
     addEvent(open, { seq, time_ns, text: describe(event, this.#known) });
+    open.connections = [match.flow, ...(match.related ?? []), ...flowsOf(event)];
     this.#add(open, occurrence, occurrence.count);
   }
 
-  #add(open: OpenFinding, { cause }: Occurrence, count: number): void {
+  #add(open: OpenFinding, { cause, match, event }: Occurrence, count: number): void {
     open.finding.count += count;
+    this.onCount?.(open.finding, match.flow, count, event.ktime_ns + this.#clock_offset_ns);
     if (cause === UNEXPLAINED) this.unexplained += count;
     if (cause === BENIGN) this.benign += count;
     this.#changed.add(open);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Flow } from '../wire/types.gen.ts';
 import type { Finding } from './finding.ts';
 
 const MAX_FLOWS = 50;
@@ -22,6 +23,8 @@ export interface OpenFinding {
   finding: Finding;
   flows: Map<string, FlowCount>;
   events: EventLine[];
+  /** Of the newest event: its own connection first, then others that have to do with it. */
+  connections: Flow[];
 }
 
 export function addFlow(open: OpenFinding, text: string, count: number, last_ns: number): void {

@@ -7,7 +7,7 @@ import { FrameReader } from '../wire/frames.ts';
 import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
 import { Losses } from '../wire/loss.ts';
 import { Reorder } from '../wire/reorder.ts';
-import type { Header, Totals } from '../wire/types.gen.ts';
+import type { Footer, Header, Totals } from '../wire/types.gen.ts';
 import { Engine } from './engine.ts';
 
 /** How an event looked, in the order in which events happened. */
@@ -32,18 +32,28 @@ export class Pipeline {
   now_ns = 0;
   /** Exact occurrences by kind, records or not. */
   readonly counted: { [Kind in EventKind]?: number } = {};
+  /** Null until the recording has ended well. */
+  footer: Footer | null = null;
   readonly #clock_offset_ns: number;
   readonly #frames = new FrameReader();
   readonly #reorder = new Reorder();
   readonly #listener: EventListener | null;
+  readonly #change: (event: Event) => Event;
   #newest_ktime_ns = 0;
   #totals: Totals | null = null;
 
-  constructor(header: Header, causes: readonly Cause[], listener: EventListener | null = null) {
+  /** `change` is done to each event before anything else sees it. */
+  constructor(
+    header: Header,
+    causes: readonly Cause[],
+    listener: EventListener | null = null,
+    change: (event: Event) => Event = (event) => event,
+  ) {
     this.#clock_offset_ns = Number(header.clock_offset_ns);
     this.known = new HostKnowledge(header);
     this.engine = new Engine(causes, this.known, this.#clock_offset_ns);
     this.#listener = listener;
+    this.#change = change;
     this.first_ns = header.start_ktime_ns + this.#clock_offset_ns;
     this.now_ns = this.first_ns;
   }
@@ -68,7 +78,7 @@ export class Pipeline {
   #decode(bytes: Uint8Array): void {
     try {
       const event = decodeEvent(bytes);
-      if (event) this.#take(event);
+      if (event) this.#take(this.#change(event));
       else this.losses.add('records_undecodable', 1);
     } catch (error) {
       if (!(error instanceof UndecodableError)) throw error;
@@ -92,6 +102,7 @@ export class Pipeline {
         this.known.learn(event);
         return;
       case 'footer':
+        this.footer = event.body;
         return;
       default:
         this.#reorder.push(event);

@@ -3,7 +3,7 @@
 import { type Cause, type Match, ownerOf } from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
-import type { Packet } from '../wire/types.gen.ts';
+import type { Flow, Packet } from '../wire/types.gen.ts';
 import type { Evidence } from './finding.ts';
 
 const rest = (id: string, title: string, advice: string[]): Cause => ({
@@ -85,4 +85,13 @@ export function packetOf(event: Event): Packet | null {
     default:
       return null;
   }
+}
+
+/** Every connection that an event names: its packet's, its sockets', and the one that the process was shown. */
+export function flowsOf(event: Event): Flow[] {
+  const parts: ({ flow?: Flow } | null)[] = Object.values(event.body);
+  const flows = parts.flatMap((part) => part?.flow ?? []);
+  if (event.kind !== 'peer_name') return flows;
+  const { sock, shown_addr, shown_port } = event.body;
+  return [...flows, { ...sock.flow, daddr: shown_addr, dport: shown_port }];
 }

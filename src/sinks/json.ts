@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Finding } from '../diagnose/finding.ts';
-import type { Sink } from './report.ts';
+import type { Sink } from './sink.ts';
 import { rfc3339 } from './time.ts';
 
 /** Newline-delimited JSON, one object a line (contract.md, Output). */

@@ -3,7 +3,7 @@
 import { styleText } from 'node:util';
 import type { EvidenceValue, Finding, Severity } from '../diagnose/finding.ts';
 import { printable } from './printable.ts';
-import type { LossRow, Sink, Start, Summary } from './report.ts';
+import type { LossRow, Sink, Start, Summary } from './sink.ts';
 import { clock } from './time.ts';
 
 const WIDTH = 80;
