@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { isIP } from 'node:net';
+import type { Event } from '../wire/decode.ts';
+import { BYTES_HOLD, type Header } from '../wire/types.gen.ts';
+import { AddressMap } from './anonymize-address.ts';
+import { Names } from './anonymize-names.ts';
+
+type Rewrite = (text: string) => string;
+
+/** What looks like an address within a text; whether it is one, isIP knows. */
+const ADDRESSES = /(?<![\w:.])(?:\d+(?:\.\d+){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f:.]*)(?![\w:])/gi;
+/** Device names that every host has, with their number: they tell nothing. */
+const ORDINARY_DEVICE = /^(lo|(eth|bond|wlan|br|tun|tap|veth|ens|eno|enp)[\ds]*)$/;
+/** Levels of cgroups that every host has. */
+const ORDINARY_CGROUP =
+  /^(|system\.slice|user\.slice|machine\.slice|init\.scope|docker|kubepods(-\w+)?(\.slice)?|lxc(\.payload)?)$/;
+const CONTAINER_ID = /[0-9a-f]{64}/;
+
+/**
+ * Takes out of headers and events who they are about: addresses, host, process, device and cgroup
+ * names. What was equal stays equal, families and subnets too (AddressMap); ports, sequence numbers,
+ * times and numbers of processes and namespaces stay. New names are given in the order of first sight,
+ * so the same events give the same result, and nothing of the old name is in the new one.
+ */
+export class Anonymizer {
+  readonly #addresses = new AddressMap();
+  readonly #hosts = new Names('host');
+  readonly #processes = new Names('process');
+  readonly #devices = new Names('device');
+  readonly #cgroups = new Names('cgroup');
+  readonly #programs = new Names('program');
+  readonly #containers = new Names('');
+  readonly #rewrites: Record<string, Rewrite> = {
+    comm: (name) => this.#processes.of(name),
+    device: (name) => (ORDINARY_DEVICE.test(name) ? name : this.#devices.of(name)),
+    path: (path) => this.#cgroupPath(path),
+    cgroup_path: (path) => this.#cgroupPath(path),
+    program: (name) => this.#programs.of(name),
+  };
+
+  header(header: Header): Header {
+    return {
+      ...header,
+      host: this.#hosts.of(header.host),
+      filters: header.filters.map((filter) => this.text(filter)),
+    };
+  }
+
+  /** A copy, as the causes may see it: they find the same in it. */
+  event(event: Event): Event {
+    return { ...event, body: this.#value('', event.body) } as Event;
+  }
+
+  address(address: string): string {
+    return this.#addresses.of(address);
+  }
+
+  /** Addresses within a text. */
+  text(text: string): string {
+    return text.replace(ADDRESSES, (found) => (isIP(found) ? this.address(found) : found));
+  }
+
+  #value(field: string, value: unknown): unknown {
+    if (typeof value === 'string') return this.#string(field, value);
+    if (Array.isArray(value)) return value.map((item) => this.#value(field, item));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, inner]) => [name, this.#value(name, inner)]),
+    );
+  }
+
+  #string(field: string, text: string): string {
+    if (text === '') return text;
+    if (BYTES_HOLD[field] === 'address') return this.address(text);
+    return (this.#rewrites[field] ?? ((other) => this.text(other)))(text);
+  }
+
+  /** Level by level, so that what lies below what still does; an id of a container stays one. */
+  #cgroupPath(path: string): string {
+    return path
+      .split('/')
+      .map((level) => {
+        if (ORDINARY_CGROUP.test(level)) return level;
+        const id = level.match(CONTAINER_ID)?.[0];
+        if (id) return `${containerId(this.#containers.of(id))}.scope`;
+        return this.#cgroups.of(level);
+      })
+      .join('/');
+  }
+}
+
+/** 64 digits, of which the first twelve are what is shown. */
+function containerId(number: string): string {
+  return Number(number).toString(16).padStart(12, '0').padEnd(64, '0');
+}

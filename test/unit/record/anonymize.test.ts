@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { CAUSES } from '../../../src/causes/registry.gen.ts';
+import { Pipeline } from '../../../src/diagnose/pipeline.ts';
+import { Anonymizer } from '../../../src/record/anonymize.ts';
+import { readFixture, streamOf } from '../causes/fixture.ts';
+
+const prefix = (address: string, separator: string, parts: number) =>
+  address.split(separator).slice(0, parts).join(separator);
+
+describe('addresses', () => {
+  test('keep family, equality and subnets, and nothing else', () => {
+    const names = new Anonymizer();
+    const [a, b, c, d] = ['10.4.26.45', '10.4.26.11', '10.4.99.1', '192.0.2.7'].map((address) =>
+      names.address(address),
+    ) as [string, string, string, string];
+    expect(new Set([a, b, c, d]).size).toBe(4);
+    expect(prefix(a, '.', 3)).toBe(prefix(b, '.', 3));
+    expect(prefix(a, '.', 2)).toBe(prefix(c, '.', 2));
+    expect(prefix(a, '.', 3)).not.toBe(prefix(c, '.', 3));
+    expect(prefix(a, '.', 2)).not.toBe(prefix(d, '.', 2));
+    expect(names.address('10.4.26.45')).toBe(a);
+    const [v6, near, far] = ['2001:db8:26::11', '2001:db8:26::45', '2001:db8:13::13'].map(
+      (address) => names.address(address),
+    ) as [string, string, string];
+    expect(prefix(v6, '::', 1)).toBe(prefix(near, '::', 1));
+    expect(prefix(v6, '::', 1)).not.toBe(prefix(far, '::', 1));
+    expect([v6, near, far].every((address) => address.includes(':'))).toBe(true);
+  });
+
+  test('differ where they differed, of many nets and subnets', () => {
+    const names = new Anonymizer();
+    const old = Array.from(
+      { length: 30_000 },
+      (_, i) => `${1 + (i % 97)}.${i % 251}.${i % 241}.${i % 239}`,
+    );
+    const made = new Map(old.map((address) => [names.address(address), address]));
+    expect(made.size).toBe(new Set(old).size);
+  });
+
+  test.each(['127.0.0.1', '::1', '::', '0.0.0.0'])('%s stays', (address) => {
+    expect(new Anonymizer().address(address)).toBe(address);
+  });
+
+  test('are found within a text; times and names are not taken for addresses', () => {
+    const names = new Anonymizer();
+    const of = names.address('192.0.2.7');
+    const v6 = names.address('2001:db8::7');
+    expect(names.text('host 192.0.2.7, port [2001:db8::7]:80 at 12:30:59 std::map 1.2.3')).toBe(
+      `host ${of}, port [${v6}]:80 at 12:30:59 std::map 1.2.3`,
+    );
+  });
+});
+
+describe('events', () => {
+  const read = (id: string, names: Anonymizer) => {
+    const { header, events } = readFixture(id, 'fires');
+    const pipeline = new Pipeline(names.header(header), CAUSES, null, (event) =>
+      names.event(event),
+    );
+    pipeline.push(streamOf(events));
+    pipeline.finish();
+    return [...pipeline.engine.findings.values()].map(({ finding }) => finding);
+  };
+
+  test('have the same causes, without a name or an address of before', () => {
+    const { header, events } = readFixture('accept-queue-full', 'fires');
+    const before = new Pipeline(header, CAUSES);
+    before.push(streamOf(events));
+    before.finish();
+    const old = [...before.engine.findings.values()].map(({ finding }) => finding);
+    const made = read('accept-queue-full', new Anonymizer());
+    expect(made.map(({ cause, count }) => [cause, count])).toEqual(
+      old.map(({ cause, count }) => [cause, count]),
+    );
+    const text = JSON.stringify(made);
+    for (const { flow, process } of old) {
+      expect(text).not.toContain(`${flow.saddr}:`);
+      expect(text).not.toContain(`${flow.daddr}:`);
+      if (process) expect(text).not.toContain(process.comm);
+    }
+  });
+
+  test('are the same twice', () => {
+    expect(read('peer-collision', new Anonymizer())).toEqual(
+      read('peer-collision', new Anonymizer()),
+    );
+  });
+
+  test('keep containers apart, and below the same cgroups', () => {
+    const names = new Anonymizer();
+    const id = (digit: string) => digit.repeat(64);
+    const path = (text: string) => {
+      const body = { symbol: null, peer_rewriter: null, cgroup: { id: '1', path: text } };
+      const event = { ktime_ns: 0, cpu: 0, netns: 0, key: '0', occurrences: 1, kind: 'fact', body };
+      return (names.event(event as never).body as typeof body).cgroup.path;
+    };
+    const [one, two] = [path(`/system.slice/docker-${id('a')}.scope`), path(`/docker/${id('b')}`)];
+    expect(one).toMatch(/^\/system\.slice\/0{11}1/);
+    expect(two).toMatch(/^\/docker\/0{11}2/);
+    expect(
+      path('/system.slice/shop.service/worker').startsWith(path('/system.slice/shop.service')),
+    ).toBe(true);
+    expect(path('/system.slice/shop.service')).not.toContain('shop');
+  });
+});
+
+test('no text of an event is left as it was by chance', () => {
+  const proto = readFileSync(
+    join(import.meta.dirname, '../../../proto/tcpwhy/v1/event.proto'),
+    'utf8',
+  );
+  const texts = [...proto.matchAll(/^ {2}(?:repeated )?string (\w+) = /gm)].map(([, name]) => name);
+  const told = ['mib', 'holds', 'name', 'module', 'path', 'cgroup_path', 'program'];
+  expect(texts.filter((name) => !told.includes(String(name)))).toEqual([]);
+});
