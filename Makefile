@@ -26,7 +26,10 @@ CRATE := --release --locked --manifest-path src/native/Cargo.toml
 
 NODE_MODULES := node_modules/.installed
 ADDON := build/tcpwhy.linux-$(NODE_ARCH)-gnu.node
-PROGRAMS := $(patsubst bpf/%.bpf.c,build/bpf/%.bc,$(wildcard bpf/*.bpf.c))
+BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+# What has hooks is compiled a second time for kprobes and raw tracepoints: see bpf/include/hooks.h.
+PROGRAMS := $(patsubst bpf/%.bpf.c,build/bpf/%.bc,$(BPF_SOURCES)) \
+	$(patsubst bpf/%.bpf.c,build/bpf/%.probes.bc,$(shell grep -l '^ON_' $(BPF_SOURCES)))
 WIRE := bpf/include/wire.gen.h src/wire/event.gen.js src/wire/event.gen.d.ts \
 	src/wire/kinds.gen.ts src/wire/mib.gen.ts src/wire/types.gen.ts
 CAUSES := src/causes/registry.gen.ts src/causes/pages.gen.ts
@@ -123,6 +126,11 @@ build/bpf/%.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
 	@mkdir -p $(@D)
 	@echo $(CLANG) $<
 	@$(CLANG) $(BPF_CFLAGS) -MMD -MP -emit-llvm -c $< -o $@
+
+build/bpf/%.probes.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
+	@mkdir -p $(@D)
+	@echo $(CLANG) -DPROBES $<
+	@$(CLANG) $(BPF_CFLAGS) -DPROBES -MMD -MP -emit-llvm -c $< -o $@
 
 -include $(PROGRAMS:.bc=.d)
 

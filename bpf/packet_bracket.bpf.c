@@ -22,8 +22,7 @@ static __always_inline void remember_reset(const struct sk_buff *skb, const stru
 	fill_packet(&r->packet, skb, s, &r->parse);
 }
 
-SEC("tp_btf/netif_receive_skb")
-int BPF_PROG(packet_arrives, struct sk_buff *skb)
+ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
 {
 	struct segment s;
 	struct net *net;
@@ -43,8 +42,7 @@ int BPF_PROG(packet_arrives, struct sk_buff *skb)
 	return 0;
 }
 
-SEC("tp_btf/consume_skb")
-int BPF_PROG(packet_consumed, struct sk_buff *skb)
+ON_TRACEPOINT(consume_skb, packet_consumed, struct sk_buff *skb)
 {
 	struct brackets *b = end_bracket(skb);
 	struct net_device *dev;

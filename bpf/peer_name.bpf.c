@@ -124,40 +124,41 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 /* The arguments are still in the registers when the call returns. */
 static __always_inline int returns(void *ctx, const struct pt_regs *regs, long ret, u32 call)
 {
-	u32 fd = call == CALL_GETPEERNAME ? BPF_CORE_READ(regs, di) : (u32)ret;
+	u32 fd = call == CALL_GETPEERNAME ? PT_REGS_PARM1_CORE_SYSCALL(regs) : (u32)ret;
 	struct socket *socket;
 
 	if (ret < 0)
 		return 0;
 	socket = socket_of_fd(fd);
 	if (socket)
-		named(ctx, socket, (const void *)BPF_CORE_READ(regs, si), call);
+		named(ctx, socket, (const void *)PT_REGS_PARM2_CORE_SYSCALL(regs), call);
 	return 0;
 }
 
-SEC("fexit/__x64_sys_getpeername")
+#ifndef PROBES
+SEC("fexit/" SYSCALL(getpeername))
 int BPF_PROG(getpeername_returns, const struct pt_regs *regs, long ret)
 {
 	return returns(ctx, regs, ret, CALL_GETPEERNAME);
 }
 
-SEC("fexit/__x64_sys_accept")
+SEC("fexit/" SYSCALL(accept))
 int BPF_PROG(accept_returns, const struct pt_regs *regs, long ret)
 {
 	return returns(ctx, regs, ret, CALL_ACCEPT);
 }
 
-SEC("fexit/__x64_sys_accept4")
+SEC("fexit/" SYSCALL(accept4))
 int BPF_PROG(accept4_returns, const struct pt_regs *regs, long ret)
 {
 	return returns(ctx, regs, ret, CALL_ACCEPT4);
 }
+#endif
 
 /* Runs at the end of every system call of the host: only where nothing better can be had. */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(syscall_returns, struct pt_regs *regs, long ret)
+ON_TRACEPOINT(sys_exit, syscall_returns, struct pt_regs *regs, long ret)
 {
-	u32 nr = BPF_CORE_READ(regs, orig_ax);
+	u32 nr = SYSCALL_NUMBER(regs);
 
 	if (nr == nr_getpeername)
 		return returns(ctx, regs, ret, CALL_GETPEERNAME);

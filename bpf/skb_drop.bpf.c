@@ -62,20 +62,19 @@ static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *loca
 }
 
 /* The tracepoint grew twice; userspace loads the one that fits. */
-SEC("tp_btf/kfree_skb")
-int BPF_PROG(packet_dropped, struct sk_buff *skb, void *location, u32 reason, struct sock *rx_sk)
+ON_TRACEPOINT(kfree_skb, packet_dropped, struct sk_buff *skb, void *location, u32 reason,
+	      struct sock *rx_sk)
 {
 	return ends(ctx, skb, location, reason, rx_sk);
 }
 
-SEC("tp_btf/kfree_skb")
-int BPF_PROG(packet_dropped_without_sock, struct sk_buff *skb, void *location, u32 reason)
+ON_TRACEPOINT(kfree_skb, packet_dropped_without_sock, struct sk_buff *skb, void *location,
+	      u32 reason)
 {
 	return ends(ctx, skb, location, reason, NULL);
 }
 
-SEC("tp_btf/kfree_skb")
-int BPF_PROG(packet_dropped_without_reason, struct sk_buff *skb, void *location)
+ON_TRACEPOINT(kfree_skb, packet_dropped_without_reason, struct sk_buff *skb, void *location)
 {
 	return ends(ctx, skb, location, 0, NULL);
 }

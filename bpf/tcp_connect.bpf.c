@@ -5,23 +5,28 @@
  */
 #include "dial.h"
 
+#ifdef PROBES
+#define tcp_sock_of(sk) ((const struct tcp_sock *)(sk))
+#else
+#define tcp_sock_of(sk) bpf_skc_to_tcp_sock(sk)
+#endif
+
 /* Called with the first sequence number in write_seq: net/ipv4/tcp_output.c, tcp_connect(). */
-SEC("fentry/tcp_connect")
-int BPF_PROG(connect_begins, struct sock *sk)
+ON_ENTRY(tcp_connect, connect_begins, struct sock *sk)
 {
-	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	const struct tcp_sock *tp = tcp_sock_of(sk);
 	u8 addr[16] __attribute__((aligned(8)));
 
 	if (!tp)
 		return 0;
 	trusted_local(sk, addr);
-	remember_dial(dial_key(addr, sk->__sk_common.skc_num, trusted_netns(sk), tp->write_seq + 1),
+	remember_dial(dial_key(addr, MEMBER(sk, __sk_common.skc_num), trusted_netns(sk),
+			       MEMBER(tp, write_seq) + 1),
 		      sk);
 	return 0;
 }
 
-SEC("tp_btf/net_dev_queue")
-int BPF_PROG(packet_leaves, struct sk_buff *skb)
+ON_TRACEPOINT(net_dev_queue, packet_leaves, struct sk_buff *skb)
 {
 	const struct sock *sk = BPF_CORE_READ(skb, sk);
 	u8 addr[16] __attribute__((aligned(8)));

@@ -23,6 +23,13 @@ static __always_inline int enter(const struct sock *sk, const struct sk_buff *sk
 	return 0;
 }
 
+static __always_inline __attribute__((unused)) const struct sk_buff *entered(void)
+{
+	struct brackets *b = this_cpu_brackets();
+
+	return b ? (const struct sk_buff *)b->skb[0] : NULL;
+}
+
 static __always_inline int leave(void *ctx, const struct sk_buff *skb, u32 slot)
 {
 	struct brackets *b = this_cpu_brackets();
@@ -36,39 +43,35 @@ static __always_inline int leave(void *ctx, const struct sk_buff *skb, u32 slot)
 	return 0;
 }
 
-SEC("fentry/tcp_v4_conn_request")
-int BPF_PROG(v4_syn_enters, struct sock *sk, struct sk_buff *skb)
+ON_ENTRY(tcp_v4_conn_request, v4_syn_enters, struct sock *sk, struct sk_buff *skb)
 {
 	return enter(sk, skb);
 }
 
-SEC("fexit/tcp_v4_conn_request")
-int BPF_PROG(v4_syn_leaves, struct sock *sk, struct sk_buff *skb)
+ON_EXIT(tcp_v4_conn_request, v4_syn_leaves, struct sock *sk, struct sk_buff *skb)
 {
-	return leave(ctx, skb, SCRATCH_SYN);
+	return leave(ctx, EXITING(skb, entered()), SCRATCH_SYN);
 }
 
 /* IPv6 and MPTCP listeners come only here. */
-SEC("fentry/tcp_conn_request")
-int BPF_PROG(syn_enters, void *rsk_ops, void *af_ops, struct sock *sk, struct sk_buff *skb)
+ON_ENTRY(tcp_conn_request, syn_enters, void *rsk_ops, void *af_ops, struct sock *sk,
+	 struct sk_buff *skb)
 {
 	return enter(sk, skb);
 }
 
-SEC("fexit/tcp_conn_request")
-int BPF_PROG(syn_leaves, void *rsk_ops, void *af_ops, struct sock *sk, struct sk_buff *skb)
+ON_EXIT(tcp_conn_request, syn_leaves, void *rsk_ops, void *af_ops, struct sock *sk,
+	struct sk_buff *skb)
 {
-	return leave(ctx, skb, SCRATCH_SYN);
+	return leave(ctx, EXITING(skb, entered()), SCRATCH_SYN);
 }
 
-SEC("fentry/tcp_check_req")
-int BPF_PROG(request_enters, struct sock *sk, struct sk_buff *skb)
+ON_ENTRY(tcp_check_req, request_enters, struct sock *sk, struct sk_buff *skb)
 {
 	return enter(sk, skb);
 }
 
-SEC("fexit/tcp_check_req")
-int BPF_PROG(request_leaves, struct sock *sk, struct sk_buff *skb)
+ON_EXIT(tcp_check_req, request_leaves, struct sock *sk, struct sk_buff *skb)
 {
-	return leave(ctx, skb, SCRATCH_REQUEST);
+	return leave(ctx, EXITING(skb, entered()), SCRATCH_REQUEST);
 }

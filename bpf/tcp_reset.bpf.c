@@ -99,8 +99,8 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 }
 
 /* Complete from Linux 6.10; before, it is silent where there is no full socket. */
-SEC("tp_btf/tcp_send_reset")
-int BPF_PROG(reset_sent, const struct sock *sk, const struct sk_buff *skb, u32 reason)
+ON_TRACEPOINT(tcp_send_reset, reset_sent, const struct sock *sk, const struct sk_buff *skb,
+	      u32 reason)
 {
 	u32 zero = 0;
 	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
@@ -115,8 +115,7 @@ int BPF_PROG(reset_sent, const struct sock *sk, const struct sk_buff *skb, u32 r
 }
 
 /* The same before 6.10: answers are told of by the functions below, without its gaps. */
-SEC("tp_btf/tcp_send_reset")
-int BPF_PROG(active_reset_sent, const struct sock *sk, const struct sk_buff *skb)
+ON_TRACEPOINT(tcp_send_reset, active_reset_sent, const struct sock *sk, const struct sk_buff *skb)
 {
 	if (sk && !skb)
 		active(ctx, sk, 0);
@@ -134,6 +133,7 @@ static __always_inline u64 read_counter(u64 address)
 /* Entered does not mean sent: it was, where OutRsts moved. */
 static __always_inline int answer_begins(const struct sock *sk, const struct sk_buff *skb)
 {
+	const struct net_device *dev;
 	const struct net *net;
 	struct pending_reset *r;
 	u32 zero = 0;
@@ -144,14 +144,28 @@ static __always_inline int answer_begins(const struct sock *sk, const struct sk_
 	if (!r->distance)
 		r->distance = this_cpu_distance();
 	/* Without a socket the packet still has its device. */
-	net = sk ? sk->__sk_common.skc_net.net : skb->dev->nd_net.net;
+	if (sk) {
+		net = MEMBER(sk, __sk_common.skc_net.net);
+	} else {
+		dev = MEMBER(skb, dev);
+		net = MEMBER(dev, nd_net.net);
+	}
+	r->sk = (u64)sk;
 	r->skb = (u64)skb;
-	r->netns = net->ns.inum;
+	r->netns = MEMBER(net, ns.inum);
 	/* Through memory: the verifier allows no arithmetic on a kernel pointer. */
-	*(volatile u64 *)&r->counter = (u64)net->mib.tcp_statistics;
+	*(volatile u64 *)&r->counter = (u64)MEMBER(net, mib.tcp_statistics);
 	r->counter = *(volatile u64 *)&r->counter + r->distance + mib_index[MIB_SLOT_OUT_RSTS] * 8;
 	r->out_rsts = read_counter(r->counter);
 	return 0;
+}
+
+static __always_inline __attribute__((unused)) u64 answering(bool socket)
+{
+	u32 zero = 0;
+	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
+
+	return !r ? 0 : socket ? r->sk : r->skb;
 }
 
 static __always_inline int answer_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
@@ -168,26 +182,24 @@ static __always_inline int answer_ends(void *ctx, const struct sock *sk, const s
 	return 0;
 }
 
-SEC("fentry/tcp_v4_send_reset")
-int BPF_PROG(v4_answer_begins, const struct sock *sk, struct sk_buff *skb)
+ON_ENTRY(tcp_v4_send_reset, v4_answer_begins, const struct sock *sk, struct sk_buff *skb)
 {
 	return answer_begins(sk, skb);
 }
 
-SEC("fexit/tcp_v4_send_reset")
-int BPF_PROG(v4_answer_ends, const struct sock *sk, struct sk_buff *skb)
+ON_EXIT(tcp_v4_send_reset, v4_answer_ends, const struct sock *sk, struct sk_buff *skb)
 {
-	return answer_ends(ctx, sk, skb);
+	return answer_ends(ctx, EXITING(sk, (void *)answering(true)),
+			   EXITING(skb, (void *)answering(false)));
 }
 
-SEC("fentry/tcp_v6_send_reset")
-int BPF_PROG(v6_answer_begins, const struct sock *sk, struct sk_buff *skb)
+ON_ENTRY(tcp_v6_send_reset, v6_answer_begins, const struct sock *sk, struct sk_buff *skb)
 {
 	return answer_begins(sk, skb);
 }
 
-SEC("fexit/tcp_v6_send_reset")
-int BPF_PROG(v6_answer_ends, const struct sock *sk, struct sk_buff *skb)
+ON_EXIT(tcp_v6_send_reset, v6_answer_ends, const struct sock *sk, struct sk_buff *skb)
 {
-	return answer_ends(ctx, sk, skb);
+	return answer_ends(ctx, EXITING(sk, (void *)answering(true)),
+			   EXITING(skb, (void *)answering(false)));
 }

@@ -18,8 +18,8 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 	/* One key for one peer: a client's own port differs each time. */
 	k.netns = trusted_netns(sk);
 	trusted_remote(sk, k.addr);
-	k.port = bpf_ntohs(sk->__sk_common.skc_dport);
-	k.detail = sk->__sk_common.skc_state;
+	k.port = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport));
+	k.detail = MEMBER(sk, __sk_common.skc_state);
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return NULL;
 	*total = count(&k);
@@ -33,8 +33,7 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 }
 
 /* tcp_reset() got the packet too in Linux 5.12. */
-SEC("fentry/tcp_reset")
-int BPF_PROG(reset_believed, struct sock *sk, struct sk_buff *skb)
+ON_ENTRY(tcp_reset, reset_believed, struct sock *sk, struct sk_buff *skb)
 {
 	struct total *t;
 	struct wire_event_reset_received *e = received(sk, &t);
@@ -49,8 +48,7 @@ int BPF_PROG(reset_believed, struct sock *sk, struct sk_buff *skb)
 }
 
 /* The packet is the reset that arrived on this CPU just before, where packet_arrives sees them. */
-SEC("tp_btf/tcp_receive_reset")
-int BPF_PROG(reset_received, struct sock *sk)
+ON_TRACEPOINT(tcp_receive_reset, reset_received, struct sock *sk)
 {
 	struct total *t;
 	struct wire_event_reset_received *e = received(sk, &t);

@@ -34,15 +34,14 @@ static __always_inline void retransmitted(void *ctx, const struct sock *sk,
 	submit(ctx, e, sizeof(*e), t);
 }
 
-SEC("tp_btf/tcp_retransmit_skb")
-int BPF_PROG(segment_retransmitted, const struct sock *sk)
+ON_TRACEPOINT(tcp_retransmit_skb, segment_retransmitted, const struct sock *sk)
 {
 	retransmitted(ctx, sk, NULL, SCRATCH_RETRANSMIT_SKB);
 	return 0;
 }
 
-SEC("tp_btf/tcp_retransmit_synack")
-int BPF_PROG(synack_retransmitted, const struct sock *sk, const struct request_sock *req)
+ON_TRACEPOINT(tcp_retransmit_synack, synack_retransmitted, const struct sock *sk,
+	      const struct request_sock *req)
 {
 	retransmitted(ctx, (const struct sock *)req, sk, SCRATCH_RETRANSMIT_SYNACK);
 	return 0;

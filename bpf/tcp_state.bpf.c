@@ -54,8 +54,8 @@ static __always_inline bool telling(const struct sock *sk, int old_state, int ne
 		return false;
 	/* A reset in answer to a SYN is told of by itself. */
 	if (old_state == TCP_SYN_SENT)
-		return sk->sk_err != ECONNREFUSED;
-	return old_state == TCP_LISTEN || sk->sk_err;
+		return MEMBER(sk, sk_err) != ECONNREFUSED;
+	return old_state == TCP_LISTEN || MEMBER(sk, sk_err);
 }
 
 static __always_inline void report(void *ctx, const struct sock *sk, int old_state, int new_state)
@@ -66,8 +66,8 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 
 	k.netns = trusted_netns(sk);
 	trusted_remote(sk, k.addr);
-	k.port = bpf_ntohs(sk->__sk_common.skc_dport);
-	k.reason = sk->sk_err;
+	k.port = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport));
+	k.reason = MEMBER(sk, sk_err);
 	k.detail = old_state << 8 | new_state;
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return;
@@ -83,13 +83,13 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	submit(ctx, e, sizeof(*e), t);
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(state_changes, const struct sock *sk, int old_state, int new_state)
+ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old_state,
+	      int new_state)
 {
 	u32 zero = 0;
 	struct last_close *closed;
 
-	if (sk->sk_protocol != IPPROTO_TCP)
+	if (MEMBER(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	/* connect() and listen() run for the process that owns the socket from then on. */
 	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN)
@@ -112,8 +112,7 @@ int BPF_PROG(state_changes, const struct sock *sk, int old_state, int new_state)
 }
 
 /* The last that is heard of a socket: its address may be another's from here on. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(socket_destroyed, struct sock *sk)
+ON_TRACEPOINT(tcp_destroy_sock, socket_destroyed, struct sock *sk)
 {
 	forget_owner((u64)sk);
 	return 0;

@@ -49,6 +49,9 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 /* libbpf's BPF_CORE_READ declares an uninitialised const where the pointer is to const. */
 #pragma clang diagnostic ignored "-Wdefault-const-init-var-unsafe"
 
+/* bpf_tracing.h then names registers as the kernel's own headers do. */
+#define __VMLINUX_H__
+
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -248,13 +251,39 @@ struct task_struct {
 	struct files_struct *files;
 };
 
-/* x86-64; see compat.h for the other architectures. */
+#if defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+	u64 regs[31];
+	u64 sp;
+	u64 pc;
+};
+
+struct pt_regs {
+	struct user_pt_regs user_regs;
+	u64 orig_x0;
+	int syscallno;
+};
+
+#define SYSCALL(name) "__arm64_sys_" #name
+#define SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, syscallno)
+#else
 struct pt_regs {
 	unsigned long di;
 	unsigned long si;
 	unsigned long dx;
+	unsigned long cx;
+	unsigned long r8;
+	unsigned long r10;
 	unsigned long orig_ax;
+	unsigned long ax;
+	unsigned long ip;
+	unsigned long sp;
+	unsigned long bp;
 };
+
+#define SYSCALL(name) "__x64_sys_" #name
+#define SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, orig_ax)
+#endif
 
 struct bpf_array {
 	void *pptrs[0];

@@ -131,6 +131,7 @@ struct last_reset {
 
 /* A reset that may be about to be sent: the packet, and how many were sent before. */
 struct pending_reset {
+	u64 sk;
 	u64 skb;
 	/* This CPU's OutRsts of the namespace. */
 	u64 counter;

@@ -3,6 +3,7 @@
 #ifndef TCPWHY_SEGMENT_H
 #define TCPWHY_SEGMENT_H
 
+#include "hooks.h"
 #include "maps.h"
 
 struct segment {
@@ -105,15 +106,15 @@ static __always_inline bool take_tcp(struct segment *s, const struct tcp_header 
 static __noinline __attribute__((unused)) bool read_segment(const struct sk_buff *skb,
 							    struct segment *s)
 {
-	u16 protocol = bpf_ntohs(skb->protocol);
+	u16 protocol = bpf_ntohs(MEMBER(skb, protocol));
 	const unsigned char *at;
 	union any_segment h;
 	u32 header_len;
 
 	if (protocol != ETH_P_IP && protocol != ETH_P_IPV6)
 		return false;
-	s->tcp_offset = skb->network_header;
-	at = skb->head + s->tcp_offset;
+	s->tcp_offset = MEMBER(skb, network_header);
+	at = MEMBER(skb, head) + s->tcp_offset;
 	if (protocol == ETH_P_IP) {
 		if (bpf_probe_read_kernel(&h.v4, sizeof(h.v4), at))
 			return false;

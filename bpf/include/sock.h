@@ -130,12 +130,11 @@ static __always_inline void set_owner(u64 sk, const struct task_struct *task)
 /* The process that runs now owns the socket: without a helper call where the kernel allows it. */
 static __always_inline void set_owner_to_current(u64 sk)
 {
-	struct owner *o;
-
+#ifndef PROBES
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
 		const struct task_struct *task = bpf_get_current_task_btf();
+		struct owner *o = claim_owner(sk);
 
-		o = claim_owner(sk);
 		if (!o)
 			return;
 		o->pid = task->tgid;
@@ -143,9 +142,10 @@ static __always_inline void set_owner_to_current(u64 sk)
 		__builtin_memcpy(o->comm, task->group_leader->comm, 16);
 		o->shown_port = 0;
 		o->sk = sk;
-	} else {
-		set_owner(sk, (void *)bpf_get_current_task());
+		return;
 	}
+#endif
+	set_owner(sk, (void *)bpf_get_current_task());
 }
 
 /* The process that runs now: the owner only where the kernel works for the process itself. */
@@ -168,18 +168,18 @@ static __always_inline void store_pointer(void *to, const void *pointer)
 
 /*
  * Of a socket that a tracepoint or traced function hands to the program, whose members the verifier
- * allows to be read directly: an instruction each, where a helper call takes 60.
+ * allows to be read directly.
  */
 static __always_inline void trusted_local(const struct sock *sk, u8 *addr)
 {
 	u32 *words = (u32 *)addr;
 
-	if (sk->__sk_common.skc_family == AF_INET6) {
+	if (MEMBER(sk, __sk_common.skc_family) == AF_INET6) {
 #pragma unroll
 		for (int i = 0; i < 4; i++)
-			words[i] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+			words[i] = MEMBER(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i]);
 	} else {
-		map_ipv4(addr, sk->__sk_common.skc_rcv_saddr);
+		map_ipv4(addr, MEMBER(sk, __sk_common.skc_rcv_saddr));
 	}
 }
 
@@ -187,18 +187,20 @@ static __always_inline void trusted_remote(const struct sock *sk, u8 *addr)
 {
 	u32 *words = (u32 *)addr;
 
-	if (sk->__sk_common.skc_family == AF_INET6) {
+	if (MEMBER(sk, __sk_common.skc_family) == AF_INET6) {
 #pragma unroll
 		for (int i = 0; i < 4; i++)
-			words[i] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[i];
+			words[i] = MEMBER(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[i]);
 	} else {
-		map_ipv4(addr, sk->__sk_common.skc_daddr);
+		map_ipv4(addr, MEMBER(sk, __sk_common.skc_daddr));
 	}
 }
 
 static __always_inline u32 trusted_netns(const struct sock *sk)
 {
-	return sk->__sk_common.skc_net.net->ns.inum;
+	const struct net *net = MEMBER(sk, __sk_common.skc_net.net);
+
+	return MEMBER(net, ns.inum);
 }
 
 /* Filters are asked before anything is counted. */

@@ -40,6 +40,8 @@ export interface AttachOptions {
   records_per_s: number;
   /** Highest tier that may be used. */
   tier: 'hooks' | 'tracepoints';
+  /** Probes only, as on a kernel without trampolines or BTF: to try them on one that has both. */
+  probes?: boolean;
   /** A file with the kernel's BTF, where the kernel itself has none. */
   btf?: string | undefined;
 }
@@ -54,13 +56,14 @@ export interface Attached {
  * some fail the next best, until all that is chosen runs. Throws binding errors, with a `code`.
  */
 export function attach(options: AttachOptions): Attached {
-  const { btf, tier } = options;
+  const { btf, tier, probes = false } = options;
   const enums = kernelEnums(
     ['skb_drop_reason', 'sk_rst_reason'],
     ['LINUX_MIB_LISTENDROPS', 'TCP_MIB_OUTRSTS', 'IPSTATS_MIB_OUTNOROUTES'],
     btf,
   );
-  const kernel = { parameters: parameterCounts([...ASKED_PARAMETERS], btf), tier };
+  const parameters = parameterCounts([...ASKED_PARAMETERS], btf);
+  const kernel = { parameters, tier, trampolines: !probes };
   const failed = new Map<string, string>();
   for (;;) {
     const choices = choose(kernel, failed);

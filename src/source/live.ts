@@ -36,16 +36,22 @@ export class LiveSource {
 
   /** Sockets and owners that were there before tcpwhy: to be pushed first. */
   begin(): Uint8Array {
-    this.#session.runIterator('existing_owners');
+    this.#runIterator('existing_owners');
     const chunks = [...networkNamespaces().values()].map((path) => {
       try {
-        return this.#session.runIterator('existing_sockets', path);
+        return this.#runIterator('existing_sockets', path);
       } catch {
         // The namespace went away between being listed and being entered.
         return new Uint8Array(0);
       }
     });
     return Buffer.concat(chunks.map((records) => this.#withFacts(records)));
+  }
+
+  /** Nothing where this kernel has no such iterator: the plan tells. */
+  #runIterator(name: string, netns?: string): Uint8Array {
+    const found = this.#session.programs().find((program) => program.name === name);
+    return found?.loaded ? this.#session.runIterator(name, netns) : new Uint8Array(0);
   }
 
   /** What happened since the last call, ending with a tick; with `last`, the exact totals too. */

@@ -2,6 +2,9 @@
 
 import type { Fact } from '../diagnose/facts.ts';
 
+/** How a program is called in its second form: bpf/include/hooks.h. */
+const PROBE = '_probe';
+
 /** One way to see a fact: programs that are attached together or not at all. */
 export interface Way {
   programs: readonly string[];
@@ -21,9 +24,17 @@ const tracepoints = (programs: string[], parameters?: Record<string, number>): W
   ...(parameters && { parameters }),
 });
 
+/** The same by kprobes and raw tracepoints, which need neither trampolines nor the kernel's BTF. */
+const probes = (way: Way): Way => ({
+  ...way,
+  programs: way.programs.map((program) => `${program}${PROBE}`),
+});
+/** Each way, and where it cannot be taken its probes. */
+const orProbes = (...ways: Way[]): Way[] => ways.flatMap((way) => [way, probes(way)]);
+
 /** Ways to see each fact, the best first. What all of them need is in each. */
 export const WAYS: Record<Fact, readonly Way[]> = {
-  syn_fate: [
+  syn_fate: orProbes(
     hooks([
       'v4_syn_enters',
       'v4_syn_leaves',
@@ -33,8 +44,8 @@ export const WAYS: Record<Fact, readonly Way[]> = {
       'request_leaves',
     ]),
     tracepoints(['packet_arrives', 'packet_consumed']),
-  ],
-  reset_sent: [
+  ),
+  reset_sent: orProbes(
     tracepoints(['reset_sent'], { 'tracepoint:tcp_send_reset': 3 }),
     hooks(
       [
@@ -46,24 +57,27 @@ export const WAYS: Record<Fact, readonly Way[]> = {
       ],
       { 'tracepoint:tcp_send_reset': 2 },
     ),
-  ],
-  reset_received: [
+  ),
+  reset_received: orProbes(
     hooks(['reset_believed'], { tcp_reset: 2 }),
     tracepoints(['reset_received', 'packet_arrives']),
-  ],
-  drop: [
+  ),
+  drop: orProbes(
     tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
     tracepoints(['packet_dropped_without_sock'], { 'tracepoint:kfree_skb': 3 }),
     tracepoints(['packet_dropped_without_reason'], { 'tracepoint:kfree_skb': 2 }),
-  ],
-  dialled: [hooks(['connect_begins']), tracepoints(['packet_leaves'])],
-  state: [tracepoints(['state_changes'])],
-  retransmit: [tracepoints(['segment_retransmitted', 'synack_retransmitted'])],
+  ),
+  dialled: orProbes(hooks(['connect_begins']), tracepoints(['packet_leaves'])),
+  state: orProbes(tracepoints(['state_changes'])),
+  retransmit: orProbes(tracepoints(['segment_retransmitted', 'synack_retransmitted'])),
   peer_name: [
     hooks(['getpeername_returns', 'accept_returns', 'accept4_returns']),
-    tracepoints(['syscall_returns']),
+    ...orProbes(tracepoints(['syscall_returns'])),
   ],
-  owner: [tracepoints(['state_changes', 'socket_destroyed', 'existing_owners'])],
+  owner: [
+    tracepoints(['state_changes', 'socket_destroyed', 'existing_owners']),
+    probes(tracepoints(['state_changes', 'socket_destroyed'])),
+  ],
 };
 
 const FACTS = Object.keys(WAYS) as Fact[];
@@ -85,6 +99,8 @@ export interface Kernel {
   parameters: Readonly<Record<string, number>>;
   /** Highest tier that may be used. */
   tier: 'hooks' | 'tracepoints';
+  /** Whether trampolines may be used (fentry, fexit, tp_btf), or only probes. */
+  trampolines: boolean;
 }
 
 /** Names whose parameters a Kernel has to tell. */
@@ -123,6 +139,7 @@ function against(
 ): string | null {
   if (tier === 'hooks' && kernel.tier === 'tracepoints')
     return 'not asked for (--tier tracepoints)';
+  if (!kernel.trampolines && !programs.every((program) => program.endsWith(PROBE))) return '';
   for (const [name, count] of Object.entries(parameters ?? {})) {
     if (kernel.parameters[name] !== count) return '';
   }

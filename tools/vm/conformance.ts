@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage, as root: node tools/vm/conformance.ts [--tier tracepoints] [--rewriter OBJECT] [--json] [SCENARIO…]
+// Usage, as root: node tools/vm/conformance.ts [--tier tracepoints] [--probes] [--rewriter OBJECT] [--json] [SCENARIO…]
 //
 // Makes every failure of the lab happen 7 times on this kernel and compares what tcpwhy says:
 // a line a scenario, then `N passed, N failed, N skipped`. With --json a line before that has all of
@@ -27,6 +27,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     tier: { type: 'string', default: 'hooks' },
+    probes: { type: 'boolean', default: false },
     rewriter: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -47,6 +48,7 @@ const source = LiveSource.open({
   filter: { port: null, host: null, netns: null },
   records_per_s: 100,
   tier: values.tier === 'tracepoints' ? 'tracepoints' : 'hooks',
+  probes: values.probes,
 });
 const pipeline = new Pipeline(source.header, CAUSES);
 pipeline.push(source.begin());

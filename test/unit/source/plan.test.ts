@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { describe, expect, test } from 'vitest';
+import { ASKED_PARAMETERS, choose, failures, type Kernel, WAYS } from '../../../src/source/plan.ts';
+
+/** As BTF tells of Linux 6.1: resets have no reason yet, drops have one. */
+const kernel: Kernel = {
+  parameters: { 'tracepoint:tcp_send_reset': 2, 'tracepoint:kfree_skb': 3, tcp_reset: 2 },
+  tier: 'hooks',
+  trampolines: true,
+};
+const NOTHING = new Map<string, string>();
+
+function programs(fact: keyof typeof WAYS, of: Kernel, failed = NOTHING) {
+  return choose(of, failed).find((choice) => choice.fact === fact)?.way?.programs;
+}
+
+describe('the way to each fact', () => {
+  test('goes by parameters, never by version', () => {
+    expect(Object.keys(kernel.parameters).sort()).toEqual([...ASKED_PARAMETERS].sort());
+    expect(programs('reset_sent', kernel)).toContain('v4_answer_begins');
+    expect(programs('drop', kernel)).toEqual(['packet_dropped_without_sock']);
+    const newer = { ...kernel.parameters, 'tracepoint:tcp_send_reset': 3 };
+    expect(programs('reset_sent', { ...kernel, parameters: newer })).toEqual(['reset_sent']);
+  });
+
+  test('is that of kprobes where trampolines fail, before that of tracepoints', () => {
+    const failed = new Map([['v4_syn_enters', 'fentry: ENOTSUPP']]);
+    expect(programs('syn_fate', kernel, failed)).toContain('v4_syn_enters_probe');
+    failed.set('v4_syn_enters_probe', 'kprobe: EPERM');
+    expect(programs('syn_fate', kernel, failed)).toEqual(['packet_arrives', 'packet_consumed']);
+    const syn_fate = choose(kernel, failed).find(({ fact }) => fact === 'syn_fate');
+    expect(syn_fate?.reasons).toEqual(['fentry: ENOTSUPP', 'kprobe: EPERM']);
+  });
+
+  test('is none where all fail, with every reason', () => {
+    const failed = new Map(
+      WAYS.state.flatMap((way) => way.programs.map((name) => [name, `no ${name}`])),
+    );
+    const state = choose(kernel, failed).find(({ fact }) => fact === 'state');
+    expect(state).toEqual({
+      fact: 'state',
+      way: null,
+      reasons: ['no state_changes', 'no state_changes_probe'],
+    });
+  });
+
+  test('uses nothing but probes where there are no trampolines', () => {
+    const choices = choose({ ...kernel, trampolines: false }, NOTHING);
+    expect(choices.filter(({ way }) => way === null)).toEqual([]);
+    const chosen = choices.flatMap(({ way }) => way?.programs ?? []);
+    expect(chosen.filter((name) => !name.endsWith('_probe'))).toEqual([]);
+  });
+
+  test('stays below the hooks where those are not asked for', () => {
+    const choices = choose({ ...kernel, tier: 'tracepoints' }, NOTHING);
+    expect(choices.filter(({ way }) => way?.tier === 'hooks')).toEqual([]);
+    expect(choices.filter(({ way }) => !way).map(({ fact }) => fact)).toEqual(['reset_sent']);
+  });
+});
+
+describe('a program that was chosen and does not run', () => {
+  const program = { section: 'fentry/tcp_connect', loaded: true, attached: false, error: 'EPERM' };
+
+  test('is a failure, others are not', () => {
+    const choices = choose(kernel, NOTHING);
+    const found = failures(
+      [
+        { ...program, name: 'connect_begins' },
+        { ...program, name: 'packet_leaves' },
+      ],
+      choices,
+    );
+    expect([...found]).toEqual([['connect_begins', 'fentry/tcp_connect: EPERM']]);
+  });
+});
