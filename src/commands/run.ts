@@ -2,7 +2,8 @@
 
 import { CAUSES } from '../causes/registry.gen.ts';
 import type { Finding, Severity } from '../diagnose/finding.ts';
-import { Pipeline } from '../diagnose/pipeline.ts';
+import { namedBody } from '../diagnose/named.ts';
+import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { jsonSink } from '../sinks/json.ts';
 import type { Sink } from '../sinks/sink.ts';
@@ -51,14 +52,12 @@ export class Run {
     this.#header = header;
     this.#options = options;
     this.#sink = options.json ? jsonSink(write) : textSink(write, options);
-    const onEvent = options.events
-      ? (
-          { kind, cpu, netns, body }: { kind: string; cpu: number; netns: number; body: object },
-          seq: number,
-          time_ns: number,
-        ) => this.#sink.event({ kind, cpu, netns, body, seq, time_ns })
-      : null;
-    this.pipeline = new Pipeline(header, CAUSES, onEvent);
+    const onEvent: EventListener = (event, seq, time_ns) => {
+      const { kind, cpu, netns, occurrences } = event;
+      const body = namedBody(event, this.pipeline.known);
+      this.#sink.event({ kind, cpu, netns, occurrences, body, seq, time_ns });
+    };
+    this.pipeline = new Pipeline(header, CAUSES, options.events ? onEvent : null);
     this.#sink.start({
       version: header.tcpwhy_version,
       host: header.host,

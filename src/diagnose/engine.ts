@@ -8,22 +8,10 @@ import { benign } from './benign.ts';
 import { Counts } from './counts.ts';
 import { describe, flowText } from './describe.ts';
 import type { Evidence, Finding } from './finding.ts';
+import type { Occurrence } from './occurrence.ts';
 import { addEvent, addFlow, type OpenFinding } from './open-finding.ts';
 import { Recent } from './recent.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
-
-/** One occurrence on its way to a finding. */
-interface Occurrence {
-  cause: Cause;
-  match: Match<Evidence>;
-  event: Event;
-  seq: number;
-  count: number;
-  /** Set when a cause that says more took it over. */
-  superseded: boolean;
-  /** Where it went; null while it is held. */
-  finding: OpenFinding | null;
-}
 
 export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
 
@@ -33,6 +21,8 @@ const SAME_FAILURE_NS = 2e9;
 /** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
 const SAME_PACKET_NS = 50e6;
 const MAX_RECENT = 20_000;
+/** After which nothing more becomes of an event. */
+export const FINAL_NS = SAME_FAILURE_NS + SETTLE_NS;
 
 /**
  * Runs the causes on each event and keeps the findings. Pure in time and order: the same events give
@@ -69,9 +59,12 @@ export class Engine {
     }
   }
 
-  /** An event in its order; `seq` is its number in the stream. */
-  accept(event: Event, seq: number): void {
-    if (this.#known.learn(event)) return;
+  /**
+   * An event in its order; `seq` is its number in the stream. Returns what it is an occurrence of,
+   * which is final when event time has gone on by FINAL_NS.
+   */
+  accept(event: Event, seq: number): readonly Occurrence[] {
+    if (this.#known.learn(event)) return [];
     const count = this.#counts.record(event.key, event.occurrences);
     const occurrences = this.#explain(event).map(
       ([cause, match]): Occurrence => ({
@@ -80,19 +73,20 @@ export class Engine {
         event,
         seq,
         count,
-        superseded: false,
+        by: null,
         finding: null,
       }),
     );
     const packet = packetId(event);
     if (packet) {
       const same = this.#packets.get(packet, event.ktime_ns);
-      if (same && this.#companion(event, same, occurrences)) return;
-      if (!same && this.#companionBefore(event, occurrences)) return;
+      if (same && this.#companion(event, same, occurrences)) return same;
+      if (!same && this.#companionBefore(event, occurrences)) return [];
       if (event.kind !== 'drop') this.#packets.set(packet, occurrences, event.ktime_ns);
     }
     if (event.key !== '0') this.#targets.set(event.key, occurrences);
     for (const occurrence of occurrences) this.#place(occurrence);
+    return occurrences;
   }
 
   /** Exact totals: occurrences that never became a record go where the last record of their key went. */
@@ -101,8 +95,8 @@ export class Engine {
     if (!targets) return;
     const count = this.#counts.total(key, exact);
     for (const target of targets) {
-      if (target.finding && !target.superseded) this.#add(target.finding, target, count);
-      else if (!target.superseded) target.count += count;
+      if (target.finding && !target.by) this.#add(target.finding, target, count);
+      else if (!target.by) target.count += count;
     }
   }
 
@@ -145,9 +139,9 @@ export class Engine {
   #companion(event: Event, same: Occurrence[], fresh: Occurrence[]): boolean {
     if (event.kind !== 'drop' && event.kind !== 'syn_received') return false;
     const vague = same.length === 0 || same.every(({ cause }) => cause === UNEXPLAINED);
-    const says = fresh.some(({ cause }) => cause !== UNEXPLAINED);
+    const says = fresh.find(({ cause }) => cause !== UNEXPLAINED);
     if (vague && says) {
-      for (const occurrence of same) this.#withdraw(occurrence);
+      for (const occurrence of same) this.#withdraw(occurrence, says);
       return false;
     }
     this.#targets.set(event.key, []);
@@ -164,17 +158,14 @@ export class Engine {
     const { event, cause, match } = occurrence;
     const connection = connectionId(match.flow);
     const others = this.#connections.get(connection, event.ktime_ns) ?? [];
-    const stronger = this.#stronger(occurrence, others);
-    if (stronger) {
-      occurrence.superseded = true;
-      return;
-    }
+    occurrence.by = this.#stronger(occurrence, others);
+    if (occurrence.by) return;
     for (const other of others) {
-      if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other);
+      if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other, occurrence);
     }
     this.#connections.set(
       connection,
-      [...others.filter(({ superseded }) => !superseded), occurrence].slice(-8),
+      [...others.filter(({ by }) => !by), occurrence].slice(-8),
       event.ktime_ns,
     );
     for (const end of ends(match.flow))
@@ -187,10 +178,10 @@ export class Engine {
    * A cause of the same failure that says more. Records of the two ends are sampled each on its own:
    * where some are missing, the same service at the same time stands for the same connection.
    */
-  #stronger(occurrence: Occurrence, others: Occurrence[]): Occurrence | undefined {
+  #stronger(occurrence: Occurrence, others: Occurrence[]): Occurrence | null {
     const { cause, event, match } = occurrence;
     const by = this.#supersededBy.get(cause.id);
-    if (!by) return undefined;
+    if (!by) return null;
     const exact = others.find((other) => by.has(other.cause.id));
     if (exact) return exact;
     for (const id of by) {
@@ -199,18 +190,19 @@ export class Engine {
         if (near && (event.occurrences > 1 || this.#counts.sampled(near.event.key))) return near;
       }
     }
-    return undefined;
+    return null;
   }
 
-  #withdraw(occurrence: Occurrence): void {
-    occurrence.superseded = true;
+  #withdraw(occurrence: Occurrence, by: Occurrence): void {
+    if (occurrence.by) return;
+    occurrence.by = by;
     if (occurrence.finding) this.#add(occurrence.finding, occurrence, -occurrence.count);
   }
 
   #commit(occurrence: Occurrence): void {
     // By now what says more may have turned out to be sampled.
-    occurrence.superseded ||= this.#stronger(occurrence, []) !== undefined;
-    if (occurrence.superseded) return;
+    occurrence.by ??= this.#stronger(occurrence, []);
+    if (occurrence.by) return;
     const { cause, match, event, seq } = occurrence;
     const id = `${cause.id} ${match.group}`;
     const time_ns = event.ktime_ns + this.#clock_offset_ns;

@@ -9,9 +9,15 @@ import { Losses } from '../wire/loss.ts';
 import { Reorder } from '../wire/reorder.ts';
 import type { Footer, Header, Totals } from '../wire/types.gen.ts';
 import { Engine } from './engine.ts';
+import type { Occurrence } from './occurrence.ts';
 
-/** How an event looked, in the order in which events happened. */
-export type EventListener = (event: Event, seq: number, time_ns: number) => void;
+/** An event in the order in which events happened, and what it is an occurrence of (Engine.accept). */
+export type EventListener = (
+  event: Event,
+  seq: number,
+  time_ns: number,
+  occurrences: readonly Occurrence[],
+) => void;
 
 const KIND_NAMES = new Map<number, EventKind>(
   Object.entries(EVENT_KINDS).map(([name, number]) => [number, name as EventKind]),
@@ -125,8 +131,8 @@ export class Pipeline {
     for (const event of this.#reorder.release(ktime_ns)) {
       const seq = ++this.events;
       this.#advance(event.ktime_ns);
-      this.#listener?.(event, seq, event.ktime_ns + this.#clock_offset_ns);
-      this.engine.accept(event, seq);
+      const occurrences = this.engine.accept(event, seq);
+      this.#listener?.(event, seq, event.ktime_ns + this.#clock_offset_ns, occurrences);
     }
   }
 

@@ -39,6 +39,9 @@ export interface EventLine {
   kind: string;
   cpu: number;
   netns: number;
+  /** How many the record stands for: itself, and those that were counted only. */
+  occurrences: number;
+  /** As decoded, with the kernel's names beside its numbers. */
   body: object;
 }
 
