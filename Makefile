@@ -40,7 +40,7 @@ C_SOURCES := $(shell find bpf tools/bench -name '*.[ch]')
 .DELETE_ON_ERROR:
 .PHONY: build demo top test unit kernel-test vm-test bench-hooks check fmt clean help setup own-crate
 
-build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o $(ADDON) ## build everything (the default)
+build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o $(ADDON) ## build everything (the default)
 
 demo: build ## see findings: makes real failures in private network namespaces
 	node tools/demo.ts
@@ -60,11 +60,8 @@ kernel-test: build ## run the tests on this kernel, as root
 	vitest run --project kernel
 
 vm-test: build ## make every failure happen on other kernels, in virtual machines, as root
-	@mkdir -p build/test
-	$(CLANG) -target bpf -g -O2 -idirafter /usr/include/$(MACHINE)-linux-gnu \
-		-c test/kernel/getpeername.bpf.c -o build/test/getpeername.bpf.o
 	tools/vm/matrix -o build/vm -t 900 $(if $(KERNELS),-k $(KERNELS)) -- \
-		node tools/vm/conformance.ts --json --rewriter build/test/getpeername.bpf.o
+		node tools/vm/conformance.ts --json
 	node tools/vm/table.ts build/vm/*.log
 
 bench-hooks: build ## count the instructions that watching adds, in a virtual machine, as root
@@ -144,6 +141,11 @@ build/tcpwhy.bpf.o: $(PROGRAMS) build/bpf/exports | $(BPF_LINKER)
 	@# A copy too long to be inlined became a call to libc.
 	@! llvm-nm-$(LLVM) --undefined-only $@ | grep 'mem'
 	@llvm-strip-$(LLVM) --strip-debug $@
+
+build/%.bpf.o: bpf/lab/%.bpf.c | setup
+	@mkdir -p $(@D)
+	@echo $(CLANG) $<
+	@$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 $(ADDON): $(wildcard src/native/*.rs src/native/Cargo.*) | own-crate
 	cargo build $(CRATE)

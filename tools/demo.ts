@@ -5,10 +5,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { lacks } from '../src/lab/conformance.ts';
 import { Lab } from '../src/lab/lab.ts';
 import type { Scenario } from '../src/lab/scenario.ts';
 import { SCENARIOS } from '../src/lab/scenarios.ts';
-import { compileRewriter } from '../test/kernel/rewriter.ts';
 
 /** A child of ours makes the failures. */
 const FAILURES = '--failures';
@@ -75,14 +75,13 @@ async function tcpwhy(args: string[]): Promise<number> {
 
 /** One after the other, again and again, each in a lab that stays. */
 async function makeFailures(rounds = Number.POSITIVE_INFINITY): Promise<void> {
-  const rewriter = rewriterIfPossible();
-  const scenarios = SCENARIOS.filter(({ needs }) => !needs || rewriter);
+  const scenarios = SCENARIOS.filter((scenario) => lacks(scenario) === null);
   const labs = new Map<Scenario, Lab>();
   for (let round = 0; round < rounds; round++) {
     for (const [index, scenario] of scenarios.entries()) {
       const family =
         scenario.families[(index + Math.floor(index / 2)) % scenario.families.length] ?? 4;
-      const options = { times: 1 + ((round + 3 * index) % 5), family, rewriter };
+      const options = { times: 1 + ((round + 3 * index) % 5), family };
       let lab = labs.get(scenario);
       try {
         if (!lab) {
@@ -98,13 +97,5 @@ async function makeFailures(rounds = Number.POSITIVE_INFINITY): Promise<void> {
       }
       await setTimeout(PAUSE_MS);
     }
-  }
-}
-
-function rewriterIfPossible(): string | undefined {
-  try {
-    return compileRewriter();
-  } catch {
-    return undefined;
   }
 }

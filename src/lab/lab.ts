@@ -3,6 +3,7 @@
 import { constants } from 'node:os';
 import { Socket, type SocketOptions } from '../native/sockets.ts';
 import { Netns, sweepNetns } from './netns.ts';
+import { sweepRewriters } from './rewriter.ts';
 import { wire } from './wiring.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -19,11 +20,13 @@ let labs = 0;
 export class Lab {
   readonly client: Netns;
   readonly server: Netns;
+  readonly #netns: Netns[] = [];
   readonly #undo: (() => void)[] = [];
   #port = FIRST_PORT;
 
   private constructor() {
     sweepNetns();
+    sweepRewriters();
     closeWithProcess(this);
     const number = ++labs;
     this.client = this.netns(`client${number}`);
@@ -40,8 +43,9 @@ export class Lab {
     return new Lab();
   }
 
+  /** Of all its namespaces. */
   get netnsInodes(): number[] {
-    return [this.client.inode, this.server.inode];
+    return this.#netns.map(({ inode }) => inode);
   }
 
   /** To be done when the lab closes; the last comes first. */
@@ -51,6 +55,7 @@ export class Lab {
 
   netns(label: string): Netns {
     const netns = Netns.create(label);
+    this.#netns.push(netns);
     this.defer(() => netns.delete());
     return netns;
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { execFileSync } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 
 const PREFIX = 'tcpwhy-';
 const RUN_NETNS = '/run/netns';
@@ -65,6 +66,12 @@ export function leftovers(folder: string): string[] {
     const pid = name.match(/^tcpwhy-(\d+)-/)?.[1];
     return pid !== undefined && !alive(Number(pid));
   });
+}
+
+/** Those of the programs that are in no folder of PATH. */
+export function missingCommands(commands: readonly string[]): string[] {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return commands.filter((name) => !folders.some((folder) => existsSync(join(folder, name))));
 }
 
 export function run(command: string, args: string[], input = ''): string {

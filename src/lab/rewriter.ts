@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { builtFile } from '../host/built.ts';
 import type { Lab } from './lab.ts';
-import { leftovers, run } from './netns.ts';
+import { leftovers, missingCommands, run } from './netns.ts';
 
 const BPFFS = '/sys/fs/bpf';
 const HOOKS = ['getpeername4', 'getpeername6'];
 
-/** Makes a cgroup whose getpeername programs are those of the BPF object. */
-export function rewritePeers(lab: Lab, object: string): void {
-  sweepRewriters();
+/** Why peers cannot be rewritten here, or null. */
+export function rewriterLacks(): string | null {
+  if (!existsSync(object())) return `${object()}, which make builds`;
+  return missingCommands(['bpftool'])[0] ?? null;
+}
+
+/** Makes a cgroup in which a balancer's connections are shown as those of the client behind it. */
+export function rewritePeers(lab: Lab): void {
   const cgroup = cgroupOf(lab);
   const pins = join(BPFFS, lab.server.name);
   mkdirSync(cgroup);
   lab.defer(() => rmdirSync(cgroup));
-  run('bpftool', ['prog', 'loadall', object, pins]);
+  run('bpftool', ['prog', 'loadall', object(), pins]);
   lab.defer(() => rmSync(pins, { recursive: true }));
   for (const hook of HOOKS) {
     const program = ['pinned', join(pins, hook)];
@@ -25,14 +31,16 @@ export function rewritePeers(lab: Lab, object: string): void {
 }
 
 /** A program goes with its cgroup, once nothing pins it. */
-function sweepRewriters(): void {
+export function sweepRewriters(): void {
   for (const name of leftovers(BPFFS)) rmSync(join(BPFFS, name), { recursive: true });
-  for (const name of leftovers(cgroupMount())) rmdirSync(join(cgroupMount(), name));
+  const cgroups = cgroupMount();
+  if (cgroups === null) return;
+  for (const name of leftovers(cgroups)) rmdirSync(join(cgroups, name));
 }
 
 /** Works in that cgroup. */
 export function rewritten<T>(lab: Lab, work: () => T): T {
-  const home = join(cgroupMount(), ownCgroup());
+  const home = cgroupCalled(ownCgroup());
   enter(cgroupOf(lab));
   try {
     return work();
@@ -41,21 +49,27 @@ export function rewritten<T>(lab: Lab, work: () => T): T {
   }
 }
 
+const object = () => builtFile('getpeername.bpf.o');
+
 function cgroupOf(lab: Lab): string {
-  return join(cgroupMount(), lab.server.name);
+  return cgroupCalled(lab.server.name);
+}
+
+function cgroupCalled(path: string): string {
+  const mount = cgroupMount();
+  if (mount === null) throw new Error('no cgroup2 is mounted');
+  return join(mount, path);
 }
 
 function enter(cgroup: string): void {
   writeFileSync(join(cgroup, 'cgroup.procs'), String(process.pid));
 }
 
-function cgroupMount(): string {
+function cgroupMount(): string | null {
   const mounts = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
     .map((line) => line.split(' '));
-  const mount = mounts.find(([, , type]) => type === 'cgroup2')?.[1];
-  if (!mount) throw new Error('no cgroup2 is mounted');
-  return mount;
+  return mounts.find(([, , type]) => type === 'cgroup2')?.[1] ?? null;
 }
 
 function ownCgroup(): string {

@@ -8,8 +8,6 @@ export interface Options {
   /** How often it shall happen. */
   times: number;
   family: Family;
-  /** A BPF object that shows the balancer's connections as the client's: see peer-rewritten. */
-  rewriter?: string | undefined;
 }
 
 /** What was done, for whoever compares it with what tcpwhy says. */
@@ -30,8 +28,14 @@ export interface Scenario {
   cause: string;
   title: string;
   families: readonly Family[];
-  /** Needs a compiled BPF program. */
+  /** Other causes that stand beside it: each explains it, or is another part of it. */
+  beside?: readonly string[];
+  /** No socket has a part in it, or only one that no process has any more. */
+  ownerless?: true;
+  /** A BPF program that shows the balancer's connections as the client's: src/lab/rewriter.ts. */
   needs?: 'rewriter';
+  /** Programs that it runs, besides those of iproute2 and procps. */
+  commands?: readonly string[];
   /** What has to be so before: rules, routes, settings. Once in a lab of its own. */
   prepare?(lab: Lab, options: Options): void;
   /** Makes it happen exactly so many times, and leaves nothing open. Again and again if wanted. */

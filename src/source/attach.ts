@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Fact } from '../diagnose/facts.ts';
+import { builtFile } from '../host/built.ts';
 import {
   clockOffset_ns,
   kernelIdentity,
@@ -69,7 +68,7 @@ export function attach(options: AttachOptions): Attached {
     const choices = choose(kernel, failed);
     const start_ktime_ns = monotonic_ns();
     const session = Session.attach({
-      object: bpfObject(),
+      object: builtFile('tcpwhy.bpf.o'),
       ...(btf !== undefined && { btf }),
       rodata: rodata(options, enums),
       perfMap: 'events',
@@ -85,15 +84,6 @@ export function attach(options: AttachOptions): Attached {
     session.close();
     for (const [name, why] of broken) failed.set(name, why);
   }
-}
-
-/** Beside the bundle; from the sources, in build/. */
-export function bpfObject(): string {
-  for (const place of ['./tcpwhy.bpf.o', '../../build/tcpwhy.bpf.o']) {
-    const path = fileURLToPath(new URL(place, import.meta.url));
-    if (existsSync(path)) return path;
-  }
-  return fileURLToPath(new URL('./tcpwhy.bpf.o', import.meta.url));
 }
 
 type Enums = Record<string, Record<string, number>>;

@@ -20,7 +20,7 @@ export interface Finding {
   subject: string;
   where: string;
   flow: {
-    family: number;
+    family: 4 | 6;
     saddr: string;
     sport: number;
     daddr: string;

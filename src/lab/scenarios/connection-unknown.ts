@@ -32,6 +32,7 @@ export const connectionUnknown: Scenario[] = [
     cause: 'connection-unknown',
     title: 'segments arrive for connections that the server does not have',
     families: BOTH,
+    ownerless: true,
     run: stray,
   },
   {

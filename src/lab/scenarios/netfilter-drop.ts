@@ -13,6 +13,8 @@ export const netfilterDrop: Scenario = {
   cause: 'netfilter-drop',
   title: 'a firewall rule of the server drops SYNs',
   families: BOTH,
+  ownerless: true,
+  commands: ['nft'],
   prepare(lab) {
     lab.server.exec(
       'nft',

@@ -11,6 +11,7 @@ export const noListener: Scenario = {
   cause: 'no-listener',
   title: 'clients dial a port on which nothing listens',
   families: BOTH,
+  ownerless: true,
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].server, port: PORT };
     const sockets = dial(lab, lab.client, server, times);

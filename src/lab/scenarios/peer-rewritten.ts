@@ -9,11 +9,6 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 3269;
 
-function prepare(lab: Lab, { rewriter }: Options): void {
-  if (!rewriter) throw new Error('needs a compiled rewriter');
-  rewritePeers(lab, rewriter);
-}
-
 /** Clients that use the same ports on each of these ways; the balancer's are shown as the client's. */
 function reach(lab: Lab, { times, family }: Options, ways: ('client' | 'balancer')[]): Made {
   const server = { address: HOSTS[family].server, port: PORT };
@@ -38,16 +33,17 @@ export const peerRewritten: Scenario = {
   title: 'a BPF program shows a balancer’s connections as the client’s own',
   families: BOTH,
   needs: 'rewriter',
-  prepare,
+  prepare: rewritePeers,
   run: (lab, options) => rewritten(lab, () => reach(lab, options, ['balancer'])),
 };
 
 export const peerCollision: Scenario = {
   id: 'peer-collision',
   cause: 'peer-collision',
+  beside: ['peer-rewritten'],
   title: 'clients reach a server directly and through a balancer with one port',
   families: BOTH,
   needs: 'rewriter',
-  prepare,
+  prepare: rewritePeers,
   run: (lab, options) => rewritten(lab, () => reach(lab, options, ['client', 'balancer'])),
 };

@@ -6,7 +6,7 @@
 
 #define IP4(a, b, c, d) bpf_htonl((__u32)(a) << 24 | (b) << 16 | (c) << 8 | (d))
 
-/* HOSTS of src/lab/lab.ts. */
+/* HOSTS of src/lab/wiring.ts. */
 #define BALANCER4 IP4(10, 141, 16, 7)
 #define CLIENT4 IP4(10, 4, 26, 45)
 #define PREFIX6 bpf_htonl(0x20010db8)

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { isDeepStrictEqual } from 'node:util';
+import { CAUSES } from '../causes/registry.gen.ts';
+import type { Finding, FlowText } from '../diagnose/finding.ts';
+import { Lab } from './lab.ts';
+import { missingCommands } from './netns.ts';
+import { rewriterLacks } from './rewriter.ts';
+import type { Made, Options, Scenario } from './scenario.ts';
+import type { Watching } from './watching.ts';
+import type { Family } from './wiring.ts';
+
+/** Any number that nothing else gives: a prime. */
+export const TIMES = 7;
+
+const LIMIT_MS = 15_000;
+/** Longer than the engine holds what may be explained better. */
+const SETTLE_MS = 700;
+
+/** Occurrences by cause, `unexplained` among them, benign ones not. */
+export type Reported = Record<string, number>;
+
+/** One scenario with one family, and what tcpwhy said. */
+export interface Row {
+  scenario: string;
+  family: Family;
+  /** The cause that was made to happen, and how often. */
+  cause: string;
+  times: number;
+  /** Of the scenario's own namespaces. */
+  reported: Reported;
+  unexplained: number;
+  verdict: 'passed' | 'failed' | 'skipped';
+  why: string | null;
+}
+
+/** Occurrences of findings by cause. */
+export function sums(findings: readonly Pick<Finding, 'cause' | 'count'>[]): Reported {
+  const sum: Reported = {};
+  for (const { cause, count } of findings) sum[cause] = (sum[cause] ?? 0) + count;
+  return sum;
+}
+
+/** What this machine has not that the scenario needs, or null. */
+export function lacks({ needs, commands = [] }: Scenario): string | null {
+  if (needs === 'rewriter') {
+    const lacking = rewriterLacks();
+    if (lacking) return `needs ${lacking}`;
+  }
+  const [missing] = missingCommands(commands);
+  return missing === undefined ? null : `needs ${missing}`;
+}
+
+/** What was reported, but for what may stand beside the scenario's cause. */
+export function withoutBeside({ beside = [] }: Scenario, reported: Reported): Reported {
+  return Object.fromEntries(Object.entries(reported).filter(([cause]) => !beside.includes(cause)));
+}
+
+/** The flow is between the ends that were used, in either direction, and seen where it happened. */
+export function isAbout({ saddr, sport, daddr, dport, netns }: FlowText, made: Made): boolean {
+  const ends = [
+    { address: saddr, port: sport },
+    { address: daddr, port: dport },
+  ];
+  const isServer = (end: unknown) => isDeepStrictEqual(end, made.server);
+  const isClient = (end: unknown) => made.clients.some((client) => isDeepStrictEqual(end, client));
+  const [one, other] = ends;
+  const between = (isServer(one) && isClient(other)) || (isServer(other) && isClient(one));
+  return between && netns === made.netns;
+}
+
+/** Makes the failure happen in a lab of its own, and compares what tcpwhy says of it. */
+export async function examine(
+  watching: Watching,
+  scenario: Scenario,
+  options: Options,
+): Promise<Row> {
+  const { times, family } = options;
+  const { id, cause } = scenario;
+  const row: Row = {
+    ...{ scenario: id, family, cause, times, reported: {}, unexplained: 0 },
+    ...{ verdict: 'skipped', why: null },
+  };
+  const why = notShown(watching, cause) ?? lacks(scenario);
+  if (why) return { ...row, why };
+  try {
+    using lab = Lab.open();
+    scenario.prepare?.(lab, options);
+    const before = watching.counts;
+    const made = scenario.run(lab, options);
+    const findings = () => watching.findings(lab.netnsInodes, before);
+    await watching.settle(() => (sums(findings())[cause] ?? 0) >= times, LIMIT_MS, SETTLE_MS);
+    const { unexplained = 0, ...reported } = sums(findings());
+    const exact = isDeepStrictEqual(withoutBeside(scenario, reported), { [cause]: times });
+    const stray = findings().find((one) => one.cause === cause && !isAbout(one.flow, made));
+    return {
+      ...{ ...row, reported, unexplained },
+      verdict: exact && !stray ? 'passed' : 'failed',
+      why: stray ? `about another connection: ${stray.summary}` : null,
+    };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { ...row, verdict: 'failed', why };
+  }
+}
+
+function notShown({ unseen }: Watching, cause: string): string | null {
+  const facts = CAUSES.find(({ id }) => id === cause)?.needs ?? [];
+  const blind = facts.filter((fact) => unseen.has(fact));
+  return blind.length > 0 ? `this kernel does not show ${blind.join(', ')}` : null;
+}
