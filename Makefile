@@ -63,6 +63,7 @@ vm-test: build ## make every failure happen on other kernels, in virtual machine
 	tools/vm/matrix -o build/vm -t 900 $(if $(KERNELS),-k $(KERNELS)) -- \
 		node tools/vm/conformance.ts --json
 	node tools/vm/table.ts build/vm/*.log
+	node tools/vm/verified.ts $(if $(UPDATE_VERIFIED),--update) build/vm/*.log
 
 bench-hooks: build ## count the instructions that watching adds, in a virtual machine, as root
 	node tools/bench/hooks.ts $(KERNEL)

@@ -44,7 +44,9 @@ export function doctor(
         ? 'Kernel symbols: readable.'
         : 'Kernel symbols: hidden (kernel.kptr_restrict, or no CAP_SYSLOG): who reset a connection stays unknown.',
     );
-    for (const text of BLIND_HERE) for (const one of wrap(text, '- ', '  ')) line(one);
+    const owner = header.hooks.find(({ fact }) => fact === 'owner')?.hook ?? '';
+    const blind = owner.includes('iter/') ? BLIND_HERE : [NO_ITERATORS, ...BLIND_HERE];
+    for (const text of blind) for (const one of wrap(text, '- ', '  ')) line(one);
     if (unseen.length > 0)
       for (const text of wrap(`Causes that cannot be seen here: ${unseen.join(', ')}`, '', '  '))
         line(text);
@@ -54,6 +56,8 @@ export function doctor(
   }
 }
 
+const NO_ITERATORS =
+  'Without iterators (they need the kernel’s own BTF) nothing is known of sockets that were there before tcpwhy: neither listeners and their queues nor owners.';
 const BLIND_HERE = [
   'Where packets arrive in batches (GRO on network cards) several SYNs may be open at once: their counters are told apart by order, and said to be inferred.',
   'accept() through io_uring, and 32-bit programs: the peer that they are shown is not seen.',

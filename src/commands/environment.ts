@@ -12,7 +12,7 @@ export function attachError(error: unknown): Error {
       );
     case 'ENOBTF':
       return new UsageError(
-        `this kernel has no BTF (/sys/kernel/btf/vmlinux), which tells where its fields lie: use a kernel built with CONFIG_DEBUG_INFO_BTF.\n  ${message}`,
+        `no BTF, which tells where this kernel’s fields lie: run a kernel built with CONFIG_DEBUG_INFO_BTF, or give a BTF file made for this very kernel with --btf FILE (pahole -J on its vmlinux with debug information, then objcopy --dump-section .BTF=FILE).\n  ${message}`,
       );
     case 'ENOENT':
     case 'ENOADDON':

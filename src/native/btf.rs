@@ -21,11 +21,7 @@ pub fn kernel(path: Option<&str>) -> Result<Btf<'static>> {
     });
     btf.map_err(|_| match path {
         Some(path) => fail("ENOBTF", format!("{path} is not readable as kernel BTF")),
-        None => fail(
-            "ENOBTF",
-            "this kernel has no BTF: /sys/kernel/btf/vmlinux is missing (CONFIG_DEBUG_INFO_BTF); \
-             give a BTF file made for this very kernel",
-        ),
+        None => fail("ENOBTF", "/sys/kernel/btf/vmlinux is missing"),
     })
 }
 

@@ -98,6 +98,12 @@ export class LiveSource {
     ]);
   }
 
+  /** Instructions that the verifier went through, by program; empty before Linux 5.16. */
+  verified(): Record<string, number> {
+    const counted = this.#session.verified().filter(({ count }) => count > 0);
+    return Object.fromEntries(counted.map(({ name, count }) => [name, count]));
+  }
+
   close(): void {
     this.#session.close();
   }

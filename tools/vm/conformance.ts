@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage, as root: node tools/vm/conformance.ts [--tier tracepoints] [--probes] [--json] [SCENARIO…]
+// Usage, as root: node tools/vm/conformance.ts [--tier tracepoints] [--probes] [--btf FILE] [--json] [SCENARIO…]
 //
 // Makes every failure of the lab happen 7 times on this kernel and compares what tcpwhy says:
 // a line a scenario, then `N passed, N failed, N skipped`. With --json a line before that has all of
-// it, the kernel's release and its hooks too: tools/vm/table.ts makes docs/kernels.md of such lines.
+// it, the kernel's release, its hooks and what its verifier went through too: tools/vm/table.ts makes
+// docs/kernels.md of such lines, tools/vm/verified.ts compares them with the baseline.
 
 import { release } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -18,6 +19,7 @@ const { values, positionals } = parseArgs({
   options: {
     tier: { type: 'string', default: 'hooks' },
     probes: { type: 'boolean', default: false },
+    btf: { type: 'string' },
     json: { type: 'boolean', default: false },
     // Not needed any more.
     rewriter: { type: 'string' },
@@ -29,6 +31,7 @@ const source = LiveSource.open({
   records_per_s: 100,
   tier: values.tier === 'tracepoints' ? 'tracepoints' : 'hooks',
   probes: values.probes,
+  btf: values.btf,
 });
 const watching = new Watching(source);
 
@@ -44,12 +47,13 @@ for (const scenario of SCENARIOS) {
     console.log(`${row.verdict}  ${row.scenario} IPv${family}: ${told.join(', ')}${rest}${why}`);
   }
 }
+const verified = source.verified();
 source.close();
 
 const number = (verdict: Row['verdict']) => rows.filter((row) => row.verdict === verdict).length;
 if (values.json) {
   const { kernel, tier, hooks } = source.header;
-  console.log(JSON.stringify({ release: release(), kernel, tier, hooks, rows }));
+  console.log(JSON.stringify({ release: release(), kernel, tier, hooks, verified, rows }));
 }
 console.log(`${number('passed')} passed, ${number('failed')} failed, ${number('skipped')} skipped`);
 process.exit(number('failed') === 0 ? 0 : 1);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Usage: node tools/vm/verified.ts [--update] LOG…
+//
+// Compares what the verifiers of other kernels went through, as conformance.ts --json printed it,
+// with the baseline; exit status 1 where a program grew by more than a tenth. With --update that
+// becomes the baseline.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+const BASELINE = join(import.meta.dirname, '../../test/kernel/verifier.json');
+const GROWTH = 1.1;
+
+/** Instructions by kernel series and program. */
+export type Verified = Record<string, Record<string, number>>;
+
+export function readBaseline(): Verified {
+  return JSON.parse(readFileSync(BASELINE, 'utf8'));
+}
+
+export function writeBaseline(baseline: Verified): void {
+  const sorted = Object.entries(baseline).sort(([a], [b]) =>
+    a.localeCompare(b, 'en', { numeric: true }),
+  );
+  writeFileSync(BASELINE, `${JSON.stringify(Object.fromEntries(sorted), null, 2)}\n`);
+}
+
+/** 6.1 of 6.1.0-56-cloud-amd64. */
+export function seriesOf(release: string): string {
+  return release.split('.').slice(0, 2).join('.');
+}
+
+/** Programs at more than a tenth above the baseline, or not in it, one line each. */
+export function grown(
+  now: Record<string, number>,
+  before: Record<string, number> | undefined,
+): string[] {
+  return Object.entries(now).flatMap(([name, count]) => {
+    const was = before?.[name];
+    if (was === undefined) return [`${name}: ${count}, not in the baseline`];
+    return count > was * GROWTH ? [`${name}: ${count}, was ${was}`] : [];
+  });
+}
+
+if (import.meta.main) {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { update: { type: 'boolean', default: false } },
+  });
+  const baseline = readBaseline();
+  let failed = 0;
+  for (const path of positionals) {
+    const line = readFileSync(path, 'utf8')
+      .split('\n')
+      .find((text) => text.startsWith('{"release"'));
+    const { release = '', verified = {} } = line ? JSON.parse(line) : {};
+    if (Object.keys(verified).length === 0) continue;
+    const series = seriesOf(release);
+    if (values.update) {
+      baseline[series] = verified;
+      continue;
+    }
+    for (const text of grown(verified, baseline[series])) {
+      failed++;
+      console.log(`the verifier of Linux ${series}: ${text}`);
+    }
+  }
+  if (values.update) writeBaseline(baseline);
+  process.exitCode = failed > 0 ? 1 : 0;
+}
