@@ -3,6 +3,7 @@
 
 import type { Cause } from './define.ts';
 import acceptQueueFull from './accept-queue-full/index.ts';
+import badChecksum from './bad-checksum/index.ts';
 import connectRefused from './connect-refused/index.ts';
 import connectionUnknown from './connection-unknown/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
@@ -10,6 +11,7 @@ import lingerZeroClose from './linger-zero-close/index.ts';
 import listenerClosed from './listener-closed/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
 import noListener from './no-listener/index.ts';
+import noRouteBack from './no-route-back/index.ts';
 import peerCollision from './peer-collision/index.ts';
 import peerRewritten from './peer-rewritten/index.ts';
 import requestReset from './request-reset/index.ts';
@@ -23,6 +25,7 @@ import unreadDataOnClose from './unread-data-on-close/index.ts';
 /** Every cause, by id. */
 export const CAUSES = [
   acceptQueueFull,
+  badChecksum,
   connectRefused,
   connectionUnknown,
   dataAfterClose,
@@ -30,6 +33,7 @@ export const CAUSES = [
   listenerClosed,
   netfilterDrop,
   noListener,
+  noRouteBack,
   peerCollision,
   peerRewritten,
   requestReset,

@@ -2,6 +2,7 @@
 
 import type { Scenario } from './scenario.ts';
 import { acceptQueueFull } from './scenarios/accept-queue-full.ts';
+import { badChecksum } from './scenarios/bad-checksum.ts';
 import {
   dataAfterClose,
   lingerZeroClose,
@@ -12,6 +13,7 @@ import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { noListener } from './scenarios/no-listener.ts';
+import { noRouteBack } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
 import { requestReset } from './scenarios/request-reset.ts';
 import { resetByPeer } from './scenarios/reset-by-peer.ts';
@@ -26,6 +28,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...acceptQueueFull,
   synCookies,
   synQueueFull,
+  noRouteBack,
   synackWrongSource,
   requestReset,
   connectRefused,
@@ -36,6 +39,7 @@ export const SCENARIOS: readonly Scenario[] = [
   listenerClosed,
   netfilterDrop,
   rpFilter,
+  badChecksum,
   peerRewritten,
   peerCollision,
 ];

@@ -10,14 +10,20 @@ export interface Segment {
   flags: number;
   window: number;
   payload: Buffer;
+  /** The timestamp option, where there is one. */
+  timestamps?: { tsval: number; tsecr: number } | null;
+  /** With a TCP checksum that is wrong. */
+  damaged?: boolean;
 }
 
 const TCP = 6;
 const ETHERNET_BYTES = 14;
 const ETHER_TYPE = { 4: 0x0800, 6: 0x86dd } as const;
 const IP_BYTES = { 4: 20, 6: 40 } as const;
+const OPTION = { end: 0, nop: 1, timestamps: 8 } as const;
+const TIMESTAMPS_BYTES = 10;
 
-/** An Ethernet frame with the segment, checksums right. */
+/** An Ethernet frame with the segment, checksums right unless it shall be damaged. */
 export function frame(
   from: string,
   to: string,
@@ -46,6 +52,7 @@ export function parseFrame(bytes: Buffer, to: string): Segment | null {
   const daddr = wireAddress(to);
   if (protocol !== TCP || !ip.subarray(-daddr.length).equals(daddr)) return null;
   const tcp = bytes.subarray(tcpAt);
+  const headerBytes = (tcp.readUInt8(12) >> 4) * 4;
   return {
     sport: tcp.readUInt16BE(0),
     dport: tcp.readUInt16BE(2),
@@ -53,8 +60,19 @@ export function parseFrame(bytes: Buffer, to: string): Segment | null {
     ack: tcp.readUInt32BE(8),
     flags: tcp.readUInt8(13),
     window: tcp.readUInt16BE(14),
-    payload: tcp.subarray((tcp.readUInt8(12) >> 4) * 4),
+    payload: tcp.subarray(headerBytes),
+    timestamps: readTimestamps(tcp.subarray(20, headerBytes)),
   };
+}
+
+function readTimestamps(options: Buffer): Segment['timestamps'] {
+  for (let at = 0; at < options.length && options[at] !== OPTION.end; ) {
+    if (options[at] === OPTION.nop) at++;
+    else if (options[at] === OPTION.timestamps)
+      return { tsval: options.readUInt32BE(at + 2), tsecr: options.readUInt32BE(at + 6) };
+    else at += Math.max(2, options[at + 1] ?? 0);
+  }
+  return null;
 }
 
 function wireAddress(text: string): Buffer {
@@ -66,23 +84,33 @@ function mac(text: string): Buffer {
 }
 
 function tcpBytes(
-  { sport, dport, seq, ack, flags, window, payload }: Segment,
+  { sport, dport, seq, ack, flags, window, payload, timestamps, damaged }: Segment,
   ends: Buffer,
 ): Buffer {
+  const options = timestamps ? timestampsOption(timestamps) : Buffer.alloc(0);
   const tcp = Buffer.alloc(20);
   tcp.writeUInt16BE(sport, 0);
   tcp.writeUInt16BE(dport, 2);
   tcp.writeUInt32BE(seq >>> 0, 4);
   tcp.writeUInt32BE(ack >>> 0, 8);
-  tcp.writeUInt8(5 << 4, 12);
+  tcp.writeUInt8((5 + options.length / 4) << 4, 12);
   tcp.writeUInt8(flags, 13);
   tcp.writeUInt16BE(window, 14);
-  const whole = Buffer.concat([tcp, payload]);
+  const whole = Buffer.concat([tcp, options, payload]);
   const pseudo = Buffer.alloc(4);
   pseudo.writeUInt16BE(TCP, 0);
   pseudo.writeUInt16BE(whole.length, 2);
-  whole.writeUInt16BE(checksum(Buffer.concat([ends, pseudo, whole])), 16);
+  const sum = checksum(Buffer.concat([ends, pseudo, whole]));
+  whole.writeUInt16BE(damaged ? sum ^ 0x5555 : sum, 16);
   return whole;
+}
+
+function timestampsOption({ tsval, tsecr }: { tsval: number; tsecr: number }): Buffer {
+  const option = Buffer.from([OPTION.nop, OPTION.nop, OPTION.timestamps, TIMESTAMPS_BYTES]);
+  const values = Buffer.alloc(8);
+  values.writeUInt32BE(tsval >>> 0, 0);
+  values.writeUInt32BE(tsecr >>> 0, 4);
+  return Buffer.concat([option, values]);
 }
 
 function ipv4Header(length: number, ends: Buffer[]): Buffer {

@@ -15,6 +15,8 @@ const PATIENCE_MS = 2000;
  */
 export class Stranger {
   readonly address: string;
+  /** TSval of what it sends from now on; null for segments without timestamps. */
+  clock: number | null = null;
   readonly #server: string;
   readonly #mouth: Socket;
   readonly #ear: Socket;
@@ -27,7 +29,11 @@ export class Stranger {
   }
 
   send(segment: Partial<Segment> & Pick<Segment, 'sport' | 'dport' | 'flags'>): void {
-    const whole = { seq: 0, ack: 0, window: 0, payload: Buffer.alloc(0), ...segment };
+    const timestamps = this.clock === null ? null : { tsval: this.clock, tsecr: 0 };
+    const whole = {
+      ...{ seq: 0, ack: 0, window: 0, payload: Buffer.alloc(0), timestamps },
+      ...segment,
+    };
     const macs = { from: MAC.client, to: MAC.server };
     must(
       this.#mouth.sendPacket('c0', frame(this.address, this.#server, whole, macs)),
@@ -51,6 +57,8 @@ export class Stranger {
       seq: to.ack,
       ack: to.seq + taken,
       window: 65535,
+      timestamps:
+        this.clock === null ? null : { tsval: this.clock, tsecr: to.timestamps?.tsval ?? 0 },
       ...more,
     });
   }

@@ -12,7 +12,7 @@ const FIXTURES = CAUSES.flatMap(({ id }) =>
 
 /** A value of the evidence, an address, a call, or a command. */
 const CONCRETE =
-  /\d+\.\d+\.\d+\.\d+|2001:db8|\w\(\)|\b(ss|sysctl|nft|ip|conntrack|tcpwhy|lsns) -?\w|net\.\w+\./;
+  /\d+\.\d+\.\d+\.\d+|2001:db8|\w\(\)|\b(ss|sysctl|nft|ip|conntrack|tcpwhy|lsns|ethtool|nstat|tcpdump) -?\w|net\.\w+\./;
 
 test.each(FIXTURES)('%s: every sentence is whole', (_, id, name) => {
   expectWhole(findingsOf(id, name));

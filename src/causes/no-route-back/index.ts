@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { defineCause, endpoint, ownerOf, TCP_FLAG } from '../define.ts';
+
+export default defineCause({
+  id: 'no-route-back',
+  title: 'this host has no route to answer the client',
+  severity: 'error',
+  explains:
+    'A SYN reached a listener, but this host has no route back to the client, so it answers nothing.',
+  needs: ['syn_fate'],
+  on: ['syn_received'],
+  match(event) {
+    if (event.kind !== 'syn_received') return null;
+    const { packet, listener, mib } = event.body;
+    if (mib.out_no_routes === 0 || mib.listen_drops === 0) return null;
+    const { saddr, daddr, dport } = packet.flow;
+    return {
+      evidence: {
+        listener: endpoint(daddr, dport),
+        client: saddr,
+        refused: packet.flags & TCP_FLAG.syn ? 'SYN' : 'third ACK',
+        interface: packet.device || null,
+        netns: event.netns,
+      },
+      basis: mib.mixed ? 'inferred' : 'direct',
+      subject: 'host',
+      where: `route to ${saddr}`,
+      flow: packet.flow,
+      group: `${event.netns} ${saddr} ${daddr} ${dport}`,
+      owner: ownerOf(listener?.owner),
+    };
+  },
+  summary({ listener, client, refused }) {
+    return `${refused} from ${client} to ${listener} cannot be answered: no route to ${client}`;
+  },
+  advice({ client, listener, interface: device, netns }, { saddr, daddr }) {
+    const ip = saddr.includes(':') ? 'ip -6' : 'ip';
+    return [
+      `what does the kernel find? ${ip} route get ${saddr} from ${daddr} (in namespace ${netns}); look for unreachable, blackhole and prohibit too: ${ip} route show table all`,
+      `add the way back, over the router that ${client} is behind: ${ip} route add ${saddr} via ROUTER${device ? ` dev ${device}` : ''}`,
+      `with more than one table the answer may be looked up in another than you think: ${ip} rule show; a rule for answers of ${listener}: ${ip} rule add from ${daddr} lookup TABLE`,
+    ];
+  },
+});

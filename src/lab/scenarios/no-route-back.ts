@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { growth, listen } from '../connections.ts';
+import { BOTH, type Scenario } from '../scenario.ts';
+import { Stranger } from '../stranger.ts';
+import { until } from '../until.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 8080;
+
+export const noRouteBack: Scenario = {
+  id: 'no-route-back',
+  cause: 'no-route-back',
+  title: 'SYNs come from a network that the server has no route to',
+  families: BOTH,
+  prepare: (lab, { family }) => lab.server.ip(`route del ${HOSTS[family].nowhere}`),
+  run(lab, { times, family }) {
+    using stranger = new Stranger(lab, family);
+    const refused = growth(lab.server, 'TcpExt', 'ListenDrops');
+    using _listener = listen(lab, family, PORT, times);
+    const clients = lab.ports(times);
+    stranger.sendSyns(PORT, clients);
+    until('the SYNs to be refused', () => refused() >= times);
+    return {
+      server: { address: HOSTS[family].server, port: PORT },
+      clients: clients.map((port) => ({ address: stranger.address, port })),
+      netns: lab.server.inode,
+    };
+  },
+};
