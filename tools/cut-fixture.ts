@@ -9,7 +9,7 @@
 // them. Times are moved so that the first event is at one second; nothing else is changed.
 
 import { parseArgs } from 'node:util';
-import { readRecording } from '../src/record/read.ts';
+import { RecordedStream } from '../src/record/read.ts';
 import { decodeEvent, type Event } from '../src/wire/decode.ts';
 import { tcpwhy } from '../src/wire/event.gen.js';
 import { FrameReader } from '../src/wire/frames.ts';
@@ -36,8 +36,9 @@ const { values: only, positionals } = parseArgs({
 const [file] = positionals;
 if (!file || !only.about) throw new Error('usage: cut-fixture.ts RECORDING --about TEXT [options]');
 
-const { header, chunks } = readRecording(file);
-const all = readEvents(chunks);
+const recording = await RecordedStream.open(file);
+const { header } = recording;
+const all = await readEvents(recording);
 const events = all
   .filter(({ event }) => !ADDED.has(event.kind))
   .sort((a, b) => a.event.ktime_ns - b.event.ktime_ns)
@@ -53,16 +54,18 @@ for (const { json, event } of events) {
   write({ ...compact(json), ktime_ns, [event.kind]: body(event.kind, json[event.kind] as Json) });
 }
 
-function readEvents(stream: Iterable<Uint8Array>): { event: Event; json: Json }[] {
+async function readEvents(stream: RecordedStream): Promise<{ event: Event; json: Json }[]> {
   const frames = new FrameReader();
-  return [...stream].flatMap((chunk) =>
-    [...frames.push(chunk)].flatMap(({ bytes }) => {
+  const events: { event: Event; json: Json }[] = [];
+  for await (const { messages } of stream.pieces()) {
+    for (const { bytes } of frames.push(messages)) {
       const event = decodeEvent(bytes);
       const message = tcpwhy.v1.Event.decode(bytes);
       const json = tcpwhy.v1.Event.toObject(message, { longs: String, bytes: String });
-      return event ? [{ event, json }] : [];
-    }),
-  );
+      if (event) events.push({ event, json });
+    }
+  }
+  return events;
 }
 
 function wanted(event: Event, seq: number): boolean {

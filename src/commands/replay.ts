@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { RecordingError, readRecording } from '../record/read.ts';
-import { FrameError } from '../wire/frames.ts';
+import type { Damage } from '../record/messages.ts';
+import { RecordedStream, RecordingError } from '../record/read.ts';
+import type { Losses } from '../wire/loss.ts';
 import { parseSeverity, UsageError, type WatchFlags } from './options.ts';
 import { Run, runOptions } from './run.ts';
+
+/** Places of damage that are told one by one. */
+const MOST_TOLD = 10;
 
 /** What trace would have printed for each recording. */
 export async function replay(
@@ -13,39 +17,59 @@ export async function replay(
 ): Promise<number> {
   const options = runOptions(flags, parseSeverity(flags.failOn));
   let failed = false;
-  for (const file of files) failed = replayFile(file, options, write) || failed;
+  for (const file of files) failed = (await replayFile(file, options, write)) || failed;
   return failed ? 1 : 0;
 }
 
-function replayFile(
+async function replayFile(
   file: string,
   options: ReturnType<typeof runOptions>,
   write: (text: string) => void,
-): boolean {
-  const { header, chunks } = openRecording(file);
-  const run = new Run(header, options, write);
-  const damaged = (at: number, why: string) => {
-    process.stderr.write(
-      `tcpwhy: ${file}: ${why} at byte ${at} of the stream: what came before it is shown\n`,
-    );
-    run.pipeline.losses.add('recording_damaged', 1);
-  };
-  try {
-    for (const chunk of chunks) run.push(chunk);
-    const { bytes, at } = run.pipeline.rest;
-    if (bytes > 0) damaged(at, 'cut off within a message');
-  } catch (error) {
-    if (!(error instanceof FrameError)) throw error;
-    damaged(error.at, error.message);
+): Promise<boolean> {
+  const recording = await openRecording(file);
+  const run = new Run(recording.header, options, write);
+  const damages = new DamageReport(file, run.pipeline.losses);
+  for await (const { messages, damage } of recording.pieces()) {
+    run.push(messages);
+    if (damage) damages.add(damage);
   }
+  damages.end();
   run.finish();
   return run.failed;
 }
 
+/** Says on stderr where a recording is damaged, and counts it as lost. */
+export class DamageReport {
+  readonly #file: string;
+  readonly #losses: Losses;
+  #count = 0;
+
+  constructor(file: string, losses: Losses) {
+    this.#file = file;
+    this.#losses = losses;
+  }
+
+  add({ at, bytes, what }: Damage): void {
+    this.#losses.add(bytes > 0 ? 'recording_damaged' : 'recording_cut_off', Math.max(1, bytes));
+    if (++this.#count > MOST_TOLD) return;
+    const size = bytes > 0 ? `${bytes} bytes ` : '';
+    this.#say(`${size}at byte ${at}: ${what}`);
+  }
+
+  end(): void {
+    if (this.#count > MOST_TOLD) this.#say(`damaged at ${this.#count - MOST_TOLD} more places`);
+    if (this.#count > 0) this.#say('what could be read of it is shown');
+  }
+
+  #say(text: string): void {
+    process.stderr.write(`tcpwhy: ${this.#file}: ${text}\n`);
+  }
+}
+
 /** Throws UsageError, which says what is wrong with the file. */
-export function openRecording(file: string) {
+export async function openRecording(file: string): Promise<RecordedStream> {
   try {
-    return readRecording(file);
+    return await RecordedStream.open(file);
   } catch (error) {
     if (error instanceof RecordingError) throw new UsageError(error.message);
     if ((error as NodeJS.ErrnoException).code)

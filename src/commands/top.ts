@@ -60,12 +60,13 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
 
 async function topRecording(file: string, flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
-  const { header, chunks } = openRecording(file);
+  const recording = await openRecording(file);
+  const { header } = recording;
   const pipeline = new Pipeline(header, CAUSES);
   const screen = new PipelineScreen(pipeline, header, file, options.causes);
   const quit = new AbortController();
   const play = async () => {
-    for await (const piece of paced(chunks, quit.signal)) {
+    for await (const piece of paced(recording.pieces(), quit.signal)) {
       pipeline.push(piece);
       screen.note();
     }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { closeSync, openSync, readSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { decodeHeader, UndecodableError } from '../wire/decode.ts';
-import { FrameError, FrameReader } from '../wire/frames.ts';
+import { readLength } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
+import { CUT_OFF, MessageReader, type Piece } from './messages.ts';
+import { decompressed, isZstd } from './zstd.ts';
 
 const CHUNK_BYTES = 1 << 20;
 
@@ -15,75 +17,151 @@ export class RecordingError extends Error {
   override name = 'RecordingError';
 }
 
-export interface RecordingStream {
-  header: Header;
-  /** The stream after the header, in pieces. */
-  chunks: Generator<Uint8Array>;
-}
+/** A recording as it is read, compressed or not, in bounded memory. Read to its end, or closed. */
+export class RecordedStream {
+  readonly path: string;
+  readonly header: Header;
+  readonly size_bytes: number;
+  readonly #file: CountedFile;
+  readonly #pieces: AsyncGenerator<Piece>;
+  #first: Piece | null;
 
-/** Opens a recording. Throws RecordingError, or the file system's errors. */
-export function readRecording(path: string): RecordingStream {
-  const pieces = fileChunks(path);
-  const frames = new FrameReader();
-  let read = Buffer.alloc(0);
-  for (;;) {
-    const piece = pieces.next();
-    if (piece.done)
-      throw new RecordingError(`${path} is no recording of tcpwhy: it ends within its header`);
-    read = Buffer.concat([read, piece.value]);
-    const header = firstFrame(path, frames, piece.value);
-    if (!header) continue;
-    return { header: header.header, chunks: rest(read.subarray(header.end), pieces) };
+  private constructor(
+    file: CountedFile,
+    header: Header,
+    first: Piece,
+    pieces: AsyncGenerator<Piece>,
+  ) {
+    this.path = file.path;
+    this.size_bytes = file.size_bytes;
+    this.header = header;
+    this.#file = file;
+    this.#first = first;
+    this.#pieces = pieces;
+  }
+
+  /** Opens a recording and reads its header. Throws RecordingError, or the file system's errors. */
+  static async open(path: string): Promise<RecordedStream> {
+    const file = await CountedFile.open(path);
+    try {
+      const pieces = piecesOf(file);
+      const first = await pieces.next();
+      if (first.done) throw noHeader(path, 'it ends within its header');
+      const { header, end } = headerOf(path, first.value);
+      const messages = first.value.messages.subarray(end);
+      return new RecordedStream(file, header, { ...first.value, messages }, pieces);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Bytes of the file that were read so far. */
+  get read_bytes(): number {
+    return this.#file.read_bytes;
+  }
+
+  /** The messages after the header, in pieces. Can be gone through once. */
+  async *pieces(): AsyncGenerator<Piece> {
+    try {
+      if (this.#first) yield this.#first;
+      this.#first = null;
+      yield* this.#pieces;
+    } finally {
+      await this.close();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
   }
 }
 
-function firstFrame(
-  path: string,
-  frames: FrameReader,
-  piece: Uint8Array,
-): { header: Header; end: number } | null {
-  const refuse = () =>
-    new RecordingError(`${path} is no recording of tcpwhy: it does not begin with a header`);
+/** Where there are no messages at all, the first piece says why. */
+function headerOf(path: string, { messages, damage }: Piece): { header: Header; end: number } {
+  const prefix = readLength(messages, 0, 0);
+  if (!prefix) {
+    const { what, bytes } = damage ?? { what: CUT_OFF, bytes: 0 };
+    throw noHeader(
+      path,
+      what === CUT_OFF || bytes === 0
+        ? 'it ends within its header'
+        : `it does not begin with a header: ${what}`,
+    );
+  }
+  const end = prefix.end + prefix.length;
+  const header = decoded(path, messages.subarray(prefix.end, end));
+  if (header.magic !== 'tcpwhy') throw noHeader(path, 'it does not begin with a header');
+  if (header.format > FORMAT) {
+    throw new RecordingError(
+      `${path} has format ${header.format}, this version reads up to ${FORMAT}: use a newer tcpwhy`,
+    );
+  }
+  return { header, end };
+}
+
+function decoded(path: string, bytes: Uint8Array): Header {
   try {
-    for (const { bytes, at } of frames.push(piece)) {
-      const header = decodeHeader(bytes);
-      if (header.magic !== 'tcpwhy') throw refuse();
-      if (header.format > FORMAT) {
-        throw new RecordingError(
-          `${path} has format ${header.format}, this version reads up to ${FORMAT}: use a newer tcpwhy`,
-        );
-      }
-      return { header, end: at + prefixLength(bytes.length) + bytes.length };
-    }
+    return decodeHeader(bytes);
   } catch (error) {
-    if (error instanceof FrameError || error instanceof UndecodableError) throw refuse();
+    if (error instanceof UndecodableError) throw noHeader(path, 'it does not begin with a header');
     throw error;
   }
-  return null;
 }
 
-/** Headers are written with the shortest prefix. */
-function prefixLength(length: number): number {
-  let bytes = 1;
-  for (let rest = length >>> 7; rest > 0; rest >>>= 7) bytes++;
-  return bytes;
+function noHeader(path: string, why: string): RecordingError {
+  return new RecordingError(`${path} is no recording of tcpwhy: ${why}`);
 }
 
-function* rest(first: Uint8Array, pieces: Generator<Uint8Array>): Generator<Uint8Array> {
-  if (first.length > 0) yield first;
-  yield* pieces;
+async function* piecesOf(file: CountedFile): AsyncGenerator<Piece> {
+  const reader = new MessageReader();
+  for await (const content of await contentOf(file)) {
+    yield* content instanceof Uint8Array ? reader.push(content) : reader.gap(content);
+  }
+  yield* reader.end();
 }
 
-function* fileChunks(path: string): Generator<Uint8Array> {
-  const fd = openSync(path, 'r');
-  try {
+async function contentOf(file: CountedFile) {
+  const chunks = file.chunks();
+  const first = await chunks.next();
+  async function* all() {
+    if (!first.done) yield first.value;
+    yield* chunks;
+  }
+  return !first.done && isZstd(first.value) ? decompressed(all()) : all();
+}
+
+class CountedFile {
+  readonly path: string;
+  readonly size_bytes: number;
+  read_bytes = 0;
+  readonly #handle: FileHandle;
+  #open = true;
+
+  private constructor(path: string, handle: FileHandle, size_bytes: number) {
+    this.path = path;
+    this.#handle = handle;
+    this.size_bytes = size_bytes;
+  }
+
+  static async open(path: string): Promise<CountedFile> {
+    const handle = await open(path, 'r');
+    return new CountedFile(path, handle, (await handle.stat()).size);
+  }
+
+  async *chunks(): AsyncGenerator<Buffer> {
     for (;;) {
-      const chunk = Buffer.alloc(CHUNK_BYTES);
-      const length = readSync(fd, chunk);
-      if (length === 0) return;
-      yield chunk.subarray(0, length);
+      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+      const { bytesRead } = await this.#handle.read(chunk, 0, CHUNK_BYTES);
+      if (bytesRead === 0) return;
+      this.read_bytes += bytesRead;
+      yield chunk.subarray(0, bytesRead);
     }
-  } finally {
-    closeSync(fd);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await this.#handle.close();
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { randomBytes } from 'node:crypto';
 import type { Fact } from '../diagnose/facts.ts';
 import { builtFile } from '../host/built.ts';
 import {
@@ -156,6 +157,8 @@ function header(
     counters: readCounters(),
     filters: filterText(filter),
     netns: ownNetns(),
+    run: String(randomBytes(8).readBigUInt64LE()),
+    part: 1,
   };
 }
 

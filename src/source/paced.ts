@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Piece } from '../record/messages.ts';
 import { decodeEvent, encodeFrame } from '../wire/decode.ts';
 import { FrameReader } from '../wire/frames.ts';
 
@@ -9,14 +10,14 @@ const LONGEST_PAUSE_MS = 2000;
 
 /** A recording's stream at the speed at which it was made: one piece a tick. Ends early on `signal`. */
 export async function* paced(
-  chunks: Iterable<Uint8Array>,
+  pieces: AsyncIterable<Piece>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const frames = new FrameReader();
   let piece: Uint8Array[] = [];
   let last_ktime_ns: number | null = null;
-  for (const chunk of chunks) {
-    for (const { bytes } of frames.push(chunk)) {
+  for await (const { messages } of pieces) {
+    for (const { bytes } of frames.push(messages)) {
       piece.push(encodeFrame(bytes));
       const tick_ns = tickOf(bytes);
       if (tick_ns === null) continue;
@@ -37,7 +38,7 @@ export async function* paced(
 function tickOf(bytes: Uint8Array): number | null {
   try {
     const event = decodeEvent(bytes);
-    return event?.kind === 'tick' ? event.ktime_ns : null;
+    return event?.kind === 'tick' && event.body.check === null ? event.ktime_ns : null;
   } catch {
     return null;
   }

@@ -2068,6 +2068,15 @@ export namespace tcpwhy {
             lost: tcpwhy.v1.Loss.$Properties[];
 
             /**
+             * Not drained, but written to a file: what a reader needs to know that nothing in it changed. Its
+             * ktime_ns is 0, and it has nothing else.
+             */
+            check?: (tcpwhy.v1.Check.$Properties|null);
+
+            /** At the beginning of a file that goes on where another ended: what was counted before it. */
+            before?: (tcpwhy.v1.Before.$Properties|null);
+
+            /**
              * Creates a new Tick instance using the specified properties.
              * @param [properties] Properties to set
              * @returns Tick instance
@@ -2140,12 +2149,354 @@ export namespace tcpwhy {
                 /** Records lost by each CPU's buffer since the last tick. */
                 lost?: (tcpwhy.v1.Loss.$Properties[]|null);
 
+                /**
+                 * Not drained, but written to a file: what a reader needs to know that nothing in it changed. Its
+                 * ktime_ns is 0, and it has nothing else.
+                 */
+                check?: (tcpwhy.v1.Check.$Properties|null);
+
+                /** At the beginning of a file that goes on where another ended: what was counted before it. */
+                before?: (tcpwhy.v1.Before.$Properties|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a Tick. */
             type $Shape = tcpwhy.v1.Tick.$Properties;
+        }
+
+        /**
+         * Properties of a Check.
+         * @deprecated Use tcpwhy.v1.Check.$Properties instead.
+         */
+        interface ICheck extends tcpwhy.v1.Check.$Properties {
+        }
+
+        /** Of everything in the file between the last check, or the beginning, and this one. */
+        class Check {
+
+            /**
+             * Constructs a new Check.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.Check.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** CRC-32 of IEEE 802.3. */
+            crc32: number;
+
+            /** Check bytes. */
+            bytes: number;
+
+            /**
+             * Creates a new Check instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Check instance
+             */
+            static create(properties: tcpwhy.v1.Check.$Shape): tcpwhy.v1.Check & tcpwhy.v1.Check.$Shape;
+            static create(properties?: tcpwhy.v1.Check.$Properties): tcpwhy.v1.Check;
+
+            /**
+             * Encodes the specified Check message. Does not implicitly {@link tcpwhy.v1.Check.verify|verify} messages.
+             * @param message Check message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.Check.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified Check message, length delimited. Does not implicitly {@link tcpwhy.v1.Check.verify|verify} messages.
+             * @param message Check message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.Check.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Check message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.Check & tcpwhy.v1.Check.$Shape} Check
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.Check & tcpwhy.v1.Check.$Shape;
+
+            /**
+             * Decodes a Check message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.Check & tcpwhy.v1.Check.$Shape} Check
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.Check & tcpwhy.v1.Check.$Shape;
+
+            /**
+             * Creates a Check message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Check
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.Check;
+
+            /**
+             * Creates a plain object from a Check message. Also converts values to other types if specified.
+             * @param message Check
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.Check, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Check to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace Check {
+
+            /** Properties of a Check. */
+            interface $Properties {
+
+                /** CRC-32 of IEEE 802.3. */
+                crc32?: (number|null);
+
+                /** Check bytes */
+                bytes?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Check. */
+            type $Shape = tcpwhy.v1.Check.$Properties;
+        }
+
+        /**
+         * Properties of a Before.
+         * @deprecated Use tcpwhy.v1.Before.$Properties instead.
+         */
+        interface IBefore extends tcpwhy.v1.Before.$Properties {
+        }
+
+        /** Totals go on over all files of a run: these belong to the files before. */
+        class Before {
+
+            /**
+             * Constructs a new Before.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.Before.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Before keys. */
+            keys: tcpwhy.v1.KeyBefore.$Properties[];
+
+            /** Before kinds. */
+            kinds: tcpwhy.v1.KindTotal.$Properties[];
+
+            /**
+             * Creates a new Before instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Before instance
+             */
+            static create(properties: tcpwhy.v1.Before.$Shape): tcpwhy.v1.Before & tcpwhy.v1.Before.$Shape;
+            static create(properties?: tcpwhy.v1.Before.$Properties): tcpwhy.v1.Before;
+
+            /**
+             * Encodes the specified Before message. Does not implicitly {@link tcpwhy.v1.Before.verify|verify} messages.
+             * @param message Before message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.Before.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified Before message, length delimited. Does not implicitly {@link tcpwhy.v1.Before.verify|verify} messages.
+             * @param message Before message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.Before.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Before message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.Before & tcpwhy.v1.Before.$Shape} Before
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.Before & tcpwhy.v1.Before.$Shape;
+
+            /**
+             * Decodes a Before message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.Before & tcpwhy.v1.Before.$Shape} Before
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.Before & tcpwhy.v1.Before.$Shape;
+
+            /**
+             * Creates a Before message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Before
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.Before;
+
+            /**
+             * Creates a plain object from a Before message. Also converts values to other types if specified.
+             * @param message Before
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.Before, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Before to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace Before {
+
+            /** Properties of a Before. */
+            interface $Properties {
+
+                /** Before keys */
+                keys?: (tcpwhy.v1.KeyBefore.$Properties[]|null);
+
+                /** Before kinds */
+                kinds?: (tcpwhy.v1.KindTotal.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Before. */
+            type $Shape = tcpwhy.v1.Before.$Properties;
+        }
+
+        /**
+         * Properties of a KeyBefore.
+         * @deprecated Use tcpwhy.v1.KeyBefore.$Properties instead.
+         */
+        interface IKeyBefore extends tcpwhy.v1.KeyBefore.$Properties {
+        }
+
+        /** Represents a KeyBefore. */
+        class KeyBefore {
+
+            /**
+             * Constructs a new KeyBefore.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.KeyBefore.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** KeyBefore key. */
+            key: (number|Long);
+
+            /** KeyBefore count. */
+            count: (number|Long);
+
+            /** Occurrences that go with the next record of this key. */
+            pending: (number|Long);
+
+            /**
+             * Creates a new KeyBefore instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns KeyBefore instance
+             */
+            static create(properties: tcpwhy.v1.KeyBefore.$Shape): tcpwhy.v1.KeyBefore & tcpwhy.v1.KeyBefore.$Shape;
+            static create(properties?: tcpwhy.v1.KeyBefore.$Properties): tcpwhy.v1.KeyBefore;
+
+            /**
+             * Encodes the specified KeyBefore message. Does not implicitly {@link tcpwhy.v1.KeyBefore.verify|verify} messages.
+             * @param message KeyBefore message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.KeyBefore.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified KeyBefore message, length delimited. Does not implicitly {@link tcpwhy.v1.KeyBefore.verify|verify} messages.
+             * @param message KeyBefore message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.KeyBefore.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a KeyBefore message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.KeyBefore & tcpwhy.v1.KeyBefore.$Shape} KeyBefore
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.KeyBefore & tcpwhy.v1.KeyBefore.$Shape;
+
+            /**
+             * Decodes a KeyBefore message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.KeyBefore & tcpwhy.v1.KeyBefore.$Shape} KeyBefore
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.KeyBefore & tcpwhy.v1.KeyBefore.$Shape;
+
+            /**
+             * Creates a KeyBefore message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns KeyBefore
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.KeyBefore;
+
+            /**
+             * Creates a plain object from a KeyBefore message. Also converts values to other types if specified.
+             * @param message KeyBefore
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.KeyBefore, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this KeyBefore to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace KeyBefore {
+
+            /** Properties of a KeyBefore. */
+            interface $Properties {
+
+                /** KeyBefore key */
+                key?: (number|Long|null);
+
+                /** KeyBefore count */
+                count?: (number|Long|null);
+
+                /** Occurrences that go with the next record of this key. */
+                pending?: (number|Long|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a KeyBefore. */
+            type $Shape = tcpwhy.v1.KeyBefore.$Properties;
         }
 
         /**
@@ -3121,6 +3472,12 @@ export namespace tcpwhy {
             /** Namespace that tcpwhy ran in. */
             netns: number;
 
+            /** The same in all files of one run, chosen at random. */
+            run: (number|Long);
+
+            /** Which file of the run this is: 1 for the first, or for one that is not followed by others. */
+            part: number;
+
             /**
              * Creates a new Header instance using the specified properties.
              * @param [properties] Properties to set
@@ -3235,6 +3592,12 @@ export namespace tcpwhy {
 
                 /** Namespace that tcpwhy ran in. */
                 netns?: (number|null);
+
+                /** The same in all files of one run, chosen at random. */
+                run?: (number|Long|null);
+
+                /** Which file of the run this is: 1 for the first, or for one that is not followed by others. */
+                part?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -3490,8 +3853,11 @@ export namespace tcpwhy {
             /** Footer counters. */
             counters: { [k: string]: (number|Long) };
 
-            /** How it ended: "interrupted", "time", "first". */
+            /** How it ended: "interrupted", "time", "first"; "rotated" where another file follows. */
             end: string;
+
+            /** All that was lost, by the names of the loss table. */
+            losses: { [k: string]: (number|Long) };
 
             /**
              * Creates a new Footer instance using the specified properties.
@@ -3566,8 +3932,11 @@ export namespace tcpwhy {
                 /** Footer counters */
                 counters?: ({ [k: string]: (number|Long) }|null);
 
-                /** How it ended: "interrupted", "time", "first". */
+                /** How it ended: "interrupted", "time", "first"; "rotated" where another file follows. */
                 end?: (string|null);
+
+                /** All that was lost, by the names of the loss table. */
+                losses?: ({ [k: string]: (number|Long) }|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

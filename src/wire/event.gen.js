@@ -3908,6 +3908,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
         }
       };
       Tick.prototype.lost = $util.emptyArray;
+      Tick.prototype.check = null;
+      Tick.prototype.before = null;
       Tick.create = function(properties) {
         return new Tick(properties);
       };
@@ -3924,6 +3926,16 @@ export const tcpwhy = $root.tcpwhy = (() => {
               /* id 1, wireType 2 =*/
               10
             ).fork(), _depth + 1).ldelim();
+        if (message.check != null && $Object.hasOwnProperty.call(message, "check"))
+          $root.tcpwhy.v1.Check.encode(message.check, writer.uint32(
+            /* id 2, wireType 2 =*/
+            18
+          ).fork(), _depth + 1).ldelim();
+        if (message.before != null && $Object.hasOwnProperty.call(message, "before"))
+          $root.tcpwhy.v1.Before.encode(message.before, writer.uint32(
+            /* id 3, wireType 2 =*/
+            26
+          ).fork(), _depth + 1).ldelim();
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -3939,7 +3951,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
           _depth = 0;
         if (_depth > $Reader.recursionLimit)
           throw $Error("max depth exceeded");
-        let end, message;
+        let end, message, value;
         if (length === $undefined)
           end = reader.len;
         else {
@@ -3965,6 +3977,18 @@ export const tcpwhy = $root.tcpwhy = (() => {
               if (!(message.lost && message.lost.length))
                 message.lost = [];
               message.lost.push($root.tcpwhy.v1.Loss.decode(reader, reader.size(), $undefined, _depth + 1));
+              continue;
+            }
+            case 2: {
+              if (wireType !== 2)
+                break;
+              message.check = $root.tcpwhy.v1.Check.decode(reader, reader.size(), $undefined, _depth + 1, message.check);
+              continue;
+            }
+            case 3: {
+              if (wireType !== 2)
+                break;
+              message.before = $root.tcpwhy.v1.Before.decode(reader, reader.size(), $undefined, _depth + 1, message.before);
               continue;
             }
           }
@@ -4008,6 +4032,16 @@ export const tcpwhy = $root.tcpwhy = (() => {
             message.lost[i] = $root.tcpwhy.v1.Loss.fromObject(object.lost[i], _depth + 1);
           }
         }
+        if (object.check != null) {
+          if (!$util.isObject(object.check))
+            throw $TypeError(".tcpwhy.v1.Tick.check: object expected");
+          message.check = $root.tcpwhy.v1.Check.fromObject(object.check, _depth + 1);
+        }
+        if (object.before != null) {
+          if (!$util.isObject(object.before))
+            throw $TypeError(".tcpwhy.v1.Tick.before: object expected");
+          message.before = $root.tcpwhy.v1.Before.fromObject(object.before, _depth + 1);
+        }
         return message;
       };
       Tick.toObject = function(message, options, _depth) {
@@ -4020,17 +4054,559 @@ export const tcpwhy = $root.tcpwhy = (() => {
         let object = {};
         if (options.arrays || options.defaults)
           object.lost = [];
+        if (options.defaults) {
+          object.check = null;
+          object.before = null;
+        }
         if (message.lost && message.lost.length) {
           object.lost = $Array(message.lost.length);
           for (let j = 0; j < message.lost.length; ++j)
             object.lost[j] = $root.tcpwhy.v1.Loss.toObject(message.lost[j], options, _depth + 1);
         }
+        if (message.check != null && $Object.hasOwnProperty.call(message, "check"))
+          object.check = $root.tcpwhy.v1.Check.toObject(message.check, options, _depth + 1);
+        if (message.before != null && $Object.hasOwnProperty.call(message, "before"))
+          object.before = $root.tcpwhy.v1.Before.toObject(message.before, options, _depth + 1);
         return object;
       };
       Tick.prototype.toJSON = function() {
         return Tick.toObject(this, $protobuf.util.toJSONOptions);
       };
       return Tick;
+    })();
+    v1.Check = (function() {
+      const Check = function(properties) {
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      Check.prototype.crc32 = 0;
+      Check.prototype.bytes = 0;
+      Check.create = function(properties) {
+        return new Check(properties);
+      };
+      Check.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.crc32 != null && $Object.hasOwnProperty.call(message, "crc32") && message.crc32 !== 0)
+          writer.uint32(
+            /* id 1, wireType 5 =*/
+            13
+          ).fixed32(message.crc32);
+        if (message.bytes != null && $Object.hasOwnProperty.call(message, "bytes") && message.bytes !== 0)
+          writer.uint32(
+            /* id 2, wireType 5 =*/
+            21
+          ).fixed32(message.bytes);
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      Check.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      Check.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.Check();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.crc32 = value;
+              else
+                delete message.crc32;
+              continue;
+            }
+            case 2: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.bytes = value;
+              else
+                delete message.bytes;
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      Check.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      Check.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.Check)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.Check: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.Check();
+        if (object.crc32 != null) {
+          if ($Number(object.crc32) !== 0)
+            message.crc32 = object.crc32 >>> 0;
+        }
+        if (object.bytes != null) {
+          if ($Number(object.bytes) !== 0)
+            message.bytes = object.bytes >>> 0;
+        }
+        return message;
+      };
+      Check.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.defaults) {
+          object.crc32 = 0;
+          object.bytes = 0;
+        }
+        if (message.crc32 != null && $Object.hasOwnProperty.call(message, "crc32"))
+          object.crc32 = message.crc32;
+        if (message.bytes != null && $Object.hasOwnProperty.call(message, "bytes"))
+          object.bytes = message.bytes;
+        return object;
+      };
+      Check.prototype.toJSON = function() {
+        return Check.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return Check;
+    })();
+    v1.Before = (function() {
+      const Before = function(properties) {
+        this.keys = [];
+        this.kinds = [];
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      Before.prototype.keys = $util.emptyArray;
+      Before.prototype.kinds = $util.emptyArray;
+      Before.create = function(properties) {
+        return new Before(properties);
+      };
+      Before.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.keys != null && message.keys.length)
+          for (let i = 0; i < message.keys.length; ++i)
+            $root.tcpwhy.v1.KeyBefore.encode(message.keys[i], writer.uint32(
+              /* id 1, wireType 2 =*/
+              10
+            ).fork(), _depth + 1).ldelim();
+        if (message.kinds != null && message.kinds.length)
+          for (let i = 0; i < message.kinds.length; ++i)
+            $root.tcpwhy.v1.KindTotal.encode(message.kinds[i], writer.uint32(
+              /* id 2, wireType 2 =*/
+              18
+            ).fork(), _depth + 1).ldelim();
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      Before.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      Before.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.Before();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 2)
+                break;
+              if (!(message.keys && message.keys.length))
+                message.keys = [];
+              message.keys.push($root.tcpwhy.v1.KeyBefore.decode(reader, reader.size(), $undefined, _depth + 1));
+              continue;
+            }
+            case 2: {
+              if (wireType !== 2)
+                break;
+              if (!(message.kinds && message.kinds.length))
+                message.kinds = [];
+              message.kinds.push($root.tcpwhy.v1.KindTotal.decode(reader, reader.size(), $undefined, _depth + 1));
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      Before.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      Before.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.Before)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.Before: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.Before();
+        if (object.keys) {
+          if (!$Array.isArray(object.keys))
+            throw $TypeError(".tcpwhy.v1.Before.keys: array expected");
+          message.keys = $Array(object.keys.length);
+          for (let i = 0; i < object.keys.length; ++i) {
+            if (!$util.isObject(object.keys[i]))
+              throw $TypeError(".tcpwhy.v1.Before.keys: object expected");
+            message.keys[i] = $root.tcpwhy.v1.KeyBefore.fromObject(object.keys[i], _depth + 1);
+          }
+        }
+        if (object.kinds) {
+          if (!$Array.isArray(object.kinds))
+            throw $TypeError(".tcpwhy.v1.Before.kinds: array expected");
+          message.kinds = $Array(object.kinds.length);
+          for (let i = 0; i < object.kinds.length; ++i) {
+            if (!$util.isObject(object.kinds[i]))
+              throw $TypeError(".tcpwhy.v1.Before.kinds: object expected");
+            message.kinds[i] = $root.tcpwhy.v1.KindTotal.fromObject(object.kinds[i], _depth + 1);
+          }
+        }
+        return message;
+      };
+      Before.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.arrays || options.defaults) {
+          object.keys = [];
+          object.kinds = [];
+        }
+        if (message.keys && message.keys.length) {
+          object.keys = $Array(message.keys.length);
+          for (let j = 0; j < message.keys.length; ++j)
+            object.keys[j] = $root.tcpwhy.v1.KeyBefore.toObject(message.keys[j], options, _depth + 1);
+        }
+        if (message.kinds && message.kinds.length) {
+          object.kinds = $Array(message.kinds.length);
+          for (let j = 0; j < message.kinds.length; ++j)
+            object.kinds[j] = $root.tcpwhy.v1.KindTotal.toObject(message.kinds[j], options, _depth + 1);
+        }
+        return object;
+      };
+      Before.prototype.toJSON = function() {
+        return Before.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return Before;
+    })();
+    v1.KeyBefore = (function() {
+      const KeyBefore = function(properties) {
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      KeyBefore.prototype.key = $util.Long ? $util.Long.fromBits(0, 0, true) : 0;
+      KeyBefore.prototype.count = $util.Long ? $util.Long.fromBits(0, 0, true) : 0;
+      KeyBefore.prototype.pending = $util.Long ? $util.Long.fromBits(0, 0, true) : 0;
+      KeyBefore.create = function(properties) {
+        return new KeyBefore(properties);
+      };
+      KeyBefore.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.key != null && $Object.hasOwnProperty.call(message, "key") && (typeof message.key === "object" ? message.key.low || message.key.high : message.key !== 0))
+          writer.uint32(
+            /* id 1, wireType 1 =*/
+            9
+          ).fixed64(message.key);
+        if (message.count != null && $Object.hasOwnProperty.call(message, "count") && (typeof message.count === "object" ? message.count.low || message.count.high : message.count !== 0))
+          writer.uint32(
+            /* id 2, wireType 0 =*/
+            16
+          ).uint64(message.count);
+        if (message.pending != null && $Object.hasOwnProperty.call(message, "pending") && (typeof message.pending === "object" ? message.pending.low || message.pending.high : message.pending !== 0))
+          writer.uint32(
+            /* id 3, wireType 0 =*/
+            24
+          ).uint64(message.pending);
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      KeyBefore.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      KeyBefore.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.KeyBefore();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 1)
+                break;
+              if (typeof (value = reader.fixed64()) === "object" ? value.low || value.high : value !== 0)
+                message.key = value;
+              else
+                delete message.key;
+              continue;
+            }
+            case 2: {
+              if (wireType !== 0)
+                break;
+              if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                message.count = value;
+              else
+                delete message.count;
+              continue;
+            }
+            case 3: {
+              if (wireType !== 0)
+                break;
+              if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                message.pending = value;
+              else
+                delete message.pending;
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      KeyBefore.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      KeyBefore.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.KeyBefore)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.KeyBefore: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.KeyBefore();
+        if (object.key != null) {
+          if (typeof object.key === "object" ? object.key.low || object.key.high : $Number(object.key) !== 0) {
+            if ($util.Long)
+              message.key = $util.Long.fromValue(object.key, true);
+            else if (typeof object.key === "string")
+              message.key = $parseInt(object.key, 10);
+            else if (typeof object.key === "number")
+              message.key = object.key;
+            else if (typeof object.key === "object")
+              message.key = new $util.LongBits(object.key.low >>> 0, object.key.high >>> 0).toNumber(true);
+          }
+        }
+        if (object.count != null) {
+          if (typeof object.count === "object" ? object.count.low || object.count.high : $Number(object.count) !== 0) {
+            if ($util.Long)
+              message.count = $util.Long.fromValue(object.count, true);
+            else if (typeof object.count === "string")
+              message.count = $parseInt(object.count, 10);
+            else if (typeof object.count === "number")
+              message.count = object.count;
+            else if (typeof object.count === "object")
+              message.count = new $util.LongBits(object.count.low >>> 0, object.count.high >>> 0).toNumber(true);
+          }
+        }
+        if (object.pending != null) {
+          if (typeof object.pending === "object" ? object.pending.low || object.pending.high : $Number(object.pending) !== 0) {
+            if ($util.Long)
+              message.pending = $util.Long.fromValue(object.pending, true);
+            else if (typeof object.pending === "string")
+              message.pending = $parseInt(object.pending, 10);
+            else if (typeof object.pending === "number")
+              message.pending = object.pending;
+            else if (typeof object.pending === "object")
+              message.pending = new $util.LongBits(object.pending.low >>> 0, object.pending.high >>> 0).toNumber(true);
+          }
+        }
+        return message;
+      };
+      KeyBefore.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.defaults) {
+          if ($util.Long) {
+            let long = new $util.Long(0, 0, true);
+            object.key = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+          } else
+            object.key = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+          if ($util.Long) {
+            let long = new $util.Long(0, 0, true);
+            object.count = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+          } else
+            object.count = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+          if ($util.Long) {
+            let long = new $util.Long(0, 0, true);
+            object.pending = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+          } else
+            object.pending = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+        }
+        if (message.key != null && $Object.hasOwnProperty.call(message, "key"))
+          if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+            object.key = typeof message.key === "number" ? $BigInt(message.key) : $util.Long.fromBits(message.key.low >>> 0, message.key.high >>> 0, true).toBigInt();
+          else if (typeof message.key === "number")
+            object.key = options.longs === $String ? $String(message.key) : message.key;
+          else
+            object.key = options.longs === $String ? $util.Long.prototype.toString.call(message.key) : options.longs === $Number ? new $util.LongBits(message.key.low >>> 0, message.key.high >>> 0).toNumber(true) : message.key;
+        if (message.count != null && $Object.hasOwnProperty.call(message, "count"))
+          if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+            object.count = typeof message.count === "number" ? $BigInt(message.count) : $util.Long.fromBits(message.count.low >>> 0, message.count.high >>> 0, true).toBigInt();
+          else if (typeof message.count === "number")
+            object.count = options.longs === $String ? $String(message.count) : message.count;
+          else
+            object.count = options.longs === $String ? $util.Long.prototype.toString.call(message.count) : options.longs === $Number ? new $util.LongBits(message.count.low >>> 0, message.count.high >>> 0).toNumber(true) : message.count;
+        if (message.pending != null && $Object.hasOwnProperty.call(message, "pending"))
+          if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+            object.pending = typeof message.pending === "number" ? $BigInt(message.pending) : $util.Long.fromBits(message.pending.low >>> 0, message.pending.high >>> 0, true).toBigInt();
+          else if (typeof message.pending === "number")
+            object.pending = options.longs === $String ? $String(message.pending) : message.pending;
+          else
+            object.pending = options.longs === $String ? $util.Long.prototype.toString.call(message.pending) : options.longs === $Number ? new $util.LongBits(message.pending.low >>> 0, message.pending.high >>> 0).toNumber(true) : message.pending;
+        return object;
+      };
+      KeyBefore.prototype.toJSON = function() {
+        return KeyBefore.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return KeyBefore;
     })();
     v1.Loss = (function() {
       const Loss = function(properties) {
@@ -5452,6 +6028,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Header.prototype.counters = $util.emptyObject;
       Header.prototype.filters = $util.emptyArray;
       Header.prototype.netns = 0;
+      Header.prototype.run = $util.Long ? $util.Long.fromBits(0, 0, true) : 0;
+      Header.prototype.part = 0;
       Header.create = function(properties) {
         return new Header(properties);
       };
@@ -5554,6 +6132,16 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 15, wireType 0 =*/
             120
           ).uint32(message.netns);
+        if (message.run != null && $Object.hasOwnProperty.call(message, "run") && (typeof message.run === "object" ? message.run.low || message.run.high : message.run !== 0))
+          writer.uint32(
+            /* id 16, wireType 1 =*/
+            129
+          ).fixed64(message.run);
+        if (message.part != null && $Object.hasOwnProperty.call(message, "part") && message.part !== 0)
+          writer.uint32(
+            /* id 17, wireType 0 =*/
+            136
+          ).uint32(message.part);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -5775,6 +6363,24 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.netns;
               continue;
             }
+            case 16: {
+              if (wireType !== 1)
+                break;
+              if (typeof (value = reader.fixed64()) === "object" ? value.low || value.high : value !== 0)
+                message.run = value;
+              else
+                delete message.run;
+              continue;
+            }
+            case 17: {
+              if (wireType !== 0)
+                break;
+              if (value = reader.uint32())
+                message.part = value;
+              else
+                delete message.part;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -5916,6 +6522,22 @@ export const tcpwhy = $root.tcpwhy = (() => {
           if ($Number(object.netns) !== 0)
             message.netns = object.netns >>> 0;
         }
+        if (object.run != null) {
+          if (typeof object.run === "object" ? object.run.low || object.run.high : $Number(object.run) !== 0) {
+            if ($util.Long)
+              message.run = $util.Long.fromValue(object.run, true);
+            else if (typeof object.run === "string")
+              message.run = $parseInt(object.run, 10);
+            else if (typeof object.run === "number")
+              message.run = object.run;
+            else if (typeof object.run === "object")
+              message.run = new $util.LongBits(object.run.low >>> 0, object.run.high >>> 0).toNumber(true);
+          }
+        }
+        if (object.part != null) {
+          if ($Number(object.part) !== 0)
+            message.part = object.part >>> 0;
+        }
         return message;
       };
       Header.toObject = function(message, options, _depth) {
@@ -5954,6 +6576,12 @@ export const tcpwhy = $root.tcpwhy = (() => {
             object.start_ktime_ns = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
           object.tier = "";
           object.netns = 0;
+          if ($util.Long) {
+            let long = new $util.Long(0, 0, true);
+            object.run = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+          } else
+            object.run = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+          object.part = 0;
         }
         if (message.magic != null && $Object.hasOwnProperty.call(message, "magic"))
           object.magic = message.magic;
@@ -6022,6 +6650,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
         }
         if (message.netns != null && $Object.hasOwnProperty.call(message, "netns"))
           object.netns = message.netns;
+        if (message.run != null && $Object.hasOwnProperty.call(message, "run"))
+          if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+            object.run = typeof message.run === "number" ? $BigInt(message.run) : $util.Long.fromBits(message.run.low >>> 0, message.run.high >>> 0, true).toBigInt();
+          else if (typeof message.run === "number")
+            object.run = options.longs === $String ? $String(message.run) : message.run;
+          else
+            object.run = options.longs === $String ? $util.Long.prototype.toString.call(message.run) : options.longs === $Number ? new $util.LongBits(message.run.low >>> 0, message.run.high >>> 0).toNumber(true) : message.run;
+        if (message.part != null && $Object.hasOwnProperty.call(message, "part"))
+          object.part = message.part;
         return object;
       };
       Header.prototype.toJSON = function() {
@@ -6394,6 +7031,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
     v1.Footer = (function() {
       const Footer = function(properties) {
         this.counters = {};
+        this.losses = {};
         if (properties) {
           for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -6402,6 +7040,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       };
       Footer.prototype.counters = $util.emptyObject;
       Footer.prototype.end = "";
+      Footer.prototype.losses = $util.emptyObject;
       Footer.create = function(properties) {
         return new Footer(properties);
       };
@@ -6429,6 +7068,18 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 2, wireType 2 =*/
             18
           ).string(message.end);
+        if (message.losses != null && $Object.hasOwnProperty.call(message, "losses"))
+          for (let keys = $Object.keys(message.losses), i = 0; i < keys.length; ++i)
+            writer.uint32(
+              /* id 3, wireType 2 =*/
+              26
+            ).fork().uint32(
+              /* id 1, wireType 2 =*/
+              10
+            ).string(keys[i]).uint32(
+              /* id 2, wireType 0 =*/
+              16
+            ).uint64(message.losses[keys[i]]).ldelim();
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -6509,6 +7160,42 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.end;
               continue;
             }
+            case 3: {
+              if (wireType !== 2)
+                break;
+              if (message.losses === $util.emptyObject)
+                message.losses = {};
+              let end2 = reader.size() + reader.pos;
+              if (end2 > reader.len)
+                throw $RangeError("index out of range");
+              reader.len = end2;
+              key = "";
+              value = $util.Long ? $util.Long.fromNumber(0, true) : 0;
+              while (reader.pos < end2) {
+                let tag2 = reader.tag();
+                wireType = tag2 & 7;
+                switch (tag2 >>>= 3) {
+                  case 1:
+                    if (wireType !== 2)
+                      break;
+                    key = reader.stringVerify();
+                    continue;
+                  case 2:
+                    if (wireType !== 0)
+                      break;
+                    value = reader.uint64();
+                    continue;
+                }
+                reader.skipType(wireType, _depth, tag2);
+              }
+              if (reader.pos !== end2)
+                throw $RangeError("index out of range");
+              reader.len = end;
+              if (key === "__proto__")
+                $util.makeProp(message.losses, key);
+              message.losses[key] = value;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -6561,6 +7248,23 @@ export const tcpwhy = $root.tcpwhy = (() => {
           if (typeof object.end !== "string" || object.end.length)
             message.end = $String(object.end);
         }
+        if (object.losses) {
+          if (!$util.isObject(object.losses))
+            throw $TypeError(".tcpwhy.v1.Footer.losses: object expected");
+          message.losses = {};
+          for (let keys = $Object.keys(object.losses), i = 0; i < keys.length; ++i) {
+            if (keys[i] === "__proto__")
+              $util.makeProp(message.losses, keys[i]);
+            if ($util.Long)
+              message.losses[keys[i]] = $util.Long.fromValue(object.losses[keys[i]], true);
+            else if (typeof object.losses[keys[i]] === "string")
+              message.losses[keys[i]] = $parseInt(object.losses[keys[i]], 10);
+            else if (typeof object.losses[keys[i]] === "number")
+              message.losses[keys[i]] = object.losses[keys[i]];
+            else if (typeof object.losses[keys[i]] === "object")
+              message.losses[keys[i]] = new $util.LongBits(object.losses[keys[i]].low >>> 0, object.losses[keys[i]].high >>> 0).toNumber(true);
+          }
+        }
         return message;
       };
       Footer.toObject = function(message, options, _depth) {
@@ -6571,8 +7275,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
         if (_depth > $util.recursionLimit)
           throw $Error("max depth exceeded");
         let object = {};
-        if (options.objects || options.defaults)
+        if (options.objects || options.defaults) {
           object.counters = {};
+          object.losses = {};
+        }
         if (options.defaults)
           object.end = "";
         let keys2;
@@ -6591,6 +7297,19 @@ export const tcpwhy = $root.tcpwhy = (() => {
         }
         if (message.end != null && $Object.hasOwnProperty.call(message, "end"))
           object.end = message.end;
+        if (message.losses && (keys2 = $Object.keys(message.losses)).length) {
+          object.losses = {};
+          for (let j = 0; j < keys2.length; ++j) {
+            if (keys2[j] === "__proto__")
+              $util.makeProp(object.losses, keys2[j]);
+            if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+              object.losses[keys2[j]] = typeof message.losses[keys2[j]] === "number" ? $BigInt(message.losses[keys2[j]]) : $util.Long.fromBits(message.losses[keys2[j]].low >>> 0, message.losses[keys2[j]].high >>> 0, true).toBigInt();
+            else if (typeof message.losses[keys2[j]] === "number")
+              object.losses[keys2[j]] = options.longs === $String ? $String(message.losses[keys2[j]]) : message.losses[keys2[j]];
+            else
+              object.losses[keys2[j]] = options.longs === $String ? $util.Long.prototype.toString.call(message.losses[keys2[j]]) : options.longs === $Number ? new $util.LongBits(message.losses[keys2[j]].low >>> 0, message.losses[keys2[j]].high >>> 0).toNumber(true) : message.losses[keys2[j]];
+          }
+        }
         return object;
       };
       Footer.prototype.toJSON = function() {

@@ -52,7 +52,8 @@ export class FrameReader {
   }
 }
 
-function readLength(
+/** The length at `from`, and where its message begins; null where more bytes are needed. Throws FrameError, with `at`. */
+export function readLength(
   bytes: Uint8Array,
   from: number,
   at: number,

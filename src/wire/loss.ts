@@ -22,8 +22,18 @@ export const LOSSES = {
     'sockets whose shown peer found no room in the table: a collision may be missed',
   ],
   listeners_untracked: ['warning', 'listeners that found no room in the table'],
-  recording_write_failed: ['error', 'bytes that could not be written to the recording'],
-  recording_damaged: ['warning', 'bytes of a recording that could not be read'],
+  recording_write_failed: [
+    'error',
+    'events that could not be written to the recording: its disk was full or failed',
+  ],
+  recording_damaged: [
+    'warning',
+    'bytes of the recording of which some are not as they were written',
+  ],
+  recording_cut_off: [
+    'warning',
+    'the recording does not end well: it was cut off, or is still being written',
+  ],
 } as const satisfies Record<string, readonly ['info' | 'warning' | 'error', string]>;
 
 export type LossName = keyof typeof LOSSES;

@@ -167,6 +167,28 @@ export interface Socket {
 export interface Tick {
   /** Records lost by each CPU's buffer since the last tick. */
   lost: Loss[];
+  /** Not drained, but written to a file: what a reader needs to know that nothing in it changed. Its ktime_ns is 0, and it has nothing else. */
+  check: Check | null;
+  /** At the beginning of a file that goes on where another ended: what was counted before it. */
+  before: Before | null;
+}
+
+export interface Check {
+  /** CRC-32 of IEEE 802.3. */
+  crc32: number;
+  bytes: number;
+}
+
+export interface Before {
+  keys: KeyBefore[];
+  kinds: KindTotal[];
+}
+
+export interface KeyBefore {
+  key: string;
+  count: number;
+  /** Occurrences that go with the next record of this key. */
+  pending: number;
 }
 
 export interface Loss {
@@ -243,6 +265,10 @@ export interface Header {
   filters: string[];
   /** Namespace that tcpwhy ran in. */
   netns: number;
+  /** The same in all files of one run, chosen at random. */
+  run: string;
+  /** Which file of the run this is: 1 for the first, or for one that is not followed by others. */
+  part: number;
 }
 
 export interface Hook {
@@ -260,8 +286,10 @@ export interface EnumTable {
 
 export interface Footer {
   counters: Record<string, number>;
-  /** How it ended: "interrupted", "time", "first". */
+  /** How it ended: "interrupted", "time", "first"; "rotated" where another file follows. */
   end: string;
+  /** All that was lost, by the names of the loss table. */
+  losses: Record<string, number>;
 }
 
 /** What an event of each kind carries. */
@@ -293,8 +321,10 @@ export const BYTES_HOLD: Record<string, string> = {
 /** Fields of 64 bits that are numbers here: counts and times, which stay below 2^53. */
 export const NUMBERS: ReadonlySet<string> = new Set([
   'count',
+  'pending',
   'start_ktime_ns',
   'counters',
+  'losses',
 ]);
 
 /** Messages that are null where every field is zero, as `message.field`. */
@@ -308,4 +338,6 @@ export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
   'drop.sock',
   'drop.mib',
   'peer_name.other',
+  'tick.check',
+  'tick.before',
 ]);

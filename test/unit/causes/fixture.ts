@@ -66,6 +66,8 @@ export function headerWith(
     counters: {},
     filters: [],
     netns: 1,
+    run: '0',
+    part: 1,
     ...known,
   };
 }
