@@ -30,20 +30,15 @@ const { 4: ip4, 6: ip6 } = HOSTS;
 /** Where both ends have one index the kernel takes up to a second to believe that they are up. */
 let peerIndex = 1001;
 
+/** Few processes: in a virtual machine under emulation they are most of what a lab costs. */
 export function wire(client: Netns, server: Netns): void {
-  for (const netns of [client, server]) {
-    netns.ip('link set lo up');
-    netns.sysctl({
-      'net.ipv4.conf.all.rp_filter': 0,
-      'net.ipv4.conf.default.rp_filter': 0,
-      'net.ipv6.conf.default.accept_dad': 0,
-    });
-  }
-  plug(
-    { netns: client, device: 'c0', mac: MAC.client },
-    { netns: server, device: 's0', mac: MAC.server },
-  );
-  client.ip(
+  const c0 = { netns: client, device: 'c0', mac: MAC.client };
+  const s0 = { netns: server, device: 's0', mac: MAC.server };
+  addCable(c0, s0);
+  setUp(
+    client,
+    'link set lo up',
+    'link set c0 up',
     `addr add ${ip4.client}/24 dev c0`,
     `addr add ${ip4.balancer}/32 dev c0`,
     `addr add ${ip6.client}/64 dev c0 nodad`,
@@ -51,7 +46,10 @@ export function wire(client: Netns, server: Netns): void {
     `neigh add ${ip4.server} lladdr ${MAC.server} dev c0 nud permanent`,
     `neigh add ${ip6.server} lladdr ${MAC.server} dev c0 nud permanent`,
   );
-  server.ip(
+  setUp(
+    server,
+    'link set lo up',
+    'link set s0 up',
     `addr add ${ip4.server}/24 dev s0`,
     `addr add ${ip6.server}/64 dev s0 nodad`,
     `neigh add ${ip4.client} lladdr ${MAC.client} dev s0 nud permanent`,
@@ -60,20 +58,9 @@ export function wire(client: Netns, server: Netns): void {
     `route add ${ip6.balancer} via ${ip6.client}`,
   );
   nowhere(server);
-  until('the addresses to be usable', () => {
-    const ends: [Netns, string][] = [
-      [client, ip6.client],
-      [client, ip6.balancer],
-      [server, ip6.server],
-    ];
-    return ends.every(([netns, address]) => isLocal(netns, address));
+  until('the cable to carry and the addresses to be usable', () => {
+    return isUsable(c0, [ip6.client, ip6.balancer]) && isUsable(s0, [ip6.server]);
   });
-}
-
-/** An IPv6 address is shown at once, and a moment later it is answered for. */
-function isLocal(netns: Netns, address: string): boolean {
-  const routes = run('ip', ['-n', netns.name, '-6', 'route', 'show', 'table', 'local']);
-  return routes.includes(`local ${address} `);
 }
 
 interface Plug {
@@ -82,43 +69,50 @@ interface Plug {
   mac: string;
 }
 
-/** A cable from one device to another. */
+/** Plugs in a cable from one device to another. */
 export function plug(one: Plug, other: Plug): void {
-  run('ip', [
-    ...['link', 'add', one.device, 'address', one.mac, 'netns', one.netns.name],
-    ...[
-      'type',
-      'veth',
-      'peer',
-      'name',
-      other.device,
-      'index',
-      String(peerIndex++),
-      'address',
-      other.mac,
-    ],
-    ...['netns', other.netns.name],
-  ]);
-  const ends = [one, other];
-  for (const { netns, device } of ends) netns.ip(`link set ${device} up`);
-  until('the cable to carry', () => ends.every(carries));
+  addCable(one, other);
+  for (const { netns, device } of [one, other]) netns.ip(`link set ${device} up`);
+  until('the cable to carry', () => isUsable(one) && isUsable(other));
 }
 
-/** Until then a device throws away what it is given, without a word. */
-function carries({ netns, device }: Plug): boolean {
-  return !run('ip', ['-n', netns.name, 'link', 'show', device]).includes('qdisc noop ');
+function addCable(one: Plug, other: Plug): void {
+  run(
+    'ip',
+    ['-batch', '-'],
+    `link add ${one.device} address ${one.mac} netns ${one.netns.name} type veth peer ` +
+      `name ${other.device} index ${peerIndex++} address ${other.mac} netns ${other.netns.name}`,
+  );
+}
+
+/**
+ * Whether a device carries, which until then throws away what it is given without a word, and IPv6
+ * addresses are answered for: they are shown at once, and usable a moment later.
+ */
+function isUsable({ netns, device }: Plug, addresses: string[] = []): boolean {
+  const commands = `link show ${device}\nroute show table local`;
+  const seen = run('ip', ['-6', '-n', netns.name, '-batch', '-'], commands);
+  return !seen.includes('qdisc noop ') && addresses.every((one) => seen.includes(`local ${one} `));
+}
+
+function setUp(netns: Netns, ...commands: string[]): void {
+  const settings = ['ipv4/conf/all/rp_filter', 'ipv4/conf/default/rp_filter'];
+  const script = [
+    ...settings.map((path) => `echo 0 >/proc/sys/net/${path}`),
+    'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad',
+    `exec ip -batch - <<'END'\n${commands.join('\n')}\nEND`,
+  ];
+  netns.exec('sh', ['-e'], script.join('\n'));
 }
 
 /** Either kind of device swallows what it is given to send. A kernel may have only one of them. */
 function nowhere(server: Netns): void {
+  const routes = [ip4.nowhere, ip6.nowhere].map((host) => `route add ${host} dev nowhere`);
+  const add = (type: string) =>
+    server.ip(`link add nowhere type ${type}`, 'link set nowhere up', ...routes);
   try {
-    server.ip('link add nowhere type dummy');
+    add('dummy');
   } catch {
-    server.ip('link add nowhere type ifb');
+    add('ifb');
   }
-  server.ip(
-    'link set nowhere up',
-    `route add ${ip4.nowhere} dev nowhere`,
-    `route add ${ip6.nowhere} dev nowhere`,
-  );
 }
