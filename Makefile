@@ -35,7 +35,8 @@ WIRE := bpf/include/wire.gen.h src/wire/event.gen.js src/wire/event.gen.d.ts \
 CAUSES := src/causes/registry.gen.ts src/causes/pages.gen.ts
 
 SOURCES := $(shell find src -name '*.ts' -o -name '*.tsx' -o -name '*.js' -o -name '*.md')
-C_SOURCES := $(shell find bpf tools/bench -name '*.[ch]')
+C_SOURCES := $(shell find bpf tools/bench test -name '*.[ch]')
+SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
 .PHONY: build demo top test unit kernel-test vm-test bench-hooks check fmt clean help setup own-crate
@@ -68,13 +69,14 @@ vm-test: build ## make every failure happen on other kernels, in virtual machine
 bench-hooks: build ## count the instructions that watching adds, in a virtual machine, as root
 	node tools/bench/hooks.ts $(KERNEL)
 
-check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports and licenses
+check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports, licenses and scripts
 	biome check --error-on-warnings
 	tsc
 	node tools/check-imports/main.ts
 	tools/check-generated
 	tools/check-licenses
 	clang-format-$(LLVM) --dry-run -Werror $(C_SOURCES)
+	shellcheck --severity=warning $(SCRIPTS)
 	cargo fmt --check --manifest-path src/native/Cargo.toml
 	cargo clippy --quiet $(CRATE) --all-targets -- -D warnings
 
