@@ -24,17 +24,19 @@ static __always_inline void remember_reset(const struct sk_buff *skb, const stru
 
 ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
 {
+	const struct net_device *dev;
+	const struct net *net;
 	struct segment s;
-	struct net *net;
 	bool ipv6;
 
 	if (!read_segment(skb, &s))
 		return 0;
-	net = BPF_CORE_READ(skb, dev, nd_net.net);
-	ipv6 = BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6);
+	dev = MEMBER(skb, dev);
+	net = MEMBER(dev, nd_net.net);
+	ipv6 = MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6);
 	if (s.flags & TCP_RST) {
 		remember_reset(skb, &s);
-		if (find_listener(netns_of(net), s.daddr, s.dport))
+		if (find_listener(MEMBER(net, ns.inum), s.daddr, s.dport))
 			begin_bracket(skb, net, ipv6);
 	} else if ((s.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
 		begin_bracket(skb, net, ipv6);

@@ -8,6 +8,7 @@
 static __always_inline int enter(const struct sock *sk, const struct sk_buff *skb)
 {
 	struct brackets *b = this_cpu_brackets();
+	const struct net *net;
 
 	if (!b)
 		return 0;
@@ -16,30 +17,70 @@ static __always_inline int enter(const struct sock *sk, const struct sk_buff *sk
 		b->open++;
 		return 0;
 	}
+	net = MEMBER(sk, __sk_common.skc_net.net);
 	b->skb[0] = (u64)skb;
-	b->net = (u64)sock_net(sk);
-	b->open = read_mib((const struct net *)b->net,
-			   BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->before);
+	b->sk = (u64)sk;
+	b->sk_drops = MEMBER(sk, sk_drops.counter);
+	store_pointer(&b->net, net);
+	b->open = trusted_arrays(net, MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->arrays) &&
+		  read_arrays(&b->arrays, &b->before);
 	return 0;
 }
 
-static __always_inline __attribute__((unused)) const struct sk_buff *entered(void)
+static __always_inline __attribute__((unused)) u64 entered(bool socket)
 {
 	struct brackets *b = this_cpu_brackets();
 
-	return b ? (const struct sk_buff *)b->skb[0] : NULL;
+	return !b ? 0 : socket ? b->sk : b->skb[0];
 }
 
-static __always_inline int leave(void *ctx, const struct sk_buff *skb, u32 slot)
+/* The bracket of this packet where it ends here, else NULL. */
+static __always_inline struct brackets *leave(const struct sk_buff *skb)
 {
 	struct brackets *b = this_cpu_brackets();
 
 	if (!b || b->skb[0] != (u64)skb || !b->open || --b->open)
-		return 0;
+		return NULL;
 	b->skb[0] = 0;
-	if (read_mib((const struct net *)b->net,
-		     BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->after))
-		report_refusal(ctx, b, skb, false, slot);
+	return b;
+}
+
+static __always_inline bool moved_since(const struct brackets *b, u32 slot)
+{
+	u32 index = mib_index[slot];
+	u64 now = 0;
+
+	if (index == 0xffff)
+		return false;
+	bpf_probe_read_kernel(&now, sizeof(now), (const void *)(b->arrays.linux_mib + index * 8));
+	return now != mib_value(&b->before, slot);
+}
+
+/* A SYN that is refused is a drop of the listener; what else is told of one has these counters. */
+static __always_inline int syn_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
+{
+	struct brackets *b = leave(skb);
+
+	if (!b)
+		return 0;
+	if ((u32)MEMBER(sk, sk_drops.counter) == b->sk_drops &&
+	    !moved_since(b, MIB_SLOT_TCP_REQ_Q_FULL_DO_COOKIES) &&
+	    !moved_since(b, MIB_SLOT_TCP_FAST_OPEN_PASSIVE_FAIL) &&
+	    !moved_since(b, MIB_SLOT_TCP_FAST_OPEN_LISTEN_OVERFLOW))
+		return 0;
+	if (read_arrays(&b->arrays, &b->after))
+		report_refusal(ctx, b, skb, false, SCRATCH_SYN);
+	return 0;
+}
+
+/* A handshake that completes gives a new socket, not the listener and not none. */
+static __always_inline int request_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb,
+					u64 result)
+{
+	struct brackets *b = leave(skb);
+
+	if (b && (!result || result == (u64)sk) && read_arrays(&b->arrays, &b->after))
+		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST);
 	return 0;
 }
 
@@ -50,7 +91,8 @@ ON_ENTRY(tcp_v4_conn_request, v4_syn_enters, struct sock *sk, struct sk_buff *sk
 
 ON_EXIT(tcp_v4_conn_request, v4_syn_leaves, struct sock *sk, struct sk_buff *skb)
 {
-	return leave(ctx, EXITING(skb, entered()), SCRATCH_SYN);
+	return syn_ends(ctx, EXITING(sk, (void *)entered(true)),
+			EXITING(skb, (void *)entered(false)));
 }
 
 /* IPv6 and MPTCP listeners come only here. */
@@ -63,7 +105,8 @@ ON_ENTRY(tcp_conn_request, syn_enters, void *rsk_ops, void *af_ops, struct sock 
 ON_EXIT(tcp_conn_request, syn_leaves, void *rsk_ops, void *af_ops, struct sock *sk,
 	struct sk_buff *skb)
 {
-	return leave(ctx, EXITING(skb, entered()), SCRATCH_SYN);
+	return syn_ends(ctx, EXITING(sk, (void *)entered(true)),
+			EXITING(skb, (void *)entered(false)));
 }
 
 ON_ENTRY(tcp_check_req, request_enters, struct sock *sk, struct sk_buff *skb)
@@ -71,7 +114,17 @@ ON_ENTRY(tcp_check_req, request_enters, struct sock *sk, struct sk_buff *skb)
 	return enter(sk, skb);
 }
 
-ON_EXIT(tcp_check_req, request_leaves, struct sock *sk, struct sk_buff *skb)
+/* It got another parameter in Linux 6.14; userspace loads the one that fits. */
+ON_EXIT(tcp_check_req, request_leaves, struct sock *sk, struct sk_buff *skb, void *req,
+	u64 fastopen, void *stolen, void *result)
 {
-	return leave(ctx, EXITING(skb, entered()), SCRATCH_REQUEST);
+	return request_ends(ctx, EXITING(sk, (void *)entered(true)),
+			    EXITING(skb, (void *)entered(false)), (u64)RESULT(result));
+}
+
+ON_EXIT(tcp_check_req, request_leaves_with_reason, struct sock *sk, struct sk_buff *skb, void *req,
+	u64 fastopen, void *stolen, void *reason, void *result)
+{
+	return request_ends(ctx, EXITING(sk, (void *)entered(true)),
+			    EXITING(skb, (void *)entered(false)), (u64)RESULT(result));
 }

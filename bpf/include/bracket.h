@@ -21,6 +21,7 @@ static __always_inline struct brackets *this_cpu_brackets(void)
 	return bpf_map_lookup_elem(&brackets, &zero);
 }
 
+/* The packet and its namespace are the hook's own: their members are read directly. */
 static __always_inline void begin_bracket(const struct sk_buff *skb, const struct net *net,
 					  bool ipv6)
 {
@@ -46,8 +47,8 @@ static __always_inline void begin_bracket(const struct sk_buff *skb, const struc
 	b->mixed = open > 0;
 	if (open && b->net == (u64)net)
 		return;
-	b->net = (u64)net;
-	if (!read_mib(net, ipv6, &b->before))
+	store_pointer(&b->net, net);
+	if (!trusted_arrays(net, ipv6, &b->arrays) || !read_arrays(&b->arrays, &b->before))
 		b->skb[free] = 0;
 }
 
@@ -71,10 +72,7 @@ static __always_inline struct brackets *end_bracket(const struct sk_buff *skb)
 	b->skb[at] = 0;
 	if (bpf_ktime_get_ns() - b->began_ns[at] > BRACKET_STALE_NS)
 		return NULL;
-	if (!read_mib((const struct net *)b->net,
-		      BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->after))
-		return NULL;
-	return b;
+	return read_arrays(&b->arrays, &b->after) ? b : NULL;
 }
 
 /* To be called once the counters were used: the next open bracket begins where this one ended. */
@@ -85,8 +83,8 @@ static __always_inline void next_bracket(struct brackets *b)
 #pragma unroll
 	for (u32 i = 0; i < BRACKETS; i++)
 		open |= b->skb[i];
-	if (open)
-		bpf_probe_read_kernel(&b->before, sizeof(b->before), &b->after);
+	if (open && mib_words <= MIB_WORDS)
+		bpf_probe_read_kernel(&b->before, mib_words * 8, &b->after);
 }
 
 #endif

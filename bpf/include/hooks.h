@@ -23,6 +23,8 @@
 	int name##_probe(struct pt_regs *ctx)
 /* An argument of a function that returns: as it was remembered at its entry. */
 #define EXITING(argument, remembered) (remembered)
+/* What a function that returns gives: the parameter after its own. */
+#define RESULT(parameter) PT_REGS_RC(ctx)
 #define MEMBER(pointer, member) BPF_CORE_READ(pointer, member)
 
 #else
@@ -37,6 +39,7 @@
 	SEC("fexit/" #function)          \
 	int BPF_PROG(name, args)
 #define EXITING(argument, remembered) (argument)
+#define RESULT(parameter) (parameter)
 /* An instruction where a helper call takes 60. */
 #define MEMBER(pointer, member) ((pointer)->member)
 

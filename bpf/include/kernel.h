@@ -138,8 +138,13 @@ struct sock_common {
 
 struct socket;
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	atomic_t sk_drops;
 	int sk_err;
 	u16 sk_type;
 	u16 sk_protocol;
@@ -158,10 +163,6 @@ struct inet_sock {
 	struct sock sk;
 	__be16 inet_sport;
 };
-
-typedef struct {
-	int counter;
-} atomic_t;
 
 struct request_sock_queue {
 	atomic_t qlen;

@@ -98,13 +98,29 @@ struct shown_key {
 	u16 shown_port;
 };
 
-#define LINUX_MIB_CAP 192
-#define TCP_MIB_CAP 32
+/* Where a namespace's counters lie on this CPU. */
+struct mib_arrays {
+	u64 linux_mib;
+	u64 tcp_mib;
+	u64 ip_mib;
+};
+
+enum mib_array { MIB_ARRAY_LINUX, MIB_ARRAY_TCP, MIB_ARRAY_IP };
+
+/* Counters that lie near each other, brought by one read; filled in by src/source/mib-reads.ts. */
+struct mib_read {
+	u16 array;
+	u16 from;
+	u16 count;
+	/* In mib_snapshot.words. */
+	u16 to;
+};
+
+#define MIB_READS 12
+#define MIB_WORDS 128
 
 struct mib_snapshot {
-	u64 linux_mib[LINUX_MIB_CAP];
-	u64 tcp_mib[TCP_MIB_CAP];
-	u64 out_no_routes;
+	u64 words[MIB_WORDS];
 };
 
 #define BRACKETS 4
@@ -119,6 +135,10 @@ struct brackets {
 	u32 mixed;
 	u32 at;
 	u32 moved;
+	/* Of the bracketed function: the listener, and its drops so far. */
+	u32 sk_drops;
+	u64 sk;
+	struct mib_arrays arrays;
 	struct mib_snapshot before;
 	struct mib_snapshot after;
 };
@@ -165,6 +185,10 @@ extern const volatile u64 sample_interval_ns;
 extern const volatile u64 sample_burst;
 /* Index of each counter of enum mib_slot in its kernel array, 0xffff where this kernel lacks it. */
 extern const volatile u16 mib_index[MIB_SLOTS];
+/* What to read, up to the first of no counters; where each counter is then, and how many words that is. */
+extern const volatile struct mib_read mib_reads[MIB_READS];
+extern const volatile u16 mib_place[MIB_SLOTS];
+extern const volatile u32 mib_words;
 /* Numbers of the system calls on this architecture. */
 extern const volatile u32 nr_getpeername, nr_accept, nr_accept4;
 

@@ -34,40 +34,68 @@ static __always_inline u64 this_cpu_distance(void)
 	return o->distance;
 }
 
+/* For a namespace whose members the verifier allows to be read directly; `to` is in a map. */
+static __always_inline bool trusted_arrays(const struct net *net, bool ipv6, struct mib_arrays *to)
+{
+	u64 distance = this_cpu_distance();
+
+	to->linux_mib = pointer_value(&to->linux_mib, MEMBER(net, mib.net_statistics)) + distance;
+	to->tcp_mib = pointer_value(&to->tcp_mib, MEMBER(net, mib.tcp_statistics)) + distance;
+	if (ipv6)
+		to->ip_mib =
+			pointer_value(&to->ip_mib, MEMBER(net, mib.ipv6_statistics)) + distance;
+	else
+		to->ip_mib = pointer_value(&to->ip_mib, MEMBER(net, mib.ip_statistics)) + distance;
+	return distance;
+}
+
+/*
+ * Counters as they stand. The reads are constants to the verifier: those that are not there are no
+ * code in the end. False where they cannot be read.
+ */
+static __noinline __attribute__((unused)) int read_arrays(const struct mib_arrays *arrays,
+							  struct mib_snapshot *to)
+{
+#pragma unroll
+	for (u32 i = 0; i < MIB_READS; i++) {
+		u32 count = mib_reads[i].count, at = mib_reads[i].to;
+		u64 base = arrays->linux_mib;
+
+		if (!count)
+			return 1;
+		if (mib_reads[i].array == MIB_ARRAY_TCP)
+			base = arrays->tcp_mib;
+		else if (mib_reads[i].array == MIB_ARRAY_IP)
+			base = arrays->ip_mib;
+		if (at >= MIB_WORDS || count > MIB_WORDS - at ||
+		    bpf_probe_read_kernel(&to->words[at], count * 8,
+					  (const void *)(base + mib_reads[i].from * 8)))
+			return 0;
+	}
+	return 1;
+}
+
 /* Counters of a namespace as they stand on this CPU; 0 where they cannot be read. */
 static __noinline __attribute__((unused)) int read_mib(const struct net *net, bool ipv6,
 						       struct mib_snapshot *to)
 {
 	u64 distance = this_cpu_distance();
-	u32 linux_size = bpf_core_type_size(struct linux_mib),
-	    tcp_size = bpf_core_type_size(struct tcp_mib);
-	u32 no_routes = mib_index[MIB_SLOT_OUT_NO_ROUTES];
-	const u8 *ip;
+	struct mib_arrays arrays;
 
-	if (!distance || !net || !to || linux_size > sizeof(to->linux_mib) ||
-	    tcp_size > sizeof(to->tcp_mib))
+	if (!distance || !net || !to)
 		return 0;
-	if (bpf_probe_read_kernel(to->linux_mib, linux_size,
-				  (u8 *)BPF_CORE_READ(net, mib.net_statistics) + distance) ||
-	    bpf_probe_read_kernel(to->tcp_mib, tcp_size,
-				  (u8 *)BPF_CORE_READ(net, mib.tcp_statistics) + distance))
-		return 0;
-	ip = ipv6 ? (u8 *)BPF_CORE_READ(net, mib.ipv6_statistics)
-		  : (u8 *)BPF_CORE_READ(net, mib.ip_statistics);
-	return no_routes == 0xffff || !bpf_probe_read_kernel(&to->out_no_routes, sizeof(u64),
-							     ip + distance + no_routes * 8);
+	arrays.linux_mib = (u64)BPF_CORE_READ(net, mib.net_statistics) + distance;
+	arrays.tcp_mib = (u64)BPF_CORE_READ(net, mib.tcp_statistics) + distance;
+	arrays.ip_mib = distance + (ipv6 ? (u64)BPF_CORE_READ(net, mib.ipv6_statistics)
+					 : (u64)BPF_CORE_READ(net, mib.ip_statistics));
+	return read_arrays(&arrays, to);
 }
 
 static __always_inline u64 mib_value(const struct mib_snapshot *s, u32 slot)
 {
-	u32 index = mib_index[slot];
+	u32 place = mib_place[slot];
 
-	if (slot == MIB_SLOT_OUT_NO_ROUTES)
-		return s->out_no_routes;
-	if (slot == MIB_SLOT_ATTEMPT_FAILS || slot == MIB_SLOT_OUT_SEGS ||
-	    slot == MIB_SLOT_OUT_RSTS)
-		return index < TCP_MIB_CAP ? s->tcp_mib[index] : 0;
-	return index < LINUX_MIB_CAP ? s->linux_mib[index] : 0;
+	return place < MIB_WORDS ? s->words[place] : 0;
 }
 
 /*

@@ -5,6 +5,7 @@
 
 #include "hooks.h"
 #include "maps.h"
+#include "pointer.h"
 
 struct segment {
 	u8 saddr[16];

@@ -44,18 +44,6 @@ static __always_inline bool is_tcp_sock(const struct sock *sk)
 	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
-/*
- * A pointer's low half as a number. A move of 32 bits makes it one for the verifier, which allows no
- * arithmetic on the pointer itself; without it the compiler decides whether the program loads.
- */
-static __always_inline u32 low_half(u64 pointer)
-{
-	u32 low;
-
-	asm volatile("%0 = %1" : "=w"(low) : "w"((u32)pointer));
-	return low;
-}
-
 static __always_inline u32 owner_slot(u64 sk)
 {
 	return (low_half(sk) >> 6) * 0x9e3779b1u >> 8 & (OWNER_SLOTS - 1);
@@ -159,12 +147,6 @@ static __always_inline void fill_current(struct wire_owner *w)
 }
 
 #define SOCK_LINGER_BIT 4
-
-/* One store of eight bytes: the verifier refuses to take a pointer apart. */
-static __always_inline void store_pointer(void *to, const void *pointer)
-{
-	*(volatile u64 *)to = (u64)pointer;
-}
 
 /*
  * Of a socket that a tracepoint or traced function hands to the program, whose members the verifier

@@ -13,9 +13,9 @@ import {
 import { ownNetns } from '../host/netns.ts';
 import { kernelEnums, parameterCounts, Session } from '../native/binding.ts';
 import { VERSION } from '../version.ts';
-import { MIB_SLOTS } from '../wire/mib.gen.ts';
 import type { EnumTable, Header } from '../wire/types.gen.ts';
 import { type Filter, filterRodata, filterText } from './filter.ts';
+import { type Enums, MIB_ENUMS, mibRodata } from './mib-reads.ts';
 import {
   ALL_PROGRAMS,
   ASKED_PARAMETERS,
@@ -57,11 +57,7 @@ export interface Attached {
  */
 export function attach(options: AttachOptions): Attached {
   const { btf, tier, probes = false } = options;
-  const enums = kernelEnums(
-    ['skb_drop_reason', 'sk_rst_reason'],
-    ['LINUX_MIB_LISTENDROPS', 'TCP_MIB_OUTRSTS', 'IPSTATS_MIB_OUTNOROUTES'],
-    btf,
-  );
+  const enums = kernelEnums(['skb_drop_reason', 'sk_rst_reason'], [...MIB_ENUMS], btf);
   const parameters = parameterCounts([...ASKED_PARAMETERS], btf);
   const kernel = { parameters, tier, trampolines: !probes };
   const failed = new Map<string, string>();
@@ -87,25 +83,14 @@ export function attach(options: AttachOptions): Attached {
   }
 }
 
-type Enums = Record<string, Record<string, number>>;
-
 function rodata(
   { filter, records_per_s }: AttachOptions,
   enums: Enums,
 ): Record<string, Uint8Array> {
-  const numbers = {
-    ...enums.LINUX_MIB_LISTENDROPS,
-    ...enums.TCP_MIB_OUTRSTS,
-    ...enums.IPSTATS_MIB_OUTNOROUTES,
-  };
-  const index = Buffer.alloc(2 * MIB_SLOTS.length);
-  MIB_SLOTS.forEach(({ counter }, slot) =>
-    index.writeUInt16LE(numbers[counter] ?? 0xffff, 2 * slot),
-  );
   const calls = SYSCALLS[process.arch] ?? { getpeername: -1, accept: -1, accept4: -1 };
   return {
     ...filterRodata(filter),
-    mib_index: index,
+    ...mibRodata(enums),
     sample_interval_ns: u64(records_per_s > 0 ? Math.round(1e9 / records_per_s) : 0),
     sample_burst: u64(records_per_s),
     nr_getpeername: u32(calls.getpeername >>> 0),

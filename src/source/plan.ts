@@ -32,17 +32,21 @@ const probes = (way: Way): Way => ({
 /** Each way, and where it cannot be taken its probes. */
 const orProbes = (...ways: Way[]): Way[] => ways.flatMap((way) => [way, probes(way)]);
 
+const SYN_BRACKET = [
+  'v4_syn_enters',
+  'v4_syn_leaves',
+  'syn_enters',
+  'syn_leaves',
+  'request_enters',
+];
+
 /** Ways to see each fact, the best first. What all of them need is in each. */
 export const WAYS: Record<Fact, readonly Way[]> = {
   syn_fate: orProbes(
-    hooks([
-      'v4_syn_enters',
-      'v4_syn_leaves',
-      'syn_enters',
-      'syn_leaves',
-      'request_enters',
-      'request_leaves',
-    ]),
+    hooks([...SYN_BRACKET, 'request_leaves'], { tcp_check_req: 5 }),
+    hooks([...SYN_BRACKET, 'request_leaves_with_reason'], { tcp_check_req: 6 }),
+    // Before Linux 4.16, where there are no trampolines either.
+    hooks([...SYN_BRACKET, 'request_leaves'], { tcp_check_req: 4 }),
     tracepoints(['packet_arrives', 'packet_consumed']),
   ),
   reset_sent: orProbes(

@@ -5,7 +5,12 @@ import { ASKED_PARAMETERS, choose, failures, type Kernel, WAYS } from '../../../
 
 /** As BTF tells of Linux 6.1: resets have no reason yet, drops have one. */
 const kernel: Kernel = {
-  parameters: { 'tracepoint:tcp_send_reset': 2, 'tracepoint:kfree_skb': 3, tcp_reset: 2 },
+  parameters: {
+    'tracepoint:tcp_send_reset': 2,
+    'tracepoint:kfree_skb': 3,
+    tcp_reset: 2,
+    tcp_check_req: 5,
+  },
   tier: 'hooks',
   trampolines: true,
 };
