@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { causes } from './commands/causes.ts';
 import { doctor } from './commands/doctor.ts';
+import { lab } from './commands/lab.ts';
 import { UsageError } from './commands/options.ts';
 import { replay } from './commands/replay.ts';
 import { trace } from './commands/trace.ts';
@@ -95,6 +96,22 @@ program
   .option('--json', 'as JSON')
   .action((id, flags) => {
     status = causes(id, flags, write);
+  });
+
+program
+  .command('lab [scenario...]')
+  .description(
+    'makes a failure happen in private network namespaces, and shows what both ends see of it and the verdict; lists the scenarios',
+  )
+  .option('--all', 'makes all of them (or those given) happen, and compares what is reported')
+  .option('--times <n>', 'how often each; 1 if not told otherwise, with --all 7')
+  .option('--family <4|6>', 'with this address family')
+  .option('--write <file>', 'with --all: writes the comparison as Markdown')
+  .option('--tier <tier>', 'highest to use: hooks (the default) or tracepoints')
+  .option('--json', 'newline-delimited JSON')
+  .option('--no-color', 'without colours')
+  .action((scenarios, flags) => {
+    status = lab(scenarios, flags, write);
   });
 
 program

@@ -6,7 +6,7 @@ import { namedBody } from '../diagnose/named.ts';
 import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { jsonSink } from '../sinks/json.ts';
-import type { Sink } from '../sinks/sink.ts';
+import type { Sink, Start } from '../sinks/sink.ts';
 import { textSink } from '../sinks/text.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { atLeast, UsageError, type WatchFlags } from './options.ts';
@@ -58,15 +58,7 @@ export class Run {
       this.#sink.event({ kind, cpu, netns, occurrences, body, seq, time_ns });
     };
     this.pipeline = new Pipeline(header, CAUSES, options.events ? onEvent : null);
-    this.#sink.start({
-      version: header.tcpwhy_version,
-      host: header.host,
-      kernel: header.kernel,
-      tier: header.tier,
-      hooks: Object.fromEntries(header.hooks.map(({ fact, hook }) => [fact, hook || null])),
-      time_ns: header.start_ktime_ns + Number(header.clock_offset_ns),
-      filters: header.filters,
-    });
+    this.#sink.start(startOf(header));
   }
 
   push(chunk: Uint8Array): void {
@@ -121,6 +113,19 @@ export class Run {
     if (finding.cause === BENIGN.id) return this.#options.all;
     return this.#options.causes === null || this.#options.causes.has(finding.cause);
   }
+}
+
+/** How a run begins, as the sinks tell it. */
+export function startOf(header: Header): Start {
+  return {
+    version: header.tcpwhy_version,
+    host: header.host,
+    kernel: header.kernel,
+    tier: header.tier,
+    hooks: Object.fromEntries(header.hooks.map(({ fact, hook }) => [fact, hook || null])),
+    time_ns: header.start_ktime_ns + Number(header.clock_offset_ns),
+    filters: header.filters,
+  };
 }
 
 /** No causes of their own. */

@@ -27,6 +27,8 @@ export interface Row {
   /** The cause that was made to happen, and how often. */
   cause: string;
   times: number;
+  /** Causes that may stand beside it. */
+  beside: readonly string[];
   /** Of the scenario's own namespaces. */
   reported: Reported;
   unexplained: number;
@@ -69,17 +71,21 @@ export function isAbout({ saddr, sport, daddr, dport, netns }: FlowText, made: M
   return between && netns === made.netns;
 }
 
-/** Makes the failure happen in a lab of its own, and compares what tcpwhy says of it. */
+/**
+ * Makes the failure happen in a lab of its own, and compares what tcpwhy says of it. `make` may look
+ * at the lab while it is made.
+ */
 export async function examine(
   watching: Watching,
   scenario: Scenario,
   options: Options,
-): Promise<Row> {
+  make: (lab: Lab, work: () => Made) => Made = (_, work) => work(),
+): Promise<Row & { findings: Finding[] }> {
   const { times, family } = options;
-  const { id, cause } = scenario;
-  const row: Row = {
-    ...{ scenario: id, family, cause, times, reported: {}, unexplained: 0 },
-    ...{ verdict: 'skipped', why: null },
+  const { id, cause, beside = [] } = scenario;
+  const row = {
+    ...{ scenario: id, family, cause, times, beside, reported: {}, unexplained: 0 },
+    ...{ verdict: 'skipped' as const, why: null, findings: [] },
   };
   const why = notShown(watching, cause) ?? lacks(scenario);
   if (why) return { ...row, why };
@@ -87,14 +93,14 @@ export async function examine(
     using lab = Lab.open();
     scenario.prepare?.(lab, options);
     const before = watching.counts;
-    const made = scenario.run(lab, options);
+    const made = make(lab, () => scenario.run(lab, options));
     const findings = () => watching.findings(lab.netnsInodes, before);
     await watching.settle(() => (sums(findings())[cause] ?? 0) >= times, LIMIT_MS, SETTLE_MS);
     const { unexplained = 0, ...reported } = sums(findings());
     const exact = isDeepStrictEqual(withoutBeside(scenario, reported), { [cause]: times });
     const stray = findings().find((one) => one.cause === cause && !isAbout(one.flow, made));
     return {
-      ...{ ...row, reported, unexplained },
+      ...{ ...row, reported, unexplained, findings: findings() },
       verdict: exact && !stray ? 'passed' : 'failed',
       why: stray ? `about another connection: ${stray.summary}` : null,
     };

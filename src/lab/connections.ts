@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { type Address, must, POLLERR, POLLIN, POLLOUT, type Socket } from '../native/sockets.ts';
 import type { Lab } from './lab.ts';
 import type { Netns } from './netns.ts';
-import { until } from './until.ts';
+import { aside, reached, until } from './until.ts';
 import { type Family, HOSTS } from './wiring.ts';
 
 const PATIENCE_MS = 2000;
@@ -105,6 +105,7 @@ export function awaitAll(sockets: Socket[], events: number, what: string): void 
 function awaitOne(socket: Socket, events: number, what: string): void {
   if (socket.poll(events, PATIENCE_MS) === 0)
     throw new Error(`waited ${PATIENCE_MS} ms for ${what}`);
+  reached(what);
 }
 
 /** Waits for each connect to be refused, or each connection to be reset. */
@@ -121,7 +122,7 @@ export function awaitReset(sockets: Socket[], code: keyof typeof constants.errno
 export function hangUp(pairs: Pair[]): void {
   for (const { client, server } of pairs) {
     client.close();
-    awaitOne(server, POLLIN, 'the end of a connection');
+    aside(() => awaitOne(server, POLLIN, 'the end of a connection'));
     if (must(server.recv(), 'recv').data.length > 0)
       throw new Error('hung up with something unread');
     server.close();

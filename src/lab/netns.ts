@@ -43,11 +43,17 @@ export class Netns {
 
   /** A counter as /proc/net/snmp and /proc/net/netstat name it: `Tcp OutRsts`, `TcpExt ListenDrops`. */
   counter(group: string, name: string): number {
-    const files = this.exec('cat', ['/proc/net/snmp', '/proc/net/netstat']);
-    const [names, values] = files.split('\n').filter((line) => line.startsWith(`${group}: `));
-    const value = values?.split(' ')[names?.split(' ').indexOf(name) ?? -1];
+    const value = this.counters(group)[name];
     if (value === undefined) throw new Error(`${this.name}: no counter ${group} ${name}`);
-    return Number(value);
+    return value;
+  }
+
+  /** All of such a group. */
+  counters(group: string): Record<string, number> {
+    const files = this.exec('cat', ['/proc/net/snmp', '/proc/net/netstat']);
+    const lines = files.split('\n').filter((line) => line.startsWith(`${group}: `));
+    const [names = [], values = []] = lines.map((line) => line.split(' ').slice(1));
+    return Object.fromEntries(names.map((name, at) => [name, Number(values[at])]));
   }
 
   delete(): void {

@@ -4,6 +4,7 @@ import { TCP_FLAG } from '../causes/define.ts';
 import { must, POLLIN, type Socket } from '../native/sockets.ts';
 import type { Lab } from './lab.ts';
 import { frame, parseFrame, type Segment } from './segment.ts';
+import { reached } from './until.ts';
 import { type Family, HOSTS, MAC } from './wiring.ts';
 
 const ETH_P_ALL = 3;
@@ -75,6 +76,7 @@ export class Stranger {
       const segment = parseFrame(must(this.#ear.recv()).data, this.address);
       if (segment?.flags === flags) received.push(segment);
     }
+    reached('the other host to hear them');
     return received;
   }
 

@@ -2,10 +2,40 @@
 
 const PATIENCE_MS = 2000;
 
+type Listener = (what: string) => void;
+let listener: Listener | null = null;
+
 /** Asks until it is so. For what the kernel tells nobody but its counters. */
 export function until(what: string, isSo: () => boolean): void {
   const deadline = performance.now() + PATIENCE_MS;
   while (!isSo()) {
     if (performance.now() > deadline) throw new Error(`waited ${PATIENCE_MS} ms for ${what}`);
+  }
+  reached(what);
+}
+
+/** What was waited for is so now: a moment to look at both ends. */
+export function reached(what: string): void {
+  listener?.(what);
+}
+
+/** The work is of no interest: no moment of it is told. */
+export function aside<T>(work: () => T): T {
+  const told = listener;
+  listener = null;
+  try {
+    return work();
+  } finally {
+    listener = told;
+  }
+}
+
+/** Tells of each moment that is reached while `work` goes on. */
+export function atEachMoment<T>(tell: Listener, work: () => T): T {
+  listener = tell;
+  try {
+    return work();
+  } finally {
+    listener = null;
   }
 }

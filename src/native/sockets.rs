@@ -218,6 +218,68 @@ pub fn socket_receive(fd: i32, max: u32) -> Outcome {
     outcome
 }
 
+/// A frame and how it passed. Anything but an errno of 0 has none.
+#[napi(object)]
+#[derive(Default)]
+pub struct Frame {
+    pub errno: i32,
+    pub data: Option<Buffer>,
+    /// Sent by this host, not received.
+    pub outgoing: bool,
+    /// Wall clock of the kernel, in microseconds; needs SO_TIMESTAMPNS.
+    pub time_us: f64,
+}
+
+/// Receives a frame from a packet socket, at most `max` bytes of it.
+#[napi(catch_unwind)]
+pub fn socket_receive_frame(fd: i32, max: u32) -> Frame {
+    let mut data = vec![0u8; max as usize];
+    let mut control = [0u64; 8];
+    let mut part = libc::iovec {
+        iov_base: data.as_mut_ptr().cast(),
+        iov_len: data.len(),
+    };
+    // SAFETY: all zeroes is a valid sockaddr_ll and a valid msghdr.
+    let mut from: libc::sockaddr_ll = unsafe { zeroed() };
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_name = (&raw mut from).cast();
+    message.msg_namelen = size_of::<libc::sockaddr_ll>() as socklen_t;
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    // SAFETY: every pointer in `message` is of something here, as long as said.
+    let received = unsafe { libc::recvmsg(fd, &mut message, 0) };
+    let Ok(length) = usize::try_from(received) else {
+        return Frame {
+            errno: last_errno(),
+            ..Frame::default()
+        };
+    };
+    data.truncate(length);
+    Frame {
+        errno: 0,
+        data: Some(data.into()),
+        outgoing: from.sll_pkttype == libc::PACKET_OUTGOING,
+        time_us: timestamp_us(&message).unwrap_or(0.0),
+    }
+}
+
+fn timestamp_us(message: &libc::msghdr) -> Option<f64> {
+    // SAFETY: recvmsg filled the control messages of `message`.
+    let header = unsafe { libc::CMSG_FIRSTHDR(message).as_ref() }?;
+    if (header.cmsg_level, header.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
+        return None;
+    }
+    // SAFETY: a control message of this type is a timespec.
+    let time = unsafe {
+        libc::CMSG_DATA(header)
+            .cast::<libc::timespec>()
+            .read_unaligned()
+    };
+    Some(time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3)
+}
+
 #[napi(catch_unwind)]
 pub fn socket_set_option(fd: i32, level: i32, name: i32, value: Buffer) -> Outcome {
     let length = value.len() as socklen_t;

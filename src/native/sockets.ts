@@ -38,6 +38,22 @@ interface Outcome {
   data?: Buffer;
 }
 
+interface FrameOutcome {
+  errno: number;
+  data?: Buffer;
+  outgoing: boolean;
+  timeUs: number;
+}
+
+/** An Ethernet frame and how it passed a packet socket. */
+export interface Frame {
+  data: Buffer;
+  /** Sent by this namespace, not received. */
+  outgoing: boolean;
+  /** Wall clock of the kernel; 0 without SO_TIMESTAMPNS. */
+  time_us: number;
+}
+
 interface Addon {
   socketOpen(netns: string | undefined, family: number, kind: string, protocol: number): Outcome;
   socketBind(fd: number, address: string, port: number): Outcome;
@@ -50,6 +66,7 @@ interface Addon {
   socketSendTo(fd: number, address: string, port: number, data: Uint8Array): Outcome;
   socketSendPacket(fd: number, interfaceName: string, frame: Uint8Array): Outcome;
   socketReceive(fd: number, max: number): Outcome;
+  socketReceiveFrame(fd: number, max: number): FrameOutcome;
   socketSetOption(fd: number, level: number, name: number, value: Uint8Array): Outcome;
   socketGetOption(fd: number, level: number, name: number, max: number): Outcome;
   socketShutdown(fd: number, how: string): Outcome;
@@ -157,6 +174,12 @@ export class Socket {
   /** Receives at most `max` bytes: none at the end of the stream, EAGAIN if nothing is there yet. */
   recv(max = 65536): Result<{ data: Buffer }> {
     return result(native().socketReceive(this.#fd, max), data);
+  }
+
+  /** The next frame of a packet socket, or null if none is there. */
+  receiveFrame(max = 256): Frame | null {
+    const { errno, data, outgoing, timeUs } = native().socketReceiveFrame(this.#fd, max);
+    return errno === 0 && data ? { data, outgoing, time_us: timeUs } : null;
   }
 
   /** A number is an int. */

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { writeFileSync } from 'node:fs';
+import { examine, lacks, type Row, TIMES } from '../lab/conformance.ts';
+import { type View, viewed } from '../lab/ends.ts';
+import { missingCommands } from '../lab/netns.ts';
+import type { Scenario } from '../lab/scenario.ts';
+import { SCENARIOS } from '../lab/scenarios.ts';
+import { score } from '../lab/score.ts';
+import { Watching } from '../lab/watching.ts';
+import { type Family, HOSTS } from '../lab/wiring.ts';
+import { conformancePage } from '../sinks/conformance-page.ts';
+import { jsonSink } from '../sinks/json.ts';
+import { rowLines, scoreLines, viewLines } from '../sinks/lab.ts';
+import { textSink, wrap } from '../sinks/text.ts';
+import { parseTier, UsageError } from './options.ts';
+import { startOf } from './run.ts';
+import { openLive, RECORDS_PER_S } from './trace.ts';
+import { interruption } from './watch.ts';
+
+export interface LabFlags {
+  all?: boolean;
+  times?: string;
+  family?: string;
+  json?: boolean;
+  write?: string;
+  tier?: string;
+  color: boolean;
+}
+
+type Write = (text: string) => void;
+
+/** Lists the scenarios, makes one happen, or all of them and compares: the exit status. */
+export function lab(ids: string[], flags: LabFlags, write: Write): number | Promise<number> {
+  const scenarios = ids.map(scenarioCalled);
+  if (flags.write !== undefined && !flags.all) throw new UsageError('--write goes with --all');
+  if (flags.all) return conformance(ids.length > 0 ? scenarios : SCENARIOS, flags, write);
+  const [scenario, second] = scenarios;
+  if (!scenario) return list(flags, write);
+  if (second) throw new UsageError('one scenario at a time, or --all with those to compare');
+  return show(scenario, flags, write);
+}
+
+function list({ json }: LabFlags, write: Write): number {
+  for (const scenario of SCENARIOS) {
+    const { id, cause, title, families } = scenario;
+    const lacking = lacks(scenario);
+    if (json) {
+      write(
+        `${JSON.stringify({ type: 'scenario', scenario: id, cause, title, families, lacking })}\n`,
+      );
+      continue;
+    }
+    const only = families.length === 1 ? ` (IPv${families[0]} only)` : '';
+    const about = id.startsWith(cause) ? '' : ` → ${cause}`;
+    const text = `${title}${about}${only}${lacking ? `; ${lacking}` : ''}`;
+    for (const line of wrap(text, `${id.padEnd(32)} `, ' '.repeat(33))) write(`${line}\n`);
+  }
+  return 0;
+}
+
+/** One scenario, what its two ends see, and what tcpwhy says of it. */
+async function show(scenario: Scenario, flags: LabFlags, write: Write): Promise<number> {
+  const family = familyOf(flags.family, scenario);
+  const times = parseTimes(flags.times, 1);
+  const { watching, header, close } = open(flags);
+  interruption();
+  try {
+    let view: View | null = null;
+    const { findings, ...row } = await examine(
+      watching,
+      scenario,
+      { times, family },
+      (lab, work) => {
+        const seen = viewed(lab, work);
+        view = seen.view;
+        return seen.made;
+      },
+    );
+    if (row.verdict === 'skipped' || !view) {
+      throw new UsageError(`${scenario.id}: ${row.why ?? 'it could not be made'}`);
+    }
+    if (flags.json) {
+      const sink = jsonSink(write);
+      sink.start(startOf(header));
+      write(`${JSON.stringify({ type: 'view', ...(view as View) })}\n`);
+      for (const finding of findings) sink.finding(finding);
+      write(`${JSON.stringify({ type: 'scenario', ...row })}\n`);
+    } else {
+      const line = (text = '') => write(`${text}\n`);
+      for (const text of wrap(`${scenario.id}: ${scenario.title}`, '', '  ')) line(text);
+      line();
+      for (const text of viewLines(view, namesOf(family))) line(text);
+      line();
+      line('What tcpwhy says:');
+      const color = flags.color && !process.env.NO_COLOR && (process.stdout.isTTY ?? false);
+      const sink = textSink(write, { color, quiet: false });
+      for (const finding of findings) sink.finding(finding);
+      line();
+      for (const text of rowLines(row)) line(text);
+    }
+    return row.verdict === 'passed' ? 0 : 1;
+  } finally {
+    close();
+  }
+}
+
+/** Every scenario, and how well each cause was told. */
+async function conformance(
+  scenarios: readonly Scenario[],
+  flags: LabFlags,
+  write: Write,
+): Promise<number> {
+  const times = parseTimes(flags.times, TIMES);
+  const { watching, header, close } = open(flags);
+  const interrupted = interruption();
+  const rows: Row[] = [];
+  const line = (text: string) => write(`${text}\n`);
+  const json = (type: string, object: object) => line(JSON.stringify({ type, ...object }));
+  if (flags.json) jsonSink(write).start(startOf(header));
+  try {
+    for (const scenario of scenarios) {
+      for (const family of familiesOf(flags.family, scenario)) {
+        if (interrupted.aborted) continue;
+        const { findings: _, ...row } = await examine(watching, scenario, { times, family });
+        rows.push(row);
+        if (flags.json) json('scenario', row);
+        else rowLines(row).forEach(line);
+      }
+    }
+  } finally {
+    close();
+  }
+  const scores = score(rows);
+  const number = (verdict: Row['verdict']) => rows.filter((row) => row.verdict === verdict).length;
+  const [passed, failed, skipped] = [number('passed'), number('failed'), number('skipped')];
+  if (flags.json) {
+    for (const one of scores) json('score', one);
+    json('conformance', { passed, failed, skipped, interrupted: interrupted.aborted });
+  } else {
+    line('');
+    scoreLines(scores).forEach(line);
+    line(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
+  }
+  if (interrupted.aborted) return 130;
+  if (flags.write !== undefined) writePage(flags.write, header, rows);
+  return failed === 0 ? 0 : 1;
+}
+
+function writePage(path: string, { kernel, tier }: { kernel: string; tier: string }, rows: Row[]) {
+  const page = conformancePage(
+    [{ kernel, tier, rows, scores: score(rows) }],
+    score(rows),
+    new Date().toISOString().slice(0, 10),
+  );
+  try {
+    writeFileSync(path, page);
+  } catch (error) {
+    throw new UsageError(`cannot write ${path}: ${(error as Error).message}`);
+  }
+}
+
+/** Watches everything. Throws UsageError where labs cannot be made or the kernel not be watched. */
+function open(flags: LabFlags) {
+  if (process.getuid?.() !== 0) {
+    throw new UsageError('the lab makes network namespaces: run it as root (sudo tcpwhy lab …)');
+  }
+  const [missing] = missingCommands(['ip', 'ss', 'sysctl', 'cat']);
+  if (missing !== undefined) throw new UsageError(`the lab needs the program ${missing}`);
+  const source = openLive({
+    filter: { port: null, host: null, netns: null },
+    records_per_s: RECORDS_PER_S,
+    tier: parseTier(flags.tier),
+  });
+  const close = () => source.close();
+  return { watching: new Watching(source), header: source.header, close };
+}
+
+function scenarioCalled(id: string): Scenario {
+  const scenario = SCENARIOS.find((one) => one.id === id);
+  if (!scenario) throw new UsageError(`no scenario ${id}; tcpwhy lab lists them`);
+  return scenario;
+}
+
+function familiesOf(text: string | undefined, { families }: Scenario): readonly Family[] {
+  if (text === undefined) return families;
+  if (text !== '4' && text !== '6') throw new UsageError(`--family ${text}: 4 or 6`);
+  return families.filter((family) => String(family) === text);
+}
+
+function familyOf(text: string | undefined, scenario: Scenario): Family {
+  const [family] = familiesOf(text, scenario);
+  if (!family) throw new UsageError(`${scenario.id} is not made with IPv${text}`);
+  return family;
+}
+
+function parseTimes(text: string | undefined, usual: number): number {
+  const times = Number(text ?? usual);
+  if (!Number.isInteger(times) || times < 1 || times > 1000)
+    throw new UsageError(`--times ${text}: 1 to 1000`);
+  return times;
+}
+
+function namesOf(family: Family): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(HOSTS[family]).map(([name, address]) => [
+      address,
+      name === 'nowhere' ? 'stranger' : name,
+    ]),
+  );
+}
