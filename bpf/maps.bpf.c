@@ -67,6 +67,13 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FAILED_CONNECT_SLOTS);
+	__type(key, u32);
+	__type(value, struct failed_connect);
+} failed_connects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, OWNER_SLOTS);
 	__type(key, u32);
 	__type(value, struct owner);

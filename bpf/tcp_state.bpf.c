@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Births and deaths of sockets: their owners, the listeners, and the failures that end in CLOSE. */
 #include "emit.h"
+#include "failed_connect.h"
 #include "filter.h"
 #include "shown_peer.h"
 
@@ -106,7 +107,9 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 			closed->state = old_state;
 		}
 	}
-	if (telling(sk, old_state, new_state))
+	if (old_state == TCP_SYN_SENT && new_state == TCP_CLOSE)
+		remember_failed_connect(sk);
+	if (telling(sk, old_state, new_state) || closes_after_failed_connect(new_state))
 		report(ctx, sk, old_state, new_state);
 	return 0;
 }

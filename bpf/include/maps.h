@@ -75,6 +75,15 @@ struct dial {
 
 #define DIAL_SLOTS 16384
 
+/* The last connect of a process that came to nothing. */
+struct failed_connect {
+	u64 jiffy;
+	u32 pid;
+	u32 unused;
+};
+
+#define FAILED_CONNECT_SLOTS 1024
+
 struct owner {
 	/* The socket's address, 0: free. */
 	u64 sk;

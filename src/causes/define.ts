@@ -21,6 +21,8 @@ export interface Match<E extends Evidence> {
   /** Occurrences with the same group are one finding; it is part of the cause's own name space. */
   group: string;
   owner: Owner | null;
+  /** Another connection whose failure brought this one about: its cause goes into this evidence. */
+  because?: { flow: Flow; evidence: string };
   /** Where this occurrence says more or less than the cause usually does. */
   severity?: Severity;
 }

@@ -13,6 +13,7 @@ import noListener from './no-listener/doc.md';
 import noRouteBack from './no-route-back/doc.md';
 import peerCollision from './peer-collision/doc.md';
 import peerRewritten from './peer-rewritten/doc.md';
+import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
 import requestReset from './request-reset/doc.md';
 import resetByPeer from './reset-by-peer/doc.md';
 import rpFilter from './rp-filter/doc.md';
@@ -35,6 +36,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'no-route-back': noRouteBack,
   'peer-collision': peerCollision,
   'peer-rewritten': peerRewritten,
+  'proxy-upstream-failed': proxyUpstreamFailed,
   'request-reset': requestReset,
   'reset-by-peer': resetByPeer,
   'rp-filter': rpFilter,

@@ -14,6 +14,7 @@ import noListener from './no-listener/index.ts';
 import noRouteBack from './no-route-back/index.ts';
 import peerCollision from './peer-collision/index.ts';
 import peerRewritten from './peer-rewritten/index.ts';
+import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
 import requestReset from './request-reset/index.ts';
 import resetByPeer from './reset-by-peer/index.ts';
 import rpFilter from './rp-filter/index.ts';
@@ -36,6 +37,7 @@ export const CAUSES = [
   noRouteBack,
   peerCollision,
   peerRewritten,
+  proxyUpstreamFailed,
   requestReset,
   resetByPeer,
   rpFilter,

@@ -2,6 +2,7 @@
 
 import type { Cause, Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
+import { Recent } from '../flow/recent.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Flow, Packet } from '../wire/types.gen.ts';
 import { benign } from './benign.ts';
@@ -10,7 +11,6 @@ import { describe, flowText } from './describe.ts';
 import type { Evidence, Finding } from './finding.ts';
 import type { Occurrence } from './occurrence.ts';
 import { addEvent, addFlow, type OpenFinding } from './open-finding.ts';
-import { Recent } from './recent.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 
 export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
@@ -18,6 +18,8 @@ export type CountListener = (finding: Finding, flow: Flow, count: number, time_n
 /** Longer than the two ends of one failure on one host are apart, shorter than anyone waits for. */
 const SETTLE_NS = 300e6;
 const SAME_FAILURE_NS = 2e9;
+/** A connect that is given up at last was refused for the first time up to two minutes before. */
+const WHY_NS = 130e9;
 /** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
 const SAME_PACKET_NS = 50e6;
 const MAX_RECENT = 20_000;
@@ -42,6 +44,8 @@ export class Engine {
   readonly #targets = new Map<string, Occurrence[]>();
   #held: Occurrence[] = [];
   readonly #connections = new Recent<Occurrence[]>(SAME_FAILURE_NS, MAX_RECENT);
+  /** Why connections failed that others may have failed because of: the first cause of each. */
+  readonly #whys = new Recent<Occurrence>(WHY_NS, MAX_RECENT);
   readonly #services = new Recent<Occurrence>(SAME_FAILURE_NS, MAX_RECENT);
   readonly #packets = new Recent<Occurrence[]>(SAME_PACKET_NS, MAX_RECENT);
   readonly #changed = new Set<OpenFinding>();
@@ -168,6 +172,9 @@ export class Engine {
       [...others.filter(({ by }) => !by), occurrence].slice(-8),
       event.ktime_ns,
     );
+    const why = this.#whys.get(connection, event.ktime_ns);
+    if ((!why || why.superseded) && cause !== BENIGN && cause !== UNEXPLAINED)
+      this.#whys.set(connection, occurrence, event.ktime_ns);
     for (const end of ends(match.flow))
       this.#services.set(`${cause.id} ${end}`, occurrence, event.ktime_ns);
     if (this.#supersededBy.has(cause.id) || cause === UNEXPLAINED) this.#held.push(occurrence);
@@ -216,6 +223,10 @@ export class Engine {
     const { finding } = open;
     finding.last_ns = Math.max(finding.last_ns, time_ns);
     finding.first_ns = Math.min(finding.first_ns, time_ns);
+    if (match.because) {
+      const why = this.#whys.get(connectionId(match.because.flow), event.ktime_ns);
+      match.evidence[match.because.evidence] = why && !why.superseded ? why.cause.id : null;
+    }
     finding.evidence = match.evidence;
     finding.flow = { ...familyOf(match.flow), netns: event.netns };
     finding.summary = cause.summary(match.evidence, match.flow);

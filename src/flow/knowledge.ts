@@ -2,6 +2,7 @@
 
 import type { Event } from '../wire/decode.ts';
 import type { Header, PeerRewriter, Sock } from '../wire/types.gen.ts';
+import { type FailedConnect, FailedConnects } from './failed-connects.ts';
 
 const TCP_LISTEN = 10;
 
@@ -27,6 +28,8 @@ export interface Knowledge {
   sysctl(name: string, netns: number): string | null;
   /** Cgroup programs that may rewrite the peers of a process in this cgroup: its own and its ancestors'. */
   rewriters(cgroup: string): readonly PeerRewriter[];
+  /** Of a reset that was sent: the connect of the same process that had failed just before. */
+  failedConnect(event: Event): FailedConnect | null;
 }
 
 /** Knowledge as it grows with the events. Listeners are bounded by the kernel's own map. */
@@ -37,6 +40,7 @@ export class HostKnowledge implements Knowledge {
   readonly #cgroups = new Map<string, string>();
   readonly #listeners = new Map<string, Listener>();
   readonly #rewriters: PeerRewriter[] = [];
+  readonly #failed_connects = new FailedConnects();
 
   constructor(header: Header) {
     this.#header = header;
@@ -45,6 +49,7 @@ export class HostKnowledge implements Knowledge {
 
   /** Takes in what an event says of the host; true where it says nothing else. */
   learn(event: Event): boolean {
+    this.#failed_connects.learn(event);
     switch (event.kind) {
       case 'fact': {
         const { symbol, cgroup, peer_rewriter } = event.body;
@@ -111,6 +116,10 @@ export class HostKnowledge implements Knowledge {
     return this.#rewriters.filter(({ cgroup_path: on }) =>
       `${path}/`.startsWith(on === '/' ? '/' : `${on}/`),
     );
+  }
+
+  failedConnect(event: Event): FailedConnect | null {
+    return this.#failed_connects.because(event);
   }
 }
 

@@ -11,6 +11,7 @@ const PATIENCE_MS = 2000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
+const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 /** In struct tcp_info; of a listener it is the length of its accept queue. */
@@ -116,6 +117,16 @@ export function awaitReset(sockets: Socket[], code: keyof typeof constants.errno
     if (errno !== constants.errno[code]) throw new Error(`expected ${code}, got errno ${errno}`);
     socket.close();
   }
+}
+
+export function say(sockets: Socket[], text: string): void {
+  for (const socket of sockets) must(socket.send(Buffer.from(text)), 'send');
+}
+
+/** Closing it sends a reset from now on. */
+export function lingerZero(socket: Socket): void {
+  const on_at_once = Buffer.from(new Int32Array([1, 0]).buffer);
+  must(socket.setsockopt(SOL_SOCKET, SO_LINGER, on_at_once), 'setsockopt');
 }
 
 /** Ends connections in the ordinary way: nothing unread, a FIN from each side. */

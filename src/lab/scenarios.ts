@@ -15,6 +15,7 @@ import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { noListener } from './scenarios/no-listener.ts';
 import { noRouteBack } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
+import { proxyUpstreamFailed } from './scenarios/proxy-upstream-failed.ts';
 import { requestReset } from './scenarios/request-reset.ts';
 import { resetByPeer } from './scenarios/reset-by-peer.ts';
 import { rpFilter } from './scenarios/rp-filter.ts';
@@ -37,6 +38,7 @@ export const SCENARIOS: readonly Scenario[] = [
   lingerZeroClose,
   ...dataAfterClose,
   listenerClosed,
+  ...proxyUpstreamFailed,
   netfilterDrop,
   rpFilter,
   badChecksum,

@@ -1586,7 +1586,10 @@ export namespace tcpwhy {
         interface IStateChange extends tcpwhy.v1.StateChange.$Properties {
         }
 
-        /** sock:inet_sock_set_state, only where the new state tells of a failure or of a listener. */
+        /**
+         * sock:inet_sock_set_state, only where the new state tells of a failure or of a listener, or where a
+         * process closes shortly after a connect of its own has failed.
+         */
         class StateChange {
 
             /**

@@ -7,17 +7,15 @@ import {
   awaitReset,
   connect,
   dial,
+  lingerZero,
   listen,
   localOf,
   type Pair,
+  say,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
-
-const SOL_SOCKET = 1;
-const SO_LINGER = 13;
-const LINGER_ZERO = Buffer.from(new Int32Array([1, 0]).buffer);
 
 /** Opens connections, lets `fail` break each, and waits for the clients to learn of the reset. */
 function broken(
@@ -34,10 +32,6 @@ function broken(
   awaitReset(clients, code);
   const server = { address: HOSTS[options.family].server, port };
   return { server, clients: addresses, netns: lab.server.inode };
-}
-
-function say(sockets: Socket[], text: string): void {
-  for (const socket of sockets) must(socket.send(Buffer.from(text)), 'send');
 }
 
 export const unreadDataOnClose: Scenario = {
@@ -66,7 +60,7 @@ export const lingerZeroClose: Scenario = {
   run: (lab, options) =>
     broken(lab, options, 8443, (pairs) => {
       for (const { server } of pairs) {
-        must(server.setsockopt(SOL_SOCKET, SO_LINGER, LINGER_ZERO), 'setsockopt');
+        lingerZero(server);
         server.close();
       }
     }),

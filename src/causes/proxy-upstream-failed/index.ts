@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { callers, defineCause, local, ownerOf, remote, reversed } from '../define.ts';
+
+export default defineCause({
+  id: 'proxy-upstream-failed',
+  title: 'a proxy reset its client because its own connect failed',
+  severity: 'error',
+  explains:
+    'A process accepted a connection, could not connect to where it should have passed it on, and reset the client.',
+  needs: ['reset_sent', 'reset_received', 'state', 'owner'],
+  on: ['reset_sent'],
+  supersedes: [
+    'unread-data-on-close',
+    'linger-zero-close',
+    'data-after-close',
+    'reset-by-peer',
+    'connection-unknown',
+  ],
+  match(event, known) {
+    if (event.kind !== 'reset_sent') return null;
+    const { packet, sock, stack } = event.body;
+    const failed = known.failedConnect(event);
+    if (!failed || !sock) return null;
+    const flow = packet ? reversed(packet.flow) : sock.flow;
+    const accepted = known
+      .listenersOnPort(flow.sport)
+      .some(({ netns, sock: { owner } }) => netns === event.netns && owner.pid !== 0);
+    // A process that ends closes everything: nothing of it is because of anything else.
+    if (!accepted || callers(stack, known).includes('do_exit')) return null;
+    return {
+      evidence: {
+        client: remote(flow),
+        local: local(flow),
+        upstream: remote(failed.flow),
+        upstream_from: local(failed.flow),
+        upstream_error: errorText(failed.err),
+        upstream_cause: null as string | null,
+        upstream_syn_retransmits: failed.retransmits,
+        failed_before_ms: Math.round((event.ktime_ns - failed.ktime_ns) / 1e5) / 10,
+        unread_bytes: packet ? packet.payload_len : sock.unread_bytes,
+      },
+      because: { flow: failed.flow, evidence: 'upstream_cause' },
+      basis: 'inferred',
+      subject: 'flow',
+      where: local(flow),
+      flow,
+      related: [failed.flow],
+      group: `${event.netns} ${flow.saddr} ${flow.sport} ${failed.flow.daddr} ${failed.flow.dport}`,
+      owner: ownerOf(failed.owner),
+    };
+  },
+  summary({ local: at, client, upstream, upstream_error, upstream_cause }) {
+    const why = upstream_cause ? `${upstream_error}, ${upstream_cause}` : upstream_error;
+    return `${at} reset ${client}: its own connect to ${upstream} had failed (${why})`;
+  },
+  advice({ local: at, upstream, upstream_from, upstream_cause, upstream_error }) {
+    const port = String(upstream).match(/\d+$/)?.[0];
+    const host = String(upstream).replace(/:\d+$/, '').replace(/[[\]]/g, '');
+    const from = String(upstream_from).replace(/:\d+$/, '').replace(/[[\]]/g, '');
+    const root = upstream_cause
+      ? `the failure to look into is that of ${upstream}: ${upstream_cause}, shown beside this; its page: tcpwhy causes ${upstream_cause}`
+      : `the failure to look into is that of ${upstream} (${upstream_error}). On ${host}: tcpwhy trace :${port}`;
+    return [
+      root,
+      `does it listen where the proxy dials? On ${host}: ss -ltn 'sport = :${port}'; the way there: ip route get ${host} from ${from}`,
+      `clients of ${at} see a good handshake and then a reset: let the proxy take ${upstream} out of service while it is down (health checks), or answer for it`,
+    ];
+  },
+});
+
+const ERRORS: Record<number, string> = {
+  0: 'given up while connecting',
+  101: 'ENETUNREACH',
+  110: 'ETIMEDOUT',
+  111: 'ECONNREFUSED',
+  113: 'EHOSTUNREACH',
+};
+
+function errorText(err: number): string {
+  return ERRORS[err] ?? `errno ${err}`;
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { POLLIN, POLLRDHUP, type Socket } from '../../native/sockets.ts';
+import {
+  accept,
+  awaitAll,
+  awaitReset,
+  dial,
+  lingerZero,
+  listen,
+  localOf,
+  type Pair,
+  say,
+} from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 15006;
+const UPSTREAM_PORT = 8080;
+
+interface Way {
+  /** Waits for the proxy's own connect to fail. */
+  fails(upstream: Socket): void;
+  /** Gives the client up; comes back when it knows. */
+  givesUp(pair: Pair): void;
+  upstream(options: Options): string;
+}
+
+/** One client after the other: each sends a request, and the proxy cannot pass it on. */
+function proxied(lab: Lab, options: Options, { fails, givesUp, upstream }: Way): Made {
+  const { times, family } = options;
+  const server = { address: HOSTS[family].server, port: PORT };
+  using listener = listen(lab, family, PORT, times);
+  const clients = Array.from({ length: times }, () => {
+    const [pair] = accept(listener, dial(lab, lab.client, server, 1));
+    if (!pair) throw new Error('nothing was accepted');
+    say([pair.client], 'GET / HTTP/1.1\r\n\r\n');
+    awaitAll([pair.server], POLLIN, 'the request');
+    const client = localOf(pair.client);
+    const to = { address: upstream(options), port: UPSTREAM_PORT };
+    const [own] = dial(lab, lab.server, to, 1);
+    if (own) fails(own);
+    givesUp(pair);
+    return client;
+  });
+  return { server, clients, netns: lab.server.inode };
+}
+
+const refused: Pick<Way, 'upstream' | 'fails'> = {
+  upstream: ({ family }) => HOSTS[family].server,
+  fails: (upstream) => awaitReset([upstream], 'ECONNREFUSED'),
+};
+
+function closes({ client, server }: Pair): void {
+  server.close();
+  awaitReset([client], 'ECONNRESET');
+}
+
+export const proxyUpstreamFailed: Scenario[] = [
+  {
+    id: 'proxy-upstream-failed',
+    cause: 'proxy-upstream-failed',
+    beside: ['no-listener'],
+    title: 'a sidecar accepts for an application that is down, and closes with the request unread',
+    families: BOTH,
+    run: (lab, options) => proxied(lab, options, { ...refused, givesUp: closes }),
+  },
+  {
+    id: 'proxy-upstream-failed/linger-zero',
+    cause: 'proxy-upstream-failed',
+    beside: ['no-listener'],
+    title: 'the same, and the sidecar aborts with SO_LINGER 0',
+    families: BOTH,
+    run: (lab, options) =>
+      proxied(lab, options, {
+        ...refused,
+        givesUp(pair) {
+          lingerZero(pair.server);
+          closes(pair);
+        },
+      }),
+  },
+  {
+    id: 'proxy-upstream-failed/data-after-close',
+    cause: 'proxy-upstream-failed',
+    beside: ['no-listener'],
+    title: 'the same, the sidecar has read the request, and the client sends more',
+    families: BOTH,
+    run: (lab, options) =>
+      proxied(lab, options, {
+        ...refused,
+        givesUp({ client, server }) {
+          server.recv();
+          server.close();
+          awaitAll([client], POLLRDHUP, 'the end of the stream');
+          say([client], 'one more thing');
+          awaitReset([client], 'EPIPE');
+        },
+      }),
+  },
+  {
+    id: 'proxy-upstream-failed/unanswered',
+    cause: 'proxy-upstream-failed',
+    title: 'a sidecar gives up a connect that nobody answers, and closes with the request unread',
+    families: BOTH,
+    run: (lab, options) =>
+      proxied(lab, options, {
+        upstream: ({ family }) => HOSTS[family].nowhere,
+        fails: (upstream) => upstream.close(),
+        givesUp: closes,
+      }),
+  },
+];
