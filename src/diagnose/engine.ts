@@ -172,8 +172,8 @@ export class Engine {
       [...others.filter(({ by }) => !by), occurrence].slice(-8),
       event.ktime_ns,
     );
-    const why = this.#whys.get(connection, event.ktime_ns);
-    if ((!why || why.superseded) && cause !== BENIGN && cause !== UNEXPLAINED)
+    const first = !this.#whys.get(connection, event.ktime_ns);
+    if (first && cause !== BENIGN && cause !== UNEXPLAINED)
       this.#whys.set(connection, occurrence, event.ktime_ns);
     for (const end of ends(match.flow))
       this.#services.set(`${cause.id} ${end}`, occurrence, event.ktime_ns);
@@ -200,6 +200,13 @@ export class Engine {
     return null;
   }
 
+  /** Why a connection failed, or failed first. */
+  #why(flow: Flow, ktime_ns: number): Occurrence | undefined {
+    let why = this.#whys.get(connectionId(flow), ktime_ns);
+    while (why?.by) why = why.by;
+    return why;
+  }
+
   #withdraw(occurrence: Occurrence, by: Occurrence): void {
     if (occurrence.by) return;
     occurrence.by = by;
@@ -224,8 +231,8 @@ export class Engine {
     finding.last_ns = Math.max(finding.last_ns, time_ns);
     finding.first_ns = Math.min(finding.first_ns, time_ns);
     if (match.because) {
-      const why = this.#whys.get(connectionId(match.because.flow), event.ktime_ns);
-      match.evidence[match.because.evidence] = why && !why.superseded ? why.cause.id : null;
+      const why = this.#why(match.because.flow, event.ktime_ns);
+      match.evidence[match.because.evidence] = why?.cause.id ?? null;
     }
     finding.evidence = match.evidence;
     finding.flow = { ...familyOf(match.flow), netns: event.netns };
