@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { plural } from './format.ts';
+import { plural } from '../format.ts';
 import { type Line, span } from './lines.ts';
 import type { ScreenModel } from './model.ts';
 import { wrap } from './text.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { clock, count, dateAndClock, rate } from './format.ts';
+import { clock, count, dateAndClock, rate } from '../format.ts';
 import type { Glyphs } from './glyphs.ts';
 import { cutLine, type Line, lineWidth, type Span, span, spread } from './lines.ts';
 import type { ScreenModel } from './model.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { age, count, rate } from '../format.ts';
 import { printable } from '../printable.ts';
-import { age, count, rate } from './format.ts';
 import type { Glyphs } from './glyphs.ts';
 import { cutLine, fill, type Line, type Span, span } from './lines.ts';
 import type { FindingView } from './model.ts';

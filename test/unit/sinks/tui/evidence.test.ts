@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Evidence } from '../../../../src/diagnose/finding.ts';
-import { adviceParts, commandLines } from '../../../../src/sinks/tui/advice.ts';
-import { facts } from '../../../../src/sinks/tui/facts.ts';
+import { adviceParts } from '../../../../src/sinks/advice.ts';
+import { facts } from '../../../../src/sinks/facts.ts';
 import {
   age,
   bytes,
@@ -12,7 +12,8 @@ import {
   count,
   duration,
   rate,
-} from '../../../../src/sinks/tui/format.ts';
+} from '../../../../src/sinks/format.ts';
+import { commandLines } from '../../../../src/sinks/tui/advice.ts';
 import { NOW_NS } from './models.ts';
 
 const rows = (evidence: Evidence) =>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Evidence, EvidenceValue } from '../../diagnose/finding.ts';
-import { printable } from '../printable.ts';
+import type { Evidence, EvidenceValue } from '../diagnose/finding.ts';
 import { bytes, clockMicros, duration } from './format.ts';
+import { printable } from './printable.ts';
 
 /** One row of evidence. `value` is empty for the head of a group whose members follow, one deeper. */
 export interface Fact {
