@@ -91,6 +91,18 @@ shown(program.command('replay <file...>'))
   });
 
 program
+  .command('report <file...>')
+  .description('a post-mortem of recordings: Markdown, or a page of its own')
+  .option('-o, --output <file>', 'where to: .html or .md; without it, Markdown to stdout')
+  .option('--cause <id>', 'only findings of this cause; may be given several times', collect)
+  .option('--all', 'benign ones too')
+  .option('--anonymize', 'other addresses and names in place of the real ones')
+  .action(async (files, flags) => {
+    const { report } = await import('./commands/report.ts');
+    status = report(files, flags, write);
+  });
+
+program
   .command('causes [id]')
   .description('the catalogue of causes; with an id, its page')
   .option('--json', 'as JSON')

@@ -70,7 +70,7 @@ function packetText(packet: Packet): string {
   return `${flowText(packet.flow)} [${flagsText(flags)}] seq ${seq}${ack} win ${window} len ${payload_len}`;
 }
 
-function movedText(mib: MibDelta): string {
+export function movedText(mib: MibDelta): string {
   return MIB_SLOTS.filter(({ field }) => mib[field] > 0)
     .map(({ field }) => `${field} +${mib[field]}`)
     .join(', ');

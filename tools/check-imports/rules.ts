@@ -27,6 +27,7 @@ export const RULES: Rule[] = [
   values('wire', ['wire']),
   values('flow', ['wire', 'flow']),
   values('diagnose', ['wire', 'flow', 'causes', 'diagnose']),
+  values('report', ['wire', 'flow', 'causes', 'diagnose', 'report']),
   {
     says: 'a cause imports its own folder, define, and types that are of no other cause',
     breaks: ({ from, to, typeOnly }) => {

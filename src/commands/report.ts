@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { realpathSync, statSync, writeFileSync } from 'node:fs';
+import { CAUSES } from '../causes/registry.gen.ts';
+import { BENIGN } from '../diagnose/unexplained.ts';
+import { Anonymizer } from '../record/anonymize.ts';
+import { Draft } from '../report/build.ts';
+import { HostCollection } from '../report/collect.ts';
+import { byHost } from '../report/hosts.ts';
+import type { Report } from '../report/model.ts';
+import { WatchReader } from '../report/watch.ts';
+import { reportHtml } from '../sinks/report-html/page.ts';
+import { reportMarkdown } from '../sinks/report-md/page.ts';
+import { VERSION } from '../version.ts';
+import type { Event } from '../wire/decode.ts';
+import { FrameError } from '../wire/frames.ts';
+import type { Header } from '../wire/types.gen.ts';
+import { UsageError } from './options.ts';
+import { Progress } from './progress.ts';
+import { openRecording } from './replay.ts';
+
+export interface ReportFlags {
+  output?: string;
+  cause?: string[];
+  all?: boolean;
+  anonymize?: boolean;
+}
+
+const FORMATS: Record<string, (report: Report) => string> = {
+  '.html': reportHtml,
+  '.md': reportMarkdown,
+};
+
+/** A post-mortem of recordings, to a file by its suffix or as Markdown to `write`. Always 0. */
+export async function report(
+  paths: string[],
+  flags: ReportFlags,
+  write: (text: string) => void,
+): Promise<number> {
+  const format = formatOf(flags.output);
+  const text = format(await read(paths, flags));
+  if (flags.output === undefined) write(text);
+  else saveAs(flags.output, text);
+  return 0;
+}
+
+function formatOf(output: string | undefined) {
+  const suffix = output === undefined ? '.md' : (output.match(/\.[^./]+$/)?.[0] ?? '');
+  const format = FORMATS[suffix];
+  if (format) return format;
+  throw new UsageError(
+    `-o ${output}: its name has to end with ${Object.keys(FORMATS).join(' or ')}`,
+  );
+}
+
+interface File {
+  path: string;
+  /** As it is shown. */
+  name: string;
+  header: Header;
+}
+
+async function read(paths: string[], flags: ReportFlags): Promise<Report> {
+  for (const id of flags.cause ?? []) {
+    if (!CAUSES.some((cause) => cause.id === id))
+      throw new UsageError(`--cause ${id}: no such cause; tcpwhy causes lists them`);
+  }
+  const anonymizer = flags.anonymize ? new Anonymizer() : null;
+  const files = await headers([...new Set(paths.map(real))], anonymizer);
+  const wanted = ({ cause }: { cause: string }) =>
+    cause === BENIGN.id ? (flags.all ?? false) : (flags.cause?.includes(cause) ?? true);
+  const change = (event: Event) => anonymizer?.event(event) ?? event;
+  const total_bytes = files.reduce((sum, { path }) => sum + statSync(path).size, 0);
+
+  // Each is read twice: for what was found, and for what is drawn of it.
+  const progress = new Progress(2 * total_bytes);
+  const collections: HostCollection[] = [];
+  const hosts = byHost(files);
+  for (const host of hosts) {
+    const collection = new HostCollection(wanted);
+    collections.push(collection);
+    for (const { path, name, header } of host) {
+      const pipeline = collection.open(name, header, CAUSES, change);
+      const damage = await eachChunk(path, progress, (chunk) => pipeline.push(chunk));
+      if (damage !== null || pipeline.rest.bytes > 0) {
+        pipeline.losses.add('recording_damaged', 1);
+        process.stderr.write(
+          `tcpwhy: ${path}: ${damage ?? 'cut off within a message'}: what came before it is in the report\n`,
+        );
+      }
+      collection.finish(pipeline);
+    }
+  }
+
+  const draft = new Draft(collections);
+  for (const [at, host] of hosts.entries()) {
+    const correction_ns = draft.clocks[at]?.correction_ns ?? 0;
+    for (const { path, header } of host) {
+      const reader = new WatchReader(draft.watched, header, at, correction_ns, change);
+      await eachChunk(path, progress, (chunk) => reader.push(chunk));
+    }
+  }
+  progress.end();
+  return draft.report({ version: VERSION, anonymized: anonymizer !== null, causes: CAUSES });
+}
+
+/** The headers of all files, so that each is known before any is read. */
+async function headers(paths: string[], anonymizer: Anonymizer | null): Promise<File[]> {
+  const files: File[] = [];
+  for (const [at, path] of paths.entries()) {
+    const { header } = await openRecording(path);
+    const name = anonymizer ? `recording-${at + 1}.tcpwhy` : path;
+    files.push({ path, name, header: anonymizer?.header(header) ?? header });
+  }
+  return files;
+}
+
+/** Returns what was wrong where it ended before its end. */
+async function eachChunk(
+  path: string,
+  progress: Progress,
+  take: (chunk: Uint8Array) => void,
+): Promise<string | null> {
+  const { chunks } = await openRecording(path);
+  try {
+    for await (const chunk of chunks) {
+      take(chunk);
+      progress.advance(chunk.length);
+    }
+  } catch (error) {
+    if (error instanceof FrameError) return `${error.message} at byte ${error.at} of the stream`;
+    throw error;
+  }
+  return null;
+}
+
+function real(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function saveAs(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    throw new UsageError(`cannot write ${path}: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Cause } from '../causes/define.ts';
+import type { OpenFinding } from '../diagnose/open-finding.ts';
+import { timelineOf } from './buckets.ts';
+import { choose } from './choose.ts';
+import { compareClocks } from './clocks.ts';
+import type { HostCollection } from './collect.ts';
+import { connectionOf, connectionOfText } from './connection.ts';
+import { counterRows } from './counters.ts';
+import { hostNames } from './hosts.ts';
+import { ladderOf } from './ladder.ts';
+import type { CauseRow, ClockNote, FindingReport, HostReport, Report } from './model.ts';
+import { TopCounts } from './top-counts.ts';
+import { Watched } from './watch.ts';
+
+/** How much a report shows, so that its size is bounded. */
+export interface Limits {
+  full: number;
+  rows: number;
+  ends: number;
+}
+
+export const LIMITS: Limits = { full: 40, rows: 1000, ends: 15 };
+
+interface Chosen {
+  host: number;
+  finding: OpenFinding['finding'];
+  open: OpenFinding;
+  /** What is drawn of it. */
+  connections: Set<string>;
+}
+
+/** What all hosts' recordings were read into, on its way to a report. */
+export class Draft {
+  readonly clocks: ClockNote[];
+  /** To be filled by reading the recordings once more. */
+  readonly watched: Watched;
+  readonly #hosts: readonly HostCollection[];
+  readonly #names: string[];
+  readonly #chosen: Chosen[];
+  readonly #rest: { host: number; finding: OpenFinding['finding'] }[];
+  readonly #limits: Limits;
+
+  constructor(hosts: readonly HostCollection[], limits: Limits = LIMITS) {
+    this.#hosts = hosts;
+    this.#limits = limits;
+    this.#names = hostNames(hosts.map(({ files }) => files));
+    this.clocks = compareClocks(
+      hosts.map(({ segments }, at) => ({ name: this.#names[at] ?? '', segments })),
+    );
+    const rows = hosts.flatMap(({ findings }, host) =>
+      [...findings.values()].map((open) => ({ host, open, finding: open.finding })),
+    );
+    const { chosen, rest } = choose(rows, limits.full);
+    const related = relatives(hosts);
+    this.#chosen = chosen.map((row) => ({ ...row, connections: related(row.open) }));
+    this.#rest = rest;
+    this.watched = new Watched(this.#chosen.flatMap(({ connections }) => [...connections]));
+  }
+
+  /** Once `watched` is filled. */
+  report(about: { version: string; anonymized: boolean; causes: readonly Cause[] }): Report {
+    const { version, anonymized } = about;
+    const hosts = this.#hosts.map((host, at) => this.#host(host, at, about.causes));
+    const start_ns = Math.min(...hosts.map((host) => host.start_ns));
+    const end_ns = Math.max(...hosts.map((host) => host.end_ns));
+    const findings = this.#chosen.map((row, at) => this.#finding(row, at));
+    const causes = this.#causes();
+    const onAxis = this.#hosts.map(({ buckets }, at) => ({
+      buckets,
+      correction_ns: this.#correction(at),
+    }));
+    const rest = this.#rest.slice(0, this.#limits.rows);
+    return {
+      ...{ version, anonymized, start_ns, end_ns, hosts, causes, findings },
+      timeline: timelineOf(
+        onAxis,
+        causes.map(({ id }) => id),
+        start_ns,
+        end_ns,
+      ),
+      rest: rest.map(({ host, finding }, at) => ({
+        number: findings.length + at + 1,
+        host: this.#names[host] ?? '',
+        finding: this.#onClock(finding, host),
+      })),
+      omitted: this.#rest.length - rest.length,
+      talkers: this.#top(({ talkers }) => talkers),
+      services: this.#top(({ services }) => services),
+    };
+  }
+
+  #correction(host: number): number {
+    return this.clocks[host]?.correction_ns ?? 0;
+  }
+
+  #onClock<Timed extends { first_ns: number; last_ns: number }>(timed: Timed, host: number): Timed {
+    const correction_ns = this.#correction(host);
+    const { first_ns, last_ns } = timed;
+    return { ...timed, first_ns: first_ns + correction_ns, last_ns: last_ns + correction_ns };
+  }
+
+  #finding({ host, open, connections }: Chosen, at: number): FindingReport {
+    const finding = this.#onClock(open.finding, host);
+    const { steps, skipped } = this.watched.of(connections);
+    const unsure_ns = Math.max(...this.clocks.map(({ uncertainty_ns }) => uncertainty_ns ?? 1e9));
+    const [names, { owners }] = [this.#names, this.watched];
+    return {
+      number: at + 1,
+      host: names[host] ?? '',
+      finding,
+      flows: [...open.flows.values()].reverse().map(({ text, count }) => ({ text, count })),
+      ladder: ladderOf(steps, skipped, finding.last_ns, names, owners, unsure_ns),
+      elsewhere: this.#elsewhere(at),
+    };
+  }
+
+  /** Findings of other hosts that have a connection in common with this one. */
+  #elsewhere(at: number): number[] {
+    const own = this.#chosen[at];
+    if (!own || this.#hosts.length < 2) return [];
+    const mine = allConnections(own);
+    return this.#chosen.flatMap((other, number) => {
+      if (other.host === own.host) return [];
+      return allConnections(other).some((connection) => mine.includes(connection))
+        ? [number + 1]
+        : [];
+    });
+  }
+
+  #causes(): CauseRow[] {
+    const rows = new Map<string, CauseRow>();
+    for (const { host, finding } of [...this.#chosen, ...this.#rest]) {
+      const { cause: id, title, severity, count } = finding;
+      const name = this.#names[host] ?? '';
+      const row = rows.get(id) ?? { id, title, severity, count: 0, findings: 0, hosts: [] };
+      rows.set(id, row);
+      row.count += count;
+      row.findings++;
+      if (!row.hosts.includes(name)) row.hosts.push(name);
+    }
+    // The first of each cause is its weightiest, so they come in the order of weight.
+    return [...rows.values()];
+  }
+
+  #top(of: (host: HostCollection) => TopCounts) {
+    const all = new TopCounts();
+    for (const host of this.#hosts) {
+      for (const { text, causes } of of(host).top(this.#limits.rows)) {
+        for (const { id, count } of causes) all.add(text, id, count);
+      }
+    }
+    return all.top(this.#limits.ends);
+  }
+
+  #host(host: HostCollection, at: number, causes: readonly Cause[]): HostReport {
+    const [first] = host.files;
+    if (!first) throw new Error('a host without a recording');
+    const { kernel, tier, tcpwhy_version, filters, netns, hooks, sysctls } = first.header;
+    const missing = new Set(hooks.filter(({ hook }) => hook === '').map(({ fact }) => fact));
+    return {
+      ...{ kernel, tier, filters, netns, hooks },
+      name: this.#names[at] ?? '',
+      files: host.files.map(({ name }) => name),
+      version: tcpwhy_version,
+      start_ns: host.start_ns + this.#correction(at),
+      end_ns: host.end_ns + this.#correction(at),
+      ended: host.footer?.end ?? null,
+      events: host.events,
+      unexplained: host.unexplained,
+      benign: host.benign,
+      losses: [...host.losses].map(([name, loss]) => ({ name, ...loss })),
+      not_observable: causes
+        .filter(({ needs }) => needs.some((fact) => missing.has(fact)))
+        .map(({ id, title }) => ({ id, title })),
+      sysctls: Object.entries(sysctls)
+        .map(([name, value]) => ({ name: name.replaceAll('/', '.'), value }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+      counters: counterRows(first.header.counters, host.footer?.counters ?? null),
+      clock: this.clocks[at] ?? {
+        ...{ basis: 'none', correction_ns: 0, uncertainty_ns: null, segments: 0, with: null },
+      },
+    };
+  }
+}
+
+/** Connections of a finding that other findings may be about too. */
+function allConnections({ connections, open }: Chosen): string[] {
+  return [...connections, ...[...open.flows.keys()].map(connectionOfText)];
+}
+
+/**
+ * The connections of a finding's newest event, and those that began with the same sequence number: the
+ * same one behind a translation, on this host or on another.
+ */
+function relatives(hosts: readonly HostCollection[]): (open: OpenFinding) => Set<string> {
+  const handshakes = new Map<string, Set<string>>();
+  for (const { segments } of hosts) {
+    for (const [isn, connections] of segments.handshakes.entries()) {
+      const known = handshakes.get(isn) ?? new Set();
+      for (const connection of connections) known.add(connection);
+      handshakes.set(isn, known);
+    }
+  }
+  const alike = new Map<string, Set<string>[]>();
+  for (const together of handshakes.values()) {
+    if (together.size < 2) continue;
+    for (const connection of together) {
+      alike.set(connection, [...(alike.get(connection) ?? []), together]);
+    }
+  }
+  return ({ connections }) => {
+    // A listener's own flow has no other end.
+    const own = connections.filter(({ dport }) => dport !== 0).map(connectionOf);
+    return new Set([
+      ...own,
+      ...own.flatMap((connection) => alike.get(connection) ?? []).flatMap((set) => [...set]),
+    ]);
+  };
+}

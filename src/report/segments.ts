@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { TCP_FLAG } from '../causes/define.ts';
+import { connectionOf, endsOf } from './connection.ts';
+import { Sample } from './sample.ts';
+import type { SegmentStep, Step } from './steps.ts';
+
+const MAX_SEGMENTS = 20_000;
+const MAX_HANDSHAKES = 20_000;
+
+/** When a segment left and arrived, by one host's clock; how often it was seen to. */
+export interface Sighting {
+  sent_ns: number;
+  sent: number;
+  received_ns: number;
+  received: number;
+}
+
+/** The segments that one host saw, as far as others may have seen them too. Bounded. */
+export class Segments {
+  readonly sightings = new Sample<Sighting>(MAX_SEGMENTS);
+  /** Connections by their first sequence number: what is left of one behind a translation. */
+  readonly handshakes = new Sample<Set<string>>(MAX_HANDSHAKES);
+
+  add(step: Step, time_ns: number): void {
+    if (step.kind !== 'segment') return;
+    const isn = isnOf(step);
+    if (isn !== null) {
+      const connection = connectionOf(step.flow);
+      this.handshakes.update(String(isn), (known) => (known ?? new Set()).add(connection));
+    }
+    const id = segmentId(step);
+    if (id === null || step.earlier) return;
+    this.sightings.update(id, (known) => {
+      const seen = known ?? { sent_ns: 0, sent: 0, received_ns: 0, received: 0 };
+      if (step.role === 'sent') return { ...seen, sent_ns: time_ns, sent: seen.sent + 1 };
+      // What is answered and then dropped is one segment, told of twice.
+      if (seen.received > 0 && time_ns - seen.received_ns < SAME_PACKET_NS) return seen;
+      return { ...seen, received_ns: time_ns, received: seen.received + 1 };
+    });
+  }
+}
+
+/** A retransmission is at least this much later. */
+export const SAME_PACKET_NS = 50e6;
+
+/** The same wherever on its way a segment is seen; null where too little of it is known. */
+export function segmentId({ flow, flags, seq, ack, len }: SegmentStep): string | null {
+  if (flags === null || seq === null) return null;
+  return `${endsOf(flow).join(' ')} ${flags & 0x3f} ${seq} ${ack} ${len}`;
+}
+
+/** The first sequence number of whoever opened the connection, from its SYN or the answer to it. */
+export function isnOf({ flags, seq, ack }: SegmentStep): number | null {
+  if (flags === null || !(flags & TCP_FLAG.syn)) return null;
+  if (!(flags & TCP_FLAG.ack)) return seq;
+  return ack === null ? null : (ack - 1) >>> 0;
+}

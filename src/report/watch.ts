@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { flowsOf } from '../diagnose/unexplained.ts';
+import { HostKnowledge } from '../flow/knowledge.ts';
+import { decodeEvent, type Event, UndecodableError } from '../wire/decode.ts';
+import { FrameReader } from '../wire/frames.ts';
+import type { Header } from '../wire/types.gen.ts';
+import { connectionOf, type End } from './connection.ts';
+import { ownersOf, type Step, stepsOf } from './steps.ts';
+
+/** A step of a connection, as `host` (its number in the report) saw it. */
+export interface TimedStep {
+  host: number;
+  /** On the report's clock. */
+  time_ns: number;
+  step: Step;
+}
+
+/** Of each connection this many of its first and of its last steps are kept. */
+const KEPT_AT_EACH_END = 40;
+
+/** What happened on the connections that the report draws. Bounded by their number. */
+export class Watched {
+  readonly owners = new Map<End, string>();
+  readonly #steps: ReadonlyMap<string, { first: TimedStep[]; last: TimedStep[]; skipped: number }>;
+
+  constructor(connections: Iterable<string>) {
+    this.#steps = new Map(
+      [...connections].map((connection) => [connection, { first: [], last: [], skipped: 0 }]),
+    );
+  }
+
+  take(event: Event, known: HostKnowledge, host: number, time_ns: number): void {
+    if (!flowsOf(event).some((flow) => this.#steps.has(connectionOf(flow)))) return;
+    for (const [end, owner] of ownersOf(event)) this.owners.set(end, owner);
+    for (const step of stepsOf(event, known)) {
+      const kept = this.#steps.get(connectionOf(step.flow));
+      if (!kept) continue;
+      const timed = { host, time_ns, step };
+      if (kept.first.length < KEPT_AT_EACH_END) kept.first.push(timed);
+      else kept.last.push(timed);
+      if (kept.last.length > KEPT_AT_EACH_END) {
+        kept.last.shift();
+        kept.skipped++;
+      }
+    }
+  }
+
+  /** In the order of time. */
+  of(connections: Iterable<string>): { steps: TimedStep[]; skipped: number } {
+    const kept = [...connections].flatMap((connection) => this.#steps.get(connection) ?? []);
+    return {
+      steps: kept
+        .flatMap(({ first, last }) => [...first, ...last])
+        .sort((a, b) => a.time_ns - b.time_ns || earlier(b) - earlier(a)),
+      skipped: kept.reduce((sum, { skipped }) => sum + skipped, 0),
+    };
+  }
+}
+
+const earlier = ({ step }: TimedStep) => (step.kind === 'segment' && step.earlier ? 1 : 0);
+
+/** Reads a recording a second time, for the steps of a few connections. */
+export class WatchReader {
+  readonly #known: HostKnowledge;
+  readonly #frames = new FrameReader();
+  readonly #watched: Watched;
+  readonly #host: number;
+  readonly #to_report_ns: number;
+  readonly #change: (event: Event) => Event;
+
+  constructor(
+    watched: Watched,
+    header: Header,
+    host: number,
+    correction_ns: number,
+    change: (event: Event) => Event,
+  ) {
+    this.#known = new HostKnowledge(header);
+    this.#watched = watched;
+    this.#host = host;
+    this.#to_report_ns = Number(header.clock_offset_ns) + correction_ns;
+    this.#change = change;
+  }
+
+  /** Throws FrameError as Pipeline.push does. */
+  push(chunk: Uint8Array): void {
+    for (const { bytes } of this.#frames.push(chunk)) {
+      const event = tryDecode(bytes);
+      if (event) this.#take(this.#change(event));
+    }
+  }
+
+  #take(event: Event): void {
+    this.#known.learn(event);
+    this.#watched.take(event, this.#known, this.#host, event.ktime_ns + this.#to_report_ns);
+  }
+}
+
+/** What cannot be decoded was counted when it was read first. */
+function tryDecode(bytes: Uint8Array): Event | null {
+  try {
+    return decodeEvent(bytes);
+  } catch (error) {
+    if (error instanceof UndecodableError) return null;
+    throw error;
+  }
+}

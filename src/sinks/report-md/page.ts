@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { FindingReport, HostReport, Report } from '../../report/model.ts';
+import { adviceParts } from '../advice.ts';
+import { facts } from '../facts.ts';
+import { plural } from '../format.ts';
+import {
+  BASIS_WORD,
+  capital,
+  counterChange,
+  moment,
+  period,
+  processText,
+  SEVERITY_WORD,
+  span,
+  story,
+  thousands,
+  times,
+  title,
+} from '../report-text.ts';
+import { code, fenced, md, table } from './escape.ts';
+import { ladderLines } from './ladder.ts';
+
+const BARS = ' ▁▂▃▄▅▆▇█';
+const SPARK_COLUMNS = 48;
+/** Rows of the table of what is not shown in full: a ticket has its limit. */
+const MAX_ROWS = 100;
+const MAX_FLOWS = 5;
+
+/** A report for an incident ticket, in GitHub's Markdown. */
+export function reportMarkdown(report: Report): string {
+  const { happened, known } = story(report);
+  const lines = [
+    `# ${md(title(report))}`,
+    '',
+    `${period(report)}. Written by tcpwhy ${md(report.version)}${report.anonymized ? '; addresses and names are not the real ones' : ''}.`,
+    '',
+    '## What happened',
+    '',
+    ...happened.flatMap((sentence, at) => (at === 0 ? [md(sentence), ''] : [`- ${md(sentence)}`])),
+    '',
+    known.map(md).join(' '),
+    ...timeline(report),
+    ...findings(report),
+    ...ends(report),
+    ...lost(report),
+    ...report.hosts.flatMap((host) => hostLines(host, report)),
+  ];
+  return `${lines
+    .join('\n')
+    .replace(/\n{3,}/g, '\n\n')
+    .trimEnd()}\n`;
+}
+
+function timeline(report: Report): string[] {
+  if (report.causes.length === 0) return [];
+  const { lanes, start_ns, width_ns } = report.timeline;
+  const end_ns = start_ns + width_ns * (lanes[0]?.counts.length ?? 0);
+  const rows = report.causes.map((cause) => {
+    const counts = lanes.find((lane) => lane.cause === cause.id)?.counts ?? [];
+    return [
+      code(cause.id),
+      SEVERITY_WORD[cause.severity],
+      thousands(cause.count),
+      code(spark(counts)),
+    ];
+  });
+  const span = `${moment(start_ns, report)} to ${moment(end_ns, report)}`;
+  return ['', '## Timeline', '', ...table(['cause', 'severity', 'times', span], rows, [2])];
+}
+
+/** Neighbours together, so that it fits; the height is that of the cause's highest. */
+function spark(counts: readonly number[]): string {
+  const each = Math.ceil(counts.length / SPARK_COLUMNS);
+  const sums = Array.from({ length: Math.ceil(counts.length / each) }, (_, at) =>
+    counts.slice(at * each, (at + 1) * each).reduce((sum, count) => sum + Math.max(0, count), 0),
+  );
+  const highest = Math.max(...sums, 1);
+  return sums.map((sum) => BARS[Math.ceil((sum / highest) * (BARS.length - 1))]).join('');
+}
+
+function findings(report: Report): string[] {
+  if (report.findings.length === 0) return [];
+  const more = report.rest.length + report.omitted;
+  return [
+    '',
+    '## Findings',
+    '',
+    ...(more > 0
+      ? [
+          `The ${report.findings.length} weightiest in full, then ${plural(more, 'more', 'more')} in a table.`,
+        ]
+      : []),
+    ...report.findings.flatMap((one) => finding(one, report)),
+    ...rest(report),
+  ];
+}
+
+function finding(one: FindingReport, report: Report): string[] {
+  const { finding: found, number, host, flows, ladder, elsewhere } = one;
+  const process = processText(one);
+  const about = [
+    times(found.count),
+    span(one, report),
+    `on ${md(host)}, network namespace ${found.flow.netns}`,
+    ...(process === null ? [] : [`process ${code(process)}`]),
+    BASIS_WORD[found.basis],
+  ];
+  return [
+    '',
+    `### ${number}. ${md(capital(found.title))} (${code(found.cause)}, ${SEVERITY_WORD[found.severity]})`,
+    '',
+    `**${md(found.summary)}**`,
+    '',
+    `Seen ${about.join('; ')}.`,
+    ...(elsewhere.length > 0
+      ? [
+          '',
+          `The same connections, seen from another host: ${elsewhere.map((n) => `finding ${n}`).join(', ')}.`,
+        ]
+      : []),
+    ...advice(found.advice),
+    '',
+    ...table(
+      ['evidence', ''],
+      facts(found.evidence).map(({ name, value, depth }) => [
+        `${'&nbsp;'.repeat(2 * depth)}${md(name)}`,
+        value === '' ? '' : code(value),
+      ]),
+    ),
+    ...(flows.length > 1
+      ? [
+          '',
+          `Connections, newest first: ${flows
+            .slice(0, MAX_FLOWS)
+            .map(({ text, count }) => `${code(text)}${count > 1 ? ` (${count})` : ''}`)
+            .join(', ')}${flows.length > MAX_FLOWS ? ' and others' : ''}.`,
+        ]
+      : []),
+    ...(ladder
+      ? [
+          '',
+          'Sequence of events on the newest connection:',
+          '',
+          ...fenced(ladderLines(ladder), 'text'),
+        ]
+      : []),
+  ];
+}
+
+function advice(pieces: readonly string[]): string[] {
+  const items = pieces.map((piece) => {
+    const parts = adviceParts(piece).map((part) =>
+      'command' in part ? code(part.command) : md(part.words),
+    );
+    return `- ${parts.join(' ')}`;
+  });
+  return items.length === 0 ? [] : ['', 'What to do:', '', ...items];
+}
+
+function rest({ rest: rows, omitted }: Report): string[] {
+  if (rows.length === 0) return [];
+  const shown = rows.slice(0, MAX_ROWS);
+  const missing = rows.length - shown.length + omitted;
+  return [
+    '',
+    '### The others',
+    '',
+    ...table(
+      ['', 'cause', 'times', 'host', 'what'],
+      shown.map(({ number, finding: found, host }) => [
+        String(number),
+        code(found.cause),
+        thousands(found.count),
+        md(host),
+        md(found.summary),
+      ]),
+      [0, 2],
+    ),
+    ...(missing > 0
+      ? ['', `${thousands(missing)} more are not listed; tcpwhy replay shows all.`]
+      : []),
+  ];
+}
+
+function ends({ talkers, services }: Report): string[] {
+  if (services.length === 0) return [];
+  const rows = (list: Report['talkers']) =>
+    list.map(({ text, count, causes }) => [
+      code(text),
+      thousands(count),
+      causes
+        .slice(0, 3)
+        .map(({ id, count: often }) => `${code(id)} ${thousands(often)}`)
+        .join(', '),
+    ]);
+  return [
+    '',
+    '## Where it happened',
+    '',
+    ...table(['listener or service', 'failures', 'causes'], rows(services), [1]),
+    '',
+    ...table(['talker', 'failures', 'causes'], rows(talkers), [1]),
+  ];
+}
+
+function lost({ hosts }: Report): string[] {
+  const losses = hosts.flatMap(({ name, losses: rows }) =>
+    rows.map((row) => [
+      md(name),
+      code(row.name),
+      row.severity,
+      thousands(row.count),
+      md(row.meaning),
+    ]),
+  );
+  const blind = hosts.flatMap(({ name, not_observable }) =>
+    not_observable.map(({ id, title: what }) => [md(name), code(id), md(what)]),
+  );
+  return [
+    '',
+    '## Lost or not observable',
+    '',
+    ...(losses.length > 0
+      ? table(['host', 'loss', 'severity', 'times', 'meaning'], losses, [3])
+      : ['Nothing was lost.']),
+    '',
+    ...(blind.length > 0
+      ? [
+          'These causes could not have been seen: their absence says nothing.',
+          '',
+          ...table(['host', 'cause', 'what it is'], blind),
+        ]
+      : ['Every cause that tcpwhy knows could have been seen.']),
+  ];
+}
+
+function hostLines(host: HostReport, report: Report): string[] {
+  const { name, kernel, tier, filters, files, ended } = host;
+  const counters = host.counters.map((row) => [
+    code(row.name),
+    thousands(row.start),
+    row.end === null ? '' : thousands(row.end),
+    counterChange(row),
+  ]);
+  return [
+    '',
+    `## Host ${md(name)}`,
+    '',
+    `Linux ${code(kernel)}, ${tier} tier, recorded from ${moment(host.start_ns, report)} to ${moment(host.end_ns, report)} by tcpwhy ${md(host.version)}; ${ended === null ? 'cut off' : `ended: ${md(ended)}`}. ${filters.length > 0 ? `Only ${filters.map(code).join(', ')} was watched.` : 'Everything was watched.'} ${plural(host.events, 'event')} in ${files.map(code).join(', ')}.`,
+    '',
+    ...(counters.length > 0
+      ? [
+          `Counters of network namespace ${host.netns}:`,
+          '',
+          ...table(['counter', 'start', 'end', 'change'], counters, [1, 2, 3]),
+          '',
+        ]
+      : []),
+    ...(host.sysctls.length > 0
+      ? table(
+          ['setting', 'value'],
+          host.sysctls.map(({ name: key, value }) => [code(key), code(value)]),
+        )
+      : []),
+  ];
+}

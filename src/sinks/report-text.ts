@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type {
+  ClockNote,
+  CounterRow,
+  FindingReport,
+  FindingRow,
+  HostReport,
+  NoteRung,
+  Report,
+  SegmentRung,
+} from '../report/model.ts';
+import { clock, clockMicros, duration, plural } from './format.ts';
+import { printable } from './printable.ts';
+
+/** Words that the reports have in common, whatever they are written in. */
+
+const MONTHS = [
+  'January',
+  'February',
+  'March',
+  'April',
+  'May',
+  'June',
+  'July',
+  'August',
+  'September',
+  'October',
+  'November',
+  'December',
+];
+
+export const thousands = (n: number) => n.toLocaleString('en-US');
+
+/** 22 November 2026 */
+export function day(time_ns: number): string {
+  const date = new Date(time_ns / 1e6);
+  return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${date.getUTCFullYear()}`;
+}
+
+/** Only what tells the moments of this report apart. */
+export function moment(time_ns: number, { start_ns, end_ns }: Report): string {
+  if (day(start_ns) !== day(end_ns)) return `${day(time_ns)} ${clock(time_ns)}`;
+  return end_ns - start_ns < 60e9 ? clockMicros(time_ns).slice(0, 12) : clock(time_ns);
+}
+
+export function period({ start_ns, end_ns }: Pick<Report, 'start_ns' | 'end_ns'>): string {
+  const length = duration(Math.round((end_ns - start_ns) / 1e8) * 1e8);
+  const from = `${day(start_ns)}, ${clock(start_ns)}`;
+  const to = day(start_ns) === day(end_ns) ? clock(end_ns) : `${day(end_ns)}, ${clock(end_ns)}`;
+  return `${from} to ${to} UTC (${length})`;
+}
+
+export function title(report: Report): string {
+  return `TCP failures on ${listed(report.hosts.map(({ name }) => name))}`;
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+export function listed(items: readonly string[]): string {
+  if (items.length < 2) return items.join('');
+  return `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
+}
+
+/** What happened, in a few sentences; then how far that can be relied on. Not escaped. */
+export function story(report: Report): { happened: string[]; known: string[] } {
+  return { happened: happened(report), known: [...clocks(report), ...known(report)] };
+}
+
+function happened(report: Report): string[] {
+  const { causes, hosts } = report;
+  const named = causes.filter(({ id }) => id !== 'unexplained' && id !== 'benign');
+  const where = listed(hosts.map(({ name }) => name));
+  if (named.length === 0) return [`tcpwhy saw no TCP failure with a known cause on ${where}.`];
+  const total = named.reduce((sum, { count }) => sum + count, 0);
+  const kinds = named.length === 1 ? 'all for one reason' : `for ${named.length} reasons`;
+  const one = total === 1 ? 'one TCP failure' : `${thousands(total)} TCP failures, ${kinds}`;
+  const worst = named.slice(0, 3).map(({ id, title, count, findings }) => {
+    const first = report.findings.find(({ finding }) => finding.cause === id);
+    const like = findings > 1 ? ', for example' : '';
+    return `${capital(title)}, ${times(count)}${like}: ${first?.finding.summary ?? id}.`;
+  });
+  const more = named.length - worst.length;
+  return [
+    `On ${where}, tcpwhy saw ${one}.`,
+    ...worst,
+    ...(more > 0 ? [`${plural(more, 'less severe or less frequent reason')} below.`] : []),
+  ];
+}
+
+function known({ hosts, causes }: Report): string[] {
+  const unexplained = causes.find(({ id }) => id === 'unexplained')?.count ?? 0;
+  const benign = hosts.reduce((sum, host) => sum + host.benign, 0);
+  const lost = hosts.filter(({ losses }) => losses.length > 0).map(({ name }) => name);
+  const cut = hosts.filter(({ ended }) => ended === null).map(({ name }) => name);
+  const blind = hosts.filter(({ not_observable }) => not_observable.length > 0);
+  const filtered = hosts.filter(({ filters }) => filters.length > 0);
+  const shownBenign = causes.some(({ id }) => id === 'benign');
+  return [
+    unexplained > 0
+      ? `${capital(plural(unexplained, 'drop or reset', 'drops or resets'))} could not be explained.`
+      : 'No drop or reset was left unexplained.',
+    lost.length > 0
+      ? `Something was lost on ${listed(lost)}: see below what that means.`
+      : 'Nothing was lost on the way.',
+    ...cut.map((name) => `The recording of ${name} was cut off: how it went on is not known.`),
+    ...blind.map(
+      ({ name, not_observable }) =>
+        `On ${name}, ${plural(not_observable.length, 'cause')} could not have been seen.`,
+    ),
+    ...filtered.map(({ name, filters }) => `On ${name}, only ${listed(filters)} was watched.`),
+    ...(benign > 0 && !shownBenign
+      ? [
+          `${capital(plural(benign, 'ordinary event'))} (duplicates, teardown) ${benign === 1 ? 'is' : 'are'} left out.`,
+        ]
+      : []),
+  ];
+}
+
+function clocks({ hosts }: Report): string[] {
+  return hosts.filter(({ clock: { basis } }) => basis !== 'own').map(clockSentence);
+}
+
+export function clockSentence({ name, clock: note }: HostReport): string {
+  const { basis, correction_ns, uncertainty_ns, segments } = note;
+  if (basis === 'none')
+    return `No segment was seen at both ends of ${name} and another host: its clock is taken as it is.`;
+  const off = clockOff(note);
+  const from = `from ${plural(segments, 'segment')} seen at both ends`;
+  const much = correction_ns === 0 ? '' : ' and was corrected';
+  if (basis === 'one-way')
+    return `The clock of ${name} was ${off}${much} (${from}, all in one direction, so this is a bound).`;
+  return `The clock of ${name} was ${off} (± ${duration(uncertainty_ns ?? 0)}, ${from})${much}.`;
+}
+
+export function clockOff({ correction_ns, with: other }: ClockNote): string {
+  const length = duration(Math.abs(correction_ns));
+  if (Math.abs(correction_ns) < 1e3) return `equal to that of ${other}`;
+  return `${length} ${correction_ns < 0 ? 'ahead of' : 'behind'} that of ${other}`;
+}
+
+export function times(count: number): string {
+  return count === 1 ? 'once' : `${thousands(count)} times`;
+}
+
+/** `at 18:56:40.353` or `from … to …`. */
+export function span({ finding: { first_ns, last_ns } }: FindingRow, report: Report): string {
+  const [first, last] = [moment(first_ns, report), moment(last_ns, report)];
+  return first === last ? `at ${last}` : `from ${first} to ${last}`;
+}
+
+export function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+export function processText({ finding: { process } }: FindingReport): string | null {
+  if (!process) return null;
+  const container = process.container === null ? '' : `, container ${process.container}`;
+  return printable(`${process.comm} (pid ${process.pid}${container})`);
+}
+
+/** `[SA] seq 914414059 ack 853654706 len 0` */
+export function segmentText({ flags, what, seq, ack, len }: SegmentRung): string {
+  return [
+    flags === null ? (what ?? 'segment') : `[${flags}]`,
+    seq === null ? '' : `seq ${seq}`,
+    ack === null ? '' : `ack ${ack}`,
+    len === null ? '' : `len ${len}`,
+  ]
+    .filter((part) => part !== '')
+    .join(' ');
+}
+
+export function rungTime({ time_ns }: SegmentRung | NoteRung): string {
+  return time_ns === null ? 'before' : clockMicros(time_ns);
+}
+
+export function counterChange({ start, end }: CounterRow): string {
+  if (end === null) return 'not known';
+  return end === start ? '0' : end > start ? `+${thousands(end - start)}` : thousands(end - start);
+}
+
+export const SEVERITY_WORD = { error: 'error', warning: 'warning', info: 'note' } as const;
+
+export const BASIS_WORD = {
+  direct: 'the kernel was seen deciding it',
+  inferred: 'it follows from what was seen around it',
+} as const;
