@@ -4,6 +4,7 @@ import { realpathSync, statSync, writeFileSync } from 'node:fs';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { Anonymizer } from '../record/anonymize.ts';
+import type { Piece } from '../record/messages.ts';
 import { Draft } from '../report/build.ts';
 import { HostCollection } from '../report/collect.ts';
 import { byHost } from '../report/hosts.ts';
@@ -13,11 +14,10 @@ import { reportHtml } from '../sinks/report-html/page.ts';
 import { reportMarkdown } from '../sinks/report-md/page.ts';
 import { VERSION } from '../version.ts';
 import type { Event } from '../wire/decode.ts';
-import { FrameError } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { UsageError } from './options.ts';
 import { Progress } from './progress.ts';
-import { openRecording } from './replay.ts';
+import { DamageReport, openRecording } from './replay.ts';
 
 export interface ReportFlags {
   output?: string;
@@ -81,13 +81,12 @@ async function read(paths: string[], flags: ReportFlags): Promise<Report> {
     collections.push(collection);
     for (const { path, name, header } of host) {
       const pipeline = collection.open(name, header, CAUSES, change);
-      const damage = await eachChunk(path, progress, (chunk) => pipeline.push(chunk));
-      if (damage !== null || pipeline.rest.bytes > 0) {
-        pipeline.losses.add('recording_damaged', 1);
-        process.stderr.write(
-          `tcpwhy: ${path}: ${damage ?? 'cut off within a message'}: what came before it is in the report\n`,
-        );
-      }
+      const damages = new DamageReport(path, pipeline.losses);
+      await eachPiece(path, progress, ({ messages, damage }) => {
+        pipeline.push(messages);
+        if (damage) damages.add(damage);
+      });
+      damages.end();
       collection.finish(pipeline);
     }
   }
@@ -97,7 +96,7 @@ async function read(paths: string[], flags: ReportFlags): Promise<Report> {
     const correction_ns = draft.clocks[at]?.correction_ns ?? 0;
     for (const { path, header } of host) {
       const reader = new WatchReader(draft.watched, header, at, correction_ns, change);
-      await eachChunk(path, progress, (chunk) => reader.push(chunk));
+      await eachPiece(path, progress, ({ messages }) => reader.push(messages));
     }
   }
   progress.end();
@@ -108,30 +107,27 @@ async function read(paths: string[], flags: ReportFlags): Promise<Report> {
 async function headers(paths: string[], anonymizer: Anonymizer | null): Promise<File[]> {
   const files: File[] = [];
   for (const [at, path] of paths.entries()) {
-    const { header } = await openRecording(path);
+    const recording = await openRecording(path);
+    await recording.close();
+    const { header } = recording;
     const name = anonymizer ? `recording-${at + 1}.tcpwhy` : path;
     files.push({ path, name, header: anonymizer?.header(header) ?? header });
   }
   return files;
 }
 
-/** Returns what was wrong where it ended before its end. */
-async function eachChunk(
+async function eachPiece(
   path: string,
   progress: Progress,
-  take: (chunk: Uint8Array) => void,
-): Promise<string | null> {
-  const { chunks } = await openRecording(path);
-  try {
-    for await (const chunk of chunks) {
-      take(chunk);
-      progress.advance(chunk.length);
-    }
-  } catch (error) {
-    if (error instanceof FrameError) return `${error.message} at byte ${error.at} of the stream`;
-    throw error;
+  take: (piece: Piece) => void,
+): Promise<void> {
+  const recording = await openRecording(path);
+  let read_bytes = 0;
+  for await (const piece of recording.pieces()) {
+    take(piece);
+    progress.advance(recording.read_bytes - read_bytes);
+    read_bytes = recording.read_bytes;
   }
-  return null;
 }
 
 function real(path: string): string {

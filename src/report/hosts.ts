@@ -21,6 +21,7 @@ export function byHost<File extends { header: Header }>(files: readonly File[]):
 }
 
 function sameHost(a: Header, b: Header): boolean {
+  if (a.run === b.run && a.run !== '0') return true;
   if (a.host !== b.host || a.kernel !== b.kernel || a.netns !== b.netns) return false;
   if (a.filters.join() !== b.filters.join()) return false;
   return (
