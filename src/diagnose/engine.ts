@@ -142,9 +142,14 @@ export class Engine {
   /** What becomes of a packet that was answered or refused before is the same failure seen again. */
   #companion(event: Event, same: Occurrence[], fresh: Occurrence[]): boolean {
     if (event.kind !== 'drop' && event.kind !== 'syn_received') return false;
-    const vague = same.length === 0 || same.every(({ cause }) => cause === UNEXPLAINED);
-    const says = fresh.find(({ cause }) => cause !== UNEXPLAINED);
-    if (vague && says) {
+    const says = fresh.find(
+      ({ cause }) =>
+        cause !== UNEXPLAINED &&
+        same.every(
+          ({ cause: less }) => less === UNEXPLAINED || cause.supersedes?.includes(less.id),
+        ),
+    );
+    if (says) {
       for (const occurrence of same) this.#withdraw(occurrence, says);
       return false;
     }

@@ -16,7 +16,7 @@ export default defineCause({
   on: ['syn_received', 'drop', 'reset_sent'],
   supersedes: ['reset-by-peer', 'connect-refused', 'connection-unknown'],
   match(event, known) {
-    const seen = refusal(event, known.dropReason);
+    const seen = refusal(event);
     if (!seen) return null;
     const { packet, listener, refused, basis } = seen;
     const { daddr, dport } = packet.flow;
@@ -38,10 +38,7 @@ export default defineCause({
       owner: ownerOf(listener?.owner),
     };
 
-    function refusal(
-      { kind, body }: Event,
-      reasonName: (reason: number) => string,
-    ): {
+    function refusal({ kind, body }: Event): {
       packet: Packet;
       listener: Sock | null;
       refused: Refused;
@@ -57,18 +54,22 @@ export default defineCause({
               : 'third ACK';
         return { packet, listener, refused, basis: mib.mixed ? 'inferred' : 'direct' };
       }
-      // The kernel also gives this reason where the child found no memory, route or port.
-      if (kind === 'drop' && reasonName.call(known, body.reason) === 'TCP_LISTEN_OVERFLOW') {
-        const { packet, sock } = body;
-        return overflowing(sock)
+      // The kernel also gives this reason where the child found no memory, route or port; and it
+      // says NO_SOCKET of an ACK whose SYN cookie was good but that found no place.
+      if (kind === 'drop' && overflowing(body.sock)) {
+        const { packet, sock, location, reason } = body;
+        const cookie = /^cookie_v[46]_check$/.test(known.symbol(location)?.name ?? '');
+        return cookie || known.dropReason(reason) === 'TCP_LISTEN_OVERFLOW'
           ? { packet, listener: sock, refused: 'third ACK', basis: 'direct' }
           : null;
       }
-      // Labelled INVALID_SYN although there is no SYN: tcp_abort_on_overflow=1.
+      // Labelled INVALID_SYN although there is no SYN: tcp_abort_on_overflow=1. A stray ACK is
+      // answered with a reset too, by a listener that has no part in it.
       if (
         kind === 'reset_sent' &&
         body.packet &&
         overflowing(body.sock) &&
+        known.resetReason(body.reason) === 'INVALID_SYN' &&
         !(body.packet.flags & TCP_FLAG.syn)
       ) {
         return {

@@ -15,11 +15,12 @@ export default defineCause({
     if (event.kind !== 'reset_sent') return null;
     const { packet, sock, dialled } = event.body;
     if (dialled || !packet || !(packet.flags & TCP_FLAG.ack)) return null;
-    // Where the port is listened to, the kernel finds the listener for it, and no connection.
+    // Where the port is listened to, the kernel finds the listener for it, and no connection. It
+    // says INVALID_SYN where the connection was there and the accept queue had no room for it.
     const stray =
       sock?.state === TCP_STATE.LISTEN &&
       !(packet.flags & TCP_FLAG.syn) &&
-      sock.accept_queue <= sock.accept_queue_max;
+      known.resetReason(event.body.reason) !== 'INVALID_SYN';
     if (sock && !stray) return null;
     const listener = stray ? sock : event.body.listener;
     return {

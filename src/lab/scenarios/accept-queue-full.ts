@@ -62,6 +62,15 @@ export const acceptQueueFull: Scenario[] = [
     run: refuseThirdAcks,
   },
   {
+    id: 'accept-queue-full/cookie',
+    cause: 'accept-queue-full',
+    title: 'the same where the handshakes began with SYN cookies',
+    families: BOTH,
+    beside: ['syn-cookies'],
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_syncookies': 2 }),
+    run: refuseThirdAcks,
+  },
+  {
     id: 'accept-queue-full/abort',
     cause: 'accept-queue-full',
     title: 'the same with tcp_abort_on_overflow=1: they are reset',

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { TCP_FLAG } from '../../causes/define.ts';
-import { listen } from '../connections.ts';
+import { accept, awaitQueued, dial, hangUp, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { PSH_ACK, Stranger } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 3269;
+const BACKLOG = 3;
 
 function stray(lab: Lab, { times, family }: Options): Made {
   const server = { address: HOSTS[family].server, port: PORT };
@@ -43,6 +44,21 @@ export const connectionUnknown: Scenario[] = [
     run(lab, options) {
       using _listener = listen(lab, options.family, PORT, options.times);
       return stray(lab, options);
+    },
+  },
+  {
+    id: 'connection-unknown/full-listener',
+    cause: 'connection-unknown',
+    title: 'the same where the listener’s accept queue is full, which has no part in it',
+    families: BOTH,
+    run(lab, options) {
+      using listener = listen(lab, options.family, PORT, BACKLOG);
+      const server = { address: HOSTS[options.family].server, port: PORT };
+      const waiting = dial(lab, lab.client, server, BACKLOG + 1);
+      awaitQueued(listener, waiting.length);
+      const made = stray(lab, options);
+      hangUp(accept(listener, waiting));
+      return made;
     },
   },
 ];
