@@ -58,27 +58,35 @@ function watching(command: Command): Command {
     .option('--first', 'end after the first finding');
 }
 
-watching(program.command('top'))
+function recording(command: Command): Command {
+  return command
+    .option('--max-size <size>', 'go on in another file when it is this large: 500K, 100M, 2G')
+    .option('--max-age <duration>', 'go on in another file after this time: 30m, 1h')
+    .option('--keep <files>', 'delete all but the newest so many files (5)')
+    .option('--anonymize', 'record no host name');
+}
+
+recording(watching(program.command('top')))
   .description('live screen: causes, findings, evidence and advice')
   .option('--from <file>', 'show a recording instead of this kernel')
-  .option('-o, --output <file>', 'record too')
+  .option('-o, --output <file>', 'record too; compressed where it ends in .zst')
   .action(async (targets, flags) => {
     // Ink takes longer to load than all the rest: only where there is a screen to draw.
     const { top } = await import('./commands/top.ts');
     status = top(targets, flags);
   });
 
-watching(program.command('trace'))
+recording(watching(program.command('trace')))
   .description('one shot: prints each finding as it happens, then a verdict')
   .option('--for <duration>', 'how long: 500ms, 30s, 2m, 1h', '30s')
-  .option('-o, --output <file>', 'record too')
+  .option('-o, --output <file>', 'record too; compressed where it ends in .zst')
   .action((targets, flags) => {
     status = trace(targets, flags, write);
   });
 
-watching(program.command('record'))
+recording(watching(program.command('record')))
   .description('like trace, every event kept for later')
-  .requiredOption('-o, --output <file>', 'where to')
+  .requiredOption('-o, --output <file>', 'where to; compressed where it ends in .zst')
   .option('--for <duration>', 'how long; without it, until Ctrl-C')
   .action((targets, flags) => {
     status = trace(targets, flags, write);

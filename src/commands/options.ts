@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import type { Severity } from '../diagnose/finding.ts';
 import { findNetns } from '../host/netns.ts';
+import type { Rotation } from '../record/parts.ts';
 import type { Filter } from '../source/filter.ts';
 
 /** Wrong use, missing permission or a missing part of the environment: exit status 2. */
@@ -21,6 +22,10 @@ export interface WatchFlags {
   json?: boolean;
   events?: boolean;
   output?: string;
+  maxSize?: string;
+  maxAge?: string;
+  keep?: string;
+  anonymize?: boolean;
   all?: boolean;
   color: boolean;
   quiet?: boolean;
@@ -100,6 +105,34 @@ export function parseDuration(text: string): number {
   if (!match || !(milliseconds > 0))
     throw new UsageError(`${text} is no duration: 500ms, 30s, 2m, 1h`);
   return milliseconds;
+}
+
+/** `100M`, `2G`, `500K`, or bytes. */
+export function parseSize(text: string): number {
+  const match = text.match(/^(\d+(?:\.\d+)?)([KMG])?(?:i?B)?$/i);
+  const unit = { K: 1 << 10, M: 1 << 20, G: 1 << 30 }[match?.[2]?.toUpperCase() ?? ''] ?? 1;
+  if (!match) throw new UsageError(`${text} is no size: 500K, 100M, 2G`);
+  return Math.round(Number(match[1]) * unit);
+}
+
+const SMALLEST_FILE = 64 << 10;
+const KEEP = 5;
+
+/** --max-size, --max-age and --keep; null where the recording is one file. */
+export function rotationFrom({ output, maxSize, maxAge, keep }: WatchFlags): Rotation | null {
+  if (maxSize === undefined && maxAge === undefined) {
+    if (keep !== undefined) throw new UsageError('--keep needs --max-size or --max-age');
+    return null;
+  }
+  if (output === undefined) throw new UsageError('--max-size and --max-age need -o FILE');
+  const max_bytes = maxSize === undefined ? null : parseSize(maxSize);
+  if (max_bytes !== null && max_bytes < SMALLEST_FILE)
+    throw new UsageError(`--max-size ${maxSize}: at least 64K`);
+  const max_age_ms = maxAge === undefined ? null : parseDuration(maxAge);
+  const files = keep === undefined ? KEEP : Number(keep);
+  if (!Number.isInteger(files) || files < 1)
+    throw new UsageError(`--keep ${keep}: how many files, at least 1`);
+  return { max_bytes, max_age_ms, keep: files };
 }
 
 export function parseSeverity(text: string): Severity {

@@ -10,6 +10,8 @@ import { notObservable } from './run.ts';
 /** The pipeline as the live screen reads it. */
 export class PipelineScreen implements ScreenSource {
   ended = false;
+  /** Why the recording that is being written cannot be. */
+  trouble: string | null = null;
   readonly #pipeline: Pipeline;
   readonly #header: Header;
   readonly #recording: string | null;
@@ -58,6 +60,7 @@ export class PipelineScreen implements ScreenSource {
       not_observable: notObservable(this.#header),
       findings: this.#views(),
       ended: this.ended,
+      trouble: this.trouble,
     };
   }
 

@@ -2,14 +2,14 @@
 
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
-import type { Recording } from '../record/write.ts';
 import { runScreen } from '../sinks/tui/screen.tsx';
 import { paced } from '../source/paced.ts';
 import { filterFrom, UsageError, type WatchFlags } from './options.ts';
+import { Recorder } from './recorder.ts';
 import { openRecording } from './replay.ts';
 import { runOptions } from './run.ts';
 import { PipelineScreen } from './screen-source.ts';
-import { attachOptions, createRecording, openLive } from './trace.ts';
+import { attachOptions, openLive } from './trace.ts';
 
 const TICK_MS = 100;
 
@@ -28,33 +28,35 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
   const filter = filterFrom(targets, flags);
   const source = openLive({ ...attachOptions(flags), filter });
-  let recording: Recording | null = null;
+  let recorder: Recorder | null = null;
   let timer: NodeJS.Timeout | undefined;
   try {
-    recording = createRecording(flags.output, source.header);
     const pipeline = new Pipeline(source.header, CAUSES);
+    const recording = new Recorder(source, flags);
+    recorder = recording;
+    recording.countIn(pipeline.losses);
     const screen = new PipelineScreen(pipeline, source.header, null, options.causes);
     const failed = Promise.withResolvers<never>();
     const take = (chunk: Uint8Array) => {
-      recording?.write(chunk);
       pipeline.push(chunk);
       screen.note();
+      screen.trouble = recording.trouble;
     };
-    take(source.begin());
+    take(recording.begin());
     timer = setInterval(() => {
       try {
-        take(source.tick());
+        take(recording.tick());
       } catch (error) {
         failed.reject(error);
       }
     }, TICK_MS);
     await Promise.race([show(screen, options.color), failed.promise]);
-    recording?.write(source.end('interrupted'));
+    recording.end('interrupted');
     return 0;
   } finally {
     clearInterval(timer);
     source.close();
-    recording?.close();
+    recorder?.close();
   }
 }
 

@@ -27,6 +27,11 @@ export class Counts {
     return count;
   }
 
+  /** Its total when the stream began, of which `pending` go with its next record. */
+  before(key: string, exact: number, pending: number): void {
+    this.#keys.set(key, { recorded: exact - pending, exact, given: exact, thinned: false });
+  }
+
   /** A record of `key` that stands for `occurrences`. */
   record(key: string, occurrences: number): number {
     if (key === '0') return occurrences;

@@ -4,7 +4,7 @@ import type { Cause, Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import { Recent } from '../flow/recent.ts';
 import type { Event } from '../wire/decode.ts';
-import type { Flow, Packet } from '../wire/types.gen.ts';
+import type { Before, Flow, Packet } from '../wire/types.gen.ts';
 import { benign } from './benign.ts';
 import { Counts } from './counts.ts';
 import { describe, flowText } from './describe.ts';
@@ -102,6 +102,11 @@ export class Engine {
       if (target.finding && !target.by) this.#add(target.finding, target, count);
       else if (!target.by) target.count += count;
     }
+  }
+
+  /** What was counted before the stream began. */
+  before({ keys }: Before): void {
+    for (const { key, count, pending } of keys) this.#counts.before(key, count, pending);
   }
 
   /** Event time has come to `ktime_ns`: what was held long enough is settled. */

@@ -7,7 +7,7 @@ import { FrameReader } from '../wire/frames.ts';
 import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
 import { Losses } from '../wire/loss.ts';
 import { Reorder } from '../wire/reorder.ts';
-import type { Footer, Header, Totals } from '../wire/types.gen.ts';
+import type { Before, Footer, Header, Totals } from '../wire/types.gen.ts';
 import { Engine } from './engine.ts';
 import type { Occurrence } from './occurrence.ts';
 
@@ -45,6 +45,8 @@ export class Pipeline {
   readonly #reorder = new Reorder();
   readonly #listener: EventListener | null;
   readonly #change: (event: Event) => Event;
+  /** By number of the kind: what belongs to the files before this one. */
+  readonly #counted_before = new Map<number, number>();
   #newest_ktime_ns = 0;
   #totals: Totals | null = null;
 
@@ -96,6 +98,7 @@ export class Pipeline {
     switch (event.kind) {
       case 'tick':
         for (const { name, count } of event.body.lost) this.losses.add(name, count);
+        if (event.body.before) this.#before(event.body.before);
         this.#release(event.ktime_ns);
         this.#applyTotals();
         this.#advance(event.ktime_ns);
@@ -115,6 +118,12 @@ export class Pipeline {
     }
   }
 
+  #before(before: Before): void {
+    this.engine.before(before);
+    for (const { kind, count } of before.kinds)
+      this.#counted_before.set(kind, (this.#counted_before.get(kind) ?? 0) + count);
+  }
+
   #applyTotals(): void {
     if (!this.#totals) return;
     const { keys, kinds } = this.#totals;
@@ -124,6 +133,10 @@ export class Pipeline {
     for (const { kind, count } of kinds) {
       const name = KIND_NAMES.get(kind);
       if (name) this.counted[name] = (this.counted[name] ?? 0) + count;
+    }
+    for (const [kind, count] of this.#counted_before) {
+      const name = KIND_NAMES.get(kind);
+      if (name) this.counted[name] = Math.max(0, (this.counted[name] ?? 0) - count);
     }
   }
 

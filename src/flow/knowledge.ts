@@ -55,7 +55,7 @@ export class HostKnowledge implements Knowledge {
         const { symbol, cgroup, peer_rewriter } = event.body;
         if (symbol) this.#symbols.set(symbol.address, symbol);
         if (cgroup) this.#cgroups.set(cgroup.id, cgroup.path);
-        if (peer_rewriter) this.#rewriters.push(peer_rewriter);
+        if (peer_rewriter) this.#attach(peer_rewriter);
         return true;
       }
       case 'socket':
@@ -70,6 +70,13 @@ export class HostKnowledge implements Knowledge {
       default:
         return false;
     }
+  }
+
+  /** Facts are told again at times. */
+  #attach(found: PeerRewriter): void {
+    const known = ({ program_id, cgroup_path }: PeerRewriter) =>
+      program_id === found.program_id && cgroup_path === found.cgroup_path;
+    if (!this.#rewriters.some(known)) this.#rewriters.push(found);
   }
 
   #listen(netns: number, sock: Sock): void {

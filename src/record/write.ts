@@ -1,87 +1,178 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
-import { encodeHeader } from '../wire/decode.ts';
+import { constants, zstdCompressSync } from 'node:zlib';
+import { encodeEvent, encodeHeader } from '../wire/decode.ts';
+import { FrameReader } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
+import { Checksum } from './check.ts';
+import { OutputFile } from './output.ts';
+import { partNumbers, partPath, prune, type Rotation } from './parts.ts';
 
-const SYNC_EVERY_MS = 1000;
+/** With the tick that comes after it, less than the second that may be lost. */
+const WRITE_EVERY_MS = 700;
+const BATCH_BYTES = 1 << 20;
+/** What waits for room at the most. */
+const MAX_WAITING_BYTES = 16 << 20;
+/** For the counters at the end. */
+const FOOTER_BYTES = 16 << 10;
+const ZSTD = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
 
-/** A recording as it grows: the header, then the stream as it comes. */
+/** A recording as it grows: one file, or one after the other. */
 export class Recording {
-  readonly path: string;
-  /** Bytes that could not be written, and why: a full disk says so once and tries on. */
-  failed = 0;
+  /** Why it cannot be written; null while it can. */
   error: string | null = null;
-  readonly #fd: number;
-  #pending: Uint8Array[] = [];
-  #synced_at_ms = 0;
-
-  private constructor(path: string, fd: number) {
-    this.path = path;
-    this.#fd = fd;
-  }
+  readonly #path: string;
+  readonly #rotation: Rotation | null;
+  readonly #compressed: boolean;
+  #number = 0;
+  #file: OutputFile | null = null;
+  #opened_at_ms = 0;
+  #written_at_ms = 0;
+  #waiting: Uint8Array[] = [];
+  #waiting_bytes = 0;
+  /** Messages that found no room: since that was last told, and since it was last recorded. */
+  #unwritten = 0;
+  #unrecorded = 0;
+  #forgotten = false;
 
   /** Creates the file and writes the header. Throws the file system's errors. */
-  static create(path: string, header: Header): Recording {
-    const recording = new Recording(path, openSync(path, 'w', 0o600));
-    recording.#writeAll(encodeHeader(header));
-    return recording;
+  constructor(path: string, header: Header, rotation: Rotation | null = null) {
+    this.#path = path;
+    this.#rotation = rotation;
+    this.#compressed = path.endsWith('.zst');
+    if (rotation) this.#number = (partNumbers(path).at(-1) ?? 0) + 1;
+    this.#open();
+    this.#waiting = [encodeHeader(header)];
+    this.#flush();
+    if (this.error !== null) throw new Error(this.error);
+  }
+
+  /** The file that is being written. */
+  get path(): string {
+    return this.#rotation ? partPath(this.#path, this.#number) : this.#path;
   }
 
   /** A chunk that ends with a whole message. Never throws: what finds no room is counted. */
   write(chunk: Uint8Array): void {
-    this.#pending.push(chunk);
-    try {
-      while (this.#pending[0]) {
-        this.#writeAll(this.#pending[0]);
-        this.#pending.shift();
-      }
-      this.error = null;
-      this.#sync();
-    } catch (error) {
-      this.error = error instanceof Error ? error.message : String(error);
-      this.#shed();
+    const most = this.error === null ? BATCH_BYTES : MAX_WAITING_BYTES;
+    if (this.#waiting_bytes + chunk.length > most) this.#flush();
+    if (this.error !== null && this.#waiting_bytes + chunk.length > MAX_WAITING_BYTES) {
+      this.#refuse(chunk);
+    } else {
+      if (this.#unrecorded > 0) this.#add(lossOf(this.#unrecorded));
+      this.#unrecorded = 0;
+      this.#add(chunk);
     }
+    if (performance.now() - this.#written_at_ms >= WRITE_EVERY_MS) this.#flush();
   }
 
+  /** Whether facts may have been among what was lost, and there is room again to tell them. */
+  takeForgotten(): boolean {
+    const forgotten = this.#forgotten && this.error === null;
+    if (forgotten) this.#forgotten = false;
+    return forgotten;
+  }
+
+  /** Messages that were lost since the last call. */
+  takeUnwritten(): number {
+    const unwritten = this.#unwritten;
+    this.#unwritten = 0;
+    return unwritten;
+  }
+
+  /** Whether it is time for another file. While this one cannot be written there is no use in one. */
+  get full(): boolean {
+    if (!this.#rotation || !this.#file || this.error !== null) return false;
+    const { max_bytes, max_age_ms } = this.#rotation;
+    if (max_age_ms !== null && performance.now() - this.#opened_at_ms >= max_age_ms) return true;
+    const waiting = this.#compressed ? 0 : this.#waiting_bytes;
+    return max_bytes !== null && this.#file.bytes + waiting + FOOTER_BYTES >= max_bytes;
+  }
+
+  /** Ends this file with `footer`, and goes on in the next. */
+  next(footer: Uint8Array, header: Header, opening: Uint8Array): void {
+    if (!this.#rotation) return;
+    this.#add(footer);
+    this.#closeFile();
+    this.#number++;
+    try {
+      prune(this.#path, this.#rotation.keep - 1);
+    } catch (error) {
+      this.error = messageOf(error);
+    }
+    this.#add(encodeHeader(header));
+    this.#add(opening);
+    this.#flush();
+  }
+
+  /** Writes what waits. What finds no room by now is lost, and counted. */
   close(): void {
+    this.#closeFile();
+  }
+
+  #closeFile(): void {
+    if (!this.#file) return;
+    this.#flush();
+    for (const chunk of this.#waiting) this.#refuse(chunk);
+    this.#waiting = [];
+    this.#waiting_bytes = 0;
     try {
-      fsyncSync(this.#fd);
+      this.#file.close();
     } catch (error) {
-      this.error = error instanceof Error ? error.message : String(error);
+      this.error = messageOf(error);
     }
-    closeSync(this.#fd);
+    this.#file = null;
   }
 
-  #writeAll(bytes: Uint8Array): void {
-    let from = 0;
-    while (from < bytes.length) {
-      try {
-        from += writeSync(this.#fd, bytes, from);
-      } catch (error) {
-        // A message cut in two would end the recording for its reader: keep the rest of the chunk.
-        if (from > 0) this.#pending[0] = bytes.subarray(from);
-        throw error;
-      }
+  #open(): void {
+    this.#file = new OutputFile(this.path);
+    this.#opened_at_ms = performance.now();
+  }
+
+  #add(chunk: Uint8Array): void {
+    this.#waiting.push(chunk);
+    this.#waiting_bytes += chunk.length;
+  }
+
+  #refuse(chunk: Uint8Array): void {
+    const messages = [...new FrameReader().push(chunk)].length;
+    this.#unwritten += messages;
+    this.#unrecorded += messages;
+    this.#forgotten = true;
+  }
+
+  #flush(): void {
+    this.#written_at_ms = performance.now();
+    try {
+      if (!this.#file) this.#open();
+      while (this.#file && this.#waiting.length > 0) this.#writeBatch(this.#file);
+      this.error = this.#file?.sync_error ?? null;
+      this.#file?.sync();
+    } catch (error) {
+      this.error = messageOf(error);
     }
   }
 
-  /** Bounds what waits for room: the newest chunks go, the one that is partly written stays. */
-  #shed(): void {
-    let waiting = this.#pending.reduce((sum, { length }) => sum + length, 0);
-    while (waiting > MAX_WAITING && this.#pending.length > 1) {
-      const { length } = this.#pending.pop() as Uint8Array;
-      waiting -= length;
-      this.failed += length;
-    }
-  }
-
-  #sync(): void {
-    const now = performance.now();
-    if (now - this.#synced_at_ms < SYNC_EVERY_MS) return;
-    this.#synced_at_ms = now;
-    fsyncSync(this.#fd);
+  /** As many chunks as make a batch, and their check: all of it, or nothing. */
+  #writeBatch(file: OutputFile): void {
+    let count = 0;
+    let bytes = 0;
+    for (; count === 0 || (count < this.#waiting.length && bytes < BATCH_BYTES); count++)
+      bytes += this.#waiting[count]?.length ?? 0;
+    const content = Buffer.concat(this.#waiting.slice(0, count));
+    const sum = new Checksum();
+    sum.add(content);
+    const batch = Buffer.concat([content, sum.take()]);
+    file.append(this.#compressed ? zstdCompressSync(batch, ZSTD) : batch);
+    this.#waiting = this.#waiting.slice(count);
+    this.#waiting_bytes -= bytes;
   }
 }
 
-const MAX_WAITING = 16 << 20;
+function lossOf(count: number): Uint8Array {
+  return encodeEvent({ tick: { lost: [{ name: 'recording_write_failed', count }] } });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

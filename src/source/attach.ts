@@ -44,6 +44,8 @@ export interface AttachOptions {
   probes?: boolean;
   /** A file with the kernel's BTF, where the kernel itself has none. */
   btf?: string | undefined;
+  /** The header has no host name. */
+  anonymize?: boolean;
 }
 
 export interface Attached {
@@ -76,7 +78,7 @@ export function attach(options: AttachOptions): Attached {
     });
     const broken = failures(session.programs(), choices);
     if (broken.size === 0) {
-      return { session, header: header(session, choices, options.filter, enums, start_ktime_ns) };
+      return { session, header: header(session, choices, options, enums, start_ktime_ns) };
     }
     session.close();
     for (const [name, why] of broken) failed.set(name, why);
@@ -114,7 +116,7 @@ function u64(value: number): Buffer {
 function header(
   session: Session,
   choices: readonly Choice[],
-  filter: Filter,
+  { filter, anonymize }: AttachOptions,
   enums: Enums,
   start_ktime_ns: number,
 ): Header {
@@ -126,7 +128,8 @@ function header(
     format: 1,
     tcpwhy_version: VERSION,
     ...kernelIdentity(),
-    clock_offset_ns: String(clockOffset_ns()),
+    ...(anonymize && { host: '' }),
+    ...hostNow(),
     start_ktime_ns,
     tier: tierOf(choices),
     hooks: choices.map((choice) => ({
@@ -138,12 +141,20 @@ function header(
       enumTable('skb_drop_reason', 'SKB_DROP_REASON_', enums),
       enumTable('sk_rst_reason', 'SK_RST_REASON_', enums),
     ],
-    sysctls: readSysctls(),
-    counters: readCounters(),
     filters: filterText(filter),
     netns: ownNetns(),
     run: String(randomBytes(8).readBigUInt64LE()),
     part: 1,
+  };
+}
+
+/** What a header says that changes with time. */
+export function hostNow() {
+  return {
+    clock_offset_ns: String(clockOffset_ns()),
+    start_ktime_ns: monotonic_ns(),
+    sysctls: readSysctls(),
+    counters: readCounters(),
   };
 }
 

@@ -51,6 +51,11 @@ export class FactFinder {
     return facts;
   }
 
+  /** Everything is told again. */
+  forget(): void {
+    this.#told.clear();
+  }
+
   #symbol(address: string) {
     if (!this.#first(`symbol ${address}`)) return null;
     const symbol = this.#symbols.at(address);

@@ -8,11 +8,13 @@ import { getpeernamePrograms, type Session } from '../native/binding.ts';
 import { decodeEvent, encodeEvent } from '../wire/decode.ts';
 import { FrameReader } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { type AttachOptions, attach } from './attach.ts';
+import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { FactFinder } from './fact-finder.ts';
-import { readKeyTotals, readUntracked } from './totals.ts';
+import { type KeyTotals, readKeyTotals, readUntracked } from './totals.ts';
 
 const TOTALS_EVERY_NS = 1e9;
+/** Of one message, which must not become too long. */
+const KEYS_AT_ONCE = 20_000;
 
 /** The running kernel as a stream of bytes: what BPF wrote, and what only this host can tell. */
 export class LiveSource {
@@ -20,6 +22,7 @@ export class LiveSource {
   readonly #session: Session;
   readonly #facts: FactFinder;
   #totals_at_ns = 0;
+  #totals: KeyTotals = { keys: [], kinds: [], overflowed: 0 };
   #reported = new Map<string, number>();
 
   private constructor(session: Session, header: Header) {
@@ -37,6 +40,10 @@ export class LiveSource {
   /** Sockets and owners that were there before tcpwhy: to be pushed first. */
   begin(): Uint8Array {
     this.#runIterator('existing_owners');
+    return this.#sockets();
+  }
+
+  #sockets(): Uint8Array {
     const chunks = [...networkNamespaces().values()].map((path) => {
       try {
         return this.#runIterator('existing_sockets', path);
@@ -73,7 +80,8 @@ export class LiveSource {
     ];
     if (last || ktime_ns - this.#totals_at_ns > TOTALS_EVERY_NS) {
       this.#totals_at_ns = ktime_ns;
-      const { keys, kinds, overflowed } = readKeyTotals(this.#session);
+      this.#totals = readKeyTotals(this.#session);
+      const { kinds, overflowed } = this.#totals;
       lost.push(
         ...this.#grown({
           ...readUntracked(this.#session),
@@ -81,21 +89,51 @@ export class LiveSource {
           keys_overflowed: overflowed,
         }),
       );
+      // Of the others, every occurrence became a record.
+      const keys = this.#totals.keys.filter(({ pending }) => pending > 0);
       chunks.push(encodeEvent({ ktime_ns, totals: { keys, kinds } }));
     }
     chunks.push(encodeEvent({ ktime_ns, tick: { lost: lost.filter(({ count }) => count > 0) } }));
     return Buffer.concat(chunks);
   }
 
-  /** Detaches, takes what is left, and ends the stream: counters at the end, and why it ended. */
-  end(why: string): Uint8Array {
+  /**
+   * Detaches and takes what is left, then the end of the stream: counters, losses since the
+   * beginning, and why it ended.
+   */
+  end(why: string, losses: Record<string, number> = {}): Uint8Array {
     this.#session.detach();
     const rest = this.tick(true);
     this.#session.close();
-    return Buffer.concat([
-      rest,
-      encodeEvent({ ktime_ns: monotonic_ns(), footer: { counters: readCounters(), end: why } }),
-    ]);
+    return Buffer.concat([rest, this.footer(why, losses)]);
+  }
+
+  footer(end: string, losses: Record<string, number>): Uint8Array {
+    const footer = { counters: readCounters(), end, losses };
+    return encodeEvent({ ktime_ns: monotonic_ns(), footer });
+  }
+
+  /** Header of another file that goes on from here. */
+  headerOf(part: number): Header {
+    return { ...this.header, ...hostNow(), part };
+  }
+
+  /** Sockets, and facts when they are next needed, as if nothing had been told yet. */
+  again(): Uint8Array {
+    this.#facts.forget();
+    return this.#sockets();
+  }
+
+  /** What the last exact totals were: those of another file go on from them. */
+  before(): Uint8Array {
+    const { keys, kinds } = this.#totals;
+    const ktime_ns = monotonic_ns();
+    const ticks = [encodeEvent({ ktime_ns, tick: { before: { kinds } } })];
+    for (let from = 0; from < keys.length; from += KEYS_AT_ONCE) {
+      const some = keys.slice(from, from + KEYS_AT_ONCE);
+      ticks.push(encodeEvent({ ktime_ns, tick: { before: { keys: some } } }));
+    }
+    return Buffer.concat(ticks);
   }
 
   /** Instructions that the verifier went through, by program; empty before Linux 5.16. */

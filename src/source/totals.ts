@@ -10,13 +10,14 @@ const KIND = 44;
 const REASON = 48;
 
 export interface KeyTotals {
-  keys: { key: string; count: number }[];
+  /** `pending` occurrences go with the key's next record. */
+  keys: { key: string; count: number; pending: number }[];
   kinds: { kind: number; reason: number; count: number }[];
   /** Occurrences that found no room of their own. */
   overflowed: number;
 }
 
-/** Exact counts of the BPF programs, over all CPUs. Keys whose every occurrence became a record are left out. */
+/** Exact counts of the BPF programs, over all CPUs. */
 export function readKeyTotals(session: Session): KeyTotals {
   const counts = new Map<bigint, { count: number; pending: number }>();
   const kinds = new Map<string, KeyTotals['kinds'][number]>();
@@ -45,9 +46,7 @@ export function readKeyTotals(session: Session): KeyTotals {
     overflowed += count;
     if (count > 0) addKind(key.readUInt32LE(), 0, count);
   }
-  const keys = [...counts].flatMap(([key, { count, pending }]) =>
-    pending > 0 ? [{ key: String(key), count }] : [],
-  );
+  const keys = [...counts].map(([key, count]) => ({ key: String(key), ...count }));
   return { keys, kinds: [...kinds.values()], overflowed };
 }
 

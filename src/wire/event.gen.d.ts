@@ -3859,7 +3859,7 @@ export namespace tcpwhy {
             /** How it ended: "interrupted", "time", "first"; "rotated" where another file follows. */
             end: string;
 
-            /** All that was lost, by the names of the loss table. */
+            /** All that was lost since the run began, by the names of the loss table. */
             losses: { [k: string]: (number|Long) };
 
             /**
@@ -3938,7 +3938,7 @@ export namespace tcpwhy {
                 /** How it ended: "interrupted", "time", "first"; "rotated" where another file follows. */
                 end?: (string|null);
 
-                /** All that was lost, by the names of the loss table. */
+                /** All that was lost since the run began, by the names of the loss table. */
                 losses?: ({ [k: string]: (number|Long) }|null);
 
                 /** Unknown fields preserved while decoding when enabled */

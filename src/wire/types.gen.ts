@@ -288,7 +288,7 @@ export interface Footer {
   counters: Record<string, number>;
   /** How it ended: "interrupted", "time", "first"; "rotated" where another file follows. */
   end: string;
-  /** All that was lost, by the names of the loss table. */
+  /** All that was lost since the run began, by the names of the loss table. */
   losses: Record<string, number>;
 }
 

@@ -72,6 +72,11 @@ export function footerLine(state: State, width: number, glyphs: Glyphs): Line {
       glyphs,
     );
   }
+  const { trouble } = state.model;
+  if (trouble) {
+    const quit = hintLine([['q', 'quit']]);
+    return spread([span(` not recorded: ${trouble} `, 'alert')], quit, width, glyphs);
+  }
   let hints = hintsFor(state, glyphs);
   while (hints.length > 1 && lineWidth(hintLine(hints)) > width) hints = hints.slice(0, -1);
   return cutLine(hintLine(hints), width, glyphs);

@@ -23,6 +23,8 @@ export interface ScreenModel {
   findings: FindingView[];
   /** Set when the source has ended: the screen stays, and says so. */
   ended: boolean;
+  /** Why the recording that is being written cannot be, null while it can. Absent: nothing is recorded. */
+  trouble?: string | null;
 }
 
 export interface FindingView {

@@ -5,7 +5,9 @@ import {
   atLeast,
   filterFrom,
   parseDuration,
+  parseSize,
   parseTarget,
+  rotationFrom,
   UsageError,
 } from '../../../src/commands/options.ts';
 
@@ -66,4 +68,42 @@ test('severities are ordered', () => {
   expect(atLeast('error', 'warning')).toBe(true);
   expect(atLeast('warning', 'warning')).toBe(true);
   expect(atLeast('info', 'warning')).toBe(false);
+});
+
+test.each([
+  ['65536', 65_536],
+  ['500K', 512_000],
+  ['1.5m', 1_572_864],
+  ['2GiB', 2_147_483_648],
+])('%s is a size', (text, bytes) => {
+  expect(parseSize(text)).toBe(bytes);
+});
+
+describe('rotation', () => {
+  const flags = { output: 'x', color: false, failOn: 'error' };
+
+  test('is asked for by size, age or both, and keeps five files', () => {
+    expect(rotationFrom(flags)).toBe(null);
+    expect(rotationFrom({ ...flags, maxSize: '1M' })).toEqual({
+      max_bytes: 1_048_576,
+      max_age_ms: null,
+      keep: 5,
+    });
+    expect(rotationFrom({ ...flags, maxAge: '1h', keep: '2' })).toEqual({
+      max_bytes: null,
+      max_age_ms: 3_600_000,
+      keep: 2,
+    });
+  });
+
+  test.each([
+    [{ keep: '5' }, /needs --max-size/],
+    [{ maxSize: '1M', output: undefined as unknown as string }, /need -o/],
+    [{ maxSize: '1K' }, /at least 64K/],
+    [{ maxSize: 'much' }, /no size/],
+    [{ maxAge: '1h', keep: '0' }, /at least 1/],
+    [{ maxAge: '1h', keep: 'all' }, /at least 1/],
+  ])('%j is refused', (more, message) => {
+    expect(() => rotationFrom({ ...flags, ...more })).toThrow(message);
+  });
 });

@@ -50,3 +50,13 @@ test.each(Array.from({ length: 200 }, (_, seed) => seed))('is exact in any order
   expect(given.every((count) => count >= 0)).toBe(true);
   expect(given.reduce((sum, count) => sum + count, 0)).toBe(exact);
 });
+
+test('what belongs to an earlier file is not given out, what its records stand for here is', () => {
+  const counts = new Counts();
+  counts.before('7', 100, 4);
+  expect(counts.total('7', 103)).toBe(3);
+  // Four of these were counted in the earlier file, three are known from the total.
+  expect(counts.record('7', 8)).toBe(1);
+  counts.before('8', 5, 0);
+  expect(counts.record('8', 1)).toBe(1);
+});

@@ -109,6 +109,13 @@ describe.each(SIZES)('%i x %i', (columns, rows) => {
     }
   });
 
+  test('a recording that cannot be written is told in the last row', () => {
+    const trouble = '/var/log/x.tcpwhy: ENOSPC: no space left on device, write';
+    const last = shoot({ trouble }, { columns, rows }).split('\n').at(-1) ?? '';
+    expect(widthOf(last)).toBeLessThanOrEqual(columns);
+    if (columns >= 40 && rows >= 10) expect(last).toMatch(/not recorded: \/var\/log.* q quit$/);
+  });
+
   test('numbers that are none do no harm', () => {
     const odd = view(
       { count: Number.NaN, first_ns: Number.NaN, last_ns: Number.POSITIVE_INFINITY, evidence: {} },

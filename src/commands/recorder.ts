@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Recording } from '../record/write.ts';
+import type { LiveSource } from '../source/live.ts';
+import type { Losses } from '../wire/loss.ts';
+import { rotationFrom, UsageError, type WatchFlags } from './options.ts';
+
+/** The bytes of the live source on their way to findings, and to the recording of -o where there is one. */
+export class Recorder {
+  readonly #source: LiveSource;
+  readonly #recording: Recording | null;
+  #losses: Losses | null = null;
+  #part = 1;
+
+  /** Throws UsageError where the recording cannot be created. */
+  constructor(source: LiveSource, flags: WatchFlags) {
+    const rotation = rotationFrom(flags);
+    this.#source = source;
+    try {
+      this.#recording =
+        flags.output === undefined ? null : new Recording(flags.output, source.header, rotation);
+    } catch (error) {
+      throw new UsageError(`cannot write ${flags.output}: ${(error as Error).message}`);
+    }
+  }
+
+  /** The file that cannot be written, and why; null while it can. */
+  get trouble(): string | null {
+    const recording = this.#recording;
+    return recording?.error == null ? null : `${recording.path}: ${recording.error}`;
+  }
+
+  /** Where it is counted what could not be written. */
+  countIn(losses: Losses): void {
+    this.#losses = losses;
+  }
+
+  begin(): Uint8Array {
+    return this.#recorded(this.#source.begin());
+  }
+
+  tick(): Uint8Array {
+    const full = this.#recording?.full ?? false;
+    const chunk = this.#recorded(this.#source.tick(full));
+    if (full) this.#rotate();
+    if (this.#recording?.takeForgotten()) this.#recording.write(this.#source.again());
+    return chunk;
+  }
+
+  /** Ends the stream, and the recording. */
+  end(why: string): Uint8Array {
+    const chunk = this.#recorded(this.#source.end(why, this.#lost()));
+    this.close();
+    return chunk;
+  }
+
+  close(): void {
+    this.#recording?.close();
+    this.#count();
+  }
+
+  #recorded(chunk: Uint8Array): Uint8Array {
+    this.#recording?.write(chunk);
+    this.#count();
+    return chunk;
+  }
+
+  #count(): void {
+    this.#losses?.add('recording_write_failed', this.#recording?.takeUnwritten() ?? 0);
+  }
+
+  #rotate(): void {
+    const source = this.#source;
+    const footer = source.footer('rotated', this.#lost());
+    const opening = Buffer.concat([source.again(), source.before()]);
+    this.#recording?.next(footer, source.headerOf(++this.#part), opening);
+  }
+
+  #lost(): Record<string, number> {
+    const rows = this.#losses?.rows() ?? [];
+    return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
+  }
+}
+
+/** Says when the recording cannot be written, and when it can again. */
+export function troubleTeller(recorder: Recorder): () => void {
+  let said: string | null = null;
+  return () => {
+    const { trouble } = recorder;
+    if (trouble === said) return;
+    process.stderr.write(
+      trouble === null
+        ? 'tcpwhy: the recording is written again\n'
+        : `tcpwhy: ${trouble}: findings go on, the recording waits for room\n`,
+    );
+    said = trouble;
+  };
+}
