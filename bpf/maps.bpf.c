@@ -128,3 +128,10 @@ struct {
 	__type(key, u32);
 	__type(value, struct cpu_offset);
 } cpu_offset SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct checked);
+} checked SEC(".maps");

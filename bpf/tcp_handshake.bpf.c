@@ -8,7 +8,6 @@
 static __always_inline int enter(const struct sock *sk, const struct sk_buff *skb)
 {
 	struct brackets *b = this_cpu_brackets();
-	const struct net *net;
 
 	if (!b)
 		return 0;
@@ -17,32 +16,9 @@ static __always_inline int enter(const struct sock *sk, const struct sk_buff *sk
 		b->open++;
 		return 0;
 	}
-	net = MEMBER(sk, __sk_common.skc_net.net);
-	b->skb[0] = (u64)skb;
-	b->sk = (u64)sk;
 	b->sk_drops = MEMBER(sk, sk_drops.counter);
-	store_pointer(&b->net, net);
-	b->open = trusted_arrays(net, MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->arrays) &&
-		  read_arrays(&b->arrays, &b->before);
+	enter_function(b, (u64)sk, MEMBER(sk, __sk_common.skc_net.net), skb);
 	return 0;
-}
-
-static __always_inline __attribute__((unused)) u64 entered(bool socket)
-{
-	struct brackets *b = this_cpu_brackets();
-
-	return !b ? 0 : socket ? b->sk : b->skb[0];
-}
-
-/* The bracket of this packet where it ends here, else NULL. */
-static __always_inline struct brackets *leave(const struct sk_buff *skb)
-{
-	struct brackets *b = this_cpu_brackets();
-
-	if (!b || b->skb[0] != (u64)skb || !b->open || --b->open)
-		return NULL;
-	b->skb[0] = 0;
-	return b;
 }
 
 static __always_inline bool moved_since(const struct brackets *b, u32 slot)
@@ -59,7 +35,7 @@ static __always_inline bool moved_since(const struct brackets *b, u32 slot)
 /* A SYN that is refused is a drop of the listener; what else is told of one has these counters. */
 static __always_inline int syn_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
 {
-	struct brackets *b = leave(skb);
+	struct brackets *b = leave_function(skb);
 
 	if (!b)
 		return 0;
@@ -77,7 +53,7 @@ static __always_inline int syn_ends(void *ctx, const struct sock *sk, const stru
 static __always_inline int request_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb,
 					u64 result)
 {
-	struct brackets *b = leave(skb);
+	struct brackets *b = leave_function(skb);
 
 	if (b && (!result || result == (u64)sk) && read_arrays(&b->arrays, &b->after))
 		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST);

@@ -26,6 +26,7 @@
 /* What a function that returns gives: the parameter after its own. */
 #define RESULT(parameter) PT_REGS_RC(ctx)
 #define MEMBER(pointer, member) BPF_CORE_READ(pointer, member)
+#define MEMBER_BITS(pointer, member) BPF_CORE_READ_BITFIELD_PROBED(pointer, member)
 
 #else
 
@@ -42,6 +43,7 @@
 #define RESULT(parameter) (parameter)
 /* An instruction where a helper call takes 60. */
 #define MEMBER(pointer, member) ((pointer)->member)
+#define MEMBER_BITS(pointer, member) BPF_CORE_READ_BITFIELD(pointer, member)
 
 #endif
 

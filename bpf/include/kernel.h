@@ -79,8 +79,10 @@ enum tcp_state {
 	TCP_FIN_WAIT1 = 4,
 	TCP_TIME_WAIT = 6,
 	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
 	TCP_LAST_ACK = 9,
 	TCP_LISTEN = 10,
+	TCP_CLOSING = 11,
 	TCP_NEW_SYN_RECV = 12,
 };
 
@@ -176,13 +178,35 @@ struct inet_connection_sock {
 	u8 icsk_retransmits;
 };
 
+struct tcp_options_received {
+	int ts_recent_stamp;
+	u32 ts_recent;
+};
+
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	struct tcp_options_received rx_opt;
+	u64 bytes_received;
+	u32 rcv_wnd;
+	u32 rcv_wup;
 	u32 copied_seq;
 	u32 rcv_nxt;
 	u32 snd_nxt;
 	u32 snd_una;
 	u32 write_seq;
+};
+
+struct inet_timewait_sock {
+	struct sock_common __tw_common;
+};
+
+struct tcp_timewait_sock {
+	u32 tw_ts_recent;
+	int tw_ts_recent_stamp;
+};
+
+struct tcphdr {
+	u16 syn : 1;
 };
 
 struct proto_ops {
@@ -213,6 +237,8 @@ struct sk_buff {
 	int skb_iif;
 	__be16 protocol;
 	u16 network_header;
+	u8 csum_valid : 1;
+	u8 csum_complete_sw : 1;
 	unsigned char *head;
 };
 

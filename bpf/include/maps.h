@@ -11,6 +11,7 @@ enum scratch_slot {
 	SCRATCH_RESET_SENT,
 	SCRATCH_RESET_RECEIVED,
 	SCRATCH_DROP,
+	SCRATCH_REFUSED,
 	SCRATCH_SYN,
 	SCRATCH_REQUEST,
 	SCRATCH_TIMEWAIT,
@@ -144,7 +145,7 @@ struct brackets {
 	u32 mixed;
 	u32 at;
 	u32 moved;
-	/* Of the bracketed function: the listener, and its drops so far. */
+	/* Of the bracketed function: the listener and its drops so far, or the socket in TIME_WAIT. */
 	u32 sk_drops;
 	u64 sk;
 	struct mib_arrays arrays;
@@ -171,6 +172,12 @@ struct pending_reset {
 	u64 distance;
 	/* The packet that was answered last: that it is dropped then goes without saying. */
 	u64 answered;
+};
+
+/* The segment that a connection checked last. */
+struct checked {
+	u64 skb;
+	u64 sk;
 };
 
 struct last_close {

@@ -5,8 +5,8 @@
 
 #include "bracket.h"
 #include "emit.h"
+#include "expected.h"
 #include "filter.h"
-#include "sock.h"
 
 #define MOVED(slot) (1u << MIB_SLOT_##slot)
 
@@ -43,6 +43,8 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	fill_event(&e->event, k.netns, t);
 	fill_packet(&e->body.packet, skb, &s, parse_area(e));
 	fill_listener(&e->body.listener, k.netns, s.daddr, s.dport);
+	if (slot == SCRATCH_TIMEWAIT)
+		fill_timewait_stamp(&e->body.remembered, (const void *)b->sk);
 	fill_mib(&e->body.mib, &b->before, &b->after, mixed);
 	submit(ctx, e, sizeof(*e), t);
 }

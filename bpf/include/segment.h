@@ -170,8 +170,9 @@ static __noinline __attribute__((unused)) bool find_timestamps(struct parse *p, 
 	return false;
 }
 
-static __always_inline void read_timestamps(const struct sk_buff *skb, const struct segment *s,
-					    struct wire_packet *w, struct parse *p)
+/* Leaves them in `p`, as numbers; false where there are none. */
+static __always_inline bool read_timestamps(const struct sk_buff *skb, const struct segment *s,
+					    struct parse *p)
 {
 	u32 len = s->tcp_header_len - sizeof(struct tcp_header);
 
@@ -179,12 +180,12 @@ static __always_inline void read_timestamps(const struct sk_buff *skb, const str
 	if (!len || bpf_probe_read_kernel(p->options, sizeof(p->options),
 					  BPF_CORE_READ(skb, head) + s->tcp_offset +
 						  sizeof(struct tcp_header)))
-		return;
+		return false;
 	if (!find_timestamps(p, len))
-		return;
-	w->has_timestamps = 1;
-	w->tsval = bpf_ntohl(p->tsval);
-	w->tsecr = bpf_ntohl(p->tsecr);
+		return false;
+	p->tsval = bpf_ntohl(p->tsval);
+	p->tsecr = bpf_ntohl(p->tsecr);
+	return true;
 }
 
 static __always_inline void fill_device(u8 *name, const struct sk_buff *skb)
@@ -210,7 +211,11 @@ static __always_inline void fill_packet(struct wire_packet *w, const struct sk_b
 	w->ifindex = BPF_CORE_READ(skb, skb_iif);
 	w->ttl = s->ttl;
 	fill_device(w->device, skb);
-	read_timestamps(skb, s, w, p);
+	if (!read_timestamps(skb, s, p))
+		return;
+	w->has_timestamps = 1;
+	w->tsval = p->tsval;
+	w->tsecr = p->tsecr;
 }
 
 /* The route's device: known also where skb->dev is not, as after tcp_v4_rcv cleared it. */

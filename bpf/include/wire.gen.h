@@ -110,6 +110,8 @@ struct wire_packet {
 	__u32 device_tag;
 	__u32 device_len;
 	__u8 device[16];
+	__u32 checksum_failed_tag;
+	__u32 checksum_failed;
 } WIRE_STRUCT;
 
 #define WIRE_PACKET_INIT \
@@ -129,6 +131,7 @@ struct wire_packet {
 		.ttl_tag = WIRE_FIXED32(11), \
 		.device_tag = WIRE_LEN(12), \
 		.device_len = WIRE_VARINT(16), \
+		.checksum_failed_tag = WIRE_FIXED32(13), \
 	}
 
 struct wire_owner {
@@ -289,6 +292,19 @@ struct wire_mib_delta {
 		.mixed_tag = WIRE_FIXED32(24), \
 	}
 
+struct wire_stamp {
+	__u32 tsval_tag;
+	__u32 tsval;
+	__u32 age_s_tag;
+	__u32 age_s;
+} WIRE_STRUCT;
+
+#define WIRE_STAMP_INIT \
+	{ \
+		.tsval_tag = WIRE_FIXED32(1), \
+		.age_s_tag = WIRE_FIXED32(2), \
+	}
+
 struct wire_syn_received {
 	__u32 packet_tag;
 	__u32 packet_len;
@@ -299,6 +315,9 @@ struct wire_syn_received {
 	__u32 mib_tag;
 	__u32 mib_len;
 	struct wire_mib_delta mib;
+	__u32 remembered_tag;
+	__u32 remembered_len;
+	struct wire_stamp remembered;
 } WIRE_STRUCT;
 
 #define WIRE_SYN_RECEIVED_INIT \
@@ -312,6 +331,9 @@ struct wire_syn_received {
 		.mib_tag = WIRE_LEN(3), \
 		.mib_len = WIRE_VARINT(sizeof(struct wire_mib_delta)), \
 		.mib = WIRE_MIB_DELTA_INIT, \
+		.remembered_tag = WIRE_LEN(4), \
+		.remembered_len = WIRE_VARINT(sizeof(struct wire_stamp)), \
+		.remembered = WIRE_STAMP_INIT, \
 	}
 
 struct wire_reset_sent {
@@ -386,6 +408,13 @@ struct wire_drop {
 	__u32 mib_tag;
 	__u32 mib_len;
 	struct wire_mib_delta mib;
+	__u32 remembered_tag;
+	__u32 remembered_len;
+	struct wire_stamp remembered;
+	__u32 window_end_tag;
+	__u32 window_end;
+	__u32 peer_isn_tag;
+	__u32 peer_isn;
 } WIRE_STRUCT;
 
 #define WIRE_DROP_INIT \
@@ -401,6 +430,11 @@ struct wire_drop {
 		.mib_tag = WIRE_LEN(5), \
 		.mib_len = WIRE_VARINT(sizeof(struct wire_mib_delta)), \
 		.mib = WIRE_MIB_DELTA_INIT, \
+		.remembered_tag = WIRE_LEN(7), \
+		.remembered_len = WIRE_VARINT(sizeof(struct wire_stamp)), \
+		.remembered = WIRE_STAMP_INIT, \
+		.window_end_tag = WIRE_FIXED32(8), \
+		.peer_isn_tag = WIRE_FIXED32(9), \
 	}
 
 struct wire_state_change {

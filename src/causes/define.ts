@@ -5,7 +5,7 @@ import type { Basis, Evidence, Severity, Subject } from '../diagnose/finding.ts'
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import type { EventKind } from '../wire/kinds.gen.ts';
-import type { Flow, Owner } from '../wire/types.gen.ts';
+import type { Flow, Owner, Packet } from '../wire/types.gen.ts';
 
 /** A cause that one event proves. */
 export interface Match<E extends Evidence> {
@@ -61,7 +61,53 @@ export const TCP_STATE = {
   TIME_WAIT: 6,
   CLOSE: 7,
   LISTEN: 10,
+  NEW_SYN_RECV: 12,
 } as const;
+
+const STATES = [
+  '?',
+  'ESTABLISHED',
+  'SYN_SENT',
+  'SYN_RECV',
+  'FIN_WAIT1',
+  'FIN_WAIT2',
+  'TIME_WAIT',
+  'CLOSE',
+  'CLOSE_WAIT',
+  'LAST_ACK',
+  'LISTEN',
+  'CLOSING',
+  'NEW_SYN_RECV',
+  'BOUND_INACTIVE',
+];
+
+/** The kernel's word for a TCP state. */
+export function stateName(state: number): string {
+  return STATES[state] ?? `state ${state}`;
+}
+
+/** A state of a connection that the peer may send to: neither half-open nor over. */
+export function isConnection(state: number): boolean {
+  const { SYN_SENT, TIME_WAIT, CLOSE, LISTEN, NEW_SYN_RECV } = TCP_STATE;
+  return state > 0 && ![SYN_SENT, TIME_WAIT, CLOSE, LISTEN, NEW_SYN_RECV].some((s) => s === state);
+}
+
+/** Whether a sequence number or TSval comes before another: both wrap around. */
+export function before(a: number, b: number): boolean {
+  return ((a - b) | 0) < 0;
+}
+
+/** How far it is from one sequence number or TSval to another, at most half way round. */
+export function distance(from: number, to: number): number {
+  return (to - from) | 0;
+}
+
+/** The sequence number after a segment's last. */
+export function endOf({ seq, payload_len, flags }: Packet): number {
+  return (
+    (seq + payload_len + (flags & TCP_FLAG.syn ? 1 : 0) + (flags & TCP_FLAG.fin ? 1 : 0)) >>> 0
+  );
+}
 
 /** addr:port, with brackets around IPv6. */
 export function endpoint(addr: string, port: number): string {

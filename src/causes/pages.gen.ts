@@ -11,6 +11,8 @@ import listenerClosed from './listener-closed/doc.md';
 import netfilterDrop from './netfilter-drop/doc.md';
 import noListener from './no-listener/doc.md';
 import noRouteBack from './no-route-back/doc.md';
+import outOfWindow from './out-of-window/doc.md';
+import pawsEstablished from './paws-established/doc.md';
 import peerCollision from './peer-collision/doc.md';
 import peerRewritten from './peer-rewritten/doc.md';
 import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
@@ -18,8 +20,10 @@ import requestReset from './request-reset/doc.md';
 import resetByPeer from './reset-by-peer/doc.md';
 import rpFilter from './rp-filter/doc.md';
 import synCookies from './syn-cookies/doc.md';
+import synOnLiveConnection from './syn-on-live-connection/doc.md';
 import synQueueFull from './syn-queue-full/doc.md';
 import synackWrongSource from './synack-wrong-source/doc.md';
+import timewaitPaws from './timewait-paws/doc.md';
 import unreadDataOnClose from './unread-data-on-close/doc.md';
 
 /** The text of each cause's doc.md, by its id. */
@@ -34,6 +38,8 @@ export const PAGES: Readonly<Record<string, string>> = {
   'netfilter-drop': netfilterDrop,
   'no-listener': noListener,
   'no-route-back': noRouteBack,
+  'out-of-window': outOfWindow,
+  'paws-established': pawsEstablished,
   'peer-collision': peerCollision,
   'peer-rewritten': peerRewritten,
   'proxy-upstream-failed': proxyUpstreamFailed,
@@ -41,7 +47,9 @@ export const PAGES: Readonly<Record<string, string>> = {
   'reset-by-peer': resetByPeer,
   'rp-filter': rpFilter,
   'syn-cookies': synCookies,
+  'syn-on-live-connection': synOnLiveConnection,
   'syn-queue-full': synQueueFull,
   'synack-wrong-source': synackWrongSource,
+  'timewait-paws': timewaitPaws,
   'unread-data-on-close': unreadDataOnClose,
 };

@@ -12,6 +12,8 @@ import listenerClosed from './listener-closed/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
 import noListener from './no-listener/index.ts';
 import noRouteBack from './no-route-back/index.ts';
+import outOfWindow from './out-of-window/index.ts';
+import pawsEstablished from './paws-established/index.ts';
 import peerCollision from './peer-collision/index.ts';
 import peerRewritten from './peer-rewritten/index.ts';
 import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
@@ -19,8 +21,10 @@ import requestReset from './request-reset/index.ts';
 import resetByPeer from './reset-by-peer/index.ts';
 import rpFilter from './rp-filter/index.ts';
 import synCookies from './syn-cookies/index.ts';
+import synOnLiveConnection from './syn-on-live-connection/index.ts';
 import synQueueFull from './syn-queue-full/index.ts';
 import synackWrongSource from './synack-wrong-source/index.ts';
+import timewaitPaws from './timewait-paws/index.ts';
 import unreadDataOnClose from './unread-data-on-close/index.ts';
 
 /** Every cause, by id. */
@@ -35,6 +39,8 @@ export const CAUSES = [
   netfilterDrop,
   noListener,
   noRouteBack,
+  outOfWindow,
+  pawsEstablished,
   peerCollision,
   peerRewritten,
   proxyUpstreamFailed,
@@ -42,7 +48,9 @@ export const CAUSES = [
   resetByPeer,
   rpFilter,
   synCookies,
+  synOnLiveConnection,
   synQueueFull,
   synackWrongSource,
+  timewaitPaws,
   unreadDataOnClose,
 ] as unknown as readonly Cause[];

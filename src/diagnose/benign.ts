@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { before, endOf, isConnection, TCP_FLAG, TCP_STATE } from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
+import type { Drop } from '../wire/types.gen.ts';
 
-const SYN = 0x02;
-const RST = 0x04;
-const TIME_WAIT = 6;
-const LISTEN = 10;
+const DUPLICATE = 'a duplicate: the data had arrived before';
+const LATE_ACK = 'an acknowledgement that arrived late';
+const LATE_SYN_ACK = 'a SYN-ACK that arrived again, or late';
 
 /** Ordinary duplicates and teardown, by the kernel's drop reason. */
 const ORDINARY: Record<string, string> = {
-  TCP_OLD_DATA: 'a duplicate: the data had arrived before',
-  TCP_OLD_SEQUENCE: 'a duplicate: the data had arrived before',
-  TCP_OLD_ACK: 'an acknowledgement that arrived late',
-  TCP_TOO_OLD_ACK: 'an acknowledgement that arrived late',
+  TCP_OLD_DATA: DUPLICATE,
+  TCP_OLD_SEQUENCE: DUPLICATE,
+  TCP_OLD_ACK: LATE_ACK,
+  TCP_TOO_OLD_ACK: LATE_ACK,
   TCP_OFOMERGE: 'out-of-order data that a later segment contains too',
   TCP_OFO_DROP: 'out-of-order data that a later segment contains too',
   TCP_RFC7323_PAWS_ACK: 'an acknowledgement that arrived late, by its timestamp',
@@ -34,22 +35,44 @@ const PURGES = new Set([
 export function benign(event: Event, known: Knowledge): string | null {
   if (event.kind !== 'drop') return null;
   const reason = known.dropReason(event.body.reason);
-  if (reason === 'NO_SOCKET' && event.body.packet.flags & RST) {
+  if (reason === 'NO_SOCKET' && event.body.packet.flags & TCP_FLAG.rst) {
     return 'a reset for a connection that is gone already';
   }
   if (
     reason === 'TCP_RESET' &&
-    event.body.packet.flags & RST &&
-    event.body.sock?.state === LISTEN
+    event.body.packet.flags & TCP_FLAG.rst &&
+    event.body.sock?.state === TCP_STATE.LISTEN
   ) {
     return 'a reset to a listener, for a connection that is gone already';
   }
-  const ended = event.body.sock?.state === TIME_WAIT && !(event.body.packet.flags & SYN);
-  if (reason === 'NOT_SPECIFIED' && ended) {
+  const ended =
+    event.body.sock?.state === TCP_STATE.TIME_WAIT && !(event.body.packet.flags & TCP_FLAG.syn);
+  if (ended && (reason === 'NOT_SPECIFIED' || reason === 'TCP_RFC7323_TW_PAWS')) {
     return 'one of the last segments of a connection that has ended';
   }
   if (reason === 'NOT_SPECIFIED' && PURGES.has(known.symbol(event.body.location)?.name ?? '')) {
     return ORDINARY.QUEUE_PURGE ?? null;
   }
-  return ORDINARY[reason] ?? null;
+  return ORDINARY[reason] ?? repeated(event.body, known);
+}
+
+/** Why sockets refuse what they have already. */
+const REFUSALS = new Set(['TCP_INVALID_SEQUENCE', 'TCP_RFC7323_PAWS', 'TCP_INVALID_SYN']);
+
+/** Something that a connection has got before; it refuses that like what never was its own. */
+function repeated(drop: Drop, known: Knowledge): string | null {
+  const { packet, sock, peer_isn } = drop;
+  const reason = known.dropReason(drop.reason);
+  if (known.hasDropReasons() && !REFUSALS.has(reason)) return null;
+  if (packet.flags & TCP_FLAG.rst) return null;
+  if (reason === 'TCP_INVALID_SYN' && packet.flags & TCP_FLAG.ack) return LATE_SYN_ACK;
+  if (!sock || !isConnection(sock.state)) {
+    const bare = packet.payload_len === 0 && !(packet.flags & (TCP_FLAG.syn | TCP_FLAG.fin));
+    return bare && reason === 'TCP_INVALID_SEQUENCE' ? `${LATE_ACK}, or a keepalive probe` : null;
+  }
+  if (packet.flags & TCP_FLAG.syn) {
+    if (packet.flags & TCP_FLAG.ack) return LATE_SYN_ACK;
+    return packet.seq === peer_isn ? 'the SYN of this connection, once more' : null;
+  }
+  return before(sock.rcv_nxt, endOf(packet)) ? null : DUPLICATE;
 }

@@ -1,31 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { endpoint, flagsText } from '../causes/define.ts';
+import { endpoint, flagsText, stateName } from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import { MIB_SLOTS } from '../wire/mib.gen.ts';
 import type { Flow, MibDelta, Packet } from '../wire/types.gen.ts';
-
-const STATES = [
-  '?',
-  'ESTABLISHED',
-  'SYN_SENT',
-  'SYN_RECV',
-  'FIN_WAIT1',
-  'FIN_WAIT2',
-  'TIME_WAIT',
-  'CLOSE',
-  'CLOSE_WAIT',
-  'LAST_ACK',
-  'LISTEN',
-  'CLOSING',
-  'NEW_SYN_RECV',
-  'BOUND_INACTIVE',
-];
-
-export function stateName(state: number): string {
-  return STATES[state] ?? `state ${state}`;
-}
 
 /** One line for one event, without its time: for the list of a finding's events. */
 export function describe(event: Event, known: Knowledge): string {

@@ -6,6 +6,8 @@ export const FACTS = {
   reset_sent: 'resets that this host sent, and why',
   reset_received: 'resets that a socket believed',
   drop: 'TCP segments dropped, with the kernel’s reason',
+  refused: 'what a connection expected of a segment that it dropped',
+  timewait: 'SYNs that a connection in TIME_WAIT refused',
   dialled: 'which answer each connecting socket waits for',
   state: 'connects and connections that failed; listeners that come and go',
   retransmit: 'segments sent again',

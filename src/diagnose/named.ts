@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { callers } from '../causes/define.ts';
+import { callers, stateName } from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Sock } from '../wire/types.gen.ts';
-import { PEER_CALLS, stateName } from './describe.ts';
+import { PEER_CALLS } from './describe.ts';
 
 /**
  * The event's body with the kernel's names beside its numbers, as `FIELD_name`, where the host that

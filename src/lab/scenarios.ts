@@ -16,6 +16,7 @@ import { noListener } from './scenarios/no-listener.ts';
 import { noRouteBack } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
 import { proxyUpstreamFailed } from './scenarios/proxy-upstream-failed.ts';
+import { refusedSegments } from './scenarios/refused-segments.ts';
 import { requestReset } from './scenarios/request-reset.ts';
 import { resetByPeer } from './scenarios/reset-by-peer.ts';
 import { rpFilter } from './scenarios/rp-filter.ts';
@@ -39,6 +40,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...dataAfterClose,
   listenerClosed,
   ...proxyUpstreamFailed,
+  ...refusedSegments,
   netfilterDrop,
   rpFilter,
   badChecksum,

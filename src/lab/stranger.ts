@@ -95,4 +95,5 @@ function isnOf(sport: number): number {
 
 export const SYN_ACK = TCP_FLAG.syn | TCP_FLAG.ack;
 export const RST_ACK = TCP_FLAG.rst | TCP_FLAG.ack;
+export const FIN_ACK = TCP_FLAG.fin | TCP_FLAG.ack;
 export const PSH_ACK = TCP_FLAG.psh | TCP_FLAG.ack;

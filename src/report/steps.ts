@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { endpoint, local, remote, reversed, TCP_FLAG } from '../causes/define.ts';
+import { endpoint, local, remote, reversed, stateName, TCP_FLAG } from '../causes/define.ts';
 import { benign } from '../diagnose/benign.ts';
-import { describe, movedText, PEER_CALLS, stateName } from '../diagnose/describe.ts';
+import { describe, movedText, PEER_CALLS } from '../diagnose/describe.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Flow, Packet, ResetSent, Sock } from '../wire/types.gen.ts';

@@ -71,6 +71,22 @@ export const WAYS: Record<Fact, readonly Way[]> = {
     tracepoints(['packet_dropped_without_sock'], { 'tracepoint:kfree_skb': 3 }),
     tracepoints(['packet_dropped_without_reason'], { 'tracepoint:kfree_skb': 2 }),
   ),
+  refused: orProbes(
+    tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
+    hooks(['packet_dropped_without_sock', 'segment_checked'], {
+      'tracepoint:kfree_skb': 3,
+      tcp_validate_incoming: 4,
+    }),
+    hooks(['syn_checked', 'refusal_answered'], {
+      'tracepoint:kfree_skb': 2,
+      tcp_validate_incoming: 4,
+      tcp_send_dupack: 2,
+    }),
+  ),
+  timewait: orProbes(
+    tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
+    hooks(['timewait_enters', 'timewait_leaves']),
+  ),
   dialled: orProbes(hooks(['connect_begins']), tracepoints(['packet_leaves'])),
   state: orProbes(tracepoints(['state_changes'])),
   retransmit: orProbes(tracepoints(['segment_retransmitted', 'synack_retransmitted'])),

@@ -417,6 +417,9 @@ export namespace tcpwhy {
             /** Name of the device it is at, empty where the kernel no longer knows it. */
             device: Uint8Array;
 
+            /** 1 where the TCP checksum was computed and did not fit, on kernels that give no reasons for drops. */
+            checksum_failed: number;
+
             /**
              * Creates a new Packet instance using the specified properties.
              * @param [properties] Properties to set
@@ -522,6 +525,9 @@ export namespace tcpwhy {
 
                 /** Name of the device it is at, empty where the kernel no longer knows it. */
                 device?: (Uint8Array|null);
+
+                /** 1 where the TCP checksum was computed and did not fit, on kernels that give no reasons for drops. */
+                checksum_failed?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1087,6 +1093,115 @@ export namespace tcpwhy {
         }
 
         /**
+         * Properties of a Stamp.
+         * @deprecated Use tcpwhy.v1.Stamp.$Properties instead.
+         */
+        interface IStamp extends tcpwhy.v1.Stamp.$Properties {
+        }
+
+        /** The last TSval of a peer that the kernel took in, and when. */
+        class Stamp {
+
+            /**
+             * Constructs a new Stamp.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.Stamp.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Stamp tsval. */
+            tsval: number;
+
+            /** Stamp age_s. */
+            age_s: number;
+
+            /**
+             * Creates a new Stamp instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Stamp instance
+             */
+            static create(properties: tcpwhy.v1.Stamp.$Shape): tcpwhy.v1.Stamp & tcpwhy.v1.Stamp.$Shape;
+            static create(properties?: tcpwhy.v1.Stamp.$Properties): tcpwhy.v1.Stamp;
+
+            /**
+             * Encodes the specified Stamp message. Does not implicitly {@link tcpwhy.v1.Stamp.verify|verify} messages.
+             * @param message Stamp message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.Stamp.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified Stamp message, length delimited. Does not implicitly {@link tcpwhy.v1.Stamp.verify|verify} messages.
+             * @param message Stamp message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.Stamp.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Stamp message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.Stamp & tcpwhy.v1.Stamp.$Shape} Stamp
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.Stamp & tcpwhy.v1.Stamp.$Shape;
+
+            /**
+             * Decodes a Stamp message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.Stamp & tcpwhy.v1.Stamp.$Shape} Stamp
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.Stamp & tcpwhy.v1.Stamp.$Shape;
+
+            /**
+             * Creates a Stamp message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Stamp
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.Stamp;
+
+            /**
+             * Creates a plain object from a Stamp message. Also converts values to other types if specified.
+             * @param message Stamp
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.Stamp, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Stamp to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace Stamp {
+
+            /** Properties of a Stamp. */
+            interface $Properties {
+
+                /** Stamp tsval */
+                tsval?: (number|null);
+
+                /** Stamp age_s */
+                age_s?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Stamp. */
+            type $Shape = tcpwhy.v1.Stamp.$Properties;
+        }
+
+        /**
          * Properties of a SynReceived.
          * @deprecated Use tcpwhy.v1.SynReceived.$Properties instead.
          */
@@ -1116,6 +1231,12 @@ export namespace tcpwhy {
 
             /** SynReceived mib. */
             mib?: (tcpwhy.v1.MibDelta.$Properties|null);
+
+            /**
+             * What the packet's timestamp was compared with: that of the connection in TIME_WAIT on the same
+             * ends, or (before 4.12) of the last connection that the sender's host had here. All zero: neither.
+             */
+            remembered?: (tcpwhy.v1.Stamp.$Properties|null);
 
             /**
              * Creates a new SynReceived instance using the specified properties.
@@ -1195,6 +1316,12 @@ export namespace tcpwhy {
 
                 /** SynReceived mib */
                 mib?: (tcpwhy.v1.MibDelta.$Properties|null);
+
+                /**
+                 * What the packet's timestamp was compared with: that of the connection in TIME_WAIT on the same
+                 * ends, or (before 4.12) of the last connection that the sender's host had here. All zero: neither.
+                 */
+                remembered?: (tcpwhy.v1.Stamp.$Properties|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1486,6 +1613,15 @@ export namespace tcpwhy {
             /** All zero where the packet was not bracketed. */
             mib?: (tcpwhy.v1.MibDelta.$Properties|null);
 
+            /** Of a connection, also in TIME_WAIT: the last TSval of its peer. All zero where it has none. */
+            remembered?: (tcpwhy.v1.Stamp.$Properties|null);
+
+            /** Of a connection: the first sequence number beyond its receive window, and the peer's initial one. */
+            window_end: number;
+
+            /** Drop peer_isn. */
+            peer_isn: number;
+
             /**
              * Creates a new Drop instance using the specified properties.
              * @param [properties] Properties to set
@@ -1570,6 +1706,15 @@ export namespace tcpwhy {
 
                 /** All zero where the packet was not bracketed. */
                 mib?: (tcpwhy.v1.MibDelta.$Properties|null);
+
+                /** Of a connection, also in TIME_WAIT: the last TSval of its peer. All zero where it has none. */
+                remembered?: (tcpwhy.v1.Stamp.$Properties|null);
+
+                /** Of a connection: the first sequence number beyond its receive window, and the peer's initial one. */
+                window_end?: (number|null);
+
+                /** Drop peer_isn */
+                peer_isn?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -767,6 +767,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Packet.prototype.ifindex = 0;
       Packet.prototype.ttl = 0;
       Packet.prototype.device = $util.newBuffer([]);
+      Packet.prototype.checksum_failed = 0;
       Packet.create = function(properties) {
         return new Packet(properties);
       };
@@ -837,6 +838,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 12, wireType 2 =*/
             98
           ).bytes(message.device);
+        if (message.checksum_failed != null && $Object.hasOwnProperty.call(message, "checksum_failed") && message.checksum_failed !== 0)
+          writer.uint32(
+            /* id 13, wireType 5 =*/
+            109
+          ).fixed32(message.checksum_failed);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -977,6 +983,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.device;
               continue;
             }
+            case 13: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.checksum_failed = value;
+              else
+                delete message.checksum_failed;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -1061,6 +1076,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.device = object.device;
           }
         }
+        if (object.checksum_failed != null) {
+          if ($Number(object.checksum_failed) !== 0)
+            message.checksum_failed = object.checksum_failed >>> 0;
+        }
         return message;
       };
       Packet.toObject = function(message, options, _depth) {
@@ -1090,6 +1109,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
             if (options.bytes !== $Array)
               object.device = $util.newBuffer(object.device);
           }
+          object.checksum_failed = 0;
         }
         if (message.flow != null && $Object.hasOwnProperty.call(message, "flow"))
           object.flow = $root.tcpwhy.v1.Flow.toObject(message.flow, options, _depth + 1);
@@ -1115,6 +1135,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.ttl = message.ttl;
         if (message.device != null && $Object.hasOwnProperty.call(message, "device"))
           object.device = options.bytes === $String ? $util.base64.encode(message.device, 0, message.device.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.device) : message.device;
+        if (message.checksum_failed != null && $Object.hasOwnProperty.call(message, "checksum_failed"))
+          object.checksum_failed = message.checksum_failed;
         return object;
       };
       Packet.prototype.toJSON = function() {
@@ -2417,6 +2439,153 @@ export const tcpwhy = $root.tcpwhy = (() => {
       };
       return MibDelta;
     })();
+    v1.Stamp = (function() {
+      const Stamp = function(properties) {
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      Stamp.prototype.tsval = 0;
+      Stamp.prototype.age_s = 0;
+      Stamp.create = function(properties) {
+        return new Stamp(properties);
+      };
+      Stamp.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.tsval != null && $Object.hasOwnProperty.call(message, "tsval") && message.tsval !== 0)
+          writer.uint32(
+            /* id 1, wireType 5 =*/
+            13
+          ).fixed32(message.tsval);
+        if (message.age_s != null && $Object.hasOwnProperty.call(message, "age_s") && message.age_s !== 0)
+          writer.uint32(
+            /* id 2, wireType 5 =*/
+            21
+          ).fixed32(message.age_s);
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      Stamp.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      Stamp.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.Stamp();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.tsval = value;
+              else
+                delete message.tsval;
+              continue;
+            }
+            case 2: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.age_s = value;
+              else
+                delete message.age_s;
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      Stamp.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      Stamp.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.Stamp)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.Stamp: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.Stamp();
+        if (object.tsval != null) {
+          if ($Number(object.tsval) !== 0)
+            message.tsval = object.tsval >>> 0;
+        }
+        if (object.age_s != null) {
+          if ($Number(object.age_s) !== 0)
+            message.age_s = object.age_s >>> 0;
+        }
+        return message;
+      };
+      Stamp.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.defaults) {
+          object.tsval = 0;
+          object.age_s = 0;
+        }
+        if (message.tsval != null && $Object.hasOwnProperty.call(message, "tsval"))
+          object.tsval = message.tsval;
+        if (message.age_s != null && $Object.hasOwnProperty.call(message, "age_s"))
+          object.age_s = message.age_s;
+        return object;
+      };
+      Stamp.prototype.toJSON = function() {
+        return Stamp.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return Stamp;
+    })();
     v1.SynReceived = (function() {
       const SynReceived = function(properties) {
         if (properties) {
@@ -2428,6 +2597,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       SynReceived.prototype.packet = null;
       SynReceived.prototype.listener = null;
       SynReceived.prototype.mib = null;
+      SynReceived.prototype.remembered = null;
       SynReceived.create = function(properties) {
         return new SynReceived(properties);
       };
@@ -2452,6 +2622,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
           $root.tcpwhy.v1.MibDelta.encode(message.mib, writer.uint32(
             /* id 3, wireType 2 =*/
             26
+          ).fork(), _depth + 1).ldelim();
+        if (message.remembered != null && $Object.hasOwnProperty.call(message, "remembered"))
+          $root.tcpwhy.v1.Stamp.encode(message.remembered, writer.uint32(
+            /* id 4, wireType 2 =*/
+            34
           ).fork(), _depth + 1).ldelim();
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
@@ -2506,6 +2681,12 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.mib = $root.tcpwhy.v1.MibDelta.decode(reader, reader.size(), $undefined, _depth + 1, message.mib);
               continue;
             }
+            case 4: {
+              if (wireType !== 2)
+                break;
+              message.remembered = $root.tcpwhy.v1.Stamp.decode(reader, reader.size(), $undefined, _depth + 1, message.remembered);
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -2552,6 +2733,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.SynReceived.mib: object expected");
           message.mib = $root.tcpwhy.v1.MibDelta.fromObject(object.mib, _depth + 1);
         }
+        if (object.remembered != null) {
+          if (!$util.isObject(object.remembered))
+            throw $TypeError(".tcpwhy.v1.SynReceived.remembered: object expected");
+          message.remembered = $root.tcpwhy.v1.Stamp.fromObject(object.remembered, _depth + 1);
+        }
         return message;
       };
       SynReceived.toObject = function(message, options, _depth) {
@@ -2566,6 +2752,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.packet = null;
           object.listener = null;
           object.mib = null;
+          object.remembered = null;
         }
         if (message.packet != null && $Object.hasOwnProperty.call(message, "packet"))
           object.packet = $root.tcpwhy.v1.Packet.toObject(message.packet, options, _depth + 1);
@@ -2573,6 +2760,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.listener = $root.tcpwhy.v1.Sock.toObject(message.listener, options, _depth + 1);
         if (message.mib != null && $Object.hasOwnProperty.call(message, "mib"))
           object.mib = $root.tcpwhy.v1.MibDelta.toObject(message.mib, options, _depth + 1);
+        if (message.remembered != null && $Object.hasOwnProperty.call(message, "remembered"))
+          object.remembered = $root.tcpwhy.v1.Stamp.toObject(message.remembered, options, _depth + 1);
         return object;
       };
       SynReceived.prototype.toJSON = function() {
@@ -2973,6 +3162,9 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Drop.prototype.sock = null;
       Drop.prototype.location = $util.Long ? $util.Long.fromBits(0, 0, true) : 0;
       Drop.prototype.mib = null;
+      Drop.prototype.remembered = null;
+      Drop.prototype.window_end = 0;
+      Drop.prototype.peer_isn = 0;
       Drop.create = function(properties) {
         return new Drop(properties);
       };
@@ -3008,6 +3200,21 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 5, wireType 2 =*/
             42
           ).fork(), _depth + 1).ldelim();
+        if (message.remembered != null && $Object.hasOwnProperty.call(message, "remembered"))
+          $root.tcpwhy.v1.Stamp.encode(message.remembered, writer.uint32(
+            /* id 7, wireType 2 =*/
+            58
+          ).fork(), _depth + 1).ldelim();
+        if (message.window_end != null && $Object.hasOwnProperty.call(message, "window_end") && message.window_end !== 0)
+          writer.uint32(
+            /* id 8, wireType 5 =*/
+            69
+          ).fixed32(message.window_end);
+        if (message.peer_isn != null && $Object.hasOwnProperty.call(message, "peer_isn") && message.peer_isn !== 0)
+          writer.uint32(
+            /* id 9, wireType 5 =*/
+            77
+          ).fixed32(message.peer_isn);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -3079,6 +3286,30 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.mib = $root.tcpwhy.v1.MibDelta.decode(reader, reader.size(), $undefined, _depth + 1, message.mib);
               continue;
             }
+            case 7: {
+              if (wireType !== 2)
+                break;
+              message.remembered = $root.tcpwhy.v1.Stamp.decode(reader, reader.size(), $undefined, _depth + 1, message.remembered);
+              continue;
+            }
+            case 8: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.window_end = value;
+              else
+                delete message.window_end;
+              continue;
+            }
+            case 9: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.peer_isn = value;
+              else
+                delete message.peer_isn;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -3141,6 +3372,19 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.Drop.mib: object expected");
           message.mib = $root.tcpwhy.v1.MibDelta.fromObject(object.mib, _depth + 1);
         }
+        if (object.remembered != null) {
+          if (!$util.isObject(object.remembered))
+            throw $TypeError(".tcpwhy.v1.Drop.remembered: object expected");
+          message.remembered = $root.tcpwhy.v1.Stamp.fromObject(object.remembered, _depth + 1);
+        }
+        if (object.window_end != null) {
+          if ($Number(object.window_end) !== 0)
+            message.window_end = object.window_end >>> 0;
+        }
+        if (object.peer_isn != null) {
+          if ($Number(object.peer_isn) !== 0)
+            message.peer_isn = object.peer_isn >>> 0;
+        }
         return message;
       };
       Drop.toObject = function(message, options, _depth) {
@@ -3161,6 +3405,9 @@ export const tcpwhy = $root.tcpwhy = (() => {
           } else
             object.location = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
           object.mib = null;
+          object.remembered = null;
+          object.window_end = 0;
+          object.peer_isn = 0;
         }
         if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
           object.reason = message.reason;
@@ -3177,6 +3424,12 @@ export const tcpwhy = $root.tcpwhy = (() => {
             object.location = options.longs === $String ? $util.Long.prototype.toString.call(message.location) : options.longs === $Number ? new $util.LongBits(message.location.low >>> 0, message.location.high >>> 0).toNumber(true) : message.location;
         if (message.mib != null && $Object.hasOwnProperty.call(message, "mib"))
           object.mib = $root.tcpwhy.v1.MibDelta.toObject(message.mib, options, _depth + 1);
+        if (message.remembered != null && $Object.hasOwnProperty.call(message, "remembered"))
+          object.remembered = $root.tcpwhy.v1.Stamp.toObject(message.remembered, options, _depth + 1);
+        if (message.window_end != null && $Object.hasOwnProperty.call(message, "window_end"))
+          object.window_end = message.window_end;
+        if (message.peer_isn != null && $Object.hasOwnProperty.call(message, "peer_isn"))
+          object.peer_isn = message.peer_isn;
         return object;
       };
       Drop.prototype.toJSON = function() {

@@ -27,6 +27,8 @@ export interface Packet {
   ttl: number;
   /** Name of the device it is at, empty where the kernel no longer knows it. */
   device: string;
+  /** 1 where the TCP checksum was computed and did not fit, on kernels that give no reasons for drops. */
+  checksum_failed: number;
 }
 
 export interface Owner {
@@ -95,11 +97,18 @@ export interface MibDelta {
   mixed: number;
 }
 
+export interface Stamp {
+  tsval: number;
+  age_s: number;
+}
+
 export interface SynReceived {
   packet: Packet;
   /** The listener on that address and port, all zero where none was found. */
   listener: Sock | null;
   mib: MibDelta;
+  /** What the packet's timestamp was compared with: that of the connection in TIME_WAIT on the same ends, or (before 4.12) of the last connection that the sender's host had here. All zero: neither. */
+  remembered: Stamp | null;
 }
 
 export interface ResetSent {
@@ -133,6 +142,11 @@ export interface Drop {
   location: string;
   /** All zero where the packet was not bracketed. */
   mib: MibDelta | null;
+  /** Of a connection, also in TIME_WAIT: the last TSval of its peer. All zero where it has none. */
+  remembered: Stamp | null;
+  /** Of a connection: the first sequence number beyond its receive window, and the peer's initial one. */
+  window_end: number;
+  peer_isn: number;
 }
 
 export interface StateChange {
@@ -330,6 +344,7 @@ export const NUMBERS: ReadonlySet<string> = new Set([
 /** Messages that are null where every field is zero, as `message.field`. */
 export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
   'syn_received.listener',
+  'syn_received.remembered',
   'reset_sent.packet',
   'reset_sent.sock',
   'reset_sent.dialled',
@@ -337,6 +352,7 @@ export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
   'reset_received.packet',
   'drop.sock',
   'drop.mib',
+  'drop.remembered',
   'peer_name.other',
   'tick.check',
   'tick.before',

@@ -13,7 +13,7 @@ export default defineCause({
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, reason } = event.body;
-    if (known.dropReason(reason) !== 'TCP_CSUM') return null;
+    if (known.dropReason(reason) !== 'TCP_CSUM' && packet.checksum_failed === 0) return null;
     const { saddr, sport, daddr, dport } = packet.flow;
     const device = packet.device || null;
     return {

@@ -10,6 +10,8 @@ const kernel: Kernel = {
     'tracepoint:kfree_skb': 3,
     tcp_reset: 2,
     tcp_check_req: 5,
+    tcp_validate_incoming: 4,
+    tcp_send_dupack: 2,
   },
   tier: 'hooks',
   trampolines: true,
@@ -60,7 +62,20 @@ describe('the way to each fact', () => {
   test('stays below the hooks where those are not asked for', () => {
     const choices = choose({ ...kernel, tier: 'tracepoints' }, NOTHING);
     expect(choices.filter(({ way }) => way?.tier === 'hooks')).toEqual([]);
-    expect(choices.filter(({ way }) => !way).map(({ fact }) => fact)).toEqual(['reset_sent']);
+    expect(choices.filter(({ way }) => !way).map(({ fact }) => fact)).toEqual([
+      'reset_sent',
+      'refused',
+      'timewait',
+    ]);
+  });
+
+  test('to what a connection expected is by the drop itself where that names the socket', () => {
+    const silent = { ...kernel.parameters, 'tracepoint:kfree_skb': 2 };
+    expect(programs('refused', kernel)).toContain('segment_checked');
+    expect(programs('refused', { ...kernel, parameters: silent })).toContain('refusal_answered');
+    const telling = { ...kernel.parameters, 'tracepoint:kfree_skb': 4 };
+    for (const fact of ['refused', 'timewait'] as const)
+      expect(programs(fact, { ...kernel, parameters: telling })).toEqual(['packet_dropped']);
   });
 });
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Tells of a TCP segment that was dropped. */
+#ifndef TCPWHY_DROP_H
+#define TCPWHY_DROP_H
+
+#include "bracket.h"
+#include "emit.h"
+#include "expected.h"
+#include "filter.h"
+
+/* `slot` names the caller's own record buffer. */
+static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *skb, void *location,
+				    u32 reason, const struct sock *sk, struct brackets *b,
+				    bool damaged)
+{
+	struct count_key k = { .kind = EVENT_KIND_DROP, .reason = reason };
+	struct wire_event_drop *e = record_buffer(slot);
+	struct segment s;
+	struct total *t;
+
+	if (!e || !read_segment(skb, &s))
+		return;
+	k.netns = netns_of(packet_net(skb, sk));
+	if (!wanted_segment(k.netns, &s))
+		return;
+	__builtin_memcpy(k.addr, s.daddr, 16);
+	/* To an ephemeral port: the sender's end is what such packets have in common. */
+	k.port = s.sport < s.dport ? s.sport : s.dport;
+	k.detail = (u64)location ^ (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 48 ^
+		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 56;
+	k.detail ^= (u64)damaged << 44;
+	if (sk)
+		k.detail ^= (u64)expected_detail(sk, skb, &s, parse_area(e)) << 40;
+	t = count(&k);
+	if (!t)
+		return;
+	wire_event_drop_init(e);
+	fill_event(&e->event, k.netns, t);
+	e->body.reason = reason;
+	e->body.location = (u64)location;
+	fill_packet(&e->body.packet, skb, &s, parse_area(e));
+	e->body.packet.checksum_failed = damaged;
+	if (sk) {
+		fill_sock(&e->body.sock, sk);
+		fill_expected(&e->body, sk);
+	}
+	if (b)
+		fill_mib(&e->body.mib, &b->before, &b->after, b->mixed);
+	submit(ctx, e, sizeof(*e), t);
+}
+
+#endif

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Segments that a connection refuses, where kfree_skb tells too little: before 6.11 it does not name
+ * the socket, and before there were reasons (5.17) the socket frees them without a word.
+ */
+#include "drop.h"
+#include "hooks.h"
+
+extern struct {
+} checked SEC(".maps");
+
+/* Every segment off the fast path is checked here, and freed a moment later if it is refused. */
+ON_ENTRY(tcp_validate_incoming, segment_checked, struct sock *sk, struct sk_buff *skb)
+{
+	u32 zero = 0;
+	struct checked *c = bpf_map_lookup_elem(&checked, &zero);
+
+	if (c) {
+		store_pointer(&c->skb, skb);
+		store_pointer(&c->sk, sk);
+	}
+	return 0;
+}
+
+/* Every SYN that comes as far is refused. */
+ON_ENTRY(tcp_validate_incoming, syn_checked, struct sock *sk, struct sk_buff *skb,
+	 const struct tcphdr *th)
+{
+	if (MEMBER_BITS(th, syn))
+		dropped(ctx, SCRATCH_REFUSED, skb, NULL, 0, sk, NULL, false);
+	return 0;
+}
+
+/* The answer to other segments that are outside of the window or too old. */
+ON_ENTRY(tcp_send_dupack, refusal_answered, struct sock *sk, const struct sk_buff *skb)
+{
+	struct segment s;
+
+	if (read_segment(skb, &s) && !(s.flags & TCP_SYN))
+		dropped(ctx, SCRATCH_REFUSED, skb, NULL, 0, sk, NULL, false);
+	return 0;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import {
+  before,
+  defineCause,
+  distance,
+  endOf,
+  endpoint,
+  flagsText,
+  isConnection,
+  local,
+  ownerOf,
+  TCP_FLAG,
+} from '../define.ts';
+
+export default defineCause({
+  id: 'paws-established',
+  title: 'new data with an old timestamp',
+  severity: 'warning',
+  explains:
+    'A segment of an open connection brings new data with an older timestamp than the last one, so the data is refused.',
+  needs: ['refused'],
+  on: ['drop'],
+  match(event, known) {
+    if (event.kind !== 'drop') return null;
+    const { packet, sock, reason, remembered } = event.body;
+    if (!sock || !isConnection(sock.state) || packet.flags & (TCP_FLAG.syn | TCP_FLAG.rst))
+      return null;
+    if (known.hasDropReasons() && known.dropReason(reason) !== 'TCP_RFC7323_PAWS') return null;
+    if (!remembered || !packet.has_timestamps || !before(packet.tsval, remembered.tsval))
+      return null;
+    // What the socket has already is an ordinary duplicate, old by nature.
+    if (!before(sock.rcv_nxt, endOf(packet))) return null;
+    const { saddr, sport } = packet.flow;
+    return {
+      evidence: {
+        local: local(sock.flow),
+        peer: endpoint(saddr, sport),
+        flags: flagsText(packet.flags),
+        payload_bytes: packet.payload_len,
+        tsval: packet.tsval,
+        last_tsval: remembered.tsval,
+        behind: distance(packet.tsval, remembered.tsval),
+        last_age_s: remembered.age_s,
+        ttl: packet.ttl,
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: local(sock.flow),
+      flow: packet.flow,
+      group: `${event.netns} ${local(sock.flow)} ${saddr}`,
+      owner: ownerOf(sock.owner),
+    };
+  },
+  summary({ peer, local: here, payload_bytes, tsval, last_tsval, last_age_s }) {
+    return `${payload_bytes} new bytes from ${peer} to ${here} refused: TSval ${tsval} is older than ${last_tsval}, ${last_age_s} s ago`;
+  },
+  advice({ peer, ttl }, { saddr, sport, daddr, dport }) {
+    return [
+      `do two hosts send on this connection (two machines behind one address, a balancer that moved it)? Compare TTL ${ttl}, IP id and TSval of what arrives: tcpdump -ni any -vv 'host ${saddr} and port ${sport} and port ${dport}'`,
+      `something on the way writes timestamps (a proxy, a firewall that randomises them, a host that was moved live)? Compare on ${peer} and here: ss -tio dst ${endpoint(saddr, sport)}`,
+      `to see whether it is the timestamps at all: sysctl -w net.ipv4.tcp_timestamps=0 on ${daddr}; new connections then have none`,
+    ];
+  },
+});

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import {
+  defineCause,
+  endpoint,
+  isConnection,
+  local,
+  ownerOf,
+  stateName,
+  TCP_FLAG,
+} from '../define.ts';
+
+/** Before 6.12 the timestamp is looked at first. */
+const REASONS = new Set(['TCP_INVALID_SYN', 'TCP_RFC7323_PAWS']);
+
+export default defineCause({
+  id: 'syn-on-live-connection',
+  title: 'a SYN for a connection that is still open here',
+  severity: 'warning',
+  explains:
+    'A SYN arrives from an address and port that has an open connection here: the client, a NAT or a balancer uses the port again.',
+  needs: ['refused'],
+  on: ['drop'],
+  match(event, known) {
+    if (event.kind !== 'drop') return null;
+    const { packet, sock, reason, peer_isn } = event.body;
+    const isSyn = (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn;
+    if (!isSyn || !sock || !isConnection(sock.state)) return null;
+    if (known.hasDropReasons() && !REASONS.has(known.dropReason(reason))) return null;
+    // The SYN of this very connection, once more.
+    if (packet.seq === peer_isn) return null;
+    const { saddr, sport } = packet.flow;
+    return {
+      evidence: {
+        local: local(sock.flow),
+        client: endpoint(saddr, sport),
+        state: stateName(sock.state),
+        syn_seq: packet.seq,
+        rcv_nxt: sock.rcv_nxt,
+        connection_isn: peer_isn,
+        ttl: packet.ttl,
+        unread_bytes: sock.unread_bytes,
+        unacked_bytes: sock.unacked_bytes,
+      },
+      basis: 'direct',
+      subject: 'listener',
+      where: local(sock.flow),
+      flow: packet.flow,
+      group: `${event.netns} ${local(sock.flow)} ${saddr}`,
+      owner: ownerOf(sock.owner),
+    };
+  },
+  summary({ client, local: here, state }) {
+    return `SYN from ${client} to ${here}, where the connection with these ports is still ${state}`;
+  },
+  advice({ client, local: here, state }, { saddr, sport, daddr, dport }) {
+    return [
+      `what is open here? ss -tanpo src ${endpoint(daddr, dport)} dst ${endpoint(saddr, sport)}: ${state}, its timer and its process`,
+      `did the host of ${client} lose the connection (restart, expired NAT entry)? Then our answer makes it send a reset and its next try works: 1 s late. Find connections that died silently sooner: SO_KEEPALIVE, sysctl net.ipv4.tcp_keepalive_time`,
+      `a NAT or balancer that gives one port to two hosts, or forgets sooner than ${here} does: raise its idle timeout above the connection’s (conntrack: sysctl net.netfilter.nf_conntrack_tcp_timeout_established), or give it more ports`,
+    ];
+  },
+});

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { TCP_FLAG } from '../../causes/define.ts';
+import { type Acquaintance, meet, part } from '../acquaintance.ts';
+import { BOTH, type Scenario } from '../scenario.ts';
+import { PSH_ACK } from '../stranger.ts';
+
+const PORT = 3269;
+/** Timestamps of two hosts that arrive as one. */
+const CLOCK = 2_088_983_548;
+const OLDER_CLOCK = 271_344_470;
+const BEYOND = 1 << 30;
+const PAYLOAD = Buffer.from('select 1');
+
+/** SYNs from the ports that it has used before, with another initial sequence number. */
+function dialAgain({ stranger, synAcks }: Acquaintance): void {
+  for (const { ack, dport: sport } of synAcks)
+    stranger.send({ sport, dport: PORT, flags: TCP_FLAG.syn, seq: ack + BEYOND, window: 65535 });
+}
+
+export const refusedSegments: Scenario[] = [
+  {
+    id: 'timewait-paws',
+    cause: 'timewait-paws',
+    title: 'behind one address a second host uses ports that a first one has just used',
+    families: BOTH,
+    ownerless: true,
+    run(lab, options) {
+      using met = meet(lab, options, PORT, CLOCK);
+      const { stranger } = met;
+      part(met);
+      stranger.clock = OLDER_CLOCK;
+      dialAgain(met);
+      stranger.receive(TCP_FLAG.ack, options.times);
+      return met.made;
+    },
+  },
+  {
+    id: 'syn-on-live-connection',
+    cause: 'syn-on-live-connection',
+    title: 'clients dial again from ports whose connections are still open here',
+    families: BOTH,
+    run(lab, options) {
+      using met = meet(lab, options, PORT);
+      const { stranger } = met;
+      dialAgain(met);
+      stranger.receive(TCP_FLAG.ack, options.times);
+      part(met);
+      return met.made;
+    },
+  },
+  {
+    id: 'paws-established',
+    cause: 'paws-established',
+    title: 'data of open connections arrives with older timestamps',
+    families: BOTH,
+    run(lab, options) {
+      using met = meet(lab, options, PORT, CLOCK);
+      const { stranger } = met;
+      stranger.clock = OLDER_CLOCK;
+      for (const synAck of met.synAcks) stranger.reply(synAck, PSH_ACK, { payload: PAYLOAD });
+      stranger.receive(TCP_FLAG.ack, options.times);
+      stranger.clock = CLOCK;
+      part(met);
+      return met.made;
+    },
+  },
+  {
+    id: 'out-of-window',
+    cause: 'out-of-window',
+    title: 'data of open connections arrives with sequence numbers far beyond the window',
+    families: BOTH,
+    run(lab, options) {
+      using met = meet(lab, options, PORT, CLOCK);
+      const { stranger } = met;
+      for (const synAck of met.synAcks)
+        stranger.reply(synAck, PSH_ACK, { seq: synAck.ack + BEYOND, payload: PAYLOAD });
+      stranger.receive(TCP_FLAG.ack, options.times);
+      part(met);
+      return met.made;
+    },
+  },
+];
