@@ -60,6 +60,17 @@ static __always_inline int request_ends(void *ctx, const struct sock *sk, const 
 	return 0;
 }
 
+/* A child that is not made is a drop of the listener. */
+static __always_inline int child_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
+{
+	struct brackets *b = leave(skb);
+
+	if (b && (u32)MEMBER(sk, sk_drops.counter) != b->sk_drops &&
+	    read_arrays(&b->arrays, &b->after))
+		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST);
+	return 0;
+}
+
 ON_ENTRY(tcp_v4_conn_request, v4_syn_enters, struct sock *sk, struct sk_buff *skb)
 {
 	return enter(sk, skb);
@@ -103,4 +114,27 @@ ON_EXIT(tcp_check_req, request_leaves_with_reason, struct sock *sk, struct sk_bu
 {
 	return request_ends(ctx, EXITING(sk, (void *)entered(true)),
 			    EXITING(skb, (void *)entered(false)), (u64)RESULT(result));
+}
+
+/* The end of a handshake that began with a SYN cookie comes only here; any other is bracketed already. */
+ON_ENTRY(tcp_v4_syn_recv_sock, v4_child_enters, struct sock *sk, struct sk_buff *skb)
+{
+	return enter(sk, skb);
+}
+
+ON_EXIT(tcp_v4_syn_recv_sock, v4_child_leaves, struct sock *sk, struct sk_buff *skb)
+{
+	return child_ends(ctx, EXITING(sk, (void *)entered(true)),
+			  EXITING(skb, (void *)entered(false)));
+}
+
+ON_ENTRY(tcp_v6_syn_recv_sock, v6_child_enters, struct sock *sk, struct sk_buff *skb)
+{
+	return enter(sk, skb);
+}
+
+ON_EXIT(tcp_v6_syn_recv_sock, v6_child_leaves, struct sock *sk, struct sk_buff *skb)
+{
+	return child_ends(ctx, EXITING(sk, (void *)entered(true)),
+			  EXITING(skb, (void *)entered(false)));
 }

@@ -38,6 +38,10 @@ const SYN_BRACKET = [
   'syn_enters',
   'syn_leaves',
   'request_enters',
+  'v4_child_enters',
+  'v4_child_leaves',
+  'v6_child_enters',
+  'v6_child_leaves',
 ];
 
 /** Ways to see each fact, the best first. What all of them need is in each. */
