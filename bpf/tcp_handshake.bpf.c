@@ -63,7 +63,7 @@ static __always_inline int request_ends(void *ctx, const struct sock *sk, const 
 /* A child that is not made is a drop of the listener. */
 static __always_inline int child_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
 {
-	struct brackets *b = leave(skb);
+	struct brackets *b = leave_function(skb);
 
 	if (b && (u32)MEMBER(sk, sk_drops.counter) != b->sk_drops &&
 	    read_arrays(&b->arrays, &b->after))
