@@ -86,6 +86,13 @@ struct {
 	__type(value, u64);
 } shown_peers SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ENDED_SLOTS);
+	__type(key, u32);
+	__type(value, struct ended);
+} ended SEC(".maps");
+
 /* Sockets that found no room: in owners (0), in shown_peers (1), in listeners (2). */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

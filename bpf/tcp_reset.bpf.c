@@ -2,6 +2,7 @@
 /* Resets that this host sends. */
 #include "dial.h"
 #include "emit.h"
+#include "ended.h"
 #include "filter.h"
 #include "mib.h"
 #include "sock.h"
@@ -38,6 +39,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	struct wire_event_reset_sent *e;
 	struct segment s;
 	struct total *t;
+	u32 since_end = 0;
 
 	if (!read_segment(skb, &s))
 		return;
@@ -50,6 +52,10 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	k.port = s.dport;
 	k.detail = (u64)(s.flags & (TCP_SYN | TCP_ACK)) | (u64)(dialled != NULL) << 8 |
 		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 16;
+	/* A listener was found for lack of a connection. */
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		since_end = since_end_ms(&s, k.netns);
+	k.detail |= (u64)(since_end != 0) << 9;
 	t = count(&k);
 	e = record_buffer(SCRATCH_RESET_SENT);
 	if (!t || !e)
@@ -57,6 +63,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	wire_event_reset_sent_init(e);
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
+	e->body.since_end_ms = since_end;
 	fill_packet(&e->body.packet, skb, &s, parse_area(e));
 	if (sk)
 		fill_sock(&e->body.sock, sk);

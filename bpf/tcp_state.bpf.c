@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Births and deaths of sockets: their owners, the listeners, and the failures that end in CLOSE. */
 #include "emit.h"
+#include "ended.h"
 #include "failed_connect.h"
 #include "filter.h"
 #include "shown_peer.h"
@@ -25,7 +26,7 @@ static __always_inline void track_listener(const struct sock *sk, int new_state)
 		bpf_map_delete_elem(&listeners, &k);
 }
 
-static __always_inline void track_shown_peer(const struct sock *sk, int new_state)
+static __always_inline void track_peer(const struct sock *sk, int old_state, int new_state)
 {
 	u64 id = (u64)sk;
 	struct owner *o = find_owner(id);
@@ -40,6 +41,9 @@ static __always_inline void track_shown_peer(const struct sock *sk, int new_stat
 		return;
 	}
 	release_peer(&k, id);
+	/* The peer has acknowledged our end, after its own. */
+	if (old_state == TCP_LAST_ACK && !MEMBER(sk, sk_err))
+		remember_end(&k);
 	if (o && o->shown_port) {
 		shown_key(&k, &f, netns, o->shown_addr, o->shown_port);
 		release_peer(&k, id);
@@ -99,7 +103,7 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 		track_listener(sk, new_state);
 	else if ((new_state == TCP_CLOSE && old_state != TCP_SYN_SENT) ||
 		 (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED))
-		track_shown_peer(sk, new_state);
+		track_peer(sk, old_state, new_state);
 	if (new_state == TCP_CLOSE) {
 		closed = bpf_map_lookup_elem(&last_close, &zero);
 		if (closed) {

@@ -108,6 +108,14 @@ struct shown_key {
 	u16 shown_port;
 };
 
+/* A connection that both ends had closed. */
+struct ended {
+	u64 key;
+	u64 ktime_ns;
+};
+
+#define ENDED_SLOTS 16384
+
 /* Where a namespace's counters lie on this CPU. */
 struct mib_arrays {
 	u64 linux_mib;

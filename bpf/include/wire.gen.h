@@ -354,6 +354,8 @@ struct wire_reset_sent {
 	__u32 stack_tag;
 	__u32 stack_len;
 	__u8 stack[64];
+	__u32 since_end_ms_tag;
+	__u32 since_end_ms;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -373,6 +375,7 @@ struct wire_reset_sent {
 		.listener = WIRE_SOCK_INIT, \
 		.stack_tag = WIRE_LEN(6), \
 		.stack_len = WIRE_VARINT(64), \
+		.since_end_ms_tag = WIRE_FIXED32(31), \
 	}
 
 struct wire_reset_received {

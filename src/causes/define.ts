@@ -5,7 +5,7 @@ import type { Basis, Evidence, Severity, Subject } from '../diagnose/finding.ts'
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import type { EventKind } from '../wire/kinds.gen.ts';
-import type { Flow, Owner, Packet } from '../wire/types.gen.ts';
+import type { Flow, Owner, Packet, ResetSent } from '../wire/types.gen.ts';
 
 /** A cause that one event proves. */
 export interface Match<E extends Evidence> {
@@ -106,6 +106,22 @@ export function distance(from: number, to: number): number {
 export function endOf({ seq, payload_len, flags }: Packet): number {
   return (
     (seq + payload_len + (flags & TCP_FLAG.syn ? 1 : 0) + (flags & TCP_FLAG.fin ? 1 : 0)) >>> 0
+  );
+}
+
+/** Long enough for the peer's TIME_WAIT, which acknowledges whatever comes late. */
+const TIME_WAIT_MS = 60_000;
+
+/**
+ * Was reset: an acknowledgement for a connection that both ends had closed. The peer waits in
+ * TIME_WAIT, and answers a segment that was sent twice (tcp_timewait_state_process).
+ */
+export function isLateAck({ packet, since_end_ms }: ResetSent): boolean {
+  return (
+    packet?.flags === TCP_FLAG.ack &&
+    packet.payload_len === 0 &&
+    since_end_ms > 0 &&
+    since_end_ms <= TIME_WAIT_MS
   );
 }
 

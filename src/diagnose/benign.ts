@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { before, endOf, isConnection, TCP_FLAG, TCP_STATE } from '../causes/define.ts';
+import { before, endOf, isConnection, isLateAck, TCP_FLAG, TCP_STATE } from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Drop } from '../wire/types.gen.ts';
@@ -33,6 +33,9 @@ const PURGES = new Set([
 
 /** Why an event is nothing to worry about, or null. Asked only of what no cause explains. */
 export function benign(event: Event, known: Knowledge): string | null {
+  if (event.kind === 'reset_sent' && isLateAck(event.body)) {
+    return 'an acknowledgement that came late: both ends had closed the connection';
+  }
   if (event.kind !== 'drop') return null;
   const reason = known.dropReason(event.body.reason);
   if (reason === 'NO_SOCKET' && event.body.packet.flags & TCP_FLAG.rst) {

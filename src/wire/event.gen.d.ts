@@ -1372,6 +1372,12 @@ export namespace tcpwhy {
             stack: Uint8Array;
 
             /**
+             * How long ago both ends had closed the connection that the packet was of, at least 1; 0 where that
+             * is not known. Only where the packet was answered without a socket, or by a listener.
+             */
+            since_end_ms: number;
+
+            /**
              * Creates a new ResetSent instance using the specified properties.
              * @param [properties] Properties to set
              * @returns ResetSent instance
@@ -1461,6 +1467,12 @@ export namespace tcpwhy {
 
                 /** Return addresses, innermost first, of an active reset; 8 little-endian 64-bit values. */
                 stack?: (Uint8Array|null);
+
+                /**
+                 * How long ago both ends had closed the connection that the packet was of, at least 1; 0 where that
+                 * is not known. Only where the packet was answered without a socket, or by a listener.
+                 */
+                since_end_ms?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

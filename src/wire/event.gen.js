@@ -2783,6 +2783,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       ResetSent.prototype.dialled = null;
       ResetSent.prototype.listener = null;
       ResetSent.prototype.stack = $util.newBuffer([]);
+      ResetSent.prototype.since_end_ms = 0;
       ResetSent.create = function(properties) {
         return new ResetSent(properties);
       };
@@ -2823,6 +2824,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 6, wireType 2 =*/
             50
           ).bytes(message.stack);
+        if (message.since_end_ms != null && $Object.hasOwnProperty.call(message, "since_end_ms") && message.since_end_ms !== 0)
+          writer.uint32(
+            /* id 31, wireType 5 =*/
+            253
+          ).fixed32(message.since_end_ms);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -2900,6 +2906,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.stack;
               continue;
             }
+            case 31: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.since_end_ms = value;
+              else
+                delete message.since_end_ms;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -2963,6 +2978,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.stack = object.stack;
           }
         }
+        if (object.since_end_ms != null) {
+          if ($Number(object.since_end_ms) !== 0)
+            message.since_end_ms = object.since_end_ms >>> 0;
+        }
         return message;
       };
       ResetSent.toObject = function(message, options, _depth) {
@@ -2986,6 +3005,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
             if (options.bytes !== $Array)
               object.stack = $util.newBuffer(object.stack);
           }
+          object.since_end_ms = 0;
         }
         if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
           object.reason = message.reason;
@@ -2999,6 +3019,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.listener = $root.tcpwhy.v1.Sock.toObject(message.listener, options, _depth + 1);
         if (message.stack != null && $Object.hasOwnProperty.call(message, "stack"))
           object.stack = options.bytes === $String ? $util.base64.encode(message.stack, 0, message.stack.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.stack) : message.stack;
+        if (message.since_end_ms != null && $Object.hasOwnProperty.call(message, "since_end_ms"))
+          object.since_end_ms = message.since_end_ms;
         return object;
       };
       ResetSent.prototype.toJSON = function() {

@@ -124,6 +124,8 @@ export interface ResetSent {
   listener: Sock | null;
   /** Return addresses, innermost first, of an active reset; 8 little-endian 64-bit values. */
   stack: string[];
+  /** How long ago both ends had closed the connection that the packet was of, at least 1; 0 where that is not known. Only where the packet was answered without a socket, or by a listener. */
+  since_end_ms: number;
 }
 
 export interface ResetReceived {

@@ -28,6 +28,40 @@ function closeServerFirst(lab: Lab, family: Family): void {
   stranger.receive(TCP_FLAG.ack, TIMES);
 }
 
+/** The other host closes first, and answers the server's end twice. */
+function acknowledgeTwice(lab: Lab, family: Family): void {
+  using stranger = new Stranger(lab, family);
+  using listener = listen(lab, family, 80, TIMES);
+  stranger.sendSyns(80, lab.ports(TIMES));
+  const synAcks = stranger.receive(SYN_ACK, TIMES);
+  for (const synAck of synAcks) stranger.reply(synAck, FIN_ACK);
+  for (let index = 0; index < TIMES; index++) {
+    awaitAll([listener], POLLIN, 'a connection to accept');
+    const { socket } = must(listener.accept(), 'accept');
+    awaitAll([socket], POLLIN, 'the end of a connection');
+    socket.close();
+  }
+  for (const fin of stranger.receive(FIN_ACK, TIMES)) {
+    for (const _ of ['first', 'again']) stranger.reply(fin, TCP_FLAG.ack);
+  }
+  stranger.receive(TCP_FLAG.rst, TIMES);
+}
+
+it.each([4, 6] as const)(
+  'says nothing of an acknowledgement that comes after the end, IPv%d',
+  async (family) => {
+    await using tcpwhy = await Running.start(['trace', '--all']);
+    using lab = Lab.open();
+    acknowledgeTwice(lab, family);
+    const output = await tcpwhy.stop();
+    const here = output.findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));
+    expect(here.filter(({ cause }) => cause !== 'benign')).toEqual([]);
+    const late = here.filter(({ evidence }) => evidence.what === 'reset sent');
+    expect(late.reduce((sum, { count }) => sum + count, 0)).toBe(TIMES);
+    expect(late[0]?.summary).toMatch(/both ends had closed the connection$/);
+  },
+);
+
 it.each([4, 6] as const)(
   'says nothing of connections that begin and end well, IPv%d',
   async (family) => {

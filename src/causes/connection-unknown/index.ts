@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, flagsText, ownerOf, TCP_FLAG, TCP_STATE } from '../define.ts';
+import {
+  defineCause,
+  endpoint,
+  flagsText,
+  isLateAck,
+  ownerOf,
+  TCP_FLAG,
+  TCP_STATE,
+} from '../define.ts';
 
 export default defineCause({
   id: 'connection-unknown',
@@ -22,6 +30,7 @@ export default defineCause({
       !(packet.flags & TCP_FLAG.syn) &&
       known.resetReason(event.body.reason) !== 'INVALID_SYN';
     if (sock && !stray) return null;
+    if (isLateAck(event.body)) return null;
     const listener = stray ? sock : event.body.listener;
     return {
       evidence: {
