@@ -50,7 +50,9 @@ export class Draft {
       hosts.map(({ segments }, at) => ({ name: this.#names[at] ?? '', segments })),
     );
     const rows = hosts.flatMap(({ findings }, host) =>
-      [...findings.values()].map((open) => ({ host, open, finding: open.finding })),
+      [...findings.values()].map((open) => {
+        return { host, open, finding: this.#onClock(open.finding, host) };
+      }),
     );
     const { chosen, rest } = choose(rows, limits.full);
     const related = relatives(hosts);
@@ -83,7 +85,7 @@ export class Draft {
       rest: rest.map(({ host, finding }, at) => ({
         number: findings.length + at + 1,
         host: this.#names[host] ?? '',
-        finding: this.#onClock(finding, host),
+        finding,
       })),
       omitted: this.#rest.length - rest.length,
       talkers: this.#top(({ talkers }) => talkers),
@@ -101,8 +103,7 @@ export class Draft {
     return { ...timed, first_ns: first_ns + correction_ns, last_ns: last_ns + correction_ns };
   }
 
-  #finding({ host, open, connections }: Chosen, at: number): FindingReport {
-    const finding = this.#onClock(open.finding, host);
+  #finding({ host, open, finding, connections }: Chosen, at: number): FindingReport {
     const { steps, skipped } = this.watched.of(connections);
     const unsure_ns = Math.max(...this.clocks.map(({ uncertainty_ns }) => uncertainty_ns ?? 1e9));
     const [names, { owners }] = [this.#names, this.watched];

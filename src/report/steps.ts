@@ -52,21 +52,8 @@ export function stepsOf(event: Event, known: Knowledge): Step[] {
       const unseen = implied(reversed(sock.flow), TCP_FLAG.rst, null, null);
       return [{ ...unseen, role: 'received', verdict, mark: 'reset' }];
     }
-    case 'drop': {
-      const { packet, reason, location } = event.body;
-      const at = known.symbol(location)?.name;
-      const where = `${known.dropReason(reason)}${at ? ` in ${at}` : ''}`;
-      const ordinary = benign(event, known);
-      if (packet.ifindex > 0) {
-        return ordinary
-          ? [received(packet, `let go, ${ordinary}: ${where}`, null)]
-          : [received(packet, `dropped: ${where}`, 'dropped')];
-      }
-      // What a closing socket still held went nowhere.
-      return ordinary
-        ? []
-        : [{ ...received(packet, `dropped: ${where}`, 'dropped'), role: 'sent' }];
-    }
+    case 'drop':
+      return dropSteps(event, known);
     case 'retransmit':
       return [retransmitted(event.body)];
     case 'state_change': {
@@ -74,14 +61,30 @@ export function stepsOf(event: Event, known: Knowledge): Step[] {
       return [note(sock, `${stateName(old_state)} → ${stateName(new_state)}`)];
     }
     case 'peer_name': {
-      const { sock, shown_addr, shown_port, call } = event.body;
+      const { sock, shown_addr, shown_port, call, other } = event.body;
       const shown = endpoint(shown_addr, shown_port);
       const name = PEER_CALLS[call] ?? 'a call';
-      return [note(sock, `${name} shows ${shown}; the peer is ${remote(sock.flow)}`)];
+      const too = other ? `, as for ${remote(other.flow)}` : '';
+      return [note(sock, `${name} shows ${shown} for ${remote(sock.flow)}${too}`)];
     }
     default:
       return otherSteps(event, known);
   }
+}
+
+function dropSteps(event: Event<'drop'>, known: Knowledge): Step[] {
+  const { packet, reason, location, mib } = event.body;
+  if (packet.flags & TCP_FLAG.rst && (mib?.embryonic_rsts ?? 0) > 0)
+    return [received(packet, 'reset believed: the half-open connection is gone', 'reset')];
+  const at = known.symbol(location)?.name;
+  const where = `${known.dropReason(reason)}${at ? ` in ${at}` : ''}`;
+  const ordinary = benign(event, known);
+  const step = ordinary
+    ? received(packet, `let go, ${ordinary}: ${where}`, null)
+    : received(packet, `dropped: ${where}`, 'dropped');
+  if (packet.ifindex > 0) return [step];
+  // What a closing socket still held went nowhere.
+  return ordinary ? [] : [{ ...step, role: 'sent' }];
 }
 
 function resetSteps(

@@ -125,16 +125,18 @@ export function clockSentence({ name, clock: note }: HostReport): string {
   if (basis === 'none')
     return `No segment was seen at both ends of ${name} and another host: its clock is taken as it is.`;
   const off = clockOff(note);
+  if (uncertainty_ns !== null && Math.abs(correction_ns) <= uncertainty_ns) {
+    const within = duration(Math.abs(correction_ns) + uncertainty_ns);
+    return `The clock of ${name} agrees with that of ${note.with} (within ${within}, from ${plural(segments, 'segment')} seen at both ends).`;
+  }
   const from = `from ${plural(segments, 'segment')} seen at both ends`;
-  const much = correction_ns === 0 ? '' : ' and was corrected';
   if (basis === 'one-way')
-    return `The clock of ${name} was ${off}${much} (${from}, all in one direction, so this is a bound).`;
-  return `The clock of ${name} was ${off} (± ${duration(uncertainty_ns ?? 0)}, ${from})${much}.`;
+    return `The clock of ${name} was ${off} and is corrected (${from}, all in one direction: the rest is not known).`;
+  return `The clock of ${name} was ${off} (± ${duration(uncertainty_ns ?? 0)}, ${from}); its times here are corrected.`;
 }
 
 export function clockOff({ correction_ns, with: other }: ClockNote): string {
   const length = duration(Math.abs(correction_ns));
-  if (Math.abs(correction_ns) < 1e3) return `equal to that of ${other}`;
   return `${length} ${correction_ns < 0 ? 'ahead of' : 'behind'} that of ${other}`;
 }
 
@@ -185,3 +187,15 @@ export const BASIS_WORD = {
   direct: 'the kernel was seen deciding it',
   inferred: 'it follows from what was seen around it',
 } as const;
+
+/** Lines of at most so many characters, where the words allow it. */
+export function wrapped(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= columns)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

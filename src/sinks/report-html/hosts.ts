@@ -68,7 +68,7 @@ function settings({ sysctls }: HostReport): Html | string {
   if (sysctls.length === 0) return '';
   const body = sysctls.map(
     ({ name, value }) =>
-      html`<tr><th scope="row" class="mono">${name}</th><td class="number mono">${value}</td></tr>
+      html`<tr><th scope="row" class="mono">${name}</th><td class="right mono">${value}</td></tr>
 `,
   );
   return html`<table><caption>Settings at the start</caption><thead><tr><th scope="col">Setting</th><th scope="col" class="number">Value</th></tr></thead><tbody>${body}</tbody></table>`;

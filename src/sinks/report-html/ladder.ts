@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Ladder, NoteRung, Rung, SegmentRung, Verdict } from '../../report/model.ts';
-import { rungTime, segmentText } from '../report-text.ts';
+import { rungTime, segmentText, wrapped } from '../report-text.ts';
 import { type Html, html } from './html.ts';
 
 const TIME_WIDTH = 118;
@@ -78,8 +78,8 @@ function layout({ ends }: Ladder, severalHosts: boolean): Drawing {
     const before = x[at - 1];
     x.push(
       before === undefined
-        ? TIME_WIDTH + Math.max(MARGIN, half(0) - 30)
-        : before + Math.max(gap, half(at - 1) + half(at) + 2 * MARGIN),
+        ? Math.round(TIME_WIDTH + Math.max(MARGIN, half(0) - 30))
+        : Math.round(before + Math.max(gap, half(at - 1) + half(at) + 2 * MARGIN)),
     );
   });
   const last = x.length - 1;
@@ -97,7 +97,7 @@ function drawSegment(rung: SegmentRung, y: number, drawing: Drawing) {
   const side = right ? 1 : -1;
   const end = stop ? (stop.at === 'sent' ? from + side * 46 : to - side * 22) : to;
   const verdicts = rung.verdicts.flatMap((verdict) =>
-    wrapped(verdictText(verdict, drawing), Math.abs(to - from) - 24).map((text) => ({
+    wrapped(verdictText(verdict, drawing), columns(Math.abs(to - from) - 24)).map((text) => ({
       text,
       verdict,
     })),
@@ -133,7 +133,7 @@ function drawNote(rung: NoteRung, y: number, drawing: Drawing) {
   const left = next === undefined && before !== undefined;
   const room = Math.abs((left ? before : (next ?? drawing.width)) - x) - 24;
   const where = drawing.severalHosts ? ` (${rung.host})` : '';
-  const lines = wrapped(`${rung.text}${where}`, room);
+  const lines = wrapped(`${rung.text}${where}`, columns(room));
   const texts = lines.map(
     (text, at) =>
       html`<text class="said" x="${left ? x - 12 : x + 12}" y="${y + 18 + at * LINE}" text-anchor="${left ? 'end' : 'start'}">${text}</text>`,
@@ -145,21 +145,11 @@ function drawNote(rung: NoteRung, y: number, drawing: Drawing) {
   };
 }
 
+/** Characters of small text. */
+const columns = (width: number) => Math.max(20, Math.floor(width / SMALL));
+
 function verdictText({ host, text }: Verdict, { severalHosts }: Drawing): string {
   return severalHosts ? `${text} (${host})` : text;
-}
-
-/** Lines of small text that are not wider than `width`. */
-function wrapped(text: string, width: number): string[] {
-  const most = Math.max(20, Math.floor(width / SMALL));
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= most)
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }
 
 function asTable({ ends, rungs }: Ladder, name: string): Html {

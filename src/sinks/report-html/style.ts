@@ -71,6 +71,7 @@ caption { text-align: left; color: var(--soft); padding: .2rem 0 .4rem; }
 th, td { text-align: left; vertical-align: top; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--line); }
 thead th { font-weight: 600; color: var(--soft); white-space: nowrap; }
 tbody th { font-weight: 500; }
+td.right { text-align: right; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .facts th { width: 42%; color: var(--soft); font-weight: 400; }
 .scroll { overflow-x: auto; margin: .3rem 0 .8rem; }

@@ -2,13 +2,19 @@
 
 import { printable } from '../printable.ts';
 
-const ENTITIES: Record<string, string> = { '<': '&lt;', '>': '&gt;', '&': '&amp;', '@': '&#64;' };
+const ENTITIES: Record<string, string> = {
+  '<': '&lt;',
+  '>': '&gt;',
+  '&': '&amp;',
+  '@': '&#64;',
+  '`': '&#96;',
+};
 
 /** Text that GitHub shows as it is: no markup, no HTML, nobody mentioned, nothing linked. */
 export function md(text: string): string {
   return printable(text)
-    .replace(/[<>&@]/g, (character) => ENTITIES[character] ?? character)
-    .replace(/[\\`*_[\]|~#!]/g, '\\$&')
+    .replace(/[\\*_[\]|~#!]/g, '\\$&')
+    .replace(/[<>&@`]/g, (character) => ENTITIES[character] ?? character)
     .replace(/:\/\//g, ':&#47;/')
     .replace(/\bwww\./gi, 'www&#46;');
 }

@@ -2,7 +2,7 @@
 
 import type { Ladder, NoteRung, SegmentRung } from '../../report/model.ts';
 import { printable } from '../printable.ts';
-import { rungTime, segmentText } from '../report-text.ts';
+import { rungTime, segmentText, wrapped } from '../report-text.ts';
 
 const TIME_COLUMNS = 16;
 /** Between two lines, by the number of ends. */
@@ -32,7 +32,7 @@ export function ladderLines(ladder: Ladder): string[] {
 
 function heads({ ends }: Ladder, at: number[]): string[] {
   const rows = [
-    ends.map(({ text }) => text),
+    ends.map(({ text }) => printable(text)),
     ends.map(({ host }) => (host === null ? '(not recorded)' : `on ${printable(host)}`)),
     ends.map(({ process }) => printable(process ?? '')),
   ];
@@ -51,7 +51,7 @@ function heads({ ends }: Ladder, at: number[]): string[] {
 function segmentLines(rung: SegmentRung, at: number[]): string[] {
   const [from, to] = [at[rung.from] ?? 0, at[rung.to] ?? 0];
   const [left, right] = [Math.min(from, to), Math.max(from, to)];
-  const label = segmentText(rung);
+  const label = printable(segmentText(rung));
   const dash = rung.seen ? '-' : '.';
   const dropped = rung.verdicts.find(({ mark }) => mark === 'dropped');
   const room = right - left - 1;
@@ -67,15 +67,18 @@ function segmentLines(rung: SegmentRung, at: number[]): string[] {
   return lines;
 }
 
-/** Right of its line where there is room for it, left of it otherwise. */
+/** Right of its line where there is another one, left of it at the last. */
 function noteLines(rung: NoteRung, at: number[]): string[] {
-  const line = put(grid(at, ''), 0, rungTime(rung));
-  const text = `* ${printable(rung.text)} [${printable(rung.host)}]`;
   const own = at[rung.at] ?? 0;
   const next = at[rung.at + 1];
-  const fits = next === undefined ? rung.at === 0 : own + 2 + text.length < next;
-  const before = own - 2 - text.length;
-  return [put(line, fits || before <= (at[0] ?? 0) ? own + 2 : before, text)];
+  const left = next === undefined && rung.at > 0;
+  const room = left ? own - (at[rung.at - 1] ?? 0) - 6 : (next ?? own + 60) - own - 6;
+  const words = `${printable(rung.text)} [${printable(rung.host)}]`;
+  return wrapped(words, room).map((text, index) => {
+    const line = index === 0 ? put(grid(at, ''), 0, rungTime(rung)) : grid(at, '');
+    if (left) return put(line, own - 2 - text.length - 2, `${text}${index === 0 ? ' *' : ''}`);
+    return put(line, own + 2, `${index === 0 ? '* ' : '  '}${text}`);
+  });
 }
 
 /** The ends' lines. */

@@ -247,7 +247,7 @@ function hostLines(host: HostReport, report: Report): string[] {
     '',
     `## Host ${md(name)}`,
     '',
-    `Linux ${code(kernel)}, ${tier} tier, recorded from ${moment(host.start_ns, report)} to ${moment(host.end_ns, report)} by tcpwhy ${md(host.version)}; ${ended === null ? 'cut off' : `ended: ${md(ended)}`}. ${filters.length > 0 ? `Only ${filters.map(code).join(', ')} was watched.` : 'Everything was watched.'} ${plural(host.events, 'event')} in ${files.map(code).join(', ')}.`,
+    `Linux ${code(kernel)}, ${md(tier)} tier, recorded from ${moment(host.start_ns, report)} to ${moment(host.end_ns, report)} by tcpwhy ${md(host.version)}; ${ended === null ? 'cut off' : `ended: ${md(ended)}`}. ${filters.length > 0 ? `Only ${filters.map(code).join(', ')} was watched.` : 'Everything was watched.'} ${plural(host.events, 'event')} in ${files.map(code).join(', ')}.`,
     '',
     ...(counters.length > 0
       ? [
