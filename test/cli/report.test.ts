@@ -22,7 +22,7 @@ async function bothEnds(...more: string[]) {
   return tcpwhy('report', ...files, ...more);
 }
 
-describe('two hosts in one report', () => {
+describe('two hosts in one report', { timeout: 30_000 }, () => {
   test('as Markdown', async () => {
     const { status, stdout, stderr } = await bothEnds();
     expect(stderr).toBe('');
@@ -51,7 +51,7 @@ describe('two hosts in one report', () => {
   });
 });
 
-test('the same recordings give the same bytes', () => {
+test('the same recordings give the same bytes', { timeout: 30_000 }, () => {
   const out = ['a.html', 'b.html'].map((name) => join(folder, name));
   const recording = join(RECORDINGS, 'demo.tcpwhy');
   for (const file of out) expect(tcpwhy('report', recording, '-o', file).status).toBe(0);
