@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { causes } from './commands/causes.ts';
 import { doctor } from './commands/doctor.ts';
+import { exportRecording } from './commands/export.ts';
 import { lab } from './commands/lab.ts';
 import { UsageError } from './commands/options.ts';
 import { replay } from './commands/replay.ts';
@@ -108,6 +109,15 @@ program
   .action(async (files, flags) => {
     const { report } = await import('./commands/report.ts');
     status = report(files, flags, write);
+  });
+
+program
+  .command('export <file>')
+  .description('a recording in another format')
+  .requiredOption('--to <format>', 'ndjson, csv, pcapng or protobuf')
+  .option('-o, --output <file>', 'where to; - is stdout', '-')
+  .action((file, flags) => {
+    status = exportRecording(file, flags);
   });
 
 program

@@ -8,29 +8,47 @@ import type { Flow, MibDelta, Packet } from '../wire/types.gen.ts';
 
 /** One line for one event, without its time: for the list of a finding's events. */
 export function describe(event: Event, known: Knowledge): string {
+  const does = happened(event, known);
   switch (event.kind) {
     case 'syn_received':
-      return `SYN refused  ${packetText(event.body.packet)}  ${movedText(event.body.mib)}`;
+    case 'drop':
+      return `${does}  ${packetText(event.body.packet)}`;
     case 'reset_sent': {
-      const { packet, sock, reason } = event.body;
-      if (packet) return `reset sent (${known.resetReason(reason)}) for ${packetText(packet)}`;
-      return `reset sent (${known.resetReason(reason)}) by ${sock ? flowText(sock.flow) : 'no socket'}`;
+      const { packet, sock } = event.body;
+      if (packet) return `${does} for ${packetText(packet)}`;
+      return `${does} by ${sock ? flowText(sock.flow) : 'no socket'}`;
     }
     case 'reset_received':
-      return `reset received in ${stateName(event.body.sock.state)}  ${flowText(event.body.sock.flow)}`;
+    case 'state_change':
+    case 'retransmit':
+      return `${does}  ${flowText(event.body.sock.flow)}`;
+    case 'peer_name':
+      return `${does} for ${flowText(event.body.sock.flow)}`;
+    default:
+      return does;
+  }
+}
+
+/** What happened, without the packet or socket that it happened to. */
+export function happened(event: Event, known: Knowledge): string {
+  switch (event.kind) {
+    case 'syn_received':
+      return `SYN refused (${movedText(event.body.mib)})`;
+    case 'reset_sent':
+      return `reset sent (${known.resetReason(event.body.reason)})`;
+    case 'reset_received':
+      return `reset received in ${stateName(event.body.sock.state)}`;
     case 'drop': {
       const at = known.symbol(event.body.location)?.name;
-      return `dropped (${known.dropReason(event.body.reason)}${at ? ` in ${at}` : ''})  ${packetText(event.body.packet)}`;
+      return `dropped (${known.dropReason(event.body.reason)}${at ? ` in ${at}` : ''})`;
     }
-    case 'state_change': {
-      const { old_state, new_state, sock } = event.body;
-      return `${stateName(old_state)} → ${stateName(new_state)}  ${flowText(sock.flow)}`;
-    }
+    case 'state_change':
+      return `${stateName(event.body.old_state)} → ${stateName(event.body.new_state)}`;
     case 'retransmit':
-      return `retransmitted ${event.body.synack ? 'SYN-ACK' : event.body.syn ? 'SYN' : 'data'}  ${flowText(event.body.sock.flow)}`;
+      return `retransmitted ${event.body.synack ? 'SYN-ACK' : event.body.syn ? 'SYN' : 'data'}`;
     case 'peer_name': {
-      const { sock, shown_addr, shown_port } = event.body;
-      return `${PEER_CALLS[event.body.call] ?? 'a call'} showed ${endpoint(shown_addr, shown_port)} for ${flowText(sock.flow)}`;
+      const { call, shown_addr, shown_port } = event.body;
+      return `${PEER_CALLS[call] ?? 'a call'} showed ${endpoint(shown_addr, shown_port)}`;
     }
     default:
       return event.kind;

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { CAUSES } from '../causes/registry.gen.ts';
+import { happened, stateName } from '../diagnose/describe.ts';
+import { type Occurrence, verdictsOf } from '../diagnose/occurrence.ts';
+import { Pipeline } from '../diagnose/pipeline.ts';
+import { Settled } from '../diagnose/settled.ts';
+import type { Knowledge } from '../flow/knowledge.ts';
+import { csvSink } from '../sinks/export/csv.ts';
+import { type ExportedEvent, type ExportSink, sockIn } from '../sinks/export/format.ts';
+import { pcapngSink } from '../sinks/export/pcapng.ts';
+import { type Event, encodeFrame, encodeHeader, isEvent } from '../wire/decode.ts';
+import { FrameReader } from '../wire/frames.ts';
+import { Losses } from '../wire/loss.ts';
+import type { Header } from '../wire/types.gen.ts';
+import type { Output } from './output.ts';
+import { Run } from './run.ts';
+
+/** Turns the stream of a recording into a file of another format. */
+export interface Exporter {
+  /** Bytes of the stream. Throws FrameError where they are none. */
+  push(chunk: Uint8Array): void;
+  /** No more bytes. */
+  finish(): void;
+  /** Bytes of a message that is not whole, and where it began. */
+  readonly rest: { bytes: number; at: number };
+  readonly losses: Losses;
+  /** Events that the format has no room for. */
+  readonly left_out: number;
+}
+
+type Write = Output['write'];
+
+export const FORMATS: Record<
+  string,
+  { binary: boolean; open: (header: Header, write: Write) => Exporter }
+> = {
+  ndjson: { binary: false, open: (header, write) => new FindingsExporter(header, write) },
+  csv: {
+    binary: false,
+    open: (header, write) => new EventsExporter(header, csvSink(write)),
+  },
+  pcapng: {
+    binary: true,
+    open: (header, write) => new EventsExporter(header, pcapngSink(header, write)),
+  },
+  protobuf: { binary: true, open: (header, write) => new FramesExporter(header, write) },
+};
+
+/** What `replay --json --events` prints. */
+class FindingsExporter implements Exporter {
+  readonly left_out = 0;
+  readonly #run: Run;
+
+  constructor(header: Header, write: Write) {
+    const options = { json: true, color: false, quiet: false, events: true, all: false };
+    this.#run = new Run(header, { ...options, causes: null, failOn: 'warning' }, write);
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#run.push(chunk);
+  }
+
+  finish(): void {
+    this.#run.finish();
+  }
+
+  get rest() {
+    return this.#run.pipeline.rest;
+  }
+
+  get losses() {
+    return this.#run.pipeline.losses;
+  }
+}
+
+/** Each event with its causes, once they are final. */
+class EventsExporter implements Exporter {
+  readonly #pipeline: Pipeline;
+  readonly #sink: ExportSink;
+  readonly #settled: Settled<{ exported: ExportedEvent; occurrences: readonly Occurrence[] }>;
+
+  constructor(header: Header, sink: ExportSink) {
+    const offset_ns = BigInt(header.clock_offset_ns);
+    this.#sink = sink;
+    this.#settled = new Settled(({ exported, occurrences }) =>
+      sink.event({ ...exported, verdicts: verdictsOf(occurrences) }),
+    );
+    this.#pipeline = new Pipeline(header, CAUSES, (event, seq, _time, occurrences) => {
+      const time_ns = BigInt(event.ktime_ns) + offset_ns;
+      const exported = { event, seq, time_ns, ...wordsOf(event, this.#pipeline.known) };
+      this.#settled.push({ exported: { ...exported, verdicts: [] }, occurrences }, event.ktime_ns);
+    });
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#pipeline.push(chunk);
+  }
+
+  finish(): void {
+    this.#pipeline.finish();
+    this.#settled.finish();
+    this.#sink.end();
+  }
+
+  get rest() {
+    return this.#pipeline.rest;
+  }
+
+  get losses() {
+    return this.#pipeline.losses;
+  }
+
+  get left_out() {
+    return this.#sink.left_out;
+  }
+}
+
+function wordsOf(event: Event, known: Knowledge) {
+  const sock = sockIn(event);
+  return {
+    happened: happened(event, known),
+    reason: reasonOf(event, known),
+    state: sock ? stateName(sock.state) : '',
+    container: sock && known.container(sock.owner.cgroup),
+  };
+}
+
+function reasonOf(event: Event, known: Knowledge): string {
+  if (event.kind === 'drop') return known.dropReason(event.body.reason);
+  return event.kind === 'reset_sent' ? known.resetReason(event.body.reason) : '';
+}
+
+/** The very messages of the recording, but for those that are damaged. */
+class FramesExporter implements Exporter {
+  readonly losses = new Losses();
+  readonly left_out = 0;
+  readonly #frames = new FrameReader();
+  readonly #write: Write;
+
+  constructor(header: Header, write: Write) {
+    this.#write = write;
+    write(encodeHeader(header));
+  }
+
+  push(chunk: Uint8Array): void {
+    for (const { bytes } of this.#frames.push(chunk)) {
+      if (isEvent(bytes)) this.#write(encodeFrame(bytes));
+      else this.losses.add('records_undecodable', 1);
+    }
+  }
+
+  finish(): void {}
+
+  get rest() {
+    return this.#frames.rest;
+  }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Verdict } from '../../diagnose/occurrence.ts';
+import type { Header } from '../../wire/types.gen.ts';
+import { printable } from '../printable.ts';
+import type { ExportedEvent, ExportSink } from './format.ts';
+import { headersOf, MAX_HEADER_BYTES } from './headers.ts';
+import { interfaceBlock, packetBlock, sectionBlock } from './pcapng-blocks.ts';
+import { type SeenSegment, segmentOf } from './segment.ts';
+
+/** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
+const SAME_PACKET_NS = 50_000_000n;
+const MAX_PENDING = 10_000;
+
+interface Pending {
+  segment: SeenSegment;
+  netns: number;
+  time_ns: bigint;
+  verdicts: Map<string, Verdict>;
+  happened: string[];
+}
+
+/**
+ * A packet for each segment that the events tell of, with its cause as the packet's comment. What
+ * became of one segment at several places of the kernel is one packet.
+ */
+export function pcapngSink(
+  header: Pick<Header, 'host' | 'kernel' | 'machine' | 'tcpwhy_version'>,
+  write: (bytes: Uint8Array) => void,
+): ExportSink {
+  const interfaces = new Map<string, number>();
+  const pending = new Map<string, Pending>();
+  const { host, kernel, machine, tcpwhy_version } = header;
+  write(
+    sectionBlock({
+      hardware: printable(machine),
+      os: printable(`Linux ${kernel}`),
+      application: `tcpwhy ${printable(tcpwhy_version)}`,
+      comment: [
+        `Recorded by tcpwhy on ${printable(host) || 'a host without a name'}.`,
+        'IP and TCP headers are rebuilt from events: no payload, no options but timestamps.',
+        'A packet’s comment is what became of it: cause, what happened, what the kernel said.',
+      ].join('\n'),
+    }),
+  );
+
+  return {
+    left_out: 0,
+    event(exported) {
+      const { event, time_ns, happened, verdicts } = exported;
+      for (const [key, packet] of pending) {
+        if (time_ns - packet.time_ns <= SAME_PACKET_NS && pending.size < MAX_PENDING) break;
+        pending.delete(key);
+        writePacket(packet);
+      }
+      const segment = segmentOf(event, verdicts.length > 0);
+      if (!segment) {
+        this.left_out++;
+        return;
+      }
+      const key = segment.seen ? packetKey(event.netns, segment) : `#${exported.seq}`;
+      const packet = pending.get(key) ?? newPacket(exported, segment);
+      pending.set(key, packet);
+      packet.happened.push(happened + standsFor(event.occurrences));
+      for (const verdict of verdicts) packet.verdicts.set(verdict.cause, verdict);
+    },
+    end() {
+      for (const packet of pending.values()) writePacket(packet);
+      pending.clear();
+    },
+  };
+
+  function writePacket({ segment, netns, time_ns, verdicts, happened }: Pending): void {
+    write(
+      packetBlock({
+        interface_id: interfaceOf(netns, segment),
+        time_ns,
+        ...headersOf(segment),
+        inbound: segment.inbound,
+        comment: commentOf([...verdicts.values()], happened, segment.seen),
+      }),
+    );
+  }
+
+  function interfaceOf(netns: number, { device, ifindex }: SeenSegment): number {
+    const name = printable(device) || (ifindex > 0 ? `#${ifindex}` : 'none');
+    const description = `netns ${netns}`;
+    const known = interfaces.get(`${description} ${name}`);
+    if (known !== undefined) return known;
+    write(interfaceBlock({ name, description, snaplen: MAX_HEADER_BYTES }));
+    const id = interfaces.size;
+    interfaces.set(`${description} ${name}`, id);
+    return id;
+  }
+}
+
+function newPacket({ event, time_ns }: ExportedEvent, segment: SeenSegment): Pending {
+  return { segment, netns: event.netns, time_ns, verdicts: new Map(), happened: [] };
+}
+
+function packetKey(netns: number, { flow, seq, ack_seq, flags, payload_len }: SeenSegment): string {
+  return `${netns} ${Object.values(flow).join(' ')} ${seq} ${ack_seq} ${flags} ${payload_len}`;
+}
+
+function standsFor(occurrences: number): string {
+  return occurrences > 1 ? `; this record stands for ${occurrences}` : '';
+}
+
+function commentOf(verdicts: Verdict[], happened: string[], seen: boolean): string {
+  const said = verdicts.flatMap(({ cause, severity, basis, title, summary }) => [
+    `${cause} (${severity}${basis === 'inferred' ? ', inferred' : ''}): ${title}`,
+    summary,
+  ]);
+  const made = seen ? [] : ['not a captured segment: rebuilt from the socket'];
+  return [...said, ...happened.map((text) => `kernel: ${text}`), ...made].map(printable).join('\n');
+}
