@@ -35,13 +35,16 @@ export class Progress {
 
 /** `[######··················]  25 %, 256 of 1024 MiB, 64 MiB/s, 12 s left` */
 export function progressText(read_bytes: number, total_bytes: number, seconds: number): string {
-  const part = Math.min(1, read_bytes / Math.max(1, total_bytes));
+  const done = Math.round(read_bytes / 2 ** 20);
+  const rate = read_bytes / seconds;
+  const speed = `${Math.round(rate / 2 ** 20)} MiB/s`;
+  // What is no regular file has no size.
+  if (total_bytes === 0) return `${done} MiB, ${speed}`;
+  const part = Math.min(1, read_bytes / total_bytes);
   const full = Math.floor(part * BAR_COLUMNS);
   const bar = '#'.repeat(full).padEnd(BAR_COLUMNS, '·');
-  const [read, total] = [read_bytes, total_bytes].map((bytes) => Math.round(bytes / 2 ** 20));
-  const rate = read_bytes / seconds;
   const left_s = Math.ceil((total_bytes - read_bytes) / rate);
   const percent = String(Math.floor(part * 100)).padStart(3);
   const end = part < 1 ? `, ${left_s} s left` : '';
-  return `[${bar}] ${percent} %, ${read} of ${total} MiB, ${Math.round(rate / 2 ** 20)} MiB/s${end}`;
+  return `[${bar}] ${percent} %, ${done} of ${Math.round(total_bytes / 2 ** 20)} MiB, ${speed}${end}`;
 }

@@ -41,10 +41,13 @@ export class HostKnowledge implements Knowledge {
   readonly #listeners = new Map<string, Listener>();
   readonly #rewriters: PeerRewriter[] = [];
   readonly #failed_connects = new FailedConnects();
+  readonly #has_drop_reasons: boolean;
 
   constructor(header: Header) {
     this.#header = header;
     for (const table of header.enums) this.#enums.set(table.name, table.names);
+    const names = Object.values(this.#enums.get('skb_drop_reason') ?? {});
+    this.#has_drop_reasons = names.some((name) => name !== 'NOT_SPECIFIED');
   }
 
   /** Takes in what an event says of the host; true where it says nothing else. */
@@ -109,8 +112,7 @@ export class HostKnowledge implements Knowledge {
   }
 
   hasDropReasons(): boolean {
-    const names = Object.values(this.#enums.get('skb_drop_reason') ?? {});
-    return names.some((name) => name !== 'NOT_SPECIFIED');
+    return this.#has_drop_reasons;
   }
 
   sysctl(name: string, netns: number): string | null {

@@ -22,8 +22,11 @@ const DONT_FRAGMENT = 0x4000;
 /** NOP, NOP, and the timestamp option (RFC 7323) of 10 bytes. */
 const TIMESTAMPS = [1, 1, 8, 10];
 const IPV6_BYTES = 40;
-/** The longest headers that are made: IPv6, and TCP with timestamps. */
-export const MAX_HEADER_BYTES = IPV6_BYTES + 20 + 12;
+const HOP_BY_HOP = 0;
+/** The jumbo payload option (RFC 2675) in its extension header, up to the length. */
+const JUMBO = [TCP, 0, 0xc2, 4];
+/** The longest headers that are made: IPv6 with a jumbo payload, and TCP with timestamps. */
+export const MAX_HEADER_BYTES = IPV6_BYTES + 8 + 20 + 12;
 
 /**
  * The segment's IP and TCP headers; the payload is not recorded. `original_length` has it. The
@@ -58,15 +61,11 @@ function tcpHeader({ flow, timestamps, payload_len, ...segment }: Segment, ends:
   return tcp;
 }
 
-/** A length of 0 is how Linux itself shows a segment that a card has yet to cut (TSO, GRO). */
-function lengthField(length: number): number {
-  return length > 0xffff ? 0 : length;
-}
-
 function ipv4Header(length: number, ttl: number, ends: Buffer): Buffer {
   const ip = Buffer.alloc(20);
   ip.writeUInt8(0x45, 0);
-  ip.writeUInt16BE(lengthField(ip.length + length), 2);
+  // A segment that is yet to be cut (TSO, GRO) may be too long: Linux then leaves the length 0 too.
+  ip.writeUInt16BE(ip.length + length > 0xffff ? 0 : ip.length + length, 2);
   ip.writeUInt16BE(DONT_FRAGMENT, 6);
   ip.writeUInt8(ttl & 0xff, 8);
   ip.writeUInt8(TCP, 9);
@@ -76,12 +75,17 @@ function ipv4Header(length: number, ttl: number, ends: Buffer): Buffer {
 }
 
 function ipv6Header(length: number, ttl: number, ends: Buffer): Buffer {
-  const ip = Buffer.alloc(IPV6_BYTES);
+  const jumbo = length > 0xffff;
+  const ip = Buffer.alloc(IPV6_BYTES + (jumbo ? JUMBO.length + 4 : 0));
   ip.writeUInt8(0x60, 0);
-  ip.writeUInt16BE(lengthField(length), 4);
-  ip.writeUInt8(TCP, 6);
+  ip.writeUInt16BE(jumbo ? 0 : length, 4);
+  ip.writeUInt8(jumbo ? HOP_BY_HOP : TCP, 6);
   ip.writeUInt8(ttl & 0xff, 7);
   ip.set(ends, 8);
+  if (jumbo) {
+    ip.set(JUMBO, IPV6_BYTES);
+    ip.writeUInt32BE(length + ip.length - IPV6_BYTES, IPV6_BYTES + JUMBO.length);
+  }
   return ip;
 }
 
