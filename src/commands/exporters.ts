@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { stateName } from '../causes/define.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
-import { happened, stateName } from '../diagnose/describe.ts';
+import { happened } from '../diagnose/describe.ts';
 import { type Occurrence, verdictsOf } from '../diagnose/occurrence.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import { Settled } from '../diagnose/settled.ts';
@@ -9,8 +10,7 @@ import type { Knowledge } from '../flow/knowledge.ts';
 import { csvSink } from '../sinks/export/csv.ts';
 import { type ExportedEvent, type ExportSink, sockIn } from '../sinks/export/format.ts';
 import { pcapngSink } from '../sinks/export/pcapng.ts';
-import { type Event, encodeFrame, encodeHeader, isEvent } from '../wire/decode.ts';
-import { FrameReader } from '../wire/frames.ts';
+import { type Event, encodeHeader } from '../wire/decode.ts';
 import { Losses } from '../wire/loss.ts';
 import type { Header } from '../wire/types.gen.ts';
 import type { Output } from './output.ts';
@@ -18,12 +18,10 @@ import { Run } from './run.ts';
 
 /** Turns the stream of a recording into a file of another format. */
 export interface Exporter {
-  /** Bytes of the stream. Throws FrameError where they are none. */
-  push(chunk: Uint8Array): void;
+  /** Whole messages with their lengths. */
+  push(messages: Uint8Array): void;
   /** No more bytes. */
   finish(): void;
-  /** Bytes of a message that is not whole, and where it began. */
-  readonly rest: { bytes: number; at: number };
   readonly losses: Losses;
   /** Events that the format has no room for. */
   readonly left_out: number;
@@ -44,7 +42,7 @@ export const FORMATS: Record<
     binary: true,
     open: (header, write) => new EventsExporter(header, pcapngSink(header, write)),
   },
-  protobuf: { binary: true, open: (header, write) => new FramesExporter(header, write) },
+  protobuf: { binary: true, open: (header, write) => new MessagesExporter(header, write) },
 };
 
 /** What `replay --json --events` prints. */
@@ -57,16 +55,12 @@ class FindingsExporter implements Exporter {
     this.#run = new Run(header, { ...options, causes: null, failOn: 'warning' }, write);
   }
 
-  push(chunk: Uint8Array): void {
-    this.#run.push(chunk);
+  push(messages: Uint8Array): void {
+    this.#run.push(messages);
   }
 
   finish(): void {
     this.#run.finish();
-  }
-
-  get rest() {
-    return this.#run.pipeline.rest;
   }
 
   get losses() {
@@ -93,18 +87,14 @@ class EventsExporter implements Exporter {
     });
   }
 
-  push(chunk: Uint8Array): void {
-    this.#pipeline.push(chunk);
+  push(messages: Uint8Array): void {
+    this.#pipeline.push(messages);
   }
 
   finish(): void {
     this.#pipeline.finish();
     this.#settled.finish();
     this.#sink.end();
-  }
-
-  get rest() {
-    return this.#pipeline.rest;
   }
 
   get losses() {
@@ -131,11 +121,10 @@ function reasonOf(event: Event, known: Knowledge): string {
   return event.kind === 'reset_sent' ? known.resetReason(event.body.reason) : '';
 }
 
-/** The very messages of the recording, but for those that are damaged. */
-class FramesExporter implements Exporter {
+/** The very messages of the recording. */
+class MessagesExporter implements Exporter {
   readonly losses = new Losses();
   readonly left_out = 0;
-  readonly #frames = new FrameReader();
   readonly #write: Write;
 
   constructor(header: Header, write: Write) {
@@ -143,16 +132,9 @@ class FramesExporter implements Exporter {
     write(encodeHeader(header));
   }
 
-  push(chunk: Uint8Array): void {
-    for (const { bytes } of this.#frames.push(chunk)) {
-      if (isEvent(bytes)) this.#write(encodeFrame(bytes));
-      else this.losses.add('records_undecodable', 1);
-    }
+  push(messages: Uint8Array): void {
+    this.#write(messages);
   }
 
   finish(): void {}
-
-  get rest() {
-    return this.#frames.rest;
-  }
 }

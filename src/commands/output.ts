@@ -1,51 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { once } from 'node:events';
-import { createWriteStream, realpathSync, statSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
-import type { Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { UsageError } from './options.ts';
 
 const BATCH_BYTES = 256 << 10;
 
 /**
- * Where a command writes a file: under another name until it is whole, or straight to stdout or to
- * what is no regular file. To be flushed often: what was written waits in memory until then.
+ * Where a command writes a file, a batch at a time: under another name until it is whole, or straight
+ * to what is no regular file. Throws UsageError where it cannot be written.
  */
 export class Output {
   readonly #path: string;
-  readonly #stream: Writable;
+  /** Null for stdout. */
+  #fd: number | null;
   /** The name until it is whole; null where it is written in place. */
-  readonly #partial: string | null;
+  #partial: string | null;
   #batch: Uint8Array[] = [];
   #bytes = 0;
-  #failure: Error | null = null;
 
-  private constructor(path: string, stream: Writable, partial: string | null) {
+  private constructor(path: string, fd: number | null, partial: string | null) {
     this.#path = path;
-    this.#stream = stream;
+    this.#fd = fd;
     this.#partial = partial;
-    stream.on('error', (error) => {
-      this.#failure = error;
-    });
   }
 
-  /** `-` is stdout. Throws UsageError where the file cannot be created. */
-  static async open(path: string, input: string): Promise<Output> {
-    if (path === '-') return new Output('stdout', process.stdout, null);
-    const existing = statSync(path, { throwIfNoEntry: false });
-    if (existing && sameFile(path, input)) {
-      throw new UsageError(`${path} is the recording itself: give -o another name`);
-    }
-    const inPlace = existing !== undefined && !existing.isFile();
-    // A link stays one.
-    const target = existing ? realpathSync(path) : path;
-    const partial = inPlace ? null : `${target}.${process.pid}.part`;
+  /** `-` is stdout. Refuses to write over `input`. */
+  static open(path: string, input: string): Output {
+    if (path === '-') return new Output('stdout', null, null);
     try {
-      const stream = createWriteStream(partial ?? target, { mode: 0o600 });
-      await once(stream, 'open');
-      return new Output(target, stream, partial);
+      const existing = statSync(path, { throwIfNoEntry: false });
+      if (existing && sameFile(path, input)) {
+        throw new UsageError(`${path} is the recording itself: give -o another name`);
+      }
+      if (existing && !existing.isFile()) return new Output(path, openSync(path, 'w'), null);
+      // A link stays one.
+      const target = existing ? realpathSync(path) : path;
+      const partial = `${target}.${process.pid}.part`;
+      return new Output(target, openSync(partial, 'w', 0o600), partial);
     } catch (error) {
       throw cannotWrite(path, error);
     }
@@ -55,52 +56,58 @@ export class Output {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     this.#batch.push(bytes);
     this.#bytes += bytes.length;
+    if (this.#bytes >= BATCH_BYTES) this.#writeBatch();
   }
 
-  /** Waits until what was written is taken. Throws UsageError where it is not. */
-  async flush(all = false): Promise<void> {
-    if (this.#bytes === 0 || (this.#bytes < BATCH_BYTES && !all)) return;
+  /** Where stdout is not written at once, waits until it was. */
+  async drained(): Promise<void> {
+    if (this.#fd === null && process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
+  }
+
+  /** It is whole: it gets its name. */
+  finish(): void {
+    this.#writeBatch();
+    if (this.#partial === null || this.#fd === null) return;
+    try {
+      fsyncSync(this.#fd);
+      renameSync(this.#partial, this.#path);
+      this.#partial = null;
+    } catch (error) {
+      throw cannotWrite(this.#path, error);
+    }
+  }
+
+  /** What is not whole by now goes away. */
+  close(): void {
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
+    if (this.#partial !== null) rmSync(this.#partial, { force: true });
+  }
+
+  #writeBatch(): void {
     const bytes = Buffer.concat(this.#batch, this.#bytes);
     this.#batch = [];
     this.#bytes = 0;
+    if (this.#fd === null) {
+      process.stdout.write(bytes);
+      return;
+    }
     try {
-      if (this.#failure) throw this.#failure;
-      if (!this.#stream.write(bytes)) await once(this.#stream, 'drain');
+      for (let from = 0; from < bytes.length; ) from += writeSync(this.#fd, bytes, from);
     } catch (error) {
       throw cannotWrite(this.#path, error);
     }
-  }
-
-  /** It is whole: it gets its name. Throws UsageError where what is left cannot be written. */
-  async finish(): Promise<void> {
-    await this.flush(true);
-    if (this.#stream === process.stdout) return;
-    try {
-      await finished(this.#stream.end());
-      if (!this.#partial) return;
-      const file = await open(this.#partial);
-      await file.sync();
-      await file.close();
-      await rename(this.#partial, this.#path);
-    } catch (error) {
-      throw cannotWrite(this.#path, error);
-    }
-  }
-
-  /** It will not become whole: nothing of it is left. */
-  async discard(): Promise<void> {
-    if (this.#stream !== process.stdout) this.#stream.destroy();
-    if (this.#partial) await rm(this.#partial, { force: true });
   }
 }
 
 function sameFile(a: string, b: string): boolean {
-  const [one, other] = [statSync(a), statSync(b, { throwIfNoEntry: false })];
-  return one.dev === other?.dev && one.ino === other.ino;
+  const [one, other] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return one !== undefined && one.dev === other?.dev && one.ino === other.ino;
 }
 
-function cannotWrite(path: string, error: unknown): UsageError {
+function cannotWrite(path: string, error: unknown): Error {
+  if (error instanceof UsageError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
-  const what = code === 'ENOSPC' ? ': make room, or give -o a name on another disk' : '';
-  return new UsageError(`cannot write ${path}: ${message}${what}`);
+  const advice = code === 'ENOSPC' ? ': make room, or give -o a name on another disk' : '';
+  return new UsageError(`cannot write ${path}: ${message}${advice}`);
 }

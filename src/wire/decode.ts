@@ -43,16 +43,6 @@ export function decodeEvent(bytes: Uint8Array): Event | null {
   return kind === undefined ? null : eventFrom(kind, tcpwhy.v1.Event.toObject(message, OPTIONS));
 }
 
-/** Whether any protobuf library can read them as an Event, of whatever kind. */
-export function isEvent(bytes: Uint8Array): boolean {
-  try {
-    tcpwhy.v1.Event.decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** An event from protobuf's JSON form, as the fixtures of causes have it. */
 export function eventFromJson(json: { [field: string]: unknown }): Event {
   const event = decodeEvent(tcpwhy.v1.Event.encode(tcpwhy.v1.Event.fromObject(json)).finish());

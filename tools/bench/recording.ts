@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { readRecording } from '../../src/record/read.ts';
+import { RecordedStream } from '../../src/record/read.ts';
 import { encodeHeader } from '../../src/wire/decode.ts';
 import { tcpwhy } from '../../src/wire/event.gen.js';
 import { FrameReader } from '../../src/wire/frames.ts';
@@ -20,22 +20,23 @@ interface Message {
  * Returns how many messages it has.
  */
 export async function enlarge(from: string, to: string, size_bytes: number): Promise<number> {
-  const { header, chunks } = readRecording(from);
+  const recording = await RecordedStream.open(from);
   const messages: Message[] = [];
   const frames = new FrameReader();
-  for await (const chunk of chunks) {
-    for (const { bytes } of frames.push(chunk)) {
-      const event = tcpwhy.v1.Event.decode(bytes);
-      if (event.footer) continue;
-      const ktime_ns = BigInt(String(event.ktime_ns));
+  for await (const piece of recording.pieces()) {
+    for (const { bytes } of frames.push(piece.messages)) {
+      const { ktime_ns, footer, tick } = tcpwhy.v1.Event.decode(bytes);
+      // The sum of a check would be wrong.
+      if (footer || tick?.check) continue;
+      const time_ns = BigInt(String(ktime_ns));
       const copy = Buffer.from(bytes);
-      messages.push({ bytes: copy, ktime_ns, ktime_at: copy.indexOf(fixed64(ktime_ns)) });
+      messages.push({ bytes: copy, ktime_ns: time_ns, ktime_at: copy.indexOf(fixed64(time_ns)) });
     }
   }
   const times = messages.map(({ ktime_ns }) => ktime_ns).filter((time) => time > 0n);
   const span_ns = max(times) - min(times) + GAP_NS;
   const fd = openSync(to, 'w', 0o600);
-  let written = writeSync(fd, encodeHeader(header));
+  let written = writeSync(fd, encodeHeader(recording.header));
   let count = 0;
   for (let shift_ns = 0n; written < size_bytes; shift_ns += span_ns) {
     written += writeSync(
