@@ -2,9 +2,10 @@
 
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
+import type { ScreenSource } from '../sinks/tui/model.ts';
 import { runScreen } from '../sinks/tui/screen.tsx';
-import { paced } from '../source/paced.ts';
 import { filterFrom, UsageError, type WatchFlags } from './options.ts';
+import { Player } from './player.ts';
 import { Recorder } from './recorder.ts';
 import { openRecording } from './replay.ts';
 import { runOptions } from './run.ts';
@@ -62,24 +63,13 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
 
 async function topRecording(file: string, flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
-  const recording = await openRecording(file);
-  const { header } = recording;
-  const pipeline = new Pipeline(header, CAUSES);
-  const screen = new PipelineScreen(pipeline, header, file, options.causes);
+  const open = () => openRecording(file);
+  const player = new Player(await open(), open, options.causes);
   const quit = new AbortController();
-  const play = async () => {
-    for await (const piece of paced(recording.pieces(), quit.signal)) {
-      pipeline.push(piece);
-      screen.note();
-    }
-    pipeline.finish();
-    screen.note();
-    screen.ended = true;
-  };
-  const playing = play();
+  const playing = player.play(quit.signal);
   try {
     await Promise.race([
-      show(screen, options.color),
+      show(player, options.color),
       playing.then(() => new Promise<never>(() => undefined)),
     ]);
   } finally {
@@ -89,7 +79,7 @@ async function topRecording(file: string, flags: WatchFlags): Promise<number> {
 }
 
 /** Shows the screen until it is left; signals leave it as `q` does. */
-async function show(screen: PipelineScreen, color: boolean): Promise<void> {
+async function show(screen: ScreenSource, color: boolean): Promise<void> {
   const leave = new AbortController();
   const abort = () => leave.abort();
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -9,7 +9,9 @@ type Hint = readonly [key: string, does: string];
 
 function hintsFor(state: State, glyphs: Glyphs): Hint[] {
   const move = glyphs.updown;
-  const pause: Hint = ['p', state.paused ? 'go on' : 'pause'];
+  const { playback } = state.model;
+  const pause: Hint = ['p', (playback?.paused ?? state.paused) ? 'go on' : 'pause'];
+  const play: Hint[] = playback ? [pause, [glyphs.leftright, '10 s'], ['< >', 'speed']] : [pause];
   if (state.help !== null)
     return [
       ['q', 'quit'],
@@ -23,8 +25,8 @@ function hintsFor(state: State, glyphs: Glyphs): Hint[] {
       ['Esc', 'back'],
       ['?', 'help'],
       [move, 'scroll'],
+      ...play,
       ['PgDn', 'page'],
-      pause,
     ];
   return [
     ['q', 'quit'],
@@ -32,14 +34,17 @@ function hintsFor(state: State, glyphs: Glyphs): Hint[] {
     ['Enter', 'open'],
     ['/', 'filter'],
     [move, 'select'],
-    pause,
+    ...play,
     ['s', 'sort'],
     ['a', 'benign'],
   ];
 }
 
 /** The order in which hints stand; `hintsFor` has the order in which they matter. */
-const ORDER = ['↑↓', 'Up/Dn', 'PgDn', 'Enter', 'Esc', '/', 's', 'p', 'a', '?', 'q'];
+const ORDER = [
+  ...['↑↓', 'Up/Dn', 'PgDn', 'Enter', 'Esc', '/', 's'],
+  ...['p', '←→', 'Lt/Rt', '< >', 'a', '?', 'q'],
+];
 
 function hintLine(hints: Hint[]): Line {
   const ordered = [...hints].sort((a, b) => ORDER.indexOf(a[0]) - ORDER.indexOf(b[0]));

@@ -9,6 +9,7 @@ export interface Glyphs {
   dot: string;
   /** The keys that move: up and down. */
   updown: string;
+  leftright: string;
   times: string;
   /** Nothing, then low to high. */
   spark: readonly string[];
@@ -21,6 +22,7 @@ export const UNICODE: Glyphs = {
   ellipsis: '…',
   dot: '·',
   updown: '↑↓',
+  leftright: '←→',
   times: '×',
   spark: ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
 };
@@ -32,6 +34,7 @@ export const ASCII: Glyphs = {
   ellipsis: '~',
   dot: '-',
   updown: 'Up/Dn',
+  leftright: 'Lt/Rt',
   times: 'x',
   spark: [' ', '.', ':', '-', '=', '+', '*', '%', '#'],
 };

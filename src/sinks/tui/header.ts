@@ -6,12 +6,21 @@ import { cutLine, type Line, lineWidth, type Span, span, spread } from './lines.
 import type { ScreenModel } from './model.ts';
 
 /** Whether the screen runs, stands still, or is over. */
-function status(model: ScreenModel, paused: boolean): Line {
+function status(model: ScreenModel, still: boolean, glyphs: Glyphs): Line {
+  const { playback } = model;
   const now: Span = model.ended
     ? span(' ENDED ', 'notice')
-    : span(model.recording === null ? 'LIVE' : 'REPLAY', 'good');
+    : span(model.recording === null ? 'LIVE' : replayed(playback, glyphs), 'good');
+  const paused = playback?.paused ?? still;
   if (!paused) return [now];
   return model.ended ? [span(' PAUSED ', 'notice'), now] : [span(' PAUSED ', 'notice')];
+}
+
+function replayed(playback: ScreenModel['playback'], glyphs: Glyphs): string {
+  if (!playback) return 'REPLAY';
+  const { speed, read } = playback;
+  const times = speed === 1 ? '' : ` ${glyphs.times}${speed}`;
+  return `REPLAY${times} ${Math.floor(100 * read)}%`;
 }
 
 interface Piece {
@@ -44,7 +53,7 @@ export function headerLines(
   glyphs: Glyphs,
 ): Line[] {
   const time = model.recording === null ? clock(model.now_ns) : dateAndClock(model.now_ns);
-  const right = [span(`${time} UTC  `), ...status(model, paused)];
+  const right = [span(`${time} UTC  `), ...status(model, paused, glyphs)];
   const left = fitting(
     [
       { spans: [span('tcpwhy', 'strong')], worth: 3 },

@@ -18,6 +18,12 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['q, Ctrl-C', 'quit'],
 ];
 
+const PLAYBACK: readonly (readonly [string, string])[] = [
+  ['p', 'pause the recording, and go on'],
+  ['Left Right', '10 seconds back or forward'],
+  ['< >', 'slower, faster: up to 64 times'],
+];
+
 const SIGNS: readonly (readonly [string, string])[] = [
   ['E W I', 'error, warning, information; b: benign'],
   ['COUNT', 'how often since the start, exact also where events are sampled'],
@@ -57,6 +63,7 @@ export function helpLines(model: ScreenModel, width: number): Line[] {
     [span('KEYS', 'strong')],
     ...pairs(KEYS, width),
     [],
+    ...(model.playback ? [[span('RECORDING', 'strong')], ...pairs(PLAYBACK, width), []] : []),
     [span('SIGNS', 'strong')],
     ...pairs(SIGNS, width),
     [],

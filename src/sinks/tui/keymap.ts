@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { layoutFor } from './layout.ts';
+import type { Control } from './model.ts';
 import { nextSort, visible } from './order.ts';
 import type { State } from './state.ts';
 import { dropLast } from './text.ts';
@@ -10,6 +11,7 @@ export type Motion = 'up' | 'down' | 'pageUp' | 'pageDown' | 'home' | 'end';
 /** A key, whatever bytes the terminal sends for it. */
 export type Key =
   | { name: Motion | 'enter' | 'escape' | 'backspace' | 'clearLine' | 'clearWord' | 'interrupt' }
+  | { name: 'left' | 'right' }
   | { name: 'char'; char: string };
 
 const LONGEST_FILTER = 200;
@@ -100,6 +102,20 @@ function letter(state: State, char: string): State {
   if (char === 's') return { ...state, sort: nextSort(state.sort) };
   if (char === 'a') return { ...state, benign: !state.benign };
   return state;
+}
+
+const CONTROLS: Record<string, Control> = {
+  left: 'back',
+  right: 'forward',
+  p: 'pause',
+  '<': 'slower',
+  '>': 'faster',
+};
+
+/** What a key does to the recording that is shown, null where it is for the screen. */
+export function controlOf(state: State, key: Key): Control | null {
+  if (!state.model.playback || state.typing || state.help !== null) return null;
+  return CONTROLS[key.name === 'char' ? key.char : key.name] ?? null;
 }
 
 /** What a key does to the screen. */

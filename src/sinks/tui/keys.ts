@@ -28,6 +28,8 @@ export function keysOf(input: string, key: InkKey): Key[] {
   if (key.eventType === 'release') return [];
   if (key.upArrow) return [{ name: 'up' }];
   if (key.downArrow) return [{ name: 'down' }];
+  if (key.leftArrow) return [{ name: 'left' }];
+  if (key.rightArrow) return [{ name: 'right' }];
   if (key.pageUp) return [{ name: 'pageUp' }];
   if (key.pageDown) return [{ name: 'pageDown' }];
   if (key.home) return [{ name: 'home' }];

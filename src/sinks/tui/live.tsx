@@ -4,6 +4,7 @@ import { useApp, useInput, usePaste, useWindowSize } from 'ink';
 import { useCallback, useEffect, useReducer, useRef } from 'react';
 import { App } from './app.tsx';
 import type { Glyphs } from './glyphs.ts';
+import { controlOf } from './keymap.ts';
 import { keysOf } from './keys.ts';
 import type { ScreenSource } from './model.ts';
 import { reduce, type State, start } from './state.ts';
@@ -60,7 +61,11 @@ export function Live({ source, color, glyphs, redraw }: LiveProps) {
 
   useInput((input, key) => {
     if (key.ctrl && input === 'l') redraw();
-    for (const pressed of keysOf(input, key)) dispatch({ type: 'key', key: pressed });
+    for (const pressed of keysOf(input, key)) {
+      const control = controlOf(state, pressed);
+      if (control) source.control?.(control);
+      else dispatch({ type: 'key', key: pressed });
+    }
     pull(LEAST_PULL_MS);
   });
   // Pasted text is text: it fills the filter, and presses no keys.

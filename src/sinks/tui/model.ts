@@ -25,6 +25,8 @@ export interface ScreenModel {
   ended: boolean;
   /** Why the recording that is being written cannot be, null while it can. Absent: nothing is recorded. */
   trouble?: string | null;
+  /** How a recording is being played. Absent: nothing is. */
+  playback?: Playback;
 }
 
 export interface FindingView {
@@ -40,8 +42,23 @@ export interface FindingView {
   events: { seq: number; time_ns: number; text: string }[];
 }
 
+/** What keys do to a recording that is shown. */
+export type Control = 'pause' | 'slower' | 'faster' | 'back' | 'forward';
+
+export interface Playback {
+  /** 1: as fast as it was made. */
+  speed: number;
+  paused: boolean;
+  /** How much of it was read, from 0 to 1. */
+  read: number;
+  /** Places so far that could not be read. */
+  damages: number;
+}
+
 /** Where the screen gets its data. */
 export interface ScreenSource {
   /** How things stand now, in data that does not change afterwards. Called at any interval, and not while paused. */
   read(): ScreenModel;
+  /** Only where the model has a playback. */
+  control?(control: Control): void;
 }

@@ -109,6 +109,23 @@ describe.each(SIZES)('%i x %i', (columns, rows) => {
     }
   });
 
+  test('a recording is played: how fast, how far, and by which keys', () => {
+    const playback = { speed: 4, paused: false, read: 0.379, damages: 0 };
+    const over = { recording: 'friday.tcpwhy', playback };
+    for (const keys of [[], ['enter'], ['?'], ['?', 'end']]) {
+      for (const glyphs of [UNICODE, ASCII]) {
+        const lines = shoot(over, { columns, rows, keys, glyphs }).split('\n');
+        expect(lines.length).toBeLessThanOrEqual(rows);
+        expect(Math.max(...lines.map(widthOf))).toBeLessThanOrEqual(columns);
+      }
+    }
+    if (columns < 40 || rows < 10) return;
+    expect(shoot(over, { columns, rows })).toContain('REPLAY ×4 37%');
+    const still = { ...over, playback: { ...playback, paused: true } };
+    expect(shoot(still, { columns, rows })).toContain('PAUSED');
+    if (columns >= 80) expect(shoot(over, { columns, rows })).toMatch(/p pause {2}←→ 10 s/);
+  });
+
   test('a recording that cannot be written is told in the last row', () => {
     const trouble = '/var/log/x.tcpwhy: ENOSPC: no space left on device, write';
     const last = shoot({ trouble }, { columns, rows }).split('\n').at(-1) ?? '';

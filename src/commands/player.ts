@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { CAUSES } from '../causes/registry.gen.ts';
+import { Pipeline } from '../diagnose/pipeline.ts';
+import type { RecordedStream } from '../record/read.ts';
+import type { Control, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
+import { ticked } from '../source/ticked.ts';
+import { PipelineScreen } from './screen-source.ts';
+
+/** Pauses in a recording are at most this long when it is shown. */
+const LONGEST_PAUSE_MS = 2000;
+const SEEK_NS = 10e9;
+const SLOWEST = 1 / 4;
+const FASTEST = 64;
+/** While it is wound forward the screen is drawn, and keys are heard, after so many ticks. */
+const TICKS_AT_ONCE = 100;
+
+/** A recording on the screen, at the speed at which it was made unless keys say otherwise. */
+export class Player implements ScreenSource {
+  readonly #open: () => Promise<RecordedStream>;
+  readonly #causes: ReadonlySet<string> | null;
+  #recording: RecordedStream;
+  #screen: PipelineScreen;
+  #pipeline: Pipeline;
+  #speed = 1;
+  #paused = false;
+  #damages = 0;
+  #now_ktime_ns = 0;
+  /** Up to here it is wound forward. */
+  #seek_ktime_ns = 0;
+  #rewind = false;
+  #changed = Promise.withResolvers<void>();
+
+  /** `open` is called again to go back; `recording` is the first. */
+  constructor(
+    recording: RecordedStream,
+    open: () => Promise<RecordedStream>,
+    causes: ReadonlySet<string> | null,
+  ) {
+    this.#open = open;
+    this.#causes = causes;
+    this.#recording = recording;
+    [this.#pipeline, this.#screen] = this.#begin(recording);
+  }
+
+  read(): ScreenModel {
+    const { size_bytes, read_bytes } = this.#recording;
+    const read = this.#screen.ended || size_bytes === 0 ? 1 : read_bytes / size_bytes;
+    const playback = { speed: this.#speed, paused: this.#paused, read, damages: this.#damages };
+    return { ...this.#screen.read(), playback };
+  }
+
+  control(control: Control): void {
+    switch (control) {
+      case 'pause':
+        this.#paused = !this.#paused;
+        break;
+      case 'slower':
+        this.#speed = Math.max(SLOWEST, this.#speed / 2);
+        break;
+      case 'faster':
+        this.#speed = Math.min(FASTEST, this.#speed * 2);
+        break;
+      case 'forward':
+        this.#seek_ktime_ns = Math.max(this.#seek_ktime_ns, this.#now_ktime_ns) + SEEK_NS;
+        break;
+      case 'back':
+        this.#seek_ktime_ns = Math.max(0, this.#now_ktime_ns - SEEK_NS);
+        this.#now_ktime_ns = this.#seek_ktime_ns;
+        this.#rewind = true;
+        break;
+    }
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  /** Plays until `signal` aborts. */
+  async play(signal: AbortSignal): Promise<void> {
+    const stopped = new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    while (!signal.aborted) {
+      await this.#playOnce(signal, stopped);
+      while (!this.#rewind && !signal.aborted) await Promise.race([this.#changed.promise, stopped]);
+      if (signal.aborted) return;
+      this.#rewind = false;
+      this.#recording = await this.#open();
+      [this.#pipeline, this.#screen] = this.#begin(this.#recording);
+    }
+  }
+
+  #begin(recording: RecordedStream): [Pipeline, PipelineScreen] {
+    const { header, path } = recording;
+    const pipeline = new Pipeline(header, CAUSES);
+    this.#damages = 0;
+    return [pipeline, new PipelineScreen(pipeline, header, path, this.#causes)];
+  }
+
+  async #playOnce(signal: AbortSignal, stopped: Promise<void>): Promise<void> {
+    let last_ktime_ns: number | null = null;
+    let ticks = 0;
+    for await (const { messages, ktime_ns, damage } of ticked(this.#recording.pieces())) {
+      if (ktime_ns !== null) {
+        const gap_ms = last_ktime_ns === null ? 0 : (ktime_ns - last_ktime_ns) / 1e6;
+        last_ktime_ns = ktime_ns;
+        await this.#wait(ktime_ns, gap_ms, signal, stopped);
+      }
+      if (signal.aborted || this.#rewind) return;
+      if (++ticks % TICKS_AT_ONCE === 0) await setImmediate();
+      this.#pipeline.push(messages);
+      if (damage) this.#damages++;
+      this.#now_ktime_ns = Math.max(this.#now_ktime_ns, ktime_ns ?? 0);
+      this.#screen.note();
+    }
+    this.#pipeline.finish();
+    this.#screen.note();
+    this.#screen.ended = true;
+  }
+
+  /** Until a tick is due. */
+  async #wait(
+    ktime_ns: number,
+    gap_ms: number,
+    signal: AbortSignal,
+    stopped: Promise<void>,
+  ): Promise<void> {
+    let left_ms = Math.min(Math.max(0, gap_ms), LONGEST_PAUSE_MS);
+    while (!signal.aborted && !this.#rewind && ktime_ns > this.#seek_ktime_ns) {
+      if (!this.#paused && left_ms < 1) return;
+      const speed = this.#paused ? 0 : this.#speed;
+      const before_ms = performance.now();
+      const over = new AbortController();
+      const due = speed > 0 ? sleep(left_ms / speed, undefined, { signal: over.signal }) : null;
+      await Promise.race(
+        [due?.catch(() => {}), this.#changed.promise, stopped].filter((one) => one !== undefined),
+      );
+      over.abort();
+      left_ms -= (performance.now() - before_ms) * speed;
+    }
+  }
+}
