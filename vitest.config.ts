@@ -9,7 +9,6 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          testTimeout: 30_000,
           include: ['test/{unit,cli}/**/*.test.{ts,tsx}'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
