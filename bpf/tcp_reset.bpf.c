@@ -98,8 +98,12 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 		return;
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
-	/* close(), disconnect() and the end of a process run for the process itself. */
-	if (!e->body.sock.owner.pid)
+	fill_patience(&e->body.sock, sk);
+	/*
+	 * close(), disconnect() and the end of a process run for the process itself, and close the socket
+	 * first; timers and ss -K reset before they close.
+	 */
+	if (!e->body.sock.owner.pid && e->body.sock.state == TCP_CLOSE)
 		fill_current(&e->body.sock.owner);
 	bpf_get_stack(ctx, e->body.stack, sizeof(e->body.stack), STACK_SKIP);
 	submit(ctx, e, sizeof(*e), t);

@@ -83,6 +83,7 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	wire_event_state_change_init(e);
 	fill_event(&e->event, k.netns, t);
 	fill_sock(&e->body.sock, sk);
+	fill_patience(&e->body.sock, sk);
 	e->body.old_state = old_state;
 	e->body.new_state = new_state;
 	submit(ctx, e, sizeof(*e), t);

@@ -176,6 +176,8 @@ struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
 	u8 icsk_retransmits;
+	u8 icsk_probes_out;
+	u32 icsk_user_timeout;
 };
 
 struct tcp_options_received {
@@ -194,6 +196,7 @@ struct tcp_sock {
 	u32 snd_nxt;
 	u32 snd_una;
 	u32 write_seq;
+	u32 retrans_stamp;
 };
 
 struct inet_timewait_sock {

@@ -227,6 +227,18 @@ static __always_inline void fill_sock(struct wire_sock *w, const struct sock *sk
 		w->previous_state = closed->state;
 }
 
+/* How long a socket that gave up has waited, and for what. */
+static __always_inline void fill_patience(struct wire_sock *w, const struct sock *sk)
+{
+	const struct inet_connection_sock *icsk = (const void *)sk;
+	/* Milliseconds of CLOCK_MONOTONIC; where a route asks for microseconds, userspace sees nonsense. */
+	u32 stamp = BPF_CORE_READ((const struct tcp_sock *)sk, retrans_stamp);
+
+	w->user_timeout_ms = BPF_CORE_READ(icsk, icsk_user_timeout);
+	w->unanswered_probes = BPF_CORE_READ(icsk, icsk_probes_out);
+	w->unanswered_ms = stamp ? (u32)(bpf_ktime_get_ns() / 1000000) - stamp : 0;
+}
+
 /* The listener on exactly this end, or on the port with any address: 0.0.0.0 before ::. */
 static __always_inline u64 find_listener(u32 netns, const u8 *addr, u16 port)
 {

@@ -187,6 +187,12 @@ struct wire_sock {
 	__u32 accept_queue_max;
 	__u32 syn_queue_tag;
 	__u32 syn_queue;
+	__u32 user_timeout_ms_tag;
+	__u32 user_timeout_ms;
+	__u32 unanswered_probes_tag;
+	__u32 unanswered_probes;
+	__u32 unanswered_ms_tag;
+	__u32 unanswered_ms;
 } WIRE_STRUCT;
 
 #define WIRE_SOCK_INIT \
@@ -211,6 +217,9 @@ struct wire_sock {
 		.accept_queue_tag = WIRE_FIXED32(14), \
 		.accept_queue_max_tag = WIRE_FIXED32(15), \
 		.syn_queue_tag = WIRE_FIXED32(16), \
+		.user_timeout_ms_tag = WIRE_FIXED32(20), \
+		.unanswered_probes_tag = WIRE_FIXED32(21), \
+		.unanswered_ms_tag = WIRE_FIXED32(22), \
 	}
 
 struct wire_mib_delta {

@@ -5,7 +5,7 @@ import type { Basis, Evidence, Severity, Subject } from '../diagnose/finding.ts'
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import type { EventKind } from '../wire/kinds.gen.ts';
-import type { Flow, Owner, Packet, ResetSent } from '../wire/types.gen.ts';
+import type { Flow, Owner, Packet, ResetSent, Sock } from '../wire/types.gen.ts';
 
 /** A cause that one event proves. */
 export interface Match<E extends Evidence> {
@@ -23,6 +23,8 @@ export interface Match<E extends Evidence> {
   owner: Owner | null;
   /** Another connection whose failure brought this one about: its cause goes into this evidence. */
   because?: { flow: Flow; evidence: string };
+  /** Event time at which what failed began: what happened before is not why. */
+  began_ns?: number;
   /** Where this occurrence says more or less than the cause usually does. */
   severity?: Severity;
 }
@@ -41,6 +43,11 @@ export interface Cause<E extends Evidence = Evidence> {
   on: readonly EventKind[];
   /** Causes of the same failure that say less: this one stands for them. */
   supersedes?: readonly string[];
+  /**
+   * Causes that this one is the reason for when both meet one connection, however much later: the
+   * finding of the other then names this one, as information.
+   */
+  leadsTo?: readonly string[];
   match(event: Event, known: Knowledge): Match<E> | null;
   /** One line: what happened, with the values seen. */
   summary(evidence: E, flow: Flow): string;
@@ -109,6 +116,17 @@ export function endOf({ seq, payload_len, flags }: Packet): number {
   );
 }
 
+/** Of every architecture that tcpwhy runs on. */
+export const ERRNO = { ETIMEDOUT: 110 } as const;
+
+/** What a connection ends in whose segments are dropped without a word: each `leadsTo` them. */
+export const SILENCE = [
+  'connect-timeout',
+  'keepalive-timeout',
+  'retransmit-timeout',
+  'user-timeout',
+] as const;
+
 /** Long enough for the peer's TIME_WAIT, which acknowledges whatever comes late. */
 const TIME_WAIT_MS = 60_000;
 
@@ -176,4 +194,17 @@ export const NO_REASON = 'NOT_SPECIFIED';
 /** A known owner, or null. */
 export function ownerOf(owner: Owner | undefined): Owner | null {
   return owner && owner.pid > 0 ? owner : null;
+}
+
+/** How long a socket that gave up had waited for an answer; null where the kernel does not tell. */
+export function waited({ unanswered_ms }: Sock): number | null {
+  return unanswered_ms > 0 && unanswered_ms < LONGEST_WAIT_MS ? unanswered_ms : null;
+}
+
+/** 255 retries 120 s apart; where a route asks for stamps in microseconds they give more. */
+const LONGEST_WAIT_MS = 255 * 120_000;
+
+/** `1.2 s`, `3 s`. */
+export function seconds(ms: number): string {
+  return `${Number((ms / 1000).toPrecision(ms < 10_000 ? 2 : 3))} s`;
 }

@@ -4,8 +4,10 @@
 import acceptQueueFull from './accept-queue-full/doc.md';
 import badChecksum from './bad-checksum/doc.md';
 import connectRefused from './connect-refused/doc.md';
+import connectTimeout from './connect-timeout/doc.md';
 import connectionUnknown from './connection-unknown/doc.md';
 import dataAfterClose from './data-after-close/doc.md';
+import keepaliveTimeout from './keepalive-timeout/doc.md';
 import lingerZeroClose from './linger-zero-close/doc.md';
 import listenerClosed from './listener-closed/doc.md';
 import netfilterDrop from './netfilter-drop/doc.md';
@@ -18,6 +20,7 @@ import peerRewritten from './peer-rewritten/doc.md';
 import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
 import requestReset from './request-reset/doc.md';
 import resetByPeer from './reset-by-peer/doc.md';
+import retransmitTimeout from './retransmit-timeout/doc.md';
 import rpFilter from './rp-filter/doc.md';
 import synCookies from './syn-cookies/doc.md';
 import synOnLiveConnection from './syn-on-live-connection/doc.md';
@@ -25,14 +28,17 @@ import synQueueFull from './syn-queue-full/doc.md';
 import synackWrongSource from './synack-wrong-source/doc.md';
 import timewaitPaws from './timewait-paws/doc.md';
 import unreadDataOnClose from './unread-data-on-close/doc.md';
+import userTimeout from './user-timeout/doc.md';
 
 /** The text of each cause's doc.md, by its id. */
 export const PAGES: Readonly<Record<string, string>> = {
   'accept-queue-full': acceptQueueFull,
   'bad-checksum': badChecksum,
   'connect-refused': connectRefused,
+  'connect-timeout': connectTimeout,
   'connection-unknown': connectionUnknown,
   'data-after-close': dataAfterClose,
+  'keepalive-timeout': keepaliveTimeout,
   'linger-zero-close': lingerZeroClose,
   'listener-closed': listenerClosed,
   'netfilter-drop': netfilterDrop,
@@ -45,6 +51,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'proxy-upstream-failed': proxyUpstreamFailed,
   'request-reset': requestReset,
   'reset-by-peer': resetByPeer,
+  'retransmit-timeout': retransmitTimeout,
   'rp-filter': rpFilter,
   'syn-cookies': synCookies,
   'syn-on-live-connection': synOnLiveConnection,
@@ -52,4 +59,5 @@ export const PAGES: Readonly<Record<string, string>> = {
   'synack-wrong-source': synackWrongSource,
   'timewait-paws': timewaitPaws,
   'unread-data-on-close': unreadDataOnClose,
+  'user-timeout': userTimeout,
 };

@@ -5,8 +5,10 @@ import type { Cause } from './define.ts';
 import acceptQueueFull from './accept-queue-full/index.ts';
 import badChecksum from './bad-checksum/index.ts';
 import connectRefused from './connect-refused/index.ts';
+import connectTimeout from './connect-timeout/index.ts';
 import connectionUnknown from './connection-unknown/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
+import keepaliveTimeout from './keepalive-timeout/index.ts';
 import lingerZeroClose from './linger-zero-close/index.ts';
 import listenerClosed from './listener-closed/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
@@ -19,6 +21,7 @@ import peerRewritten from './peer-rewritten/index.ts';
 import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
 import requestReset from './request-reset/index.ts';
 import resetByPeer from './reset-by-peer/index.ts';
+import retransmitTimeout from './retransmit-timeout/index.ts';
 import rpFilter from './rp-filter/index.ts';
 import synCookies from './syn-cookies/index.ts';
 import synOnLiveConnection from './syn-on-live-connection/index.ts';
@@ -26,14 +29,17 @@ import synQueueFull from './syn-queue-full/index.ts';
 import synackWrongSource from './synack-wrong-source/index.ts';
 import timewaitPaws from './timewait-paws/index.ts';
 import unreadDataOnClose from './unread-data-on-close/index.ts';
+import userTimeout from './user-timeout/index.ts';
 
 /** Every cause, by id. */
 export const CAUSES = [
   acceptQueueFull,
   badChecksum,
   connectRefused,
+  connectTimeout,
   connectionUnknown,
   dataAfterClose,
+  keepaliveTimeout,
   lingerZeroClose,
   listenerClosed,
   netfilterDrop,
@@ -46,6 +52,7 @@ export const CAUSES = [
   proxyUpstreamFailed,
   requestReset,
   resetByPeer,
+  retransmitTimeout,
   rpFilter,
   synCookies,
   synOnLiveConnection,
@@ -53,4 +60,5 @@ export const CAUSES = [
   synackWrongSource,
   timewaitPaws,
   unreadDataOnClose,
+  userTimeout,
 ] as unknown as readonly Cause[];

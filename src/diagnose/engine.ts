@@ -6,11 +6,13 @@ import { Recent } from '../flow/recent.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Before, Flow, Packet } from '../wire/types.gen.ts';
 import { benign } from './benign.ts';
+import { connectionId, ends } from './connection.ts';
 import { Counts } from './counts.ts';
 import { describe, flowText } from './describe.ts';
 import type { Evidence, Finding } from './finding.ts';
-import type { Occurrence } from './occurrence.ts';
+import { adviceOf, findingId, type Occurrence, severityOf, summaryOf } from './occurrence.ts';
 import { addEvent, addFlow, type OpenFinding } from './open-finding.ts';
+import { Reasons } from './reasons.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 
 export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
@@ -48,11 +50,13 @@ export class Engine {
   readonly #whys = new Recent<Occurrence>(WHY_NS, MAX_RECENT);
   readonly #services = new Recent<Occurrence>(SAME_FAILURE_NS, MAX_RECENT);
   readonly #packets = new Recent<Occurrence[]>(SAME_PACKET_NS, MAX_RECENT);
+  readonly #reasons: Reasons;
   readonly #changed = new Set<OpenFinding>();
 
   constructor(causes: readonly Cause[], known: HostKnowledge, clock_offset_ns: number) {
     this.#known = known;
     this.#clock_offset_ns = clock_offset_ns;
+    this.#reasons = new Reasons(causes, (key) => this.#counts.sampled(key));
     for (const cause of causes) {
       for (const kind of cause.on)
         this.#byKind.set(kind, [...(this.#byKind.get(kind) ?? []), cause]);
@@ -78,6 +82,7 @@ export class Engine {
         seq,
         count,
         by: null,
+        because: null,
         finding: null,
       }),
     );
@@ -174,6 +179,8 @@ export class Engine {
     const others = this.#connections.get(connection, event.ktime_ns) ?? [];
     occurrence.by = this.#stronger(occurrence, others);
     if (occurrence.by) return;
+    occurrence.because = this.#reasons.of(cause, match, event);
+    this.#reasons.note(cause, match, event);
     for (const other of others) {
       if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other, occurrence);
     }
@@ -227,8 +234,8 @@ export class Engine {
     // By now what says more may have turned out to be sampled.
     occurrence.by ??= this.#stronger(occurrence, []);
     if (occurrence.by) return;
-    const { cause, match, event, seq } = occurrence;
-    const id = `${cause.id} ${match.group}`;
+    const { match, event, seq } = occurrence;
+    const id = findingId(occurrence);
     const time_ns = event.ktime_ns + this.#clock_offset_ns;
     let open = this.findings.get(id);
     if (!open) {
@@ -246,8 +253,8 @@ export class Engine {
     }
     finding.evidence = match.evidence;
     finding.flow = { ...familyOf(match.flow), netns: event.netns };
-    finding.summary = cause.summary(match.evidence, match.flow);
-    finding.advice = cause.advice(match.evidence, match.flow);
+    finding.summary = summaryOf(occurrence);
+    finding.advice = adviceOf(occurrence);
     if (match.owner) finding.process = this.#process(match.owner);
     if (match.basis === 'inferred') finding.basis = 'inferred';
     addFlow(open, flowText(match.flow), occurrence.count, time_ns);
@@ -264,11 +271,13 @@ export class Engine {
     this.#changed.add(open);
   }
 
-  #finding(id: string, { cause, match, event }: Occurrence, time_ns: number): Finding {
+  #finding(id: string, occurrence: Occurrence, time_ns: number): Finding {
+    const { cause, match, event, because } = occurrence;
     return {
       id,
       cause: cause.id,
-      severity: match.severity ?? cause.severity,
+      because,
+      severity: severityOf(occurrence),
       basis: match.basis,
       title: cause.title,
       summary: '',
@@ -293,15 +302,6 @@ export class Engine {
 function familyOf(flow: Flow) {
   const { saddr, sport, daddr, dport } = flow;
   return { family: saddr.includes(':') ? (6 as const) : (4 as const), saddr, sport, daddr, dport };
-}
-
-function ends({ saddr, sport, daddr, dport }: Flow): [string, string] {
-  return [`${saddr} ${sport}`, `${daddr} ${dport}`];
-}
-
-/** The same for both directions, and for both ends on one host. */
-function connectionId(flow: Flow): string {
-  return ends(flow).sort().join(' ');
 }
 
 function packetId(event: Event): string | null {

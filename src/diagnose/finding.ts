@@ -37,11 +37,19 @@ export type EvidenceValue =
 /** Plain facts by name; units are suffixes of the name. */
 export type Evidence = { [name: string]: EvidenceValue };
 
+/** Another finding, of a cause that met the same connection before. */
+export interface Because {
+  cause: string;
+  where: string;
+}
+
 /** A cause that matched on one subject, with everything it needs to be read alone (contract.md, Output). */
 export interface Finding {
   /** Identity of (cause, subject): the same finding keeps it while its count grows. */
   id: string;
   cause: string;
+  /** What this one comes of, where that was seen too: its severity is `info` then. */
+  because: Because | null;
   severity: Severity;
   basis: Basis;
   title: string;

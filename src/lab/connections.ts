@@ -8,6 +8,8 @@ import { aside, reached, until } from './until.ts';
 import { type Family, HOSTS } from './wiring.ts';
 
 const PATIENCE_MS = 2000;
+/** Longer than the lab's connections wait for an answer. */
+const TIMEOUT_PATIENCE_MS = 10_000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
@@ -99,19 +101,34 @@ export function accept(listener: Socket, clients: Socket[]): Pair[] {
 }
 
 /** Waits until each socket has the events, or an error. */
-export function awaitAll(sockets: Socket[], events: number, what: string): void {
-  for (const socket of sockets) awaitOne(socket, events, what);
+export function awaitAll(
+  sockets: Socket[],
+  events: number,
+  what: string,
+  patience_ms = PATIENCE_MS,
+): void {
+  for (const socket of sockets) awaitOne(socket, events, what, patience_ms);
 }
 
-function awaitOne(socket: Socket, events: number, what: string): void {
-  if (socket.poll(events, PATIENCE_MS) === 0)
-    throw new Error(`waited ${PATIENCE_MS} ms for ${what}`);
+function awaitOne(socket: Socket, events: number, what: string, patience_ms = PATIENCE_MS): void {
+  if (socket.poll(events, patience_ms) === 0)
+    throw new Error(`waited ${patience_ms} ms for ${what}`);
   reached(what);
 }
 
 /** Waits for each connect to be refused, or each connection to be reset. */
 export function awaitReset(sockets: Socket[], code: keyof typeof constants.errno): void {
   awaitAll(sockets, POLLERR, 'a reset');
+  closeFailed(sockets, code);
+}
+
+/** Waits for each socket to have waited for an answer in vain. */
+export function awaitTimeout(sockets: Socket[]): void {
+  awaitAll(sockets, POLLERR, 'a timeout', TIMEOUT_PATIENCE_MS);
+  closeFailed(sockets, 'ETIMEDOUT');
+}
+
+function closeFailed(sockets: Socket[], code: keyof typeof constants.errno): void {
   for (const socket of sockets) {
     const errno = must(socket.getsockopt(SOL_SOCKET, SO_ERROR), 'getsockopt').data.readInt32LE();
     if (errno !== constants.errno[code]) throw new Error(`expected ${code}, got errno ${errno}`);

@@ -37,6 +37,11 @@ export class Netns {
     this.exec('sysctl', ['-qw', ...texts]);
   }
 
+  /** Whether this kernel has the setting. */
+  has(setting: string): boolean {
+    return existsSync(`/proc/sys/${setting.replaceAll('.', '/')}`);
+  }
+
   exec(command: string, args: string[], input = ''): string {
     return run('ip', ['netns', 'exec', this.name, command, ...args], input);
   }

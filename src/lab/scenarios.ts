@@ -20,6 +20,12 @@ import { refusedSegments } from './scenarios/refused-segments.ts';
 import { requestReset } from './scenarios/request-reset.ts';
 import { resetByPeer } from './scenarios/reset-by-peer.ts';
 import { rpFilter } from './scenarios/rp-filter.ts';
+import {
+  connectTimeout,
+  keepaliveTimeout,
+  retransmitTimeout,
+  userTimeout,
+} from './scenarios/silence.ts';
 import { synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
 import { synackWrongSource } from './scenarios/synack-wrong-source.ts';
 
@@ -34,7 +40,11 @@ export const SCENARIOS: readonly Scenario[] = [
   synackWrongSource,
   requestReset,
   connectRefused,
+  ...connectTimeout,
   resetByPeer,
+  keepaliveTimeout,
+  retransmitTimeout,
+  userTimeout,
   unreadDataOnClose,
   lingerZeroClose,
   ...dataAfterClose,

@@ -720,6 +720,18 @@ export namespace tcpwhy {
             syn_queue: number;
 
             /**
+             * From here on only in StateChange and in active resets.
+             * TCP_USER_TIMEOUT, 0 where it is off.
+             */
+            user_timeout_ms: number;
+
+            /** Keepalive or zero-window probes in a row that were not answered. */
+            unanswered_probes: number;
+
+            /** How long ago the oldest of what was sent again was sent first; 0 where nothing was. */
+            unanswered_ms: number;
+
+            /**
              * Creates a new Sock instance using the specified properties.
              * @param [properties] Properties to set
              * @returns Sock instance
@@ -836,6 +848,18 @@ export namespace tcpwhy {
 
                 /** Of a listener: half-open connections. */
                 syn_queue?: (number|null);
+
+                /**
+                 * From here on only in StateChange and in active resets.
+                 * TCP_USER_TIMEOUT, 0 where it is off.
+                 */
+                user_timeout_ms?: (number|null);
+
+                /** Keepalive or zero-window probes in a row that were not answered. */
+                unanswered_probes?: (number|null);
+
+                /** How long ago the oldest of what was sent again was sent first; 0 where nothing was. */
+                unanswered_ms?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -1364,6 +1364,9 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Sock.prototype.accept_queue = 0;
       Sock.prototype.accept_queue_max = 0;
       Sock.prototype.syn_queue = 0;
+      Sock.prototype.user_timeout_ms = 0;
+      Sock.prototype.unanswered_probes = 0;
+      Sock.prototype.unanswered_ms = 0;
       Sock.create = function(properties) {
         return new Sock(properties);
       };
@@ -1454,6 +1457,21 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 16, wireType 5 =*/
             133
           ).fixed32(message.syn_queue);
+        if (message.user_timeout_ms != null && $Object.hasOwnProperty.call(message, "user_timeout_ms") && message.user_timeout_ms !== 0)
+          writer.uint32(
+            /* id 20, wireType 5 =*/
+            165
+          ).fixed32(message.user_timeout_ms);
+        if (message.unanswered_probes != null && $Object.hasOwnProperty.call(message, "unanswered_probes") && message.unanswered_probes !== 0)
+          writer.uint32(
+            /* id 21, wireType 5 =*/
+            173
+          ).fixed32(message.unanswered_probes);
+        if (message.unanswered_ms != null && $Object.hasOwnProperty.call(message, "unanswered_ms") && message.unanswered_ms !== 0)
+          writer.uint32(
+            /* id 22, wireType 5 =*/
+            181
+          ).fixed32(message.unanswered_ms);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -1627,6 +1645,33 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.syn_queue;
               continue;
             }
+            case 20: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.user_timeout_ms = value;
+              else
+                delete message.user_timeout_ms;
+              continue;
+            }
+            case 21: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.unanswered_probes = value;
+              else
+                delete message.unanswered_probes;
+              continue;
+            }
+            case 22: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.unanswered_ms = value;
+              else
+                delete message.unanswered_ms;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -1732,6 +1777,18 @@ export const tcpwhy = $root.tcpwhy = (() => {
           if ($Number(object.syn_queue) !== 0)
             message.syn_queue = object.syn_queue >>> 0;
         }
+        if (object.user_timeout_ms != null) {
+          if ($Number(object.user_timeout_ms) !== 0)
+            message.user_timeout_ms = object.user_timeout_ms >>> 0;
+        }
+        if (object.unanswered_probes != null) {
+          if ($Number(object.unanswered_probes) !== 0)
+            message.unanswered_probes = object.unanswered_probes >>> 0;
+        }
+        if (object.unanswered_ms != null) {
+          if ($Number(object.unanswered_ms) !== 0)
+            message.unanswered_ms = object.unanswered_ms >>> 0;
+        }
         return message;
       };
       Sock.toObject = function(message, options, _depth) {
@@ -1763,6 +1820,9 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.accept_queue = 0;
           object.accept_queue_max = 0;
           object.syn_queue = 0;
+          object.user_timeout_ms = 0;
+          object.unanswered_probes = 0;
+          object.unanswered_ms = 0;
         }
         if (message.id != null && $Object.hasOwnProperty.call(message, "id"))
           if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
@@ -1801,6 +1861,12 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.accept_queue_max = message.accept_queue_max;
         if (message.syn_queue != null && $Object.hasOwnProperty.call(message, "syn_queue"))
           object.syn_queue = message.syn_queue;
+        if (message.user_timeout_ms != null && $Object.hasOwnProperty.call(message, "user_timeout_ms"))
+          object.user_timeout_ms = message.user_timeout_ms;
+        if (message.unanswered_probes != null && $Object.hasOwnProperty.call(message, "unanswered_probes"))
+          object.unanswered_probes = message.unanswered_probes;
+        if (message.unanswered_ms != null && $Object.hasOwnProperty.call(message, "unanswered_ms"))
+          object.unanswered_ms = message.unanswered_ms;
         return object;
       };
       Sock.prototype.toJSON = function() {

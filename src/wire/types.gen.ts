@@ -67,6 +67,12 @@ export interface Sock {
   accept_queue_max: number;
   /** Of a listener: half-open connections. */
   syn_queue: number;
+  /** From here on only in StateChange and in active resets. TCP_USER_TIMEOUT, 0 where it is off. */
+  user_timeout_ms: number;
+  /** Keepalive or zero-window probes in a row that were not answered. */
+  unanswered_probes: number;
+  /** How long ago the oldest of what was sent again was sent first; 0 where nothing was. */
+  unanswered_ms: number;
 }
 
 export interface MibDelta {

@@ -13,6 +13,7 @@ const PATIENCE_MS = 30_000;
 export interface Finding {
   type: 'finding';
   cause: string;
+  because: { cause: string; where: string } | null;
   severity: 'error' | 'warning' | 'info';
   basis: string;
   title: string;

@@ -2,7 +2,7 @@
 
 import type { Event } from '../../wire/decode.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
-import { defineCause, endpoint, ownerOf, TCP_FLAG, TCP_STATE } from '../define.ts';
+import { defineCause, endpoint, ownerOf, SILENCE, TCP_FLAG, TCP_STATE } from '../define.ts';
 
 type Refused = 'SYN' | 'third ACK' | 'third ACK, with a reset';
 
@@ -15,6 +15,7 @@ export default defineCause({
   needs: ['syn_fate', 'drop', 'reset_sent'],
   on: ['syn_received', 'drop', 'reset_sent'],
   supersedes: ['reset-by-peer', 'connect-refused', 'connection-unknown'],
+  leadsTo: SILENCE,
   match(event, known) {
     const seen = refusal(event);
     if (!seen) return null;

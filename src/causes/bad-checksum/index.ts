@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, flagsText } from '../define.ts';
+import { defineCause, endpoint, flagsText, SILENCE } from '../define.ts';
 
 export default defineCause({
   id: 'bad-checksum',
@@ -10,6 +10,7 @@ export default defineCause({
     'A segment arrived with a TCP checksum that does not fit its bytes, so it was dropped without an answer.',
   needs: ['drop'],
   on: ['drop'],
+  leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, reason } = event.body;

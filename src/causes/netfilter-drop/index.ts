@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Flow } from '../../wire/types.gen.ts';
-import { defineCause, endpoint, flagsText, ownerOf, service } from '../define.ts';
+import { defineCause, endpoint, flagsText, ownerOf, SILENCE, service } from '../define.ts';
 
 export default defineCause({
   id: 'netfilter-drop',
@@ -12,6 +12,7 @@ export default defineCause({
   on: ['drop'],
   // A rule that rejects drops the packet and answers it.
   supersedes: ['connect-refused'],
+  leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const reason = known.dropReason(event.body.reason);

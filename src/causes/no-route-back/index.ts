@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, TCP_FLAG } from '../define.ts';
+import { defineCause, endpoint, ownerOf, SILENCE, TCP_FLAG } from '../define.ts';
 
 export default defineCause({
   id: 'no-route-back',
@@ -10,6 +10,7 @@ export default defineCause({
     'A SYN reached a listener, but this host has no route back to the client, so it answers nothing.',
   needs: ['syn_fate'],
   on: ['syn_received'],
+  leadsTo: SILENCE,
   match(event) {
     if (event.kind !== 'syn_received') return null;
     const { packet, listener, mib } = event.body;

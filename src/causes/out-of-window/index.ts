@@ -1,17 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  before,
-  defineCause,
-  distance,
-  endOf,
-  endpoint,
-  flagsText,
-  isConnection,
-  local,
-  ownerOf,
-  TCP_FLAG,
-} from '../define.ts';
+import { before, defineCause, distance, endOf, endpoint, flagsText, isConnection, local, ownerOf, SILENCE, TCP_FLAG } from '../define.ts';
 
 const REASONS = new Set(['TCP_INVALID_SEQUENCE', 'TCP_INVALID_END_SEQUENCE', 'TCP_OVERWINDOW']);
 
@@ -23,6 +12,7 @@ export default defineCause({
     'A segment of an open connection has a sequence number beyond what this host allowed, so it is refused.',
   needs: ['refused'],
   on: ['drop'],
+  leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, reason, window_end, remembered } = event.body;

@@ -1,17 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  before,
-  defineCause,
-  distance,
-  endOf,
-  endpoint,
-  flagsText,
-  isConnection,
-  local,
-  ownerOf,
-  TCP_FLAG,
-} from '../define.ts';
+import { before, defineCause, distance, endOf, endpoint, flagsText, isConnection, local, ownerOf, SILENCE, TCP_FLAG } from '../define.ts';
 
 export default defineCause({
   id: 'paws-established',
@@ -21,6 +10,7 @@ export default defineCause({
     'A segment of an open connection brings new data with an older timestamp than the last one, so the data is refused.',
   needs: ['refused'],
   on: ['drop'],
+  leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, reason, remembered } = event.body;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint } from '../define.ts';
+import { defineCause, endpoint, SILENCE } from '../define.ts';
 
 export default defineCause({
   id: 'rp-filter',
@@ -10,6 +10,7 @@ export default defineCause({
     'The segment came in on an interface through which its sender would not be answered, and rp_filter is on.',
   needs: ['drop'],
   on: ['drop'],
+  leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, reason, mib } = event.body;

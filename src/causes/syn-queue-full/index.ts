@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf } from '../define.ts';
+import { defineCause, endpoint, ownerOf, SILENCE } from '../define.ts';
 
 export default defineCause({
   id: 'syn-queue-full',
@@ -10,6 +10,7 @@ export default defineCause({
     'A listener has as many half-open connections as it may and SYN cookies are off, so new SYNs are refused.',
   needs: ['syn_fate'],
   on: ['syn_received'],
+  leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'syn_received' || event.body.mib.tcp_req_q_full_drop === 0) return null;
     const { packet, listener, mib } = event.body;

@@ -2,15 +2,7 @@
 
 import type { Event } from '../../wire/decode.ts';
 import type { Packet, Sock, Stamp } from '../../wire/types.gen.ts';
-import {
-  before,
-  defineCause,
-  distance,
-  endpoint,
-  ownerOf,
-  TCP_FLAG,
-  TCP_STATE,
-} from '../define.ts';
+import { before, defineCause, distance, endpoint, ownerOf, SILENCE, TCP_FLAG, TCP_STATE } from '../define.ts';
 
 export default defineCause({
   id: 'timewait-paws',
@@ -20,6 +12,7 @@ export default defineCause({
     'A SYN for a connection in TIME_WAIT carries an older timestamp than that connection had, so it is not answered with a SYN-ACK.',
   needs: ['timewait'],
   on: ['syn_received', 'drop'],
+  leadsTo: SILENCE,
   match(event) {
     const seen = refused(event);
     if (!seen) return null;

@@ -36,8 +36,8 @@ describe.each(folders)('%s', (id) => {
 
   test('names only causes that there are', () => {
     const doc = readFileSync(join(FOLDER, id, 'doc.md'), 'utf8');
-    const { supersedes = [] } = CAUSES.find((cause) => cause.id === id) ?? {};
-    expect(folders).toEqual(expect.arrayContaining([...supersedes]));
+    const { supersedes = [], leadsTo = [] } = CAUSES.find((cause) => cause.id === id) ?? {};
+    expect(folders).toEqual(expect.arrayContaining([...supersedes, ...leadsTo]));
     const listed = [...doc.matchAll(/^- `([a-z0-9]+(?:-[a-z0-9]+)+)`/gm)].map(([, name]) => name);
     expect(folders).toEqual(expect.arrayContaining(listed));
   });

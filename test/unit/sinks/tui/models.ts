@@ -19,6 +19,7 @@ export function finding(over: Partial<Finding> = {}): Finding {
   return {
     id: 'synack-wrong-source 10.4.26.45:35582 10.4.26.234:80',
     cause: 'synack-wrong-source',
+    because: null,
     severity: 'error',
     basis: 'direct',
     title: 'Answered from another address',

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import {
+  defineCause,
+  ERRNO,
+  local,
+  ownerOf,
+  remote,
+  seconds,
+  TCP_STATE,
+  waited,
+} from '../define.ts';
+
+export default defineCause({
+  id: 'connect-timeout',
+  title: 'a connect was never answered',
+  severity: 'warning',
+  explains:
+    'A connect from this host ended with ETIMEDOUT: every SYN was sent again and none was answered.',
+  needs: ['state'],
+  on: ['state_change'],
+  match(event, known) {
+    if (event.kind !== 'state_change') return null;
+    const { old_state, new_state, sock } = event.body;
+    if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
+    if (sock.err !== ERRNO.ETIMEDOUT) return null;
+    const { daddr, dport } = sock.flow;
+    const waited_ms = waited(sock);
+    return {
+      evidence: {
+        dialled: remote(sock.flow),
+        from: local(sock.flow),
+        syns_sent: sock.retransmits + 1,
+        waited_ms,
+        user_timeout_ms: sock.user_timeout_ms || null,
+        tcp_syn_retries: known.sysctl('net/ipv4/tcp_syn_retries', event.netns),
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: remote(sock.flow),
+      flow: sock.flow,
+      group: `${event.netns} ${daddr} ${dport}`,
+      owner: ownerOf(sock.owner),
+      ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
+    };
+  },
+  summary({ dialled, syns_sent, waited_ms }) {
+    const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
+    return `${dialled} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}`;
+  },
+  advice({ dialled, from, user_timeout_ms }, { saddr, daddr, dport }) {
+    const ip = daddr.includes(':') ? 'ip6' : 'ip';
+    const limit =
+      user_timeout_ms === null
+        ? 'net.ipv4.tcp_syn_retries in its namespace says how often a SYN is sent again'
+        : `the socket’s TCP_USER_TIMEOUT of ${user_timeout_ms} ms set the limit`;
+    return [
+      `do the SYNs arrive? On ${daddr}: tcpwhy trace ${dialled}, or tcpdump -ni any 'tcp port ${dport} and host ${saddr}'`,
+      `none arrives: a rule or a route on the way loses them: ip route get ${daddr} here, nft list ruleset | grep -nE '${ip}|drop' on each hop`,
+      `they arrive and are answered: the answer is lost, on ${daddr}: ip route get ${saddr}`,
+      `${from} gave up: ${limit}`,
+    ];
+  },
+});

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import {
+  callers,
+  defineCause,
+  local,
+  NO_REASON,
+  ownerOf,
+  remote,
+  service,
+  TCP_STATE,
+} from '../define.ts';
+
+export default defineCause({
+  id: 'keepalive-timeout',
+  title: 'keepalive was not answered',
+  severity: 'warning',
+  explains:
+    'An idle connection was ended because the peer did not answer keepalive probes: it is gone, or the path forgot the connection.',
+  needs: ['reset_sent'],
+  on: ['reset_sent'],
+  supersedes: ['reset-by-peer', 'connection-unknown'],
+  match(event, known) {
+    if (event.kind !== 'reset_sent') return null;
+    const { packet, sock, stack, reason } = event.body;
+    if (packet || !sock) return null;
+    const name = known.resetReason(reason);
+    // The same timer ends orphans in FIN_WAIT2: before 6.12, which gives the reason, not told apart there.
+    const byTimer =
+      name === NO_REASON &&
+      sock.state !== TCP_STATE.FIN_WAIT2 &&
+      callers(stack, known)[0] === 'tcp_keepalive_timer';
+    if (name !== 'TCP_KEEPALIVE_TIMEOUT' && !byTimer) return null;
+    const { saddr, sport, daddr, dport } = sock.flow;
+    return {
+      evidence: {
+        local: local(sock.flow),
+        peer: remote(sock.flow),
+        unanswered_probes: sock.unanswered_probes,
+        user_timeout_ms: sock.user_timeout_ms || null,
+        tcp_keepalive_time: known.sysctl('net/ipv4/tcp_keepalive_time', event.netns),
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: service(sock.flow),
+      flow: sock.flow,
+      group:
+        dport <= sport
+          ? `${event.netns} to ${daddr} ${dport}`
+          : `${event.netns} at ${saddr} ${sport} from ${daddr}`,
+      owner: ownerOf(sock.owner),
+    };
+  },
+  summary({ peer, unanswered_probes, user_timeout_ms }) {
+    const probes =
+      unanswered_probes === 1 ? 'a keepalive probe' : `${unanswered_probes} keepalive probes`;
+    const limit =
+      user_timeout_ms === null ? '' : ` within TCP_USER_TIMEOUT (${user_timeout_ms} ms)`;
+    return `${peer} did not answer ${probes}${limit}: the idle connection was reset`;
+  },
+  advice({ local: at, peer }, { saddr, daddr }) {
+    return [
+      `is ${daddr} still there? ping ${daddr}; does it have the connection? On it: ss -tn dst ${saddr}`,
+      `it has: a firewall, NAT or balancer between forgot an idle connection: have ${at} or ${peer} probe sooner than its idle limit (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time; on a Linux hop net.netfilter.nf_conntrack_tcp_timeout_established)`,
+      `on ${daddr}: tcpwhy trace ${peer} shows probes that are dropped there`,
+    ];
+  },
+});

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import {
+  defineCause,
+  ERRNO,
+  local,
+  ownerOf,
+  remote,
+  seconds,
+  service,
+  TCP_STATE,
+  waited,
+} from '../define.ts';
+
+export default defineCause({
+  id: 'retransmit-timeout',
+  title: 'data was never acknowledged',
+  severity: 'error',
+  explains:
+    'An open connection ended with ETIMEDOUT: what was sent was sent again and again, and never acknowledged.',
+  needs: ['state'],
+  on: ['state_change'],
+  match(event, known) {
+    if (event.kind !== 'state_change') return null;
+    const { old_state, new_state, sock } = event.body;
+    if (old_state === TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
+    if (sock.err !== ERRNO.ETIMEDOUT || sock.user_timeout_ms > 0) return null;
+    // Keepalive ends with everything acknowledged; a peer that keeps its window shut, with nothing resent.
+    if (sock.unacked_bytes === 0 || sock.retransmits === 0) return null;
+    const { saddr, sport, daddr, dport } = sock.flow;
+    const waited_ms = waited(sock);
+    return {
+      evidence: {
+        local: local(sock.flow),
+        peer: remote(sock.flow),
+        unacked_bytes: sock.unacked_bytes,
+        retransmits: sock.retransmits,
+        waited_ms,
+        tcp_retries2: known.sysctl('net/ipv4/tcp_retries2', event.netns),
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: service(sock.flow),
+      flow: sock.flow,
+      group:
+        dport <= sport
+          ? `${event.netns} to ${daddr} ${dport}`
+          : `${event.netns} at ${saddr} ${sport} from ${daddr}`,
+      owner: ownerOf(sock.owner),
+      ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
+    };
+  },
+  summary({ peer, unacked_bytes, retransmits, waited_ms }) {
+    const time = waited_ms === null ? '' : ` in ${seconds(waited_ms)}`;
+    const times = retransmits === 1 ? 'once' : `${retransmits} times`;
+    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}`;
+  },
+  advice({ local: at, peer, tcp_retries2 }, { saddr, daddr }) {
+    const now = tcp_retries2 === null ? '' : ` (now ${tcp_retries2})`;
+    return [
+      `is ${daddr} still there? ping ${daddr}; on it: ss -tn dst ${saddr}, tcpwhy trace ${peer}`,
+      `it is, and only large segments are lost: a tunnel on the way takes less: tracepath -n ${daddr}`,
+      `it is, and does not know the connection: a firewall or NAT on the way forgot it and drops instead of resetting: conntrack -L -p tcp -s ${saddr} -d ${daddr}`,
+      `${at} knows only after net.ipv4.tcp_retries2${now}: TCP_USER_TIMEOUT on the socket makes it sooner`,
+    ];
+  },
+});

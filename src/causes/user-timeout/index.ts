@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import {
+  defineCause,
+  ERRNO,
+  local,
+  ownerOf,
+  remote,
+  seconds,
+  service,
+  TCP_STATE,
+  waited,
+} from '../define.ts';
+
+export default defineCause({
+  id: 'user-timeout',
+  title: 'data was not acknowledged within TCP_USER_TIMEOUT',
+  severity: 'error',
+  explains:
+    'An open connection ended with ETIMEDOUT because data stayed unacknowledged for longer than the program allows (TCP_USER_TIMEOUT).',
+  needs: ['state'],
+  on: ['state_change'],
+  match(event) {
+    if (event.kind !== 'state_change') return null;
+    const { old_state, new_state, sock } = event.body;
+    if (old_state === TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
+    if (sock.err !== ERRNO.ETIMEDOUT || sock.user_timeout_ms === 0) return null;
+    if (sock.unacked_bytes === 0) return null;
+    const { saddr, sport, daddr, dport } = sock.flow;
+    const waited_ms = waited(sock);
+    return {
+      evidence: {
+        local: local(sock.flow),
+        peer: remote(sock.flow),
+        user_timeout_ms: sock.user_timeout_ms,
+        unacked_bytes: sock.unacked_bytes,
+        retransmits: sock.retransmits,
+        unanswered_probes: sock.unanswered_probes,
+        waited_ms,
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: service(sock.flow),
+      flow: sock.flow,
+      group:
+        dport <= sport
+          ? `${event.netns} to ${daddr} ${dport}`
+          : `${event.netns} at ${saddr} ${sport} from ${daddr}`,
+      owner: ownerOf(sock.owner),
+      ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
+    };
+  },
+  summary({ peer, unacked_bytes, user_timeout_ms, retransmits }) {
+    const how = retransmits > 0 ? 'did not acknowledge' : 'had no room for';
+    return `${peer} ${how} ${unacked_bytes} bytes within TCP_USER_TIMEOUT (${seconds(user_timeout_ms)})`;
+  },
+  advice({ local: at, peer, user_timeout_ms, retransmits }, { saddr, daddr }) {
+    const there =
+      retransmits > 0
+        ? `is ${daddr} still there? ping ${daddr}; on it: ss -tn dst ${saddr}, tcpwhy trace ${peer}`
+        : `the process at ${peer} does not read: on ${daddr}: ss -tnm dst ${saddr}`;
+    return [
+      there,
+      `${at}: its program, or its HTTP or gRPC library, set TCP_USER_TIMEOUT to ${user_timeout_ms} ms: is that longer than ${daddr} may pause? ss -tno dst ${daddr} shows the timer`,
+    ];
+  },
+});

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { TCP_FLAG } from '../../causes/define.ts';
+import { must, POLLOUT, type Socket } from '../../native/sockets.ts';
+import {
+  accept,
+  awaitAll,
+  awaitQueued,
+  awaitTimeout,
+  dial,
+  hangUp,
+  listen,
+  localOf,
+} from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import type { Netns } from '../netns.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { Stranger, SYN_ACK } from '../stranger.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 8080;
+/** A queue takes one more than its limit. */
+const BACKLOG = 3;
+const SOL_SOCKET = 1;
+const SO_KEEPALIVE = 9;
+const IPPROTO_TCP = 6;
+const TCP_KEEPIDLE = 4;
+const TCP_KEEPINTVL = 5;
+const TCP_KEEPCNT = 6;
+const TCP_USER_TIMEOUT = 18;
+
+/** A SYN is sent again once: a connect is given up after 3 s, where retries do not wait the same time. */
+function giveUpSoon(netns: Netns): void {
+  netns.sysctl({ 'net.ipv4.tcp_syn_retries': 1 });
+  const linear = 'net.ipv4.tcp_syn_linear_timeouts';
+  if (netns.has(linear)) netns.sysctl({ [linear]: 0 });
+}
+
+/** Connects that nobody answers. */
+function unanswered(lab: Lab, { times, family }: Options): Made {
+  const server = { address: HOSTS[family].nowhere, port: PORT };
+  const sockets = dial(lab, lab.server, server, times);
+  const clients = sockets.map(localOf);
+  awaitTimeout(sockets);
+  return { server, clients, netns: lab.server.inode };
+}
+
+/** Connections to a host that is there for the handshake, and gone then. */
+function abandoned(lab: Lab, { times, family }: Options, wait: (socket: Socket) => void): Made {
+  using stranger = new Stranger(lab, family);
+  const server = { address: stranger.address, port: PORT };
+  const sockets = dial(lab, lab.server, server, times);
+  const clients = sockets.map(localOf);
+  for (const syn of stranger.receive(TCP_FLAG.syn, times)) stranger.reply(syn, SYN_ACK, { seq: 1 });
+  awaitAll(sockets, POLLOUT, 'the connect');
+  for (const socket of sockets) wait(socket);
+  awaitTimeout(sockets);
+  return { server, clients, netns: lab.server.inode };
+}
+
+function request(socket: Socket): void {
+  must(socket.send(Buffer.from('GET / HTTP/1.1\r\n\r\n')), 'send');
+}
+
+/** Connects that the server's kernel refuses without a word, first and again. */
+function refused(lab: Lab, { times, family }: Options): Made {
+  const server = { address: HOSTS[family].server, port: PORT };
+  using listener = listen(lab, family, PORT, BACKLOG);
+  const waiting = dial(lab, lab.client, server, BACKLOG + 1);
+  awaitQueued(listener, waiting.length);
+  const made = timedOut(lab, { times, family });
+  hangUp(accept(listener, waiting));
+  return made;
+}
+
+/** Connects to the server that it does not answer. */
+function timedOut(lab: Lab, { times, family }: Options): Made {
+  const server = { address: HOSTS[family].server, port: PORT };
+  const sockets = dial(lab, lab.client, server, times);
+  const clients = sockets.map(localOf);
+  awaitTimeout(sockets);
+  return { server, clients, netns: lab.client.inode };
+}
+
+export const connectTimeout: Scenario[] = [
+  {
+    id: 'connect-timeout',
+    cause: 'connect-timeout',
+    title: 'connects to a host that never answers',
+    families: BOTH,
+    prepare: (lab) => giveUpSoon(lab.server),
+    run: unanswered,
+  },
+  {
+    id: 'connect-timeout/accept-queue-full',
+    cause: 'connect-timeout',
+    beside: ['accept-queue-full'],
+    title: 'connects to a server whose accept queue stays full',
+    families: BOTH,
+    prepare: (lab) => giveUpSoon(lab.client),
+    run: refused,
+  },
+  {
+    id: 'connect-timeout/netfilter-drop',
+    cause: 'connect-timeout',
+    beside: ['netfilter-drop'],
+    title: 'connects that a firewall rule of the server drops',
+    families: BOTH,
+    prepare(lab) {
+      giveUpSoon(lab.client);
+      lab.server.exec(
+        'nft',
+        ['-f', '-'],
+        `table inet lab {
+          chain input { type filter hook input priority 0; tcp dport ${PORT} drop; }
+        }`,
+      );
+    },
+    run(lab, options) {
+      using _listener = listen(lab, options.family, PORT, options.times);
+      return timedOut(lab, options);
+    },
+  },
+];
+
+export const keepaliveTimeout: Scenario = {
+  id: 'keepalive-timeout',
+  cause: 'keepalive-timeout',
+  title: 'idle connections to a host that is gone',
+  families: BOTH,
+  run: (lab, options) =>
+    abandoned(lab, options, (socket) => {
+      for (const name of [TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT])
+        must(socket.setsockopt(IPPROTO_TCP, name, 1), 'setsockopt');
+      must(socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1), 'setsockopt');
+    }),
+};
+
+export const retransmitTimeout: Scenario = {
+  id: 'retransmit-timeout',
+  cause: 'retransmit-timeout',
+  title: 'requests to a host that is gone, sent again until tcp_retries2',
+  families: BOTH,
+  prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 1 }),
+  run: (lab, options) => abandoned(lab, options, request),
+};
+
+export const userTimeout: Scenario = {
+  id: 'user-timeout',
+  cause: 'user-timeout',
+  title: 'requests to a host that is gone, with TCP_USER_TIMEOUT',
+  families: BOTH,
+  run: (lab, options) =>
+    abandoned(lab, options, (socket) => {
+      must(socket.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, 500), 'setsockopt');
+      request(socket);
+    }),
+};

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Cause } from '../../../src/causes/define.ts';
+import { Engine } from '../../../src/diagnose/engine.ts';
+import { Reasons } from '../../../src/diagnose/reasons.ts';
+import { HostKnowledge } from '../../../src/flow/knowledge.ts';
+import { eventFromJson } from '../../../src/wire/decode.ts';
+import { headerWith, type Json } from '../causes/fixture.ts';
+import { answerEvent, CAUSES, HEADER, type Made, MS, packetEvent, REASON } from './events.ts';
+
+/** How long what failed has gone on when it fails, as its evidence tells. */
+const WAITED_MS = 60_000;
+
+let engine: Engine;
+let seq: number;
+
+beforeEach(() => {
+  const causes = CAUSES.map(
+    (cause): Cause => (cause.id === 'strong' ? leading(cause) : late(cause)),
+  );
+  engine = new Engine(causes, new HostKnowledge(headerWith(HEADER)), 0);
+  seq = 0;
+});
+
+function leading(cause: Cause): Cause {
+  return { ...cause, supersedes: [], leadsTo: ['weak'] };
+}
+
+function late(cause: Cause): Cause {
+  const match: Cause['match'] = (event, known) => {
+    const found = cause.match(event, known);
+    return found && { ...found, began_ns: event.ktime_ns - WAITED_MS * MS };
+  };
+  return { ...cause, match };
+}
+
+function take(...events: Json[]): void {
+  for (const event of events.map(eventFromJson)) {
+    engine.advance(event.ktime_ns);
+    engine.accept(event, ++seq);
+  }
+  engine.finish();
+}
+
+/** Of what came of it: why, how serious and how often, in the order in which it was found. */
+function told() {
+  return [...engine.findings.values()]
+    .filter(({ finding }) => finding.cause === 'weak')
+    .map(({ finding: { because, severity, count } }) => ({
+      because: because && `${because.cause} at ${because.where}`,
+      severity,
+      count,
+    }));
+}
+
+const refused = (made: Made) => answerEvent({ reason: REASON.strong, ...made });
+const gaveUp = (made: Made) => packetEvent('reset_sent', { reason: REASON.weak, ...made });
+const BECAUSE = { because: 'strong at 10.0.0.1', severity: 'info' };
+
+describe('what comes of another failure', () => {
+  test('names it, long after, and asks for no attention of its own', () => {
+    take(refused({ ms: 1000 }), gaveUp({ ms: 61_000 }));
+    expect(told()).toEqual([{ ...BECAUSE, count: 1 }]);
+    const [finding] = engine.takeChanged().filter(({ cause }) => cause === 'weak');
+    expect(finding?.summary).toBe('weak, because of strong at 10.0.0.1');
+    expect(finding?.advice).toEqual([
+      'strong at 10.0.0.1 is why: do what its own finding says, and this one ends too',
+    ]);
+  });
+
+  test('takes nothing from it', () => {
+    take(refused({ ms: 1000 }), refused({ ms: 2000 }), gaveUp({ ms: 61_000 }));
+    const strong = engine.takeChanged().find(({ cause }) => cause === 'strong');
+    expect(strong).toMatchObject({ count: 2, severity: 'warning', because: null });
+  });
+
+  test('is apart from what has no reason', () => {
+    take(refused({ ms: 1000 }), gaveUp({ ms: 61_000 }), gaveUp({ ms: 61_001, sport: 40_001 }));
+    expect(told()).toEqual([
+      { ...BECAUSE, count: 1 },
+      { because: null, severity: 'warning', count: 1 },
+    ]);
+  });
+
+  test('began before it: an older one on the same ports is not why', () => {
+    take(refused({ ms: 1000 }), gaveUp({ ms: 61_003 }));
+    expect(told()).toEqual([{ because: null, severity: 'warning', count: 1 }]);
+  });
+
+  test('where records are missing, the same service stands for the connection', () => {
+    take(refused({ ms: 1000, key: '7', occurrences: 9 }), gaveUp({ ms: 61_000, sport: 40_001 }));
+    expect(told()).toEqual([{ ...BECAUSE, count: 1 }]);
+  });
+});
+
+test('remembers 20 000 connections: the oldest goes first', () => {
+  const [weak, strong] = CAUSES.map((cause) => (cause.id === 'strong' ? leading(cause) : cause));
+  const event = eventFromJson(refused({ ms: 1 }));
+  if (!weak || !strong) throw new Error('no causes');
+  const known = new HostKnowledge(headerWith(HEADER));
+  const found = strong.match(event, known);
+  if (!found) throw new Error('not refused');
+  const about = (sport: number, host = '10.0.0.2') => ({
+    ...found,
+    flow: { ...found.flow, sport, saddr: host },
+  });
+  const reasons = new Reasons([weak, strong], () => false);
+  const far = { ...event, body: {} } as typeof event;
+  reasons.note(strong, about(1, '10.0.0.3'), far);
+  for (let sport = 0; sport < 20_000; sport++) reasons.note(strong, about(sport), far);
+  expect(reasons.of(weak, about(1, '10.0.0.3'), far)).toBeNull();
+  expect(reasons.of(weak, about(0), far)).toEqual({ cause: 'strong', where: '10.0.0.1' });
+});
