@@ -2,8 +2,11 @@
 /*
  * SYNs that leave: which answer each connecting socket waits for. It comes to the address that the
  * socket knows: SNAT on the way out is undone on the way in.
+ * Where functions cannot be hooked, resets and ICMP errors that leave are remembered here too: a packet
+ * that netfilter drops just after it was answered was rejected.
  */
 #include "dial.h"
+#include "reject.h"
 
 #ifdef PROBES
 #define tcp_sock_of(sk) ((const struct tcp_sock *)(sk))
@@ -26,14 +29,33 @@ ON_ENTRY(tcp_connect, connect_begins, struct sock *sk)
 	return 0;
 }
 
+static __always_inline void remember_answer(u32 answer, const struct segment *s)
+{
+	struct last_reject *r = this_cpu_reject();
+
+	if (!r)
+		return;
+	r->skb = 0;
+	r->ktime_ns = bpf_ktime_get_ns();
+	r->segment = *s;
+	r->answer = answer;
+}
+
 ON_TRACEPOINT(net_dev_queue, packet_leaves, struct sk_buff *skb)
 {
 	const struct sock *sk = BPF_CORE_READ(skb, sk);
 	u8 addr[16] __attribute__((aligned(8)));
-	struct segment s;
+	struct segment s = {};
 	struct wire_flow f;
 
-	if (!sk || !read_segment(skb, &s) || (s.flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+	if (!read_segment(skb, &s)) {
+		if (read_unreachable(skb, &s))
+			remember_answer(ANSWER_UNREACHABLE, &s);
+		return 0;
+	}
+	if (s.flags & TCP_RST)
+		remember_answer(ANSWER_RESET, &s);
+	if (!sk || (s.flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		return 0;
 	sock_flow(sk, &f);
 	__builtin_memcpy(addr, f.saddr, 16);

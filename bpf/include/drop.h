@@ -7,6 +7,7 @@
 #include "emit.h"
 #include "expected.h"
 #include "filter.h"
+#include "reject.h"
 
 /* `slot` names the caller's own record buffer. */
 static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *skb, void *location,
@@ -17,6 +18,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	struct wire_event_drop *e = record_buffer(slot);
 	struct segment s;
 	struct total *t;
+	u32 rejected;
 
 	if (!e || !read_segment(skb, &s))
 		return;
@@ -29,6 +31,8 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	k.detail = (u64)location ^ (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 48 ^
 		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 56;
 	k.detail ^= (u64)damaged << 44;
+	rejected = sk ? ANSWER_NONE : reject_answer(skb, &s);
+	k.detail ^= (u64)rejected << 45;
 	if (sk)
 		k.detail ^= (u64)expected_detail(sk, skb, &s, parse_area(e)) << 40;
 	t = count(&k);
@@ -38,6 +42,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	e->body.location = (u64)location;
+	e->body.rejected = rejected;
 	fill_packet(&e->body.packet, skb, &s, parse_area(e));
 	e->body.packet.checksum_failed = damaged;
 	if (sk) {

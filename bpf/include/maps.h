@@ -188,6 +188,32 @@ struct checked {
 	u64 sk;
 };
 
+/* The segment whose headers a packet has: segment.h. */
+struct segment {
+	u8 saddr[16];
+	u8 daddr[16];
+	u16 sport;
+	u16 dport;
+	u32 seq;
+	u32 ack_seq;
+	u16 window;
+	u16 payload_len;
+	u8 flags;
+	u8 ttl;
+	/* From skb->head. */
+	u16 tcp_offset;
+	u8 tcp_header_len;
+};
+
+/* What was answered last on this CPU without a socket: a packet, or where only the answer is known that. */
+struct last_reject {
+	u64 skb;
+	u64 ktime_ns;
+	u32 answer;
+	/* Where skb is 0: the reset, or of an ICMP error the segment that it quotes. */
+	struct segment segment;
+};
+
 struct last_close {
 	u64 sk;
 	u32 state;

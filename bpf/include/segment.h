@@ -7,22 +7,6 @@
 #include "maps.h"
 #include "pointer.h"
 
-struct segment {
-	u8 saddr[16];
-	u8 daddr[16];
-	u16 sport;
-	u16 dport;
-	u32 seq;
-	u32 ack_seq;
-	u16 window;
-	u16 payload_len;
-	u8 flags;
-	u8 ttl;
-	/* From skb->head. */
-	u16 tcp_offset;
-	u8 tcp_header_len;
-};
-
 struct ipv4_header {
 	u8 version_ihl;
 	u8 tos;

@@ -420,6 +420,8 @@ struct wire_drop {
 	__u32 mib_tag;
 	__u32 mib_len;
 	struct wire_mib_delta mib;
+	__u32 rejected_tag;
+	__u32 rejected;
 	__u32 remembered_tag;
 	__u32 remembered_len;
 	struct wire_stamp remembered;
@@ -442,6 +444,7 @@ struct wire_drop {
 		.mib_tag = WIRE_LEN(5), \
 		.mib_len = WIRE_VARINT(sizeof(struct wire_mib_delta)), \
 		.mib = WIRE_MIB_DELTA_INIT, \
+		.rejected_tag = WIRE_FIXED32(6), \
 		.remembered_tag = WIRE_LEN(7), \
 		.remembered_len = WIRE_VARINT(sizeof(struct wire_stamp)), \
 		.remembered = WIRE_STAMP_INIT, \

@@ -11,6 +11,7 @@ import keepaliveTimeout from './keepalive-timeout/doc.md';
 import lingerZeroClose from './linger-zero-close/doc.md';
 import listenerClosed from './listener-closed/doc.md';
 import netfilterDrop from './netfilter-drop/doc.md';
+import netfilterReject from './netfilter-reject/doc.md';
 import noListener from './no-listener/doc.md';
 import noRouteBack from './no-route-back/doc.md';
 import outOfWindow from './out-of-window/doc.md';
@@ -42,6 +43,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'linger-zero-close': lingerZeroClose,
   'listener-closed': listenerClosed,
   'netfilter-drop': netfilterDrop,
+  'netfilter-reject': netfilterReject,
   'no-listener': noListener,
   'no-route-back': noRouteBack,
   'out-of-window': outOfWindow,

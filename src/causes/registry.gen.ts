@@ -12,6 +12,7 @@ import keepaliveTimeout from './keepalive-timeout/index.ts';
 import lingerZeroClose from './linger-zero-close/index.ts';
 import listenerClosed from './listener-closed/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
+import netfilterReject from './netfilter-reject/index.ts';
 import noListener from './no-listener/index.ts';
 import noRouteBack from './no-route-back/index.ts';
 import outOfWindow from './out-of-window/index.ts';
@@ -43,6 +44,7 @@ export const CAUSES = [
   lingerZeroClose,
   listenerClosed,
   netfilterDrop,
+  netfilterReject,
   noListener,
   noRouteBack,
   outOfWindow,

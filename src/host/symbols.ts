@@ -56,6 +56,13 @@ function readKallsyms(): string {
   }
 }
 
+/** Those of the functions that the kernel and its modules have now. */
+export function presentFunctions(names: readonly string[]): Set<string> {
+  const wanted = new Set(names);
+  const rows = readKallsyms().matchAll(/^[0-9a-f]+ [tT] (\S+)/gm);
+  return new Set([...rows].flatMap(([, name = '']) => (wanted.has(name) ? [name] : [])));
+}
+
 /** Text symbols in order of address; none where all addresses read as zero (kptr_restrict). */
 export function parseKallsyms(text: string): [string, KernelSymbol][] {
   const rows: [string, KernelSymbol][] = [];

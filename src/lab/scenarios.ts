@@ -12,6 +12,7 @@ import {
 import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
+import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { noListener } from './scenarios/no-listener.ts';
 import { noRouteBack } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
@@ -52,6 +53,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...proxyUpstreamFailed,
   ...refusedSegments,
   netfilterDrop,
+  ...netfilterReject,
   rpFilter,
   badChecksum,
   peerRewritten,

@@ -11,6 +11,7 @@ import {
   readSysctls,
 } from '../host/kernel.ts';
 import { ownNetns } from '../host/netns.ts';
+import { presentFunctions } from '../host/symbols.ts';
 import { kernelEnums, parameterCounts, Session } from '../native/binding.ts';
 import { VERSION } from '../version.ts';
 import type { EnumTable, Header } from '../wire/types.gen.ts';
@@ -18,6 +19,7 @@ import { type Filter, filterRodata, filterText } from './filter.ts';
 import { type Enums, MIB_ENUMS, mibRodata } from './mib-reads.ts';
 import {
   ALL_PROGRAMS,
+  ASKED_FUNCTIONS,
   ASKED_PARAMETERS,
   type Choice,
   choose,
@@ -61,7 +63,8 @@ export function attach(options: AttachOptions): Attached {
   const { btf, tier, probes = false } = options;
   const enums = kernelEnums(['skb_drop_reason', 'sk_rst_reason'], [...MIB_ENUMS], btf);
   const parameters = parameterCounts([...ASKED_PARAMETERS], btf);
-  const kernel = { parameters, tier, trampolines: !probes };
+  const functions = presentFunctions(ASKED_FUNCTIONS);
+  const kernel = { parameters, functions, tier, trampolines: !probes };
   const failed = new Map<string, string>();
   for (;;) {
     const choices = choose(kernel, failed);

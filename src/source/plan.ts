@@ -11,6 +11,10 @@ export interface Way {
   tier: 'hooks' | 'tracepoints';
   /** Parameters that a function or tracepoint must have: kernels differ, stable updates too. */
   parameters?: Readonly<Record<string, number>>;
+  /** Functions that must be there: modules bring them and take them away. */
+  functions?: readonly string[];
+  /** Programs of a better way to another fact: while they run, this way would only cost. */
+  unless?: readonly string[];
 }
 
 const hooks = (programs: string[], parameters?: Record<string, number>): Way => ({
@@ -43,6 +47,11 @@ const SYN_BRACKET = [
   'v6_child_enters',
   'v6_child_leaves',
 ];
+
+const REJECT_V4 = ['v4_reset_by_rule', 'v4_unreach_by_rule'];
+const REJECT_V6 = ['v6_reset_by_rule', 'v6_unreach_by_rule'];
+const MODULE_V4 = ['nf_send_reset', 'nf_send_unreach'];
+const MODULE_V6 = ['nf_send_reset6', 'nf_send_unreach6'];
 
 /** Ways to see each fact, the best first. What all of them need is in each. */
 export const WAYS: Record<Fact, readonly Way[]> = {
@@ -92,6 +101,12 @@ export const WAYS: Record<Fact, readonly Way[]> = {
     hooks(['timewait_enters', 'timewait_leaves']),
   ),
   dialled: orProbes(hooks(['connect_begins']), tracepoints(['packet_leaves'])),
+  rejected: orProbes(
+    { ...hooks([...REJECT_V4, ...REJECT_V6]), functions: [...MODULE_V4, ...MODULE_V6] },
+    { ...hooks(REJECT_V4), functions: MODULE_V4 },
+    { ...hooks(REJECT_V6), functions: MODULE_V6 },
+    { ...tracepoints(['packet_leaves']), unless: ['connect_begins', 'connect_begins_probe'] },
+  ),
   state: orProbes(tracepoints(['state_changes'])),
   retransmit: orProbes(tracepoints(['segment_retransmitted', 'synack_retransmitted'])),
   peer_name: [
@@ -121,6 +136,8 @@ export const ALL_PROGRAMS: readonly string[] = [
 export interface Kernel {
   /** Parameters of functions and tracepoints, by the names that WAYS uses; missing ones are absent. */
   parameters: Readonly<Record<string, number>>;
+  /** Those of ASKED_FUNCTIONS that are there. */
+  functions: ReadonlySet<string>;
   /** Highest tier that may be used. */
   tier: 'hooks' | 'tracepoints';
   /** Whether trampolines may be used (fentry, fexit, tp_btf), or only probes. */
@@ -132,6 +149,11 @@ export const ASKED_PARAMETERS: readonly string[] = [
   ...new Set(
     FACTS.flatMap((fact) => WAYS[fact].flatMap(({ parameters }) => Object.keys(parameters ?? {}))),
   ),
+];
+
+/** Functions of modules, which may not be there. */
+export const ASKED_FUNCTIONS: readonly string[] = [
+  ...new Set(FACTS.flatMap((fact) => WAYS[fact].flatMap(({ functions }) => functions ?? []))),
 ];
 
 /** How a fact is seen, or why it is not. */
@@ -157,7 +179,7 @@ export function choose(kernel: Kernel, failed: ReadonlyMap<string, string>): Cho
 
 /** Why a way cannot be taken; empty where it is another kernel's way. */
 function against(
-  { programs, tier, parameters }: Way,
+  { programs, tier, parameters, functions = [], unless = [] }: Way,
   kernel: Kernel,
   failed: ReadonlyMap<string, string>,
 ): string | null {
@@ -167,6 +189,10 @@ function against(
   for (const [name, count] of Object.entries(parameters ?? {})) {
     if (kernel.parameters[name] !== count) return '';
   }
+  const absent = functions.find((name) => !kernel.functions.has(name));
+  if (absent !== undefined) return `${absent}: no module that has it is loaded`;
+  const hooked = kernel.tier === 'hooks' && unless.some((program) => !failed.has(program));
+  if (hooked) return '';
   const broken = programs.find((program) => failed.has(program));
   return broken === undefined ? null : (failed.get(broken) ?? '');
 }

@@ -1649,6 +1649,9 @@ export namespace tcpwhy {
             /** All zero where the packet was not bracketed. */
             mib?: (tcpwhy.v1.MibDelta.$Properties|null);
 
+            /** How netfilter answered the packet before it dropped it: 1 with a reset, 2 with an ICMP error. */
+            rejected: number;
+
             /** Of a connection, also in TIME_WAIT: the last TSval of its peer. All zero where it has none. */
             remembered?: (tcpwhy.v1.Stamp.$Properties|null);
 
@@ -1742,6 +1745,9 @@ export namespace tcpwhy {
 
                 /** All zero where the packet was not bracketed. */
                 mib?: (tcpwhy.v1.MibDelta.$Properties|null);
+
+                /** How netfilter answered the packet before it dropped it: 1 with a reset, 2 with an ICMP error. */
+                rejected?: (number|null);
 
                 /** Of a connection, also in TIME_WAIT: the last TSval of its peer. All zero where it has none. */
                 remembered?: (tcpwhy.v1.Stamp.$Properties|null);

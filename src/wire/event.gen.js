@@ -3250,6 +3250,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Drop.prototype.sock = null;
       Drop.prototype.location = $util.Long ? $util.Long.fromBits(0, 0, true) : 0;
       Drop.prototype.mib = null;
+      Drop.prototype.rejected = 0;
       Drop.prototype.remembered = null;
       Drop.prototype.window_end = 0;
       Drop.prototype.peer_isn = 0;
@@ -3288,6 +3289,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 5, wireType 2 =*/
             42
           ).fork(), _depth + 1).ldelim();
+        if (message.rejected != null && $Object.hasOwnProperty.call(message, "rejected") && message.rejected !== 0)
+          writer.uint32(
+            /* id 6, wireType 5 =*/
+            53
+          ).fixed32(message.rejected);
         if (message.remembered != null && $Object.hasOwnProperty.call(message, "remembered"))
           $root.tcpwhy.v1.Stamp.encode(message.remembered, writer.uint32(
             /* id 7, wireType 2 =*/
@@ -3372,6 +3378,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
               if (wireType !== 2)
                 break;
               message.mib = $root.tcpwhy.v1.MibDelta.decode(reader, reader.size(), $undefined, _depth + 1, message.mib);
+              continue;
+            }
+            case 6: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.rejected = value;
+              else
+                delete message.rejected;
               continue;
             }
             case 7: {
@@ -3460,6 +3475,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.Drop.mib: object expected");
           message.mib = $root.tcpwhy.v1.MibDelta.fromObject(object.mib, _depth + 1);
         }
+        if (object.rejected != null) {
+          if ($Number(object.rejected) !== 0)
+            message.rejected = object.rejected >>> 0;
+        }
         if (object.remembered != null) {
           if (!$util.isObject(object.remembered))
             throw $TypeError(".tcpwhy.v1.Drop.remembered: object expected");
@@ -3493,6 +3512,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
           } else
             object.location = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
           object.mib = null;
+          object.rejected = 0;
           object.remembered = null;
           object.window_end = 0;
           object.peer_isn = 0;
@@ -3512,6 +3532,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
             object.location = options.longs === $String ? $util.Long.prototype.toString.call(message.location) : options.longs === $Number ? new $util.LongBits(message.location.low >>> 0, message.location.high >>> 0).toNumber(true) : message.location;
         if (message.mib != null && $Object.hasOwnProperty.call(message, "mib"))
           object.mib = $root.tcpwhy.v1.MibDelta.toObject(message.mib, options, _depth + 1);
+        if (message.rejected != null && $Object.hasOwnProperty.call(message, "rejected"))
+          object.rejected = message.rejected;
         if (message.remembered != null && $Object.hasOwnProperty.call(message, "remembered"))
           object.remembered = $root.tcpwhy.v1.Stamp.toObject(message.remembered, options, _depth + 1);
         if (message.window_end != null && $Object.hasOwnProperty.call(message, "window_end"))

@@ -150,6 +150,8 @@ export interface Drop {
   location: string;
   /** All zero where the packet was not bracketed. */
   mib: MibDelta | null;
+  /** How netfilter answered the packet before it dropped it: 1 with a reset, 2 with an ICMP error. */
+  rejected: number;
   /** Of a connection, also in TIME_WAIT: the last TSval of its peer. All zero where it has none. */
   remembered: Stamp | null;
   /** Of a connection: the first sequence number beyond its receive window, and the peer's initial one. */

@@ -29,7 +29,7 @@ export default defineCause({
     const byTimer =
       name === NO_REASON &&
       sock.state !== TCP_STATE.FIN_WAIT2 &&
-      callers(stack, known)[0] === 'tcp_keepalive_timer';
+      callers(stack, known).includes('tcp_keepalive_timer');
     if (name !== 'TCP_KEEPALIVE_TIMEOUT' && !byTimer) return null;
     const { saddr, sport, daddr, dport } = sock.flow;
     return {

@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { before, defineCause, distance, endOf, endpoint, flagsText, isConnection, local, ownerOf, SILENCE, TCP_FLAG } from '../define.ts';
+import {
+  before,
+  defineCause,
+  distance,
+  endOf,
+  endpoint,
+  flagsText,
+  isConnection,
+  local,
+  ownerOf,
+  SILENCE,
+  TCP_FLAG,
+} from '../define.ts';
 
 const REASONS = new Set(['TCP_INVALID_SEQUENCE', 'TCP_INVALID_END_SEQUENCE', 'TCP_OVERWINDOW']);
 

@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { before, defineCause, distance, endOf, endpoint, flagsText, isConnection, local, ownerOf, SILENCE, TCP_FLAG } from '../define.ts';
+import {
+  before,
+  defineCause,
+  distance,
+  endOf,
+  endpoint,
+  flagsText,
+  isConnection,
+  local,
+  ownerOf,
+  SILENCE,
+  TCP_FLAG,
+} from '../define.ts';
 
 export default defineCause({
   id: 'paws-established',

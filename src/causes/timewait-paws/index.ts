@@ -2,7 +2,16 @@
 
 import type { Event } from '../../wire/decode.ts';
 import type { Packet, Sock, Stamp } from '../../wire/types.gen.ts';
-import { before, defineCause, distance, endpoint, ownerOf, SILENCE, TCP_FLAG, TCP_STATE } from '../define.ts';
+import {
+  before,
+  defineCause,
+  distance,
+  endpoint,
+  ownerOf,
+  SILENCE,
+  TCP_FLAG,
+  TCP_STATE,
+} from '../define.ts';
 
 export default defineCause({
   id: 'timewait-paws',

@@ -2,7 +2,8 @@
 
 import { knock, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import { hits, rule } from '../rules.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
@@ -15,28 +16,16 @@ export const netfilterDrop: Scenario = {
   families: BOTH,
   ownerless: true,
   commands: ['nft'],
-  prepare(lab) {
-    lab.server.exec(
-      'nft',
-      ['-f', '-'],
-      `
-      table inet lab {
-        counter dropped {}
-        chain input { type filter hook input priority 0; tcp dport ${PORT} counter name dropped drop; }
-      }`,
-    );
-  },
-  run(lab, { times, family }) {
-    const server = { address: HOSTS[family].server, port: PORT };
-    const before = dropped(lab);
-    using _listener = listen(lab, family, PORT, times);
-    const clients = knock(lab, server, times);
-    until('the SYNs to be dropped', () => dropped(lab) - before >= times);
-    return { server, clients, netns: lab.server.inode };
-  },
+  prepare: (lab) => rule(lab, PORT, 'drop'),
+  run: (lab, options) => knocked(lab, options, PORT),
 };
 
-function dropped(lab: Lab): number {
-  const counter = lab.server.exec('nft', ['list', 'counter', 'inet', 'lab', 'dropped']);
-  return Number(counter.match(/packets (\d+)/)?.[1]);
+/** SYNs, each sent once, that meet the rule for this port. */
+export function knocked(lab: Lab, { times, family }: Options, port: number): Made {
+  const server = { address: HOSTS[family].server, port };
+  const before = hits(lab);
+  using _listener = listen(lab, family, port, times);
+  const clients = knock(lab, server, times);
+  until('the SYNs to meet the rule', () => hits(lab) - before >= times);
+  return { server, clients, netns: lab.server.inode };
 }

@@ -14,6 +14,7 @@ import {
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
+import { rule } from '../rules.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
@@ -106,15 +107,10 @@ export const connectTimeout: Scenario[] = [
     beside: ['netfilter-drop'],
     title: 'connects that a firewall rule of the server drops',
     families: BOTH,
+    commands: ['nft'],
     prepare(lab) {
       giveUpSoon(lab.client);
-      lab.server.exec(
-        'nft',
-        ['-f', '-'],
-        `table inet lab {
-          chain input { type filter hook input priority 0; tcp dport ${PORT} drop; }
-        }`,
-      );
+      rule(lab, PORT, 'drop');
     },
     run(lab, options) {
       using _listener = listen(lab, options.family, PORT, options.times);

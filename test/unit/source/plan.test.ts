@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { ASKED_PARAMETERS, choose, failures, type Kernel, WAYS } from '../../../src/source/plan.ts';
+import {
+  ASKED_FUNCTIONS,
+  ASKED_PARAMETERS,
+  choose,
+  failures,
+  type Kernel,
+  WAYS,
+} from '../../../src/source/plan.ts';
 
 /** As BTF tells of Linux 6.1: resets have no reason yet, drops have one. */
 const kernel: Kernel = {
@@ -13,6 +20,7 @@ const kernel: Kernel = {
     tcp_validate_incoming: 4,
     tcp_send_dupack: 2,
   },
+  functions: new Set(ASKED_FUNCTIONS),
   tier: 'hooks',
   trampolines: true,
 };
@@ -50,6 +58,25 @@ describe('the way to each fact', () => {
       way: null,
       reasons: ['no state_changes', 'no state_changes_probe'],
     });
+  });
+
+  test('is by functions of modules only where those are loaded', () => {
+    expect(programs('rejected', kernel)).toHaveLength(4);
+    const v4 = { ...kernel, functions: new Set(['nf_send_reset', 'nf_send_unreach']) };
+    expect(programs('rejected', v4)).toEqual(['v4_reset_by_rule', 'v4_unreach_by_rule']);
+    const none = { ...kernel, functions: new Set<string>() };
+    const rejected = choose(none, NOTHING).find(({ fact }) => fact === 'rejected');
+    expect(rejected?.way).toBeNull();
+    expect(rejected?.reasons).toContain('nf_send_reset: no module that has it is loaded');
+  });
+
+  test('runs for every packet that leaves only where another fact needs it to', () => {
+    const none = { ...kernel, functions: new Set<string>() };
+    const failed = new Map([['connect_begins', 'fentry: EPERM']]);
+    expect(programs('rejected', none, failed)).toBeUndefined();
+    failed.set('connect_begins_probe', 'kprobe: EPERM');
+    expect(programs('dialled', none, failed)).toEqual(['packet_leaves']);
+    expect(programs('rejected', none, failed)).toEqual(['packet_leaves']);
   });
 
   test('uses nothing but probes where there are no trampolines', () => {

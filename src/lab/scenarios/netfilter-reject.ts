@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { awaitReset, dial, listen, localOf } from '../connections.ts';
+import { rule } from '../rules.ts';
+import { BOTH, type Scenario } from '../scenario.ts';
+import { HOSTS } from '../wiring.ts';
+import { knocked } from './netfilter-drop.ts';
+
+const PORT = 6443;
+
+export const netfilterReject: Scenario[] = [
+  {
+    id: 'netfilter-reject',
+    cause: 'netfilter-reject',
+    title: 'a firewall rule of the server rejects SYNs with a reset',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    prepare: (lab) => rule(lab, PORT, 'reject with tcp reset'),
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].server, port: PORT };
+      using _listener = listen(lab, family, PORT, times);
+      const sockets = dial(lab, lab.client, server, times);
+      const clients = sockets.map(localOf);
+      awaitReset(sockets, 'ECONNREFUSED');
+      return { server, clients, netns: lab.server.inode };
+    },
+  },
+  {
+    id: 'netfilter-reject/icmp',
+    cause: 'netfilter-reject',
+    title: 'a firewall rule of the server rejects SYNs with an ICMP error',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    prepare(lab) {
+      // One ICMP error for each.
+      lab.server.sysctl({ 'net.ipv4.icmp_ratelimit': 0, 'net.ipv6.icmp.ratelimit': 0 });
+      rule(lab, PORT, 'reject');
+    },
+    run: (lab, options) => knocked(lab, options, PORT),
+  },
+];
