@@ -61,7 +61,7 @@ kernel-test: build ## run the tests on this kernel, as root
 	vitest run --project kernel
 
 vm-test: build ## make every failure happen here and on other kernels, in virtual machines, as root
-	tools/vm/matrix -o build/vm -t 900 $(if $(KERNELS),-k $(KERNELS)) -- \
+	tools/vm/matrix -o build/vm -t 2400 $(if $(KERNELS),-k $(KERNELS)) -- \
 		node tools/vm/conformance.ts --json
 	node tools/vm/conformance.ts --json >build/vm/here.log
 	node tools/vm/table.ts build/vm/*.log
