@@ -55,16 +55,35 @@ static __always_inline bool same_peer(const struct wire_flow *f, const u8 *addr,
 	return f->dport == port && same_addr(addr, f->daddr);
 }
 
-/* Another live socket that shows this peer on the same local end. */
-static __always_inline const struct sock *other_with(const struct shown_key *k, u64 sk)
+/*
+ * Another live socket that shows this peer on the same local end. Its end may have been missed, where
+ * an interrupt brought it in the midst of another's: then its memory is of any socket, or of none.
+ */
+static __always_inline const struct sock *other_with(const struct shown_key *k, u64 sk,
+						     bool rewritten)
 {
 	u64 *holder = bpf_map_lookup_elem(&shown_peers, k);
+	const struct sock *other;
+	struct owner *o;
+	struct wire_flow f;
 	u8 state;
 
 	if (!holder || *holder == sk)
 		return NULL;
-	state = BPF_CORE_READ((const struct sock *)*holder, __sk_common.skc_state);
-	return state == TCP_CLOSE || state == TCP_LISTEN ? NULL : (const struct sock *)*holder;
+	other = (const struct sock *)*holder;
+	state = BPF_CORE_READ(other, __sk_common.skc_state);
+	if (state == TCP_CLOSE || state == TCP_LISTEN)
+		return NULL;
+	sock_flow(other, &f);
+	if (f.sport != k->local_port)
+		return NULL;
+	/* Of two sockets with the same true peer one is gone. */
+	if (same_peer(&f, k->shown_addr, k->shown_port))
+		return rewritten ? other : NULL;
+	o = find_owner((u64)other);
+	return o && o->shown_port == k->shown_port && same_addr(o->shown_addr, k->shown_addr)
+		       ? other
+		       : NULL;
 }
 
 static __always_inline void named(void *ctx, struct socket *socket, const void *user, u32 call)
@@ -95,7 +114,7 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 		return;
 	rewritten = !same_peer(&e->body.sock.flow, addr, port);
 	shown_key(&k, &e->body.sock.flow, netns, addr, port);
-	other = other_with(&k, id);
+	other = other_with(&k, id, rewritten);
 	if (!rewritten && !other)
 		return;
 	/* Once a socket and address, however often the process asks. */
