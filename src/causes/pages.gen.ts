@@ -16,6 +16,7 @@ import noListener from './no-listener/doc.md';
 import noRouteBack from './no-route-back/doc.md';
 import outOfWindow from './out-of-window/doc.md';
 import pawsEstablished from './paws-established/doc.md';
+import pawsPassive from './paws-passive/doc.md';
 import peerCollision from './peer-collision/doc.md';
 import peerRewritten from './peer-rewritten/doc.md';
 import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
@@ -48,6 +49,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'no-route-back': noRouteBack,
   'out-of-window': outOfWindow,
   'paws-established': pawsEstablished,
+  'paws-passive': pawsPassive,
   'peer-collision': peerCollision,
   'peer-rewritten': peerRewritten,
   'proxy-upstream-failed': proxyUpstreamFailed,

@@ -17,6 +17,7 @@ import noListener from './no-listener/index.ts';
 import noRouteBack from './no-route-back/index.ts';
 import outOfWindow from './out-of-window/index.ts';
 import pawsEstablished from './paws-established/index.ts';
+import pawsPassive from './paws-passive/index.ts';
 import peerCollision from './peer-collision/index.ts';
 import peerRewritten from './peer-rewritten/index.ts';
 import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
@@ -49,6 +50,7 @@ export const CAUSES = [
   noRouteBack,
   outOfWindow,
   pawsEstablished,
+  pawsPassive,
   peerCollision,
   peerRewritten,
   proxyUpstreamFailed,

@@ -4,13 +4,14 @@ import { endpoint, flagsText, stateName } from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import { MIB_SLOTS } from '../wire/mib.gen.ts';
-import type { Flow, MibDelta, Packet } from '../wire/types.gen.ts';
+import type { Flow, MibDelta, Packet, SynReceived } from '../wire/types.gen.ts';
 
 /** One line for one event, without its time: for the list of a finding's events. */
 export function describe(event: Event, known: Knowledge): string {
   const does = happened(event, known);
   switch (event.kind) {
     case 'syn_received':
+      return `${does}  ${packetText(event.body.packet)}${stampText(event.body)}`;
     case 'drop':
       return `${does}  ${packetText(event.body.packet)}`;
     case 'reset_sent': {
@@ -71,4 +72,11 @@ export function movedText(mib: MibDelta): string {
   return MIB_SLOTS.filter(({ field }) => mib[field] > 0)
     .map(({ field }) => `${field} +${mib[field]}`)
     .join(', ');
+}
+
+/** Both timestamps that the kernel compared, where it did. */
+function stampText({ packet, remembered }: SynReceived): string {
+  if (!remembered) return '';
+  const own = packet.has_timestamps ? `TSval ${packet.tsval}` : 'no TSval';
+  return `  ${own}, remembered ${remembered.tsval} of ${remembered.age_s} s ago`;
 }
