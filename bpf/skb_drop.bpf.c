@@ -3,7 +3,7 @@
 #include "drop.h"
 
 extern struct {
-} pending_reset SEC(".maps"), checked SEC(".maps");
+} pending_reset SEC(".maps");
 
 static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *location, u32 reason,
 				const struct sock *sk, bool damaged)
@@ -24,7 +24,7 @@ static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *loca
 	return 0;
 }
 
-/* The socket that checked this segment last, if it is still one for it: see tcp_refused.bpf.c. */
+/* The socket that checked this segment last, if it is one for it: remember_checked(). */
 static __always_inline const struct sock *checked_by(const struct sk_buff *skb)
 {
 	u32 zero = 0;
@@ -64,5 +64,5 @@ ON_TRACEPOINT(kfree_skb, packet_dropped_without_sock, struct sk_buff *skb, void 
 
 ON_TRACEPOINT(kfree_skb, packet_dropped_without_reason, struct sk_buff *skb, void *location)
 {
-	return ends(ctx, skb, location, 0, NULL, is_damaged(skb));
+	return ends(ctx, skb, location, 0, checked_by(skb), is_damaged(skb));
 }

@@ -6,19 +6,10 @@
 #include "drop.h"
 #include "hooks.h"
 
-extern struct {
-} checked SEC(".maps");
-
 /* Every segment off the fast path is checked here, and freed a moment later if it is refused. */
 ON_ENTRY(tcp_validate_incoming, segment_checked, struct sock *sk, struct sk_buff *skb)
 {
-	u32 zero = 0;
-	struct checked *c = bpf_map_lookup_elem(&checked, &zero);
-
-	if (c) {
-		store_pointer(&c->skb, skb);
-		store_pointer(&c->sk, sk);
-	}
+	remember_checked(skb, sk);
 	return 0;
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* SYNs that a connection in TIME_WAIT refuses, where kfree_skb does not name the socket. */
+/*
+ * What a connection in TIME_WAIT is sent, where kfree_skb does not name the socket: SYNs that it
+ * refuses, and whose the other segments were.
+ */
 #include "refusal.h"
 
 static __always_inline int ends(void *ctx, const struct sk_buff *skb)
@@ -16,6 +19,7 @@ ON_ENTRY(tcp_timewait_state_process, timewait_enters, struct inet_timewait_sock 
 {
 	struct brackets *b = this_cpu_brackets();
 
+	remember_checked(skb, tw);
 	if (b && MEMBER_BITS(th, syn))
 		enter_function(b, (u64)tw, MEMBER(tw, __tw_common.skc_net.net), skb);
 	return 0;

@@ -12,6 +12,21 @@
 #define DETAIL_STALE 2u /* its timestamp is older than the last one */
 #define DETAIL_FIRST 4u /* it begins where the peer began */
 
+extern struct {
+} checked SEC(".maps");
+
+/* What is freed next on this CPU may be this segment, and kfree_skb not tell whose it was. */
+static __always_inline void remember_checked(const struct sk_buff *skb, const void *sk)
+{
+	u32 zero = 0;
+	struct checked *c = bpf_map_lookup_elem(&checked, &zero);
+
+	if (!c)
+		return;
+	store_pointer(&c->skb, skb);
+	store_pointer(&c->sk, sk);
+}
+
 static __always_inline bool is_connection(u8 state)
 {
 	return state != TCP_LISTEN && state != TCP_NEW_SYN_RECV && state != TCP_SYN_SENT &&

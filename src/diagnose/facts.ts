@@ -8,7 +8,7 @@ export const FACTS = {
   drop: 'TCP segments dropped, with the kernel’s reason',
   rejected: 'how netfilter answered a packet that it dropped',
   refused: 'what a connection expected of a segment that it dropped',
-  timewait: 'SYNs that a connection in TIME_WAIT refused',
+  timewait: 'what a connection in TIME_WAIT was sent',
   dialled: 'which answer each connecting socket waits for',
   state: 'connects and connections that failed; listeners that come and go',
   retransmit: 'segments sent again',
