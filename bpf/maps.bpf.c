@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Every map and every setting; the other files declare them extern where they use them. */
-#include "maps.h"
+#include "segment.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -71,6 +71,13 @@ struct {
 	__type(key, u32);
 	__type(value, struct failed_connect);
 } failed_connects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CROSSING_PLACES);
+	__type(key, u32);
+	__type(value, struct crossing);
+} crossings SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

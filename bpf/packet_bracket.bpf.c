@@ -3,6 +3,7 @@
  * The fate of a SYN where functions cannot be hooked: from its arrival to its end, with the counters
  * that moved. A refused SYN is consumed like an accepted one; only the counters tell them apart.
  */
+#include "crossed.h"
 #include "refusal.h"
 
 extern struct {
@@ -36,6 +37,9 @@ ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
 	ipv6 = MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6);
 	if (s.flags & TCP_RST) {
 		remember_reset(skb, &s);
+		if (!REFUSALS_ARE_DROPS && wanted_segment(MEMBER(net, ns.inum), &s))
+			report_crossed(ctx, skb, &s, net, MEMBER(net, ns.inum), NULL,
+				       CROSSED_ARRIVAL);
 		if (find_listener(MEMBER(net, ns.inum), s.daddr, s.dport))
 			begin_bracket(skb, net, ipv6);
 	} else if ((s.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Resets that this host sends. */
+#include "crossed.h"
 #include "dial.h"
 #include "emit.h"
 #include "ended.h"
@@ -48,6 +49,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 		return;
 	if (!sk && (s.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 		dialled = dialled_by(&s, k.netns);
+	report_crossed(ctx, skb, &s, packet_net(skb, sk), netns, sk, CROSSED_ANSWER);
 	__builtin_memcpy(k.addr, s.daddr, 16);
 	k.port = s.dport;
 	k.detail = (u64)(s.flags & (TCP_SYN | TCP_ACK)) | (u64)(dialled != NULL) << 8 |

@@ -4,6 +4,7 @@
 #define TCPWHY_DROP_H
 
 #include "bracket.h"
+#include "crossed.h"
 #include "emit.h"
 #include "expected.h"
 #include "filter.h"
@@ -16,15 +17,19 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 {
 	struct count_key k = { .kind = EVENT_KIND_DROP, .reason = reason };
 	struct wire_event_drop *e = record_buffer(slot);
+	const struct net *net;
 	struct segment s;
 	struct total *t;
 	u32 rejected;
 
 	if (!e || !read_segment(skb, &s))
 		return;
-	k.netns = netns_of(packet_net(skb, sk));
+	net = packet_net(skb, sk);
+	k.netns = netns_of(net);
 	if (!wanted_segment(k.netns, &s))
 		return;
+	if (REFUSALS_ARE_DROPS && slot == SCRATCH_DROP)
+		report_crossed(ctx, skb, &s, net, k.netns, sk, CROSSED_DROP);
 	__builtin_memcpy(k.addr, s.daddr, 16);
 	/* To an ephemeral port: the sender's end is what such packets have in common. */
 	k.port = s.sport < s.dport ? s.sport : s.dport;

@@ -72,11 +72,17 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
+/* Only asked for: its numbers differ from kernel to kernel. */
+enum skb_drop_reason {
+	SKB_DROP_REASON_NOT_SPECIFIED,
+};
+
 enum tcp_state {
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
 	TCP_SYN_RECV = 3,
 	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
 	TCP_TIME_WAIT = 6,
 	TCP_CLOSE = 7,
 	TCP_CLOSE_WAIT = 8,
@@ -111,7 +117,34 @@ struct netns_mib {
 	struct linux_mib *net_statistics;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct inet_bind_hashbucket {
+	struct hlist_head chain;
+};
+
+struct inet_hashinfo {
+	struct inet_bind_hashbucket *bhash;
+	unsigned int bhash_size;
+};
+
+struct inet_timewait_death_row {
+	struct inet_hashinfo *hashinfo;
+};
+
+struct netns_ipv4 {
+	struct inet_timewait_death_row tcp_death_row;
+};
+
 struct net {
+	u32 hash_mix;
+	struct netns_ipv4 ipv4;
 	struct ns_common ns;
 	struct netns_mib mib;
 };
@@ -119,6 +152,20 @@ struct net {
 typedef struct {
 	struct net *net;
 } possible_net_t;
+
+/* `owners` until Linux 6.7, `bhash2` from 6.8. */
+struct inet_bind_bucket {
+	possible_net_t ib_net;
+	unsigned short port;
+	struct hlist_node node;
+	struct hlist_head owners;
+	struct hlist_head bhash2;
+};
+
+struct inet_bind2_bucket {
+	struct hlist_node bhash_node;
+	struct hlist_head owners;
+};
 
 struct in6_addr {
 	union {
@@ -138,6 +185,7 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	unsigned long skc_flags;
+	struct hlist_node skc_bind_node;
 };
 
 struct socket;

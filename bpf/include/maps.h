@@ -20,7 +20,9 @@ enum scratch_slot {
 	SCRATCH_RETRANSMIT_SYNACK,
 	SCRATCH_PEER_NAME,
 	SCRATCH_ITER_TCP,
-	SCRATCH_SLOTS,
+	/* One for each enum crossing_place. */
+	SCRATCH_CROSSED,
+	SCRATCH_SLOTS = SCRATCH_CROSSED + 3,
 };
 
 #define MAX_OPTIONS 40
@@ -84,6 +86,9 @@ struct failed_connect {
 };
 
 #define FAILED_CONNECT_SLOTS 1024
+
+/* Where a refused segment may be found to belong to another connection. */
+enum crossing_place { CROSSED_DROP, CROSSED_ANSWER, CROSSED_ARRIVAL, CROSSING_PLACES };
 
 struct owner {
 	/* The socket's address, 0: free. */

@@ -7,6 +7,15 @@
 #include "maps.h"
 #include "pointer.h"
 
+/* A refused segment, while the connection is looked for that it belongs to. */
+struct crossing {
+	u64 net;
+	u64 skb;
+	u64 sk;
+	u32 netns;
+	struct segment segment;
+};
+
 struct ipv4_header {
 	u8 version_ihl;
 	u8 tos;

@@ -27,6 +27,7 @@ enum event_kind {
 	EVENT_KIND_RETRANSMIT = 21,
 	EVENT_KIND_PEER_NAME = 22,
 	EVENT_KIND_SOCKET = 23,
+	EVENT_KIND_CROSSED_REPLY = 26,
 	EVENT_KIND_TICK = 32,
 	EVENT_KIND_TOTALS = 33,
 	EVENT_KIND_FACT = 34,
@@ -536,6 +537,31 @@ struct wire_socket {
 		.sock = WIRE_SOCK_INIT, \
 	}
 
+struct wire_crossed_reply {
+	__u32 packet_tag;
+	__u32 packet_len;
+	struct wire_packet packet;
+	__u32 fits_tag;
+	__u32 fits_len;
+	struct wire_sock fits;
+	__u32 sock_tag;
+	__u32 sock_len;
+	struct wire_sock sock;
+} WIRE_STRUCT;
+
+#define WIRE_CROSSED_REPLY_INIT \
+	{ \
+		.packet_tag = WIRE_LEN(1), \
+		.packet_len = WIRE_VARINT(sizeof(struct wire_packet)), \
+		.packet = WIRE_PACKET_INIT, \
+		.fits_tag = WIRE_LEN(2), \
+		.fits_len = WIRE_VARINT(sizeof(struct wire_sock)), \
+		.fits = WIRE_SOCK_INIT, \
+		.sock_tag = WIRE_LEN(3), \
+		.sock_len = WIRE_VARINT(sizeof(struct wire_sock)), \
+		.sock = WIRE_SOCK_INIT, \
+	}
+
 _Static_assert(__builtin_offsetof(struct wire_mib_delta, syncookies_sent) == 8 * MIB_SLOT_SYNCOOKIES_SENT + 4,
 	       "syncookies_sent");
 _Static_assert(__builtin_offsetof(struct wire_mib_delta, syncookies_recv) == 8 * MIB_SLOT_SYNCOOKIES_RECV + 4,
@@ -759,6 +785,25 @@ static __always_inline void wire_event_socket_init(struct wire_event_socket *e)
 	bpf_probe_read_kernel(e, sizeof(*e), &wire_event_socket_template);
 }
 
+struct wire_event_crossed_reply {
+	struct wire_event event;
+	__u32 body_tag;
+	__u32 body_len;
+	struct wire_crossed_reply body;
+} WIRE_STRUCT;
+
+static const struct wire_event_crossed_reply wire_event_crossed_reply_template = {
+	.event = WIRE_EVENT_INIT(sizeof(struct wire_event_crossed_reply)),
+	.body_tag = WIRE_LEN(26),
+	.body_len = WIRE_VARINT(sizeof(struct wire_crossed_reply)),
+	.body = WIRE_CROSSED_REPLY_INIT,
+};
+
+static __always_inline void wire_event_crossed_reply_init(struct wire_event_crossed_reply *e)
+{
+	bpf_probe_read_kernel(e, sizeof(*e), &wire_event_crossed_reply_template);
+}
+
 /* As large as the largest record. */
 union wire_record {
 	struct wire_event event;
@@ -770,6 +815,7 @@ union wire_record {
 	struct wire_event_retransmit retransmit;
 	struct wire_event_peer_name peer_name;
 	struct wire_event_socket socket;
+	struct wire_event_crossed_reply crossed_reply;
 };
 
 #endif

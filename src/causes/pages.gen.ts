@@ -6,6 +6,7 @@ import badChecksum from './bad-checksum/doc.md';
 import connectRefused from './connect-refused/doc.md';
 import connectTimeout from './connect-timeout/doc.md';
 import connectionUnknown from './connection-unknown/doc.md';
+import crossedReply from './crossed-reply/doc.md';
 import dataAfterClose from './data-after-close/doc.md';
 import keepaliveTimeout from './keepalive-timeout/doc.md';
 import lingerZeroClose from './linger-zero-close/doc.md';
@@ -39,6 +40,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'connect-refused': connectRefused,
   'connect-timeout': connectTimeout,
   'connection-unknown': connectionUnknown,
+  'crossed-reply': crossedReply,
   'data-after-close': dataAfterClose,
   'keepalive-timeout': keepaliveTimeout,
   'linger-zero-close': lingerZeroClose,

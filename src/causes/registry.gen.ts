@@ -7,6 +7,7 @@ import badChecksum from './bad-checksum/index.ts';
 import connectRefused from './connect-refused/index.ts';
 import connectTimeout from './connect-timeout/index.ts';
 import connectionUnknown from './connection-unknown/index.ts';
+import crossedReply from './crossed-reply/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
 import keepaliveTimeout from './keepalive-timeout/index.ts';
 import lingerZeroClose from './linger-zero-close/index.ts';
@@ -40,6 +41,7 @@ export const CAUSES = [
   connectRefused,
   connectTimeout,
   connectionUnknown,
+  crossedReply,
   dataAfterClose,
   keepaliveTimeout,
   lingerZeroClose,

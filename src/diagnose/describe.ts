@@ -51,6 +51,8 @@ export function happened(event: Event, known: Knowledge): string {
       const { call, shown_addr, shown_port } = event.body;
       return `${PEER_CALLS[call] ?? 'a call'} showed ${endpoint(shown_addr, shown_port)}`;
     }
+    case 'crossed_reply':
+      return `fits ${flowText(event.body.fits.flow)}, but came as ${packetText(event.body.packet)}`;
     default:
       return event.kind;
   }

@@ -151,7 +151,8 @@ export class Engine {
 
   /** What becomes of a packet that was answered or refused before is the same failure seen again. */
   #companion(event: Event, same: Occurrence[], fresh: Occurrence[]): boolean {
-    if (event.kind !== 'drop' && event.kind !== 'syn_received') return false;
+    const crossed = same.some((other) => other.event.kind === 'crossed_reply');
+    if (event.kind !== 'drop' && event.kind !== 'syn_received' && !crossed) return false;
     const says = fresh.find(
       ({ cause }) =>
         cause !== UNEXPLAINED &&

@@ -81,6 +81,7 @@ export function packetOf(event: Event): Packet | null {
     case 'drop':
     case 'syn_received':
     case 'reset_sent':
+    case 'crossed_reply':
       return event.body.packet;
     default:
       return null;

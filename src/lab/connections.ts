@@ -65,6 +65,15 @@ export function dialFrom(lab: Lab, from: Address, to: Address): Socket {
   return socket;
 }
 
+/** The same from a port that other connections may use too. */
+export function shareFrom(lab: Lab, netns: Netns, from: Address, to: Address): Socket {
+  const socket = lab.socket(netns, { family: familyOf(to) });
+  must(socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1), 'setsockopt');
+  must(socket.bind(from.address, from.port), 'bind');
+  beginConnect(socket, to);
+  return socket;
+}
+
 function beginConnect(socket: Socket, to: Address): void {
   const { error } = socket.connect(to.address, to.port);
   if (error !== 'EINPROGRESS' && error !== null) throw new Error(`connect failed: ${error}`);

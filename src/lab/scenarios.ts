@@ -11,6 +11,7 @@ import {
 } from './scenarios/closing.ts';
 import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
+import { crossedReply } from './scenarios/crossed-reply.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { noListener } from './scenarios/no-listener.ts';
@@ -58,4 +59,5 @@ export const SCENARIOS: readonly Scenario[] = [
   badChecksum,
   peerRewritten,
   peerCollision,
+  ...crossedReply,
 ];

@@ -70,6 +70,9 @@ export namespace tcpwhy {
             /** Event socket. */
             socket?: (tcpwhy.v1.Socket.$Properties|null);
 
+            /** Event crossed_reply. */
+            crossed_reply?: (tcpwhy.v1.CrossedReply.$Properties|null);
+
             /** Added by tcpwhy, not by BPF. */
             tick?: (tcpwhy.v1.Tick.$Properties|null);
 
@@ -83,7 +86,7 @@ export namespace tcpwhy {
             footer?: (tcpwhy.v1.Footer.$Properties|null);
 
             /** Event body. */
-            body?: ("syn_received"|"reset_sent"|"reset_received"|"drop"|"state_change"|"retransmit"|"peer_name"|"socket"|"tick"|"totals"|"fact"|"footer");
+            body?: ("syn_received"|"reset_sent"|"reset_received"|"drop"|"state_change"|"retransmit"|"peer_name"|"socket"|"crossed_reply"|"tick"|"totals"|"fact"|"footer");
 
             /**
              * Creates a new Event instance using the specified properties.
@@ -197,6 +200,9 @@ export namespace tcpwhy {
                 /** Event socket */
                 socket?: (tcpwhy.v1.Socket.$Properties|null);
 
+                /** Event crossed_reply */
+                crossed_reply?: (tcpwhy.v1.CrossedReply.$Properties|null);
+
                 /** Added by tcpwhy, not by BPF. */
                 tick?: (tcpwhy.v1.Tick.$Properties|null);
 
@@ -210,7 +216,7 @@ export namespace tcpwhy {
                 footer?: (tcpwhy.v1.Footer.$Properties|null);
 
                 /** Event body */
-                body?: ("syn_received"|"reset_sent"|"reset_received"|"drop"|"state_change"|"retransmit"|"peer_name"|"socket"|"tick"|"totals"|"fact"|"footer");
+                body?: ("syn_received"|"reset_sent"|"reset_received"|"drop"|"state_change"|"retransmit"|"peer_name"|"socket"|"crossed_reply"|"tick"|"totals"|"fact"|"footer");
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -231,13 +237,14 @@ export namespace tcpwhy {
               retransmit?: tcpwhy.v1.Retransmit.$Shape|null;
               peer_name?: tcpwhy.v1.PeerName.$Shape|null;
               socket?: tcpwhy.v1.Socket.$Shape|null;
+              crossed_reply?: tcpwhy.v1.CrossedReply.$Shape|null;
               tick?: tcpwhy.v1.Tick.$Shape|null;
               totals?: tcpwhy.v1.Totals.$Shape|null;
               fact?: tcpwhy.v1.Fact.$Shape|null;
               footer?: tcpwhy.v1.Footer.$Shape|null;
               $unknowns?: Uint8Array[];
             } & (
-              ({ body?: undefined; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "syn_received"; syn_received: tcpwhy.v1.SynReceived.$Shape; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "reset_sent"; syn_received?: null; reset_sent: tcpwhy.v1.ResetSent.$Shape; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "reset_received"; syn_received?: null; reset_sent?: null; reset_received: tcpwhy.v1.ResetReceived.$Shape; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "drop"; syn_received?: null; reset_sent?: null; reset_received?: null; drop: tcpwhy.v1.Drop.$Shape; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "state_change"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change: tcpwhy.v1.StateChange.$Shape; retransmit?: null; peer_name?: null; socket?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "retransmit"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit: tcpwhy.v1.Retransmit.$Shape; peer_name?: null; socket?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "peer_name"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name: tcpwhy.v1.PeerName.$Shape; socket?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "socket"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket: tcpwhy.v1.Socket.$Shape; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "tick"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; tick: tcpwhy.v1.Tick.$Shape; totals?: null; fact?: null; footer?: null }|{ body?: "totals"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; tick?: null; totals: tcpwhy.v1.Totals.$Shape; fact?: null; footer?: null }|{ body?: "fact"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; tick?: null; totals?: null; fact: tcpwhy.v1.Fact.$Shape; footer?: null }|{ body?: "footer"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; tick?: null; totals?: null; fact?: null; footer: tcpwhy.v1.Footer.$Shape })
+              ({ body?: undefined; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "syn_received"; syn_received: tcpwhy.v1.SynReceived.$Shape; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "reset_sent"; syn_received?: null; reset_sent: tcpwhy.v1.ResetSent.$Shape; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "reset_received"; syn_received?: null; reset_sent?: null; reset_received: tcpwhy.v1.ResetReceived.$Shape; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "drop"; syn_received?: null; reset_sent?: null; reset_received?: null; drop: tcpwhy.v1.Drop.$Shape; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "state_change"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change: tcpwhy.v1.StateChange.$Shape; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "retransmit"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit: tcpwhy.v1.Retransmit.$Shape; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "peer_name"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name: tcpwhy.v1.PeerName.$Shape; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "socket"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket: tcpwhy.v1.Socket.$Shape; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "crossed_reply"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply: tcpwhy.v1.CrossedReply.$Shape; tick?: null; totals?: null; fact?: null; footer?: null }|{ body?: "tick"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick: tcpwhy.v1.Tick.$Shape; totals?: null; fact?: null; footer?: null }|{ body?: "totals"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals: tcpwhy.v1.Totals.$Shape; fact?: null; footer?: null }|{ body?: "fact"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact: tcpwhy.v1.Fact.$Shape; footer?: null }|{ body?: "footer"; syn_received?: null; reset_sent?: null; reset_received?: null; drop?: null; state_change?: null; retransmit?: null; peer_name?: null; socket?: null; crossed_reply?: null; tick?: null; totals?: null; fact?: null; footer: tcpwhy.v1.Footer.$Shape })
             );
         }
 
@@ -2233,6 +2240,124 @@ export namespace tcpwhy {
 
             /** Shape of a Socket. */
             type $Shape = tcpwhy.v1.Socket.$Properties;
+        }
+
+        /**
+         * Properties of a CrossedReply.
+         * @deprecated Use tcpwhy.v1.CrossedReply.$Properties instead.
+         */
+        interface ICrossedReply extends tcpwhy.v1.CrossedReply.$Properties {
+        }
+
+        /**
+         * A segment that was refused where it came, and whose numbers are exactly those that another peer of
+         * the same local address and port would send next.
+         */
+        class CrossedReply {
+
+            /**
+             * Constructs a new CrossedReply.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.CrossedReply.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** CrossedReply packet. */
+            packet?: (tcpwhy.v1.Packet.$Properties|null);
+
+            /** The connection whose numbers it carries. */
+            fits?: (tcpwhy.v1.Sock.$Properties|null);
+
+            /** The socket that received it; all zero where there is none, or the kernel does not name it. */
+            sock?: (tcpwhy.v1.Sock.$Properties|null);
+
+            /**
+             * Creates a new CrossedReply instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns CrossedReply instance
+             */
+            static create(properties: tcpwhy.v1.CrossedReply.$Shape): tcpwhy.v1.CrossedReply & tcpwhy.v1.CrossedReply.$Shape;
+            static create(properties?: tcpwhy.v1.CrossedReply.$Properties): tcpwhy.v1.CrossedReply;
+
+            /**
+             * Encodes the specified CrossedReply message. Does not implicitly {@link tcpwhy.v1.CrossedReply.verify|verify} messages.
+             * @param message CrossedReply message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.CrossedReply.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified CrossedReply message, length delimited. Does not implicitly {@link tcpwhy.v1.CrossedReply.verify|verify} messages.
+             * @param message CrossedReply message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.CrossedReply.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a CrossedReply message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.CrossedReply & tcpwhy.v1.CrossedReply.$Shape} CrossedReply
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.CrossedReply & tcpwhy.v1.CrossedReply.$Shape;
+
+            /**
+             * Decodes a CrossedReply message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.CrossedReply & tcpwhy.v1.CrossedReply.$Shape} CrossedReply
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.CrossedReply & tcpwhy.v1.CrossedReply.$Shape;
+
+            /**
+             * Creates a CrossedReply message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns CrossedReply
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.CrossedReply;
+
+            /**
+             * Creates a plain object from a CrossedReply message. Also converts values to other types if specified.
+             * @param message CrossedReply
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.CrossedReply, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this CrossedReply to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace CrossedReply {
+
+            /** Properties of a CrossedReply. */
+            interface $Properties {
+
+                /** CrossedReply packet */
+                packet?: (tcpwhy.v1.Packet.$Properties|null);
+
+                /** The connection whose numbers it carries. */
+                fits?: (tcpwhy.v1.Sock.$Properties|null);
+
+                /** The socket that received it; all zero where there is none, or the kernel does not name it. */
+                sock?: (tcpwhy.v1.Sock.$Properties|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a CrossedReply. */
+            type $Shape = tcpwhy.v1.CrossedReply.$Properties;
         }
 
         /**

@@ -29,13 +29,14 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Event.prototype.retransmit = null;
       Event.prototype.peer_name = null;
       Event.prototype.socket = null;
+      Event.prototype.crossed_reply = null;
       Event.prototype.tick = null;
       Event.prototype.totals = null;
       Event.prototype.fact = null;
       Event.prototype.footer = null;
       let $oneOfFields;
       $Object.defineProperty(Event.prototype, "body", {
-        get: $util.oneOfGetter($oneOfFields = ["syn_received", "reset_sent", "reset_received", "drop", "state_change", "retransmit", "peer_name", "socket", "tick", "totals", "fact", "footer"]),
+        get: $util.oneOfGetter($oneOfFields = ["syn_received", "reset_sent", "reset_received", "drop", "state_change", "retransmit", "peer_name", "socket", "crossed_reply", "tick", "totals", "fact", "footer"]),
         set: $util.oneOfSetter($oneOfFields)
       });
       Event.create = function(properties) {
@@ -112,6 +113,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
           $root.tcpwhy.v1.Socket.encode(message.socket, writer.uint32(
             /* id 23, wireType 2 =*/
             186
+          ).fork(), _depth + 1).ldelim();
+        if (message.crossed_reply != null && $Object.hasOwnProperty.call(message, "crossed_reply"))
+          $root.tcpwhy.v1.CrossedReply.encode(message.crossed_reply, writer.uint32(
+            /* id 26, wireType 2 =*/
+            210
           ).fork(), _depth + 1).ldelim();
         if (message.tick != null && $Object.hasOwnProperty.call(message, "tick"))
           $root.tcpwhy.v1.Tick.encode(message.tick, writer.uint32(
@@ -269,6 +275,13 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.body = "socket";
               continue;
             }
+            case 26: {
+              if (wireType !== 2)
+                break;
+              message.crossed_reply = $root.tcpwhy.v1.CrossedReply.decode(reader, reader.size(), $undefined, _depth + 1, message.crossed_reply);
+              message.body = "crossed_reply";
+              continue;
+            }
             case 32: {
               if (wireType !== 2)
                 break;
@@ -404,6 +417,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.Event.socket: object expected");
           message.socket = $root.tcpwhy.v1.Socket.fromObject(object.socket, _depth + 1);
         }
+        if (object.crossed_reply != null) {
+          if (!$util.isObject(object.crossed_reply))
+            throw $TypeError(".tcpwhy.v1.Event.crossed_reply: object expected");
+          message.crossed_reply = $root.tcpwhy.v1.CrossedReply.fromObject(object.crossed_reply, _depth + 1);
+        }
         if (object.tick != null) {
           if (!$util.isObject(object.tick))
             throw $TypeError(".tcpwhy.v1.Event.tick: object expected");
@@ -508,6 +526,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.socket = $root.tcpwhy.v1.Socket.toObject(message.socket, options, _depth + 1);
           if (options.oneofs)
             object.body = "socket";
+        }
+        if (message.crossed_reply != null && $Object.hasOwnProperty.call(message, "crossed_reply")) {
+          object.crossed_reply = $root.tcpwhy.v1.CrossedReply.toObject(message.crossed_reply, options, _depth + 1);
+          if (options.oneofs)
+            object.body = "crossed_reply";
         }
         if (message.tick != null && $Object.hasOwnProperty.call(message, "tick")) {
           object.tick = $root.tcpwhy.v1.Tick.toObject(message.tick, options, _depth + 1);
@@ -4260,6 +4283,169 @@ export const tcpwhy = $root.tcpwhy = (() => {
         return Socket.toObject(this, $protobuf.util.toJSONOptions);
       };
       return Socket;
+    })();
+    v1.CrossedReply = (function() {
+      const CrossedReply = function(properties) {
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      CrossedReply.prototype.packet = null;
+      CrossedReply.prototype.fits = null;
+      CrossedReply.prototype.sock = null;
+      CrossedReply.create = function(properties) {
+        return new CrossedReply(properties);
+      };
+      CrossedReply.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.packet != null && $Object.hasOwnProperty.call(message, "packet"))
+          $root.tcpwhy.v1.Packet.encode(message.packet, writer.uint32(
+            /* id 1, wireType 2 =*/
+            10
+          ).fork(), _depth + 1).ldelim();
+        if (message.fits != null && $Object.hasOwnProperty.call(message, "fits"))
+          $root.tcpwhy.v1.Sock.encode(message.fits, writer.uint32(
+            /* id 2, wireType 2 =*/
+            18
+          ).fork(), _depth + 1).ldelim();
+        if (message.sock != null && $Object.hasOwnProperty.call(message, "sock"))
+          $root.tcpwhy.v1.Sock.encode(message.sock, writer.uint32(
+            /* id 3, wireType 2 =*/
+            26
+          ).fork(), _depth + 1).ldelim();
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      CrossedReply.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      CrossedReply.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.CrossedReply();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 2)
+                break;
+              message.packet = $root.tcpwhy.v1.Packet.decode(reader, reader.size(), $undefined, _depth + 1, message.packet);
+              continue;
+            }
+            case 2: {
+              if (wireType !== 2)
+                break;
+              message.fits = $root.tcpwhy.v1.Sock.decode(reader, reader.size(), $undefined, _depth + 1, message.fits);
+              continue;
+            }
+            case 3: {
+              if (wireType !== 2)
+                break;
+              message.sock = $root.tcpwhy.v1.Sock.decode(reader, reader.size(), $undefined, _depth + 1, message.sock);
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      CrossedReply.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      CrossedReply.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.CrossedReply)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.CrossedReply: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.CrossedReply();
+        if (object.packet != null) {
+          if (!$util.isObject(object.packet))
+            throw $TypeError(".tcpwhy.v1.CrossedReply.packet: object expected");
+          message.packet = $root.tcpwhy.v1.Packet.fromObject(object.packet, _depth + 1);
+        }
+        if (object.fits != null) {
+          if (!$util.isObject(object.fits))
+            throw $TypeError(".tcpwhy.v1.CrossedReply.fits: object expected");
+          message.fits = $root.tcpwhy.v1.Sock.fromObject(object.fits, _depth + 1);
+        }
+        if (object.sock != null) {
+          if (!$util.isObject(object.sock))
+            throw $TypeError(".tcpwhy.v1.CrossedReply.sock: object expected");
+          message.sock = $root.tcpwhy.v1.Sock.fromObject(object.sock, _depth + 1);
+        }
+        return message;
+      };
+      CrossedReply.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.defaults) {
+          object.packet = null;
+          object.fits = null;
+          object.sock = null;
+        }
+        if (message.packet != null && $Object.hasOwnProperty.call(message, "packet"))
+          object.packet = $root.tcpwhy.v1.Packet.toObject(message.packet, options, _depth + 1);
+        if (message.fits != null && $Object.hasOwnProperty.call(message, "fits"))
+          object.fits = $root.tcpwhy.v1.Sock.toObject(message.fits, options, _depth + 1);
+        if (message.sock != null && $Object.hasOwnProperty.call(message, "sock"))
+          object.sock = $root.tcpwhy.v1.Sock.toObject(message.sock, options, _depth + 1);
+        return object;
+      };
+      CrossedReply.prototype.toJSON = function() {
+        return CrossedReply.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return CrossedReply;
     })();
     v1.Tick = (function() {
       const Tick = function(properties) {

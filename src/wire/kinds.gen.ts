@@ -11,6 +11,7 @@ export const EVENT_KINDS = {
   retransmit: 21,
   peer_name: 22,
   socket: 23,
+  crossed_reply: 26,
   tick: 32,
   totals: 33,
   fact: 34,

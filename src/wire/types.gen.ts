@@ -188,6 +188,14 @@ export interface Socket {
   sock: Sock;
 }
 
+export interface CrossedReply {
+  packet: Packet;
+  /** The connection whose numbers it carries. */
+  fits: Sock;
+  /** The socket that received it; all zero where there is none, or the kernel does not name it. */
+  sock: Sock | null;
+}
+
 export interface Tick {
   /** Records lost by each CPU's buffer since the last tick. */
   lost: Loss[];
@@ -326,6 +334,7 @@ export interface Bodies {
   retransmit: Retransmit;
   peer_name: PeerName;
   socket: Socket;
+  crossed_reply: CrossedReply;
   tick: Tick;
   totals: Totals;
   fact: Fact;
@@ -364,6 +373,7 @@ export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
   'drop.mib',
   'drop.remembered',
   'peer_name.other',
+  'crossed_reply.sock',
   'tick.check',
   'tick.before',
 ]);

@@ -4,13 +4,12 @@ import { expect, it } from 'vitest';
 import { TCP_FLAG } from '../../src/causes/define.ts';
 import { awaitAll, connect, hangUp, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import { Stranger, SYN_ACK } from '../../src/lab/stranger.ts';
+import { FIN_ACK, Stranger, SYN_ACK } from '../../src/lab/stranger.ts';
 import type { Family } from '../../src/lab/wiring.ts';
 import { must, POLLIN } from '../../src/native/sockets.ts';
 import { Running } from './tcpwhy.ts';
 
 const TIMES = 7;
-const FIN_ACK = TCP_FLAG.fin | TCP_FLAG.ack;
 
 /** The server closes first, and the other host only later: the server's end waits in TIME_WAIT. */
 function closeServerFirst(lab: Lab, family: Family): void {

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Which connection a refused segment belongs to: goes through the sockets that share its local port. */
+#include "crossed.h"
+
+#define MAX_BUCKETS 8
+#define MAX_BOUND 12
+/* Both ends have told each other their sequence numbers. */
+#define SYNCHRONIZED                                                                            \
+	(1 << TCP_ESTABLISHED | 1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSE_WAIT | \
+	 1 << TCP_LAST_ACK | 1 << TCP_CLOSING)
+
+static __always_inline u64 read_pointer(u64 address)
+{
+	u64 pointer = 0;
+
+	bpf_probe_read_kernel(&pointer, sizeof(pointer), (const void *)address);
+	return pointer;
+}
+
+/* Zero where they are the same. Without branches: the verifier would follow each of them, each time. */
+static __always_inline u32 differ(const u8 *a, const u8 *b)
+{
+	const u32 *x = (const u32 *)a, *y = (const u32 *)b;
+
+	return (x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]);
+}
+
+/* What the segment carries is exactly what another peer of this local end should send next. */
+static __always_inline bool fits(const struct sock *sk, const struct segment *s)
+{
+	const struct tcp_sock *tp = (const void *)sk;
+	struct wire_flow f;
+
+	if (!(SYNCHRONIZED >> (BPF_CORE_READ(sk, __sk_common.skc_state) & 31) & 1))
+		return false;
+	sock_flow(sk, &f);
+	if (differ(f.saddr, s->daddr) || !(differ(f.daddr, s->saddr) | (f.dport ^ s->sport)))
+		return false;
+	if (BPF_CORE_READ(tp, rcv_nxt) == s->seq)
+		return true;
+	return s->flags & TCP_ACK && (BPF_CORE_READ(tp, snd_nxt) == s->ack_seq ||
+				      BPF_CORE_READ(tp, snd_una) == s->ack_seq);
+}
+
+/* inet_bhashfn() of include/net/inet_hashtables.h: the sockets that are bound to a port. */
+static __always_inline u64 bound_to(const struct net *net, u16 port)
+{
+	const struct inet_hashinfo *hashinfo = BPF_CORE_READ(net, ipv4.tcp_death_row.hashinfo);
+	u32 slot =
+		(port + BPF_CORE_READ(net, hash_mix)) & (BPF_CORE_READ(hashinfo, bhash_size) - 1);
+	u64 node = read_pointer((u64)BPF_CORE_READ(hashinfo, bhash) +
+				slot * bpf_core_type_size(struct inet_bind_hashbucket) +
+				bpf_core_field_offset(struct inet_bind_hashbucket, chain));
+
+	for (int i = 0; i < MAX_BUCKETS && node; i++) {
+		u64 bucket = node - bpf_core_field_offset(struct inet_bind_bucket, node);
+		const struct inet_bind_bucket *b = (const void *)bucket;
+
+		if (BPF_CORE_READ(b, port) == port && BPF_CORE_READ(b, ib_net.net) == net)
+			return bucket;
+		node = read_pointer(node);
+	}
+	return 0;
+}
+
+/*
+ * From Linux 6.8 the sockets of a port hang on buckets of a second kind, one for each local address.
+ * From 5.17 to 6.0 the table is found in another way: there it is not looked for.
+ */
+static __always_inline u64 find_crossed(const struct crossing *c)
+{
+	const struct net *net = (const void *)c->net;
+	u64 bucket, bucket2 = 0, node = 0;
+
+	if (!bpf_core_field_exists(net->ipv4.tcp_death_row.hashinfo))
+		return 0;
+	bucket = bound_to(net, c->segment.dport);
+	if (!bucket)
+		return 0;
+	if (bpf_core_field_exists(struct inet_bind_bucket, owners))
+		node = read_pointer(bucket +
+				    bpf_core_field_offset(struct inet_bind_bucket, owners));
+	else if (bpf_core_field_exists(struct inet_bind_bucket, bhash2))
+		bucket2 = read_pointer(bucket +
+				       bpf_core_field_offset(struct inet_bind_bucket, bhash2));
+	for (int i = 0; i < MAX_BOUND; i++) {
+		u64 sk = node - bpf_core_field_offset(struct sock_common, skc_bind_node);
+
+		if (node) {
+			if (fits((const void *)sk, &c->segment))
+				return sk;
+			node = read_pointer(node);
+		} else if (bucket2) {
+			node = read_pointer(
+				bucket2 -
+				bpf_core_field_offset(struct inet_bind2_bucket, bhash_node) +
+				bpf_core_field_offset(struct inet_bind2_bucket, owners));
+			bucket2 = read_pointer(bucket2);
+		} else {
+			break;
+		}
+	}
+	return 0;
+}
+
+__noinline u32 make_crossed(u32 place)
+{
+	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
+	struct count_key k = { .kind = EVENT_KIND_CROSSED_REPLY };
+	struct wire_event_crossed_reply *e;
+	const struct sock *other;
+	struct total *t;
+
+	if (!c || find_listener(c->netns, c->segment.daddr, c->segment.dport))
+		return 0;
+	other = (const void *)find_crossed(c);
+	if (!other)
+		return 0;
+	__builtin_memcpy(k.addr, c->segment.saddr, 16);
+	k.port = c->segment.sport;
+	k.netns = c->netns;
+	t = count(&k);
+	e = record_buffer(SCRATCH_CROSSED + place);
+	if (!t || !e)
+		return 0;
+	wire_event_crossed_reply_init(e);
+	fill_event(&e->event, k.netns, t);
+	t->pending = 0;
+	fill_packet(&e->body.packet, (const void *)c->skb, &c->segment, parse_area(e));
+	fill_sock(&e->body.fits, other);
+	if (c->sk)
+		fill_sock(&e->body.sock, (const void *)c->sk);
+	return 1;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * An answer that came on one connection and belongs to another with the same local end. Only one that
+ * the kernel refuses can be such, so only then the sockets that share its port are gone through.
+ */
+#ifndef TCPWHY_CROSSED_H
+#define TCPWHY_CROSSED_H
+
+#include "emit.h"
+#include "filter.h"
+#include "sock.h"
+
+/* Since sockets give a reason for what they drop, the tracepoint tells of it (Linux 5.17). */
+#define REFUSALS_ARE_DROPS bpf_core_type_exists(enum skb_drop_reason)
+
+extern struct {
+} crossings SEC(".maps");
+
+/*
+ * Makes the record of the crossing in this place; 0 where it is none, or is only counted. Verified
+ * once, and not again on each way to it.
+ */
+u32 make_crossed(u32 place);
+
+/* A segment without SYN that is refused. */
+static __always_inline void report_crossed(void *ctx, const struct sk_buff *skb,
+					   const struct segment *s, const struct net *net,
+					   u32 netns, const struct sock *sk, u32 place)
+{
+	struct crossing *c;
+	void *record;
+
+	if (s->flags & TCP_SYN || !(s->flags & (TCP_RST | TCP_ACK)))
+		return;
+	c = bpf_map_lookup_elem(&crossings, &place);
+	if (!c)
+		return;
+	store_pointer(&c->net, net);
+	store_pointer(&c->skb, skb);
+	store_pointer(&c->sk, sk);
+	c->netns = netns;
+	c->segment = *s;
+	if (!make_crossed(place))
+		return;
+	record = record_buffer(SCRATCH_CROSSED + place);
+	if (record)
+		submit(ctx, record, sizeof(struct wire_event_crossed_reply), NULL);
+}
+
+#endif
