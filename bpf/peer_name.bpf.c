@@ -15,17 +15,35 @@ struct sockaddr_any {
 	u8 rest[24];
 };
 
-static __always_inline struct socket *socket_of_fd(u32 fd)
+static __always_inline const struct file *file_of_fd(u32 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(fdt, fd);
-	struct file *file;
+	const struct file *file = NULL;
+	struct file *const *files;
+	const struct fdtable *fdt;
+	u32 count;
 
-	if (fd >= BPF_CORE_READ(fdt, max_fds) ||
-	    bpf_probe_read_kernel(&file, sizeof(file), &files[fd]) || !file)
-		return NULL;
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+#ifndef PROBES
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
+		fdt = bpf_get_current_task_btf()->files->fdt;
+		files = fdt->fd;
+		count = fdt->max_fds;
+	} else
+#endif
+	{
+		fdt = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), files, fdt);
+		files = BPF_CORE_READ(fdt, fd);
+		count = BPF_CORE_READ(fdt, max_fds);
+	}
+	if (fd < count)
+		bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
+	return file;
+}
+
+static __always_inline struct socket *socket_of_fd(u32 fd, bool is_socket)
+{
+	const struct file *file = file_of_fd(fd);
+
+	if (!file || (!is_socket && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK))
 		return NULL;
 	return BPF_CORE_READ(file, private_data);
 }
@@ -59,31 +77,27 @@ static __always_inline bool same_peer(const struct wire_flow *f, const u8 *addr,
  * Another live socket that shows this peer on the same local end. Its end may have been missed, where
  * an interrupt brought it in the midst of another's: then its memory is of any socket, or of none.
  */
-static __always_inline const struct sock *other_with(const struct shown_key *k, u64 sk,
-						     bool rewritten)
+static __always_inline const struct sock *other_with(u64 key, u64 sk, u32 local_port,
+						     const u8 *addr, u32 port, bool rewritten)
 {
-	u64 *holder = bpf_map_lookup_elem(&shown_peers, k);
-	const struct sock *other;
-	struct owner *o;
+	const struct sock *other = (const void *)shown_by_another(key, sk);
 	struct wire_flow f;
+	struct owner *o;
 	u8 state;
 
-	if (!holder || *holder == sk)
+	if (!other)
 		return NULL;
-	other = (const struct sock *)*holder;
 	state = BPF_CORE_READ(other, __sk_common.skc_state);
 	if (state == TCP_CLOSE || state == TCP_LISTEN)
 		return NULL;
 	sock_flow(other, &f);
-	if (f.sport != k->local_port)
+	if (f.sport != local_port)
 		return NULL;
 	/* Of two sockets with the same true peer one is gone. */
-	if (same_peer(&f, k->shown_addr, k->shown_port))
+	if (same_peer(&f, addr, port))
 		return rewritten ? other : NULL;
 	o = find_owner((u64)other);
-	return o && o->shown_port == k->shown_port && same_addr(o->shown_addr, k->shown_addr)
-		       ? other
-		       : NULL;
+	return o && o->shown_port == port && same_addr(o->shown_addr, addr) ? other : NULL;
 }
 
 static __always_inline void named(void *ctx, struct socket *socket, const void *user, u32 call)
@@ -91,10 +105,9 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	const struct sock *sk = BPF_CORE_READ(socket, sk), *other;
 	struct count_key count_as = { .kind = EVENT_KIND_PEER_NAME };
 	struct wire_event_peer_name *e = record_buffer(SCRATCH_PEER_NAME);
-	struct shown_key k = {};
 	struct total *t;
 	struct owner *o;
-	u64 id = (u64)sk;
+	u64 id = (u64)sk, key;
 	u32 netns, port = 0;
 	u8 addr[16] = {};
 	bool rewritten;
@@ -113,8 +126,8 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	if (!e->body.sock.flow.dport || !wanted_flow(netns, &e->body.sock.flow))
 		return;
 	rewritten = !same_peer(&e->body.sock.flow, addr, port);
-	shown_key(&k, &e->body.sock.flow, netns, addr, port);
-	other = other_with(&k, id, rewritten);
+	key = peer_key(e->body.sock.flow.saddr, e->body.sock.flow.sport, netns, addr, port);
+	other = other_with(key, id, e->body.sock.flow.sport, addr, port, rewritten);
 	if (!rewritten && !other)
 		return;
 	/* Once a socket and address, however often the process asks. */
@@ -122,7 +135,7 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 		return;
 	__builtin_memcpy(o->shown_addr, addr, 16);
 	o->shown_port = port;
-	claim_peer(&k, id);
+	claim_peer(key, id);
 	__builtin_memcpy(count_as.addr, e->body.sock.flow.saddr, 16);
 	count_as.port = e->body.sock.flow.sport;
 	count_as.netns = netns;
@@ -148,7 +161,7 @@ static __always_inline int returns(void *ctx, const struct pt_regs *regs, long r
 
 	if (ret < 0)
 		return 0;
-	socket = socket_of_fd(fd);
+	socket = socket_of_fd(fd, call != CALL_GETPEERNAME);
 	if (socket)
 		named(ctx, socket, (const void *)PT_REGS_PARM2_CORE_SYSCALL(regs), call);
 	return 0;

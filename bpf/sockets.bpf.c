@@ -30,7 +30,6 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 	const struct sock *sk = (const struct sock *)ctx->sk_common;
 	struct wire_event_socket *e = record_buffer(SCRATCH_ITER_TCP);
 	struct listener l = { .sk = (u64)sk };
-	struct shown_key k = {};
 	struct endpoint at = {};
 	const struct wire_flow *f;
 	u32 netns, state;
@@ -50,8 +49,7 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 		at.netns = netns;
 		bpf_map_update_elem(&listeners, &at, &l, BPF_ANY);
 	} else {
-		shown_key(&k, f, netns, f->daddr, f->dport);
-		claim_peer(&k, (u64)sk);
+		claim_peer(peer_key(f->saddr, f->sport, netns, f->daddr, f->dport), (u64)sk);
 	}
 	/* Listeners are few and every finding may need them; the others stay in the kernel. */
 	if (state != TCP_LISTEN)

@@ -54,8 +54,8 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	k.port = s.dport;
 	k.detail = (u64)(s.flags & (TCP_SYN | TCP_ACK)) | (u64)(dialled != NULL) << 8 |
 		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 16;
-	/* A listener was found for lack of a connection. */
-	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+	/* A listener was found for lack of a connection; a SYN is of a new one. */
+	if (!(s.flags & TCP_SYN) && (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN))
 		since_end = since_end_ms(&s, k.netns);
 	k.detail |= (u64)(since_end != 0) << 9;
 	t = count(&k);
@@ -82,22 +82,22 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
-	struct wire_event_reset_sent *e = record_buffer(SCRATCH_RESET_SENT);
+	u64 linger = MEMBER(sk, __sk_common.skc_flags) >> SOCK_LINGER_BIT & 1;
+	struct wire_event_reset_sent *e;
 	struct total *t;
 
-	if (!e)
+	k.netns = trusted_netns(sk);
+	if (filters_apply() && !wanted_sock(sk, k.netns))
+		return;
+	trusted_local(sk, k.addr);
+	k.port = trusted_local_port(sk);
+	k.detail = 1ull << 32 | linger << 8 | previous_state(sk, MEMBER(sk, __sk_common.skc_state));
+	t = count(&k);
+	e = record_buffer(SCRATCH_RESET_SENT);
+	if (!t || !e)
 		return;
 	wire_event_reset_sent_init(e);
 	fill_sock(&e->body.sock, sk);
-	k.netns = netns_of(sock_net(sk));
-	if (!wanted_flow(k.netns, &e->body.sock.flow))
-		return;
-	__builtin_memcpy(k.addr, e->body.sock.flow.saddr, 16);
-	k.port = e->body.sock.flow.sport;
-	k.detail = 1ull << 32 | e->body.sock.linger << 8 | e->body.sock.previous_state;
-	t = count(&k);
-	if (!t)
-		return;
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	fill_patience(&e->body.sock, sk);

@@ -29,25 +29,24 @@ static __always_inline void track_listener(const struct sock *sk, int new_state)
 static __always_inline void track_peer(const struct sock *sk, int old_state, int new_state)
 {
 	u64 id = (u64)sk;
-	struct owner *o = find_owner(id);
-	u32 netns = netns_of(sock_net(sk));
-	struct shown_key k = {};
+	u32 netns = trusted_netns(sk);
 	struct wire_flow f;
+	struct owner *o;
+	u64 key;
 
-	sock_flow(sk, &f);
-	shown_key(&k, &f, netns, f.daddr, f.dport);
+	trusted_flow(sk, &f);
+	key = peer_key(f.saddr, f.sport, netns, f.daddr, f.dport);
 	if (new_state == TCP_ESTABLISHED) {
-		claim_peer(&k, id);
+		claim_peer(key, id);
 		return;
 	}
-	release_peer(&k, id);
+	release_peer(key, id);
 	/* The peer has acknowledged our end, after its own. */
 	if (old_state == TCP_LAST_ACK && !MEMBER(sk, sk_err))
-		remember_end(&k);
-	if (o && o->shown_port) {
-		shown_key(&k, &f, netns, o->shown_addr, o->shown_port);
-		release_peer(&k, id);
-	}
+		remember_end(key);
+	o = find_owner(id);
+	if (o && o->shown_port)
+		release_peer(peer_key(f.saddr, f.sport, netns, o->shown_addr, o->shown_port), id);
 }
 
 /* A connect that failed, a connection that ended with an error, a listener that came or went. */

@@ -3,6 +3,7 @@
 #ifndef TCPWHY_EMIT_H
 #define TCPWHY_EMIT_H
 
+#include "hash.h"
 #include "maps.h"
 
 extern struct {
@@ -19,18 +20,6 @@ struct count_key {
 	/* What splits one reason further, so that one key has one cause. */
 	u64 detail;
 };
-
-static __always_inline u64 hash_key(const struct count_key *k)
-{
-	const u64 *words = (const u64 *)k;
-	u64 h = 0x9e3779b97f4a7c15ull;
-
-	for (unsigned int i = 0; i < sizeof(*k) / 8; i++) {
-		h = (h ^ words[i]) * 0xff51afd7ed558ccdull;
-		h ^= h >> 32;
-	}
-	return h ? h : 1;
-}
 
 static __always_inline void begin_total(struct total *t, u64 hash, const struct count_key *k)
 {
@@ -95,7 +84,7 @@ static __always_inline bool refill(struct total *t)
 /* Counts one occurrence. Returns its total where this one shall become a record, else NULL. */
 static __always_inline struct total *count(const struct count_key *k)
 {
-	struct total *t = total_of(hash_key(k), k);
+	struct total *t = total_of(hash_words((const u64 *)k, sizeof(*k) / 8), k);
 
 	if (!t)
 		return NULL;

@@ -104,14 +104,15 @@ struct owner {
 /* Two places a socket: a third one that falls on them takes the older one's. */
 #define OWNER_SLOTS 131072
 
-/* Who shows a peer: a local end, and the peer as a process sees it. */
-struct shown_key {
-	u8 local_addr[16];
-	u8 shown_addr[16];
-	u32 netns;
-	u16 local_port;
-	u16 shown_port;
+/* Who shows a peer. */
+struct shown_peer {
+	/* Hash of a local end and of the peer as a process sees it, 0: free. */
+	u64 key;
+	u64 sk;
 };
+
+/* Two places a key; what finds both taken goes to a hash. */
+#define SHOWN_PEER_SLOTS 131072
 
 /* A connection that both ends had closed. */
 struct ended {

@@ -178,6 +178,22 @@ static __always_inline void trusted_remote(const struct sock *sk, u8 *addr)
 	}
 }
 
+/* Closing gives the port back before it tells: inet_sport still has it. */
+static __always_inline u32 trusted_local_port(const struct sock *sk)
+{
+	u32 port = MEMBER(sk, __sk_common.skc_num);
+
+	return port ? port : bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
+}
+
+static __always_inline void trusted_flow(const struct sock *sk, struct wire_flow *f)
+{
+	trusted_local(sk, f->saddr);
+	trusted_remote(sk, f->daddr);
+	f->sport = trusted_local_port(sk);
+	f->dport = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport));
+}
+
 static __always_inline u32 trusted_netns(const struct sock *sk)
 {
 	const struct net *net = MEMBER(sk, __sk_common.skc_net.net);
@@ -191,14 +207,23 @@ static __always_inline bool filters_apply(void)
 	return filter_netns || filter_port || filter_has_addr;
 }
 
+/* The state before this one where the socket was closed just now, else the same. */
+static __always_inline u32 previous_state(const struct sock *sk, u32 state)
+{
+	struct last_close *closed;
+	u32 zero = 0;
+
+	if (state != TCP_CLOSE)
+		return state;
+	closed = bpf_map_lookup_elem(&last_close, &zero);
+	return closed && closed->sk == (u64)sk ? closed->state : state;
+}
+
 /* For a request or TIME_WAIT socket only what struct sock_common has. */
 static __always_inline void fill_sock(struct wire_sock *w, const struct sock *sk)
 {
 	const struct inet_connection_sock *icsk = (const void *)sk;
 	const struct tcp_sock *tp = (const void *)sk;
-	struct last_close *closed;
-	u32 zero = 0;
-
 	store_pointer((void *)&w->id, sk);
 	w->state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	w->previous_state = w->state;
@@ -220,11 +245,7 @@ static __always_inline void fill_sock(struct wire_sock *w, const struct sock *sk
 	w->unread_bytes = w->rcv_nxt - BPF_CORE_READ(tp, copied_seq);
 	w->unacked_bytes = BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una);
 	w->retransmits = BPF_CORE_READ(icsk, icsk_retransmits);
-	if (w->state != TCP_CLOSE)
-		return;
-	closed = bpf_map_lookup_elem(&last_close, &zero);
-	if (closed && closed->sk == (u64)sk)
-		w->previous_state = closed->state;
+	w->previous_state = previous_state(sk, w->state);
 }
 
 /* How long a socket that gave up has waited, and for what. */
