@@ -8,6 +8,7 @@ import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
 import { Losses } from '../wire/loss.ts';
 import { Reorder } from '../wire/reorder.ts';
 import type { Before, Footer, Header, Totals } from '../wire/types.gen.ts';
+import { eachWritten } from '../wire/written.ts';
 import { Engine } from './engine.ts';
 import type { Occurrence } from './occurrence.ts';
 
@@ -68,7 +69,12 @@ export class Pipeline {
 
   /** Bytes of the stream, cut anywhere. Throws FrameError where they are no stream of messages. */
   push(chunk: Uint8Array): void {
-    for (const { bytes } of this.#frames.push(chunk)) this.#decode(bytes);
+    const from =
+      this.#frames.rest.bytes > 0
+        ? 0
+        : eachWritten(chunk, (event) => this.#take(this.#change(event)));
+    this.#frames.skip(from);
+    for (const { bytes } of this.#frames.push(chunk.subarray(from))) this.#decode(bytes);
   }
 
   /** Bytes of a message that is not whole. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { flagsText } from '../causes/define.ts';
-import { addressText } from '../wire/decode.ts';
+import { addressText } from '../wire/text.ts';
 
 /** What a packet says, as tcpdump would print it. */
 export interface Parsed {

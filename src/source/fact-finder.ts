@@ -2,10 +2,12 @@
 
 import type { Cgroups } from '../host/cgroup.ts';
 import type { Symbols } from '../host/symbols.ts';
-import { type Event, encodeEvent } from '../wire/decode.ts';
+import { encodeEvent } from '../wire/decode.ts';
+import { u64, type Words } from '../wire/words.ts';
+import { readCommon } from '../wire/written.gen.ts';
+import type { Layout } from '../wire/written.ts';
 
-/** Fields whose value is an address in the kernel. */
-const ADDRESSES = new Set(['location', 'getname', 'stack']);
+const NOTHING: never[] = [];
 
 /** Programs on a cgroup that may rewrite peers; throws where the cgroup is gone. */
 export type ProgramsOf = (folder: string) => { id: number; name: string }[];
@@ -16,6 +18,9 @@ export class FactFinder {
   readonly #cgroups: Cgroups;
   readonly #programsOf: ProgramsOf;
   readonly #told = new Set<string>();
+  /** Addresses and cgroups that were looked for. */
+  readonly #code = new Set<string>();
+  readonly #ids = new Set<string>();
 
   constructor(symbols: Symbols, cgroups: Cgroups, programsOf: ProgramsOf) {
     this.#symbols = symbols;
@@ -23,32 +28,24 @@ export class FactFinder {
     this.#programsOf = programsOf;
   }
 
-  /** Facts that the event needs and that were not told yet, serialized. */
-  of(event: Event): Uint8Array[] {
-    const { body, ktime_ns } = event;
-    const facts: Uint8Array[] = [];
-    if (event.kind === 'peer_name' && this.#first(`rewriters of ${event.body.sock.owner.cgroup}`)) {
-      facts.push(
-        ...this.#rewriters().map((peer_rewriter) =>
-          encodeEvent({ ktime_ns, fact: { peer_rewriter } }),
-        ),
-      );
+  /** Facts that the record at `at` needs and that were not told yet, serialized. */
+  of(w: Words, at: number, { kind, code, cgroups }: Layout): Uint8Array[] {
+    const facts: { [field: string]: unknown }[] = [];
+    for (let i = 0; i < code.length; i += 2) {
+      const address = u64(w, at + (code[i] as number));
+      const fact = address === '0' || this.#code.has(address) ? null : this.#symbol(address);
+      if (fact) facts.push(fact);
     }
-    const visit = (field: string, value: unknown): void => {
-      if (Array.isArray(value)) for (const item of value) visit(field, item);
-      else if (value && typeof value === 'object')
-        for (const [name, inner] of Object.entries(value)) visit(name, inner);
-      else if (typeof value === 'string' && value !== '0') {
-        const fact = ADDRESSES.has(field)
-          ? this.#symbol(value)
-          : field === 'cgroup'
-            ? this.#cgroup(value)
-            : null;
-        if (fact) facts.push(encodeEvent({ ktime_ns, fact }));
-      }
-    };
-    visit('', body);
-    return facts;
+    for (let i = 0; i < cgroups.length; i += 2) {
+      const id = u64(w, at + (cgroups[i] as number));
+      if (kind === 'peer_name' && i === 0 && this.#first(`rewriters of ${id}`))
+        facts.push(...this.#rewriters().map((peer_rewriter) => ({ peer_rewriter })));
+      const fact = id === '0' || this.#ids.has(id) ? null : this.#cgroup(id);
+      if (fact) facts.push(fact);
+    }
+    if (facts.length === 0) return NOTHING;
+    const { ktime_ns } = readCommon(w, at);
+    return facts.map((fact) => encodeEvent({ ktime_ns, fact }));
   }
 
   /** Everything is told again. */
@@ -57,13 +54,13 @@ export class FactFinder {
   }
 
   #symbol(address: string) {
-    if (!this.#first(`symbol ${address}`)) return null;
+    this.#code.add(address);
     const symbol = this.#symbols.at(address);
     return symbol && { symbol: { address: address, ...symbol } };
   }
 
   #cgroup(id: string) {
-    if (!this.#first(`cgroup ${id}`)) return null;
+    this.#ids.add(id);
     const path = this.#cgroups.path(id);
     return path === null ? null : { cgroup: { id: id, path } };
   }

@@ -5,9 +5,9 @@ import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
 import { Symbols } from '../host/symbols.ts';
 import { getpeernamePrograms, type Session } from '../native/binding.ts';
-import { decodeEvent, encodeEvent } from '../wire/decode.ts';
-import { FrameReader } from '../wire/frames.ts';
+import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
+import { eachLayout } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { FactFinder } from './fact-finder.ts';
 import { type KeyTotals, readKeyTotals, readUntracked } from './totals.ts';
@@ -159,16 +159,14 @@ export class LiveSource {
     });
   }
 
+  /** What is no record of this version has no facts; the pipeline counts it. */
   #withFacts(records: Uint8Array): Uint8Array {
     const facts: Uint8Array[] = [];
-    for (const { bytes } of new FrameReader().push(records)) {
-      try {
-        const event = decodeEvent(bytes);
-        if (event) facts.push(...this.#facts.of(event));
-      } catch {
-        // The pipeline counts it.
-      }
-    }
-    return facts.length > 0 ? Buffer.concat([...facts, records]) : records;
+    eachLayout(records, (w, at, layout) => {
+      const found = this.#facts.of(w, at, layout);
+      if (found.length > 0) facts.push(...found);
+    });
+    // After the records, so that these stay aligned; a tick releases them when all is known.
+    return facts.length > 0 ? Buffer.concat([records, ...facts]) : records;
   }
 }

@@ -46,6 +46,11 @@ export class FrameReader {
     }
   }
 
+  /** So many bytes of whole messages were read by another: only where `rest` has none. */
+  skip(bytes: number): void {
+    this.#at += bytes;
+  }
+
   /** Bytes of a message that never became whole, and where it began. */
   get rest(): { bytes: number; at: number } {
     return { bytes: this.#rest.length, at: this.#at };

@@ -9,6 +9,7 @@ import { loadProto, readSchema } from './schema.ts';
 import { staticModule } from './static-module.ts';
 import { eventKinds, mibSlots } from './tables.ts';
 import { plainTypes } from './types.ts';
+import { writtenLayouts } from './written.ts';
 
 const repository = join(import.meta.dirname, '../..');
 const out = process.argv[2] ?? repository;
@@ -20,6 +21,7 @@ write('bpf/include/wire.gen.h', cHeader(schema));
 write('src/wire/kinds.gen.ts', eventKinds(schema));
 write('src/wire/mib.gen.ts', mibSlots(schema));
 write('src/wire/types.gen.ts', plainTypes(root));
+write('src/wire/written.gen.ts', writtenLayouts(schema));
 write('src/wire/event.gen.js', js);
 write('src/wire/event.gen.d.ts', dts);
 

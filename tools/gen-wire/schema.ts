@@ -9,13 +9,15 @@ const protobufjs = dirname(fileURLToPath(import.meta.resolve('protobufjs')));
 /** What BPF can write: every field has a width that does not depend on its value. */
 export type Field = { name: string; number: number } & (
   | { kind: 'fixed32' | 'fixed64' }
-  | { kind: 'bytes'; len: number }
-  | { kind: 'message'; message: Message }
+  | { kind: 'bytes'; len: number; holds: string }
+  | { kind: 'message'; message: Message; may_be_absent: boolean }
 );
 
 export interface Message {
   /** snake_case. */
   name: string;
+  /** As in the proto file. */
+  type: string;
   fields: Field[];
 }
 
@@ -61,7 +63,7 @@ export function readSchema(root: protobuf.Root): Schema {
     const known = messages.get(type.name);
     if (known) return known;
     const fields = type.fieldsArray.map((field) => fixedField(field, message));
-    const made = { name: snakeCase(type.name), fields };
+    const made = { name: snakeCase(type.name), type: type.name, fields };
     messages.set(type.name, made);
     return made;
   };
@@ -91,10 +93,11 @@ function fixedField(field: protobuf.Field, message: (type: protobuf.Type) => Mes
   if (field.type === 'bytes') {
     const len = Number(field.options?.['(len)']);
     if (!(len > 0) || len % 4 !== 0) throw unwritable(field, 'its (len) is no multiple of 4');
-    return { name, number, kind: 'bytes', len };
+    return { name, number, kind: 'bytes', len, holds: String(field.options?.['(holds)']) };
   }
   if (field.resolvedType instanceof protobuf.Type) {
-    return { name, number, kind: 'message', message: message(field.resolvedType) };
+    const may_be_absent = Boolean(field.options?.['(may_be_absent)']);
+    return { name, number, kind: 'message', message: message(field.resolvedType), may_be_absent };
   }
   throw unwritable(field, `${field.type} has no fixed width`);
 }

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { addressBytes, filterRodata, filterText } from '../../../src/source/filter.ts';
-import { addressText } from '../../../src/wire/decode.ts';
+import { addressText } from '../../../src/wire/text.ts';
 
 test.each([
   '10.112.61.163',

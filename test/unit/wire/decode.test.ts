@@ -4,7 +4,6 @@ import { isIPv6 } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { addressBytes } from '../../../src/source/filter.ts';
 import {
-  addressText,
   decodeEvent,
   decodeHeader,
   encodeEvent,
@@ -13,6 +12,7 @@ import {
   UndecodableError,
 } from '../../../src/wire/decode.ts';
 import { FrameReader } from '../../../src/wire/frames.ts';
+import { addressText } from '../../../src/wire/text.ts';
 import { headerWith } from '../causes/fixture.ts';
 import { packetEvent } from '../diagnose/events.ts';
 import { random } from '../diagnose/random.ts';

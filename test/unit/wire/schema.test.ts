@@ -16,7 +16,7 @@ function schemaOf(field: string) {
 }
 
 test('knows what BPF writes and what it does not', () => {
-  const schema = schemaOf('bytes stack = 6 [(len) = 64];');
+  const schema = schemaOf('bytes stack = 6 [(len) = 64, (holds) = "pointers"];');
   expect(schema.common).toEqual([{ name: 'ktime_ns', number: 1, kind: 'fixed64' }]);
   expect(schema.kinds).toEqual([
     {
@@ -24,7 +24,8 @@ test('knows what BPF writes and what it does not', () => {
       number: 17,
       message: {
         name: 'reset_sent',
-        fields: [{ name: 'stack', number: 6, kind: 'bytes', len: 64 }],
+        type: 'ResetSent',
+        fields: [{ name: 'stack', number: 6, kind: 'bytes', len: 64, holds: 'pointers' }],
       },
     },
     { name: 'tick', number: 32, message: null },
