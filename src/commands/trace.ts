@@ -6,7 +6,7 @@ import { attachError } from './environment.ts';
 import { filterFrom, parseDuration, parseSeverity, parseTier, type WatchFlags } from './options.ts';
 import { Recorder, troubleTeller } from './recorder.ts';
 import { Run, runOptions } from './run.ts';
-import { interruption, watch } from './watch.ts';
+import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from './watch.ts';
 
 /** Records a second of one key on one CPU; counts stay exact whatever it is. */
 export const RECORDS_PER_S = 100;
@@ -44,6 +44,7 @@ export async function trace(
       },
       duration_ms,
       interrupted,
+      flags.everyRecord ? EVERY_RECORD_TICK_MS : TICK_MS,
     );
     run.push(recording.end(why));
     tell();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-const TICK_MS = 100;
+/** Between two ticks. Where every record is kept, so few of them come in one that the buffer holds them. */
+export const TICK_MS = 100;
+export const EVERY_RECORD_TICK_MS = 25;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
@@ -18,13 +20,14 @@ export function interruption(): AbortSignal {
 }
 
 /**
- * Calls `tick` ten times a second until it returns true ('first'), the time is over ('time') or
+ * Calls `tick` each `tick_ms` until it returns true ('first'), the time is over ('time') or
  * `interrupted` aborts ('interrupted').
  */
 export function watch(
   tick: () => boolean,
   duration_ms: number | null,
   interrupted: AbortSignal,
+  tick_ms = TICK_MS,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const stop = () => {
@@ -44,7 +47,7 @@ export function watch(
         stop();
         reject(error);
       }
-    }, TICK_MS);
+    }, tick_ms);
     const limit = duration_ms === null ? undefined : setTimeout(end, duration_ms, 'time');
     if (interrupted.aborted) abort();
     else interrupted.addEventListener('abort', abort);

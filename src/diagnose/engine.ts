@@ -8,10 +8,10 @@ import type { Before, Flow, Packet } from '../wire/types.gen.ts';
 import { benign } from './benign.ts';
 import { connectionId, ends } from './connection.ts';
 import { Counts } from './counts.ts';
-import { describe, flowText } from './describe.ts';
+import { flowText } from './describe.ts';
 import type { Evidence, Finding } from './finding.ts';
 import { adviceOf, findingId, type Occurrence, severityOf, summaryOf } from './occurrence.ts';
-import { addEvent, addFlow, type OpenFinding } from './open-finding.ts';
+import { addEvent, addFlow, EventLine, type OpenFinding } from './open-finding.ts';
 import { Reasons } from './reasons.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 
@@ -116,8 +116,9 @@ export class Engine {
 
   /** Event time has come to `ktime_ns`: what was held long enough is settled. */
   advance(ktime_ns: number): void {
+    const [oldest] = this.#held;
+    if (!oldest || ktime_ns - oldest.event.ktime_ns <= SETTLE_NS) return;
     const settled = this.#held.filter(({ event }) => ktime_ns - event.ktime_ns > SETTLE_NS);
-    if (settled.length === 0) return;
     this.#held = this.#held.filter(({ event }) => ktime_ns - event.ktime_ns <= SETTLE_NS);
     for (const occurrence of settled) this.#commit(occurrence);
   }
@@ -259,7 +260,7 @@ export class Engine {
     if (match.owner) finding.process = this.#process(match.owner);
     if (match.basis === 'inferred') finding.basis = 'inferred';
     addFlow(open, flowText(match.flow), occurrence.count, time_ns);
-    addEvent(open, { seq, time_ns, text: describe(event, this.#known) });
+    addEvent(open, new EventLine(seq, time_ns, event, this.#known));
     open.connections = [match.flow, ...(match.related ?? []), ...flowsOf(event)];
     this.#add(open, occurrence, occurrence.count);
   }

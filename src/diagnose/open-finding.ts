@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { HostKnowledge } from '../flow/knowledge.ts';
+import type { Event } from '../wire/decode.ts';
 import type { Flow } from '../wire/types.gen.ts';
+import { describe } from './describe.ts';
 import type { Finding } from './finding.ts';
 
 const MAX_FLOWS = 50;
@@ -12,10 +15,23 @@ export interface FlowCount {
   last_ns: number;
 }
 
-export interface EventLine {
-  seq: number;
-  time_ns: number;
-  text: string;
+/** An event of a finding; described only when a screen shows it. */
+export class EventLine {
+  readonly seq: number;
+  readonly time_ns: number;
+  readonly #event: Event;
+  readonly #known: HostKnowledge;
+
+  constructor(seq: number, time_ns: number, event: Event, known: HostKnowledge) {
+    this.seq = seq;
+    this.time_ns = time_ns;
+    this.#event = event;
+    this.#known = known;
+  }
+
+  get text(): string {
+    return describe(this.#event, this.#known);
+  }
 }
 
 /** A finding while it grows, with what a screen shows beside it. Everything in it is bounded. */

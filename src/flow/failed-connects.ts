@@ -15,6 +15,8 @@ const WINDOW_NS = 500e6;
 /** How long what the client still sends may take to be answered with a reset. */
 const CLOSED_NS = 60e9;
 const MAX_FAILED = 4096;
+/** So many are let go together: each time all that stay have to move up. */
+const AT_ONCE = 256;
 const MAX_CLOSED = 4096;
 
 /** A connect that a process of this host began and that came to nothing. */
@@ -78,8 +80,10 @@ export class FailedConnects {
     const { flow, owner, retransmits } = sock;
     if (owner.pid === 0) return;
     this.#failed.push({ flow, owner, err, retransmits, netns, ktime_ns, left });
-    const expired = this.#failed.findIndex((one) => ktime_ns - one.ktime_ns <= WINDOW_NS);
-    this.#failed.splice(0, Math.max(expired, this.#failed.length - MAX_FAILED));
+    const next = this.#failed[AT_ONCE];
+    const full = this.#failed.length >= MAX_FAILED + AT_ONCE;
+    if (!full && (!next || ktime_ns - next.ktime_ns <= WINDOW_NS)) return;
+    this.#failed.splice(0, AT_ONCE);
   }
 
   #closes(event: Event, { flow, owner }: Sock): void {

@@ -26,6 +26,11 @@ function read(...chunks: Uint8Array[]) {
   };
 }
 
+/** What toEqual says of a few buffers takes it too long to say of thousands. */
+function same(a: Buffer[], b: Buffer[]): boolean {
+  return a.length === b.length && a.every((bytes, at) => b[at]?.equals(bytes));
+}
+
 test('reads messages of every length of prefix', () => {
   const { frames, rest, at } = read(stream);
   expect(frames).toEqual(messages);
@@ -36,7 +41,7 @@ test('reads messages of every length of prefix', () => {
 test('is cut at each byte', () => {
   for (let cut = 0; cut <= stream.length; cut++) {
     const { frames, at } = read(stream.subarray(0, cut), stream.subarray(cut));
-    expect(frames).toEqual(messages);
+    expect(same(frames, messages), `cut at ${cut}`).toBe(true);
     expect(at).toEqual([0, 1, 3, 131, 261, 563]);
   }
 });
@@ -49,7 +54,7 @@ test('comes one byte at a time', () => {
 test('says what is left of a stream that ends early', () => {
   for (let cut = 0; cut < stream.length; cut++) {
     const { frames, rest } = read(stream.subarray(0, cut));
-    expect(frames).toEqual(messages.slice(0, frames.length));
+    expect(same(frames, messages.slice(0, frames.length)), `cut at ${cut}`).toBe(true);
     const whole = frames.reduce((sum, { length }) => sum + prefix(length).length + length, 0);
     expect(rest).toEqual({ bytes: cut - whole, at: whole });
   }
