@@ -25,6 +25,8 @@ const WHY_NS = 130e9;
 /** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
 const SAME_PACKET_NS = 50e6;
 const MAX_RECENT = 20_000;
+/** Above it a cause's further occurrences are told of together. */
+const MAX_FINDINGS = 20_000;
 /** After which nothing more becomes of an event. */
 export const FINAL_NS = SAME_FAILURE_NS + SETTLE_NS;
 
@@ -41,6 +43,8 @@ export class Engine {
   readonly #byKind = new Map<string, Cause[]>();
   readonly #supersededBy = new Map<string, Set<string>>();
   readonly #known: HostKnowledge;
+  readonly #max_findings: number;
+  #merged = 0;
   readonly #clock_offset_ns: number;
   readonly #counts = new Counts();
   readonly #targets = new Map<string, Occurrence[]>();
@@ -53,8 +57,14 @@ export class Engine {
   readonly #reasons: Reasons;
   readonly #changed = new Set<OpenFinding>();
 
-  constructor(causes: readonly Cause[], known: HostKnowledge, clock_offset_ns: number) {
+  constructor(
+    causes: readonly Cause[],
+    known: HostKnowledge,
+    clock_offset_ns: number,
+    max_findings = MAX_FINDINGS,
+  ) {
     this.#known = known;
+    this.#max_findings = max_findings;
     this.#clock_offset_ns = clock_offset_ns;
     this.#reasons = new Reasons(causes, (key) => this.#counts.sampled(key));
     for (const cause of causes) {
@@ -133,6 +143,13 @@ export class Engine {
     const changed = [...this.#changed].map(({ finding }) => finding);
     this.#changed.clear();
     return changed;
+  }
+
+  /** Occurrences since the last call that found no room for a finding of their own. */
+  takeMerged(): number {
+    const merged = this.#merged;
+    this.#merged = 0;
+    return merged;
   }
 
   #explain(event: Event): [Cause, Match<Evidence>][] {
@@ -237,9 +254,14 @@ export class Engine {
     occurrence.by ??= this.#stronger(occurrence, []);
     if (occurrence.by) return;
     const { match, event, seq } = occurrence;
-    const id = findingId(occurrence);
+    let id = findingId(occurrence);
     const time_ns = event.ktime_ns + this.#clock_offset_ns;
     let open = this.findings.get(id);
+    if (!open && this.findings.size >= this.#max_findings) {
+      id = `${occurrence.cause.id} *`;
+      open = this.findings.get(id);
+      this.#merged += occurrence.count;
+    }
     if (!open) {
       const finding = this.#finding(id, occurrence, time_ns);
       open = { finding, flows: new Map(), events: [], connections: [] };

@@ -87,6 +87,7 @@ export class Pipeline {
     this.#release(Number.POSITIVE_INFINITY);
     this.#applyTotals();
     this.engine.finish();
+    this.losses.add('findings_merged', this.engine.takeMerged());
   }
 
   #decode(bytes: Uint8Array): void {
@@ -108,6 +109,7 @@ export class Pipeline {
         this.#release(event.ktime_ns);
         this.#applyTotals();
         this.#advance(event.ktime_ns);
+        this.losses.add('findings_merged', this.engine.takeMerged());
         return;
       case 'totals':
         // They count records too that a tick has yet to put in order.

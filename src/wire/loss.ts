@@ -22,6 +22,10 @@ export const LOSSES = {
     'sockets whose shown peer found no room in the table: a collision may be missed',
   ],
   listeners_untracked: ['warning', 'listeners that found no room in the table'],
+  findings_merged: [
+    'warning',
+    'occurrences told of under another subject: there were too many to keep apart',
+  ],
   recording_write_failed: [
     'error',
     'events that could not be written to the recording: its disk was full or failed',

@@ -248,4 +248,16 @@ describe('a finding', () => {
     expect(open?.flows.size).toBe(50);
     expect([...(open?.flows.keys() ?? [])][0]).toContain('50010');
   });
+
+  test('stands for the rest of its cause where there is no room for more', () => {
+    engine = new Engine(CAUSES, new HostKnowledge(headerWith(HEADER)), 0, 3);
+    for (let i = 0; i < 10; i++) take(strong(i, { dport: 1000 + i }));
+    take(packetEvent('drop', { ms: 11 }), packetEvent('drop', { ms: 12 }));
+    engine.finish();
+    expect(counts()).toEqual({ strong: 10, unexplained: 2 });
+    expect([...engine.findings.values()].map(({ finding }) => finding.count)).toEqual([
+      1, 1, 1, 7, 2,
+    ]);
+    expect([engine.takeMerged(), engine.takeMerged()]).toEqual([9, 0]);
+  });
 });
