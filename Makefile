@@ -39,7 +39,8 @@ C_SOURCES := $(shell find bpf tools/bench test -name '*.[ch]')
 SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
-.PHONY: build demo top test unit kernel-test vm-test bench-hooks check fmt clean help setup own-crate
+.PHONY: build demo top test unit kernel-test vm-test bench bench-hooks bench-export \
+	check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o $(ADDON) ## build everything (the default)
 
@@ -70,6 +71,11 @@ vm-test: build ## make every failure happen here and on other kernels, in virtua
 bench-hooks: build ## count the instructions that watching adds, in a virtual machine, as root
 	node tools/bench/hooks.ts $(KERNEL)
 
+bench-export: build ## how fast, and in how much memory, a recording of 1 GiB is exported
+	node tools/bench/export.ts $(MIB)
+
+bench: bench-hooks bench-export ## every benchmark
+
 check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports, licenses and scripts
 	biome check --error-on-warnings
 	tsc
@@ -84,6 +90,7 @@ check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, 
 fmt: $(NODE_MODULES) ## format every source and write every generated file
 	node tools/gen-wire/main.ts
 	node tools/gen-causes/main.ts
+	node tools/gen-reasons/main.ts
 	biome check --write --linter-enabled=false
 	clang-format-$(LLVM) -i $(C_SOURCES)
 	cargo fmt --manifest-path src/native/Cargo.toml
