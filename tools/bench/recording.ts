@@ -13,6 +13,8 @@ interface Message {
   ktime_ns: bigint;
   /** Where its time stands in it. */
   ktime_at: number;
+  /** What is written once: what the host is like, and the end. */
+  kind: 'fact' | 'event' | 'footer';
 }
 
 /**
@@ -25,12 +27,17 @@ export async function enlarge(from: string, to: string, size_bytes: number): Pro
   const frames = new FrameReader();
   for await (const piece of recording.pieces()) {
     for (const { bytes } of frames.push(piece.messages)) {
-      const { ktime_ns, footer, tick } = tcpwhy.v1.Event.decode(bytes);
+      const { ktime_ns, fact, footer, tick } = tcpwhy.v1.Event.decode(bytes);
       // The sum of a check would be wrong.
-      if (footer || tick?.check) continue;
+      if (tick?.check) continue;
       const time_ns = BigInt(String(ktime_ns));
       const copy = Buffer.from(bytes);
-      messages.push({ bytes: copy, ktime_ns: time_ns, ktime_at: copy.indexOf(fixed64(time_ns)) });
+      messages.push({
+        bytes: copy,
+        ktime_ns: time_ns,
+        ktime_at: copy.indexOf(fixed64(time_ns)),
+        kind: fact ? 'fact' : footer ? 'footer' : 'event',
+      });
     }
   }
   const times = messages.map(({ ktime_ns }) => ktime_ns).filter((time) => time > 0n);
@@ -38,13 +45,17 @@ export async function enlarge(from: string, to: string, size_bytes: number): Pro
   const fd = openSync(to, 'w', 0o600);
   let written = writeSync(fd, encodeHeader(recording.header));
   let count = 0;
-  for (let shift_ns = 0n; written < size_bytes; shift_ns += span_ns) {
-    written += writeSync(
-      fd,
-      Buffer.concat(messages.flatMap((message) => moved(message, shift_ns))),
-    );
-    count += messages.length;
-  }
+  const write = (some: Message[], shift_ns: bigint) => {
+    written += writeSync(fd, Buffer.concat(some.flatMap((message) => moved(message, shift_ns))));
+    count += some.length;
+  };
+  const [facts, events, footers] = (['fact', 'event', 'footer'] as const).map((kind) =>
+    messages.filter((message) => message.kind === kind),
+  ) as [Message[], Message[], Message[]];
+  let shift_ns = 0n;
+  write(facts, shift_ns);
+  for (; written < size_bytes; shift_ns += span_ns) write(events, shift_ns);
+  write(footers, shift_ns);
   closeSync(fd);
   return count;
 }
