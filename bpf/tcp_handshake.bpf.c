@@ -61,7 +61,7 @@ static __always_inline int request_ends(void *ctx, const struct sock *sk, const 
 }
 
 /* A child that is not made is a drop of the listener. */
-static __always_inline int child_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
+static __always_inline int cookie_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
 {
 	struct brackets *b = leave_function(skb);
 
@@ -116,25 +116,25 @@ ON_EXIT(tcp_check_req, request_leaves_with_reason, struct sock *sk, struct sk_bu
 			    EXITING(skb, (void *)entered(false)), (u64)RESULT(result));
 }
 
-/* The end of a handshake that began with a SYN cookie comes only here; any other is bracketed already. */
-ON_ENTRY(tcp_v4_syn_recv_sock, v4_child_enters, struct sock *sk, struct sk_buff *skb)
+/* The end of a handshake that began with a SYN cookie: the listener gets it. */
+ON_ENTRY(cookie_v4_check, v4_cookie_enters, struct sock *sk, struct sk_buff *skb)
 {
 	return enter(sk, skb);
 }
 
-ON_EXIT(tcp_v4_syn_recv_sock, v4_child_leaves, struct sock *sk, struct sk_buff *skb)
+ON_EXIT(cookie_v4_check, v4_cookie_leaves, struct sock *sk, struct sk_buff *skb)
 {
-	return child_ends(ctx, EXITING(sk, (void *)entered(true)),
-			  EXITING(skb, (void *)entered(false)));
+	return cookie_ends(ctx, EXITING(sk, (void *)entered(true)),
+			   EXITING(skb, (void *)entered(false)));
 }
 
-ON_ENTRY(tcp_v6_syn_recv_sock, v6_child_enters, struct sock *sk, struct sk_buff *skb)
+ON_ENTRY(cookie_v6_check, v6_cookie_enters, struct sock *sk, struct sk_buff *skb)
 {
 	return enter(sk, skb);
 }
 
-ON_EXIT(tcp_v6_syn_recv_sock, v6_child_leaves, struct sock *sk, struct sk_buff *skb)
+ON_EXIT(cookie_v6_check, v6_cookie_leaves, struct sock *sk, struct sk_buff *skb)
 {
-	return child_ends(ctx, EXITING(sk, (void *)entered(true)),
-			  EXITING(skb, (void *)entered(false)));
+	return cookie_ends(ctx, EXITING(sk, (void *)entered(true)),
+			   EXITING(skb, (void *)entered(false)));
 }

@@ -42,10 +42,10 @@ const SYN_BRACKET = [
   'syn_enters',
   'syn_leaves',
   'request_enters',
-  'v4_child_enters',
-  'v4_child_leaves',
-  'v6_child_enters',
-  'v6_child_leaves',
+  'v4_cookie_enters',
+  'v4_cookie_leaves',
+  'v6_cookie_enters',
+  'v6_cookie_leaves',
 ];
 
 const REJECT_V4 = ['v4_reset_by_rule', 'v4_unreach_by_rule'];
