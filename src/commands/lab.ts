@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { writeFileSync } from 'node:fs';
-import { examine, lacks, type Row, TIMES } from '../lab/conformance.ts';
+import { examine, examineAll, lacks, type Row, TIMES } from '../lab/conformance.ts';
 import { type View, viewed } from '../lab/ends.ts';
 import { missingCommands } from '../lab/netns.ts';
 import type { Scenario } from '../lab/scenario.ts';
@@ -119,14 +119,14 @@ async function conformance(
   const json = (type: string, object: object) => line(JSON.stringify({ type, ...object }));
   if (flags.json) jsonSink(write).start(startOf(header));
   try {
-    for (const scenario of scenarios) {
-      for (const family of familiesOf(flags.family, scenario)) {
-        if (interrupted.aborted) continue;
-        const { findings: _, ...row } = await examine(watching, scenario, { times, family });
-        rows.push(row);
-        if (flags.json) json('scenario', row);
-        else rowLines(row).forEach(line);
-      }
+    const cases = scenarios.flatMap((scenario) =>
+      familiesOf(flags.family, scenario).map((family) => ({ scenario, family })),
+    );
+    for await (const { findings: _, ...row } of examineAll(watching, cases, times)) {
+      rows.push(row);
+      if (flags.json) json('scenario', row);
+      else rowLines(row).forEach(line);
+      if (interrupted.aborted) break;
     }
   } finally {
     close();

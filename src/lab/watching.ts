@@ -34,6 +34,8 @@ export class Watching {
       this.pipeline.push(this.#source.tick());
       if (isSo()) so_at = Math.min(so_at, performance.now());
     }
+    // What came while the process was busy with something else.
+    this.pipeline.push(this.#source.tick());
   }
 
   /** How often each finding was seen so far. */

@@ -9,7 +9,7 @@
 
 import { release } from 'node:os';
 import { parseArgs } from 'node:util';
-import { examine, type Row, TIMES } from '../../src/lab/conformance.ts';
+import { casesOf, examineAll, type Row, TIMES } from '../../src/lab/conformance.ts';
 import { run } from '../../src/lab/netns.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { Watching } from '../../src/lab/watching.ts';
@@ -37,17 +37,14 @@ const source = LiveSource.open({
 });
 const watching = new Watching(source);
 
+const chosen = SCENARIOS.filter(({ id }) => positionals.length === 0 || positionals.includes(id));
 const rows: Row[] = [];
-for (const scenario of SCENARIOS) {
-  if (positionals.length > 0 && !positionals.includes(scenario.id)) continue;
-  for (const family of scenario.families) {
-    const row = await examine(watching, scenario, { times: TIMES, family });
-    rows.push(row);
-    const told = Object.entries(row.reported).map(([cause, count]) => `${cause} ${count}`);
-    const rest = row.unexplained > 0 ? `, unexplained ${row.unexplained}` : '';
-    const why = row.why ? ` (${row.why})` : '';
-    console.log(`${row.verdict}  ${row.scenario} IPv${family}: ${told.join(', ')}${rest}${why}`);
-  }
+for await (const { findings: _, ...row } of examineAll(watching, chosen.flatMap(casesOf), TIMES)) {
+  rows.push(row);
+  const told = Object.entries(row.reported).map(([cause, count]) => `${cause} ${count}`);
+  const rest = row.unexplained > 0 ? `, unexplained ${row.unexplained}` : '';
+  const why = row.why ? ` (${row.why})` : '';
+  console.log(`${row.verdict}  ${row.scenario} IPv${row.family}: ${told.join(', ')}${rest}${why}`);
 }
 const verified = source.verified();
 source.close();
