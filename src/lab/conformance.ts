@@ -15,7 +15,7 @@ export const TIMES = 7;
 
 const LIMIT_MS = 20_000;
 /** Longer than the engine holds what may be explained better. */
-const SETTLE_MS = 700;
+export const SETTLE_MS = 700;
 
 /** Occurrences by cause, `unexplained` among them, benign ones not. */
 export type Reported = Record<string, number>;

@@ -49,8 +49,8 @@ export function dial(lab: Lab, from: Netns, to: Address, times: number): Socket[
 }
 
 /** Sends a SYN from each of so many ports, and gives up at once: none is sent again. */
-export function knock(lab: Lab, to: Address, times: number): Address[] {
-  return dial(lab, lab.client, to, times).map((socket) => {
+export function knock(lab: Lab, to: Address, times: number, from = lab.client): Address[] {
+  return dial(lab, from, to, times).map((socket) => {
     const local = localOf(socket);
     socket.close();
     return local;
