@@ -118,7 +118,7 @@ export class Running {
   }
 
   /** Starts it, and comes back once it watches: the first line is printed after attaching. */
-  static async start(args: string[] = []): Promise<Running> {
+  static async start(args: string[] = [], patience_ms = PATIENCE_MS): Promise<Running> {
     const [command = 'trace', ...rest] = args[0]?.startsWith('-') ? ['trace', ...args] : args;
     const running = new Running([
       command,
@@ -126,7 +126,7 @@ export class Running {
       '--json',
       ...(command === 'trace' ? ['--for', '10m'] : []),
     ]);
-    if (!(await running.until(({ objects }) => objects[0]?.type === 'start'))) {
+    if (!(await running.until(({ objects }) => objects[0]?.type === 'start', patience_ms))) {
       throw new Error(`tcpwhy did not start: ${running.stderr}`);
     }
     return running;

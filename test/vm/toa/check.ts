@@ -3,20 +3,15 @@
 // node check.ts BUILT: what `check` runs in a virtual machine. BUILT is where `build` builds.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { awaitAll, dialFrom } from '../../../src/lab/connections.ts';
 import { Lab } from '../../../src/lab/lab.ts';
 import { HOSTS } from '../../../src/lab/wiring.ts';
 import { type Address, must, POLLIN, POLLOUT, type Socket } from '../../../src/native/sockets.ts';
-import { balance, KINDS, load, sendOption, setKind, unload } from './toa.ts';
+import { balance, KINDS, load, sendOption, setKind, unload, unloadInUse } from './toa.ts';
 
 const PORT = 8080;
 const IPV6_PORT = 8081;
-const UNLOADS = 10;
 const { client: CLIENT, server: SERVER, balancer: BALANCER } = HOSTS[4];
 const built = process.argv[2] ?? '';
 
@@ -43,7 +38,7 @@ assert.equal(owners.length, 2);
 unload();
 assert.equal(must(kept.server.getpeername()).address, `::ffff:${BALANCER}`);
 console.log('ok: unloaded, the balancer is shown again');
-await unloadInUse();
+console.log(`ok: ${await unloadInUse(built)}`);
 
 interface Connection {
   /** What the client dialled from. */
@@ -75,24 +70,4 @@ function check(what: string, { from, server, accepted }: Connection, shown: stri
   assert.deepEqual(accepted, peer, what);
   assert.deepEqual(must(server.getpeername()), peer, what);
   console.log(`ok: ${what}: ${shown}:${from.port}`);
-}
-
-/** Unloads it while a process connects, accepts and asks for names without a pause. */
-async function unloadInUse(): Promise<void> {
-  const churn = spawn(process.execPath, [fileURLToPath(new URL('churn.ts', import.meta.url))], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  await once(churn.stdout, 'data');
-  for (let time = 0; time < UNLOADS; time++) {
-    load(built);
-    await sleep(200);
-    unload();
-  }
-  churn.stdin.end();
-  const [[counted], [status]] = await Promise.all([
-    once(churn.stdout, 'data'),
-    once(churn, 'exit'),
-  ]);
-  assert.equal(status, 0);
-  console.log(`ok: unloaded ${UNLOADS} times in use: ${String(counted).trim()}`);
 }

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { release } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { Lab } from '../../../src/lab/lab.ts';
 import { run } from '../../../src/lab/netns.ts';
 import { HOSTS } from '../../../src/lab/wiring.ts';
 
+const UNLOADS = 10;
 const CGROUP = '/sys/fs/cgroup';
 const PIN = '/sys/fs/bpf/toa_sender';
 
@@ -47,6 +53,29 @@ export function balance(lab: Lab): void {
       .join('; ')
       .split(' '),
   );
+}
+
+/**
+ * Unloads it while a process connects, accepts and asks for names without a pause. Returns how often
+ * that was.
+ */
+export async function unloadInUse(built: string): Promise<string> {
+  const churn = spawn(process.execPath, [fileURLToPath(new URL('churn.ts', import.meta.url))], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await once(churn.stdout, 'data');
+  for (let time = 0; time < UNLOADS; time++) {
+    load(built);
+    await sleep(200);
+    unload();
+  }
+  churn.stdin.end();
+  const [[counted], [status]] = await Promise.all([
+    once(churn.stdout, 'data'),
+    once(churn, 'exit'),
+  ]);
+  assert.equal(status, 0);
+  return `unloaded ${UNLOADS} times in use: ${String(counted).trim()}`;
 }
 
 /** As bpftool reads it: the bytes, lowest first. */
