@@ -71,7 +71,7 @@ vm-test: build ## make every failure happen here and on other kernels, in virtua
 bench-hooks: build ## count the instructions that watching adds, in a virtual machine, as root
 	node tools/bench/hooks.ts $(KERNEL)
 
-bench-export: build ## how fast, and in how much memory, a recording of 1 GiB is exported
+bench-export: build ## how fast, and in how much memory, a recording of 1 GiB is exported and reported
 	node tools/bench/export.ts $(MIB)
 
 bench: bench-hooks bench-export ## every benchmark
