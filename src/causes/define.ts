@@ -67,7 +67,10 @@ export const TCP_STATE = {
   FIN_WAIT2: 5,
   TIME_WAIT: 6,
   CLOSE: 7,
+  CLOSE_WAIT: 8,
+  LAST_ACK: 9,
   LISTEN: 10,
+  CLOSING: 11,
   NEW_SYN_RECV: 12,
 } as const;
 

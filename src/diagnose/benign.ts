@@ -56,7 +56,25 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (reason === 'NOT_SPECIFIED' && PURGES.has(known.symbol(event.body.location)?.name ?? '')) {
     return ORDINARY.QUEUE_PURGE ?? null;
   }
+  if (reason === 'NOT_SPECIFIED' && isTakenAck(event.body, known)) {
+    return 'an acknowledgement after the other end had sent its last: the kernel took it';
+  }
   return ORDINARY[reason] ?? repeated(event.body, known);
+}
+
+/** States in which the other end has closed and has no more to send. */
+const HEARD_OUT: number[] = [TCP_STATE.CLOSE_WAIT, TCP_STATE.CLOSING, TCP_STATE.LAST_ACK];
+
+/** tcp_rcv_state_process() drops without a reason what it has no data to take from, when it has done with it. */
+function isTakenAck({ packet, sock, location }: Drop, known: Knowledge): boolean {
+  return (
+    known.symbol(location)?.name === 'tcp_rcv_state_process' &&
+    sock !== null &&
+    HEARD_OUT.includes(sock.state) &&
+    packet.seq === sock.rcv_nxt &&
+    packet.payload_len === 0 &&
+    (packet.flags & (TCP_FLAG.syn | TCP_FLAG.fin | TCP_FLAG.rst)) === 0
+  );
 }
 
 /** Why sockets refuse what they have already. */

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { TCP_FLAG } from '../../src/causes/define.ts';
-import { awaitAll, connect, hangUp, listen } from '../../src/lab/connections.ts';
+import { awaitAll, connect, hangUp, listen, say } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { FIN_ACK, Stranger, SYN_ACK } from '../../src/lab/stranger.ts';
 import type { Family } from '../../src/lab/wiring.ts';
@@ -25,6 +25,20 @@ function closeServerFirst(lab: Lab, family: Family): void {
   for (const fin of fins) stranger.reply(fin, TCP_FLAG.ack);
   for (const fin of fins) stranger.reply(fin, FIN_ACK);
   stranger.receive(TCP_FLAG.ack, TIMES);
+}
+
+/** The client has said all, and acknowledges what the server answers then. */
+function answerHalfClosed(lab: Lab, family: Family): void {
+  const pairs = connect(lab, { times: TIMES, family }, 8081);
+  for (const { client, server } of pairs) {
+    must(client.shutdown('write'), 'shutdown');
+    awaitAll([server], POLLIN, 'the end of what the client says');
+    say([server], 'OK');
+    awaitAll([client], POLLIN, 'the answer');
+    must(client.recv(), 'recv');
+    server.close();
+    client.close();
+  }
 }
 
 /** The other host closes first, and answers the server's end twice. */
@@ -67,6 +81,7 @@ it.each([4, 6] as const)(
     await using tcpwhy = await Running.start(['trace', '--all']);
     using lab = Lab.open();
     hangUp(connect(lab, { times: TIMES, family }, 8080));
+    answerHalfClosed(lab, family);
     closeServerFirst(lab, family);
     const output = await tcpwhy.stop();
     const here = output.findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));
