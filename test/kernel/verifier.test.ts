@@ -11,14 +11,15 @@ import { LiveSource } from '../../src/source/live.ts';
 import { grown, readBaseline, seriesOf, writeBaseline } from '../../tools/vm/verified.ts';
 
 const baseline = readBaseline();
-const series = seriesOf(release());
 
-describe(`the verifier of Linux ${series}`, () => {
+describe(`the verifier of Linux ${release()}`, () => {
+  let series: string;
   let verified: Record<string, number>;
 
   beforeAll(() => {
     const filter = { port: null, host: null, netns: null };
     const source = LiveSource.open({ filter, records_per_s: 100, tier: 'hooks' });
+    series = seriesOf(release(), source.header.tier);
     verified = source.verified();
     source.close();
     if (process.env.UPDATE_VERIFIED) {

@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 const BASELINE = join(import.meta.dirname, '../../test/kernel/verifier.json');
 const GROWTH = 1.1;
 
-/** Instructions by kernel series and program. */
+/** Instructions by kernel series and tier, and program. */
 export type Verified = Record<string, Record<string, number>>;
 
 export function readBaseline(): Verified {
@@ -27,9 +27,9 @@ export function writeBaseline(baseline: Verified): void {
   writeFileSync(BASELINE, `${JSON.stringify(Object.fromEntries(sorted), null, 2)}\n`);
 }
 
-/** 6.1 of 6.1.0-56-cloud-amd64. */
-export function seriesOf(release: string): string {
-  return release.split('.').slice(0, 2).join('.');
+/** `6.1 hooks` of 6.1.0-56-cloud-amd64: each tier has its own programs. */
+export function seriesOf(release: string, tier: string): string {
+  return `${release.split('.').slice(0, 2).join('.')} ${tier}`;
 }
 
 /** Programs at more than a tenth above the baseline, or not in it, one line each. */
@@ -55,9 +55,9 @@ if (import.meta.main) {
     const line = readFileSync(path, 'utf8')
       .split('\n')
       .find((text) => text.startsWith('{"release"'));
-    const { release = '', verified = {} } = line ? JSON.parse(line) : {};
+    const { release = '', tier = '', verified = {} } = line ? JSON.parse(line) : {};
     if (Object.keys(verified).length === 0) continue;
-    const series = seriesOf(release);
+    const series = seriesOf(release, tier);
     if (values.update) {
       baseline[series] = verified;
       continue;
