@@ -38,8 +38,6 @@ describe.each([
     terminal.keys('?');
     await terminal.shows(/sort/i);
     terminal.keys('Escape');
-    terminal.keys('p');
-    await terminal.shows(/PAUSED/);
     terminal.keys('q');
     await terminal.shows(/status=0/);
     expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
