@@ -164,6 +164,18 @@ export function service(flow: Flow): string {
   return flow.sport < flow.dport ? local(flow) : remote(flow);
 }
 
+/** Of a socket's flow: one group for each service, whether it runs here or is dialled from here. */
+export function byService(netns: number, { saddr, sport, daddr, dport }: Flow): string {
+  return sport <= dport ? `${netns} at ${saddr} ${sport}` : `${netns} to ${daddr} ${dport}`;
+}
+
+/** The same, and of a service that runs here one for each host that dials it. */
+export function byPeer(netns: number, { saddr, sport, daddr, dport }: Flow): string {
+  return dport <= sport
+    ? `${netns} to ${daddr} ${dport}`
+    : `${netns} at ${saddr} ${sport} from ${daddr}`;
+}
+
 /** The same flow from the other end. */
 export function reversed(flow: Flow): Flow {
   return { saddr: flow.daddr, sport: flow.dport, daddr: flow.saddr, dport: flow.sport };

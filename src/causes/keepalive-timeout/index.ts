@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import {
+  byPeer,
   callers,
   defineCause,
   local,
@@ -31,7 +32,6 @@ export default defineCause({
       sock.state !== TCP_STATE.FIN_WAIT2 &&
       callers(stack, known).includes('tcp_keepalive_timer');
     if (name !== 'TCP_KEEPALIVE_TIMEOUT' && !byTimer) return null;
-    const { saddr, sport, daddr, dport } = sock.flow;
     return {
       evidence: {
         local: local(sock.flow),
@@ -44,10 +44,7 @@ export default defineCause({
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group:
-        dport <= sport
-          ? `${event.netns} to ${daddr} ${dport}`
-          : `${event.netns} at ${saddr} ${sport} from ${daddr}`,
+      group: byPeer(event.netns, sock.flow),
       owner: ownerOf(sock.owner),
     };
   },

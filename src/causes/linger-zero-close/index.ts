@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { callers, defineCause, local, ownerOf, remote, service } from '../define.ts';
+import { byService, callers, defineCause, local, ownerOf, remote, service } from '../define.ts';
 
 export default defineCause({
   id: 'linger-zero-close',
@@ -19,7 +19,6 @@ export default defineCause({
     const by = callers(stack, known);
     const unread = known.resetReason(reason) === 'TCP_ABORT_ON_CLOSE';
     if (unread || !by.includes('__tcp_close') || !by.includes('tcp_disconnect')) return null;
-    const { saddr, sport, daddr, dport } = sock.flow;
     return {
       evidence: {
         local: local(sock.flow),
@@ -31,10 +30,7 @@ export default defineCause({
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group:
-        sport <= dport
-          ? `${event.netns} at ${saddr} ${sport}`
-          : `${event.netns} to ${daddr} ${dport}`,
+      group: byService(event.netns, sock.flow),
       owner: ownerOf(sock.owner),
     };
   },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, local, ownerOf, remote, service, TCP_STATE } from '../define.ts';
+import { byPeer, defineCause, local, ownerOf, remote, service, TCP_STATE } from '../define.ts';
 
 export default defineCause({
   id: 'reset-by-peer',
@@ -14,7 +14,6 @@ export default defineCause({
     if (event.kind !== 'reset_received' || event.body.sock.state === TCP_STATE.SYN_SENT)
       return null;
     const { sock, packet } = event.body;
-    const { daddr, dport, saddr, sport } = sock.flow;
     return {
       evidence: {
         peer: remote(sock.flow),
@@ -29,10 +28,7 @@ export default defineCause({
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group:
-        dport <= sport
-          ? `${event.netns} to ${daddr} ${dport}`
-          : `${event.netns} at ${saddr} ${sport} from ${daddr}`,
+      group: byPeer(event.netns, sock.flow),
       owner: ownerOf(sock.owner),
     };
   },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import {
+  byPeer,
   defineCause,
   ERRNO,
   local,
@@ -27,7 +28,6 @@ export default defineCause({
     if (sock.err !== ERRNO.ETIMEDOUT || sock.user_timeout_ms > 0) return null;
     // Keepalive ends with everything acknowledged; a peer that keeps its window shut, with nothing resent.
     if (sock.unacked_bytes === 0 || sock.retransmits === 0) return null;
-    const { saddr, sport, daddr, dport } = sock.flow;
     const waited_ms = waited(sock);
     return {
       evidence: {
@@ -42,10 +42,7 @@ export default defineCause({
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group:
-        dport <= sport
-          ? `${event.netns} to ${daddr} ${dport}`
-          : `${event.netns} at ${saddr} ${sport} from ${daddr}`,
+      group: byPeer(event.netns, sock.flow),
       owner: ownerOf(sock.owner),
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };

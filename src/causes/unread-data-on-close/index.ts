@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { callers, defineCause, local, NO_REASON, ownerOf, remote, service } from '../define.ts';
+import {
+  byService,
+  callers,
+  defineCause,
+  local,
+  NO_REASON,
+  ownerOf,
+  remote,
+  service,
+} from '../define.ts';
 
 export default defineCause({
   id: 'unread-data-on-close',
@@ -19,7 +28,6 @@ export default defineCause({
     const by = name === NO_REASON && sock.unread_bytes > 0 ? callers(event.body.stack, known) : [];
     const fromClose = by.includes('__tcp_close') && !by.includes('tcp_disconnect');
     if (name !== 'TCP_ABORT_ON_CLOSE' && !fromClose) return null;
-    const { saddr, sport, daddr, dport } = sock.flow;
     return {
       evidence: {
         local: local(sock.flow),
@@ -31,10 +39,7 @@ export default defineCause({
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group:
-        sport <= dport
-          ? `${event.netns} at ${saddr} ${sport}`
-          : `${event.netns} to ${daddr} ${dport}`,
+      group: byService(event.netns, sock.flow),
       owner: ownerOf(sock.owner),
     };
   },
