@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A packet that is answered with a reset. */
+#ifndef TCPWHY_ANSWER_H
+#define TCPWHY_ANSWER_H
+
+#include "crossed.h"
+#include "dial.h"
+#include "emit.h"
+#include "ended.h"
+#include "filter.h"
+#include "sock.h"
+
+/*
+ * The connecting socket that waits for exactly this SYN-ACK, at another address than the packet's.
+ * By snd_una: snd_nxt is set when the SYN has left, and on one host the answer is faster.
+ */
+static __always_inline const struct sock *dialled_by(const struct segment *s, u32 netns)
+{
+	u64 key = dial_key(s->daddr, s->dport, netns, s->ack_seq);
+	u32 slot = key & (DIAL_SLOTS - 1);
+	struct dial *d = bpf_map_lookup_elem(&dials, &slot);
+	const struct sock *sk;
+
+	if (!d || d->key != key)
+		return NULL;
+	sk = (const void *)d->sk;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_SYN_SENT ||
+	    BPF_CORE_READ(sk, __sk_common.skc_num) != s->dport ||
+	    BPF_CORE_READ((const struct tcp_sock *)sk, snd_una) + 1 != s->ack_seq)
+		return NULL;
+	return sk;
+}
+
+static __always_inline void answer(void *ctx, const struct sock *sk, const struct sk_buff *skb,
+				   u32 netns, u32 reason)
+{
+	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
+	const struct sock *dialled = NULL;
+	struct wire_event_reset_sent *e;
+	struct segment s;
+	struct total *t;
+	u32 since_end = 0;
+
+	if (!read_segment(skb, &s))
+		return;
+	k.netns = netns;
+	if (!wanted_segment(k.netns, &s))
+		return;
+	if (!sk && (s.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+		dialled = dialled_by(&s, k.netns);
+	report_crossed(ctx, skb, &s, packet_net(skb, sk), netns, sk, CROSSED_ANSWER);
+	__builtin_memcpy(k.addr, s.daddr, 16);
+	k.port = s.dport;
+	k.detail = (u64)(s.flags & (TCP_SYN | TCP_ACK)) | (u64)(dialled != NULL) << 8 |
+		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 16;
+	/* A listener was found for lack of a connection; a SYN is of a new one. */
+	if (!(s.flags & TCP_SYN) && (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN))
+		since_end = since_end_ms(&s, k.netns);
+	k.detail |= (u64)(since_end != 0) << 9;
+	t = count(&k);
+	e = record_buffer(SCRATCH_RESET_SENT);
+	if (!t || !e)
+		return;
+	wire_event_reset_sent_init(e);
+	fill_event(&e->event, k.netns, t);
+	e->body.reason = reason;
+	e->body.since_end_ms = since_end;
+	fill_packet(&e->body.packet, skb, &s, parse_area(e));
+	if (sk)
+		fill_sock(&e->body.sock, sk);
+	if (dialled)
+		fill_sock(&e->body.dialled, dialled);
+	if (!sk)
+		fill_listener(&e->body.listener, k.netns, s.daddr, s.dport);
+	submit(ctx, e, sizeof(*e), t);
+}
+
+#endif
