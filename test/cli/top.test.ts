@@ -38,6 +38,10 @@ describe.each([
     terminal.keys('?');
     await terminal.shows(/sort/i);
     terminal.keys('Escape');
+    // Escape and a letter at once are one key to a terminal.
+    await terminal.shows(/CAUSE +COUNT/);
+    terminal.keys('p');
+    await terminal.shows(/PAUSED/);
     terminal.keys('q');
     await terminal.shows(/status=0/);
     expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
