@@ -163,3 +163,18 @@ struct {
 	__type(key, u32);
 	__type(value, struct checked);
 } checked SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct cookie_check);
+} cookie_check SEC(".maps");
+
+/* When any listener sent a SYN cookie last. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} cookies_sent SEC(".maps");

@@ -44,6 +44,8 @@ ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
 			begin_bracket(skb, net, ipv6);
 	} else if ((s.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
 		begin_bracket(skb, net, ipv6);
+	} else if (s.flags & TCP_ACK && !(s.flags & TCP_SYN)) {
+		watch_cookie(net);
 	}
 	return 0;
 }

@@ -9,14 +9,6 @@
 extern struct {
 } pending_reset SEC(".maps");
 
-static __always_inline u64 read_counter(u64 address)
-{
-	u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof(value), (const void *)address);
-	return value;
-}
-
 /* Entered does not mean sent: it was, where OutRsts moved. */
 static __always_inline int answer_begins(const struct sock *sk, const struct sk_buff *skb)
 {

@@ -60,13 +60,17 @@ static __always_inline int request_ends(void *ctx, const struct sock *sk, const 
 	return 0;
 }
 
-/* A child that is not made is a drop of the listener. */
+/* A child that is not made is a drop of the listener; a cookie that fails is none, and is answered. */
 static __always_inline int cookie_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
 {
 	struct brackets *b = leave_function(skb);
 
-	if (b && (u32)MEMBER(sk, sk_drops.counter) != b->sk_drops &&
-	    read_arrays(&b->arrays, &b->after))
+	if (!b)
+		return 0;
+	if (moved_since(b, MIB_SLOT_SYNCOOKIES_FAILED))
+		cookie_failed(skb);
+	else if ((u32)MEMBER(sk, sk_drops.counter) != b->sk_drops &&
+		 read_arrays(&b->arrays, &b->after))
 		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST);
 	return 0;
 }

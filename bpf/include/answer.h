@@ -3,6 +3,7 @@
 #ifndef TCPWHY_ANSWER_H
 #define TCPWHY_ANSWER_H
 
+#include "cookie.h"
 #include "crossed.h"
 #include "dial.h"
 #include "emit.h"
@@ -40,6 +41,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	struct segment s;
 	struct total *t;
 	u32 since_end = 0;
+	bool cookie = false;
 
 	if (!read_segment(skb, &s))
 		return;
@@ -56,7 +58,9 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	/* A listener was found for lack of a connection; a SYN is of a new one. */
 	if (!(s.flags & TCP_SYN) && (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN))
 		since_end = since_end_ms(&s, k.netns);
-	k.detail |= (u64)(since_end != 0) << 9;
+	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		cookie = has_failed_cookie(skb, k.netns);
+	k.detail |= (u64)(since_end != 0) << 9 | (u64)cookie << 10;
 	t = count(&k);
 	e = record_buffer(SCRATCH_RESET_SENT);
 	if (!t || !e)
@@ -65,6 +69,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	e->body.since_end_ms = since_end;
+	e->body.syncookies_failed = cookie;
 	fill_packet(&e->body.packet, skb, &s, parse_area(e));
 	if (sk)
 		fill_sock(&e->body.sock, sk);

@@ -188,6 +188,17 @@ struct pending_reset {
 	u64 answered;
 };
 
+/* What is known on this CPU of cookies that failed: see cookie.h. */
+struct cookie_check {
+	/* The packet whose cookie failed last. */
+	u64 skb;
+	/* This CPU's SyncookiesFailed of the namespace of the last segment, and how often it had moved. */
+	u64 counter;
+	u64 failed;
+	u32 netns;
+	u32 unused;
+};
+
 /* The segment that a connection checked last. */
 struct checked {
 	u64 skb;

@@ -34,6 +34,14 @@ static __always_inline u64 this_cpu_distance(void)
 	return o->distance;
 }
 
+static __always_inline __attribute__((unused)) u64 read_counter(u64 address)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (const void *)address);
+	return value;
+}
+
 /* For a namespace whose members the verifier allows to be read directly; `to` is in a map. */
 static __always_inline bool trusted_arrays(const struct net *net, bool ipv6, struct mib_arrays *to)
 {

@@ -4,6 +4,7 @@
 #define TCPWHY_REFUSAL_H
 
 #include "bracket.h"
+#include "cookie.h"
 #include "emit.h"
 #include "expected.h"
 #include "filter.h"
@@ -26,6 +27,8 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 
 	mib_moved(&b->before, &b->after, &b->moved);
 	moved = *(volatile u32 *)&b->moved;
+	if (moved & MOVED(SYNCOOKIES_SENT))
+		cookie_sent();
 	if (!(moved & ~MOVED_NO_REFUSAL) || !read_segment(skb, &s))
 		return;
 	k.netns = netns_of((const struct net *)b->net);

@@ -366,6 +366,8 @@ struct wire_reset_sent {
 	__u8 stack[64];
 	__u32 since_end_ms_tag;
 	__u32 since_end_ms;
+	__u32 syncookies_failed_tag;
+	__u32 syncookies_failed;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -386,6 +388,7 @@ struct wire_reset_sent {
 		.stack_tag = WIRE_LEN(6), \
 		.stack_len = WIRE_VARINT(64), \
 		.since_end_ms_tag = WIRE_FIXED32(31), \
+		.syncookies_failed_tag = WIRE_FIXED32(40), \
 	}
 
 struct wire_reset_received {

@@ -25,6 +25,7 @@ import requestReset from './request-reset/doc.md';
 import resetByPeer from './reset-by-peer/doc.md';
 import retransmitTimeout from './retransmit-timeout/doc.md';
 import rpFilter from './rp-filter/doc.md';
+import synCookieRejected from './syn-cookie-rejected/doc.md';
 import synCookies from './syn-cookies/doc.md';
 import synOnLiveConnection from './syn-on-live-connection/doc.md';
 import synQueueFull from './syn-queue-full/doc.md';
@@ -59,6 +60,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'reset-by-peer': resetByPeer,
   'retransmit-timeout': retransmitTimeout,
   'rp-filter': rpFilter,
+  'syn-cookie-rejected': synCookieRejected,
   'syn-cookies': synCookies,
   'syn-on-live-connection': synOnLiveConnection,
   'syn-queue-full': synQueueFull,

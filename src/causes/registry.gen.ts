@@ -26,6 +26,7 @@ import requestReset from './request-reset/index.ts';
 import resetByPeer from './reset-by-peer/index.ts';
 import retransmitTimeout from './retransmit-timeout/index.ts';
 import rpFilter from './rp-filter/index.ts';
+import synCookieRejected from './syn-cookie-rejected/index.ts';
 import synCookies from './syn-cookies/index.ts';
 import synOnLiveConnection from './syn-on-live-connection/index.ts';
 import synQueueFull from './syn-queue-full/index.ts';
@@ -60,6 +61,7 @@ export const CAUSES = [
   resetByPeer,
   retransmitTimeout,
   rpFilter,
+  synCookieRejected,
   synCookies,
   synOnLiveConnection,
   synQueueFull,

@@ -28,7 +28,7 @@ import {
   retransmitTimeout,
   userTimeout,
 } from './scenarios/silence.ts';
-import { synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
+import { synCookieRejected, synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
 import { synackWrongSource } from './scenarios/synack-wrong-source.ts';
 
 /** Every failure that the lab can make. */
@@ -37,6 +37,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...connectionUnknown,
   ...acceptQueueFull,
   synCookies,
+  synCookieRejected,
   synQueueFull,
   noRouteBack,
   synackWrongSource,

@@ -1408,6 +1408,9 @@ export namespace tcpwhy {
              */
             since_end_ms: number;
 
+            /** Of an answer by a listener: 1 where SyncookiesFailed moved for the packet. */
+            syncookies_failed: number;
+
             /**
              * Creates a new ResetSent instance using the specified properties.
              * @param [properties] Properties to set
@@ -1504,6 +1507,9 @@ export namespace tcpwhy {
                  * is not known. Only where the packet was answered without a socket, or by a listener.
                  */
                 since_end_ms?: (number|null);
+
+                /** Of an answer by a listener: 1 where SyncookiesFailed moved for the packet. */
+                syncookies_failed?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -2873,6 +2873,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       ResetSent.prototype.listener = null;
       ResetSent.prototype.stack = $util.newBuffer([]);
       ResetSent.prototype.since_end_ms = 0;
+      ResetSent.prototype.syncookies_failed = 0;
       ResetSent.create = function(properties) {
         return new ResetSent(properties);
       };
@@ -2918,6 +2919,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 31, wireType 5 =*/
             253
           ).fixed32(message.since_end_ms);
+        if (message.syncookies_failed != null && $Object.hasOwnProperty.call(message, "syncookies_failed") && message.syncookies_failed !== 0)
+          writer.uint32(
+            /* id 40, wireType 5 =*/
+            325
+          ).fixed32(message.syncookies_failed);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -3004,6 +3010,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.since_end_ms;
               continue;
             }
+            case 40: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.syncookies_failed = value;
+              else
+                delete message.syncookies_failed;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -3071,6 +3086,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
           if ($Number(object.since_end_ms) !== 0)
             message.since_end_ms = object.since_end_ms >>> 0;
         }
+        if (object.syncookies_failed != null) {
+          if ($Number(object.syncookies_failed) !== 0)
+            message.syncookies_failed = object.syncookies_failed >>> 0;
+        }
         return message;
       };
       ResetSent.toObject = function(message, options, _depth) {
@@ -3095,6 +3114,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
               object.stack = $util.newBuffer(object.stack);
           }
           object.since_end_ms = 0;
+          object.syncookies_failed = 0;
         }
         if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
           object.reason = message.reason;
@@ -3110,6 +3130,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.stack = options.bytes === $String ? $util.base64.encode(message.stack, 0, message.stack.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.stack) : message.stack;
         if (message.since_end_ms != null && $Object.hasOwnProperty.call(message, "since_end_ms"))
           object.since_end_ms = message.since_end_ms;
+        if (message.syncookies_failed != null && $Object.hasOwnProperty.call(message, "syncookies_failed"))
+          object.syncookies_failed = message.syncookies_failed;
         return object;
       };
       ResetSent.prototype.toJSON = function() {

@@ -132,6 +132,8 @@ export interface ResetSent {
   stack: string[];
   /** How long ago both ends had closed the connection that the packet was of, at least 1; 0 where that is not known. Only where the packet was answered without a socket, or by a listener. */
   since_end_ms: number;
+  /** Of an answer by a listener: 1 where SyncookiesFailed moved for the packet. */
+  syncookies_failed: number;
 }
 
 export interface ResetReceived {

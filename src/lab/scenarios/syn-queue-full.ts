@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { TCP_FLAG } from '../../causes/define.ts';
 import { growth, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
@@ -10,20 +11,37 @@ import { HOSTS } from '../wiring.ts';
 const PORT = 443;
 const BACKLOG = 3;
 
-function flood(lab: Lab, { times, family }: Options, counter: string): Made {
+/** Dials once the SYN queue is full, and lets `end` see to what becomes of it. */
+function dialFull(lab: Lab, { times, family }: Options, end: (stranger: Stranger) => void): Made {
   using stranger = new Stranger(lab, family);
-  const moved = growth(lab.server, 'TcpExt', counter);
   using _listener = listen(lab, family, PORT, BACKLOG);
   stranger.sendSyns(PORT, lab.ports(BACKLOG + 1));
   stranger.receive(SYN_ACK, BACKLOG + 1);
   const clients = lab.ports(times);
   stranger.sendSyns(PORT, clients);
-  until(`${counter} to move`, () => moved() >= times);
+  end(stranger);
   return {
     server: { address: HOSTS[family].server, port: PORT },
     clients: clients.map((port) => ({ address: stranger.address, port })),
     netns: lab.server.inode,
   };
+}
+
+function flood(lab: Lab, options: Options, counter: string): Made {
+  const moved = growth(lab.server, 'TcpExt', counter);
+  return dialFull(lab, options, () => until(`${counter} to move`, () => moved() >= options.times));
+}
+
+/** Cookies of one client differ in their lowest bits and in the highest ones. */
+const NO_COOKIE = 1 << 16;
+
+/** Answers the cookies with numbers that are none. */
+function answerWrongly(lab: Lab, options: Options): Made {
+  return dialFull(lab, options, (stranger) => {
+    for (const cookie of stranger.receive(SYN_ACK, options.times))
+      stranger.reply(cookie, TCP_FLAG.ack, { ack: cookie.seq + 1 + NO_COOKIE });
+    stranger.receive(TCP_FLAG.rst, options.times);
+  });
 }
 
 export const synQueueFull: Scenario = {
@@ -45,4 +63,14 @@ export const synCookies: Scenario = {
   families: BOTH,
   prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_syncookies': 1 }),
   run: (lab, options) => flood(lab, options, 'SyncookiesSent'),
+};
+
+export const synCookieRejected: Scenario = {
+  id: 'syn-cookie-rejected',
+  cause: 'syn-cookie-rejected',
+  title: 'clients acknowledge numbers that are no cookies of the server',
+  families: BOTH,
+  beside: ['syn-cookies'],
+  prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_syncookies': 1 }),
+  run: answerWrongly,
 };

@@ -25,6 +25,12 @@ const ROWS = [
   ],
   ['drop NO_SOCKET', 'state that was lost', 'connection-unknown/fires', 'connection-unknown'],
   [
+    'drop NO_SOCKET',
+    'a good SYN cookie, and no room for its child',
+    'accept-queue-full/fires-cookie',
+    'accept-queue-full',
+  ],
+  [
     'reset INVALID_SYN',
     'tcp_abort_on_overflow, no SYN at all',
     'accept-queue-full/fires-reset',
@@ -61,6 +67,7 @@ const ROWS = [
     'connection-unknown/fires-listening',
     'connection-unknown',
   ],
+  ['reset TCP_FLAGS', 'a bad SYN cookie', 'syn-cookie-rejected/fires', 'syn-cookie-rejected'],
   ['drop TCP_RESET', 'a reset that hit a listener', 'request-reset/quiet', 'benign'],
   [
     'drop TCP_LISTEN_OVERFLOW',
