@@ -49,12 +49,17 @@ static __always_inline void fill_timewait_stamp(struct wire_stamp *w, const stru
 	fill_stamp(w, BPF_CORE_READ(tw, tw_ts_recent), BPF_CORE_READ(tw, tw_ts_recent_stamp));
 }
 
+/* The peer has sent its FIN. */
+static __always_inline bool has_finished(u8 state)
+{
+	return state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSING;
+}
+
 /* The peer's FIN has a number of its own, which is not counted as a byte. */
 static __always_inline u32 peer_isn(const struct tcp_sock *tp, u8 state)
 {
-	bool finished = state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSING;
-
-	return BPF_CORE_READ(tp, rcv_nxt) - (u32)BPF_CORE_READ(tp, bytes_received) - 1 - finished;
+	return BPF_CORE_READ(tp, rcv_nxt) - (u32)BPF_CORE_READ(tp, bytes_received) - 1 -
+	       has_finished(state);
 }
 
 static __always_inline void fill_expected(struct wire_drop *w, const struct sock *sk)

@@ -231,6 +231,7 @@ struct inet_connection_sock {
 struct tcp_options_received {
 	int ts_recent_stamp;
 	u32 ts_recent;
+	u8 num_sacks;
 };
 
 struct tcp_sock {
@@ -257,6 +258,7 @@ struct tcp_timewait_sock {
 };
 
 struct tcphdr {
+	u16 rst : 1;
 	u16 syn : 1;
 };
 

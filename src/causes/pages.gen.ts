@@ -23,6 +23,7 @@ import peerRewritten from './peer-rewritten/doc.md';
 import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
 import requestReset from './request-reset/doc.md';
 import resetByPeer from './reset-by-peer/doc.md';
+import resetRejected from './reset-rejected/doc.md';
 import retransmitTimeout from './retransmit-timeout/doc.md';
 import rpFilter from './rp-filter/doc.md';
 import synCookieRejected from './syn-cookie-rejected/doc.md';
@@ -58,6 +59,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'proxy-upstream-failed': proxyUpstreamFailed,
   'request-reset': requestReset,
   'reset-by-peer': resetByPeer,
+  'reset-rejected': resetRejected,
   'retransmit-timeout': retransmitTimeout,
   'rp-filter': rpFilter,
   'syn-cookie-rejected': synCookieRejected,

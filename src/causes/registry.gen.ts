@@ -24,6 +24,7 @@ import peerRewritten from './peer-rewritten/index.ts';
 import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
 import requestReset from './request-reset/index.ts';
 import resetByPeer from './reset-by-peer/index.ts';
+import resetRejected from './reset-rejected/index.ts';
 import retransmitTimeout from './retransmit-timeout/index.ts';
 import rpFilter from './rp-filter/index.ts';
 import synCookieRejected from './syn-cookie-rejected/index.ts';
@@ -59,6 +60,7 @@ export const CAUSES = [
   proxyUpstreamFailed,
   requestReset,
   resetByPeer,
+  resetRejected,
   retransmitTimeout,
   rpFilter,
   synCookieRejected,

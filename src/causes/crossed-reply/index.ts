@@ -10,7 +10,7 @@ export default defineCause({
     'What one peer answered came as if from another: two connections with one local port were crossed on the way, by a balancer or NAT.',
   needs: ['drop', 'reset_sent'],
   on: ['crossed_reply'],
-  supersedes: ['connection-unknown', 'out-of-window'],
+  supersedes: ['connection-unknown', 'out-of-window', 'reset-rejected'],
   match(event) {
     if (event.kind !== 'crossed_reply') return null;
     const { packet, fits, sock } = event.body;

@@ -2,7 +2,8 @@
 
 import { TCP_FLAG } from '../../causes/define.ts';
 import { type Acquaintance, meet, part } from '../acquaintance.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { Lab } from '../lab.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { PSH_ACK } from '../stranger.ts';
 
 const PORT = 3269;
@@ -10,12 +11,26 @@ const PORT = 3269;
 const CLOCK = 2_088_983_548;
 const OLDER_CLOCK = 271_344_470;
 const BEYOND = 1 << 30;
+/** Bytes; far within any window. */
+const AHEAD = 1000;
 const PAYLOAD = Buffer.from('select 1');
 
 /** SYNs from the ports that it has used before, with another initial sequence number. */
 function dialAgain({ stranger, synAcks }: Acquaintance): void {
   for (const { ack, dport: sport } of synAcks)
     stranger.send({ sport, dport: PORT, flags: TCP_FLAG.syn, seq: ack + BEYOND, window: 65535 });
+}
+
+/** Sends resets that are so many bytes ahead, and hears so many challenge ACKs. */
+function resetElsewhere(lab: Lab, options: Options, ahead: number, challenges: number): Made {
+  using met = meet(lab, options, PORT, CLOCK);
+  const { stranger } = met;
+  for (const synAck of met.synAcks)
+    stranger.reply(synAck, TCP_FLAG.rst, { seq: synAck.ack + ahead, ack: 0, window: 0 });
+  stranger.receive(TCP_FLAG.ack, challenges);
+  // What comes next in the ordinary way shows that they are open still.
+  part(met);
+  return met.made;
 }
 
 export const refusedSegments: Scenario[] = [
@@ -79,5 +94,19 @@ export const refusedSegments: Scenario[] = [
       part(met);
       return met.made;
     },
+  },
+  {
+    id: 'reset-rejected',
+    cause: 'reset-rejected',
+    title: 'resets of open connections arrive with a number that is not the next one',
+    families: BOTH,
+    run: (lab, options) => resetElsewhere(lab, options, AHEAD, options.times),
+  },
+  {
+    id: 'reset-rejected/out-of-window',
+    cause: 'reset-rejected',
+    title: 'the same with numbers far beyond the window',
+    families: BOTH,
+    run: (lab, options) => resetElsewhere(lab, options, BEYOND, 0),
   },
 ];

@@ -68,6 +68,7 @@ const ROWS = [
     'connection-unknown',
   ],
   ['reset TCP_FLAGS', 'a bad SYN cookie', 'syn-cookie-rejected/fires', 'syn-cookie-rejected'],
+  ['drop TCP_RESET', 'a reset that was refused', 'reset-rejected/fires', 'reset-rejected'],
   ['drop TCP_RESET', 'a reset that hit a listener', 'request-reset/quiet', 'benign'],
   [
     'drop TCP_LISTEN_OVERFLOW',
