@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Writer } from 'protobufjs/minimal.js';
+import { learnEarlier, readEarlier } from './earlier.ts';
 import { tcpwhy } from './event.gen.js';
 import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
 import { addressText, plainText } from './text.ts';
@@ -35,7 +36,11 @@ const OPTIONS = { longs: String, defaults: true, arrays: true, objects: true } a
  * kind that this version does not know.
  */
 export function decodeEvent(bytes: Uint8Array): Event | null {
-  return readWritten(bytes) ?? decodeAnyEvent(bytes);
+  const known = readWritten(bytes) ?? readEarlier(bytes);
+  if (known) return known;
+  const event = decodeAnyEvent(bytes);
+  if (event) learnEarlier(bytes);
+  return event;
 }
 
 /** The same for what any version wrote, ours included: 50 times slower. */

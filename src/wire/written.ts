@@ -10,10 +10,16 @@ export type Layout = (typeof WRITTEN)[keyof typeof WRITTEN];
 const LAYOUTS = new Map<number, Layout>(
   Object.entries(WRITTEN).map(([number, layout]) => [Number(number), layout]),
 );
-const LARGEST = Math.max(...[...LAYOUTS.values()].map(({ words }) => words));
+/** Words of the longest record. */
+export const LARGEST = Math.max(...[...LAYOUTS.values()].map(({ words }) => words));
+
+/** By the number of the body. */
+export function layoutNumbered(number: number): Layout | null {
+  return LAYOUTS.get(number) ?? null;
+}
 
 /** A padded varint of four bytes, as BPF writes tags and lengths; -1 where it is none. */
-function varint(word: number): number {
+export function varint(word: number): number {
   if ((word & 0x80808080) !== 0x00808080) return -1;
   return (
     (word & 0x7f) | ((word & 0x7f00) >> 1) | ((word & 0x7f0000) >> 2) | ((word & 0x7f000000) >> 3)
@@ -31,7 +37,7 @@ function layoutOf(w: Words, at: number, words: number): Layout | null {
   return layout;
 }
 
-function eventAt(w: Words, at: number, layout: Layout): Event {
+export function eventAt(w: Words, at: number, layout: Layout): Event {
   const { ktime_ns, cpu, netns, key, occurrences } = readCommon(w, at);
   return {
     ktime_ns,
