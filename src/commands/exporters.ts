@@ -77,13 +77,14 @@ class EventsExporter implements Exporter {
   constructor(header: Header, sink: ExportSink) {
     const offset_ns = BigInt(header.clock_offset_ns);
     this.#sink = sink;
-    this.#settled = new Settled(({ exported, occurrences }) =>
-      sink.event({ ...exported, verdicts: verdictsOf(occurrences) }),
-    );
+    this.#settled = new Settled(({ exported, occurrences }) => {
+      exported.verdicts = verdictsOf(occurrences);
+      sink.event(exported);
+    });
     this.#pipeline = new Pipeline(header, CAUSES, (event, seq, _time, occurrences) => {
       const time_ns = BigInt(event.ktime_ns) + offset_ns;
-      const exported = { event, seq, time_ns, ...wordsOf(event, this.#pipeline.known) };
-      this.#settled.push({ exported: { ...exported, verdicts: [] }, occurrences }, event.ktime_ns);
+      const exported = exportedOf(event, seq, time_ns, this.#pipeline.known);
+      this.#settled.push({ exported, occurrences }, event.ktime_ns);
     });
   }
 
@@ -106,13 +107,18 @@ class EventsExporter implements Exporter {
   }
 }
 
-function wordsOf(event: Event, known: Knowledge) {
+/** Its verdicts are yet to come. */
+function exportedOf(event: Event, seq: number, time_ns: bigint, known: Knowledge): ExportedEvent {
   const sock = sockIn(event);
   return {
+    event,
+    seq,
+    time_ns,
     happened: happened(event, known),
     reason: reasonOf(event, known),
     state: sock ? stateName(sock.state) : '',
     container: sock && known.container(sock.owner.cgroup),
+    verdicts: [],
   };
 }
 

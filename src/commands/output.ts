@@ -27,6 +27,8 @@ export class Output {
   #partial: string | null;
   #batch: Uint8Array[] = [];
   #bytes = 0;
+  /** What comes after that: many texts become bytes together. */
+  #text = '';
 
   private constructor(path: string, fd: number | null, partial: string | null) {
     this.#path = path;
@@ -53,10 +55,24 @@ export class Output {
   }
 
   write(data: string | Uint8Array): void {
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    if (typeof data === 'string') {
+      this.#text += data;
+      if (this.#bytes + this.#text.length >= BATCH_BYTES) this.#writeBatch();
+      return;
+    }
+    this.#addText();
+    this.#add(data);
+    if (this.#bytes >= BATCH_BYTES) this.#writeBatch();
+  }
+
+  #addText(): void {
+    if (this.#text !== '') this.#add(Buffer.from(this.#text));
+    this.#text = '';
+  }
+
+  #add(bytes: Uint8Array): void {
     this.#batch.push(bytes);
     this.#bytes += bytes.length;
-    if (this.#bytes >= BATCH_BYTES) this.#writeBatch();
   }
 
   /** Where stdout is not written at once, waits until it was. */
@@ -85,6 +101,7 @@ export class Output {
   }
 
   #writeBatch(): void {
+    this.#addText();
     const bytes = Buffer.concat(this.#batch, this.#bytes);
     this.#batch = [];
     this.#bytes = 0;

@@ -2,9 +2,10 @@
 
 import { endpoint, flagsText, stateName } from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
+import { perFlow } from '../flow/per-flow.ts';
 import type { Event } from '../wire/decode.ts';
 import { MIB_SLOTS } from '../wire/mib.gen.ts';
-import type { Flow, MibDelta, Packet, SynReceived } from '../wire/types.gen.ts';
+import type { MibDelta, Packet, SynReceived } from '../wire/types.gen.ts';
 
 /** One line for one event, without its time: for the list of a finding's events. */
 export function describe(event: Event, known: Knowledge): string {
@@ -60,9 +61,9 @@ export function happened(event: Event, known: Knowledge): string {
 
 export const PEER_CALLS = ['getpeername()', 'accept()', 'accept4()'];
 
-export function flowText({ saddr, sport, daddr, dport }: Flow): string {
-  return `${endpoint(saddr, sport)} → ${endpoint(daddr, dport)}`;
-}
+export const flowText = perFlow(
+  ({ saddr, sport, daddr, dport }) => `${endpoint(saddr, sport)} → ${endpoint(daddr, dport)}`,
+);
 
 function packetText(packet: Packet): string {
   const { seq, ack_seq, payload_len, window, flags } = packet;

@@ -4,16 +4,17 @@ import type { Cause, Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import { Recent } from '../flow/recent.ts';
 import type { Event } from '../wire/decode.ts';
-import type { Before, Flow, Packet } from '../wire/types.gen.ts';
+import type { Before, Flow } from '../wire/types.gen.ts';
 import { benign } from './benign.ts';
 import { connectionId, ends } from './connection.ts';
 import { Counts } from './counts.ts';
 import { flowText } from './describe.ts';
 import type { Evidence, Finding } from './finding.ts';
-import { adviceOf, findingId, type Occurrence, severityOf, summaryOf } from './occurrence.ts';
-import { addEvent, addFlow, EventLine, type OpenFinding } from './open-finding.ts';
+import { findingId, type Occurrence, severityOf } from './occurrence.ts';
+import { addEvent, addFlow, EventLine, flowOf, type OpenFinding, tell } from './open-finding.ts';
+import { Queue } from './queue.ts';
 import { Reasons } from './reasons.ts';
-import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
+import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 
 export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
 
@@ -35,11 +36,11 @@ export const FINAL_NS = SAME_FAILURE_NS + SETTLE_NS;
  * the same findings. What a cause that says more may still take over is held for SETTLE_NS.
  */
 export class Engine {
-  readonly findings = new Map<string, OpenFinding>();
   unexplained = 0;
   benign = 0;
   /** Told of occurrences as they are counted; what a better explanation took away again is negative. */
   onCount: CountListener | null = null;
+  readonly #findings = new Map<string, OpenFinding>();
   readonly #byKind = new Map<string, Cause[]>();
   readonly #supersededBy = new Map<string, Set<string>>();
   readonly #known: HostKnowledge;
@@ -48,7 +49,7 @@ export class Engine {
   readonly #clock_offset_ns: number;
   readonly #counts = new Counts();
   readonly #targets = new Map<string, Occurrence[]>();
-  #held: Occurrence[] = [];
+  readonly #held = new Queue<Occurrence>();
   readonly #connections = new Recent<Occurrence[]>(SAME_FAILURE_NS, MAX_RECENT);
   /** Why connections failed that others may have failed because of: the first cause of each. */
   readonly #whys = new Recent<Occurrence>(WHY_NS, MAX_RECENT);
@@ -126,11 +127,11 @@ export class Engine {
 
   /** Event time has come to `ktime_ns`: what was held long enough is settled. */
   advance(ktime_ns: number): void {
-    const [oldest] = this.#held;
-    if (!oldest || ktime_ns - oldest.event.ktime_ns <= SETTLE_NS) return;
-    const settled = this.#held.filter(({ event }) => ktime_ns - event.ktime_ns > SETTLE_NS);
-    this.#held = this.#held.filter(({ event }) => ktime_ns - event.ktime_ns <= SETTLE_NS);
-    for (const occurrence of settled) this.#commit(occurrence);
+    for (let oldest = this.#held.oldest; oldest; oldest = this.#held.oldest) {
+      if (ktime_ns - oldest.event.ktime_ns <= SETTLE_NS) return;
+      this.#held.shift();
+      this.#commit(oldest);
+    }
   }
 
   /** No more events: settles everything. */
@@ -138,9 +139,14 @@ export class Engine {
     this.advance(Number.POSITIVE_INFINITY);
   }
 
+  get findings(): ReadonlyMap<string, OpenFinding> {
+    for (const open of this.#changed) tell(open);
+    return this.#findings;
+  }
+
   /** Findings that changed since the last call; one that was explained better since has count 0. */
   takeChanged(): Finding[] {
-    const changed = [...this.#changed].map(({ finding }) => finding);
+    const changed = [...this.#changed].map((open) => tell(open));
     this.#changed.clear();
     return changed;
   }
@@ -211,7 +217,7 @@ export class Engine {
     const first = !this.#whys.get(connection, event.ktime_ns);
     if (first && cause !== BENIGN && cause !== UNEXPLAINED)
       this.#whys.set(connection, occurrence, event.ktime_ns);
-    for (const end of ends(match.flow))
+    for (const end of cause.supersedes ? ends(match.flow) : [])
       this.#services.set(`${cause.id} ${end}`, occurrence, event.ktime_ns);
     if (this.#supersededBy.has(cause.id) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);
@@ -256,16 +262,16 @@ export class Engine {
     const { match, event, seq } = occurrence;
     let id = findingId(occurrence);
     const time_ns = event.ktime_ns + this.#clock_offset_ns;
-    let open = this.findings.get(id);
-    if (!open && this.findings.size >= this.#max_findings) {
+    let open = this.#findings.get(id);
+    if (!open && this.#findings.size >= this.#max_findings) {
       id = `${occurrence.cause.id} *`;
-      open = this.findings.get(id);
+      open = this.#findings.get(id);
       this.#merged += occurrence.count;
     }
     if (!open) {
       const finding = this.#finding(id, occurrence, time_ns);
-      open = { finding, flows: new Map(), events: [], connections: [] };
-      this.findings.set(id, open);
+      open = { finding, flows: new Map(), events: [], connections: [], untold: null };
+      this.#findings.set(id, open);
     }
     occurrence.finding = open;
     const { finding } = open;
@@ -275,15 +281,11 @@ export class Engine {
       const why = this.#why(match.because.flow, event.ktime_ns);
       match.evidence[match.because.evidence] = why?.cause.id ?? null;
     }
-    finding.evidence = match.evidence;
-    finding.flow = { ...familyOf(match.flow), netns: event.netns };
-    finding.summary = summaryOf(occurrence);
-    finding.advice = adviceOf(occurrence);
+    open.untold = occurrence;
     if (match.owner) finding.process = this.#process(match.owner);
     if (match.basis === 'inferred') finding.basis = 'inferred';
     addFlow(open, flowText(match.flow), occurrence.count, time_ns);
     addEvent(open, new EventLine(seq, time_ns, event, this.#known));
-    open.connections = [match.flow, ...(match.related ?? []), ...flowsOf(event)];
     this.#add(open, occurrence, occurrence.count);
   }
 
@@ -296,7 +298,7 @@ export class Engine {
   }
 
   #finding(id: string, occurrence: Occurrence, time_ns: number): Finding {
-    const { cause, match, event, because } = occurrence;
+    const { cause, match, because } = occurrence;
     return {
       id,
       cause: cause.id,
@@ -307,7 +309,7 @@ export class Engine {
       summary: '',
       subject: match.subject,
       where: match.where,
-      flow: { ...familyOf(match.flow), netns: event.netns },
+      flow: flowOf(occurrence),
       process: null,
       count: 0,
       first_ns: time_ns,
@@ -323,13 +325,8 @@ export class Engine {
   }
 }
 
-function familyOf(flow: Flow) {
-  const { saddr, sport, daddr, dport } = flow;
-  return { family: saddr.includes(':') ? (6 as const) : (4 as const), saddr, sport, daddr, dport };
-}
-
 function packetId(event: Event): string | null {
-  const packet: Packet | null = packetOf(event);
+  const packet = packetOf(event);
   return (
     packet && `${ends(packet.flow).join(' ')} ${packet.seq} ${packet.flags} ${packet.payload_len}`
   );

@@ -11,12 +11,11 @@ import { PEER_CALLS } from './describe.ts';
  * made it told them.
  */
 export function namedBody(event: Event, known: Knowledge): object {
-  const body = Object.fromEntries(
-    Object.entries(event.body).map(([field, value]) => [
-      field,
-      isSock(value) ? named(value) : value,
-    ]),
-  );
+  const body: { [field: string]: unknown } = { ...event.body };
+  for (const field in body) {
+    const value = body[field];
+    if (isSock(value)) body[field] = named(value);
+  }
   switch (event.kind) {
     case 'drop': {
       const { reason, location } = event.body;

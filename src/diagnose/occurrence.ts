@@ -31,6 +31,7 @@ export interface Verdict {
 
 /** What the occurrences of one event say by now: where another took one over, what that one says. */
 export function verdictsOf(occurrences: readonly Occurrence[]): Verdict[] {
+  if (occurrences.length === 0) return [];
   const standing = new Set(occurrences.map(lastOf));
   return [...standing].map((occurrence) => ({
     cause: occurrence.cause.id,

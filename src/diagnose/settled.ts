@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { FINAL_NS } from './engine.ts';
+import { Queue } from './queue.ts';
 
 /** So many wait at most: about 20 MiB of them. */
 const MAX_WAITING = 20_000;
@@ -10,8 +11,7 @@ const MAX_WAITING = 20_000;
  * wait, the oldest go with the causes that they have by then.
  */
 export class Settled<Value> {
-  #waiting: { value: Value; ktime_ns: number }[] = [];
-  #first = 0;
+  readonly #waiting = new Queue<{ value: Value; ktime_ns: number }>();
   readonly #take: (value: Value) => void;
 
   constructor(take: (value: Value) => void) {
@@ -29,16 +29,11 @@ export class Settled<Value> {
   }
 
   #release(until_ktime_ns: number): void {
-    for (;;) {
-      const oldest = this.#waiting[this.#first];
-      if (!oldest) break;
-      const full = this.#waiting.length - this.#first > MAX_WAITING;
-      if (oldest.ktime_ns >= until_ktime_ns && !full) break;
-      this.#first++;
+    for (let oldest = this.#waiting.oldest; oldest; oldest = this.#waiting.oldest) {
+      const full = this.#waiting.length > MAX_WAITING;
+      if (oldest.ktime_ns >= until_ktime_ns && !full) return;
+      this.#waiting.shift();
       this.#take(oldest.value);
     }
-    if (this.#first < this.#waiting.length / 2) return;
-    this.#waiting = this.#waiting.slice(this.#first);
-    this.#first = 0;
   }
 }

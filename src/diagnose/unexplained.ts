@@ -90,8 +90,11 @@ export function packetOf(event: Event): Packet | null {
 
 /** Every connection that an event names: its packet's, its sockets', and the one that the process was shown. */
 export function flowsOf(event: Event): Flow[] {
+  const flows: Flow[] = [];
   const parts: ({ flow?: Flow } | null)[] = Object.values(event.body);
-  const flows = parts.flatMap((part) => part?.flow ?? []);
+  for (const part of parts) {
+    if (part?.flow) flows.push(part.flow);
+  }
   if (event.kind !== 'peer_name') return flows;
   const { sock, shown_addr, shown_port } = event.body;
   return [...flows, { ...sock.flow, daddr: shown_addr, dport: shown_port }];

@@ -37,7 +37,7 @@ export class HostKnowledge implements Knowledge {
   readonly #header: Header;
   readonly #enums = new Map<string, Record<string, string>>();
   readonly #symbols = new Map<string, { name: string; module: string }>();
-  readonly #cgroups = new Map<string, string>();
+  readonly #cgroups = new Map<string, { path: string; container: string | null }>();
   readonly #listeners = new Map<string, Listener>();
   readonly #rewriters: PeerRewriter[] = [];
   readonly #failed_connects = new FailedConnects();
@@ -57,7 +57,10 @@ export class HostKnowledge implements Knowledge {
       case 'fact': {
         const { symbol, cgroup, peer_rewriter } = event.body;
         if (symbol) this.#symbols.set(symbol.address, symbol);
-        if (cgroup) this.#cgroups.set(cgroup.id, cgroup.path);
+        if (cgroup) {
+          const { id, path } = cgroup;
+          this.#cgroups.set(id, { path, container: containerOf(path) });
+        }
         if (peer_rewriter) this.#attach(peer_rewriter);
         return true;
       }
@@ -103,8 +106,7 @@ export class HostKnowledge implements Knowledge {
   }
 
   container(cgroup: string): string | null {
-    const path = this.#cgroups.get(cgroup);
-    return path === undefined ? null : containerOf(path);
+    return this.#cgroups.get(cgroup)?.container ?? null;
   }
 
   listenersOnPort(port: number): Listener[] {
@@ -120,7 +122,7 @@ export class HostKnowledge implements Knowledge {
   }
 
   rewriters(cgroup: string): readonly PeerRewriter[] {
-    const path = this.#cgroups.get(cgroup);
+    const path = this.#cgroups.get(cgroup)?.path;
     if (path === undefined) return this.#rewriters;
     return this.#rewriters.filter(({ cgroup_path: on }) =>
       `${path}/`.startsWith(on === '/' ? '/' : `${on}/`),

@@ -9,8 +9,10 @@ export function jsonSink(write: (text: string) => void): Sink {
   const line = (object: object) => write(`${JSON.stringify(object)}\n`);
   return {
     start: ({ time_ns, ...start }) => line({ type: 'start', ...start, time: rfc3339(time_ns) }),
-    event: ({ time_ns, body, kind, ...event }) =>
-      line({ type: 'event', ...event, time: rfc3339(time_ns), kind, [kind]: body }),
+    event: ({ cpu, netns, occurrences, seq, time_ns, kind, body }) => {
+      const time = rfc3339(time_ns);
+      line({ type: 'event', cpu, netns, occurrences, seq, time, kind, [kind]: body });
+    },
     finding: (finding) => line({ type: 'finding', ...findingJson(finding) }),
     loss: (row) => line({ type: 'loss', ...row }),
     summary: (summary) => line({ type: 'summary', ...summary }),

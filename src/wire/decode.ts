@@ -36,11 +36,21 @@ const OPTIONS = { longs: String, defaults: true, arrays: true, objects: true } a
  * kind that this version does not know.
  */
 export function decodeEvent(bytes: Uint8Array): Event | null {
-  const known = readWritten(bytes) ?? readEarlier(bytes);
+  const known = readWritten(bytes) ?? readEarlier(bytes) ?? readBareTick(bytes);
   if (known) return known;
   const event = decodeAnyEvent(bytes);
   if (event) learnEarlier(bytes);
   return event;
+}
+
+/** Of a tick that tells nothing but its time: what the recording of a quiet host is full of. */
+function readBareTick(bytes: Uint8Array): Event | null {
+  if (bytes.length !== BARE_TICK.length || bytes[0] !== BARE_TICK[0]) return null;
+  for (let at = TIME_END; at < bytes.length; at++) if (bytes[at] !== BARE_TICK[at]) return null;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const ktime_ns = view.getUint32(TIME_END - 4, true) * 2 ** 32 + view.getUint32(1, true);
+  const body: Bodies['tick'] = { lost: [], check: null, before: null };
+  return { ktime_ns, cpu: 0, netns: 0, key: '0', occurrences: 1, kind: 'tick', body };
 }
 
 /** The same for what any version wrote, ours included: 50 times slower. */
@@ -66,6 +76,10 @@ export function eventFromJson(json: { [field: string]: unknown }): Event {
 export function encodeEvent(json: { [field: string]: unknown }): Uint8Array {
   return tcpwhy.v1.Event.encodeDelimited(tcpwhy.v1.Event.fromObject(json)).finish();
 }
+
+const BARE_TICK = tcpwhy.v1.Event.encode({ ktime_ns: 1, tick: {} }).finish();
+/** Its first field is the time: a tag of one byte, and 64 bits. */
+const TIME_END = 9;
 
 /** A serialized message with its length prefix. */
 export function encodeFrame(bytes: Uint8Array): Uint8Array {

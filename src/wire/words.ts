@@ -86,7 +86,8 @@ function remembered(
   return made;
 }
 
+/** Addresses of one network differ in their highest bits only, pointers in their lowest. */
 function slot(a: number, b: number): number {
-  const hash = Math.imul(a ^ Math.imul(b, 0x85ebca6b), 0x9e3779b1);
-  return (hash >>> 16) & (REMEMBERED - 1);
+  const mixed = Math.imul(a ^ Math.imul(b ^ (b >>> 16), 0x85ebca6b), 0x9e3779b1);
+  return ((mixed >>> 22) ^ (mixed >>> 12)) & (REMEMBERED - 1);
 }

@@ -93,14 +93,29 @@ function ipv6Header(length: number, ttl: number, ends: Buffer): Buffer {
 function checksum(start: number, ...parts: readonly Buffer[]): number {
   let sum = start;
   for (const part of parts) {
-    for (let at = 0; at < part.length; at += 2) sum += part.readUInt16BE(at);
+    for (let at = 0; at < part.length; at += 2)
+      sum += ((part[at] as number) << 8) | (part[at + 1] as number);
   }
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   return ~sum & 0xffff;
 }
 
-/** The address as it stands in the header; among IPv6 ones IPv4 is mapped. */
+const MAX_REMEMBERED = 4096;
+const remembered = new Map<string, Uint8Array>();
+
+/** The address as it stands in the header; among IPv6 ones IPv4 is mapped. Few make up nearly all packets. */
 function addressBytes(text: string, v4: boolean): Uint8Array {
+  const key = v4 ? text : `6 ${text}`;
+  let bytes = remembered.get(key);
+  if (!bytes) {
+    if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+    bytes = parsedAddress(text, v4);
+    remembered.set(key, bytes);
+  }
+  return bytes;
+}
+
+function parsedAddress(text: string, v4: boolean): Uint8Array {
   if (v4) return Uint8Array.from(text.split('.'), Number);
   const [head = '', tail] = (isIPv4(text) ? `::ffff:${hex(text)}` : text).split('::');
   const words = (part = '') => part.split(':').filter((word) => word !== '');

@@ -81,17 +81,18 @@ export function packetBlock(packet: CapturedPacket): Buffer {
   fixed.writeUInt32LE(Number(time_ns & 0xffffffffn), 8);
   fixed.writeUInt32LE(bytes.length, 12);
   fixed.writeUInt32LE(original_length, 16);
-  const flags = Buffer.alloc(4);
-  flags.writeUInt32LE(inbound ? 1 : 2);
   return block(BLOCK.packet, [
     fixed,
     padded(bytes),
     ...options([
-      [OPTION.packet_flags, flags],
+      [OPTION.packet_flags, inbound ? INBOUND : OUTBOUND],
       [OPTION.comment, text(comment)],
     ]),
   ]);
 }
+
+const INBOUND = Buffer.from([1, 0, 0, 0]);
+const OUTBOUND = Buffer.from([2, 0, 0, 0]);
 
 function block(type: number, parts: readonly Buffer[]): Buffer {
   const length = parts.reduce((sum, part) => sum + part.length, 12);

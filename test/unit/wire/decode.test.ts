@@ -4,6 +4,7 @@ import { isIPv6 } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { addressBytes } from '../../../src/source/filter.ts';
 import {
+  decodeAnyEvent,
   decodeEvent,
   decodeHeader,
   encodeEvent,
@@ -11,6 +12,7 @@ import {
   eventFromJson,
   UndecodableError,
 } from '../../../src/wire/decode.ts';
+import { tcpwhy } from '../../../src/wire/event.gen.js';
 import { FrameReader } from '../../../src/wire/frames.ts';
 import { addressText } from '../../../src/wire/text.ts';
 import { headerWith } from '../causes/fixture.ts';
@@ -189,3 +191,26 @@ describe('a header', () => {
     expect(() => decodeHeader(Buffer.from([0x0a, 0x7f, 1]))).toThrow(UndecodableError);
   });
 });
+
+test('a tick that tells only its time reads as any tick does', () => {
+  for (const ktime_ns of ['1', '4294967296', '123456789012345678', '18446744073709551615']) {
+    const bare = tcpwhy.v1.Event.encode(
+      tcpwhy.v1.Event.fromObject({ ktime_ns, tick: {} }),
+    ).finish();
+    expect(bare).toHaveLength(12);
+    expect(decodeEvent(bare)).toEqual(decodeAnyEvent(bare));
+    for (let at = 0; at < bare.length; at++) {
+      const other = Buffer.from(bare);
+      other.writeUInt8((bare[at] ?? 0) ^ 1, at);
+      expect(outcome(() => decodeEvent(other))).toEqual(outcome(() => decodeAnyEvent(other)));
+    }
+  }
+});
+
+function outcome(decode: () => unknown): unknown {
+  try {
+    return decode();
+  } catch (error) {
+    return String(error);
+  }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** First in, first out, however long: unlike an array, of which all that stay move up. */
+export class Queue<Value> {
+  #values: Value[] = [];
+  #first = 0;
+
+  get length(): number {
+    return this.#values.length - this.#first;
+  }
+
+  get oldest(): Value | undefined {
+    return this.#values[this.#first];
+  }
+
+  push(value: Value): void {
+    this.#values.push(value);
+  }
+
+  /** Drops the oldest. */
+  shift(): void {
+    if (++this.#first < this.#values.length / 2) return;
+    this.#values = this.#values.slice(this.#first);
+    this.#first = 0;
+  }
+}
