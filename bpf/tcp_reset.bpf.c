@@ -36,6 +36,7 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	 */
 	if (!e->body.sock.owner.pid && e->body.sock.state == TCP_CLOSE)
 		fill_current(&e->body.sock.owner);
+	fill_current(&e->body.running);
 	bpf_get_stack(ctx, e->body.stack, sizeof(e->body.stack), STACK_SKIP);
 	submit(ctx, e, sizeof(*e), t);
 }

@@ -368,6 +368,9 @@ struct wire_reset_sent {
 	__u32 since_end_ms;
 	__u32 syncookies_failed_tag;
 	__u32 syncookies_failed;
+	__u32 running_tag;
+	__u32 running_len;
+	struct wire_owner running;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -389,6 +392,9 @@ struct wire_reset_sent {
 		.stack_len = WIRE_VARINT(64), \
 		.since_end_ms_tag = WIRE_FIXED32(31), \
 		.syncookies_failed_tag = WIRE_FIXED32(40), \
+		.running_tag = WIRE_LEN(41), \
+		.running_len = WIRE_VARINT(sizeof(struct wire_owner)), \
+		.running = WIRE_OWNER_INIT, \
 	}
 
 struct wire_reset_received {

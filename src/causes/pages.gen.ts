@@ -26,6 +26,7 @@ import resetByPeer from './reset-by-peer/doc.md';
 import resetRejected from './reset-rejected/doc.md';
 import retransmitTimeout from './retransmit-timeout/doc.md';
 import rpFilter from './rp-filter/doc.md';
+import socketDestroyed from './socket-destroyed/doc.md';
 import synCookieRejected from './syn-cookie-rejected/doc.md';
 import synCookies from './syn-cookies/doc.md';
 import synOnLiveConnection from './syn-on-live-connection/doc.md';
@@ -62,6 +63,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'reset-rejected': resetRejected,
   'retransmit-timeout': retransmitTimeout,
   'rp-filter': rpFilter,
+  'socket-destroyed': socketDestroyed,
   'syn-cookie-rejected': synCookieRejected,
   'syn-cookies': synCookies,
   'syn-on-live-connection': synOnLiveConnection,

@@ -27,6 +27,7 @@ import resetByPeer from './reset-by-peer/index.ts';
 import resetRejected from './reset-rejected/index.ts';
 import retransmitTimeout from './retransmit-timeout/index.ts';
 import rpFilter from './rp-filter/index.ts';
+import socketDestroyed from './socket-destroyed/index.ts';
 import synCookieRejected from './syn-cookie-rejected/index.ts';
 import synCookies from './syn-cookies/index.ts';
 import synOnLiveConnection from './syn-on-live-connection/index.ts';
@@ -63,6 +64,7 @@ export const CAUSES = [
   resetRejected,
   retransmitTimeout,
   rpFilter,
+  socketDestroyed,
   synCookieRejected,
   synCookies,
   synOnLiveConnection,

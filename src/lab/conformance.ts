@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { CAUSES } from '../causes/registry.gen.ts';
 import type { Finding, FlowText } from '../diagnose/finding.ts';
+import { destroyingLacks } from './destroying.ts';
 import { Lab } from './lab.ts';
 import { missingCommands } from './netns.ts';
 import { rewriterLacks } from './rewriter.ts';
@@ -43,12 +44,12 @@ export function sums(findings: readonly Pick<Finding, 'cause' | 'count'>[]): Rep
   return sum;
 }
 
+const NEEDS = { rewriter: rewriterLacks, destroying: destroyingLacks };
+
 /** What this machine has not that the scenario needs, or null. */
 export function lacks({ needs, commands = [] }: Scenario): string | null {
-  if (needs === 'rewriter') {
-    const lacking = rewriterLacks();
-    if (lacking) return `needs ${lacking}`;
-  }
+  const lacking = needs ? NEEDS[needs]() : null;
+  if (lacking) return `needs ${lacking}`;
   const [missing] = missingCommands(commands);
   return missing === undefined ? null : `needs ${missing}`;
 }
@@ -143,8 +144,10 @@ export async function* examineAll(
 }
 
 /** A program that rewrites peers does so for the whole machine. */
+const rewrites = ({ scenario }: Case) => scenario.needs === 'rewriter';
+
 function canOverlap(one: Case, other: Case): boolean {
-  return one.family !== other.family && !one.scenario.needs && !other.scenario.needs;
+  return one.family !== other.family && !rewrites(one) && !rewrites(other);
 }
 
 function notShown({ unseen }: Watching, cause: string): string | null {

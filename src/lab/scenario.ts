@@ -32,8 +32,11 @@ export interface Scenario {
   beside?: readonly string[];
   /** No socket has a part in it, or only one that no process has any more. */
   ownerless?: true;
-  /** A BPF program that shows the balancer's connections as the client's: src/lab/rewriter.ts. */
-  needs?: 'rewriter';
+  /**
+   * A BPF program that shows the balancer's connections as the client's (src/lab/rewriter.ts), or a
+   * kernel that lets sockets be destroyed (src/lab/destroying.ts).
+   */
+  needs?: 'rewriter' | 'destroying';
   /** Programs that it runs, besides those of iproute2 and procps. */
   commands?: readonly string[];
   /** What has to be so before: rules, routes, settings. Once in a lab of its own. */

@@ -7,6 +7,7 @@ import {
   dataAfterClose,
   lingerZeroClose,
   listenerClosed,
+  socketDestroyed,
   unreadDataOnClose,
 } from './scenarios/closing.ts';
 import { connectRefused } from './scenarios/connect-refused.ts';
@@ -50,6 +51,7 @@ export const SCENARIOS: readonly Scenario[] = [
   userTimeout,
   unreadDataOnClose,
   lingerZeroClose,
+  socketDestroyed,
   ...dataAfterClose,
   listenerClosed,
   ...proxyUpstreamFailed,

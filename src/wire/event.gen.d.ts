@@ -1411,6 +1411,9 @@ export namespace tcpwhy {
             /** Of an answer by a listener: 1 where SyncookiesFailed moved for the packet. */
             syncookies_failed: number;
 
+            /** Of an active reset: the process that this CPU ran. Only the stack says whether it had a part in it. */
+            running?: (tcpwhy.v1.Owner.$Properties|null);
+
             /**
              * Creates a new ResetSent instance using the specified properties.
              * @param [properties] Properties to set
@@ -1510,6 +1513,9 @@ export namespace tcpwhy {
 
                 /** Of an answer by a listener: 1 where SyncookiesFailed moved for the packet. */
                 syncookies_failed?: (number|null);
+
+                /** Of an active reset: the process that this CPU ran. Only the stack says whether it had a part in it. */
+                running?: (tcpwhy.v1.Owner.$Properties|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

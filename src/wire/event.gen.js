@@ -2874,6 +2874,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       ResetSent.prototype.stack = $util.newBuffer([]);
       ResetSent.prototype.since_end_ms = 0;
       ResetSent.prototype.syncookies_failed = 0;
+      ResetSent.prototype.running = null;
       ResetSent.create = function(properties) {
         return new ResetSent(properties);
       };
@@ -2924,6 +2925,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 40, wireType 5 =*/
             325
           ).fixed32(message.syncookies_failed);
+        if (message.running != null && $Object.hasOwnProperty.call(message, "running"))
+          $root.tcpwhy.v1.Owner.encode(message.running, writer.uint32(
+            /* id 41, wireType 2 =*/
+            330
+          ).fork(), _depth + 1).ldelim();
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -3019,6 +3025,12 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.syncookies_failed;
               continue;
             }
+            case 41: {
+              if (wireType !== 2)
+                break;
+              message.running = $root.tcpwhy.v1.Owner.decode(reader, reader.size(), $undefined, _depth + 1, message.running);
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -3090,6 +3102,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
           if ($Number(object.syncookies_failed) !== 0)
             message.syncookies_failed = object.syncookies_failed >>> 0;
         }
+        if (object.running != null) {
+          if (!$util.isObject(object.running))
+            throw $TypeError(".tcpwhy.v1.ResetSent.running: object expected");
+          message.running = $root.tcpwhy.v1.Owner.fromObject(object.running, _depth + 1);
+        }
         return message;
       };
       ResetSent.toObject = function(message, options, _depth) {
@@ -3115,6 +3132,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
           }
           object.since_end_ms = 0;
           object.syncookies_failed = 0;
+          object.running = null;
         }
         if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
           object.reason = message.reason;
@@ -3132,6 +3150,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.since_end_ms = message.since_end_ms;
         if (message.syncookies_failed != null && $Object.hasOwnProperty.call(message, "syncookies_failed"))
           object.syncookies_failed = message.syncookies_failed;
+        if (message.running != null && $Object.hasOwnProperty.call(message, "running"))
+          object.running = $root.tcpwhy.v1.Owner.toObject(message.running, options, _depth + 1);
         return object;
       };
       ResetSent.prototype.toJSON = function() {

@@ -134,6 +134,8 @@ export interface ResetSent {
   since_end_ms: number;
   /** Of an answer by a listener: 1 where SyncookiesFailed moved for the packet. */
   syncookies_failed: number;
+  /** Of an active reset: the process that this CPU ran. Only the stack says whether it had a part in it. */
+  running: Owner | null;
 }
 
 export interface ResetReceived {
@@ -370,6 +372,7 @@ export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
   'reset_sent.sock',
   'reset_sent.dialled',
   'reset_sent.listener',
+  'reset_sent.running',
   'reset_received.packet',
   'drop.sock',
   'drop.mib',

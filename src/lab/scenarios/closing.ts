@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { must, POLLIN, POLLRDHUP, type Socket } from '../../native/sockets.ts';
+import { must, POLLERR, POLLIN, POLLRDHUP, type Socket } from '../../native/sockets.ts';
 import {
   awaitAll,
   awaitQueued,
@@ -95,6 +95,24 @@ function sentAfterFin(lab: Lab, options: Options, finish: (server: Socket) => vo
   // A reset after the peer's FIN is told as a broken pipe.
   return broken(lab, options, 8000, fail, 'EPIPE');
 }
+
+export const socketDestroyed: Scenario = {
+  id: 'socket-destroyed',
+  cause: 'socket-destroyed',
+  title: 'an administrator destroys connections of a server',
+  families: BOTH,
+  needs: 'destroying',
+  run(lab, options) {
+    const port = 5222;
+    return broken(lab, options, port, (pairs) => {
+      lab.server.exec('ss', ['-K', `sport = :${port}`]);
+      for (const { server } of pairs) {
+        awaitAll([server], POLLERR, 'the end of the connection');
+        server.close();
+      }
+    });
+  },
+};
 
 export const listenerClosed: Scenario = {
   id: 'listener-closed',

@@ -49,6 +49,7 @@ const ROWS = [
     'linger-zero-close/quiet-disconnect',
     'unexplained',
   ],
+  ['reset TCP_STATE', 'ss -K', 'socket-destroyed/fires', 'socket-destroyed'],
   [
     'reset NOT_SPECIFIED',
     'close() with unread data',

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import {
+  byService,
+  callers,
+  defineCause,
+  local,
+  ownerOf,
+  remote,
+  service,
+  stateName,
+} from '../define.ts';
+
+export default defineCause({
+  id: 'socket-destroyed',
+  title: 'somebody destroyed the socket',
+  severity: 'warning',
+  explains:
+    'A program closed a socket that is not its own (ss -K, or bpf_sock_destroy): its process gets ECONNABORTED, the peer a reset.',
+  needs: ['reset_sent'],
+  on: ['reset_sent'],
+  supersedes: ['reset-by-peer', 'connection-unknown'],
+  match(event, known) {
+    if (event.kind !== 'reset_sent') return null;
+    const { packet, sock, stack, running } = event.body;
+    if (packet || !sock) return null;
+    // A listener that is destroyed resets those that wait in its queue: that is its end.
+    const by = callers(stack, known);
+    if (!by.includes('tcp_abort') || by.includes('inet_csk_listen_stop')) return null;
+    const destroyer = ownerOf(running ?? undefined);
+    return {
+      evidence: {
+        local: local(sock.flow),
+        peer: remote(sock.flow),
+        state: stateName(sock.previous_state),
+        destroyed_by: destroyer ? `${destroyer.comm} (${destroyer.pid})` : null,
+        through: by.includes('bpf_sock_destroy') ? 'bpf_sock_destroy' : 'SOCK_DESTROY',
+        unread_bytes: sock.unread_bytes,
+        unacked_bytes: sock.unacked_bytes,
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: service(sock.flow),
+      flow: sock.flow,
+      group: byService(event.netns, sock.flow),
+      owner: ownerOf(sock.owner),
+    };
+  },
+  summary({ local: at, peer, destroyed_by }) {
+    return `${destroyed_by ?? 'a program'} destroyed ${at}: its process gets ECONNABORTED, ${peer} a reset`;
+  },
+  advice({ local: at, destroyed_by, through }) {
+    const who = destroyed_by ?? 'the program';
+    return [
+      through === 'SOCK_DESTROY'
+        ? `${who} asked for this by SOCK_DESTROY, as ss -K does: which script, unit or agent runs it? journalctl -t sudo, systemctl list-timers; a VIP that moves and a service mesh do it too`
+        : `a BPF iterator that ${who} reads did this by bpf_sock_destroy, as a load balancer does whose backend is gone: bpftool prog list, bpftool link list`,
+      `if connections of ${at} shall survive, narrow the filter of what destroys them`,
+    ];
+  },
+});
