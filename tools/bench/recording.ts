@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { Checksum } from '../../src/record/check.ts';
 import { RecordedStream } from '../../src/record/read.ts';
-import { encodeHeader } from '../../src/wire/decode.ts';
+import { encodeFrame, encodeHeader } from '../../src/wire/decode.ts';
 import { tcpwhy } from '../../src/wire/event.gen.js';
 import { FrameReader } from '../../src/wire/frames.ts';
 
+/** What one check is about, as in a recording of a busy host. */
+const BATCH_BYTES = 1 << 20;
 const GAP_NS = 100_000_000n;
 
 interface Message {
@@ -28,7 +31,7 @@ export async function enlarge(from: string, to: string, size_bytes: number): Pro
   for await (const piece of recording.pieces()) {
     for (const { bytes } of frames.push(piece.messages)) {
       const { ktime_ns, fact, footer, tick } = tcpwhy.v1.Event.decode(bytes);
-      // The sum of a check would be wrong.
+      // What is written has its own.
       if (tick?.check) continue;
       const time_ns = BigInt(String(ktime_ns));
       const copy = Buffer.from(bytes);
@@ -43,40 +46,60 @@ export async function enlarge(from: string, to: string, size_bytes: number): Pro
   const times = messages.map(({ ktime_ns }) => ktime_ns).filter((time) => time > 0n);
   const span_ns = max(times) - min(times) + GAP_NS;
   const fd = openSync(to, 'w', 0o600);
-  let written = writeSync(fd, encodeHeader(recording.header));
+  const sum = new Checksum();
+  let written = 0;
   let count = 0;
-  const write = (some: Message[], shift_ns: bigint) => {
-    written += writeSync(fd, Buffer.concat(some.flatMap((message) => moved(message, shift_ns))));
-    count += some.length;
+  const write = (bytes: Uint8Array) => {
+    written += writeSync(fd, bytes);
+    sum.add(bytes);
+    if (sum.bytes >= BATCH_BYTES) written += writeSync(fd, sum.take());
   };
-  const [facts, events, footers] = (['fact', 'event', 'footer'] as const).map((kind) =>
-    messages.filter((message) => message.kind === kind),
-  ) as [Message[], Message[], Message[]];
+  const parts = (['fact', 'event', 'footer'] as const).map(
+    (kind) => new Moving(messages.filter((message) => message.kind === kind)),
+  );
+  const [facts, events, footers] = parts as [Moving, Moving, Moving];
+  const add = (some: Moving, shift_ns: bigint) => {
+    write(some.by(shift_ns));
+    count += some.count;
+  };
   let shift_ns = 0n;
-  write(facts, shift_ns);
-  for (; written < size_bytes; shift_ns += span_ns) write(events, shift_ns);
-  write(footers, shift_ns);
+  write(encodeHeader(recording.header));
+  add(facts, shift_ns);
+  for (; written < size_bytes; shift_ns += span_ns) add(events, shift_ns);
+  add(footers, shift_ns);
+  writeSync(fd, sum.take());
   closeSync(fd);
   return count;
 }
 
-function moved({ bytes, ktime_ns, ktime_at }: Message, shift_ns: bigint): Buffer[] {
-  if (ktime_ns > 0n) bytes.writeBigUInt64LE(ktime_ns + shift_ns, ktime_at);
-  return [lengthPrefix(bytes.length), Buffer.from(bytes)];
+/** Messages as they stand in a stream, each so much later. */
+class Moving {
+  readonly count: number;
+  readonly #stream: Buffer;
+  readonly #times: { at: number; ktime_ns: bigint }[] = [];
+
+  constructor(messages: Message[]) {
+    this.count = messages.length;
+    const frames = messages.map(({ bytes }) => Buffer.from(encodeFrame(bytes)));
+    this.#stream = Buffer.concat(frames);
+    let end = 0;
+    for (const [index, { bytes, ktime_ns, ktime_at }] of messages.entries()) {
+      end += frames[index]?.length ?? 0;
+      if (ktime_ns > 0n) this.#times.push({ at: end - bytes.length + ktime_at, ktime_ns });
+    }
+  }
+
+  by(shift_ns: bigint): Buffer {
+    for (const { at, ktime_ns } of this.#times)
+      this.#stream.writeBigUInt64LE(ktime_ns + shift_ns, at);
+    return this.#stream;
+  }
 }
 
 function fixed64(value: bigint): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(value);
   return bytes;
-}
-
-function lengthPrefix(length: number): Buffer {
-  const bytes: number[] = [];
-  for (let rest = length; ; rest >>>= 7) {
-    if (rest < 0x80) return Buffer.from([...bytes, rest]);
-    bytes.push((rest & 0x7f) | 0x80);
-  }
 }
 
 const max = (all: bigint[]) => all.reduce((a, b) => (a > b ? a : b), 0n);
