@@ -30,6 +30,11 @@ export class Player implements ScreenSource {
   /** Up to here it is wound forward. */
   #seek_ktime_ns = 0;
   #rewind = false;
+  /** Bytes of the file up to where it was played. */
+  #played_bytes = 0;
+  /** How much too late the last tick came, in time of the recording. */
+  #late_ms = 0;
+  #shown_at_ms = performance.now();
   #changed = Promise.withResolvers<void>();
 
   /** `open` is called again to go back; `recording` is the first. */
@@ -45,9 +50,9 @@ export class Player implements ScreenSource {
   }
 
   read(): ScreenModel {
-    const { size_bytes, read_bytes } = this.#recording;
-    const read = this.#screen.ended || size_bytes === 0 ? 1 : read_bytes / size_bytes;
-    const playback = { speed: this.#speed, paused: this.#paused, read, damages: this.#damages };
+    const { size_bytes } = this.#recording;
+    const played = this.#screen.ended ? 1 : Math.min(1, this.#played_bytes / (size_bytes || 1));
+    const playback = { speed: this.#speed, paused: this.#paused, played, damages: this.#damages };
     return { ...this.#screen.read(), playback };
   }
 
@@ -94,13 +99,22 @@ export class Player implements ScreenSource {
     const { header, path } = recording;
     const pipeline = new Pipeline(header, CAUSES);
     this.#damages = 0;
+    this.#played_bytes = 0;
     return [pipeline, new PipelineScreen(pipeline, header, path, this.#causes)];
   }
 
   async #playOnce(signal: AbortSignal, stopped: Promise<void>): Promise<void> {
     let last_ktime_ns: number | null = null;
     let ticks = 0;
-    for await (const { messages, ktime_ns, damage } of ticked(this.#recording.pieces())) {
+    let [from_bytes, to_bytes] = [0, 0];
+    const recording = this.#recording;
+    async function* pieces() {
+      for await (const piece of recording.pieces()) {
+        [from_bytes, to_bytes] = [to_bytes, recording.used_bytes];
+        yield piece;
+      }
+    }
+    for await (const { messages, ktime_ns, part, damage } of ticked(pieces())) {
       if (ktime_ns !== null) {
         const gap_ms = last_ktime_ns === null ? 0 : (ktime_ns - last_ktime_ns) / 1e6;
         last_ktime_ns = ktime_ns;
@@ -110,6 +124,7 @@ export class Player implements ScreenSource {
       if (++ticks % TICKS_AT_ONCE === 0) await setImmediate();
       this.#pipeline.push(messages);
       if (damage) this.#damages++;
+      this.#played_bytes = from_bytes + part * (to_bytes - from_bytes);
       this.#now_ktime_ns = Math.max(this.#now_ktime_ns, ktime_ns ?? 0);
       this.#screen.note();
     }
@@ -118,16 +133,22 @@ export class Player implements ScreenSource {
     this.#screen.ended = true;
   }
 
-  /** Until a tick is due. */
+  /** Until a tick is due. What comes late is made up for by those after it. */
   async #wait(
     ktime_ns: number,
     gap_ms: number,
     signal: AbortSignal,
     stopped: Promise<void>,
   ): Promise<void> {
-    let left_ms = Math.min(Math.max(0, gap_ms), LONGEST_PAUSE_MS);
+    const shown_ms = (performance.now() - this.#shown_at_ms) * (this.#paused ? 0 : this.#speed);
+    const late_ms = Math.min(this.#late_ms + shown_ms, LONGEST_PAUSE_MS * Math.max(1, this.#speed));
+    let left_ms = Math.min(Math.max(0, gap_ms), LONGEST_PAUSE_MS) - late_ms;
+    this.#late_ms = 0;
     while (!signal.aborted && !this.#rewind && ktime_ns > this.#seek_ktime_ns) {
-      if (!this.#paused && left_ms < 1) return;
+      if (!this.#paused && left_ms < 1) {
+        this.#late_ms = -left_ms;
+        break;
+      }
       const speed = this.#paused ? 0 : this.#speed;
       const before_ms = performance.now();
       const over = new AbortController();
@@ -138,5 +159,6 @@ export class Player implements ScreenSource {
       over.abort();
       left_ms -= (performance.now() - before_ms) * speed;
     }
+    this.#shown_at_ms = performance.now();
   }
 }

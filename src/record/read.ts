@@ -61,6 +61,11 @@ export class RecordedStream {
     return this.#file.read_bytes;
   }
 
+  /** Bytes of the file that all is in which was handed on so far. */
+  get used_bytes(): number {
+    return this.#file.used_bytes;
+  }
+
   /** The messages after the header, in pieces. Can be gone through once. */
   async *pieces(): AsyncGenerator<Piece> {
     try {
@@ -128,13 +133,23 @@ async function contentOf(file: CountedFile) {
     if (!first.done) yield first.value;
     yield* chunks;
   }
-  return !first.done && isZstd(first.value) ? decompressed(all()) : all();
+  async function* plain() {
+    for await (const chunk of all()) {
+      file.used_bytes = file.read_bytes;
+      yield chunk;
+    }
+  }
+  const used = (bytes: number) => {
+    file.used_bytes = bytes;
+  };
+  return !first.done && isZstd(first.value) ? decompressed(all(), used) : plain();
 }
 
 class CountedFile {
   readonly path: string;
   readonly size_bytes: number;
   read_bytes = 0;
+  used_bytes = 0;
   readonly #handle: FileHandle;
   #open = true;
 

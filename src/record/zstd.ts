@@ -20,10 +20,12 @@ export function isZstd(start: Buffer): boolean {
 
 /**
  * What is in a file of zstd frames (RFC 8878), and what of it cannot be read. A damaged frame is left
- * out; one that is larger than tcpwhy writes them ends there.
+ * out; one that is larger than tcpwhy writes them ends there. `used` is told how many bytes of the file
+ * that is which comes next, and all before it.
  */
 export async function* decompressed(
   chunks: AsyncIterable<Buffer>,
+  used: (bytes: number) => void = () => undefined,
 ): AsyncGenerator<Buffer | Damage> {
   let held: Buffer = Buffer.alloc(0);
   let at = 0;
@@ -41,19 +43,20 @@ export async function* decompressed(
         await more();
         continue;
       }
-      yield* streamed(held, iterator, at);
+      yield* streamed(held, iterator, at, used);
       return;
     }
     if (held.length === 0) return;
     const content = typeof length === 'number' ? decompress(held.subarray(0, length)) : length;
     if (content === 'large') {
-      yield* streamed(held, iterator, at);
+      yield* streamed(held, iterator, at, used);
       return;
     }
     if (content instanceof Buffer && typeof length === 'number') {
-      yield content;
       held = held.subarray(length);
       at += length;
+      used(at);
+      yield content;
       continue;
     }
     let next = held.indexOf(MAGIC, 1);
@@ -63,8 +66,9 @@ export async function* decompressed(
       next = held.indexOf(MAGIC, 1);
     }
     const cut = next < 0 && length === 'more';
-    if (cut) yield beginning(held);
     const bytes = next < 0 ? held.length : next;
+    used(at + bytes);
+    if (cut) yield beginning(held);
     yield { at, bytes, what: cut ? CUT_OFF : DAMAGED };
     held = held.subarray(bytes);
     at += bytes;
@@ -96,6 +100,7 @@ async function* streamed(
   first: Buffer,
   rest: AsyncIterator<Buffer>,
   at: number,
+  used: (bytes: number) => void,
 ): AsyncGenerator<Buffer | Damage> {
   let taken = first.length;
   async function* all() {
@@ -109,7 +114,10 @@ async function* streamed(
   const content = source.pipe(createZstdDecompress());
   source.on('error', (error) => content.destroy(error));
   try {
-    for await (const bytes of content) yield bytes;
+    for await (const bytes of content) {
+      used(at + content.bytesWritten);
+      yield bytes;
+    }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (!code?.startsWith('ZSTD_') && code !== 'Z_BUF_ERROR') throw error;

@@ -9,6 +9,8 @@ export interface Tick {
   messages: Uint8Array;
   /** When it was; null where there is no tick: at the end, and before damage. */
   ktime_ns: number | null;
+  /** How much of its piece it ends, from 0 to 1. */
+  part: number;
   damage: Damage | null;
 }
 
@@ -20,11 +22,12 @@ export async function* ticked(pieces: AsyncIterable<Piece>): AsyncGenerator<Tick
       const ktime_ns = tickOf(bytes);
       if (ktime_ns === null) continue;
       const end = bytes.byteOffset + bytes.length - messages.byteOffset;
-      yield { messages: messages.subarray(from, end), ktime_ns, damage: null };
+      const part = end / messages.length;
+      yield { messages: messages.subarray(from, end), ktime_ns, part, damage: null };
       from = end;
     }
     if (from < messages.length || damage)
-      yield { messages: messages.subarray(from), ktime_ns: null, damage };
+      yield { messages: messages.subarray(from), ktime_ns: null, part: 1, damage };
   }
 }
 

@@ -18,9 +18,9 @@ function status(model: ScreenModel, still: boolean, glyphs: Glyphs): Line {
 
 function replayed(playback: ScreenModel['playback'], glyphs: Glyphs): string {
   if (!playback) return 'REPLAY';
-  const { speed, read } = playback;
+  const { speed, played } = playback;
   const times = speed === 1 ? '' : ` ${glyphs.times}${speed}`;
-  return `REPLAY${times} ${Math.floor(100 * read)}%`;
+  return `REPLAY${times} ${Math.floor(100 * played)}%`;
 }
 
 interface Piece {

@@ -49,8 +49,8 @@ export interface Playback {
   /** 1: as fast as it was made. */
   speed: number;
   paused: boolean;
-  /** How much of it was read, from 0 to 1. */
-  read: number;
+  /** How much of it was played, from 0 to 1. */
+  played: number;
   /** Places so far that could not be read. */
   damages: number;
 }

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Player } from '../../../src/commands/player.ts';
 import { RecordedStream } from '../../../src/record/read.ts';
@@ -70,11 +71,40 @@ test('plays faster and slower, between a quarter and 64 times', () => {
 test('ends, and can be taken back from there', async () => {
   press(...Array.from({ length: 20 }, (): Control => 'forward'));
   await vi.waitFor(() => expect(player.read().ended).toBe(true), 5000);
-  expect(player.read()).toMatchObject({ events: PER_SECOND * SECONDS, playback: { read: 1 } });
+  expect(player.read()).toMatchObject({ events: PER_SECOND * SECONDS, playback: { played: 1 } });
   press('pause', 'back');
   await vi.waitFor(() => expect(player.read().ended).toBe(false), 5000);
   await arrived(SECONDS - 12);
   expect(second()).toBeLessThan(SECONDS - 8);
+});
+
+const { stream } = recorded(SECONDS, PER_SECOND);
+const FRAME_BYTES = 300;
+const frames = Array.from({ length: Math.ceil(stream.length / FRAME_BYTES) }, (_, at) =>
+  zstdCompressSync(stream.subarray(at * FRAME_BYTES, (at + 1) * FRAME_BYTES)),
+);
+
+test.each([
+  ['as it is', stream],
+  ['in frames', Buffer.concat(frames)],
+])('shows how much was played of a recording that is read at once, %s', async (_, bytes) => {
+  const path = join(folder, 'position.tcpwhy');
+  writeFileSync(path, bytes);
+  const open = () => RecordedStream.open(path);
+  const stop = new AbortController();
+  player = new Player(await open(), open, null);
+  const stopped = player.play(stop.signal);
+  expect(player.read().playback?.played).toBe(0);
+  const seen: number[] = [];
+  press('pause');
+  for (let at = 10; at < SECONDS; at += 10) {
+    press('forward');
+    await arrived(at - 1);
+    seen.push((player.read().playback?.played ?? 0) - second() / SECONDS);
+  }
+  expect(seen.filter((difference) => Math.abs(difference) > 0.05)).toEqual([]);
+  stop.abort();
+  await stopped;
 });
 
 test('64 times as fast is 64 times as fast', async () => {

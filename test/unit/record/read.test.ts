@@ -23,6 +23,7 @@ async function read(bytes: Uint8Array): Promise<{ messages: Buffer; damages: Dam
     if (piece.damage) damages.push(piece.damage);
   }
   expect(recording.read_bytes).toBe(recording.size_bytes);
+  expect(recording.used_bytes).toBe(recording.size_bytes);
   return { messages: Buffer.concat(messages), damages };
 }
 

@@ -110,7 +110,7 @@ describe.each(SIZES)('%i x %i', (columns, rows) => {
   });
 
   test('a recording is played: how fast, how far, and by which keys', () => {
-    const playback = { speed: 4, paused: false, read: 0.379, damages: 0 };
+    const playback = { speed: 4, paused: false, played: 0.379, damages: 0 };
     const over = { recording: 'friday.tcpwhy', playback };
     for (const keys of [[], ['enter'], ['?'], ['?', 'end']]) {
       for (const glyphs of [UNICODE, ASCII]) {
