@@ -21,11 +21,12 @@ export async function exportRecording(
   const interrupted = interruption();
   const recording = await openRecording(file);
   const progress = new Progress(recording.size_bytes);
+  const say = (text: string) => progress.say(text);
   let output: Output | null = null;
   try {
     output = Output.open(flags.output, file);
     const exporter = format.open(recording.header, output.write.bind(output));
-    const damages = new DamageReport(file, exporter.losses);
+    const damages = new DamageReport(file, exporter.losses, say);
     let read_bytes = 0;
     for await (const { messages, damage } of recording.pieces()) {
       exporter.push(messages);

@@ -6,14 +6,17 @@ const CLEAR_LINE = '\r\x1b[K';
 
 /** A line on a terminal that says how far a file was read; nothing where there is no terminal. */
 export class Progress {
+  readonly #stream: NodeJS.WriteStream;
   readonly #terminal: NodeJS.WriteStream | null;
   readonly #total_bytes: number;
   readonly #began_ms = performance.now();
   #shown_ms = this.#began_ms;
   #read_bytes = 0;
+  readonly #clear = () => this.end();
 
   constructor(total_bytes: number, stream: NodeJS.WriteStream = process.stderr) {
     this.#total_bytes = total_bytes;
+    this.#stream = stream;
     this.#terminal = stream.isTTY ? stream : null;
   }
 
@@ -22,13 +25,23 @@ export class Progress {
     this.#read_bytes += bytes;
     const now_ms = performance.now();
     if (!this.#terminal || now_ms - this.#shown_ms < EVERY_MS) return;
+    // Whoever reads what is written may go away in the middle of it.
+    if (this.#shown_ms === this.#began_ms) process.once('exit', this.#clear);
     this.#shown_ms = now_ms;
     const seconds = (now_ms - this.#began_ms) / 1000;
-    this.#terminal.write(CLEAR_LINE + progressText(this.#read_bytes, this.#total_bytes, seconds));
+    const text = progressText(this.#read_bytes, this.#total_bytes, seconds);
+    this.#terminal.write(CLEAR_LINE + text.slice(0, this.#terminal.columns - 1));
+  }
+
+  /** Writes lines of text where the line stood; it comes again below. */
+  say(text: string): void {
+    if (this.#shown_ms > this.#began_ms) this.#terminal?.write(CLEAR_LINE);
+    this.#stream.write(text);
   }
 
   /** Takes the line away again. */
   end(): void {
+    process.off('exit', this.#clear);
     if (this.#shown_ms > this.#began_ms) this.#terminal?.write(CLEAR_LINE);
     this.#shown_ms = this.#began_ms;
   }

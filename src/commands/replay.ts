@@ -42,11 +42,17 @@ async function replayFile(
 export class DamageReport {
   readonly #file: string;
   readonly #losses: Losses;
+  readonly #write: (text: string) => void;
   #count = 0;
 
-  constructor(file: string, losses: Losses) {
+  constructor(
+    file: string,
+    losses: Losses,
+    write: (text: string) => void = (text) => process.stderr.write(text),
+  ) {
     this.#file = file;
     this.#losses = losses;
+    this.#write = write;
   }
 
   add({ at, bytes, what }: Damage): void {
@@ -62,7 +68,7 @@ export class DamageReport {
   }
 
   #say(text: string): void {
-    process.stderr.write(`tcpwhy: ${this.#file}: ${text}\n`);
+    this.#write(`tcpwhy: ${this.#file}: ${text}\n`);
   }
 }
 

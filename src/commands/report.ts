@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { realpathSync, statSync, writeFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { Anonymizer } from '../record/anonymize.ts';
@@ -18,6 +19,7 @@ import type { Header } from '../wire/types.gen.ts';
 import { UsageError } from './options.ts';
 import { Progress } from './progress.ts';
 import { DamageReport, openRecording } from './replay.ts';
+import { interruption } from './watch.ts';
 
 export interface ReportFlags {
   output?: string;
@@ -31,14 +33,16 @@ const FORMATS: Record<string, (report: Report) => string> = {
   '.md': reportMarkdown,
 };
 
-/** A post-mortem of recordings, to a file by its suffix or as Markdown to `write`. Always 0. */
+/** A post-mortem of recordings, to a file by its suffix or as Markdown to `write`: its exit status. */
 export async function report(
   paths: string[],
   flags: ReportFlags,
   write: (text: string) => void,
 ): Promise<number> {
   const format = formatOf(flags.output);
-  const text = format(await read(paths, flags));
+  const found = await read(paths, flags, interruption());
+  if (!found) return 130;
+  const text = format(found);
   if (flags.output === undefined) write(text);
   else saveAs(flags.output, text);
   return 0;
@@ -60,7 +64,12 @@ interface File {
   header: Header;
 }
 
-async function read(paths: string[], flags: ReportFlags): Promise<Report> {
+/** Null where it was interrupted. */
+async function read(
+  paths: string[],
+  flags: ReportFlags,
+  interrupted: AbortSignal,
+): Promise<Report | null> {
   for (const id of flags.cause ?? []) {
     if (!CAUSES.some((cause) => cause.id === id))
       throw new UsageError(`--cause ${id}: no such cause; tcpwhy causes lists them`);
@@ -72,8 +81,8 @@ async function read(paths: string[], flags: ReportFlags): Promise<Report> {
   const change = (event: Event) => anonymizer?.event(event) ?? event;
   const total_bytes = files.reduce((sum, { path }) => sum + statSync(path).size, 0);
 
-  // Each is read twice: for what was found, and for what is drawn of it.
-  const progress = new Progress(2 * total_bytes);
+  const progress = new Progress(total_bytes);
+  const say = (text: string) => progress.say(text);
   const collections: HostCollection[] = [];
   const hosts = byHost(files);
   for (const host of hosts) {
@@ -81,11 +90,12 @@ async function read(paths: string[], flags: ReportFlags): Promise<Report> {
     collections.push(collection);
     for (const { path, name, header } of host) {
       const pipeline = collection.open(name, header, CAUSES, change);
-      const damages = new DamageReport(path, pipeline.losses);
-      await eachPiece(path, progress, ({ messages, damage }) => {
+      const damages = new DamageReport(path, pipeline.losses, say);
+      const whole = await eachPiece(path, progress, interrupted, ({ messages, damage }) => {
         pipeline.push(messages);
         if (damage) damages.add(damage);
       });
+      if (!whole) return null;
       damages.end();
       collection.finish(pipeline);
     }
@@ -96,7 +106,10 @@ async function read(paths: string[], flags: ReportFlags): Promise<Report> {
     const correction_ns = draft.clocks[at]?.correction_ns ?? 0;
     for (const { path, header } of host) {
       const reader = new WatchReader(draft.watched, header, at, correction_ns, change);
-      await eachPiece(path, progress, ({ messages }) => reader.push(messages));
+      const whole = await eachPiece(path, progress, interrupted, ({ messages }) =>
+        reader.push(messages),
+      );
+      if (!whole) return null;
     }
   }
   progress.end();
@@ -116,18 +129,29 @@ async function headers(paths: string[], anonymizer: Anonymizer | null): Promise<
   return files;
 }
 
+/** A file is read twice: for what was found, and for what is drawn of it. */
+const PASSES = 2;
+
+/** False where it was interrupted. */
 async function eachPiece(
   path: string,
   progress: Progress,
+  interrupted: AbortSignal,
   take: (piece: Piece) => void,
-): Promise<void> {
+): Promise<boolean> {
   const recording = await openRecording(path);
   let read_bytes = 0;
   for await (const piece of recording.pieces()) {
     take(piece);
-    progress.advance(recording.read_bytes - read_bytes);
+    progress.advance((recording.read_bytes - read_bytes) / PASSES);
     read_bytes = recording.read_bytes;
+    // Lets a signal in.
+    await setImmediate();
+    if (!interrupted.aborted) continue;
+    progress.end();
+    return false;
   }
+  return true;
 }
 
 function real(path: string): string {
