@@ -22,7 +22,7 @@ export interface Match<E extends Evidence> {
   group: string;
   owner: Owner | null;
   /** Another connection whose failure brought this one about: its cause goes into this evidence. */
-  because?: { flow: Flow; evidence: string };
+  broughtOnBy?: { flow: Flow; evidence: string };
   /** Event time at which what failed began: what happened before is not why. */
   began_ns?: number;
   /** Where this occurrence says more or less than the cause usually does. */

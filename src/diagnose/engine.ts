@@ -277,9 +277,9 @@ export class Engine {
     const { finding } = open;
     finding.last_ns = Math.max(finding.last_ns, time_ns);
     finding.first_ns = Math.min(finding.first_ns, time_ns);
-    if (match.because) {
-      const why = this.#why(match.because.flow, event.ktime_ns);
-      match.evidence[match.because.evidence] = why?.cause.id ?? null;
+    if (match.broughtOnBy) {
+      const { flow, evidence } = match.broughtOnBy;
+      match.evidence[evidence] = this.#why(flow, event.ktime_ns)?.cause.id ?? null;
     }
     open.untold = occurrence;
     if (match.owner) finding.process = this.#process(match.owner);

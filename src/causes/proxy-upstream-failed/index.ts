@@ -40,7 +40,7 @@ export default defineCause({
         failed_before_ms: Math.round((event.ktime_ns - failed.ktime_ns) / 1e5) / 10,
         unread_bytes: packet ? packet.payload_len : sock.unread_bytes,
       },
-      because: { flow: failed.flow, evidence: 'upstream_cause' },
+      broughtOnBy: { flow: failed.flow, evidence: 'upstream_cause' },
       basis: 'inferred',
       subject: 'flow',
       where: local(flow),
