@@ -2,6 +2,7 @@
 
 import type { Cause, Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
+import { perFlow } from '../flow/per-flow.ts';
 import { Recent } from '../flow/recent.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Before, Flow } from '../wire/types.gen.ts';
@@ -54,6 +55,8 @@ export class Engine {
   /** Why connections failed that others may have failed because of: the first cause of each. */
   readonly #whys = new Recent<Occurrence>(WHY_NS, MAX_RECENT);
   readonly #services = new Recent<Occurrence>(SAME_FAILURE_NS, MAX_RECENT);
+  /** By causes that others may be superseded by: their keys in #services. */
+  readonly #serviceKeys = new Map<string, (flow: Flow) => readonly string[]>();
   readonly #packets = new Recent<Occurrence[]>(SAME_PACKET_NS, MAX_RECENT);
   readonly #reasons: Reasons;
   readonly #changed = new Set<OpenFinding>();
@@ -71,6 +74,10 @@ export class Engine {
     for (const cause of causes) {
       for (const kind of cause.on)
         this.#byKind.set(kind, [...(this.#byKind.get(kind) ?? []), cause]);
+      if (cause.supersedes) {
+        const keys = perFlow((flow) => ends(flow).map((end) => `${cause.id} ${end}`));
+        this.#serviceKeys.set(cause.id, keys);
+      }
       for (const less of cause.supersedes ?? []) {
         const by = this.#supersededBy.get(less) ?? new Set();
         this.#supersededBy.set(less, by.add(cause.id));
@@ -217,8 +224,8 @@ export class Engine {
     const first = !this.#whys.get(connection, event.ktime_ns);
     if (first && cause !== BENIGN && cause !== UNEXPLAINED)
       this.#whys.set(connection, occurrence, event.ktime_ns);
-    for (const end of cause.supersedes ? ends(match.flow) : [])
-      this.#services.set(`${cause.id} ${end}`, occurrence, event.ktime_ns);
+    for (const key of this.#serviceKeys.get(cause.id)?.(match.flow) ?? [])
+      this.#services.set(key, occurrence, event.ktime_ns);
     if (this.#supersededBy.has(cause.id) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);
   }
@@ -234,8 +241,8 @@ export class Engine {
     const exact = others.find((other) => by.has(other.cause.id));
     if (exact) return exact;
     for (const id of by) {
-      for (const end of ends(match.flow)) {
-        const near = this.#services.get(`${id} ${end}`, event.ktime_ns);
+      for (const key of this.#serviceKeys.get(id)?.(match.flow) ?? []) {
+        const near = this.#services.get(key, event.ktime_ns);
         if (near && (event.occurrences > 1 || this.#counts.sampled(near.event.key))) return near;
       }
     }

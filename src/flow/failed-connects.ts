@@ -92,13 +92,12 @@ export class FailedConnects {
   }
 
   #before({ netns, ktime_ns }: Event, { pid }: Owner): Failed | undefined {
-    return this.#failed.findLast(
-      (one) =>
-        one.owner.pid === pid &&
-        one.netns === netns &&
-        one.left > 0 &&
-        ktime_ns - one.ktime_ns <= WINDOW_NS,
-    );
+    for (let at = this.#failed.length - 1; at >= 0; at--) {
+      const one = this.#failed[at] as Failed;
+      if (ktime_ns - one.ktime_ns > WINDOW_NS) break;
+      if (one.owner.pid === pid && one.netns === netns && one.left > 0) return one;
+    }
+    return undefined;
   }
 }
 
