@@ -178,3 +178,10 @@ struct {
 	__type(key, u32);
 	__type(value, u64);
 } cookies_sent SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct reasonless);
+} reasonless SEC(".maps");

@@ -6,7 +6,7 @@ extern struct {
 } pending_reset SEC(".maps");
 
 static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *location, u32 reason,
-				const struct sock *sk, bool damaged)
+				const struct sock *sk, bool no_reason)
 {
 	u32 zero = 0;
 	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
@@ -18,7 +18,7 @@ static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *loca
 		return 0;
 	}
 	b = end_bracket(skb);
-	dropped(ctx, SCRATCH_DROP, skb, location, reason, sk, b, damaged);
+	dropped(ctx, SCRATCH_DROP, skb, location, reason, sk, b, no_reason);
 	if (b)
 		next_bracket(b);
 	return 0;
@@ -49,6 +49,50 @@ static __always_inline bool is_damaged(const struct sk_buff *skb)
 	       !BPF_CORE_READ_BITFIELD_PROBED(skb, csum_valid);
 }
 
+static __always_inline void note_without_reason(const struct sk_buff *skb)
+{
+	u32 zero = 0;
+	struct reasonless *r = bpf_map_lookup_elem(&reasonless, &zero);
+
+	if (!r)
+		return;
+	if (r->checked != (u64)skb)
+		r->source_errno = 0;
+	r->checked = 0;
+	r->damaged = is_damaged(skb);
+}
+
+/*
+ * Where there are no reasons this tells the reverse path filter from a route that is missing. The
+ * function has more parameters than a trampoline of such a kernel takes: only probes can see it.
+ */
+#ifdef PROBES
+
+ON_ENTRY(fib_validate_source, source_check_begins, struct sk_buff *skb)
+{
+	u32 zero = 0;
+	struct reasonless *r = bpf_map_lookup_elem(&reasonless, &zero);
+
+	if (!r)
+		return 0;
+	store_pointer(&r->checked, skb);
+	r->source_errno = 0;
+	return 0;
+}
+
+ON_EXIT(fib_validate_source, source_check_ends)
+{
+	u32 zero = 0;
+	struct reasonless *r = bpf_map_lookup_elem(&reasonless, &zero);
+	int result = RESULT();
+
+	if (r && result < 0)
+		r->source_errno = -result;
+	return 0;
+}
+
+#endif
+
 /* The tracepoint grew twice; userspace loads the one that fits. */
 ON_TRACEPOINT(kfree_skb, packet_dropped, struct sk_buff *skb, void *location, u32 reason,
 	      struct sock *rx_sk)
@@ -64,5 +108,6 @@ ON_TRACEPOINT(kfree_skb, packet_dropped_without_sock, struct sk_buff *skb, void 
 
 ON_TRACEPOINT(kfree_skb, packet_dropped_without_reason, struct sk_buff *skb, void *location)
 {
-	return ends(ctx, skb, location, 0, checked_by(skb), is_damaged(skb));
+	note_without_reason(skb);
+	return ends(ctx, skb, location, 0, checked_by(skb), true);
 }

@@ -10,16 +10,28 @@
 #include "filter.h"
 #include "reject.h"
 
-/* `slot` names the caller's own record buffer. */
+extern struct {
+} reasonless SEC(".maps");
+
+/* Looked up where it is used: the verifier would follow every value that was read before. */
+static __always_inline const struct reasonless *known_without_reason(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&reasonless, &zero);
+}
+
+/* `slot` names the caller's own record buffer; `no_reason`: what `reasonless` holds is of this drop. */
 static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *skb, void *location,
 				    u32 reason, const struct sock *sk, struct brackets *b,
-				    bool damaged)
+				    bool no_reason)
 {
 	struct count_key k = { .kind = EVENT_KIND_DROP, .reason = reason };
 	struct wire_event_drop *e = record_buffer(slot);
 	const struct net *net;
 	struct segment s;
 	struct total *t;
+	const struct reasonless *known;
 	u32 rejected;
 
 	if (!e || !read_segment(skb, &s))
@@ -35,7 +47,9 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	k.port = s.sport < s.dport ? s.sport : s.dport;
 	k.detail = (u64)location ^ (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 48 ^
 		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 56;
-	k.detail ^= (u64)damaged << 44;
+	known = no_reason ? known_without_reason() : NULL;
+	if (known)
+		k.detail ^= (u64)known->damaged << 44 ^ (u64)known->source_errno << 32;
 	rejected = sk ? ANSWER_NONE : reject_answer(skb, &s);
 	k.detail ^= (u64)rejected << 45;
 	if (sk)
@@ -49,7 +63,11 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	e->body.location = (u64)location;
 	e->body.rejected = rejected;
 	fill_packet(&e->body.packet, skb, &s, parse_area(e));
-	e->body.packet.checksum_failed = damaged;
+	known = no_reason ? known_without_reason() : NULL;
+	if (known) {
+		e->body.packet.checksum_failed = known->damaged;
+		e->body.source_errno = known->source_errno;
+	}
 	if (sk) {
 		fill_sock(&e->body.sock, sk);
 		fill_expected(&e->body, sk);

@@ -27,10 +27,18 @@ enum scratch_slot {
 
 #define MAX_OPTIONS 40
 
+/* The longest option that is looked for: TOA with an IPv6 address. */
+#define LONGEST_OPTION 20
+
+enum option { OPTION_OTHER, OPTION_TIMESTAMPS, OPTION_TOA, OPTION_MASK };
+
 /* Where TCP options are gone through: what the verifier reads from here can be any number to it. */
 struct parse {
-	u8 options[MAX_OPTIONS];
+	/* With room for an option that claims to go on past the last byte. */
+	u8 options[MAX_OPTIONS + LONGEST_OPTION];
 	u32 at;
+	/* Where each begins; MAX_OPTIONS: nowhere. */
+	u32 found[OPTION_MASK + 1];
 	u32 tsval;
 	u32 tsecr;
 };
@@ -229,6 +237,15 @@ struct last_reject {
 	u32 answer;
 	/* Where skb is 0: the reset, or of an ICMP error the segment that it quotes. */
 	struct segment segment;
+};
+
+/* What is known of a drop where the kernel gives no reason. */
+struct reasonless {
+	/* The packet whose sender's address was checked last, and the errno with which it was refused. */
+	u64 checked;
+	u32 source_errno;
+	/* Its checksum was computed and did not fit. */
+	u32 damaged;
 };
 
 struct last_close {

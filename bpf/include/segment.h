@@ -139,46 +139,102 @@ static __noinline __attribute__((unused)) bool read_segment(const struct sk_buff
 #define TCPOPT_TIMESTAMP 8
 #define TCPOLEN_TIMESTAMP 10
 
-/* The timestamp option among the first `len` bytes; false where there is none. */
-static __noinline __attribute__((unused)) bool find_timestamps(struct parse *p, u32 len)
+/* How balancers tell whom they connect for: a port, and an address of either family. */
+#define TCPOLEN_TOA 8
+#define TCPOLEN_TOA_V6 20
+
+/* Which option is looked for under a kind. */
+static const u8 option_of_kind[256] = {
+	[TCPOPT_TIMESTAMP] = OPTION_TIMESTAMPS,
+	[200] = OPTION_TOA,
+	[253] = OPTION_TOA,
+	[254] = OPTION_TOA,
+};
+
+/* More than any sender puts into 40 bytes but to fill them up. */
+#define OPTIONS_READ 20
+
+/* Leaves in p->found where each option begins. What it branches on costs the verifier dearly. */
+static __noinline __attribute__((unused)) void find_options(struct parse *p, u32 len)
 {
 	p->at = 0;
-	for (int i = 0; i <= MAX_OPTIONS - TCPOLEN_TIMESTAMP; i++) {
+	p->found[OPTION_TIMESTAMPS] = MAX_OPTIONS;
+	p->found[OPTION_TOA] = MAX_OPTIONS;
+	for (int i = 0; i < OPTIONS_READ; i++) {
 		u32 at = *(volatile u32 *)&p->at;
 		u8 kind, size;
 
-		if (at > MAX_OPTIONS - TCPOLEN_TIMESTAMP || at + TCPOLEN_TIMESTAMP > len)
-			return false;
+		if (at >= MAX_OPTIONS || at >= len)
+			return;
 		kind = p->options[at];
 		size = p->options[at + 1];
-		if (kind == TCPOPT_TIMESTAMP && size == TCPOLEN_TIMESTAMP) {
-			__builtin_memcpy(&p->tsval, &p->options[at + 2], 4);
-			__builtin_memcpy(&p->tsecr, &p->options[at + 6], 4);
-			return true;
-		}
 		if (kind == TCPOPT_EOL || (kind != TCPOPT_NOP && size < 2))
-			return false;
+			return;
+		p->found[option_of_kind[kind] & OPTION_MASK] = at;
 		*(volatile u32 *)&p->at = at + (kind == TCPOPT_NOP ? 1 : size);
 	}
-	return false;
 }
 
-/* Leaves them in `p`, as numbers; false where there are none. */
-static __always_inline bool read_timestamps(const struct sk_buff *skb, const struct segment *s,
-					    struct parse *p)
+/* Leaves them in `p`; false where there are none. */
+static __always_inline bool read_options(const struct sk_buff *skb, const struct segment *s,
+					 struct parse *p)
 {
 	u32 len = s->tcp_header_len - sizeof(struct tcp_header);
 
 	/* Reading past a short header is harmless: skb_shared_info always follows the data. */
-	if (!len || bpf_probe_read_kernel(p->options, sizeof(p->options),
+	if (!len || bpf_probe_read_kernel(p->options, MAX_OPTIONS,
 					  BPF_CORE_READ(skb, head) + s->tcp_offset +
 						  sizeof(struct tcp_header)))
 		return false;
-	if (!find_timestamps(p, len))
+	find_options(p, len);
+	return true;
+}
+
+/* Where an option is in p->options; MAX_OPTIONS where it is not. */
+static __always_inline u32 option_at(const struct parse *p, enum option option)
+{
+	return *(const volatile u32 *)&p->found[option];
+}
+
+/* Leaves them in `p`, as numbers; false where there are none. */
+static __always_inline bool take_timestamps(struct parse *p)
+{
+	u32 at = option_at(p, OPTION_TIMESTAMPS);
+
+	if (at >= MAX_OPTIONS || p->options[at + 1] != TCPOLEN_TIMESTAMP)
 		return false;
+	__builtin_memcpy(&p->tsval, &p->options[at + 2], 4);
+	__builtin_memcpy(&p->tsecr, &p->options[at + 6], 4);
 	p->tsval = bpf_ntohl(p->tsval);
 	p->tsecr = bpf_ntohl(p->tsecr);
 	return true;
+}
+
+static __always_inline bool read_timestamps(const struct sk_buff *skb, const struct segment *s,
+					    struct parse *p)
+{
+	return read_options(skb, s, p) && take_timestamps(p);
+}
+
+static __always_inline void fill_toa(struct wire_toa *w, const struct parse *p)
+{
+	u32 at = option_at(p, OPTION_TOA);
+	__be32 v4;
+	u8 size;
+
+	if (at >= MAX_OPTIONS)
+		return;
+	size = p->options[at + 1];
+	if (size == TCPOLEN_TOA_V6) {
+		__builtin_memcpy(w->addr, &p->options[at + 4], 16);
+	} else if (size == TCPOLEN_TOA) {
+		__builtin_memcpy(&v4, &p->options[at + 4], 4);
+		map_ipv4(w->addr, v4);
+	} else {
+		return;
+	}
+	w->kind = p->options[at];
+	w->port = p->options[at + 2] << 8 | p->options[at + 3];
 }
 
 static __always_inline void fill_device(u8 *name, const struct sk_buff *skb)
@@ -204,11 +260,14 @@ static __always_inline void fill_packet(struct wire_packet *w, const struct sk_b
 	w->ifindex = BPF_CORE_READ(skb, skb_iif);
 	w->ttl = s->ttl;
 	fill_device(w->device, skb);
-	if (!read_timestamps(skb, s, p))
+	if (!read_options(skb, s, p))
 		return;
-	w->has_timestamps = 1;
-	w->tsval = p->tsval;
-	w->tsecr = p->tsecr;
+	if (take_timestamps(p)) {
+		w->has_timestamps = 1;
+		w->tsval = p->tsval;
+		w->tsecr = p->tsecr;
+	}
+	fill_toa(&w->toa, p);
 }
 
 /* The route's device: known also where skb->dev is not, as after tcp_v4_rcv cleared it. */

@@ -84,6 +84,24 @@ struct wire_flow {
 		.dport_tag = WIRE_FIXED32(4), \
 	}
 
+struct wire_toa {
+	__u32 kind_tag;
+	__u32 kind;
+	__u32 port_tag;
+	__u32 port;
+	__u32 addr_tag;
+	__u32 addr_len;
+	__u8 addr[16];
+} WIRE_STRUCT;
+
+#define WIRE_TOA_INIT \
+	{ \
+		.kind_tag = WIRE_FIXED32(1), \
+		.port_tag = WIRE_FIXED32(2), \
+		.addr_tag = WIRE_LEN(3), \
+		.addr_len = WIRE_VARINT(16), \
+	}
+
 struct wire_packet {
 	__u32 flow_tag;
 	__u32 flow_len;
@@ -113,6 +131,9 @@ struct wire_packet {
 	__u8 device[16];
 	__u32 checksum_failed_tag;
 	__u32 checksum_failed;
+	__u32 toa_tag;
+	__u32 toa_len;
+	struct wire_toa toa;
 } WIRE_STRUCT;
 
 #define WIRE_PACKET_INIT \
@@ -133,6 +154,9 @@ struct wire_packet {
 		.device_tag = WIRE_LEN(12), \
 		.device_len = WIRE_VARINT(16), \
 		.checksum_failed_tag = WIRE_FIXED32(13), \
+		.toa_tag = WIRE_LEN(14), \
+		.toa_len = WIRE_VARINT(sizeof(struct wire_toa)), \
+		.toa = WIRE_TOA_INIT, \
 	}
 
 struct wire_owner {
@@ -439,6 +463,8 @@ struct wire_drop {
 	__u32 window_end;
 	__u32 peer_isn_tag;
 	__u32 peer_isn;
+	__u32 source_errno_tag;
+	__u32 source_errno;
 } WIRE_STRUCT;
 
 #define WIRE_DROP_INIT \
@@ -460,6 +486,7 @@ struct wire_drop {
 		.remembered = WIRE_STAMP_INIT, \
 		.window_end_tag = WIRE_FIXED32(8), \
 		.peer_isn_tag = WIRE_FIXED32(9), \
+		.source_errno_tag = WIRE_FIXED32(10), \
 	}
 
 struct wire_state_change {

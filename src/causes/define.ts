@@ -120,7 +120,7 @@ export function endOf({ seq, payload_len, flags }: Packet): number {
 }
 
 /** Of every architecture that tcpwhy runs on. */
-export const ERRNO = { ETIMEDOUT: 110 } as const;
+export const ERRNO = { EXDEV: 18, ETIMEDOUT: 110 } as const;
 
 /** What a connection ends in whose segments are dropped without a word: each `leadsTo` them. */
 export const SILENCE = [

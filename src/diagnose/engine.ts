@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cause, Match } from '../causes/define.ts';
+import { type Cause, endpoint, type Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import { perFlow } from '../flow/per-flow.ts';
 import { Recent } from '../flow/recent.ts';
@@ -169,7 +169,7 @@ export class Engine {
     const matches: [Cause, Match<Evidence>][] = [];
     for (const cause of this.#byKind.get(event.kind) ?? []) {
       const match = cause.match(event, this.#known);
-      if (match) matches.push([cause, match]);
+      if (match) matches.push([cause, withToa(match, event)]);
     }
     const kept = matches.filter(
       ([cause]) => !matches.some(([other]) => other.supersedes?.includes(cause.id)),
@@ -330,6 +330,14 @@ export class Engine {
   #process({ pid, comm, cgroup }: { pid: number; comm: string; cgroup: string }) {
     return { pid, comm, container: this.#known.container(cgroup) };
   }
+}
+
+/** With whom the sender says it connects for, where its packet says so: balancers do. */
+function withToa(match: Match<Evidence>, event: Event): Match<Evidence> {
+  const toa = packetOf(event)?.toa;
+  if (!toa) return match;
+  const connects_for = `${endpoint(toa.addr, toa.port)} (TCP option ${toa.kind})`;
+  return { ...match, evidence: { ...match.evidence, connects_for } };
 }
 
 function packetId(event: Event): string | null {

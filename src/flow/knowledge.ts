@@ -24,6 +24,8 @@ export interface Knowledge {
   listenersOnPort(port: number): Listener[];
   /** Whether this kernel gives reasons for drops at all (5.17 and later). */
   hasDropReasons(): boolean;
+  /** Whether drops tell how the check of their sender's address ended. */
+  checksSources(): boolean;
   /** `net/ipv4/tcp_syncookies` at the start; null in namespaces other than tcpwhy's own. */
   sysctl(name: string, netns: number): string | null;
   /** Cgroup programs that may rewrite the peers of a process in this cgroup: its own and its ancestors'. */
@@ -115,6 +117,10 @@ export class HostKnowledge implements Knowledge {
 
   hasDropReasons(): boolean {
     return this.#has_drop_reasons;
+  }
+
+  checksSources(): boolean {
+    return this.#header.hooks.some(({ hook }) => hook.includes('fib_validate_source'));
   }
 
   sysctl(name: string, netns: number): string | null {

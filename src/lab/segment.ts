@@ -12,6 +12,8 @@ export interface Segment {
   payload: Buffer;
   /** The timestamp option, where there is one. */
   timestamps?: { tsval: number; tsecr: number } | null;
+  /** Whom it is sent for, in the option of a balancer. */
+  toa?: { kind: number; address: string; port: number };
   /** With a TCP checksum that is wrong. */
   damaged?: boolean;
 }
@@ -84,10 +86,13 @@ function mac(text: string): Buffer {
 }
 
 function tcpBytes(
-  { sport, dport, seq, ack, flags, window, payload, timestamps, damaged }: Segment,
+  { sport, dport, seq, ack, flags, window, payload, timestamps, toa, damaged }: Segment,
   ends: Buffer,
 ): Buffer {
-  const options = timestamps ? timestampsOption(timestamps) : Buffer.alloc(0);
+  const options = Buffer.concat([
+    timestamps ? timestampsOption(timestamps) : Buffer.alloc(0),
+    toa ? toaOption(toa) : Buffer.alloc(0),
+  ]);
   const tcp = Buffer.alloc(20);
   tcp.writeUInt16BE(sport, 0);
   tcp.writeUInt16BE(dport, 2);
@@ -111,6 +116,12 @@ function timestampsOption({ tsval, tsecr }: { tsval: number; tsecr: number }): B
   values.writeUInt32BE(tsval >>> 0, 0);
   values.writeUInt32BE(tsecr >>> 0, 4);
   return Buffer.concat([option, values]);
+}
+
+function toaOption({ kind, address, port }: NonNullable<Segment['toa']>): Buffer {
+  const addr = wireAddress(address);
+  const head = Buffer.from([kind, 4 + addr.length, port >> 8, port & 0xff]);
+  return Buffer.concat([head, addr]);
 }
 
 function ipv4Header(length: number, ends: Buffer[]): Buffer {

@@ -48,6 +48,14 @@ const SYN_BRACKET = [
   'v6_cookie_leaves',
 ];
 
+const WITHOUT_REASON = tracepoints(['packet_dropped_without_reason'], {
+  'tracepoint:kfree_skb': 2,
+});
+/** Trampolines of such kernels do not take that many parameters. */
+const withSourceCheck = ({ programs, parameters }: Way): Way =>
+  hooks([...programs, ...SOURCE_CHECK], parameters);
+const SOURCE_CHECK = ['source_check_begins_probe', 'source_check_ends_probe'];
+
 const REJECT_V4 = ['v4_reset_by_rule', 'v4_unreach_by_rule'];
 const REJECT_V6 = ['v6_reset_by_rule', 'v6_unreach_by_rule'];
 const MODULE_V4 = ['nf_send_reset', 'nf_send_unreach'];
@@ -79,11 +87,14 @@ export const WAYS: Record<Fact, readonly Way[]> = {
     hooks(['reset_believed'], { tcp_reset: 2 }),
     tracepoints(['reset_received', 'packet_arrives']),
   ),
-  drop: orProbes(
-    tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
-    tracepoints(['packet_dropped_without_sock'], { 'tracepoint:kfree_skb': 3 }),
-    tracepoints(['packet_dropped_without_reason'], { 'tracepoint:kfree_skb': 2 }),
-  ),
+  drop: [
+    ...orProbes(
+      tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
+      tracepoints(['packet_dropped_without_sock'], { 'tracepoint:kfree_skb': 3 }),
+    ),
+    ...orProbes(WITHOUT_REASON).map(withSourceCheck),
+    ...orProbes(WITHOUT_REASON),
+  ],
   refused: orProbes(
     tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
     hooks(['packet_dropped_without_sock', 'segment_checked'], {

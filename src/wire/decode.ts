@@ -104,8 +104,7 @@ type Plain = { [field: string]: unknown };
 function eventFrom(kind: EventKind, object: Plain): Event {
   const body = object[kind] as Plain;
   for (const [field, value] of Object.entries(body)) {
-    const absent =
-      kind === 'fact' ? value === null : MAY_BE_ABSENT.has(`${kind}.${field}`) && isZero(value);
+    const absent = kind === 'fact' ? value === null : isAbsent(`${kind}.${field}`, value);
     body[field] = absent ? null : plain(field, value);
   }
   return {
@@ -132,10 +131,16 @@ function plain(field: string, value: unknown): unknown {
     // The values of a map are what its field is.
     const isMap = NUMBERS.has(field);
     for (const name of Object.keys(message))
-      message[name] = plain(isMap ? field : name, message[name]);
+      message[name] = isAbsent(`${field}.${name}`, message[name])
+        ? null
+        : plain(isMap ? field : name, message[name]);
     return message;
   }
   return NUMBERS.has(field) ? Number(value) : value;
+}
+
+function isAbsent(field: string, value: unknown): boolean {
+  return MAY_BE_ABSENT.has(field) && isZero(value);
 }
 
 function isZero(value: unknown): boolean {

@@ -72,8 +72,6 @@ function hasTags(w: Words, tags: Int32Array): boolean {
 
 const FIXED64 = 1;
 const DELIMITED = 2;
-/** The event has one message, its body, and that has others. */
-const BODY_DEPTH = 1;
 
 /** Goes over the record in `copy` beside a layout. */
 class Walk {
@@ -88,7 +86,7 @@ class Walk {
   }
 
   /** Whether the fields between `from` and `end` are the first of those between `at` and `limit`. */
-  message(from: number, end: number, at: number, limit: number, depth = 0): boolean {
+  message(from: number, end: number, at: number, limit: number): boolean {
     let here = from;
     let there = at;
     while (here < end && there < limit) {
@@ -101,20 +99,20 @@ class Walk {
       if (!isMessage) {
         if (size !== wanted) return false;
         this.values.push(value, target, size);
-      } else if (!this.message(value, value + size, target, target + wanted, depth + 1)) {
+      } else if (!this.message(value, value + size, target, target + wanted)) {
         return false;
       }
       here = value + size;
       there = target + wanted;
     }
-    return here === end && this.#mayLack(there, limit, depth);
+    return here === end && this.#mayLack(there, limit);
   }
 
-  /** Numbers that are missing are zero, and so is a message of the body; an address is no zeros. */
-  #mayLack(at: number, limit: number, depth: number): boolean {
+  /** Numbers that are missing are zero, and so is a message that may be; an address is no zeros. */
+  #mayLack(at: number, limit: number): boolean {
     for (let there = at; there < limit; ) {
       const { head, size, isMessage } = this.#field(there);
-      if (head === 2 && !(isMessage && depth === BODY_DEPTH)) return false;
+      if (head === 2 && !isMessage) return false;
       there += head + size;
     }
     return true;

@@ -427,6 +427,9 @@ export namespace tcpwhy {
             /** 1 where the TCP checksum was computed and did not fit, on kernels that give no reasons for drops. */
             checksum_failed: number;
 
+            /** For whom the sender says it sends. All zero: it does not say. */
+            toa?: (tcpwhy.v1.Toa.$Properties|null);
+
             /**
              * Creates a new Packet instance using the specified properties.
              * @param [properties] Properties to set
@@ -536,12 +539,130 @@ export namespace tcpwhy {
                 /** 1 where the TCP checksum was computed and did not fit, on kernels that give no reasons for drops. */
                 checksum_failed?: (number|null);
 
+                /** For whom the sender says it sends. All zero: it does not say. */
+                toa?: (tcpwhy.v1.Toa.$Properties|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a Packet. */
             type $Shape = tcpwhy.v1.Packet.$Properties;
+        }
+
+        /**
+         * Properties of a Toa.
+         * @deprecated Use tcpwhy.v1.Toa.$Properties instead.
+         */
+        interface IToa extends tcpwhy.v1.Toa.$Properties {
+        }
+
+        /** The TCP option in which a balancer tells whom it connects for. */
+        class Toa {
+
+            /**
+             * Constructs a new Toa.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.Toa.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** 254, 253 or 200, by its maker. */
+            kind: number;
+
+            /** Toa port. */
+            port: number;
+
+            /** Toa addr. */
+            addr: Uint8Array;
+
+            /**
+             * Creates a new Toa instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Toa instance
+             */
+            static create(properties: tcpwhy.v1.Toa.$Shape): tcpwhy.v1.Toa & tcpwhy.v1.Toa.$Shape;
+            static create(properties?: tcpwhy.v1.Toa.$Properties): tcpwhy.v1.Toa;
+
+            /**
+             * Encodes the specified Toa message. Does not implicitly {@link tcpwhy.v1.Toa.verify|verify} messages.
+             * @param message Toa message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.Toa.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified Toa message, length delimited. Does not implicitly {@link tcpwhy.v1.Toa.verify|verify} messages.
+             * @param message Toa message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.Toa.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Toa message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.Toa & tcpwhy.v1.Toa.$Shape} Toa
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.Toa & tcpwhy.v1.Toa.$Shape;
+
+            /**
+             * Decodes a Toa message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.Toa & tcpwhy.v1.Toa.$Shape} Toa
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.Toa & tcpwhy.v1.Toa.$Shape;
+
+            /**
+             * Creates a Toa message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Toa
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.Toa;
+
+            /**
+             * Creates a plain object from a Toa message. Also converts values to other types if specified.
+             * @param message Toa
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.Toa, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Toa to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace Toa {
+
+            /** Properties of a Toa. */
+            interface $Properties {
+
+                /** 254, 253 or 200, by its maker. */
+                kind?: (number|null);
+
+                /** Toa port */
+                port?: (number|null);
+
+                /** Toa addr */
+                addr?: (Uint8Array|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Toa. */
+            type $Shape = tcpwhy.v1.Toa.$Properties;
         }
 
         /**
@@ -1681,6 +1802,13 @@ export namespace tcpwhy {
             peer_isn: number;
 
             /**
+             * errno with which the check of the sender's address (fib_validate_source) refused the packet, on
+             * kernels that give no reasons for drops: EXDEV is the reverse path filter. 0: it did not, or is
+             * not watched.
+             */
+            source_errno: number;
+
+            /**
              * Creates a new Drop instance using the specified properties.
              * @param [properties] Properties to set
              * @returns Drop instance
@@ -1776,6 +1904,13 @@ export namespace tcpwhy {
 
                 /** Drop peer_isn */
                 peer_isn?: (number|null);
+
+                /**
+                 * errno with which the check of the sender's address (fib_validate_source) refused the packet, on
+                 * kernels that give no reasons for drops: EXDEV is the reverse path filter. 0: it did not, or is
+                 * not watched.
+                 */
+                source_errno?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

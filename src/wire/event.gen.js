@@ -791,6 +791,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Packet.prototype.ttl = 0;
       Packet.prototype.device = $util.newBuffer([]);
       Packet.prototype.checksum_failed = 0;
+      Packet.prototype.toa = null;
       Packet.create = function(properties) {
         return new Packet(properties);
       };
@@ -866,6 +867,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 13, wireType 5 =*/
             109
           ).fixed32(message.checksum_failed);
+        if (message.toa != null && $Object.hasOwnProperty.call(message, "toa"))
+          $root.tcpwhy.v1.Toa.encode(message.toa, writer.uint32(
+            /* id 14, wireType 2 =*/
+            114
+          ).fork(), _depth + 1).ldelim();
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -1015,6 +1021,12 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.checksum_failed;
               continue;
             }
+            case 14: {
+              if (wireType !== 2)
+                break;
+              message.toa = $root.tcpwhy.v1.Toa.decode(reader, reader.size(), $undefined, _depth + 1, message.toa);
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -1103,6 +1115,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
           if ($Number(object.checksum_failed) !== 0)
             message.checksum_failed = object.checksum_failed >>> 0;
         }
+        if (object.toa != null) {
+          if (!$util.isObject(object.toa))
+            throw $TypeError(".tcpwhy.v1.Packet.toa: object expected");
+          message.toa = $root.tcpwhy.v1.Toa.fromObject(object.toa, _depth + 1);
+        }
         return message;
       };
       Packet.toObject = function(message, options, _depth) {
@@ -1133,6 +1150,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
               object.device = $util.newBuffer(object.device);
           }
           object.checksum_failed = 0;
+          object.toa = null;
         }
         if (message.flow != null && $Object.hasOwnProperty.call(message, "flow"))
           object.flow = $root.tcpwhy.v1.Flow.toObject(message.flow, options, _depth + 1);
@@ -1160,12 +1178,193 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.device = options.bytes === $String ? $util.base64.encode(message.device, 0, message.device.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.device) : message.device;
         if (message.checksum_failed != null && $Object.hasOwnProperty.call(message, "checksum_failed"))
           object.checksum_failed = message.checksum_failed;
+        if (message.toa != null && $Object.hasOwnProperty.call(message, "toa"))
+          object.toa = $root.tcpwhy.v1.Toa.toObject(message.toa, options, _depth + 1);
         return object;
       };
       Packet.prototype.toJSON = function() {
         return Packet.toObject(this, $protobuf.util.toJSONOptions);
       };
       return Packet;
+    })();
+    v1.Toa = (function() {
+      const Toa = function(properties) {
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      Toa.prototype.kind = 0;
+      Toa.prototype.port = 0;
+      Toa.prototype.addr = $util.newBuffer([]);
+      Toa.create = function(properties) {
+        return new Toa(properties);
+      };
+      Toa.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.kind != null && $Object.hasOwnProperty.call(message, "kind") && message.kind !== 0)
+          writer.uint32(
+            /* id 1, wireType 5 =*/
+            13
+          ).fixed32(message.kind);
+        if (message.port != null && $Object.hasOwnProperty.call(message, "port") && message.port !== 0)
+          writer.uint32(
+            /* id 2, wireType 5 =*/
+            21
+          ).fixed32(message.port);
+        if (message.addr != null && $Object.hasOwnProperty.call(message, "addr") && message.addr.length)
+          writer.uint32(
+            /* id 3, wireType 2 =*/
+            26
+          ).bytes(message.addr);
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      Toa.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      Toa.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.Toa();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.kind = value;
+              else
+                delete message.kind;
+              continue;
+            }
+            case 2: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.port = value;
+              else
+                delete message.port;
+              continue;
+            }
+            case 3: {
+              if (wireType !== 2)
+                break;
+              if ((value = reader.bytes()).length)
+                message.addr = value;
+              else
+                delete message.addr;
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      Toa.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      Toa.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.Toa)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.Toa: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.Toa();
+        if (object.kind != null) {
+          if ($Number(object.kind) !== 0)
+            message.kind = object.kind >>> 0;
+        }
+        if (object.port != null) {
+          if ($Number(object.port) !== 0)
+            message.port = object.port >>> 0;
+        }
+        if (object.addr != null) {
+          if (object.addr.length) {
+            if (typeof object.addr === "string")
+              $util.base64.decode(object.addr, message.addr = $util.newBuffer($util.base64.length(object.addr)), 0);
+            else if (object.addr.length >= 0)
+              message.addr = object.addr;
+          }
+        }
+        return message;
+      };
+      Toa.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.defaults) {
+          object.kind = 0;
+          object.port = 0;
+          if (options.bytes === $String)
+            object.addr = "";
+          else {
+            object.addr = [];
+            if (options.bytes !== $Array)
+              object.addr = $util.newBuffer(object.addr);
+          }
+        }
+        if (message.kind != null && $Object.hasOwnProperty.call(message, "kind"))
+          object.kind = message.kind;
+        if (message.port != null && $Object.hasOwnProperty.call(message, "port"))
+          object.port = message.port;
+        if (message.addr != null && $Object.hasOwnProperty.call(message, "addr"))
+          object.addr = options.bytes === $String ? $util.base64.encode(message.addr, 0, message.addr.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.addr) : message.addr;
+        return object;
+      };
+      Toa.prototype.toJSON = function() {
+        return Toa.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return Toa;
     })();
     v1.Owner = (function() {
       const Owner = function(properties) {
@@ -3319,6 +3518,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Drop.prototype.remembered = null;
       Drop.prototype.window_end = 0;
       Drop.prototype.peer_isn = 0;
+      Drop.prototype.source_errno = 0;
       Drop.create = function(properties) {
         return new Drop(properties);
       };
@@ -3374,6 +3574,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 9, wireType 5 =*/
             77
           ).fixed32(message.peer_isn);
+        if (message.source_errno != null && $Object.hasOwnProperty.call(message, "source_errno") && message.source_errno !== 0)
+          writer.uint32(
+            /* id 10, wireType 5 =*/
+            85
+          ).fixed32(message.source_errno);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -3478,6 +3683,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.peer_isn;
               continue;
             }
+            case 10: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.source_errno = value;
+              else
+                delete message.source_errno;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -3557,6 +3771,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
           if ($Number(object.peer_isn) !== 0)
             message.peer_isn = object.peer_isn >>> 0;
         }
+        if (object.source_errno != null) {
+          if ($Number(object.source_errno) !== 0)
+            message.source_errno = object.source_errno >>> 0;
+        }
         return message;
       };
       Drop.toObject = function(message, options, _depth) {
@@ -3581,6 +3799,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.remembered = null;
           object.window_end = 0;
           object.peer_isn = 0;
+          object.source_errno = 0;
         }
         if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
           object.reason = message.reason;
@@ -3605,6 +3824,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.window_end = message.window_end;
         if (message.peer_isn != null && $Object.hasOwnProperty.call(message, "peer_isn"))
           object.peer_isn = message.peer_isn;
+        if (message.source_errno != null && $Object.hasOwnProperty.call(message, "source_errno"))
+          object.source_errno = message.source_errno;
         return object;
       };
       Drop.prototype.toJSON = function() {

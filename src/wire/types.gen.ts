@@ -29,6 +29,15 @@ export interface Packet {
   device: string;
   /** 1 where the TCP checksum was computed and did not fit, on kernels that give no reasons for drops. */
   checksum_failed: number;
+  /** For whom the sender says it sends. All zero: it does not say. */
+  toa: Toa | null;
+}
+
+export interface Toa {
+  /** 254, 253 or 200, by its maker. */
+  kind: number;
+  port: number;
+  addr: string;
 }
 
 export interface Owner {
@@ -161,6 +170,8 @@ export interface Drop {
   /** Of a connection: the first sequence number beyond its receive window, and the peer's initial one. */
   window_end: number;
   peer_isn: number;
+  /** errno with which the check of the sender's address (fib_validate_source) refused the packet, on kernels that give no reasons for drops: EXDEV is the reverse path filter. 0: it did not, or is not watched. */
+  source_errno: number;
 }
 
 export interface StateChange {
@@ -350,6 +361,7 @@ export const BYTES_HOLD: Record<string, string> = {
   saddr: 'address',
   daddr: 'address',
   device: 'text',
+  addr: 'address',
   comm: 'text',
   stack: 'pointers',
   shown_addr: 'address',
@@ -366,6 +378,7 @@ export const NUMBERS: ReadonlySet<string> = new Set([
 
 /** Messages that are null where every field is zero, as `message.field`. */
 export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
+  'packet.toa',
   'syn_received.listener',
   'syn_received.remembered',
   'reset_sent.packet',

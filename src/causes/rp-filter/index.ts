@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, SILENCE } from '../define.ts';
+import { defineCause, ERRNO, endpoint, SILENCE } from '../define.ts';
 
 export default defineCause({
   id: 'rp-filter',
@@ -16,11 +16,13 @@ export default defineCause({
     const { packet, reason, mib } = event.body;
     const counted = mib !== null && mib.ip_reverse_path_filter > 0 && mib.mixed === 0;
     const name = known.dropReason(reason);
+    const refused = event.body.source_errno === ERRNO.EXDEV;
     // Without reasons (before 5.17) route input frees a packet here for the filter or for no route.
     const inferred =
       !known.hasDropReasons() &&
+      !known.checksSources() &&
       (known.symbol(event.body.location)?.name.startsWith('ip_rcv_finish_core') ?? false);
-    if (name !== 'IP_RPFILTER' && !counted && !inferred) return null;
+    if (name !== 'IP_RPFILTER' && !counted && !refused && !inferred) return null;
     const { saddr, daddr, dport } = packet.flow;
     const device = packet.device || null;
     return {
@@ -30,7 +32,7 @@ export default defineCause({
         interface: device,
         ifindex: packet.ifindex,
       },
-      basis: inferred && !counted ? 'inferred' : 'direct',
+      basis: inferred && !counted && !refused ? 'inferred' : 'direct',
       subject: 'host',
       where: device ?? `interface ${packet.ifindex}`,
       flow: packet.flow,
