@@ -5,20 +5,26 @@
 // Instructions of one connection without tracing, with a bare counter, and with tcpwhy in a storm:
 // the kernel's part alone (the reader is stopped), and with the reader on the same CPU. Prints JSON.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Session } from '../../src/native/binding.ts';
 
 const [connections = '', counter = ''] = process.argv.slice(2);
 const KINDS = ['refused', 'accepted', 'reset'] as const;
-const COUNT = 1000;
+const COUNT = 5000;
 /** Of a storm; and before it, until the reader's JavaScript is compiled and what it allocates is steady. */
-const STORM = 20_000;
-const WARM_UP = 40_000;
-/** As many as the perf buffer holds the records of. */
-const KEPT_COUNT = 500;
+const STORM = 50_000;
+/** Where every record is kept: the perf buffer holds those of one round, read before the next one. */
+const ROUND = 300;
+const WARM_UP_ROUNDS = 120;
+const ROUNDS = 40;
+/** More than a tick, in which an idle reader runs for less than IDLE_NS. */
+const LOOK_MS = 40;
+const IDLE_NS = 2e6;
 
 const figures: Record<string, Record<string, number>> = {};
 execFileSync('ip', ['link', 'set', 'lo', 'up']);
@@ -30,43 +36,79 @@ if (!session.programs().every(({ attached }) => attached))
 measure('bare counter');
 session.close();
 
-const lost: Record<string, number> = {};
 for (const tier of ['hooks', 'tracepoints']) {
-  await watched(tier, [], () => {
+  await watched(tier, [], async (child) => {
+    // Uses up what the sampling lets through at first.
+    for (const kind of KINDS) run(kind, 2000);
+    child.kill('SIGSTOP');
     measure(`${tier}, kernel's part`);
-    return `${tier}, with the reader`;
+    child.kill('SIGCONT');
+    run('refused', STORM);
+    figures[`${tier}, with the reader`] = { refused: run('refused', STORM) };
   });
-  await watched(tier, ['--every-record'], () => {
-    figures[`${tier}, every record, kernel's part`] = { refused: run('refused', KEPT_COUNT) };
-    return `${tier}, every record, with the reader`;
+  await watched(tier, ['--every-record'], async (child) => {
+    await rounds(child, WARM_UP_ROUNDS);
+    const { kernel, reader } = await rounds(child, ROUNDS);
+    figures[`${tier}, every record, kernel's part`] = { refused: kernel };
+    figures[`${tier}, every record, with the reader`] = { refused: kernel + reader };
   });
 }
 delete figures['warm-up, thrown away'];
-console.log(JSON.stringify({ release: release(), figures, lost }));
+console.log(JSON.stringify({ release: release(), figures }));
 
-/** Measures while tcpwhy watches: with its reader stopped, then as `withReader` names it. */
-async function watched(tier: string, flags: string[], stopped: () => string): Promise<void> {
+/** Calls `measures` while tcpwhy watches. Throws where it is not of that tier, or kept not all it should. */
+async function watched(
+  tier: string,
+  flags: string[],
+  measures: (child: ChildProcess) => Promise<void>,
+): Promise<void> {
   const command = ['trace', '--json', '--for', '60m', '--tier', tier, ...flags];
   const child = spawn('build/tcpwhy', command, { stdio: ['ignore', 'pipe', 'ignore'] });
   const closed = once(child, 'close');
   const lines = createInterface({ input: child.stdout });
-  let last = '';
   const started = once(lines, 'line');
+  let last = '';
   lines.on('line', (line) => {
     last = line;
   });
   const [start] = await started;
   if (JSON.parse(start).tier !== tier) throw new Error(`wanted tier ${tier}, got ${start}`);
-  // Uses up what the sampling lets through at first.
-  for (const kind of KINDS) run(kind, 2000);
-  child.kill('SIGSTOP');
-  const name = stopped();
-  child.kill('SIGCONT');
-  run('refused', WARM_UP);
-  figures[name] = { refused: run('refused', STORM) };
+  await measures(child);
   child.kill('SIGINT');
   await closed;
-  lost[name] = JSON.parse(last).lost;
+  if (flags.length > 0 && JSON.parse(last).lost !== 0)
+    throw new Error(`records were lost: ${last}`);
+}
+
+/** Instructions of one refused connection: of itself while the reader is stopped, and of the reader then. */
+async function rounds(child: ChildProcess, count: number) {
+  let kernel = 0;
+  const before = cpu_ns(child);
+  for (let round = 0; round < count; round++) {
+    child.kill('SIGSTOP');
+    kernel += run('refused', ROUND) / count;
+    child.kill('SIGCONT');
+    await idle(child);
+  }
+  const reader = (cpu_ns(child) - before) / (count * ROUND);
+  return { kernel: Math.round(kernel), reader: Math.round(reader) };
+}
+
+async function idle(child: ChildProcess): Promise<void> {
+  for (;;) {
+    const before = cpu_ns(child);
+    await pause(LOOK_MS);
+    if (cpu_ns(child) - before < IDLE_NS) return;
+  }
+}
+
+/** What all its threads have run so far. */
+function cpu_ns({ pid }: ChildProcess): number {
+  return readdirSync(`/proc/${pid}/task`)
+    .map((thread) =>
+      Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+    )
+    .reduce((sum, ran_ns) => sum + ran_ns, 0);
 }
 
 function measure(name: string): void {
