@@ -23,8 +23,8 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return NULL;
 	*total = count(&k);
-	e = record_buffer(SCRATCH_RESET_RECEIVED);
-	if (!*total || !e)
+	e = *total ? record_buffer(SCRATCH_RESET_RECEIVED) : NULL;
+	if (!e)
 		return NULL;
 	wire_event_reset_received_init(e);
 	fill_event(&e->event, k.netns, *total);

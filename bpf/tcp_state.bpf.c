@@ -76,8 +76,8 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return;
 	t = count(&k);
-	e = record_buffer(SCRATCH_STATE);
-	if (!t || !e)
+	e = t ? record_buffer(SCRATCH_STATE) : NULL;
+	if (!e)
 		return;
 	wire_event_state_change_init(e);
 	fill_event(&e->event, k.netns, t);

@@ -50,7 +50,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 		return;
 	if (!sk && (s.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 		dialled = dialled_by(&s, k.netns);
-	report_crossed(ctx, skb, &s, packet_net(skb, sk), netns, sk, CROSSED_ANSWER);
+	report_crossed(ctx, skb, &s, NULL, netns, sk, CROSSED_ANSWER);
 	__builtin_memcpy(k.addr, s.daddr, 16);
 	k.port = s.dport;
 	k.detail = (u64)(s.flags & (TCP_SYN | TCP_ACK)) | (u64)(dialled != NULL) << 8 |
@@ -62,8 +62,8 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 		cookie = has_failed_cookie(skb, k.netns);
 	k.detail |= (u64)(since_end != 0) << 9 | (u64)cookie << 10;
 	t = count(&k);
-	e = record_buffer(SCRATCH_RESET_SENT);
-	if (!t || !e)
+	e = t ? record_buffer(SCRATCH_RESET_SENT) : NULL;
+	if (!e)
 		return;
 	wire_event_reset_sent_init(e);
 	fill_event(&e->event, k.netns, t);

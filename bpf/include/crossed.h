@@ -22,7 +22,7 @@ extern struct {
  */
 u32 make_crossed(u32 place);
 
-/* A segment without SYN that is refused. */
+/* A segment without SYN that is refused. `net` is NULL where it is not known yet. */
 static __always_inline void report_crossed(void *ctx, const struct sk_buff *skb,
 					   const struct segment *s, const struct net *net,
 					   u32 netns, const struct sock *sk, u32 place)
@@ -35,7 +35,7 @@ static __always_inline void report_crossed(void *ctx, const struct sk_buff *skb,
 	c = bpf_map_lookup_elem(&crossings, &place);
 	if (!c)
 		return;
-	store_pointer(&c->net, net);
+	store_pointer(&c->net, net ? net : packet_net(skb, sk));
 	store_pointer(&c->skb, skb);
 	store_pointer(&c->sk, sk);
 	c->netns = netns;

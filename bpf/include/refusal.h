@@ -39,8 +39,8 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	k.reason = moved & ~MOVED(OUT_SEGS);
 	k.detail = (u64)mixed | (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 8;
 	t = count(&k);
-	e = record_buffer(slot);
-	if (!t || !e)
+	e = t ? record_buffer(slot) : NULL;
+	if (!e)
 		return;
 	wire_event_syn_received_init(e);
 	fill_event(&e->event, k.netns, t);
