@@ -3,6 +3,7 @@
 import { type Cause, endpoint, type Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import { perFlow } from '../flow/per-flow.ts';
+import { Queue } from '../flow/queue.ts';
 import { Recent } from '../flow/recent.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Before, Flow } from '../wire/types.gen.ts';
@@ -13,7 +14,6 @@ import { flowText } from './describe.ts';
 import type { Evidence, Finding } from './finding.ts';
 import { findingId, type Occurrence, severityOf } from './occurrence.ts';
 import { addEvent, addFlow, EventLine, flowOf, type OpenFinding, tell } from './open-finding.ts';
-import { Queue } from './queue.ts';
 import { Reasons } from './reasons.ts';
 import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 

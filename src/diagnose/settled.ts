@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { Queue } from '../flow/queue.ts';
 import { FINAL_NS } from './engine.ts';
-import { Queue } from './queue.ts';
 
 /** So many wait at most: about 20 MiB of them. */
 const MAX_WAITING = 20_000;
