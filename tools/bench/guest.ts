@@ -18,10 +18,11 @@ const KINDS = ['refused', 'accepted', 'reset'] as const;
 const COUNT = 5000;
 /** Of a storm; and before it, until the reader's JavaScript is compiled and what it allocates is steady. */
 const STORM = 50_000;
+const STORM_BEFORE = 400_000;
 /** Where every record is kept: the perf buffer holds those of one round, read before the next one. */
-const ROUND = 300;
-const WARM_UP_ROUNDS = 120;
-const ROUNDS = 40;
+const ROUND = 700;
+const WARM_UP_ROUNDS = 80;
+const ROUNDS = 20;
 /** More than a tick, in which an idle reader runs for less than IDLE_NS. */
 const LOOK_MS = 40;
 const IDLE_NS = 2e6;
@@ -43,7 +44,7 @@ for (const tier of ['hooks', 'tracepoints']) {
     child.kill('SIGSTOP');
     measure(`${tier}, kernel's part`);
     child.kill('SIGCONT');
-    run('refused', STORM);
+    run('refused', STORM_BEFORE);
     figures[`${tier}, with the reader`] = { refused: run('refused', STORM) };
   });
   await watched(tier, ['--every-record'], async (child) => {
