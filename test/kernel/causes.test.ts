@@ -1,43 +1,95 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { describe, expect, it } from 'vitest';
-import { isAbout, lacks, sums, TIMES, withoutBeside } from '../../src/lab/conformance.ts';
-import { Lab } from '../../src/lab/lab.ts';
-import type { Made } from '../../src/lab/scenario.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CAUSES } from '../../src/causes/registry.gen.ts';
+import {
+  type Case,
+  casesOf,
+  isAbout,
+  lacks,
+  sums,
+  TIMES,
+  withoutBeside,
+} from '../../src/lab/conformance.ts';
+import type { Lab } from '../../src/lab/lab.ts';
+import { BOTH, type Made, type Scenario } from '../../src/lab/scenario.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
-import { type Finding, Running } from './tcpwhy.ts';
 
-const cases = SCENARIOS.flatMap((scenario) =>
-  scenario.families.map((family) => ({ scenario, family, id: scenario.id })),
-);
+import type { Finding } from './tcpwhy.ts';
+import { Watched } from './watched.ts';
 
-describe('each failure is named, as often as it happened, and nothing else', () => {
-  it.for(cases)('$id, IPv$family', async ({ scenario, family }, { skip }) => {
-    const { cause, beside = [] } = scenario;
-    const lacking = lacks(scenario);
-    skip(lacking !== null, lacking ?? '');
-    await using tcpwhy = await Running.start();
-    using lab = Lab.open();
-    const options = { times: TIMES, family };
-    scenario.prepare?.(lab, options);
-    const made = scenario.run(lab, options);
-    await tcpwhy.until((output) => output.count(cause) >= TIMES, 3000);
-    const output = await tcpwhy.stop();
+const isInfo = ({ cause }: Scenario) => CAUSES.find(({ id }) => id === cause)?.severity === 'info';
+/** What rewrites peers does so for the whole machine: nothing else happens meanwhile. */
+const isAlone = ({ needs }: Scenario) => needs === 'rewriter';
 
-    const here = output.findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));
-    expect(withoutBeside(scenario, sums(here))).toEqual({ [cause]: TIMES });
+describe.each([
+  { what: 'failure', status: 1, scenarios: SCENARIOS.filter((one) => !isInfo(one)) },
+  { what: 'notable thing that is no failure', status: 0, scenarios: SCENARIOS.filter(isInfo) },
+])('each $what is named, as often as it happened, and nothing else', ({ status, scenarios }) => {
+  let watched: Watched;
+  const done: { scenario: Scenario; lab: Lab }[] = [];
+  beforeAll(async () => {
+    watched = await Watched.start();
+  });
+  afterAll(() => watched[Symbol.asyncDispose]());
+
+  // Connections of two labs are told apart by nothing but their addresses.
+  describe.concurrent.for(BOTH)('IPv%d', (family) => {
+    it.for(
+      named(
+        scenarios.filter((one) => !isAlone(one)),
+        [family],
+      ),
+    )('$id', { concurrent: false }, isNamed);
+  });
+  describe('with peers rewritten', () => {
+    it.for(named(scenarios.filter(isAlone), BOTH))('$id, IPv$family', isNamed);
+  });
+
+  it('of all of them together', async () => {
+    const output = await watched.stop();
+    for (const { scenario, lab } of done) expectExactly(scenario, watched.told(lab));
     const explained = output.findings.filter((finding) => finding.cause !== 'unexplained');
     expect(output.summary.findings).toEqual(sums(explained));
     expect(output.summary.lost).toBe(0);
-    expect(output.status).toBe(here.every(({ severity }) => severity === 'info') ? 0 : 1);
+    expect(output.status).toBe(status);
+  });
+
+  async function isNamed(
+    { scenario, family }: Case,
+    { skip }: { skip(condition: boolean, note: string): void },
+  ): Promise<void> {
+    const lacking = lacks(scenario);
+    skip(lacking !== null, lacking ?? '');
+    const { cause, beside = [] } = scenario;
+    const lab = watched.lab();
+    const options = { times: TIMES, family };
+    scenario.prepare?.(lab, options);
+    const made = scenario.run(lab, options);
+    const here = await watched.findings(lab, cause, TIMES);
+
+    done.push({ scenario, lab });
+    expectExactly(scenario, here);
+    expect(here.every(({ severity }) => severity === 'info')).toBe(status === 0);
     const told = here.filter((finding) => !beside.includes(finding.cause));
     for (const finding of told) expectAbout(finding, made);
     const owner = scenario.ownerless
       ? null
       : expect.objectContaining({ pid: process.pid, container: null });
     expect(told[0]?.process).toEqual(owner);
-  });
+  }
 });
+
+function named(scenarios: readonly Scenario[], families: readonly number[]) {
+  return scenarios
+    .flatMap(casesOf)
+    .filter(({ family }) => families.includes(family))
+    .map((one) => ({ ...one, id: one.scenario.id }));
+}
+
+function expectExactly(scenario: Scenario, here: Finding[]): void {
+  expect(withoutBeside(scenario, sums(here))).toEqual({ [scenario.cause]: TIMES });
+}
 
 function expectAbout(
   { cause, flow, events, summary, advice, evidence }: Finding,

@@ -96,7 +96,8 @@ export class Running {
   readonly output = new Output();
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
-  #heard: () => void = () => {};
+  /** What waits for the next line. */
+  readonly #waiting = new Set<() => void>();
   stderr = '';
 
   private constructor(args: string[]) {
@@ -109,7 +110,8 @@ export class Running {
     });
     createInterface({ input: stdout }).on('line', (line) => {
       this.output.add(line);
-      this.#heard();
+      for (const hear of this.#waiting) hear();
+      this.#waiting.clear();
     });
   }
 
@@ -139,7 +141,7 @@ export class Running {
     for (;;) {
       if (isSo(this.output)) return true;
       const line = new Promise<boolean>((resolve) => {
-        this.#heard = () => resolve(false);
+        this.#waiting.add(() => resolve(false));
         late.addEventListener('abort', () => resolve(true), { once: true });
       });
       if (await Promise.race([line, ended])) return isSo(this.output);

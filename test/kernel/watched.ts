@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { SETTLE_MS } from '../../src/lab/conformance.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import { type Finding, Running } from './tcpwhy.ts';
+import { type Finding, type Output, Running } from './tcpwhy.ts';
 
 /**
  * One tcpwhy for the failures of several tests, each in a lab of its own. A new namespace may have
@@ -31,19 +31,26 @@ export class Watched {
 
   /** What is said of a lab, once this cause was told so often and nothing can be held back. */
   async findings(lab: Lab, cause: string, times: number): Promise<Finding[]> {
-    const { output } = this.#tcpwhy;
-    const since = this.#labs.get(lab) ?? Number.NaN;
-    const here = () =>
-      output.findings.filter(
-        ({ flow, first }) => lab.netnsInodes.includes(flow.netns) && Date.parse(first) >= since,
-      );
     const count = () =>
-      here()
+      this.told(lab)
         .filter((finding) => finding.cause === cause)
         .reduce((sum, finding) => sum + finding.count, 0);
     await this.#tcpwhy.until(() => count() >= times, 5000);
     await pause(SETTLE_MS);
-    return here();
+    return this.told(lab);
+  }
+
+  /** What was said of a lab until now. */
+  told(lab: Lab): Finding[] {
+    const since = this.#labs.get(lab) ?? Number.NaN;
+    return this.#tcpwhy.output.findings.filter(
+      ({ flow, first }) => lab.netnsInodes.includes(flow.netns) && Date.parse(first) >= since,
+    );
+  }
+
+  /** As Ctrl-C does. Comes back with everything that was printed. */
+  stop(): Promise<Output> {
+    return this.#tcpwhy.stop();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
