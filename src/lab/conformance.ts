@@ -121,6 +121,17 @@ export function casesOf(scenario: Scenario): Case[] {
   return scenario.families.map((family) => ({ scenario, family }));
 }
 
+/** The first scenario of each cause, once: with one family and the other by turns. */
+export function briefly(scenarios: readonly Scenario[]): Case[] {
+  const first = new Map<string, Scenario>();
+  for (const scenario of scenarios)
+    if (!first.has(scenario.cause)) first.set(scenario.cause, scenario);
+  return [...first.values()].map((scenario, at) => {
+    const { families } = scenario;
+    return { scenario, family: families[at % families.length] ?? 4 };
+  });
+}
+
 /**
  * Examines one case after another and gives the rows in that order. While one settles the next is
  * made, if it has other addresses: connections of two labs are told apart by nothing else.

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage, as root: node tools/vm/conformance.ts [--tier tracepoints] [--probes] [--btf FILE] [--json] [SCENARIO…]
+// Usage, as root: node tools/vm/conformance.ts [--tier tracepoints] [--probes] [--btf FILE] [--json]
+//     [--brief] [SCENARIO…]
 //
 // Makes every failure of the lab happen 7 times on this kernel and compares what tcpwhy says:
 // a line a scenario, then `N passed, N failed, N skipped`. With --json a line before that has all of
 // it, the kernel's release, its hooks and what its verifier went through too: tools/vm/table.ts makes
-// docs/kernels.md of such lines, tools/vm/verified.ts compares them with the baseline.
+// docs/kernels.md of such lines, tools/vm/verified.ts compares them with the baseline. With --brief it
+// makes one scenario of each cause, with IPv4 and IPv6 by turns.
 
 import { release } from 'node:os';
 import { parseArgs } from 'node:util';
-import { casesOf, examineAll, type Row, TIMES } from '../../src/lab/conformance.ts';
+import { briefly, casesOf, examineAll, type Row, TIMES } from '../../src/lab/conformance.ts';
 import { run } from '../../src/lab/netns.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { Watching } from '../../src/lab/watching.ts';
@@ -22,6 +24,7 @@ const { values, positionals } = parseArgs({
     probes: { type: 'boolean', default: false },
     btf: { type: 'string' },
     json: { type: 'boolean', default: false },
+    brief: { type: 'boolean', default: false },
     // Not needed any more.
     rewriter: { type: 'string' },
   },
@@ -38,8 +41,9 @@ const source = LiveSource.open({
 const watching = new Watching(source);
 
 const chosen = SCENARIOS.filter(({ id }) => positionals.length === 0 || positionals.includes(id));
+const cases = values.brief ? briefly(chosen) : chosen.flatMap(casesOf);
 const rows: Row[] = [];
-for await (const { findings: _, ...row } of examineAll(watching, chosen.flatMap(casesOf), TIMES)) {
+for await (const { findings: _, ...row } of examineAll(watching, cases, TIMES)) {
   rows.push(row);
   const told = Object.entries(row.reported).map(([cause, count]) => `${cause} ${count}`);
   const rest = row.unexplained > 0 ? `, unexplained ${row.unexplained}` : '';
