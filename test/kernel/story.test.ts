@@ -1,32 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { expect, it } from 'vitest';
-import { Lab } from '../../src/lab/lab.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BOTH } from '../../src/lab/scenario.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
-import type { Family } from '../../src/lab/wiring.ts';
-import { Running } from './tcpwhy.ts';
+import { Watched } from './watched.ts';
 
 const TIMES = 7;
 /** A SYN, and once again. */
 const SYNS = 2;
 
-const stories = ['accept-queue-full', 'netfilter-drop'].flatMap((why) =>
-  ([4, 6] as Family[]).map((family) => ({ why, family })),
-);
+const stories = ['accept-queue-full', 'netfilter-drop'];
 
-it.each(stories)(
-  'a connect that times out because of $why is one story, IPv$family',
-  async ({ why, family }) => {
+let watched: Watched;
+beforeAll(async () => {
+  watched = await Watched.start();
+});
+afterAll(() => watched[Symbol.asyncDispose]());
+
+describe.concurrent.for(BOTH)('a connect that times out is one story, IPv%d', (family) => {
+  it.for(stories)('because of %s', { concurrent: false }, async (why) => {
     const scenario = SCENARIOS.find(({ id }) => id === `connect-timeout/${why}`);
     if (!scenario) throw new Error(`no scenario connect-timeout/${why}`);
-    await using tcpwhy = await Running.start();
-    using lab = Lab.open();
+    const lab = watched.lab();
     scenario.prepare?.(lab, { times: TIMES, family });
     const { server } = scenario.run(lab, { times: TIMES, family });
-    await tcpwhy.until((output) => output.count('connect-timeout') >= TIMES, 3000);
-    const output = await tcpwhy.stop();
-
-    const here = output.findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));
+    const here = await watched.findings(lab, 'connect-timeout', TIMES);
     const at = server.address.includes(':') ? `[${server.address}]` : server.address;
     const where = `${at}:${server.port}`;
     const told = here.map(({ cause, because, severity, count, flow }) => ({
@@ -48,5 +46,5 @@ it.each(stories)(
     expect(later?.summary).toMatch(
       new RegExp(` did not answer 2 SYNs in 3(\\.\\d)? s, because of ${why} at `),
     );
-  },
-);
+  });
+});
