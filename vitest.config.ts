@@ -29,6 +29,17 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      {
+        test: {
+          name: 'vm',
+          include: ['test/vm/*.test.ts'],
+          runner: './tools/vitest/root-runner.ts',
+          maxConcurrency: 2,
+          testTimeout: 1_200_000,
+          hookTimeout: 600_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 });

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Reporter, SerializedError, TestModule } from 'vitest/node';
+import type { Reporter, SerializedError, TestCase, TestModule } from 'vitest/node';
 
-/** Ends a run with `N passed, N failed`, and `, N skipped` where there are any. */
+/** Says what was skipped and why, and ends a run with `N passed, N failed`, and `, N skipped` if so. */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
     const broken = modules
       .flatMap((module) => [module, ...module.children.allSuites()])
       .filter((part) => part.errors().length > 0);
-    const states = modules.map((module) =>
-      [...module.children.allTests()].map((test) => test.result().state),
-    );
+    const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const count = (...wanted: string[]) =>
-      states.flat().filter((state) => wanted.includes(state)).length;
+      tests.filter((test) => wanted.includes(test.result().state)).length;
+    for (const line of tests.flatMap(whySkipped)) console.log(line);
 
     const passed = count('passed');
     const failed = count('failed') + broken.length + errors.length;
@@ -22,4 +21,11 @@ export default class ClosingLine implements Reporter {
     }
     console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`);
   }
+}
+
+function whySkipped(test: TestCase): string[] {
+  const result = test.result();
+  return result.state === 'skipped' && result.note
+    ? [`skipped: ${test.fullName}: ${result.note}`]
+    : [];
 }

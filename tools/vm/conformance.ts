@@ -16,6 +16,7 @@ import { run } from '../../src/lab/netns.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { Watching } from '../../src/lab/watching.ts';
 import { LiveSource } from '../../src/source/live.ts';
+import type { Result } from './result.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -55,8 +56,9 @@ source.close();
 
 const number = (verdict: Row['verdict']) => rows.filter((row) => row.verdict === verdict).length;
 if (values.json) {
-  const { kernel, tier, hooks } = source.header;
-  console.log(JSON.stringify({ release: release(), kernel, tier, hooks, verified, rows }));
+  const { tier, hooks } = source.header;
+  const result: Result = { release: release(), tier, hooks, verified, rows };
+  console.log(JSON.stringify(result));
 }
 console.log(`${number('passed')} passed, ${number('failed')} failed, ${number('skipped')} skipped`);
 process.exit(number('failed') === 0 ? 0 : 1);

@@ -6,23 +6,14 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Row } from '../../src/lab/conformance.ts';
 import { score } from '../../src/lab/score.ts';
 import { conformancePage, table } from '../../src/sinks/conformance-page.ts';
 import { told } from '../../src/sinks/lab.ts';
-
-interface Result {
-  release: string;
-  tier: string;
-  hooks: { fact: string; hook: string; reason: string }[];
-  rows: Row[];
-}
+import { type Result, resultIn } from './result.ts';
 
 const results = process.argv.slice(2).flatMap((path) => {
-  const line = readFileSync(path, 'utf8')
-    .split('\n')
-    .find((text) => text.startsWith('{"release"'));
-  return line ? [JSON.parse(line) as Result] : [];
+  const result = resultIn(readFileSync(path, 'utf8'));
+  return result ? [result] : [];
 });
 results.sort((a, b) => a.release.localeCompare(b.release, 'en', { numeric: true }));
 if (results.length === 0) throw new Error('no results in these logs');

@@ -9,6 +9,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { resultIn } from './result.ts';
 
 const BASELINE = join(import.meta.dirname, '../../test/kernel/verifier.json');
 const GROWTH = 1.1;
@@ -52,11 +53,9 @@ if (import.meta.main) {
   const baseline = readBaseline();
   let failed = 0;
   for (const path of positionals) {
-    const line = readFileSync(path, 'utf8')
-      .split('\n')
-      .find((text) => text.startsWith('{"release"'));
-    const { release = '', tier = '', verified = {} } = line ? JSON.parse(line) : {};
-    if (Object.keys(verified).length === 0) continue;
+    const result = resultIn(readFileSync(path, 'utf8'));
+    if (!result || Object.keys(result.verified).length === 0) continue;
+    const { release, tier, verified } = result;
     const series = seriesOf(release, tier);
     if (values.update) {
       baseline[series] = verified;

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One scenario of each cause on a few kernels, in virtual machines, or on those that KERNELS names;
+// what they print is in build/vm/brief. All of it is for make vm-test, which writes docs/kernels.md
+// too. After a change of the programs that is meant: tools/vm/verified.ts --update of these logs.
+
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, it } from 'vitest';
+import { briefly } from '../../src/lab/conformance.ts';
+import { SCENARIOS } from '../../src/lab/scenarios.ts';
+import { resultIn } from '../../tools/vm/result.ts';
+import { grown, readBaseline, seriesOf } from '../../tools/vm/verified.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const VM = join(ROOT, 'tools/vm');
+const LOGS = join(ROOT, 'build/vm/brief');
+const NOT_SERVED = 3;
+const LIMIT_S = 900;
+
+const FEW = execFileSync('bash', ['-c', '. "$0/common"; echo "$FEW_KERNELS"', VM], {
+  encoding: 'utf8',
+});
+const kernels = (process.env.KERNELS ?? FEW).trim().split(/[ ,]/);
+const baseline = readBaseline();
+let lacking: string | null = null;
+
+beforeAll(async () => {
+  mkdirSync(LOGS, { recursive: true });
+  if (process.arch !== 'x64') lacking = 'its kernel is of x86_64';
+  else lacking = whyNot(await run('packages'));
+});
+
+it.concurrent.for(kernels)('Linux %s', async (tag, { skip }) => {
+  skip(lacking !== null, lacking ?? '');
+  const unfetched = whyNot(await run('fetch', tag));
+  skip(unfetched !== null, unfetched ?? '');
+
+  const conformance = ['node', 'tools/vm/conformance.ts', '--brief', '--json'];
+  const { status, printed, said } = await run(
+    'run',
+    '-k',
+    tag,
+    '-t',
+    `${LIMIT_S}`,
+    '--',
+    ...conformance,
+  );
+  writeFileSync(join(LOGS, `${tag}.log`), printed + said);
+  const result = resultIn(printed);
+  if (!result) throw new Error(`status ${status}, and no result:\n${printed}\n${said}`);
+  const { release, tier, rows, verified } = result;
+  expect(release).toMatch(new RegExp(`^${tag}\\.`));
+  expect(tier).toBe('hooks');
+  expect(rows.filter((row) => row.verdict !== 'passed' && !needs(row.why))).toEqual([]);
+  expect(rows.map(({ cause }) => cause)).toEqual(
+    briefly(SCENARIOS).map((one) => one.scenario.cause),
+  );
+  expect(status, said).toBe(0);
+  if (Object.keys(verified).length > 0)
+    expect(grown(verified, baseline[seriesOf(release, tier)])).toEqual([]);
+});
+
+/** A program is not installed here: another kernel does not change that. */
+function needs(why: string | null): boolean {
+  return why?.startsWith('needs ') ?? false;
+}
+
+interface Ran {
+  status: unknown;
+  printed: string;
+  said: string;
+}
+
+/** Ends with us. */
+function run(program: string, ...args: string[]): Promise<Ran> {
+  const command = ['--pdeathsig', 'TERM', join(VM, program), ...args];
+  return new Promise((resolve) => {
+    execFile('setpriv', command, { cwd: ROOT, maxBuffer: 64 << 20 }, (error, printed, said) =>
+      resolve({ status: error ? error.code : 0, printed, said }),
+    );
+  });
+}
+
+/** Why a kernel cannot be had, or null. */
+function whyNot({ status, said }: Ran): string | null {
+  if (status === 0) return null;
+  if (status === NOT_SERVED) return 'not served by the archive';
+  return `could not be had: ${said.trim().split('\n').at(-1)}`;
+}
