@@ -11,7 +11,6 @@ import { must, POLLIN, Socket } from '../../src/native/sockets.ts';
 const LOOPBACK = '127.0.0.1';
 const PORT = 8080;
 const AT_ONCE = 50;
-const BACKLOG = 511;
 
 /**
  * So many processes, each of which connects to this one and ends. Returns the port, once every
@@ -25,7 +24,7 @@ export async function forkStorm(processes: number): Promise<number> {
       server.emit('one ended');
     });
   });
-  await once(server.listen({ host: LOOPBACK, port: 0, backlog: BACKLOG }), 'listening');
+  await once(server.listen({ host: LOOPBACK, port: 0, backlog: processes }), 'listening');
   const { port } = server.address() as AddressInfo;
   const script = `
     for ((left = ${processes}; left > 0; left--)); do
