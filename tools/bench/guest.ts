@@ -5,12 +5,13 @@
 // Instructions of one connection without tracing, with a bare counter, and with tcpwhy in a storm:
 // the kernel's part alone (the reader is stopped), and with the reader on the same CPU. Prints JSON.
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { Session } from '../../src/native/binding.ts';
 
 const [connections = '', counter = ''] = process.argv.slice(2);
@@ -18,34 +19,35 @@ const KINDS = ['refused', 'accepted', 'reset'] as const;
 const COUNT = 5000;
 /** Of a storm; and before it, until the reader's JavaScript is compiled and what it allocates is steady. */
 const STORM = 50_000;
-const STORM_BEFORE = 400_000;
+const STORM_BEFORE = 200_000;
 /** Where every record is kept: the perf buffer holds those of one round, read before the next one. */
 const ROUND = 700;
-const WARM_UP_ROUNDS = 80;
+const WARM_UP_ROUNDS = 40;
 const ROUNDS = 20;
 /** More than a tick, in which an idle reader runs for less than IDLE_NS. */
 const LOOK_MS = 40;
 const IDLE_NS = 2e6;
 
+const execConnections = promisify(execFile);
 const figures: Record<string, Record<string, number>> = {};
 execFileSync('ip', ['link', 'set', 'lo', 'up']);
-measure('warm-up, thrown away');
-measure('untraced');
+await measure('warm-up, thrown away');
+await measure('untraced');
 const session = Session.attach({ object: counter, perfMap: 'events', perfPages: 1 });
 if (!session.programs().every(({ attached }) => attached))
   throw new Error('the counter is not attached');
-measure('bare counter');
+await measure('bare counter');
 session.close();
 
 for (const tier of ['hooks', 'tracepoints']) {
   await watched(tier, [], async (child) => {
     // Uses up what the sampling lets through at first.
-    for (const kind of KINDS) run(kind, 2000);
+    for (const kind of KINDS) await run(kind, 2000);
     child.kill('SIGSTOP');
-    measure(`${tier}, kernel's part`);
+    await measure(`${tier}, kernel's part`);
     child.kill('SIGCONT');
-    run('refused', STORM_BEFORE);
-    figures[`${tier}, with the reader`] = { refused: run('refused', STORM) };
+    await run('refused', STORM_BEFORE);
+    figures[`${tier}, with the reader`] = { refused: await run('refused', STORM) };
   });
   await watched(tier, ['--every-record'], async (child) => {
     await rounds(child, WARM_UP_ROUNDS);
@@ -87,7 +89,7 @@ async function rounds(child: ChildProcess, count: number) {
   const before = cpu_ns(child);
   for (let round = 0; round < count; round++) {
     child.kill('SIGSTOP');
-    kernel += run('refused', ROUND) / count;
+    kernel += (await run('refused', ROUND)) / count;
     child.kill('SIGCONT');
     await idle(child);
   }
@@ -112,10 +114,14 @@ function cpu_ns({ pid }: ChildProcess): number {
     .reduce((sum, ran_ns) => sum + ran_ns, 0);
 }
 
-function measure(name: string): void {
-  figures[name] = Object.fromEntries(KINDS.map((kind) => [kind, run(kind, COUNT)]));
+async function measure(name: string): Promise<void> {
+  const row: Record<string, number> = {};
+  for (const kind of KINDS) row[kind] = await run(kind, COUNT);
+  figures[name] = row;
 }
 
-function run(kind: string, count: number): number {
-  return Number(execFileSync(connections, [kind, String(count)], { encoding: 'utf8' }));
+/** Meanwhile what tcpwhy prints is read. */
+async function run(kind: string, count: number): Promise<number> {
+  const { stdout } = await execConnections(connections, [kind, String(count)]);
+  return Number(stdout);
 }
