@@ -2,6 +2,12 @@
 
 import { defineConfig } from 'vitest/config';
 
+/**
+ * On a machine that is busy with something else the kernel sends SYNs again, and more happens than
+ * was made to happen: what fails twice is a failure.
+ */
+const RETRY = 1;
+
 export default defineConfig({
   test: {
     reporters: ['default', './tools/vitest/closing-line.ts'],
@@ -21,9 +27,7 @@ export default defineConfig({
           include: ['test/kernel/**/*.test.ts'],
           runner: './tools/vitest/root-runner.ts',
           fileParallelism: false,
-          // On a machine that is busy with something else the kernel sends SYNs again, and more
-          // happens than was made to happen: what fails twice is a failure.
-          retry: 1,
+          retry: RETRY,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
@@ -35,6 +39,7 @@ export default defineConfig({
           include: ['test/vm/*.test.ts'],
           runner: './tools/vitest/root-runner.ts',
           maxConcurrency: 2,
+          retry: RETRY,
           testTimeout: 1_200_000,
           hookTimeout: 600_000,
           sequence: { groupOrder: 2 },
