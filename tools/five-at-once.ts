@@ -13,7 +13,9 @@ import { together } from '../test/software/together.ts';
 const missing = lacking(...NEEDS, 'bpftool');
 if (missing) throw new Error(missing);
 
-const { failures, opened, ofHealthy, summary } = await together(Number(process.argv[2] ?? 30));
+const { failures, opened, ofHealthy, unexplained, summary } = await together(
+  Number(process.argv[2] ?? 30),
+);
 let exact = Object.keys(ofHealthy).length === 0;
 for (const { scenario, cause, beside, made, reported } of failures) {
   const told = Object.entries(reported).filter(([one]) => !beside.includes(one));
@@ -21,5 +23,7 @@ for (const { scenario, cause, beside, made, reported } of failures) {
   console.log(`${scenario}: made ${made}, reported ${JSON.stringify(reported)}`);
 }
 console.log(`healthy: ${opened} connections, reported ${JSON.stringify(ofHealthy)}`);
+for (const { count, summary, evidence } of unexplained)
+  console.log(`unexplained × ${count}: ${summary} ${JSON.stringify(evidence)}`);
 console.log(JSON.stringify(summary));
 process.exitCode = exact ? 0 : 1;

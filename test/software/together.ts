@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { sums } from '../../src/lab/conformance.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import { Running, type Summary } from '../kernel/tcpwhy.ts';
+import { type Finding, Running, type Summary } from '../kernel/tcpwhy.ts';
 import type { Again } from './again.ts';
 import { HealthyLoad } from './healthy.ts';
 
@@ -25,6 +25,7 @@ export interface Together {
   /** Connections of the healthy load, and what was said of it. */
   opened: number;
   ofHealthy: Record<string, number>;
+  unexplained: Finding[];
   summary: Summary;
 }
 
@@ -47,6 +48,7 @@ export async function together(seconds: number): Promise<Together> {
     failures: failures.map((failure) => ({ ...failure, reported: of(failure.netns) })),
     opened,
     ofHealthy: of(lab.netnsInodes),
+    unexplained: findings.filter(({ cause }) => cause === 'unexplained'),
     summary,
   };
 }
