@@ -20,7 +20,9 @@
 /* Two instructions for eight bytes, where a helper that may fault takes twelve. */
 static __always_inline void wire_copy(void *to, const void *from, __u32 size)
 {
+#ifdef __clang__
 #pragma clang loop unroll(full)
+#endif
 	for (__u32 i = 0; i < size / 8; i++)
 		((volatile __u64 *)to)[i] = ((const __u64 *)from)[i];
 	if (size % 8)

@@ -4,6 +4,7 @@ import { type Cause, type Match, ownerOf } from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Flow, Packet } from '../wire/types.gen.ts';
+import { movedText } from './describe.ts';
 import type { Evidence } from './finding.ts';
 
 const rest = (id: string, title: string, advice: string[]): Cause => ({
@@ -51,7 +52,7 @@ export function unexplained(
       return sock && { ...found('reset sent', reason, sock, null), owner: ownerOf(sock.owner) };
     }
     case 'syn_received':
-      return found('SYN refused', 'counters only', event.body.packet, null);
+      return found('SYN refused', movedText(event.body.mib), event.body.packet, null);
     default:
       return null;
   }
