@@ -41,11 +41,14 @@ static __always_inline __attribute__((unused)) void cookie_failed(const struct s
 /* A segment that may have a cookie arrives. The namespace is the hook's own: its members are read directly. */
 static __always_inline __attribute__((unused)) void watch_cookie(const struct net *net)
 {
-	struct cookie_check *c = this_cpu_cookie_check();
 	u32 zero = 0, index = mib_index[MIB_SLOT_SYNCOOKIES_FAILED];
 	u64 *sent = bpf_map_lookup_elem(&cookies_sent, &zero);
+	struct cookie_check *c;
 
-	if (!c || !sent || !*sent || index == 0xffff)
+	if (!sent || !*sent || index == 0xffff)
+		return;
+	c = this_cpu_cookie_check();
+	if (!c)
 		return;
 	c->counter = 0;
 	if (bpf_ktime_get_ns() - *sent > COOKIES_VALID_NS)

@@ -36,6 +36,8 @@ enum option { OPTION_OTHER, OPTION_TIMESTAMPS, OPTION_TOA, OPTION_MASK };
 struct parse {
 	/* With room for an option that claims to go on past the last byte. */
 	u8 options[MAX_OPTIONS + LONGEST_OPTION];
+	/* Bytes of options that the header has. */
+	u32 len;
 	u32 at;
 	/* Where each begins; MAX_OPTIONS: nowhere. */
 	u32 found[OPTION_MASK + 1];

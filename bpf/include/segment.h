@@ -157,6 +157,7 @@ static const u8 option_of_kind[256] = {
 /* Leaves in p->found where each option begins. What it branches on costs the verifier dearly. */
 static __noinline __attribute__((unused)) void find_options(struct parse *p, u32 len)
 {
+	p->len = len;
 	p->at = 0;
 	p->found[OPTION_TIMESTAMPS] = MAX_OPTIONS;
 	p->found[OPTION_TOA] = MAX_OPTIONS;
@@ -196,12 +197,19 @@ static __always_inline u32 option_at(const struct parse *p, enum option option)
 	return *(const volatile u32 *)&p->found[option];
 }
 
+/* It may say that it goes on where the header has ended. */
+static __always_inline bool ends_within(const struct parse *p, u32 at, u32 size)
+{
+	return at + size <= *(const volatile u32 *)&p->len;
+}
+
 /* Leaves them in `p`, as numbers; false where there are none. */
 static __always_inline bool take_timestamps(struct parse *p)
 {
 	u32 at = option_at(p, OPTION_TIMESTAMPS);
 
-	if (at >= MAX_OPTIONS || p->options[at + 1] != TCPOLEN_TIMESTAMP)
+	if (at >= MAX_OPTIONS || p->options[at + 1] != TCPOLEN_TIMESTAMP ||
+	    !ends_within(p, at, TCPOLEN_TIMESTAMP))
 		return false;
 	__builtin_memcpy(&p->tsval, &p->options[at + 2], 4);
 	__builtin_memcpy(&p->tsecr, &p->options[at + 6], 4);
@@ -225,6 +233,8 @@ static __always_inline void fill_toa(struct wire_toa *w, const struct parse *p)
 	if (at >= MAX_OPTIONS)
 		return;
 	size = p->options[at + 1];
+	if (!ends_within(p, at, size))
+		return;
 	if (size == TCPOLEN_TOA_V6) {
 		__builtin_memcpy(w->addr, &p->options[at + 4], 16);
 	} else if (size == TCPOLEN_TOA) {

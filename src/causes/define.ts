@@ -176,6 +176,18 @@ export function byPeer(netns: number, { saddr, sport, daddr, dport }: Flow): str
     : `${netns} at ${saddr} ${sport} from ${daddr}`;
 }
 
+/** What is said of a segment that a connection refused: of the connection, for each host that sends to it. */
+export function refusedBy(netns: number, { flow, owner }: Sock, packet: Packet) {
+  const where = local(flow);
+  return {
+    subject: 'flow' as const,
+    where,
+    flow: packet.flow,
+    group: `${netns} ${where} ${packet.flow.saddr}`,
+    owner: ownerOf(owner),
+  };
+}
+
 /** The same flow from the other end. */
 export function reversed(flow: Flow): Flow {
   return { saddr: flow.daddr, sport: flow.dport, daddr: flow.saddr, dport: flow.sport };

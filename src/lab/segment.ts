@@ -13,7 +13,7 @@ export interface Segment {
   /** The timestamp option, where there is one. */
   timestamps?: { tsval: number; tsecr: number } | null;
   /** Whom it is sent for, in the option of a balancer. */
-  toa?: { kind: number; address: string; port: number };
+  toa?: { kind: number; address: string; port: number; claims_bytes?: number };
   /** With a TCP checksum that is wrong. */
   damaged?: boolean;
 }
@@ -118,9 +118,9 @@ function timestampsOption({ tsval, tsecr }: { tsval: number; tsecr: number }): B
   return Buffer.concat([option, values]);
 }
 
-function toaOption({ kind, address, port }: NonNullable<Segment['toa']>): Buffer {
+function toaOption({ kind, address, port, claims_bytes }: NonNullable<Segment['toa']>): Buffer {
   const addr = wireAddress(address);
-  const head = Buffer.from([kind, 4 + addr.length, port >> 8, port & 0xff]);
+  const head = Buffer.from([kind, claims_bytes ?? 4 + addr.length, port >> 8, port & 0xff]);
   return Buffer.concat([head, addr]);
 }
 

@@ -42,10 +42,21 @@ it.each(CASES)(
   },
 );
 
-it('a SYN without the option says nothing of it', async () => {
+it.each([
+  { of: 'without the option', toa: undefined },
+  {
+    of: 'whose option goes on where its header has ended',
+    toa: { kind: 254, address: '198.51.100.9', port: 1, claims_bytes: 20 },
+  },
+])('a SYN $of says nothing of it', async ({ toa }) => {
   await using tcpwhy = await Running.start();
   using lab = Lab.open();
-  new Stranger(lab, 4).sendSyns(PORT, SPORTS);
+  const stranger = new Stranger(lab, 4);
+  for (const sport of SPORTS)
+    stranger.send({
+      ...{ sport, dport: PORT, flags: TCP_FLAG.syn, seq: 1, window: 65535 },
+      ...(toa && { toa }),
+    });
   await tcpwhy.until((output) => output.count('no-listener') >= TIMES, 3000);
   const { findings } = await tcpwhy.stop();
   const here = findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));

@@ -9,7 +9,7 @@ import {
   flagsText,
   isConnection,
   local,
-  ownerOf,
+  refusedBy,
   SILENCE,
   TCP_FLAG,
 } from '../define.ts';
@@ -48,11 +48,7 @@ export default defineCause({
         ttl: packet.ttl,
       },
       basis: 'direct',
-      subject: 'flow',
-      where: local(sock.flow),
-      flow: packet.flow,
-      group: `${event.netns} ${local(sock.flow)} ${saddr}`,
-      owner: ownerOf(sock.owner),
+      ...refusedBy(event.netns, sock, packet),
     };
   },
   summary({ peer, local: here, flags, seq, beyond_bytes, rcv_nxt, window_bytes }) {

@@ -8,7 +8,7 @@ import {
   flagsText,
   isConnection,
   local,
-  ownerOf,
+  refusedBy,
   TCP_FLAG,
 } from '../define.ts';
 
@@ -52,11 +52,7 @@ export default defineCause({
         ttl: packet.ttl,
       },
       basis: 'direct',
-      subject: 'flow',
-      where: local(sock.flow),
-      flow: packet.flow,
-      group: `${event.netns} ${local(sock.flow)} ${saddr}`,
-      owner: ownerOf(sock.owner),
+      ...refusedBy(event.netns, sock, packet),
     };
   },
   summary({ peer, local: here, seq, rcv_nxt, off_by_bytes, challenged }) {
