@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Which connection a refused segment belongs to: goes through the sockets that share its local port. */
+/*
+ * Which socket a refused segment belongs to: goes through those that share its local port. What it came
+ * on is another connection, or none.
+ */
 #include "crossed.h"
+#include "hashinfo.h"
 
 #define MAX_BUCKETS 8
 #define MAX_BOUND 12
@@ -25,17 +29,24 @@ static __always_inline u32 differ(const u8 *a, const u8 *b)
 	return (x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]);
 }
 
-/* What the segment carries is exactly what another peer of this local end should send next. */
+/*
+ * What the segment carries is exactly what another peer of this local end should send next: the answer
+ * to a SYN, or what continues a connection. SNAT on the way out is undone on the way in.
+ */
 static __always_inline bool fits(const struct sock *sk, const struct segment *s)
 {
 	const struct tcp_sock *tp = (const void *)sk;
+	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	struct wire_flow f;
 
-	if (!(SYNCHRONIZED >> (BPF_CORE_READ(sk, __sk_common.skc_state) & 31) & 1))
+	if (!((s->flags & TCP_SYN ? 1 << TCP_SYN_SENT : SYNCHRONIZED) >> (state & 31) & 1))
 		return false;
 	sock_flow(sk, &f);
 	if (differ(f.saddr, s->daddr) || !(differ(f.daddr, s->saddr) | (f.dport ^ s->sport)))
 		return false;
+	/* snd_nxt is set when the SYN has left, and on one host the answer is faster. */
+	if (s->flags & TCP_SYN)
+		return BPF_CORE_READ(tp, snd_una) + 1 == s->ack_seq;
 	if (BPF_CORE_READ(tp, rcv_nxt) == s->seq)
 		return true;
 	return s->flags & TCP_ACK && (BPF_CORE_READ(tp, snd_nxt) == s->ack_seq ||
@@ -45,7 +56,7 @@ static __always_inline bool fits(const struct sock *sk, const struct segment *s)
 /* inet_bhashfn() of include/net/inet_hashtables.h: the sockets that are bound to a port. */
 static __always_inline u64 bound_to(const struct net *net, u16 port)
 {
-	const struct inet_hashinfo *hashinfo = BPF_CORE_READ(net, ipv4.tcp_death_row.hashinfo);
+	const struct inet_hashinfo *hashinfo = (const void *)hashinfo_of(net);
 	u32 slot =
 		(port + BPF_CORE_READ(net, hash_mix)) & (BPF_CORE_READ(hashinfo, bhash_size) - 1);
 	u64 node = read_pointer((u64)BPF_CORE_READ(hashinfo, bhash) +
@@ -63,18 +74,15 @@ static __always_inline u64 bound_to(const struct net *net, u16 port)
 	return 0;
 }
 
-/*
- * From Linux 6.8 the sockets of a port hang on buckets of a second kind, one for each local address.
- * From 5.17 to 6.0 the table is found in another way: there it is not looked for.
- */
-static __always_inline u64 find_crossed(const struct crossing *c)
+/* From Linux 6.8 the sockets of a port hang on buckets of a second kind, one for each local address. */
+__noinline u64 belongs_to(u32 place)
 {
-	const struct net *net = (const void *)c->net;
+	const struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
 	u64 bucket, bucket2 = 0, node = 0;
 
-	if (!bpf_core_field_exists(net->ipv4.tcp_death_row.hashinfo))
+	if (!c)
 		return 0;
-	bucket = bound_to(net, c->segment.dport);
+	bucket = bound_to((const void *)c->net, c->segment.dport);
 	if (!bucket)
 		return 0;
 	if (bpf_core_field_exists(struct inet_bind_bucket, owners))
@@ -113,7 +121,7 @@ __noinline u32 make_crossed(u32 place)
 
 	if (!c || find_listener(c->netns, c->segment.daddr, c->segment.dport))
 		return 0;
-	other = (const void *)find_crossed(c);
+	other = (const void *)belongs_to(place);
 	if (!other)
 		return 0;
 	__builtin_memcpy(k.addr, c->segment.saddr, 16);

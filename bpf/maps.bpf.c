@@ -60,10 +60,10 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, DIAL_SLOTS);
+	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct dial);
-} dials SEC(".maps");
+	__type(value, u64);
+} hashinfo SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -2,6 +2,8 @@
 /*
  * Rules that reject: the functions of nf_reject_ipv4 and nf_reject_ipv6 that answer a packet before it
  * is dropped. Modules, mostly: loaded with the first rule that rejects.
+ * Where functions cannot be hooked, the resets and ICMP errors that leave: a packet that netfilter drops
+ * just after it was answered was rejected.
  */
 #include "hooks.h"
 #include "reject.h"
@@ -36,4 +38,30 @@ ON_ENTRY(nf_send_unreach, v4_unreach_by_rule, struct sk_buff *skb_in)
 ON_ENTRY(nf_send_unreach6, v6_unreach_by_rule, struct net *net, struct sk_buff *skb_in)
 {
 	return rejected(skb_in, ANSWER_UNREACHABLE);
+}
+
+static __always_inline void remember_answer(u32 answer, const struct segment *s)
+{
+	struct last_reject *r = this_cpu_reject();
+
+	if (!r)
+		return;
+	r->skb = 0;
+	r->ktime_ns = bpf_ktime_get_ns();
+	r->segment = *s;
+	r->answer = answer;
+}
+
+ON_TRACEPOINT(net_dev_queue, packet_leaves, struct sk_buff *skb)
+{
+	struct segment s = {};
+
+	if (!read_segment(skb, &s)) {
+		if (read_unreachable(skb, &s))
+			remember_answer(ANSWER_UNREACHABLE, &s);
+		return 0;
+	}
+	if (s.flags & TCP_RST)
+		remember_answer(ANSWER_RESET, &s);
+	return 0;
 }

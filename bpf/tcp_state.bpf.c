@@ -4,6 +4,7 @@
 #include "ended.h"
 #include "failed_connect.h"
 #include "filter.h"
+#include "hashinfo.h"
 #include "shown_peer.h"
 
 static __always_inline void track_listener(const struct sock *sk, int new_state)
@@ -97,8 +98,10 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 	if (MEMBER(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	/* connect() and listen() run for the process that owns the socket from then on. */
-	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN)
+	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) {
 		set_owner_to_current((u64)sk);
+		remember_hashinfo(sk);
+	}
 	if (new_state == TCP_LISTEN || old_state == TCP_LISTEN)
 		track_listener(sk, new_state);
 	else if ((new_state == TCP_CLOSE && old_state != TCP_SYN_SENT) ||

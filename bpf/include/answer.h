@@ -5,32 +5,10 @@
 
 #include "cookie.h"
 #include "crossed.h"
-#include "dial.h"
 #include "emit.h"
 #include "ended.h"
 #include "filter.h"
 #include "sock.h"
-
-/*
- * The connecting socket that waits for exactly this SYN-ACK, at another address than the packet's.
- * By snd_una: snd_nxt is set when the SYN has left, and on one host the answer is faster.
- */
-static __always_inline const struct sock *dialled_by(const struct segment *s, u32 netns)
-{
-	u64 key = dial_key(s->daddr, s->dport, netns, s->ack_seq);
-	u32 slot = key & (DIAL_SLOTS - 1);
-	struct dial *d = bpf_map_lookup_elem(&dials, &slot);
-	const struct sock *sk;
-
-	if (!d || d->key != key)
-		return NULL;
-	sk = (const void *)d->sk;
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_SYN_SENT ||
-	    BPF_CORE_READ(sk, __sk_common.skc_num) != s->dport ||
-	    BPF_CORE_READ((const struct tcp_sock *)sk, snd_una) + 1 != s->ack_seq)
-		return NULL;
-	return sk;
-}
 
 static __always_inline void answer(void *ctx, const struct sock *sk, const struct sk_buff *skb,
 				   u32 netns, u32 reason)
@@ -48,8 +26,10 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	k.netns = netns;
 	if (!wanted_segment(k.netns, &s))
 		return;
-	if (!sk && (s.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
-		dialled = dialled_by(&s, k.netns);
+	/* A socket at the packet's own address would have been found. */
+	if (!sk && (s.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
+	    remember_refused(skb, &s, NULL, netns, NULL, CROSSED_ANSWER))
+		dialled = (const void *)belongs_to(CROSSED_ANSWER);
 	report_crossed(ctx, skb, &s, NULL, netns, sk, CROSSED_ANSWER);
 	__builtin_memcpy(k.addr, s.daddr, 16);
 	k.port = s.dport;

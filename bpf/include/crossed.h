@@ -17,30 +17,43 @@ extern struct {
 } crossings SEC(".maps");
 
 /*
- * Makes the record of the crossing in this place; 0 where it is none, or is only counted. Verified
- * once, and not again on each way to it.
+ * The socket that the segment in this place belongs to, or 0. As make_crossed() verified once, and not
+ * again on each way to it.
+ */
+u64 belongs_to(u32 place);
+
+/*
+ * Makes the record of the crossing in this place; 0 where it is none, or is only counted.
  */
 u32 make_crossed(u32 place);
 
-/* A segment without SYN that is refused. `net` is NULL where it is not known yet. */
-static __always_inline void report_crossed(void *ctx, const struct sk_buff *skb,
-					   const struct segment *s, const struct net *net,
-					   u32 netns, const struct sock *sk, u32 place)
+/* `net` is NULL where it is not known yet. */
+static __always_inline bool remember_refused(const struct sk_buff *skb, const struct segment *s,
+					     const struct net *net, u32 netns,
+					     const struct sock *sk, u32 place)
 {
-	struct crossing *c;
-	void *record;
+	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
 
-	if (s->flags & TCP_SYN || !(s->flags & (TCP_RST | TCP_ACK)))
-		return;
-	c = bpf_map_lookup_elem(&crossings, &place);
 	if (!c)
-		return;
+		return false;
 	store_pointer(&c->net, net ? net : packet_net(skb, sk));
 	store_pointer(&c->skb, skb);
 	store_pointer(&c->sk, sk);
 	c->netns = netns;
 	c->segment = *s;
-	if (!make_crossed(place))
+	return true;
+}
+
+/* A segment without SYN that is refused. */
+static __always_inline void report_crossed(void *ctx, const struct sk_buff *skb,
+					   const struct segment *s, const struct net *net,
+					   u32 netns, const struct sock *sk, u32 place)
+{
+	void *record;
+
+	if (s->flags & TCP_SYN || !(s->flags & (TCP_RST | TCP_ACK)))
+		return;
+	if (!remember_refused(skb, s, net, netns, sk, place) || !make_crossed(place))
 		return;
 	record = record_buffer(SCRATCH_CROSSED + place);
 	if (record)

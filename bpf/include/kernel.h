@@ -142,6 +142,12 @@ struct netns_ipv4 {
 	struct inet_timewait_death_row tcp_death_row;
 };
 
+struct proto {
+	union {
+		struct inet_hashinfo *hashinfo;
+	} h;
+};
+
 struct net {
 	u32 hash_mix;
 	struct netns_ipv4 ipv4;
@@ -184,6 +190,7 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	struct proto *skc_prot;
 	unsigned long skc_flags;
 	struct hlist_node skc_bind_node;
 };

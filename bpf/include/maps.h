@@ -80,14 +80,6 @@ struct listener {
 	u64 sk;
 };
 
-/* A connecting socket, found by the answer that it waits for. */
-struct dial {
-	u64 key;
-	u64 sk;
-};
-
-#define DIAL_SLOTS 16384
-
 /* The last connect of a process that came to nothing. */
 struct failed_connect {
 	u64 jiffy;

@@ -61,6 +61,20 @@ const REJECT_V6 = ['v6_reset_by_rule', 'v6_unreach_by_rule'];
 const MODULE_V4 = ['nf_send_reset', 'nf_send_unreach'];
 const MODULE_V6 = ['nf_send_reset6', 'nf_send_unreach6'];
 
+const RESET_SENT = orProbes(
+  tracepoints(['reset_sent'], { 'tracepoint:tcp_send_reset': 3 }),
+  hooks(
+    [
+      'active_reset_sent',
+      'v4_answer_begins',
+      'v4_answer_ends',
+      'v6_answer_begins',
+      'v6_answer_ends',
+    ],
+    { 'tracepoint:tcp_send_reset': 2 },
+  ),
+);
+
 /** Ways to see each fact, the best first. What all of them need is in each. */
 export const WAYS: Record<Fact, readonly Way[]> = {
   syn_fate: orProbes(
@@ -70,19 +84,7 @@ export const WAYS: Record<Fact, readonly Way[]> = {
     hooks([...SYN_BRACKET, 'request_leaves'], { tcp_check_req: 4 }),
     tracepoints(['packet_arrives', 'packet_consumed']),
   ),
-  reset_sent: orProbes(
-    tracepoints(['reset_sent'], { 'tracepoint:tcp_send_reset': 3 }),
-    hooks(
-      [
-        'active_reset_sent',
-        'v4_answer_begins',
-        'v4_answer_ends',
-        'v6_answer_begins',
-        'v6_answer_ends',
-      ],
-      { 'tracepoint:tcp_send_reset': 2 },
-    ),
-  ),
+  reset_sent: RESET_SENT,
   reset_received: orProbes(
     hooks(['reset_believed'], { tcp_reset: 2 }),
     tracepoints(['reset_received', 'packet_arrives']),
@@ -111,12 +113,12 @@ export const WAYS: Record<Fact, readonly Way[]> = {
     tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
     hooks(['timewait_enters', 'timewait_leaves']),
   ),
-  dialled: orProbes(hooks(['connect_begins']), tracepoints(['packet_leaves'])),
+  dialled: RESET_SENT,
   rejected: orProbes(
     { ...hooks([...REJECT_V4, ...REJECT_V6]), functions: [...MODULE_V4, ...MODULE_V6] },
     { ...hooks(REJECT_V4), functions: MODULE_V4 },
     { ...hooks(REJECT_V6), functions: MODULE_V6 },
-    { ...tracepoints(['packet_leaves']), unless: ['connect_begins', 'connect_begins_probe'] },
+    { ...tracepoints(['packet_leaves']), unless: ['v4_syn_enters', 'v4_syn_enters_probe'] },
   ),
   state: orProbes(tracepoints(['state_changes'])),
   retransmit: orProbes(tracepoints(['segment_retransmitted', 'synack_retransmitted'])),

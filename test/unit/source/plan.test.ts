@@ -72,10 +72,9 @@ describe('the way to each fact', () => {
 
   test('runs for every packet that leaves only where another fact needs it to', () => {
     const none = { ...kernel, functions: new Set<string>() };
-    const failed = new Map([['connect_begins', 'fentry: EPERM']]);
+    const failed = new Map([['v4_syn_enters', 'fentry: EPERM']]);
     expect(programs('rejected', none, failed)).toBeUndefined();
-    failed.set('connect_begins_probe', 'kprobe: EPERM');
-    expect(programs('dialled', none, failed)).toEqual(['packet_leaves']);
+    failed.set('v4_syn_enters_probe', 'kprobe: EPERM');
     expect(programs('rejected', none, failed)).toEqual(['packet_leaves']);
   });
 
@@ -93,6 +92,7 @@ describe('the way to each fact', () => {
       'reset_sent',
       'refused',
       'timewait',
+      'dialled',
     ]);
   });
 
@@ -107,17 +107,17 @@ describe('the way to each fact', () => {
 });
 
 describe('a program that was chosen and does not run', () => {
-  const program = { section: 'fentry/tcp_connect', loaded: true, attached: false, error: 'EPERM' };
+  const program = { section: 'fentry/tcp_reset', loaded: true, attached: false, error: 'EPERM' };
 
   test('is a failure, others are not', () => {
     const choices = choose(kernel, NOTHING);
     const found = failures(
       [
-        { ...program, name: 'connect_begins' },
+        { ...program, name: 'reset_believed' },
         { ...program, name: 'packet_leaves' },
       ],
       choices,
     );
-    expect([...found]).toEqual([['connect_begins', 'fentry/tcp_connect: EPERM']]);
+    expect([...found]).toEqual([['reset_believed', 'fentry/tcp_reset: EPERM']]);
   });
 });
