@@ -5,6 +5,7 @@
  */
 #include "crossed.h"
 #include "hashinfo.h"
+#include "listener.h"
 
 #define MAX_BUCKETS 8
 #define MAX_BOUND 12
@@ -33,16 +34,17 @@ static __always_inline u32 differ(const u8 *a, const u8 *b)
  * What the segment carries is exactly what another peer of this local end should send next: the answer
  * to a SYN, or what continues a connection. SNAT on the way out is undone on the way in.
  */
-static __always_inline bool fits(const struct sock *sk, const struct segment *s)
+static __always_inline bool fits(const struct sock *sk, struct crossing *c)
 {
 	const struct tcp_sock *tp = (const void *)sk;
 	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	struct wire_flow f;
+	const struct segment *s = &c->segment;
+	struct wire_flow *f = &c->flow;
 
 	if (!((s->flags & TCP_SYN ? 1 << TCP_SYN_SENT : SYNCHRONIZED) >> (state & 31) & 1))
 		return false;
-	sock_flow(sk, &f);
-	if (differ(f.saddr, s->daddr) || !(differ(f.daddr, s->saddr) | (f.dport ^ s->sport)))
+	sock_flow(sk, f);
+	if (differ(f->saddr, s->daddr) || !(differ(f->daddr, s->saddr) | (f->dport ^ s->sport)))
 		return false;
 	/* snd_nxt is set when the SYN has left, and on one host the answer is faster. */
 	if (s->flags & TCP_SYN)
@@ -77,7 +79,7 @@ static __always_inline u64 bound_to(const struct net *net, u16 port)
 /* From Linux 6.8 the sockets of a port hang on buckets of a second kind, one for each local address. */
 __noinline u64 belongs_to(u32 place)
 {
-	const struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
+	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
 	u64 bucket, bucket2 = 0, node = 0;
 
 	if (!c)
@@ -95,7 +97,7 @@ __noinline u64 belongs_to(u32 place)
 		u64 sk = node - bpf_core_field_offset(struct sock_common, skc_bind_node);
 
 		if (node) {
-			if (fits((const void *)sk, &c->segment))
+			if (fits((const void *)sk, c))
 				return sk;
 			node = read_pointer(node);
 		} else if (bucket2) {
@@ -111,6 +113,17 @@ __noinline u64 belongs_to(u32 place)
 	return 0;
 }
 
+/* These have a stack of their own: there is little left where they are called. */
+static __noinline bool is_for_listener(const struct crossing *c)
+{
+	return find_listener(c->netns, c->segment.daddr, c->segment.dport);
+}
+
+static __noinline void fill_end(struct wire_sock *w, const struct sock *sk)
+{
+	fill_sock(w, sk);
+}
+
 __noinline u32 make_crossed(u32 place)
 {
 	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
@@ -119,7 +132,7 @@ __noinline u32 make_crossed(u32 place)
 	const struct sock *other;
 	struct total *t;
 
-	if (!c || find_listener(c->netns, c->segment.daddr, c->segment.dport))
+	if (!c || is_for_listener(c))
 		return 0;
 	other = (const void *)belongs_to(place);
 	if (!other)
@@ -134,9 +147,9 @@ __noinline u32 make_crossed(u32 place)
 	wire_event_crossed_reply_init(e);
 	fill_event(&e->event, k.netns, t);
 	t->pending = 0;
-	fill_packet(&e->body.packet, (const void *)c->skb, &c->segment, parse_area(e));
-	fill_sock(&e->body.fits, other);
+	fill_packet(&e->body.packet, (const void *)c->skb, &c->segment, parse_area(e), false);
+	fill_end(&e->body.fits, other);
 	if (c->sk)
-		fill_sock(&e->body.sock, (const void *)c->sk);
+		fill_end(&e->body.sock, (const void *)c->sk);
 	return 1;
 }

@@ -4,6 +4,7 @@
  * that moved. A refused SYN is consumed like an accepted one; only the counters tell them apart.
  */
 #include "crossed.h"
+#include "listener.h"
 #include "refusal.h"
 
 extern struct {
@@ -20,7 +21,7 @@ static __always_inline void remember_reset(const struct sk_buff *skb, const stru
 		return;
 	bpf_probe_read_kernel(&r->packet, sizeof(r->packet), &packet_template);
 	r->ktime_ns = bpf_ktime_get_ns();
-	fill_packet(&r->packet, skb, s, &r->parse);
+	fill_packet(&r->packet, skb, s, &r->parse, true);
 }
 
 ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)

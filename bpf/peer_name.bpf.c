@@ -117,6 +117,9 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	if (call != CALL_GETPEERNAME)
 		set_owner_to_current(id);
 	o = find_owner(id);
+	/* A connection may end before accept() comes to it. */
+	if (o && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+		o->closed = 1;
 	if (!o || !read_shown(user, addr, &port))
 		return;
 	wire_event_peer_name_init(e);

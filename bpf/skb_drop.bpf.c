@@ -1,23 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* TCP segments that the kernel frees as dropped, with its reason. */
+#include "answer.h"
 #include "drop.h"
 
 extern struct {
 } pending_reset SEC(".maps");
 
+static __always_inline struct pending_reset *this_cpu_reset(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&pending_reset, &zero);
+}
+
+/* Answered with a reset a moment ago: one failure, told of already. */
+static __always_inline bool was_answered(struct pending_reset *r, const struct sk_buff *skb)
+{
+	if (!r || r->answered != (u64)skb)
+		return false;
+	r->answered = 0;
+	return true;
+}
+
+/*
+ * A packet that was about to be answered: it was, where OutRsts moved. The socket may be gone, but its
+ * memory is of a socket yet, and nothing on this CPU has taken it.
+ */
+static __noinline int ends_answered(void *ctx, struct pending_reset *r, const struct sk_buff *skb)
+{
+	r->skb = 0;
+	if (read_counter(r->counter) != r->out_rsts)
+		answer(ctx, (const void *)r->sk, skb, r->netns, 0);
+	return 0;
+}
+
+/* Much more than it takes until it is freed: one that never was may have left its place to another. */
+#define ANSWER_JIFFIES 1000
+
+static __always_inline bool may_be_answered(const struct pending_reset *r,
+					    const struct sk_buff *skb)
+{
+	return r && r->skb == (u64)skb && bpf_jiffies64() - r->jiffy < ANSWER_JIFFIES;
+}
+
 static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *location, u32 reason,
 				const struct sock *sk, bool no_reason)
 {
-	u32 zero = 0;
-	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
-	struct brackets *b;
+	struct brackets *b = end_bracket(skb);
 
-	/* Answered with a reset a moment ago: one failure, told of already. */
-	if (r && r->answered == (u64)skb) {
-		r->answered = 0;
-		return 0;
-	}
-	b = end_bracket(skb);
 	dropped(ctx, SCRATCH_DROP, skb, location, reason, sk, b, no_reason);
 	if (b)
 		next_bracket(b);
@@ -29,15 +59,17 @@ static __always_inline const struct sock *checked_by(const struct sk_buff *skb)
 {
 	u32 zero = 0;
 	struct checked *c = bpf_map_lookup_elem(&checked, &zero);
+	void *e = record_buffer(SCRATCH_DROP);
 	const struct sock *sk;
-	struct segment s;
+	struct segment *s;
 
-	if (!c || c->skb != (u64)skb)
+	if (!c || c->skb != (u64)skb || !e)
 		return NULL;
 	c->skb = 0;
 	sk = (const void *)c->sk;
-	return read_segment(skb, &s) && BPF_CORE_READ(sk, __sk_common.skc_num) == s.dport &&
-			       BPF_CORE_READ(sk, __sk_common.skc_dport) == bpf_htons(s.sport)
+	s = segment_area(e);
+	return read_segment(skb, s) && BPF_CORE_READ(sk, __sk_common.skc_num) == s->dport &&
+			       BPF_CORE_READ(sk, __sk_common.skc_dport) == bpf_htons(s->sport)
 		       ? sk
 		       : NULL;
 }
@@ -97,17 +129,29 @@ ON_EXIT(fib_validate_source, source_check_ends)
 ON_TRACEPOINT(kfree_skb, packet_dropped, struct sk_buff *skb, void *location, u32 reason,
 	      struct sock *rx_sk)
 {
+	if (was_answered(this_cpu_reset(), skb))
+		return 0;
 	return ends(ctx, skb, location, reason, rx_sk, false);
 }
 
 ON_TRACEPOINT(kfree_skb, packet_dropped_without_sock, struct sk_buff *skb, void *location,
 	      u32 reason)
 {
+	struct pending_reset *r = this_cpu_reset();
+
+	if (may_be_answered(r, skb))
+		return ends_answered(ctx, r, skb);
+	if (was_answered(r, skb))
+		return 0;
 	return ends(ctx, skb, location, reason, checked_by(skb), false);
 }
 
 ON_TRACEPOINT(kfree_skb, packet_dropped_without_reason, struct sk_buff *skb, void *location)
 {
+	struct pending_reset *r = this_cpu_reset();
+
 	note_without_reason(skb);
+	if (may_be_answered(r, skb))
+		return ends_answered(ctx, r, skb);
 	return ends(ctx, skb, location, 0, checked_by(skb), true);
 }

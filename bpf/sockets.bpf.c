@@ -2,6 +2,7 @@
 /* What was there before tcpwhy: owners first (task_file), then the sockets themselves (tcp). */
 #include "emit.h"
 #include "filter.h"
+#include "listener.h"
 #include "shown_peer.h"
 
 SEC("iter/task_file")
@@ -29,7 +30,6 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 {
 	const struct sock *sk = (const struct sock *)ctx->sk_common;
 	struct wire_event_socket *e = record_buffer(SCRATCH_ITER_TCP);
-	struct listener l = { .sk = (u64)sk };
 	struct endpoint at = {};
 	const struct wire_flow *f;
 	u32 netns, state;
@@ -47,7 +47,7 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 		__builtin_memcpy(at.addr, f->saddr, 16);
 		at.port = f->sport;
 		at.netns = netns;
-		bpf_map_update_elem(&listeners, &at, &l, BPF_ANY);
+		remember_listener(&at, sk);
 	} else {
 		claim_peer(peer_key(f->saddr, f->sport, netns, f->daddr, f->dport), (u64)sk);
 	}

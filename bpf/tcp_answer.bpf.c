@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Answers with a reset from entry and exit of the functions that send them, where the tracepoint is
- * silent without a full socket (before Linux 6.10).
+ * Packets that may be answered with a reset, from the entry of the functions that send them, where the
+ * tracepoint is silent without a full socket (before Linux 6.10). They are freed as dropped a moment
+ * later: only then it is known whether one was sent.
  */
-#include "answer.h"
 #include "mib.h"
 
 extern struct {
 } pending_reset SEC(".maps");
 
-/* Entered does not mean sent: it was, where OutRsts moved. */
 static __always_inline int answer_begins(const struct sock *sk, const struct sk_buff *skb)
 {
 	const struct net_device *dev;
@@ -36,28 +35,7 @@ static __always_inline int answer_begins(const struct sock *sk, const struct sk_
 	*(volatile u64 *)&r->counter = (u64)MEMBER(net, mib.tcp_statistics);
 	r->counter = *(volatile u64 *)&r->counter + r->distance + mib_index[MIB_SLOT_OUT_RSTS] * 8;
 	r->out_rsts = read_counter(r->counter);
-	return 0;
-}
-
-static __always_inline __attribute__((unused)) u64 answering(bool socket)
-{
-	u32 zero = 0;
-	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
-
-	return !r ? 0 : socket ? r->sk : r->skb;
-}
-
-static __always_inline int answer_ends(void *ctx, const struct sock *sk, const struct sk_buff *skb)
-{
-	u32 zero = 0;
-	struct pending_reset *r = bpf_map_lookup_elem(&pending_reset, &zero);
-
-	if (!r || r->skb != (u64)skb)
-		return 0;
-	r->skb = 0;
-	r->answered = (u64)skb;
-	if (read_counter(r->counter) != r->out_rsts)
-		answer(ctx, sk, skb, r->netns, 0);
+	r->jiffy = bpf_jiffies64();
 	return 0;
 }
 
@@ -66,19 +44,7 @@ ON_ENTRY(tcp_v4_send_reset, v4_answer_begins, const struct sock *sk, struct sk_b
 	return answer_begins(sk, skb);
 }
 
-ON_EXIT(tcp_v4_send_reset, v4_answer_ends, const struct sock *sk, struct sk_buff *skb)
-{
-	return answer_ends(ctx, EXITING(sk, (void *)answering(true)),
-			   EXITING(skb, (void *)answering(false)));
-}
-
 ON_ENTRY(tcp_v6_send_reset, v6_answer_begins, const struct sock *sk, struct sk_buff *skb)
 {
 	return answer_begins(sk, skb);
-}
-
-ON_EXIT(tcp_v6_send_reset, v6_answer_ends, const struct sock *sk, struct sk_buff *skb)
-{
-	return answer_ends(ctx, EXITING(sk, (void *)answering(true)),
-			   EXITING(skb, (void *)answering(false)));
 }

@@ -26,7 +26,7 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	if (!t || !e)
 		return;
 	wire_event_reset_sent_init(e);
-	fill_sock(&e->body.sock, sk);
+	fill_trusted_sock(&e->body.sock, sk);
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	fill_patience(&e->body.sock, sk);

@@ -28,7 +28,7 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 		return NULL;
 	wire_event_reset_received_init(e);
 	fill_event(&e->event, k.netns, *total);
-	fill_sock(&e->body.sock, sk);
+	fill_trusted_sock(&e->body.sock, sk);
 	return e;
 }
 
@@ -42,7 +42,7 @@ ON_ENTRY(tcp_reset, reset_believed, struct sock *sk, struct sk_buff *skb)
 	if (!e)
 		return 0;
 	if (read_segment(skb, &s))
-		fill_packet(&e->body.packet, skb, &s, parse_area(e));
+		fill_packet(&e->body.packet, skb, &s, parse_area(e), true);
 	submit(ctx, e, sizeof(*e), t);
 	return 0;
 }

@@ -5,20 +5,21 @@
 #include "failed_connect.h"
 #include "filter.h"
 #include "hashinfo.h"
+#include "listener.h"
 #include "shown_peer.h"
 
 static __always_inline void track_listener(const struct sock *sk, int new_state)
 {
 	struct endpoint k = {};
 	struct wire_flow f;
-	struct listener l = { .sk = (u64)sk }, *known;
+	struct listener *known;
 
 	sock_flow(sk, &f);
 	__builtin_memcpy(k.addr, f.saddr, 16);
 	k.port = f.sport;
 	k.netns = netns_of(sock_net(sk));
 	if (new_state == TCP_LISTEN) {
-		if (bpf_map_update_elem(&listeners, &k, &l, BPF_ANY))
+		if (remember_listener(&k, sk))
 			count_untracked(UNTRACKED_LISTENER);
 		return;
 	}
@@ -27,12 +28,12 @@ static __always_inline void track_listener(const struct sock *sk, int new_state)
 		bpf_map_delete_elem(&listeners, &k);
 }
 
-static __always_inline void track_peer(const struct sock *sk, int old_state, int new_state)
+static __always_inline void track_peer(const struct sock *sk, const struct owner *o, int old_state,
+				       int new_state)
 {
 	u64 id = (u64)sk;
 	u32 netns = trusted_netns(sk);
 	struct wire_flow f;
-	struct owner *o;
 	u64 key;
 
 	trusted_flow(sk, &f);
@@ -45,7 +46,6 @@ static __always_inline void track_peer(const struct sock *sk, int old_state, int
 	/* The peer has acknowledged our end, after its own. */
 	if (old_state == TCP_LAST_ACK && !MEMBER(sk, sk_err))
 		remember_end(key);
-	o = find_owner(id);
 	if (o && o->shown_port)
 		release_peer(peer_key(f.saddr, f.sport, netns, o->shown_addr, o->shown_port), id);
 }
@@ -82,19 +82,41 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 		return;
 	wire_event_state_change_init(e);
 	fill_event(&e->event, k.netns, t);
-	fill_sock(&e->body.sock, sk);
+	fill_trusted_sock(&e->body.sock, sk);
 	fill_patience(&e->body.sock, sk);
 	e->body.old_state = old_state;
 	e->body.new_state = new_state;
 	submit(ctx, e, sizeof(*e), t);
 }
 
+/* What may still be heard of a socket names its owner, until another socket takes the place. */
+static __always_inline void closes(const struct sock *sk, int old_state)
+{
+	struct owner *o = find_owner((u64)sk);
+	struct last_close *closed;
+	u32 zero = 0;
+
+	if (old_state == TCP_SYN_SENT) {
+		if (o)
+			remember_failed_connect(o->pid);
+	} else {
+		if (old_state == TCP_LISTEN)
+			track_listener(sk, TCP_CLOSE);
+		else
+			track_peer(sk, o, old_state, TCP_CLOSE);
+		closed = bpf_map_lookup_elem(&last_close, &zero);
+		if (closed) {
+			closed->sk = (u64)sk;
+			closed->state = old_state;
+		}
+	}
+	if (o)
+		o->closed = 1;
+}
+
 ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old_state,
 	      int new_state)
 {
-	u32 zero = 0;
-	struct last_close *closed;
-
 	if (MEMBER(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	/* connect() and listen() run for the process that owns the socket from then on. */
@@ -102,28 +124,17 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 		set_owner_to_current((u64)sk);
 		remember_hashinfo(sk);
 	}
-	if (new_state == TCP_LISTEN || old_state == TCP_LISTEN)
-		track_listener(sk, new_state);
-	else if ((new_state == TCP_CLOSE && old_state != TCP_SYN_SENT) ||
-		 (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED))
-		track_peer(sk, old_state, new_state);
-	if (new_state == TCP_CLOSE) {
-		closed = bpf_map_lookup_elem(&last_close, &zero);
-		if (closed) {
-			closed->sk = (u64)sk;
-			closed->state = old_state;
-		}
-	}
-	if (old_state == TCP_SYN_SENT && new_state == TCP_CLOSE)
-		remember_failed_connect(sk);
+	if (new_state == TCP_SYN_SENT)
+		return 0;
+	if (new_state == TCP_LISTEN)
+		track_listener(sk, TCP_LISTEN);
+	else if (new_state == TCP_CLOSE)
+		closes(sk, old_state);
+	else if (old_state == TCP_LISTEN)
+		forget_owner((u64)sk);
+	else if (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED)
+		track_peer(sk, NULL, old_state, TCP_ESTABLISHED);
 	if (telling(sk, old_state, new_state) || closes_after_failed_connect(new_state))
 		report(ctx, sk, old_state, new_state);
-	return 0;
-}
-
-/* The last that is heard of a socket: its address may be another's from here on. */
-ON_TRACEPOINT(tcp_destroy_sock, socket_destroyed, struct sock *sk)
-{
-	forget_owner((u64)sk);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "emit.h"
 #include "ended.h"
 #include "filter.h"
+#include "listener.h"
 #include "sock.h"
 
 static __always_inline void answer(void *ctx, const struct sock *sk, const struct sk_buff *skb,
@@ -15,48 +16,54 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
 	const struct sock *dialled = NULL;
-	struct wire_event_reset_sent *e;
-	struct segment s;
+	struct wire_event_reset_sent *e = record_buffer(SCRATCH_RESET_SENT);
+	struct segment *s;
 	struct total *t;
-	u32 since_end = 0;
+	u32 since_end = 0, state;
 	bool cookie = false;
 
-	if (!read_segment(skb, &s))
+	if (!e)
+		return;
+	s = segment_area(e);
+	if (!read_segment(skb, s))
 		return;
 	k.netns = netns;
-	if (!wanted_segment(k.netns, &s))
+	if (!wanted_segment(k.netns, s))
 		return;
-	/* A socket at the packet's own address would have been found. */
-	if (!sk && (s.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
-	    remember_refused(skb, &s, NULL, netns, NULL, CROSSED_ANSWER))
-		dialled = (const void *)belongs_to(CROSSED_ANSWER);
-	report_crossed(ctx, skb, &s, NULL, netns, sk, CROSSED_ANSWER);
-	__builtin_memcpy(k.addr, s.daddr, 16);
-	k.port = s.dport;
-	k.detail = (u64)(s.flags & (TCP_SYN | TCP_ACK)) | (u64)(dialled != NULL) << 8 |
-		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 16;
-	/* A listener was found for lack of a connection; a SYN is of a new one. */
-	if (!(s.flags & TCP_SYN) && (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN))
-		since_end = since_end_ms(&s, k.netns);
-	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
-		cookie = has_failed_cookie(skb, k.netns);
-	k.detail |= (u64)(since_end != 0) << 9 | (u64)cookie << 10;
+	__builtin_memcpy(k.addr, s->daddr, 16);
+	k.port = s->dport;
+	k.detail = s->flags & (TCP_SYN | TCP_ACK);
+	/* Most are SYNs to where nobody listens, of which no more is to be known. */
+	if (sk || k.detail != TCP_SYN) {
+		state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0;
+		/* A socket at the packet's own address would have been found. */
+		if (!sk && k.detail == (TCP_SYN | TCP_ACK) &&
+		    remember_refused(skb, s, NULL, netns, NULL, CROSSED_ANSWER))
+			dialled = (const void *)belongs_to(CROSSED_ANSWER);
+		report_crossed(ctx, skb, s, NULL, netns, sk, CROSSED_ANSWER);
+		/* A listener was found for lack of a connection; a SYN is of a new one. */
+		if (!(s->flags & TCP_SYN) && (!sk || state == TCP_LISTEN))
+			since_end = since_end_ms(s, k.netns);
+		if (state == TCP_LISTEN)
+			cookie = has_failed_cookie(skb, k.netns);
+		k.detail |= (u64)(dialled != NULL) << 8 | (u64)(since_end != 0) << 9 |
+			    (u64)cookie << 10 | (u64)state << 16;
+	}
 	t = count(&k);
-	e = t ? record_buffer(SCRATCH_RESET_SENT) : NULL;
-	if (!e)
+	if (!t)
 		return;
 	wire_event_reset_sent_init(e);
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	e->body.since_end_ms = since_end;
 	e->body.syncookies_failed = cookie;
-	fill_packet(&e->body.packet, skb, &s, parse_area(e));
+	fill_packet(&e->body.packet, skb, s, parse_area(e), true);
 	if (sk)
 		fill_sock(&e->body.sock, sk);
 	if (dialled)
 		fill_sock(&e->body.dialled, dialled);
 	if (!sk)
-		fill_listener(&e->body.listener, k.netns, s.daddr, s.dport);
+		fill_listener(&e->body.listener, k.netns, s->daddr, s->dport);
 	submit(ctx, e, sizeof(*e), t);
 }
 

@@ -29,31 +29,34 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	struct count_key k = { .kind = EVENT_KIND_DROP, .reason = reason };
 	struct wire_event_drop *e = record_buffer(slot);
 	const struct net *net;
-	struct segment s;
+	struct segment *s;
 	struct total *t;
 	const struct reasonless *known;
 	u32 rejected;
 
-	if (!e || !read_segment(skb, &s))
+	if (!e)
+		return;
+	s = segment_area(e);
+	if (!read_segment(skb, s))
 		return;
 	net = packet_net(skb, sk);
 	k.netns = netns_of(net);
-	if (!wanted_segment(k.netns, &s))
+	if (!wanted_segment(k.netns, s))
 		return;
 	if (REFUSALS_ARE_DROPS && slot == SCRATCH_DROP)
-		report_crossed(ctx, skb, &s, net, k.netns, sk, CROSSED_DROP);
-	__builtin_memcpy(k.addr, s.daddr, 16);
+		report_crossed(ctx, skb, s, net, k.netns, sk, CROSSED_DROP);
+	__builtin_memcpy(k.addr, s->daddr, 16);
 	/* To an ephemeral port: the sender's end is what such packets have in common. */
-	k.port = s.sport < s.dport ? s.sport : s.dport;
-	k.detail = (u64)location ^ (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 48 ^
+	k.port = s->sport < s->dport ? s->sport : s->dport;
+	k.detail = (u64)location ^ (u64)(s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 48 ^
 		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 56;
 	known = no_reason ? known_without_reason() : NULL;
 	if (known)
 		k.detail ^= (u64)known->damaged << 44 ^ (u64)known->source_errno << 32;
-	rejected = sk ? ANSWER_NONE : reject_answer(skb, &s);
+	rejected = sk ? ANSWER_NONE : reject_answer(skb, s);
 	k.detail ^= (u64)rejected << 45;
 	if (sk)
-		k.detail ^= (u64)expected_detail(sk, skb, &s, parse_area(e)) << 40;
+		k.detail ^= (u64)expected_detail(sk, skb, s, parse_area(e)) << 40;
 	t = count(&k);
 	if (!t)
 		return;
@@ -62,7 +65,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	e->body.reason = reason;
 	e->body.location = (u64)location;
 	e->body.rejected = rejected;
-	fill_packet(&e->body.packet, skb, &s, parse_area(e));
+	fill_packet(&e->body.packet, skb, s, parse_area(e), true);
 	known = no_reason ? known_without_reason() : NULL;
 	if (known) {
 		e->body.packet.checksum_failed = known->damaged;

@@ -12,7 +12,7 @@ extern struct {
 
 /* What is counted together. The end is the local one: the listener's or the closing socket's. */
 struct count_key {
-	u8 addr[16];
+	u8 addr[16] __attribute__((aligned(8)));
 	u32 port;
 	u32 netns;
 	u32 kind;
@@ -21,31 +21,41 @@ struct count_key {
 	u64 detail;
 };
 
-static __always_inline void begin_total(struct total *t, u64 hash, const struct count_key *k)
+/* From one field after the other: a key that stays in registers is never put together. */
+static __always_inline u64 hash_key(const struct count_key *k)
+{
+	u64 words[5];
+
+	__builtin_memcpy(words, k->addr, 16);
+	words[2] = (u64)k->netns << 32 | k->port;
+	words[3] = (u64)k->reason << 32 | k->kind;
+	words[4] = k->detail;
+	return hash_words(words, 5);
+}
+
+static __always_inline void begin_total(struct total *t, u64 hash, u32 kind, u32 reason)
 {
 	t->key = hash;
-	t->kind = k->kind;
-	t->reason = k->reason;
+	t->kind = kind;
+	t->reason = reason;
 	t->tokens = sample_burst;
 	t->refilled_ns = bpf_ktime_get_ns();
 }
 
-static __noinline __attribute__((unused)) struct total *more_total(u64 hash,
-								   const struct count_key *k)
+static __noinline __attribute__((unused)) struct total *more_total(u64 hash, u32 kind, u32 reason)
 {
 	struct total fresh = {}, *t;
-	u32 kind = k->kind;
 
 	t = bpf_map_lookup_elem(&more_totals, &hash);
 	if (t)
 		return t;
-	begin_total(&fresh, hash, k);
+	begin_total(&fresh, hash, kind, reason);
 	bpf_map_update_elem(&more_totals, &hash, &fresh, BPF_NOEXIST);
 	t = bpf_map_lookup_elem(&more_totals, &hash);
 	return t ? t : bpf_map_lookup_elem(&overflow, &kind);
 }
 
-static __always_inline struct total *total_of(u64 hash, const struct count_key *k)
+static __always_inline struct total *total_of(u64 hash, u32 kind, u32 reason)
 {
 	u32 slot = hash & (TOTAL_SLOTS - 1);
 	struct total *t = bpf_map_lookup_elem(&totals, &slot), *other;
@@ -59,8 +69,8 @@ static __always_inline struct total *total_of(u64 hash, const struct count_key *
 	if (t && t->key)
 		t = other;
 	if (!t || t->key)
-		return more_total(hash, k);
-	begin_total(t, hash, k);
+		return more_total(hash, kind, reason);
+	begin_total(t, hash, kind, reason);
 	return t;
 }
 
@@ -84,7 +94,7 @@ static __always_inline bool refill(struct total *t)
 /* Counts one occurrence. Returns its total where this one shall become a record, else NULL. */
 static __always_inline struct total *count(const struct count_key *k)
 {
-	struct total *t = total_of(hash_words((const u64 *)k, sizeof(*k) / 8), k);
+	struct total *t = total_of(hash_key(k), k->kind, k->reason);
 
 	if (!t)
 		return NULL;
@@ -106,6 +116,11 @@ static __always_inline void *record_buffer(u32 slot)
 static __always_inline struct parse *parse_area(void *record)
 {
 	return &((struct scratch *)record)->parse;
+}
+
+static __always_inline struct segment *segment_area(void *record)
+{
+	return &((struct scratch *)record)->segment;
 }
 
 static __always_inline void fill_event(struct wire_event *e, u32 netns, const struct total *t)

@@ -19,15 +19,14 @@ static __always_inline struct failed_connect *failed_connect_of(u32 pid)
 }
 
 /* Processes that share a place take it from each other. */
-static __always_inline void remember_failed_connect(const struct sock *sk)
+static __always_inline void remember_failed_connect(u32 pid)
 {
-	struct owner *o = find_owner((u64)sk);
-	struct failed_connect *f = o ? failed_connect_of(o->pid) : NULL;
+	struct failed_connect *f = failed_connect_of(pid);
 
 	if (!f)
 		return;
 	f->jiffy = bpf_jiffies64();
-	f->pid = o->pid;
+	f->pid = pid;
 }
 
 /* close() and shutdown() run for the process. */

@@ -47,4 +47,8 @@
 
 #endif
 
+/* Of a pointer that a hook handed to the program, or of any other. */
+#define READ(trusted, pointer, member) \
+	((trusted) ? MEMBER(pointer, member) : BPF_CORE_READ(pointer, member))
+
 #endif

@@ -45,9 +45,28 @@ struct parse {
 	u32 tsecr;
 };
 
+/* The segment whose headers a packet has: segment.h. */
+struct segment {
+	u8 saddr[16] __attribute__((aligned(8)));
+	u8 daddr[16];
+	u16 sport;
+	u16 dport;
+	u32 seq;
+	u32 ack_seq;
+	u16 window;
+	u16 payload_len;
+	u8 flags;
+	u8 ttl;
+	/* From skb->head. */
+	u16 tcp_offset;
+	u8 tcp_header_len;
+};
+
+/* What is large, and not on the stack for that reason. */
 struct scratch {
 	union wire_record record;
 	struct parse parse;
+	struct segment segment;
 };
 
 /* Of one key on one CPU. Userspace reads it: src/source/totals.ts. */
@@ -80,6 +99,9 @@ struct listener {
 	u64 sk;
 };
 
+/* Whether there has been a listener on any port of those that share a slot, whatever its namespace. */
+#define LISTENED_SLOTS 4096
+
 /* The last connect of a process that came to nothing. */
 struct failed_connect {
 	u64 jiffy;
@@ -96,11 +118,14 @@ struct owner {
 	/* The socket's address, 0: free. */
 	u64 sk;
 	u64 cgroup;
-	u32 pid;
 	char comm[16];
 	/* What accept() or getpeername() showed last, where it was not the socket's own peer. */
 	u8 shown_addr[16];
 	u32 shown_port;
+	u32 pid;
+	/* Known until another socket takes the place. */
+	u32 closed;
+	u32 unused;
 };
 
 /* Two places a socket: a third one that falls on them takes the older one's. */
@@ -184,9 +209,10 @@ struct pending_reset {
 	u64 out_rsts;
 	u32 netns;
 	u32 unused;
+	u64 jiffy;
 	/* As this_cpu_distance() says. */
 	u64 distance;
-	/* The packet that was answered last: that it is dropped then goes without saying. */
+	/* Where the tracepoint tells of all: the packet that was answered last: that it is dropped then goes without saying. */
 	u64 answered;
 };
 
@@ -205,23 +231,6 @@ struct cookie_check {
 struct checked {
 	u64 skb;
 	u64 sk;
-};
-
-/* The segment whose headers a packet has: segment.h. */
-struct segment {
-	u8 saddr[16];
-	u8 daddr[16];
-	u16 sport;
-	u16 dport;
-	u32 seq;
-	u32 ack_seq;
-	u16 window;
-	u16 payload_len;
-	u8 flags;
-	u8 ttl;
-	/* From skb->head. */
-	u16 tcp_offset;
-	u8 tcp_header_len;
 };
 
 /* What was answered last on this CPU without a socket: a packet, or where only the answer is known that. */

@@ -14,6 +14,8 @@ struct crossing {
 	u64 sk;
 	u32 netns;
 	struct segment segment;
+	/* Of the connection that is looked at. */
+	struct wire_flow flow;
 };
 
 struct ipv4_header {
@@ -177,15 +179,14 @@ static __noinline __attribute__((unused)) void find_options(struct parse *p, u32
 }
 
 /* Leaves them in `p`; false where there are none. */
-static __always_inline bool read_options(const struct sk_buff *skb, const struct segment *s,
+static __always_inline bool read_options(const unsigned char *head, const struct segment *s,
 					 struct parse *p)
 {
 	u32 len = s->tcp_header_len - sizeof(struct tcp_header);
 
 	/* Reading past a short header is harmless: skb_shared_info always follows the data. */
 	if (!len || bpf_probe_read_kernel(p->options, MAX_OPTIONS,
-					  BPF_CORE_READ(skb, head) + s->tcp_offset +
-						  sizeof(struct tcp_header)))
+					  head + s->tcp_offset + sizeof(struct tcp_header)))
 		return false;
 	find_options(p, len);
 	return true;
@@ -221,7 +222,7 @@ static __always_inline bool take_timestamps(struct parse *p)
 static __always_inline bool read_timestamps(const struct sk_buff *skb, const struct segment *s,
 					    struct parse *p)
 {
-	return read_options(skb, s, p) && take_timestamps(p);
+	return read_options(MEMBER(skb, head), s, p) && take_timestamps(p);
 }
 
 static __always_inline void fill_toa(struct wire_toa *w, const struct parse *p)
@@ -247,16 +248,24 @@ static __always_inline void fill_toa(struct wire_toa *w, const struct parse *p)
 	w->port = p->options[at + 2] << 8 | p->options[at + 3];
 }
 
-static __always_inline void fill_device(u8 *name, const struct sk_buff *skb)
+static __always_inline void fill_device(u8 *name, const struct sk_buff *skb, bool trusted)
 {
-	struct net_device *dev = BPF_CORE_READ(skb, dev);
+	const struct net_device *dev = READ(trusted, skb, dev);
 
-	if (dev)
-		bpf_probe_read_kernel(name, 16, dev->name);
+	if (!dev)
+		return;
+#ifndef PROBES
+	if (trusted) {
+		wire_copy(name, dev->name, 16);
+		return;
+	}
+#endif
+	bpf_probe_read_kernel(name, 16, dev->name);
 }
 
+/* `trusted`: the buffer is one that a hook handed to the program. */
 static __always_inline void fill_packet(struct wire_packet *w, const struct sk_buff *skb,
-					const struct segment *s, struct parse *p)
+					const struct segment *s, struct parse *p, bool trusted)
 {
 	__builtin_memcpy(w->flow.saddr, s->saddr, 16);
 	__builtin_memcpy(w->flow.daddr, s->daddr, 16);
@@ -267,10 +276,10 @@ static __always_inline void fill_packet(struct wire_packet *w, const struct sk_b
 	w->ack_seq = s->ack_seq;
 	w->window = s->window;
 	w->payload_len = s->payload_len;
-	w->ifindex = BPF_CORE_READ(skb, skb_iif);
+	w->ifindex = READ(trusted, skb, skb_iif);
 	w->ttl = s->ttl;
-	fill_device(w->device, skb);
-	if (!read_options(skb, s, p))
+	fill_device(w->device, skb, trusted);
+	if (!read_options(READ(trusted, skb, head), s, p))
 		return;
 	if (take_timestamps(p)) {
 		w->has_timestamps = 1;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A socket as it goes on the wire, its owner and its listener. */
+/* A socket as it goes on the wire, and its owner. */
 #ifndef TCPWHY_SOCK_H
 #define TCPWHY_SOCK_H
 
 #include "segment.h"
 
 extern struct {
-} owners SEC(".maps"), listeners SEC(".maps"), last_close SEC(".maps"), untracked SEC(".maps");
+} owners SEC(".maps"), last_close SEC(".maps"), untracked SEC(".maps");
 
 enum untracked_slot { UNTRACKED_OWNER, UNTRACKED_SHOWN_PEER, UNTRACKED_LISTENER };
 
@@ -61,22 +61,28 @@ static __always_inline struct owner *find_owner(u64 sk)
 	return o && o->sk == sk ? o : NULL;
 }
 
+static __always_inline bool is_free(const struct owner *o, u64 sk)
+{
+	return !o->sk || o->sk == sk || o->closed;
+}
+
 /* The place of a socket that has none yet. */
 static __always_inline struct owner *claim_owner(u64 sk)
 {
 	u32 slot = owner_slot(sk);
 	struct owner *o = bpf_map_lookup_elem(&owners, &slot), *other;
 
-	if (!o || !o->sk || o->sk == sk)
+	if (!o || is_free(o, sk))
 		return o;
 	slot ^= 1;
 	other = bpf_map_lookup_elem(&owners, &slot);
-	if (!other || !other->sk || other->sk == sk)
+	if (!other || is_free(other, sk))
 		return other;
 	count_untracked(UNTRACKED_OWNER);
 	return o;
 }
 
+/* Who owned the socket before, at this address, has nothing to do with the one that is born. */
 static __always_inline void forget_owner(u64 sk)
 {
 	struct owner *o = find_owner(sk);
@@ -112,6 +118,7 @@ static __always_inline void set_owner(u64 sk, const struct task_struct *task)
 	o->cgroup = cgroup_of(task);
 	BPF_CORE_READ_INTO(&o->comm, task, group_leader, comm);
 	o->shown_port = 0;
+	o->closed = 0;
 	o->sk = sk;
 }
 
@@ -122,13 +129,17 @@ static __always_inline void set_owner_to_current(u64 sk)
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
 		const struct task_struct *task = bpf_get_current_task_btf();
 		struct owner *o = claim_owner(sk);
+		const u64 *comm;
 
 		if (!o)
 			return;
 		o->pid = task->tgid;
 		o->cgroup = task->cgroups->dfl_cgrp->kn->id;
-		__builtin_memcpy(o->comm, task->group_leader->comm, 16);
+		comm = (const u64 *)task->group_leader->comm;
+		((u64 *)o->comm)[0] = comm[0];
+		((u64 *)o->comm)[1] = comm[1];
 		o->shown_port = 0;
+		o->closed = 0;
 		o->sk = sk;
 		return;
 	}
@@ -219,33 +230,54 @@ static __always_inline u32 previous_state(const struct sock *sk, u32 state)
 	return closed && closed->sk == (u64)sk ? closed->state : state;
 }
 
+/* `tp` is the same socket, where it is a full one. */
+static __always_inline void fill_state(struct wire_sock *w, const struct sock *sk,
+				       const struct tcp_sock *tp, bool trusted)
+{
+	fill_owner(&w->owner, (u64)sk);
+	w->err = READ(trusted, sk, sk_err);
+	w->linger = READ(trusted, sk, __sk_common.skc_flags) >> SOCK_LINGER_BIT & 1;
+	w->linger_time = READ(trusted, sk, sk_lingertime);
+	if (w->state == TCP_LISTEN) {
+		w->accept_queue = READ(trusted, sk, sk_ack_backlog);
+		w->accept_queue_max = READ(trusted, sk, sk_max_ack_backlog);
+		w->syn_queue = READ(trusted, tp, inet_conn.icsk_accept_queue.qlen.counter);
+		return;
+	}
+	w->rcv_nxt = READ(trusted, tp, rcv_nxt);
+	w->snd_nxt = READ(trusted, tp, snd_nxt);
+	w->unread_bytes = w->rcv_nxt - READ(trusted, tp, copied_seq);
+	w->unacked_bytes = READ(trusted, tp, write_seq) - READ(trusted, tp, snd_una);
+	w->retransmits = READ(trusted, tp, inet_conn.icsk_retransmits);
+	w->previous_state = previous_state(sk, w->state);
+}
+
 /* For a request or TIME_WAIT socket only what struct sock_common has. */
 static __always_inline void fill_sock(struct wire_sock *w, const struct sock *sk)
 {
-	const struct inet_connection_sock *icsk = (const void *)sk;
-	const struct tcp_sock *tp = (const void *)sk;
 	store_pointer((void *)&w->id, sk);
 	w->state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	w->previous_state = w->state;
 	sock_flow(sk, &w->flow);
-	if (w->state == TCP_TIME_WAIT || w->state == TCP_NEW_SYN_RECV)
-		return;
-	fill_owner(&w->owner, (u64)sk);
-	w->err = BPF_CORE_READ(sk, sk_err);
-	w->linger = BPF_CORE_READ(sk, __sk_common.skc_flags) >> SOCK_LINGER_BIT & 1;
-	w->linger_time = BPF_CORE_READ(sk, sk_lingertime);
-	if (w->state == TCP_LISTEN) {
-		w->accept_queue = BPF_CORE_READ(sk, sk_ack_backlog);
-		w->accept_queue_max = BPF_CORE_READ(sk, sk_max_ack_backlog);
-		w->syn_queue = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
-		return;
-	}
-	w->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
-	w->snd_nxt = BPF_CORE_READ(tp, snd_nxt);
-	w->unread_bytes = w->rcv_nxt - BPF_CORE_READ(tp, copied_seq);
-	w->unacked_bytes = BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una);
-	w->retransmits = BPF_CORE_READ(icsk, icsk_retransmits);
-	w->previous_state = previous_state(sk, w->state);
+	if (w->state != TCP_TIME_WAIT && w->state != TCP_NEW_SYN_RECV)
+		fill_state(w, sk, (const void *)sk, false);
+}
+
+/* The same of a full TCP socket that a hook handed to the program. */
+static __always_inline void fill_trusted_sock(struct wire_sock *w, const struct sock *sk)
+{
+#ifdef PROBES
+	const struct tcp_sock *tp = (const void *)sk;
+#else
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+#endif
+
+	store_pointer((void *)&w->id, sk);
+	w->state = MEMBER(sk, __sk_common.skc_state);
+	w->previous_state = w->state;
+	trusted_flow(sk, &w->flow);
+	if (tp)
+		fill_state(w, sk, tp, true);
 }
 
 /* How long a socket that gave up has waited, and for what. */
@@ -258,35 +290,6 @@ static __always_inline void fill_patience(struct wire_sock *w, const struct sock
 	w->user_timeout_ms = BPF_CORE_READ(icsk, icsk_user_timeout);
 	w->unanswered_probes = BPF_CORE_READ(icsk, icsk_probes_out);
 	w->unanswered_ms = stamp ? (u32)(bpf_ktime_get_ns() / 1000000) - stamp : 0;
-}
-
-/* The listener on exactly this end, or on the port with any address: 0.0.0.0 before ::. */
-static __always_inline u64 find_listener(u32 netns, const u8 *addr, u16 port)
-{
-	struct endpoint k = { .port = port, .netns = netns };
-	struct listener *l;
-
-	__builtin_memcpy(k.addr, addr, 16);
-	l = bpf_map_lookup_elem(&listeners, &k);
-	if (l)
-		return l->sk;
-	map_ipv4(k.addr, 0);
-	l = bpf_map_lookup_elem(&listeners, &k);
-	if (l)
-		return l->sk;
-	__builtin_memset(k.addr, 0, 16);
-	l = bpf_map_lookup_elem(&listeners, &k);
-	return l ? l->sk : 0;
-}
-
-/* The map may name a socket that is gone: it counts only while it still listens on the port. */
-static __always_inline void fill_listener(struct wire_sock *w, u32 netns, const u8 *addr, u16 port)
-{
-	const struct sock *sk = (void *)find_listener(netns, addr, port);
-
-	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN &&
-	    BPF_CORE_READ(sk, __sk_common.skc_num) == port)
-		fill_sock(w, sk);
 }
 
 #endif

@@ -61,18 +61,16 @@ const REJECT_V6 = ['v6_reset_by_rule', 'v6_unreach_by_rule'];
 const MODULE_V4 = ['nf_send_reset', 'nf_send_unreach'];
 const MODULE_V6 = ['nf_send_reset6', 'nf_send_unreach6'];
 
+/** Whether a packet was answered is known when it is freed. */
+const answersUntil = (dropped: string, parameters: number): Way =>
+  hooks(['active_reset_sent', 'v4_answer_begins', 'v6_answer_begins', dropped], {
+    'tracepoint:tcp_send_reset': 2,
+    'tracepoint:kfree_skb': parameters,
+  });
 const RESET_SENT = orProbes(
   tracepoints(['reset_sent'], { 'tracepoint:tcp_send_reset': 3 }),
-  hooks(
-    [
-      'active_reset_sent',
-      'v4_answer_begins',
-      'v4_answer_ends',
-      'v6_answer_begins',
-      'v6_answer_ends',
-    ],
-    { 'tracepoint:tcp_send_reset': 2 },
-  ),
+  answersUntil('packet_dropped_without_sock', 3),
+  answersUntil('packet_dropped_without_reason', 2),
 );
 
 /** Ways to see each fact, the best first. What all of them need is in each. */
@@ -127,8 +125,8 @@ export const WAYS: Record<Fact, readonly Way[]> = {
     ...orProbes(tracepoints(['syscall_returns'])),
   ],
   owner: [
-    tracepoints(['state_changes', 'socket_destroyed', 'existing_owners']),
-    probes(tracepoints(['state_changes', 'socket_destroyed'])),
+    tracepoints(['state_changes', 'existing_owners']),
+    probes(tracepoints(['state_changes'])),
   ],
 };
 
