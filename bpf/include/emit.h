@@ -47,12 +47,16 @@ static __noinline __attribute__((unused)) struct total *more_total(u64 hash, u32
 	struct total fresh = {}, *t;
 
 	t = bpf_map_lookup_elem(&more_totals, &hash);
-	if (t)
-		return t;
-	begin_total(&fresh, hash, kind, reason);
-	bpf_map_update_elem(&more_totals, &hash, &fresh, BPF_NOEXIST);
-	t = bpf_map_lookup_elem(&more_totals, &hash);
-	return t ? t : bpf_map_lookup_elem(&overflow, &kind);
+	if (!t) {
+		bpf_map_update_elem(&more_totals, &hash, &fresh, BPF_NOEXIST);
+		t = bpf_map_lookup_elem(&more_totals, &hash);
+	}
+	if (!t)
+		return bpf_map_lookup_elem(&overflow, &kind);
+	/* Each CPU has its own: zeros where another one made the entry. */
+	if (!t->key)
+		begin_total(t, hash, kind, reason);
+	return t;
 }
 
 static __always_inline struct total *total_of(u64 hash, u32 kind, u32 reason)
