@@ -43,6 +43,8 @@ struct {
 	__type(value, struct total);
 } more_totals SEC(".maps");
 
+u64 totals_begun SEC(".data.totals_begun") = 0;
+
 /* What found no room in either, by kind. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

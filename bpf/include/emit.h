@@ -40,6 +40,9 @@ static __always_inline void begin_total(struct total *t, u64 hash, u32 kind, u32
 	t->reason = reason;
 	t->tokens = sample_burst;
 	t->refilled_ns = bpf_ktime_get_ns();
+	/* Last, so that who reads this first finds the place. Linux 5.10 has no more than xadd. */
+	barrier();
+	__c11_atomic_fetch_add((_Atomic u64 *)&totals_begun, 1, __ATOMIC_RELAXED);
 }
 
 static __noinline __attribute__((unused)) struct total *more_total(u64 hash, u32 kind, u32 reason)

@@ -85,8 +85,11 @@ struct total {
 	u32 unused;
 };
 
-/* Two places a key; what finds both taken goes to a hash. */
+/* Two places a key; what finds both taken goes to a hash. None is ever given up. */
 #define TOTAL_SLOTS 4096
+
+/* How often a place was taken, over all CPUs: while it stays the same, so do the places in use. */
+extern u64 totals_begun;
 
 struct endpoint {
 	u8 addr[16];

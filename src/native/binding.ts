@@ -88,6 +88,7 @@ interface NativeSession {
   programs(): ProgramState[];
   drain(): Drained;
   readMap(name: string): PackedMap;
+  readKeys(name: string, keys: Uint8Array): PackedMap;
   deleteKeys(name: string, keys: Uint8Array[]): void;
   writeMap(name: string, key: Uint8Array, value: Uint8Array): void;
   runIterator(program: string, netns?: string): Buffer;
@@ -173,15 +174,12 @@ export class Session {
    * array, places of zeros are left out.
    */
   readMap(name: string): MapEntry[] {
-    const { keys, values, keySize, valueSize, perKey } = this.#session.readMap(name);
-    const slice = (bytes: Buffer, size: number, at: number) =>
-      bytes.subarray(at * size, (at + 1) * size);
-    return Array.from({ length: keys.length / keySize }, (_, entry) => ({
-      key: slice(keys, keySize, entry),
-      values: Array.from({ length: perKey }, (_, cpu) =>
-        slice(values, valueSize, entry * perKey + cpu),
-      ),
-    }));
+    return unpack(this.#session.readMap(name));
+  }
+
+  /** Some keys of a map, which stand one after another in `keys`; those it lacks are left out. */
+  readKeys(name: string, keys: Uint8Array): MapEntry[] {
+    return unpack(this.#session.readKeys(name, keys));
   }
 
   /** Deletes keys from a map; those it does not have are no error. */
@@ -221,6 +219,17 @@ export class Session {
   close(): void {
     this.#session.close();
   }
+}
+
+function unpack({ keys, values, keySize, valueSize, perKey }: PackedMap): MapEntry[] {
+  const slice = (bytes: Buffer, size: number, at: number) =>
+    bytes.subarray(at * size, (at + 1) * size);
+  return Array.from({ length: keys.length / keySize }, (_, entry) => ({
+    key: slice(keys, keySize, entry),
+    values: Array.from({ length: perKey }, (_, cpu) =>
+      slice(values, valueSize, entry * perKey + cpu),
+    ),
+  }));
 }
 
 /**

@@ -47,12 +47,7 @@ pub fn find<'a>(object: &'a mut Object, name: &str) -> Result<MapMut<'a>> {
 /// or go meanwhile may be missed; none is returned twice. Of an array, places of zeros are left out.
 pub fn read(map: &MapMut) -> Result<Contents> {
     let shape = Shape::of(map)?;
-    let mut contents = Contents {
-        key_size: shape.key,
-        value_size: shape.value,
-        per_key: shape.per_key,
-        ..Contents::default()
-    };
+    let mut contents = shape.empty();
     let mut seen = HashSet::new();
     match shape.read_batches(&mut seen, &mut contents) {
         Err(libc::EINVAL | ENOTSUPP | libc::EOPNOTSUPP) => {
@@ -61,6 +56,31 @@ pub fn read(map: &MapMut) -> Result<Contents> {
         done => done,
     }
     .map_err(|errno| fail_errno(errno, &format!("reading map {}", map.name().display())))?;
+    Ok(contents)
+}
+
+/// The values of some keys, which stand one after another; keys that the map lacks are left out.
+/// EINVAL where the bytes are no whole number of keys.
+pub fn read_keys(map: &MapMut, keys: &[u8]) -> Result<Contents> {
+    let shape = Shape::of(map)?;
+    if !keys.len().is_multiple_of(shape.key) {
+        let (name, size, given) = (map.name().display(), shape.key, keys.len());
+        let message =
+            format!("map {name}: keys are {size} bytes each, which {given} is no multiple of");
+        return Err(fail("EINVAL", message));
+    }
+    let mut contents = shape.empty();
+    let mut values = vec![0u8; shape.stride * shape.per_key];
+    for key in keys.chunks_exact(shape.key) {
+        match shape.look_up(key, &mut values) {
+            0 => shape.push(key, &values, &mut contents),
+            libc::ENOENT => {}
+            errno => {
+                let what = format!("reading map {}", map.name().display());
+                return Err(fail_errno(errno, &what));
+            }
+        }
+    }
     Ok(contents)
 }
 
@@ -129,6 +149,27 @@ impl Shape {
             max_entries: map.max_entries() as usize,
             array: matches!(map.map_type(), MapType::Array | MapType::PercpuArray),
         })
+    }
+
+    fn empty(&self) -> Contents {
+        Contents {
+            key_size: self.key,
+            value_size: self.value,
+            per_key: self.per_key,
+            ..Contents::default()
+        }
+    }
+
+    /// The errno, 0 where the map has the key.
+    fn look_up(&self, key: &[u8], values: &mut [u8]) -> i32 {
+        // SAFETY: the key has the map's key size, and `values` is as long as bpf(2) writes for it.
+        -unsafe {
+            libbpf_sys::bpf_map_lookup_elem(
+                self.fd,
+                key.as_ptr().cast(),
+                values.as_mut_ptr().cast(),
+            )
+        }
     }
 
     fn read_batches(
@@ -204,14 +245,7 @@ impl Shape {
                 libc::ENOENT => return Ok(()),
                 errno => return Err(errno),
             }
-            // SAFETY: `values` is as long as bpf(2) writes for this map.
-            match -unsafe {
-                libbpf_sys::bpf_map_lookup_elem(
-                    self.fd,
-                    next.as_ptr().cast(),
-                    values.as_mut_ptr().cast(),
-                )
-            } {
+            match self.look_up(&next, &mut values) {
                 0 => self.keep(&next, &values, seen, out),
                 libc::ENOENT => {}
                 errno => return Err(errno),
@@ -225,9 +259,12 @@ impl Shape {
         if self.array && values.iter().all(|&byte| byte == 0) {
             return;
         }
-        if !seen.insert(key.to_vec()) {
-            return;
+        if seen.insert(key.to_vec()) {
+            self.push(key, values, out);
         }
+    }
+
+    fn push(&self, key: &[u8], values: &[u8], out: &mut Contents) {
         out.keys.extend_from_slice(key);
         for value in values.chunks_exact(self.stride) {
             out.values.extend_from_slice(&value[..self.value]);

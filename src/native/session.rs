@@ -64,6 +64,18 @@ pub struct PackedMap {
     pub per_key: u32,
 }
 
+impl From<maps::Contents> for PackedMap {
+    fn from(contents: maps::Contents) -> Self {
+        Self {
+            keys: contents.keys.into(),
+            values: contents.values.into(),
+            key_size: contents.key_size as u32,
+            value_size: contents.value_size as u32,
+            per_key: contents.per_key as u32,
+        }
+    }
+}
+
 #[napi(object)]
 pub struct Counted {
     pub name: String,
@@ -138,14 +150,13 @@ impl Session {
     /// A whole map, packed.
     #[napi(catch_unwind)]
     pub fn read_map(&mut self, name: String) -> Result<PackedMap> {
-        let contents = maps::read(&maps::find(&mut self.live()?.object, &name)?)?;
-        Ok(PackedMap {
-            keys: contents.keys.into(),
-            values: contents.values.into(),
-            key_size: contents.key_size as u32,
-            value_size: contents.value_size as u32,
-            per_key: contents.per_key as u32,
-        })
+        Ok(maps::read(&maps::find(&mut self.live()?.object, &name)?)?.into())
+    }
+
+    /// Some keys of a map, which stand one after another; those it does not have are left out.
+    #[napi(catch_unwind)]
+    pub fn read_keys(&mut self, name: String, keys: Buffer) -> Result<PackedMap> {
+        Ok(maps::read_keys(&maps::find(&mut self.live()?.object, &name)?, &keys)?.into())
     }
 
     /// Deletes keys from a map; those it does not have are no error.

@@ -10,7 +10,7 @@ import type { Header } from '../wire/types.gen.ts';
 import { eachLayout } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { FactFinder } from './fact-finder.ts';
-import { type KeyTotals, readKeyTotals, readUntracked } from './totals.ts';
+import { type KeyTotals, readKeyTotals, readUntracked, TotalsMaps } from './totals.ts';
 
 const TOTALS_EVERY_NS = 1e9;
 /** Of one message, which must not become too long. */
@@ -21,12 +21,14 @@ export class LiveSource {
   readonly header: Header;
   readonly #session: Session;
   readonly #facts: FactFinder;
+  readonly #totals_maps: TotalsMaps;
   #totals_at_ns = 0;
   #totals: KeyTotals = { keys: [], kinds: [], overflowed: 0 };
   #reported = new Map<string, number>();
 
   private constructor(session: Session, header: Header) {
     this.#session = session;
+    this.#totals_maps = new TotalsMaps(session);
     this.header = header;
     this.#facts = new FactFinder(new Symbols(), new Cgroups(), getpeernamePrograms);
   }
@@ -80,7 +82,7 @@ export class LiveSource {
     ];
     if (last || ktime_ns - this.#totals_at_ns > TOTALS_EVERY_NS) {
       this.#totals_at_ns = ktime_ns;
-      this.#totals = readKeyTotals(this.#session);
+      this.#totals = readKeyTotals(this.#session, this.#totals_maps, last);
       const { kinds, overflowed } = this.#totals;
       lost.push(
         ...this.#grown({

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Session } from '../native/binding.ts';
+import type { MapEntry, Session } from '../native/binding.ts';
 
 /** struct total of bpf/include/maps.h. */
 const KEY = 0;
@@ -17,8 +17,38 @@ export interface KeyTotals {
   overflowed: number;
 }
 
+/**
+ * The maps of totals. They have room for thousands of keys and mostly a handful: they are read whole
+ * only when a place in them was taken, else only the places in use, which are never given up.
+ */
+export class TotalsMaps {
+  readonly #session: Session;
+  #begun: bigint | undefined;
+  #places = new Map<string, Buffer>();
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** What has a place of its own; all of both maps with `whole`. */
+  read(whole: boolean): MapEntry[] {
+    // First: a place that is taken while the maps are read is found the next time.
+    const begun =
+      this.#session.readMap('.data.totals_begun')[0]?.values[0]?.readBigUInt64LE() ?? 0n;
+    const known = !whole && begun === this.#begun;
+    this.#begun = begun;
+    return ['totals', 'more_totals'].flatMap((name) => {
+      const places = this.#places.get(name);
+      if (known && places) return this.#session.readKeys(name, places);
+      const entries = this.#session.readMap(name);
+      this.#places.set(name, Buffer.concat(entries.map(({ key }) => key)));
+      return entries;
+    });
+  }
+}
+
 /** Exact counts of the BPF programs, over all CPUs. */
-export function readKeyTotals(session: Session): KeyTotals {
+export function readKeyTotals(session: Session, maps: TotalsMaps, whole: boolean): KeyTotals {
   const counts = new Map<bigint, { count: number; pending: number }>();
   const kinds = new Map<string, KeyTotals['kinds'][number]>();
   const addKind = (kind: number, reason: number, count: number): void => {
@@ -27,17 +57,15 @@ export function readKeyTotals(session: Session): KeyTotals {
     else kinds.set(`${kind}/${reason}`, { kind, reason, count });
   };
   // A place of the array holds another key on each CPU.
-  for (const map of ['totals', 'more_totals']) {
-    for (const { values } of session.readMap(map)) {
-      for (const value of values) {
-        const key = value.readBigUInt64LE(KEY);
-        if (key === 0n) continue;
-        const known = counts.get(key) ?? { count: 0, pending: 0 };
-        known.count += number(value, COUNT);
-        known.pending += number(value, PENDING);
-        counts.set(key, known);
-        addKind(value.readUInt32LE(KIND), value.readUInt32LE(REASON), number(value, COUNT));
-      }
+  for (const { values } of maps.read(whole)) {
+    for (const value of values) {
+      const key = value.readBigUInt64LE(KEY);
+      if (key === 0n) continue;
+      const known = counts.get(key) ?? { count: 0, pending: 0 };
+      known.count += number(value, COUNT);
+      known.pending += number(value, PENDING);
+      counts.set(key, known);
+      addKind(value.readUInt32LE(KIND), value.readUInt32LE(REASON), number(value, COUNT));
     }
   }
   let overflowed = 0;

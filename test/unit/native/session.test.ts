@@ -149,6 +149,25 @@ describe.skipIf(!root)('a session (needs root)', () => {
     expect(live.readMap('table')).toEqual([{ key: keys[0], values: [u32(0)] }]);
   });
 
+  it('reads the keys that are asked for, without those that the map lacks', () => {
+    const live = attach();
+    call(3);
+    const ours = u64(getppid ?? 0n);
+    const calls = live.readKeys('calls', Buffer.concat([u64(9999n), ours]));
+    expect(calls).toEqual(live.readMap('calls'));
+    expect(calls[0]?.values).toHaveLength(possibleCpus());
+    for (const key of [1, 2, 3]) live.writeMap('table', u64(BigInt(key)), u32(key * 11));
+    live.deleteKeys('table', [u64(2n)]);
+    expect(live.readKeys('table', Buffer.concat([3n, 2n, 1n].map(u64)))).toEqual([
+      { key: u64(3n), values: [u32(33)] },
+      { key: u64(1n), values: [u32(11)] },
+    ]);
+    expect(live.readKeys('written', Buffer.concat([u32(1), u32(0)]))).toEqual([
+      { key: u32(0), values: [u64(3n)] },
+    ]);
+    expect(live.readKeys('table', Buffer.alloc(0))).toEqual([]);
+  });
+
   it('runs an iterator to its end', () => {
     using listener = Socket.open();
     must(listener.bind('127.0.0.1', 0));
@@ -182,6 +201,8 @@ describe.skipIf(!root)('a session (needs root)', () => {
     const live = attach();
     expect(() => live.runIterator('on_call')).toThrow(/not an iterator/);
     expect(() => live.readMap('events')).toThrow(/no entries/);
+    expect(() => live.readKeys('table', u32(1))).toThrow(/8 bytes each, which 4 is no multiple/);
+    expect(() => live.readKeys('events', u32(1))).toThrow(/no entries/);
     expect(() => live.writeMap('calls', u64(1n), u32(1))).toThrow(/per-CPU/);
     expect(() => live.writeMap('table', u32(1), u32(1))).toThrow(/a key is 8 bytes, not 4/);
   });
