@@ -11,6 +11,9 @@ import { textSink } from '../sinks/text.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { atLeast, UsageError, type WatchFlags } from './options.ts';
 
+/** Nobody reads faster; less than TICK_MS, so that a tick that comes early shows what it brought. */
+const SHOW_NS = 75e6;
+
 /** What a run shows, and of which causes. */
 export interface RunOptions {
   json: boolean;
@@ -45,6 +48,7 @@ export class Run {
   readonly #options: RunOptions;
   readonly #sink: Sink;
   readonly #shown = new Set<string>();
+  #shown_ns = 0;
   /** Any finding was seen that is no benign or unexplained one. */
   found = false;
 
@@ -63,6 +67,9 @@ export class Run {
 
   push(chunk: Uint8Array): void {
     this.pipeline.push(chunk);
+    const { now_ns } = this.pipeline;
+    if (now_ns - this.#shown_ns < SHOW_NS) return;
+    this.#shown_ns = now_ns;
     this.#show();
   }
 

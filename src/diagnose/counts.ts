@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-interface KeyCount {
+export interface KeyCount {
   /** Sum of what its records stood for. */
   recorded: number;
   /** What the kernel's own count was when last heard of. */
@@ -17,8 +17,11 @@ interface KeyCount {
  */
 export class Counts {
   readonly #keys = new Map<string, KeyCount>();
+  /** Whether any record stood for more than itself. */
+  thinned = false;
 
-  #of(key: string): KeyCount {
+  /** Counts of a key. */
+  of(key: string): KeyCount {
     let count = this.#keys.get(key);
     if (!count) {
       count = { recorded: 0, exact: 0, given: 0, thinned: false };
@@ -34,10 +37,16 @@ export class Counts {
 
   /** A record of `key` that stands for `occurrences`. */
   record(key: string, occurrences: number): number {
-    if (key === '0') return occurrences;
-    const count = this.#of(key);
+    return key === '0' ? occurrences : this.add(this.of(key), occurrences);
+  }
+
+  /** The same where what `of` returned is at hand. */
+  add(count: KeyCount, occurrences: number): number {
     count.recorded += occurrences;
-    if (occurrences > 1) count.thinned = true;
+    if (occurrences > 1) {
+      count.thinned = true;
+      this.thinned = true;
+    }
     return give(count);
   }
 
@@ -49,7 +58,7 @@ export class Counts {
 
   /** The kernel's total of `key`. */
   total(key: string, exact: number): number {
-    const count = this.#of(key);
+    const count = this.of(key);
     count.exact = exact;
     return give(count);
   }

@@ -2,33 +2,26 @@
 
 import { type Cause, endpoint, type Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
-import { perFlow } from '../flow/per-flow.ts';
 import { Queue } from '../flow/queue.ts';
-import { Recent } from '../flow/recent.ts';
-import type { Event } from '../wire/decode.ts';
-import type { Before, Flow } from '../wire/types.gen.ts';
+import type { Followed } from '../flow/trails.ts';
+import { type Event, eventOf } from '../wire/decode.ts';
+import type { Before } from '../wire/types.gen.ts';
+import type { Words } from '../wire/words.ts';
+import type { Written } from '../wire/written.ts';
 import { benign } from './benign.ts';
-import { connectionId, ends } from './connection.ts';
 import { Counts } from './counts.ts';
-import { flowText } from './describe.ts';
 import type { Evidence, Finding } from './finding.ts';
-import { findingId, type Occurrence, severityOf } from './occurrence.ts';
-import { addEvent, addFlow, EventLine, flowOf, type OpenFinding, tell } from './open-finding.ts';
+import { type CountListener, Findings, type Repeated } from './findings.ts';
+import { Memory, SAME_FAILURE_NS } from './memory.ts';
+import type { Occurrence } from './occurrence.ts';
+import type { OpenFinding } from './open-finding.ts';
 import { Reasons } from './reasons.ts';
+import { repeatableFlow, timesOf } from './repeatable.ts';
+import { type Explained, Repeats } from './repeats.ts';
 import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
-
-export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
 
 /** Longer than the two ends of one failure on one host are apart, shorter than anyone waits for. */
 const SETTLE_NS = 300e6;
-const SAME_FAILURE_NS = 2e9;
-/** A connect that is given up at last was refused for the first time up to two minutes before. */
-const WHY_NS = 130e9;
-/** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
-const SAME_PACKET_NS = 50e6;
-const MAX_RECENT = 20_000;
-/** Above it a cause's further occurrences are told of together. */
-const MAX_FINDINGS = 20_000;
 /** After which nothing more becomes of an event. */
 export const FINAL_NS = SAME_FAILURE_NS + SETTLE_NS;
 
@@ -37,59 +30,88 @@ export const FINAL_NS = SAME_FAILURE_NS + SETTLE_NS;
  * the same findings. What a cause that says more may still take over is held for SETTLE_NS.
  */
 export class Engine {
-  unexplained = 0;
-  benign = 0;
-  /** Told of occurrences as they are counted; what a better explanation took away again is negative. */
-  onCount: CountListener | null = null;
-  readonly #findings = new Map<string, OpenFinding>();
+  readonly #findings: Findings;
   readonly #byKind = new Map<string, Cause[]>();
-  readonly #supersededBy = new Map<string, Set<string>>();
   readonly #known: HostKnowledge;
-  readonly #max_findings: number;
-  #merged = 0;
-  readonly #clock_offset_ns: number;
   readonly #counts = new Counts();
   readonly #targets = new Map<string, Occurrence[]>();
   readonly #held = new Queue<Occurrence>();
-  readonly #connections = new Recent<Occurrence[]>(SAME_FAILURE_NS, MAX_RECENT);
-  /** Why connections failed that others may have failed because of: the first cause of each. */
-  readonly #whys = new Recent<Occurrence>(WHY_NS, MAX_RECENT);
-  readonly #services = new Recent<Occurrence>(SAME_FAILURE_NS, MAX_RECENT);
-  /** By causes that others may be superseded by: their keys in #services. */
-  readonly #serviceKeys = new Map<string, (flow: Flow) => readonly string[]>();
-  readonly #packets = new Recent<Occurrence[]>(SAME_PACKET_NS, MAX_RECENT);
+  readonly #memory: Memory;
   readonly #reasons: Reasons;
-  readonly #changed = new Set<OpenFinding>();
+  readonly #repeats = new Repeats(SAME_FAILURE_NS);
+  #withdrawn = 0;
 
   constructor(
     causes: readonly Cause[],
     known: HostKnowledge,
     clock_offset_ns: number,
-    max_findings = MAX_FINDINGS,
+    max_findings?: number,
   ) {
     this.#known = known;
-    this.#max_findings = max_findings;
-    this.#clock_offset_ns = clock_offset_ns;
-    this.#reasons = new Reasons(causes, (key) => this.#counts.sampled(key));
+    const repeated: Repeated = {
+      record: (number) => this.#repeats.record(number),
+      explain: (followed) => this.#explained(followed),
+    };
+    this.#findings = new Findings(known, clock_offset_ns, repeated, max_findings);
+    const sampled = (key: string) => this.#counts.sampled(key);
+    this.#reasons = new Reasons(causes, sampled);
+    this.#memory = new Memory(causes, sampled);
+    known.failed_connects.decode = (number) => {
+      const followed = this.#repeats.record(number);
+      if (!followed) return null;
+      this.#remember(followed.record);
+      return eventOf(followed.record);
+    };
     for (const cause of causes) {
       for (const kind of cause.on)
         this.#byKind.set(kind, [...(this.#byKind.get(kind) ?? []), cause]);
-      if (cause.supersedes) {
-        const keys = perFlow((flow) => ends(flow).map((end) => `${cause.id} ${end}`));
-        this.#serviceKeys.set(cause.id, keys);
-      }
-      for (const less of cause.supersedes ?? []) {
-        const by = this.#supersededBy.get(less) ?? new Set();
-        this.#supersededBy.set(less, by.add(cause.id));
-      }
     }
   }
 
+  /** Bytes of records, where they stay for a while if `repeat` may need them; and the words they are in. */
+  hold(bytes: Uint8Array): { bytes: Uint8Array; within: Words } {
+    return { bytes: this.#repeats.hold(bytes), within: this.#repeats.held };
+  }
+
   /**
-   * An event in its order; `seq` is its number in the stream. Returns what it is an occurrence of,
-   * which is final when event time has gone on by FINAL_NS.
+   * Counts the record of an event, in its order, as what one before it was explained as; false where it
+   * has to be decoded and accepted.
    */
-  accept(event: Event, seq: number): readonly Occurrence[] {
+  repeat(record: Written, seq: number): boolean {
+    const { version, failed_connects } = this.#known;
+    const step = this.#findings.onCount ? null : this.#repeats.find(record, version);
+    // Where records are missing, what took over something held may have been of another connection.
+    if (!step?.agreed || (step.agreed.held && this.#counts.thinned)) return false;
+    if (!step.kind.mayRepeat(record, failed_connects)) return false;
+    const { occurrences, taken } = step.agreed;
+    const times = timesOf(record);
+    const count = this.#counts.add(step.counted, times);
+    const number = this.#repeats.follow(step, record, seq, count);
+    step.kind.learn(record, number, times, failed_connects);
+    for (let i = 0; i < occurrences.length; i++) {
+      const open = occurrences[i]?.finding;
+      if (!open || taken[i]) continue;
+      this.#findings.repeat(open, number, count);
+    }
+    return true;
+  }
+
+  /**
+   * An event in its order; `seq` is its number in the stream, `record` what it was decoded from. Returns
+   * what it is an occurrence of, which is final when event time has gone on by FINAL_NS.
+   */
+  accept(event: Event, seq: number, record: Written | null = null): readonly Occurrence[] {
+    if (!record) return this.#accept(event, seq);
+    this.#remember(record);
+    const withdrawn = this.#withdrawn;
+    const occurrences = this.#accept(event, seq);
+    const standing = withdrawn === this.#withdrawn ? this.#standing(event, occurrences) : null;
+    const counted = this.#counts.of(event.key);
+    this.#repeats.learn(record, event, occurrences, standing, counted, this.#known.version);
+    return occurrences;
+  }
+
+  #accept(event: Event, seq: number): readonly Occurrence[] {
     if (this.#known.learn(event)) return [];
     const count = this.#counts.record(event.key, event.occurrences);
     const occurrences = this.#explain(event).map(
@@ -104,13 +126,10 @@ export class Engine {
         finding: null,
       }),
     );
-    const packet = packetId(event);
-    if (packet) {
-      const same = this.#packets.get(packet, event.ktime_ns);
-      if (same && this.#companion(event, same, occurrences)) return same;
-      if (!same && this.#companionBefore(event, occurrences)) return [];
-      if (event.kind !== 'drop') this.#packets.set(packet, occurrences, event.ktime_ns);
-    }
+    const same = this.#memory.ofPacket(event);
+    if (same && this.#companion(event, same, occurrences)) return same;
+    if (!same && this.#companionBefore(event, occurrences)) return [];
+    this.#memory.notePacket(event, occurrences);
     if (event.key !== '0') this.#targets.set(event.key, occurrences);
     for (const occurrence of occurrences) this.#place(occurrence);
     return occurrences;
@@ -122,7 +141,7 @@ export class Engine {
     if (!targets) return;
     const count = this.#counts.total(key, exact);
     for (const target of targets) {
-      if (target.finding && !target.by) this.#add(target.finding, target, count);
+      if (target.finding && !target.by) this.#findings.count(target.finding, target, count);
       else if (!target.by) target.count += count;
     }
   }
@@ -147,22 +166,79 @@ export class Engine {
   }
 
   get findings(): ReadonlyMap<string, OpenFinding> {
-    for (const open of this.#changed) tell(open);
-    return this.#findings;
+    return this.#findings.all;
   }
 
   /** Findings that changed since the last call; one that was explained better since has count 0. */
   takeChanged(): Finding[] {
-    const changed = [...this.#changed].map((open) => tell(open));
-    this.#changed.clear();
-    return changed;
+    return this.#findings.takeChanged();
   }
 
   /** Occurrences since the last call that found no room for a finding of their own. */
   takeMerged(): number {
-    const merged = this.#merged;
-    this.#merged = 0;
-    return merged;
+    return this.#findings.takeMerged();
+  }
+
+  get unexplained(): number {
+    return this.#findings.unexplained;
+  }
+
+  get benign(): number {
+    return this.#findings.benign;
+  }
+
+  /** Told of occurrences as they are counted; what a better explanation took away again is negative. */
+  set onCount(listener: CountListener | null) {
+    this.#findings.onCount = listener;
+  }
+
+  /** What stands for the event's connection, where another event of its key may be taken for the same. */
+  #standing(event: Event, occurrences: readonly Occurrence[]): readonly Occurrence[] | null {
+    const flow = event.key === '0' ? null : repeatableFlow(event);
+    if (!flow || occurrences.length === 0) return null;
+    const alone = occurrences.some(
+      ({ cause, match }) =>
+        match.flow !== flow ||
+        match.related ||
+        match.broughtOnBy ||
+        cause.leadsTo ||
+        cause === UNEXPLAINED ||
+        cause === BENIGN ||
+        this.#reasons.mayExplain(cause),
+    );
+    return alone ? null : this.#memory.others(flow, event.ktime_ns);
+  }
+
+  /** What a record that was only counted would have become. */
+  #explained({ record, seq, count, as }: Followed<Explained>): Occurrence[] {
+    const event = eventOf(record);
+    if (!event) return [];
+    return this.#explain(event).flatMap(([cause, match]): Occurrence[] => {
+      const at = as.occurrences.findIndex((like) => like.cause === cause);
+      const like = as.occurrences[at];
+      if (!like) return [];
+      const { by, finding } = as.taken[at] ? like : { by: null, finding: like.finding };
+      return [{ cause, match, event, seq, count, by, because: null, finding }];
+    });
+  }
+
+  /** Of connections that the record names: what was only counted is remembered as if it had been explained. */
+  #remember(record: Written): void {
+    for (const followed of this.#repeats.untold(record)) {
+      const occurrences = this.#explained(followed);
+      for (const occurrence of occurrences) if (!occurrence.by) this.#memory.note(occurrence);
+      const [first] = occurrences;
+      if (first) this.#memory.notePacket(first.event, occurrences);
+    }
+    this.#rememberServices();
+  }
+
+  #rememberServices(): void {
+    for (const { explained, ktime_ns } of this.#repeats.takeFollowed()) {
+      explained.occurrences.forEach((occurrence, i) => {
+        if (!explained.taken[i]) this.#memory.noteService(occurrence, ktime_ns);
+      });
+    }
   }
 
   #explain(event: Event): [Cause, Match<Evidence>][] {
@@ -181,7 +257,7 @@ export class Engine {
   }
 
   /** What becomes of a packet that was answered or refused before is the same failure seen again. */
-  #companion(event: Event, same: Occurrence[], fresh: Occurrence[]): boolean {
+  #companion(event: Event, same: readonly Occurrence[], fresh: Occurrence[]): boolean {
     const crossed = same.some((other) => other.event.kind === 'crossed_reply');
     if (event.kind !== 'drop' && event.kind !== 'syn_received' && !crossed) return false;
     const says = fresh.find(
@@ -207,128 +283,39 @@ export class Engine {
 
   #place(occurrence: Occurrence): void {
     const { event, cause, match } = occurrence;
-    const connection = connectionId(match.flow);
-    const others = this.#connections.get(connection, event.ktime_ns) ?? [];
-    occurrence.by = this.#stronger(occurrence, others);
+    const others = this.#memory.others(match.flow, event.ktime_ns);
+    occurrence.by = this.#memory.stronger(occurrence, others);
     if (occurrence.by) return;
     occurrence.because = this.#reasons.of(cause, match, event);
     this.#reasons.note(cause, match, event);
     for (const other of others) {
       if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other, occurrence);
     }
-    this.#connections.set(
-      connection,
-      [...others.filter(({ by }) => !by), occurrence].slice(-8),
-      event.ktime_ns,
-    );
-    const first = !this.#whys.get(connection, event.ktime_ns);
-    if (first && cause !== BENIGN && cause !== UNEXPLAINED)
-      this.#whys.set(connection, occurrence, event.ktime_ns);
-    for (const key of this.#serviceKeys.get(cause.id)?.(match.flow) ?? [])
-      this.#services.set(key, occurrence, event.ktime_ns);
-    if (this.#supersededBy.has(cause.id) || cause === UNEXPLAINED) this.#held.push(occurrence);
+    this.#memory.note(occurrence);
+    if (this.#memory.maySayLess(cause) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);
-  }
-
-  /**
-   * A cause of the same failure that says more. Records of the two ends are sampled each on its own:
-   * where some are missing, the same service at the same time stands for the same connection.
-   */
-  #stronger(occurrence: Occurrence, others: Occurrence[]): Occurrence | null {
-    const { cause, event, match } = occurrence;
-    const by = this.#supersededBy.get(cause.id);
-    if (!by) return null;
-    const exact = others.find((other) => by.has(other.cause.id));
-    if (exact) return exact;
-    for (const id of by) {
-      for (const key of this.#serviceKeys.get(id)?.(match.flow) ?? []) {
-        const near = this.#services.get(key, event.ktime_ns);
-        if (near && (event.occurrences > 1 || this.#counts.sampled(near.event.key))) return near;
-      }
-    }
-    return null;
-  }
-
-  /** Why a connection failed, or failed first. */
-  #why(flow: Flow, ktime_ns: number): Occurrence | undefined {
-    let why = this.#whys.get(connectionId(flow), ktime_ns);
-    while (why?.by) why = why.by;
-    return why;
   }
 
   #withdraw(occurrence: Occurrence, by: Occurrence): void {
     if (occurrence.by) return;
     occurrence.by = by;
-    if (occurrence.finding) this.#add(occurrence.finding, occurrence, -occurrence.count);
+    this.#withdrawn++;
+    if (occurrence.finding) this.#findings.count(occurrence.finding, occurrence, -occurrence.count);
   }
 
   #commit(occurrence: Occurrence): void {
+    this.#rememberServices();
     // By now what says more may have turned out to be sampled.
-    occurrence.by ??= this.#stronger(occurrence, []);
+    occurrence.by ??= this.#memory.stronger(occurrence, []);
     if (occurrence.by) return;
-    const { match, event, seq } = occurrence;
-    let id = findingId(occurrence);
-    const time_ns = event.ktime_ns + this.#clock_offset_ns;
-    let open = this.#findings.get(id);
-    if (!open && this.#findings.size >= this.#max_findings) {
-      id = `${occurrence.cause.id} *`;
-      open = this.#findings.get(id);
-      this.#merged += occurrence.count;
-    }
-    if (!open) {
-      const finding = this.#finding(id, occurrence, time_ns);
-      open = { finding, flows: new Map(), events: [], connections: [], untold: null };
-      this.#findings.set(id, open);
-    }
+    const { match, event } = occurrence;
+    const open = this.#findings.openFor(occurrence);
     occurrence.finding = open;
-    const { finding } = open;
-    finding.last_ns = Math.max(finding.last_ns, time_ns);
-    finding.first_ns = Math.min(finding.first_ns, time_ns);
     if (match.broughtOnBy) {
       const { flow, evidence } = match.broughtOnBy;
-      match.evidence[evidence] = this.#why(flow, event.ktime_ns)?.cause.id ?? null;
+      match.evidence[evidence] = this.#memory.why(flow, event.ktime_ns)?.cause.id ?? null;
     }
-    open.untold = occurrence;
-    if (match.owner) finding.process = this.#process(match.owner);
-    if (match.basis === 'inferred') finding.basis = 'inferred';
-    addFlow(open, flowText(match.flow), occurrence.count, time_ns);
-    addEvent(open, new EventLine(seq, time_ns, event, this.#known));
-    this.#add(open, occurrence, occurrence.count);
-  }
-
-  #add(open: OpenFinding, { cause, match, event }: Occurrence, count: number): void {
-    open.finding.count += count;
-    this.onCount?.(open.finding, match.flow, count, event.ktime_ns + this.#clock_offset_ns);
-    if (cause === UNEXPLAINED) this.unexplained += count;
-    if (cause === BENIGN) this.benign += count;
-    this.#changed.add(open);
-  }
-
-  #finding(id: string, occurrence: Occurrence, time_ns: number): Finding {
-    const { cause, match, because } = occurrence;
-    return {
-      id,
-      cause: cause.id,
-      because,
-      severity: severityOf(occurrence),
-      basis: match.basis,
-      title: cause.title,
-      summary: '',
-      subject: match.subject,
-      where: match.where,
-      flow: flowOf(occurrence),
-      process: null,
-      count: 0,
-      first_ns: time_ns,
-      last_ns: time_ns,
-      evidence: match.evidence,
-      advice: [],
-      events: [],
-    };
-  }
-
-  #process({ pid, comm, cgroup }: { pid: number; comm: string; cgroup: string }) {
-    return { pid, comm, container: this.#known.container(cgroup) };
+    this.#findings.add(open, occurrence);
   }
 }
 
@@ -338,11 +325,4 @@ function withToa(match: Match<Evidence>, event: Event): Match<Evidence> {
   if (!toa) return match;
   const connects_for = `${endpoint(toa.addr, toa.port)} (TCP option ${toa.kind})`;
   return { ...match, evidence: { ...match.evidence, connects_for } };
-}
-
-function packetId(event: Event): string | null {
-  const packet = packetOf(event);
-  return (
-    packet && `${ends(packet.flow).join(' ')} ${packet.seq} ${packet.flags} ${packet.payload_len}`
-  );
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { HostKnowledge } from '../flow/knowledge.ts';
-import type { Event } from '../wire/decode.ts';
+import { type Event, eventOf } from '../wire/decode.ts';
 import type { Flow } from '../wire/types.gen.ts';
+import { Written } from '../wire/written.ts';
 import { describe } from './describe.ts';
 import type { Finding, FlowText } from './finding.ts';
 import { adviceOf, type Occurrence, summaryOf } from './occurrence.ts';
@@ -21,18 +22,19 @@ export interface FlowCount {
 export class EventLine {
   readonly seq: number;
   readonly time_ns: number;
-  readonly #event: Event;
+  readonly #event: Event | Written;
   readonly #known: HostKnowledge;
 
-  constructor(seq: number, time_ns: number, event: Event, known: HostKnowledge) {
+  constructor(seq: number, time_ns: number, event: Event | Written, known: HostKnowledge) {
     this.seq = seq;
     this.time_ns = time_ns;
-    this.#event = event;
+    this.#event = event instanceof Written ? event.copy() : event;
     this.#known = known;
   }
 
   get text(): string {
-    return describe(this.#event, this.#known);
+    const event = this.#event instanceof Written ? eventOf(this.#event) : this.#event;
+    return event ? describe(event, this.#known) : '';
   }
 }
 
@@ -40,11 +42,55 @@ export class EventLine {
 export interface OpenFinding {
   finding: Finding;
   flows: Map<string, FlowCount>;
+  newest_flow_ns: number;
   events: EventLine[];
   /** Of the newest event: its own connection first, then others that have to do with it. */
   connections: Flow[];
   /** Its newest occurrence, while the finding does not say yet what was seen of that one. */
   untold: Occurrence | null;
+  newest_seq: number;
+  /** Numbers of records that were only counted: their events are to be told of, and their flows. */
+  repeats: Newest;
+  repeated_flows: Newest;
+}
+
+export function openFinding(finding: Finding): OpenFinding {
+  return {
+    finding,
+    flows: new Map(),
+    newest_flow_ns: 0,
+    events: [],
+    connections: [],
+    untold: null,
+    newest_seq: 0,
+    repeats: new Newest(MAX_EVENTS),
+    repeated_flows: new Newest(MAX_FLOWS),
+  };
+}
+
+const NONE: number[] = [];
+
+/** The last of many numbers. */
+class Newest {
+  readonly #numbers: number[] = [];
+  readonly #max: number;
+  #next = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  push(number: number): void {
+    this.#numbers[this.#next] = number;
+    if (++this.#next === this.#max) this.#next = 0;
+  }
+
+  /** Oldest first; then there are none. */
+  take(): number[] {
+    if (this.#numbers.length === 0) return NONE;
+    this.#next = 0;
+    return this.#numbers.splice(0).sort((a, b) => a - b);
+  }
 }
 
 /** The finding as it stands. What it says is made only when it is asked for: most is never shown. */
@@ -68,15 +114,27 @@ export function flowOf({ match, event }: Occurrence): FlowText {
   return { family, saddr, sport, daddr, dport, netns: event.netns };
 }
 
+/** The newest ones are kept, oldest first: what was held comes late. */
 export function addFlow(open: OpenFinding, text: string, count: number, last_ns: number): void {
-  const known = open.flows.get(text);
-  open.flows.delete(text);
-  open.flows.set(text, { text, count: (known?.count ?? 0) + count, last_ns });
-  const [oldest] = open.flows.keys();
-  if (open.flows.size > MAX_FLOWS && oldest !== undefined) open.flows.delete(oldest);
+  const { flows } = open;
+  const known = flows.get(text);
+  flows.delete(text);
+  const late = !known && last_ns < open.newest_flow_ns;
+  const newer = late ? [...flows.values()].filter((one) => one.last_ns > last_ns) : [];
+  flows.set(text, { text, count: (known?.count ?? 0) + count, last_ns });
+  for (const one of newer) {
+    flows.delete(one.text);
+    flows.set(one.text, one);
+  }
+  open.newest_flow_ns = Math.max(open.newest_flow_ns, last_ns);
+  const [oldest] = flows.keys();
+  if (flows.size > MAX_FLOWS && oldest !== undefined) flows.delete(oldest);
 }
 
-export function addEvent(open: OpenFinding, line: EventLine): void {
-  open.events.push(line);
-  if (open.events.length > MAX_EVENTS) open.events.shift();
+/** In the order of the stream: what was held comes late. */
+export function addEvent({ events }: OpenFinding, line: EventLine): void {
+  let at = events.length;
+  while (at > 0 && (events[at - 1] as EventLine).seq > line.seq) at--;
+  events.splice(at, 0, line);
+  if (events.length > MAX_EVENTS) events.shift();
 }

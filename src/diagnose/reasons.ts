@@ -38,6 +38,11 @@ export class Reasons {
     }
   }
 
+  /** Whether others may be the reason for occurrences of this cause. */
+  mayExplain({ id }: Cause): boolean {
+    return this.#leading.has(id);
+  }
+
   /** Remembers an occurrence of a cause that leads to others. */
   note({ id, leadsTo }: Cause, match: Match<Evidence>, event: Event): void {
     if (!leadsTo) return;

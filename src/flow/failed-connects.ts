@@ -2,7 +2,9 @@
 
 import type { Event } from '../wire/decode.ts';
 import type { Flow, Owner, Sock } from '../wire/types.gen.ts';
+import { Queue } from './queue.ts';
 import { Recent } from './recent.ts';
+import { Refused } from './refused.ts';
 
 const SYN_SENT = 2;
 const FIN_WAIT1 = 4;
@@ -15,8 +17,6 @@ const WINDOW_NS = 500e6;
 /** How long what the client still sends may take to be answered with a reset. */
 const CLOSED_NS = 60e9;
 const MAX_FAILED = 4096;
-/** So many are let go together: each time all that stay have to move up. */
-const AT_ONCE = 256;
 const MAX_CLOSED = 4096;
 
 /** A connect that a process of this host began and that came to nothing. */
@@ -32,10 +32,15 @@ export interface FailedConnect {
   owner: Owner;
 }
 
-interface Failed extends FailedConnect {
+interface Failed {
   netns: number;
+  pid: number;
+  ktime_ns: number;
+  err: number;
   /** Connections that it can still explain: one record may stand for more than itself. */
   left: number;
+  /** The socket that failed, or the number of the record that shows it. */
+  sock: Sock | number;
 }
 
 /**
@@ -43,10 +48,26 @@ interface Failed extends FailedConnect {
  * failed connect explains one connection: the newest goes first.
  */
 export class FailedConnects {
-  readonly #failed: Failed[] = [];
+  readonly #failed = new Queue<Failed>();
+  readonly #refused = new Refused();
+  /** Those of them that were asked for. */
+  #asked: Failed[] = [];
   /** By connections that were closed in the ordinary way after a connect had failed. */
   readonly #closed = new Recent<Failed>(CLOSED_NS, MAX_CLOSED);
   readonly #explains = new WeakMap<Event, FailedConnect>();
+  #closed_ns = Number.NEGATIVE_INFINITY;
+  /** Decodes the record of a number that `learnRefused` was given; null where it is forgotten. */
+  decode: (number: number) => Event | null = () => null;
+
+  /** Whether a reset that answers a segment could be explained: not where nothing was closed for long. */
+  mayExplainAnswers(ktime_ns: number): boolean {
+    return ktime_ns - this.#closed_ns <= CLOSED_NS;
+  }
+
+  /** The same as `learn` of a connect that was refused, whose record is not decoded but has a number. */
+  learnRefused(number: number, netns: number, pid: number, ktime_ns: number, left: number): void {
+    if (pid !== 0) this.#refused.add(number, netns, pid, ktime_ns, left);
+  }
 
   learn(event: Event): void {
     switch (event.kind) {
@@ -66,7 +87,11 @@ export class FailedConnects {
           : sock && this.#before(event, sock.owner);
         if (!failed || failed.left === 0) return;
         failed.left = Math.max(0, failed.left - event.occurrences);
-        this.#explains.set(event, failed);
+        const shown = this.#sockOf(failed);
+        if (!shown) return;
+        const { flow, owner, retransmits } = shown;
+        const { err, ktime_ns } = failed;
+        this.#explains.set(event, { flow, owner, retransmits, err, ktime_ns });
       }
     }
   }
@@ -77,27 +102,55 @@ export class FailedConnects {
   }
 
   #fails({ netns, ktime_ns, occurrences: left }: Event, sock: Sock, err: number): void {
-    const { flow, owner, retransmits } = sock;
-    if (owner.pid === 0) return;
-    this.#failed.push({ flow, owner, err, retransmits, netns, ktime_ns, left });
-    const next = this.#failed[AT_ONCE];
-    const full = this.#failed.length >= MAX_FAILED + AT_ONCE;
-    if (!full && (!next || ktime_ns - next.ktime_ns <= WINDOW_NS)) return;
-    this.#failed.splice(0, AT_ONCE);
+    const { pid } = sock.owner;
+    if (pid !== 0) this.#add({ netns, pid, ktime_ns, err, left, sock });
+  }
+
+  #add(failed: Failed): void {
+    this.#failed.push(failed);
+    for (let oldest = this.#failed.oldest; oldest; oldest = this.#failed.oldest) {
+      const young = failed.ktime_ns - oldest.ktime_ns <= WINDOW_NS;
+      if (young && this.#failed.length <= MAX_FAILED) return;
+      this.#failed.shift();
+    }
+  }
+
+  #sockOf(failed: Failed): Sock | null {
+    if (typeof failed.sock !== 'number') return failed.sock;
+    const event = this.decode(failed.sock);
+    if (event?.kind !== 'reset_received') return null;
+    failed.sock = event.body.sock;
+    return failed.sock;
   }
 
   #closes(event: Event, { flow, owner }: Sock): void {
     const failed = this.#before(event, owner);
-    if (failed) this.#closed.set(connection(event.netns, flow), failed, event.ktime_ns);
+    if (!failed) return;
+    this.#sockOf(failed);
+    this.#closed.set(connection(event.netns, flow), failed, event.ktime_ns);
+    this.#closed_ns = event.ktime_ns;
   }
 
   #before({ netns, ktime_ns }: Event, { pid }: Owner): Failed | undefined {
-    for (let at = this.#failed.length - 1; at >= 0; at--) {
-      const one = this.#failed[at] as Failed;
-      if (ktime_ns - one.ktime_ns > WINDOW_NS) break;
-      if (one.owner.pid === pid && one.netns === netns && one.left > 0) return one;
+    const isHis = (one: Failed) => one.pid === pid && one.netns === netns && one.left > 0;
+    const begin_ns = ktime_ns - WINDOW_NS;
+    let newest: Failed | undefined;
+    for (const one of this.#failed.newestFirst()) {
+      if (one.ktime_ns < begin_ns) break;
+      if (isHis(one)) {
+        newest = one;
+        break;
+      }
     }
-    return undefined;
+    this.#asked = this.#asked.filter((one) => one.ktime_ns >= begin_ns);
+    for (const one of this.#asked)
+      if (isHis(one) && (!newest || one.ktime_ns > newest.ktime_ns)) newest = one;
+    const refused = this.#refused.take(netns, pid, newest?.ktime_ns ?? begin_ns);
+    if (!refused) return newest;
+    const { number, ...more } = refused;
+    const asked = { netns, pid, err: ECONNREFUSED, sock: number, ...more };
+    this.#asked.push(asked);
+    return asked;
   }
 }
 

@@ -42,7 +42,9 @@ export class HostKnowledge implements Knowledge {
   readonly #cgroups = new Map<string, { path: string; container: string | null }>();
   readonly #listeners = new Map<string, Listener>();
   readonly #rewriters: PeerRewriter[] = [];
-  readonly #failed_connects = new FailedConnects();
+  readonly failed_connects = new FailedConnects();
+  /** Changes with all that `learn` takes in, but for connects that failed. */
+  version = 0;
   readonly #has_drop_reasons: boolean;
 
   constructor(header: Header) {
@@ -54,9 +56,10 @@ export class HostKnowledge implements Knowledge {
 
   /** Takes in what an event says of the host; true where it says nothing else. */
   learn(event: Event): boolean {
-    this.#failed_connects.learn(event);
+    this.failed_connects.learn(event);
     switch (event.kind) {
       case 'fact': {
+        this.version++;
         const { symbol, cgroup, peer_rewriter } = event.body;
         if (symbol) this.#symbols.set(symbol.address, symbol);
         if (cgroup) {
@@ -72,7 +75,7 @@ export class HostKnowledge implements Knowledge {
       case 'state_change': {
         const { sock, new_state, old_state } = event.body;
         if (new_state === TCP_LISTEN) this.#listen(event.netns, sock);
-        else if (old_state === TCP_LISTEN) this.#listeners.delete(sock.id);
+        else if (old_state === TCP_LISTEN && this.#listeners.delete(sock.id)) this.version++;
         return false;
       }
       default:
@@ -88,6 +91,7 @@ export class HostKnowledge implements Knowledge {
   }
 
   #listen(netns: number, sock: Sock): void {
+    this.version++;
     this.#listeners.set(sock.id, { netns, sock });
   }
 
@@ -136,7 +140,7 @@ export class HostKnowledge implements Knowledge {
   }
 
   failedConnect(event: Event): FailedConnect | null {
-    return this.#failed_connects.because(event);
+    return this.failed_connects.because(event);
   }
 }
 

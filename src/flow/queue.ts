@@ -23,4 +23,8 @@ export class Queue<Value> {
     this.#values = this.#values.slice(this.#first);
     this.#first = 0;
   }
+
+  *newestFirst(): Generator<Value> {
+    for (let at = this.#values.length - 1; at >= this.#first; at--) yield this.#values[at] as Value;
+  }
 }

@@ -34,8 +34,8 @@ export interface ProgramState {
 }
 
 export interface Drained {
-  /** Whole records one after another: a length-delimited protobuf stream. */
-  records: Buffer;
+  /** So many bytes of whole records one after another: a length-delimited protobuf stream. */
+  bytes: number;
   /** Records the kernel had no room for since the last drain, by CPU number. */
   lost: number[];
   /** Samples dropped for not being a record. */
@@ -86,7 +86,7 @@ interface PackedMap {
 
 interface NativeSession {
   programs(): ProgramState[];
-  drain(): Drained;
+  drain(into: Uint8Array): Drained;
   readMap(name: string): PackedMap;
   readKeys(name: string, keys: Uint8Array): PackedMap;
   deleteKeys(name: string, keys: Uint8Array[]): void;
@@ -110,6 +110,7 @@ interface Addon {
   getpeernamePrograms(cgroup: string): CgroupProgram[];
   possibleCpus(): number;
   onlineCpus(): number;
+  MAX_DRAINED: number;
 }
 
 let addon: unknown;
@@ -162,11 +163,12 @@ export class Session {
   }
 
   /**
-   * Takes what the programs wrote since the last call, at most about 16 MiB, without waiting.
-   * Records of one CPU are in order, those of different CPUs are not.
+   * Takes what the programs wrote since the last call, at most about 16 MiB, without waiting, to the
+   * beginning of `into`, which has room for maxDrained() bytes. Records of one CPU are in order, those of
+   * different CPUs are not.
    */
-  drain(): Drained {
-    return this.#session.drain();
+  drain(into: Uint8Array): Drained {
+    return this.#session.drain(into);
   }
 
   /**
@@ -230,6 +232,11 @@ function unpack({ keys, values, keySize, valueSize, perKey }: PackedMap): MapEnt
       slice(values, valueSize, entry * perKey + cpu),
     ),
   }));
+}
+
+/** Bytes that one drain takes at most. */
+export function maxDrained(): number {
+  return native().MAX_DRAINED;
 }
 
 /**

@@ -12,6 +12,8 @@ use libbpf_rs::libbpf_sys::{
     perf_buffer__new_raw, perf_buffer_raw_opts, perf_event_attr, perf_event_header, size_t,
 };
 
+use napi_derive::napi;
+
 use crate::cpus;
 use crate::error::{Result, fail, fail_errno, last_errno};
 use crate::framing;
@@ -20,11 +22,17 @@ use crate::log;
 /// A drain stops after the record that reaches this many bytes.
 const DRAIN_BYTES: usize = 16 << 20;
 
-/// What was taken from the rings since the last `clear`.
+/// Bytes that one drain takes at most: a perf sample's length is a number of 16 bits.
+#[napi]
+pub const MAX_DRAINED: u32 = (DRAIN_BYTES + (1 << 16)) as u32;
+
+/// What was taken from the rings by one drain.
 #[derive(Default)]
 pub struct Taken {
-    /// Whole records, one after another.
-    pub records: Vec<u8>,
+    /// Where whole records go, one after another: only while a drain goes on.
+    into: Option<NonNull<u8>>,
+    /// Bytes of them.
+    pub bytes: usize,
     /// Records the kernel had no room for, by CPU number.
     pub lost: Vec<u64>,
     /// Samples that were no record.
@@ -88,8 +96,17 @@ impl Rings {
     /// Empties the rings, or as much of them as one drain may return. Starts with another CPU when
     /// the last drain was cut short, so that a busy one cannot starve the rest. A loss shows with
     /// the next record that fits; with `settle`, for when no more will come, all of it shows now.
-    pub fn drain(&mut self, settle: bool) -> Result<&Taken> {
-        self.taken.records.clear();
+    pub fn drain(&mut self, into: &mut [u8], settle: bool) -> Result<&Taken> {
+        assert!(into.len() >= MAX_DRAINED as usize);
+        self.taken.into = NonNull::new(into.as_mut_ptr());
+        self.taken.bytes = 0;
+        let drained = self.consume(settle);
+        self.taken.into = None;
+        drained?;
+        Ok(&self.taken)
+    }
+
+    fn consume(&mut self, settle: bool) -> Result<()> {
         self.taken.lost.fill(0);
         self.taken.malformed = 0;
         for _ in 0..self.cpus.len() {
@@ -111,7 +128,7 @@ impl Rings {
         if settle && self.counts_lost && !self.taken.full() {
             self.settle()?;
         }
-        Ok(&self.taken)
+        Ok(())
     }
 
     fn settle(&mut self) -> Result<()> {
@@ -181,7 +198,17 @@ impl Drop for Rings {
 
 impl Taken {
     pub fn full(&self) -> bool {
-        self.records.len() >= DRAIN_BYTES
+        self.bytes >= DRAIN_BYTES
+    }
+
+    fn take(&mut self, record: &[u8]) {
+        let Some(into) = self.into else { return };
+        // SAFETY: `into` has room for MAX_DRAINED bytes, of which DRAIN_BYTES are not taken yet.
+        unsafe {
+            let to = into.as_ptr().add(self.bytes);
+            to.copy_from_nonoverlapping(record.as_ptr(), record.len());
+        }
+        self.bytes += record.len();
     }
 }
 
@@ -212,7 +239,7 @@ unsafe extern "C" fn on_event(
                 let size = (*event.cast::<Sample>()).size as usize;
                 let data = event.cast::<u8>().add(size_of::<Sample>());
                 match framing::record(std::slice::from_raw_parts(data, size)) {
-                    Some(record) => taken.records.extend_from_slice(record),
+                    Some(record) => taken.take(record),
                     None => taken.malformed += 1,
                 }
             }

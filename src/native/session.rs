@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 
 use libbpf_rs::libbpf_sys::{bpf_iter_create, bpf_prog_get_info_by_fd, bpf_prog_info};
 use libbpf_rs::{IterOpts, Link, Object};
-use napi::Env;
 use napi::bindgen_prelude::{Buffer, BufferSlice};
 use napi_derive::napi;
 
@@ -18,7 +17,7 @@ use crate::log;
 use crate::maps;
 use crate::netns;
 use crate::object::Source;
-use crate::perf::Rings;
+use crate::perf::{MAX_DRAINED, Rings};
 use crate::program::ProgramState;
 use crate::reason;
 
@@ -44,9 +43,10 @@ pub struct AttachOptions {
 }
 
 #[napi(object)]
-pub struct Drained<'env> {
-    /// Whole records one after another, a length-delimited protobuf stream.
-    pub records: BufferSlice<'env>,
+pub struct Drained {
+    /// How many bytes the records take: whole ones, one after another, a length-delimited protobuf
+    /// stream.
+    pub bytes: u32,
     /// Records lost on each possible CPU.
     pub lost: Vec<f64>,
     /// Samples dropped for not being a record.
@@ -133,14 +133,17 @@ impl Session {
     }
 
     /// Takes what the programs have written since the last call, at most about 16 MiB, without
-    /// waiting. Records of one CPU are in order, those of different CPUs are not.
+    /// waiting, to the beginning of `into`, which has room for MAX_DRAINED bytes. Records of one CPU
+    /// are in order, those of different CPUs are not. Error codes: EINVAL where `into` is too short.
     #[napi(catch_unwind)]
-    pub fn drain<'env>(&mut self, env: &'env Env) -> Result<Drained<'env>> {
+    pub fn drain(&mut self, mut into: BufferSlice) -> Result<Drained> {
+        if into.len() < MAX_DRAINED as usize {
+            return Err(fail("EINVAL", format!("a drain needs {MAX_DRAINED} bytes")));
+        }
         let live = self.live()?;
-        let taken = live.rings.drain(live.links.is_empty())?;
+        let taken = live.rings.drain(&mut into, live.links.is_empty())?;
         Ok(Drained {
-            records: BufferSlice::copy_from(env, &taken.records)
-                .map_err(|error| fail("ENOMEM", error.reason.clone()))?,
+            bytes: taken.bytes as u32,
             lost: taken.lost.iter().map(|&lost| lost as f64).collect(),
             malformed: taken.malformed as f64,
             more: taken.full(),

@@ -21,6 +21,9 @@ export class FactFinder {
   /** Addresses and cgroups that were looked for. */
   readonly #code = new Set<string>();
   readonly #ids = new Set<string>();
+  /** The cgroup that was looked for last. */
+  #low = 0;
+  #high = 0;
 
   constructor(symbols: Symbols, cgroups: Cgroups, programsOf: ProgramsOf) {
     this.#symbols = symbols;
@@ -30,18 +33,32 @@ export class FactFinder {
 
   /** Facts that the record at `at` needs and that were not told yet, serialized. */
   of(w: Words, at: number, { kind, code, cgroups }: Layout): Uint8Array[] {
-    const facts: { [field: string]: unknown }[] = [];
+    let facts: { [field: string]: unknown }[] = NOTHING;
     for (let i = 0; i < code.length; i += 2) {
-      const address = u64(w, at + (code[i] as number));
-      const fact = address === '0' || this.#code.has(address) ? null : this.#symbol(address);
-      if (fact) facts.push(fact);
+      const place = at + (code[i] as number);
+      // A stack ends with its first zero.
+      if (w[place] === 0 && w[place + 1] === 0) break;
+      const address = u64(w, place);
+      const fact = this.#code.has(address) ? null : this.#symbol(address);
+      if (fact) facts = [...facts, fact];
     }
     for (let i = 0; i < cgroups.length; i += 2) {
-      const id = u64(w, at + (cgroups[i] as number));
-      if (kind === 'peer_name' && i === 0 && this.#first(`rewriters of ${id}`))
-        facts.push(...this.#rewriters().map((peer_rewriter) => ({ peer_rewriter })));
-      const fact = id === '0' || this.#ids.has(id) ? null : this.#cgroup(id);
-      if (fact) facts.push(fact);
+      const place = at + (cgroups[i] as number);
+      const low = w[place] as number;
+      const high = w[place + 1] as number;
+      // Nearly all are of one process, or of none.
+      if (low === this.#low && high === this.#high) continue;
+      if (low === 0 && high === 0) continue;
+      const id = u64(w, place);
+      const fact = this.#ids.has(id) ? null : this.#cgroup(id);
+      if (fact) facts = [...facts, fact];
+      this.#low = low;
+      this.#high = high;
+    }
+    if (kind === 'peer_name') {
+      const id = u64(w, at + (cgroups[0] as number));
+      if (this.#first(`rewriters of ${id}`))
+        facts = [...facts, ...this.#rewriters().map((peer_rewriter) => ({ peer_rewriter }))];
     }
     if (facts.length === 0) return NOTHING;
     const { ktime_ns } = readCommon(w, at);
@@ -51,6 +68,10 @@ export class FactFinder {
   /** Everything is told again. */
   forget(): void {
     this.#told.clear();
+    this.#code.clear();
+    this.#ids.clear();
+    this.#low = 0;
+    this.#high = 0;
   }
 
   #symbol(address: string) {

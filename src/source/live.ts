@@ -4,10 +4,10 @@ import { Cgroups } from '../host/cgroup.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
 import { Symbols } from '../host/symbols.ts';
-import { getpeernamePrograms, type Session } from '../native/binding.ts';
+import { getpeernamePrograms, maxDrained, type Session } from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { eachLayout } from '../wire/written.ts';
+import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { FactFinder } from './fact-finder.ts';
 import { type KeyTotals, readKeyTotals, readUntracked, TotalsMaps } from './totals.ts';
@@ -15,6 +15,8 @@ import { type KeyTotals, readKeyTotals, readUntracked, TotalsMaps } from './tota
 const TOTALS_EVERY_NS = 1e9;
 /** Of one message, which must not become too long. */
 const KEYS_AT_ONCE = 20_000;
+/** What a tick adds to the records that it drained; where it is more, they are copied. */
+const MORE_BYTES = 1 << 20;
 
 /** The running kernel as a stream of bytes: what BPF wrote, and what only this host can tell. */
 export class LiveSource {
@@ -22,6 +24,8 @@ export class LiveSource {
   readonly #session: Session;
   readonly #facts: FactFinder;
   readonly #totals_maps: TotalsMaps;
+  /** Used again by each tick: new memory each time would cost more than what is done with it. */
+  readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
   #totals_at_ns = 0;
   #totals: KeyTotals = { keys: [], kinds: [], overflowed: 0 };
   #reported = new Map<string, number>();
@@ -54,7 +58,7 @@ export class LiveSource {
         return new Uint8Array(0);
       }
     });
-    return Buffer.concat(chunks.map((records) => this.#withFacts(records)));
+    return Buffer.concat(chunks.flatMap((records) => [records, ...this.#factsOf(records)]));
   }
 
   /** Nothing where this kernel has no such iterator: the plan tells. */
@@ -63,18 +67,25 @@ export class LiveSource {
     return found?.loaded ? this.#session.runIterator(name, netns) : new Uint8Array(0);
   }
 
-  /** What happened since the last call, ending with a tick; with `last`, the exact totals too. */
+  /**
+   * What happened since the last call, ending with a tick; with `last`, the exact totals too. The bytes
+   * are there until the next call.
+   */
   tick(last = false): Uint8Array {
-    const chunks: Uint8Array[] = [];
     const ktime_ns = monotonic_ns();
+    const full: Uint8Array[] = [];
+    const chunks: Uint8Array[] = [];
     let records_lost = 0;
     let records_malformed = 0;
+    let bytes = 0;
     for (;;) {
-      const { records, lost, malformed, more } = this.#session.drain();
-      chunks.push(this.#withFacts(records));
-      records_lost += lost.reduce((sum, count) => sum + count, 0);
-      records_malformed += malformed;
-      if (!more) break;
+      const drained = this.#session.drain(this.#buffer);
+      bytes = drained.bytes;
+      records_lost += drained.lost.reduce((sum, count) => sum + count, 0);
+      records_malformed += drained.malformed;
+      chunks.push(...this.#factsOf(this.#buffer.subarray(0, bytes)));
+      if (!drained.more) break;
+      full.push(Buffer.from(this.#buffer.subarray(0, bytes)));
     }
     const lost = [
       { name: 'records_lost', count: records_lost },
@@ -96,7 +107,14 @@ export class LiveSource {
       chunks.push(encodeEvent({ ktime_ns, totals: { keys, kinds } }));
     }
     chunks.push(encodeEvent({ ktime_ns, tick: { lost: lost.filter(({ count }) => count > 0) } }));
-    return Buffer.concat(chunks);
+    const more = chunks.reduce((sum, { length }) => sum + length, 0);
+    if (full.length > 0 || bytes + more > this.#buffer.length)
+      return Buffer.concat([...full, this.#buffer.subarray(0, bytes), ...chunks]);
+    for (const chunk of chunks) {
+      this.#buffer.set(chunk, bytes);
+      bytes += chunk.length;
+    }
+    return this.#buffer.subarray(0, bytes);
   }
 
   /**
@@ -162,13 +180,13 @@ export class LiveSource {
   }
 
   /** What is no record of this version has no facts; the pipeline counts it. */
-  #withFacts(records: Uint8Array): Uint8Array {
+  #factsOf(records: Uint8Array): Uint8Array[] {
     const facts: Uint8Array[] = [];
-    eachLayout(records, (w, at, layout) => {
-      const found = this.#facts.of(w, at, layout);
+    const each = new Records(records);
+    while (each.next()) {
+      const found = this.#facts.of(each.w, each.at, each.layout);
       if (found.length > 0) facts.push(...found);
-    });
-    // After the records, so that these stay aligned; a tick releases them when all is known.
-    return facts.length > 0 ? Buffer.concat([records, ...facts]) : records;
+    }
+    return facts;
   }
 }

@@ -6,7 +6,7 @@ import { tcpwhy } from './event.gen.js';
 import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
 import { addressText, plainText } from './text.ts';
 import { type Bodies, BYTES_HOLD, type Header, MAY_BE_ABSENT, NUMBERS } from './types.gen.ts';
-import { readWritten } from './written.ts';
+import { eventAt, readWritten, type Written } from './written.ts';
 
 interface Common {
   /** CLOCK_MONOTONIC in nanoseconds. */
@@ -41,6 +41,12 @@ export function decodeEvent(bytes: Uint8Array): Event | null {
   const event = decodeAnyEvent(bytes);
   if (event) learnEarlier(bytes);
   return event;
+}
+
+/** The same of a record whose layout is known. */
+export function eventOf(record: Written): Event | null {
+  const { w, at, layout } = record;
+  return record.sound ? eventAt(w, at, layout) : decodeEvent(record.bytes);
 }
 
 /** Of a tick that tells nothing but its time: what the recording of a quiet host is full of. */

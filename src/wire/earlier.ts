@@ -13,7 +13,7 @@ interface Shape {
   layout: Layout;
   words: number;
   /** As those of a layout. */
-  tags: Int32Array;
+  tags: readonly number[];
   /** In threes: from which word, to which word of the layout, how many. */
   values: Int32Array;
 }
@@ -51,7 +51,8 @@ export function learnEarlier(bytes: Uint8Array): void {
   if (!layout || layout.words <= words) return;
   const walk = new Walk(layout.tags);
   if (!walk.message(0, words, 0, layout.words)) return;
-  const [tags, values] = [Int32Array.from(walk.tags), Int32Array.from(walk.values)];
+  const tags = walk.tags;
+  const values = Int32Array.from(walk.values);
   shapes.push({ layout, words, tags, values });
 }
 
@@ -63,7 +64,7 @@ function copied(bytes: Uint8Array): number {
   return length >>> 2;
 }
 
-function hasTags(w: Words, tags: Int32Array): boolean {
+function hasTags(w: Words, tags: readonly number[]): boolean {
   for (let i = 0; i < tags.length; i += 2) {
     if (w[tags[i] as number] !== tags[i + 1]) return false;
   }
@@ -80,7 +81,7 @@ class Walk {
   /** Each tag and length of the layout by its place. */
   readonly #layout = new Map<number, number>();
 
-  constructor(tags: Int32Array) {
+  constructor(tags: readonly number[]) {
     for (let i = 0; i < tags.length; i += 2)
       this.#layout.set(tags[i] as number, tags[i + 1] as number);
   }

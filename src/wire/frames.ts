@@ -41,7 +41,8 @@ export class FrameReader {
         yield frame;
       }
     } finally {
-      this.#rest = bytes.subarray(from);
+      // A copy: the chunk's bytes may be another's when the next one comes.
+      this.#rest = new Uint8Array(bytes.subarray(from));
       this.#at += from;
     }
   }

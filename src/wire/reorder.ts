@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from './decode.ts';
-
-interface Held {
-  event: Event;
-  arrival: number;
+interface Timed {
+  readonly ktime_ns: number;
 }
 
 /**
@@ -12,21 +9,38 @@ interface Held {
  * own; a tick says up to when all of them were drained, so what is older than it is complete.
  * Held is at most what arrives between two ticks.
  */
-export class Reorder {
-  #held: Held[] = [];
-  #arrivals = 0;
+export class Reorder<One extends Timed> {
+  #held: One[] = [];
+  /** Those that are held came in order so far, and this is the newest time. */
+  #ordered = true;
+  #newest_ns = Number.NEGATIVE_INFINITY;
 
-  push(event: Event): void {
-    this.#held.push({ event, arrival: this.#arrivals++ });
+  push(one: One): void {
+    this.#held.push(one);
+    if (one.ktime_ns < this.#newest_ns) this.#ordered = false;
+    else this.#newest_ns = one.ktime_ns;
   }
 
   /** Events up to and including `ktime_ns`, oldest first; of equal times the one that came first. */
-  release(ktime_ns: number): Event[] {
-    const ready: Held[] = [];
-    const rest: Held[] = [];
-    for (const held of this.#held) (held.event.ktime_ns <= ktime_ns ? ready : rest).push(held);
-    this.#held = rest;
-    ready.sort((a, b) => a.event.ktime_ns - b.event.ktime_ns || a.arrival - b.arrival);
-    return ready.map(({ event }) => event);
+  release(ktime_ns: number): One[] {
+    const held = this.#held;
+    this.#held = [];
+    const ordered = this.#ordered;
+    this.#ordered = true;
+    const newest_ns = this.#newest_ns;
+    this.#newest_ns = Number.NEGATIVE_INFINITY;
+    if (ordered && newest_ns <= ktime_ns) return held;
+    const ready: One[] = [];
+    for (const one of held) {
+      if (one.ktime_ns <= ktime_ns) ready.push(one);
+      else this.push(one);
+    }
+    // The sort is stable.
+    return ready.sort((a, b) => a.ktime_ns - b.ktime_ns);
+  }
+
+  /** What is held is held as `kept` says. */
+  keep(kept: (one: One) => One): void {
+    this.#held = this.#held.map(kept);
   }
 }

@@ -60,7 +60,7 @@ export function pointers(w: Words, at: number, words: number): string[] {
 }
 
 /** Whether all of these words, counted from `at`, are zero. */
-export function isZero(w: Words, at: number, words: Words): boolean {
+export function isZero(w: Words, at: number, words: readonly number[]): boolean {
   for (let i = 0; i < words.length; i++) {
     if (w[at + (words[i] as number)] !== 0) return false;
   }

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Event } from './decode.ts';
-import type { Words } from './words.ts';
-import { BODY_TAG, readCommon, WRITTEN } from './written.gen.ts';
+import { number64, type Words } from './words.ts';
+import { AT, BODY, BODY_TAG, readCommon, WRITTEN } from './written.gen.ts';
 
-/** A kind of record that BPF writes: where everything lies in it, in words from its beginning. */
+/**
+ * A kind of record that BPF writes: where everything lies in it, in words from its beginning, and the
+ * words that are the record's length and the tag and length of its body.
+ */
 export type Layout = (typeof WRITTEN)[keyof typeof WRITTEN];
 
-const LAYOUTS = new Map<number, Layout>(
-  Object.entries(WRITTEN).map(([number, layout]) => [Number(number), layout]),
-);
+const LAYOUTS: (Layout | undefined)[] = [];
+for (const [number, layout] of Object.entries(WRITTEN)) LAYOUTS[Number(number)] = layout;
 /** Words of the longest record. */
-export const LARGEST = Math.max(...[...LAYOUTS.values()].map(({ words }) => words));
+export const LARGEST = Math.max(...Object.values(WRITTEN).map(({ words }) => words));
 
 /** By the number of the body. */
 export function layoutNumbered(number: number): Layout | null {
-  return LAYOUTS.get(number) ?? null;
+  return LAYOUTS[number] ?? null;
 }
 
 /** A padded varint of four bytes, as BPF writes tags and lengths; -1 where it is none. */
@@ -26,15 +28,50 @@ export function varint(word: number): number {
   );
 }
 
-/** The layout of the record at `at`, of that many words; null for any that this version's BPF does not write. */
-function layoutOf(w: Words, at: number, words: number): Layout | null {
-  const layout = LAYOUTS.get(varint(w[at + BODY_TAG] ?? 0) >> 3);
-  if (!layout || layout.words !== words) return null;
-  const { tags } = layout;
+/** What the record at `at` claims to be, by its body's tag and length. */
+function layoutOf(w: Words, at: number): Layout | null {
+  const tag = w[at + BODY_TAG] as number;
+  const layout = LAYOUTS[((tag & 0x7f) | ((tag >> 1) & 0x3f80)) >> 3];
+  return layout && layout.tag === tag && layout.size === w[at + BODY_TAG + 1] ? layout : null;
+}
+
+/** Whether all tags and lengths are those of the layout. */
+function isSound(w: Words, at: number, { tags }: Layout): boolean {
   for (let i = 0; i < tags.length; i += 2) {
-    if (w[at + (tags[i] as number)] !== tags[i + 1]) return null;
+    if (w[at + (tags[i] as number)] !== tags[i + 1]) return false;
   }
-  return layout;
+  return true;
+}
+
+/** A record that is decoded when somebody asks (wire/decode.ts, eventOf). */
+export class Written {
+  readonly w: Words;
+  readonly at: number;
+  readonly layout: Layout;
+  readonly ktime_ns: number;
+
+  constructor(w: Words, at: number, layout: Layout) {
+    this.w = w;
+    this.at = at;
+    this.layout = layout;
+    this.ktime_ns = number64(w, at + AT.Event.ktime_ns);
+  }
+
+  /** Whether everything in it is where the layout says. */
+  get sound(): boolean {
+    return isSound(this.w, this.at, this.layout);
+  }
+
+  /** With words of its own. */
+  copy(): Written {
+    const { w, at, layout } = this;
+    return new Written(w.slice(at, at + layout.words), 0, layout);
+  }
+
+  get bytes(): Uint8Array {
+    const { w, at, layout } = this;
+    return new Uint8Array(w.buffer, w.byteOffset + 4 * at, 4 * layout.words);
+  }
 }
 
 export function eventAt(w: Words, at: number, layout: Layout): Event {
@@ -51,40 +88,82 @@ export function eventAt(w: Words, at: number, layout: Layout): Event {
 }
 
 /**
- * Calls `take` for the records at the beginning of a stream that BPF of this version wrote, with
- * where each lies. Returns how many bytes they are: from there on it is another's.
+ * Goes through what claims to be records of this version's BPF at the beginning of a stream, in `within`
+ * if the bytes are a part of it. What comes after them is another's.
  */
-export function eachLayout(
-  bytes: Uint8Array,
-  take: (w: Words, at: number, layout: Layout) => void,
-): number {
-  if (bytes.byteOffset % 4 !== 0) return 0;
-  const w = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
-  let at = 0;
-  while (at < w.length) {
-    const size = varint(w[at] as number);
-    const end = at + 1 + (size >> 2);
-    if (size < 0 || size % 4 !== 0 || end > w.length) break;
-    const layout = layoutOf(w, at + 1, size >> 2);
-    if (!layout) break;
-    take(w, at + 1, layout);
-    at = end;
+export class Records {
+  readonly w: Words;
+  /** Where the record is that `next` found, and its layout. */
+  at = 0;
+  layout: Layout = FIRST;
+  readonly #begin: number;
+  readonly #last: number;
+  /** Where the next one begins. */
+  #end: number;
+
+  constructor(bytes: Uint8Array, within?: Words) {
+    const begin = wordAt(bytes, within);
+    this.w = wordsOf(begin < 0 ? NO_BYTES : bytes, within);
+    this.#begin = Math.max(0, begin);
+    this.#last = begin < 0 ? 0 : begin + (bytes.length >>> 2);
+    this.#end = this.#begin;
   }
-  return 4 * at;
+
+  next(): boolean {
+    const { w } = this;
+    const at = this.#end + 1;
+    if (at + BODY > this.#last) return false;
+    const layout = layoutOf(w, at);
+    if (!layout || w[at - 1] !== layout.length || at + layout.words > this.#last) return false;
+    this.at = at;
+    this.layout = layout;
+    this.#end = at + layout.words;
+    return true;
+  }
+
+  /** Of all that were found. */
+  get bytes(): number {
+    return 4 * (this.#end - this.#begin);
+  }
 }
 
-/** The same, as events. */
-export function eachWritten(bytes: Uint8Array, take: (event: Event) => void): number {
-  return eachLayout(bytes, (w, at, layout) => take(eventAt(w, at, layout)));
+const NO_BYTES = new Uint8Array(0);
+const FIRST = Object.values(WRITTEN)[0] as Layout;
+
+/** The words that the bytes are in: `within`, where they are a part of it, or just they. */
+function wordsOf({ buffer, byteOffset, length }: Uint8Array, within?: Words): Words {
+  return within?.buffer === buffer ? within : new Int32Array(buffer, byteOffset, length >>> 2);
+}
+
+/** Where in those words they begin; -1 where they do not begin with a word. */
+function wordAt({ buffer, byteOffset }: Uint8Array, within?: Words): number {
+  if (byteOffset % 4 !== 0) return -1;
+  return within?.buffer === buffer ? byteOffset / 4 : 0;
+}
+
+/** The record that is known to be at `at`. */
+export function writtenAt(w: Words, at: number): Written | null {
+  const layout = layoutOf(w, at);
+  return layout && new Written(w, at, layout);
+}
+
+/** One aligned record without its length; null where this version's BPF does not write such. */
+export function writtenIn(bytes: Uint8Array, within?: Words): Written | null {
+  const at = wordAt(bytes, within);
+  const words = bytes.length / 4;
+  if (at < 0 || words <= BODY) return null;
+  const record = writtenAt(wordsOf(bytes, within), at);
+  return record?.layout.words === words ? record : null;
 }
 
 const copy = new Int32Array(LARGEST);
 const copyBytes = new Uint8Array(copy.buffer);
 
-/** One record without its length; null where this version's BPF does not write such. */
+/** The same, decoded. */
 export function readWritten(bytes: Uint8Array): Event | null {
   if (bytes.length % 4 !== 0 || bytes.length > copyBytes.length) return null;
   copyBytes.set(bytes);
-  const layout = layoutOf(copy, 0, bytes.length >>> 2);
-  return layout && eventAt(copy, 0, layout);
+  const layout = layoutOf(copy, 0);
+  if (layout?.words !== bytes.length >>> 2) return null;
+  return isSound(copy, 0, layout) ? eventAt(copy, 0, layout) : null;
 }

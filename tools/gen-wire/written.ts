@@ -29,8 +29,13 @@ export function readCommon(w: Words, at: number) {
 ${objectFields(schema.common)}  };
 }
 
-/** Where the tag of the body is. */
+/** Where the tag of the body is, and the body. */
 export const BODY_TAG = ${sizeOf(schema.common)};
+export const BODY = ${sizeOf(schema.common) + 2};
+
+/** Where each field is, in words from the beginning of its message. */
+export const AT = {
+${places('Event', schema.common)}${schema.messages.map(({ type, fields }) => places(type, fields)).join('')}} as const;
 
 /** Records by the number of their body. */
 export const WRITTEN = {
@@ -49,10 +54,14 @@ function layout(common: Field[], { name, number, message }: Written): string {
   return `  ${number}: {
     kind: '${name}',
     words: ${sizeOf(record)},
-    tags: Int32Array.of(${tags(record, 0).join(', ')}),
-    body: (w: Words, at: number) => read${message.type}(w, at + ${sizeOf(common) + 2}),
+    length: ${varint(4 * sizeOf(record))},
+    tag: ${varint((number << 3) | 2)},
+    size: ${varint(4 * sizeOf(message.fields))},
+    tags: ${list(tags(record, 0))},
+    body: (w: Words, at: number) => read${message.type}(w, at + BODY),
     code: ${named((field) => CODE.has(field))},
     cgroups: ${named((field) => field === CGROUP)},
+    flows: ${list(flows(record, 0))},
   },
 `;
 }
@@ -123,6 +132,20 @@ function values(fields: Field[], from: number, wanted: (name: string) => boolean
   });
 }
 
+function places(type: string, fields: Field[]): string {
+  const words = placed(fields).map(({ field, at }) => `${field.name}: ${at + headOf(field)}`);
+  return `  ${type}: { ${words.join(', ')} },\n`;
+}
+
+/** Where each Flow begins. */
+function flows(fields: Field[], from: number): number[] {
+  return placed(fields).flatMap(({ field, at }): number[] => {
+    if (field.kind !== 'message') return [];
+    const begin = from + at + headOf(field);
+    return field.message.type === 'Flow' ? [begin] : flows(field.message.fields, begin);
+  });
+}
+
 /** Each word that is a tag or length, and what it has to be. */
 function tags(fields: Field[], from: number): number[] {
   return placed(fields).flatMap(({ field, at }) => {
@@ -142,7 +165,7 @@ function varint(n: number): number {
 }
 
 const valuesOf = ({ name }: Message) => `${name.toUpperCase()}_VALUES`;
-const list = (numbers: number[]) => `Int32Array.of(${numbers.join(', ')})`;
+const list = (numbers: number[]) => `[${numbers.join(', ')}] as readonly number[]`;
 const constant = (name: string, value: string) => `const ${name} = ${value};\n`;
 
 const HEADER = `// SPDX-License-Identifier: Apache-2.0

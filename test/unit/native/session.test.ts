@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   type AttachOptions,
+  maxDrained,
   onlineCpus,
   possibleCpus,
   Session,
@@ -37,6 +38,12 @@ describe.skipIf(!root)('a session (needs root)', () => {
     const rodata = { pid: u32(process.pid), syscall: u64(getppid ?? 0n), ...options.rodata };
     session = Session.attach({ object, perfMap: 'events', perfPages: 8, ...options, rodata });
     return session;
+  };
+
+  const into = Buffer.alloc(maxDrained());
+  const drain = (live: Session) => {
+    const { bytes, ...more } = live.drain(into);
+    return { ...more, records: Buffer.from(into.subarray(0, bytes)) };
   };
 
   it('attaches what can be and keeps a reason for the rest', () => {
@@ -71,9 +78,9 @@ describe.skipIf(!root)('a session (needs root)', () => {
 
   it('drains whole records without the padding', () => {
     const live = attach();
-    live.drain();
+    drain(live);
     call(7);
-    const { records, lost, malformed, more } = live.drain();
+    const { records, lost, malformed, more } = drain(live);
     expect(records.length).toBe(7 * 16);
     for (let at = 0; at < records.length; at += 16) {
       expect(records.subarray(at, at + 4)).toEqual(Buffer.from([0x8c, 0x80, 0x80, 0x00]));
@@ -82,13 +89,18 @@ describe.skipIf(!root)('a session (needs root)', () => {
     }
     expect(lost).toEqual(new Array(possibleCpus()).fill(0));
     expect({ malformed, more }).toEqual({ malformed: 0, more: false });
-    expect(live.drain().records).toHaveLength(0);
+    expect(drain(live).records).toHaveLength(0);
+  });
+
+  it('asks for room', () => {
+    const short = into.subarray(1);
+    expect(() => attach().drain(short)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
   });
 
   it('counts and drops samples that are no records', () => {
     const live = attach({ rodata: { length_byte: Buffer.from([0xff]) } });
     call(5);
-    expect(live.drain()).toMatchObject({ malformed: 5, records: Buffer.alloc(0) });
+    expect(drain(live)).toMatchObject({ malformed: 5, records: Buffer.alloc(0) });
   });
 
   it('accounts for every record when a ring overflows', () => {
@@ -96,7 +108,7 @@ describe.skipIf(!root)('a session (needs root)', () => {
     let records = 0;
     let lost = 0;
     const take = () => {
-      const drained = live.drain();
+      const drained = drain(live);
       records += drained.records.length / 16;
       lost += sum(drained.lost);
     };
@@ -116,8 +128,8 @@ describe.skipIf(!root)('a session (needs root)', () => {
     const live = attach({ perfPages: 16384, rodata: { records_per_call: u32(256) } });
     call(4500);
     live.detach();
-    const drained: ReturnType<Session['drain']>[] = [];
-    do drained.push(live.drain());
+    const drained: ReturnType<typeof drain>[] = [];
+    do drained.push(drain(live));
     while (drained.at(-1)?.more);
     expect(drained.length).toBeGreaterThan(1);
     for (const { records } of drained) expect(records.length).toBeLessThan((16 << 20) + 65536);
@@ -212,7 +224,7 @@ describe.skipIf(!root)('a session (needs root)', () => {
     live.close();
     live.close();
     expect(live.programs().every(({ attached }) => !attached)).toBe(true);
-    expect(() => live.drain()).toThrow(expect.objectContaining({ code: 'ECLOSED' }));
+    expect(() => drain(live)).toThrow(expect.objectContaining({ code: 'ECLOSED' }));
   });
 });
 

@@ -7,8 +7,8 @@ import { interleaved, random } from '../diagnose/random.ts';
 
 const at = (ktime_ns: number, cpu = 0) => ({ ktime_ns, cpu, kind: 'drop' }) as Event;
 
-function filled(events: readonly Event[]): Reorder {
-  const reorder = new Reorder();
+function filled(events: readonly Event[]): Reorder<Event> {
+  const reorder = new Reorder<Event>();
   for (const event of events) reorder.push(event);
   return reorder;
 }
@@ -57,3 +57,13 @@ test.each(Array.from({ length: 100 }, (_, seed) => seed))(
       expect(all.filter((event) => event.cpu === cpu)).toEqual(events);
   },
 );
+
+test('what is held may be replaced', () => {
+  const reorder = filled([at(10), at(30), at(20)]);
+  expect(times(reorder.release(10))).toEqual([10]);
+  reorder.keep((event) => ({ ...event, cpu: 7 }));
+  expect(reorder.release(30).map(({ ktime_ns, cpu }) => [ktime_ns, cpu])).toEqual([
+    [20, 7],
+    [30, 7],
+  ]);
+});

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeAnyEvent, type Event } from '../../../src/wire/decode.ts';
 import type { Words } from '../../../src/wire/words.ts';
 import { WRITTEN } from '../../../src/wire/written.gen.ts';
-import { eachWritten, readWritten } from '../../../src/wire/written.ts';
+import { eventAt, Records, readWritten } from '../../../src/wire/written.ts';
 import { random } from '../diagnose/random.ts';
 
 const LAYOUTS = Object.values(WRITTEN);
@@ -56,9 +56,20 @@ test('reads a stream up to what is another’s', () => {
     return Buffer.concat([Buffer.from(prefix), bytes]);
   });
   if (!first || !second) throw new Error('no layouts');
-  const events: Event[] = [];
   const stream = Buffer.concat([first, second, Buffer.from([3, 1, 2, 3]), first]);
-  expect(eachWritten(stream, (event) => events.push(event))).toBe(first.length + second.length);
+  const records = new Records(stream);
+  const events: Event[] = [];
+  while (records.next()) events.push(eventAt(records.w, records.at, records.layout));
+  expect(records.bytes).toBe(first.length + second.length);
   expect(events.map(({ kind }) => kind)).toEqual([LAYOUTS[0]?.kind, LAYOUTS[1]?.kind]);
-  expect(eachWritten(first.subarray(0, -4), () => expect.unreachable())).toBe(0);
+  for (const cut of [
+    first.subarray(0, -4),
+    first.subarray(0, 40),
+    first.subarray(1),
+    Buffer.alloc(0),
+  ]) {
+    const none = new Records(cut);
+    expect(none.next()).toBe(false);
+    expect(none.bytes).toBe(0);
+  }
 });

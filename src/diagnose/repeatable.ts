@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { FailedConnects } from '../flow/failed-connects.ts';
+import type { Event } from '../wire/decode.ts';
+import type { Flow } from '../wire/types.gen.ts';
+import { address, u32, type Words } from '../wire/words.ts';
+import { AT, BODY } from '../wire/written.gen.ts';
+import type { Layout, Written } from '../wire/written.ts';
+
+const TCP_SYN = 0x02;
+const TCP_ACK = 0x10;
+const TCP_SYN_SENT = 2;
+
+/**
+ * Records of which the causes see no more than their key, the ends of their flow and what `seen` gives:
+ * two that are the same in these are occurrences of the same finding.
+ */
+export interface Kind {
+  /** Where the flow is in them. */
+  flow: number;
+  seen(w: Words, at: number): number;
+  /** The flow of an event that is such; else null. */
+  flowOf(event: Event): Flow | null;
+  /** Not where a connect that failed may be why. */
+  mayRepeat(record: Written, failed: FailedConnects): boolean;
+  /** Takes in what the record of that number, which stands for `times`, says of connects that failed. */
+  learn(record: Written, number: number, times: number, failed: FailedConnects): void;
+}
+
+const PACKET = BODY + AT.ResetSent.packet;
+const SOCK = BODY + AT.ResetReceived.sock;
+const PID = SOCK + AT.Sock.owner + AT.Owner.pid;
+
+const ANSWERED_SYN: Kind = {
+  flow: PACKET + AT.Packet.flow,
+  seen: (w, at) =>
+    ((w[at + PACKET + AT.Packet.flags] as number) << 16) |
+    (w[at + PACKET + AT.Packet.payload_len] as number),
+  flowOf({ kind, body }) {
+    const isSyn =
+      kind === 'reset_sent' && ((body.packet?.flags ?? 0) & (TCP_SYN | TCP_ACK)) === TCP_SYN;
+    return isSyn && !body.sock ? (body.packet?.flow ?? null) : null;
+  },
+  mayRepeat: ({ ktime_ns }, failed) => !failed.mayExplainAnswers(ktime_ns),
+  learn() {},
+};
+
+const RESET_RECEIVED: Kind = {
+  flow: SOCK + AT.Sock.flow,
+  seen: () => 0,
+  flowOf: ({ kind, body }) => (kind === 'reset_received' ? body.sock.flow : null),
+  mayRepeat: () => true,
+  learn({ w, at, ktime_ns }, number, times, failed) {
+    if (w[at + SOCK + AT.Sock.state] !== TCP_SYN_SENT) return;
+    failed.learnRefused(number, u32(w, at + AT.Event.netns), u32(w, at + PID), ktime_ns, times);
+  },
+};
+
+/** The flow of an event that others of its key may be like, as the event has it; else null. */
+export function repeatableFlow(event: Event): Flow | null {
+  return ANSWERED_SYN.flowOf(event) ?? RESET_RECEIVED.flowOf(event);
+}
+
+/** That flow in the event's record. */
+export function flowIn({ w, at, layout }: Written): Flow {
+  const flow = at + (kindOf(layout) ?? ANSWERED_SYN).flow;
+  return {
+    saddr: address(w, flow + AT.Flow.saddr),
+    daddr: address(w, flow + AT.Flow.daddr),
+    sport: u32(w, flow + AT.Flow.sport),
+    dport: u32(w, flow + AT.Flow.dport),
+  };
+}
+
+/** How many occurrences the record stands for. */
+export function timesOf({ w, at }: Written): number {
+  return Math.max(1, u32(w, at + AT.Event.occurrences));
+}
+
+/** Of a record that others may be like; else null. */
+export function kindOf({ kind }: Layout): Kind | null {
+  if (kind === 'reset_sent') return ANSWERED_SYN;
+  return kind === 'reset_received' ? RESET_RECEIVED : null;
+}
