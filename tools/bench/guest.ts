@@ -7,9 +7,8 @@
 
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { openSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Session } from '../../src/native/binding.ts';
@@ -17,16 +16,17 @@ import { Session } from '../../src/native/binding.ts';
 const [connections = '', counter = ''] = process.argv.slice(2);
 const KINDS = ['refused', 'accepted', 'reset'] as const;
 const COUNT = 5000;
-/** Of a storm; and before it, until the reader's JavaScript is compiled and what it allocates is steady. */
-const STORM = 50_000;
-const STORM_BEFORE = 200_000;
-/** Where every record is kept: the perf buffer holds those of one round, read before the next one. */
-const ROUND = 700;
-const WARM_UP_ROUNDS = 40;
-const ROUNDS = 20;
-/** More than a tick, in which an idle reader runs for less than IDLE_NS. */
-const LOOK_MS = 40;
-const IDLE_NS = 2e6;
+/** Of a storm; and before it, until the reader's JavaScript is compiled and its memory is steady. */
+const STORM = 100_000;
+const STORM_BEFORE = 600_000;
+/** The same where every record is kept. */
+const EVERY_RECORD = 50_000;
+const EVERY_RECORD_BEFORE = 150_000;
+/** Connections whose every record the perf buffer holds while the reader is stopped. */
+const UNREAD = 500;
+/** More than a few ticks: what was not read yet is read then. */
+const CATCH_UP_MS = 300;
+const STARTED_MS = 50;
 
 const execConnections = promisify(execFile);
 const figures: Record<string, Record<string, number>> = {};
@@ -50,10 +50,13 @@ for (const tier of ['hooks', 'tracepoints']) {
     figures[`${tier}, with the reader`] = { refused: await run('refused', STORM) };
   });
   await watched(tier, ['--every-record'], async (child) => {
-    await rounds(child, WARM_UP_ROUNDS);
-    const { kernel, reader } = await rounds(child, ROUNDS);
-    figures[`${tier}, every record, kernel's part`] = { refused: kernel };
-    figures[`${tier}, every record, with the reader`] = { refused: kernel + reader };
+    child.kill('SIGSTOP');
+    figures[`${tier}, every record, kernel's part`] = { refused: await run('refused', UNREAD) };
+    child.kill('SIGCONT');
+    await pause(CATCH_UP_MS);
+    await run('refused', EVERY_RECORD_BEFORE);
+    const refused = await run('refused', EVERY_RECORD);
+    figures[`${tier}, every record, with the reader`] = { refused };
   });
 }
 delete figures['warm-up, thrown away'];
@@ -66,52 +69,22 @@ async function watched(
   measures: (child: ChildProcess) => Promise<void>,
 ): Promise<void> {
   const command = ['trace', '--json', '--for', '60m', '--tier', tier, ...flags];
-  const child = spawn('build/tcpwhy', command, { stdio: ['ignore', 'pipe', 'ignore'] });
-  const closed = once(child, 'close');
-  const lines = createInterface({ input: child.stdout });
-  const started = once(lines, 'line');
-  let last = '';
-  lines.on('line', (line) => {
-    last = line;
+  // To a file: who reads a pipe would run on the same CPU.
+  const output = `/run/${tier}${flags.join('')}.ndjson`;
+  const child = spawn('build/tcpwhy', command, {
+    stdio: ['ignore', openSync(output, 'w'), 'ignore'],
   });
-  const [start] = await started;
+  const closed = once(child, 'close');
+  const lines = () => readFileSync(output, 'utf8').trim().split('\n');
+  while (lines()[0] === '') await pause(STARTED_MS);
+  const start = lines()[0] ?? '';
   if (JSON.parse(start).tier !== tier) throw new Error(`wanted tier ${tier}, got ${start}`);
   await measures(child);
   child.kill('SIGINT');
   await closed;
+  const last = lines().at(-1) ?? '';
   if (flags.length > 0 && JSON.parse(last).lost !== 0)
     throw new Error(`records were lost: ${last}`);
-}
-
-/** Instructions of one refused connection: of itself while the reader is stopped, and of the reader then. */
-async function rounds(child: ChildProcess, count: number) {
-  let kernel = 0;
-  const before = cpu_ns(child);
-  for (let round = 0; round < count; round++) {
-    child.kill('SIGSTOP');
-    kernel += (await run('refused', ROUND)) / count;
-    child.kill('SIGCONT');
-    await idle(child);
-  }
-  const reader = (cpu_ns(child) - before) / (count * ROUND);
-  return { kernel: Math.round(kernel), reader: Math.round(reader) };
-}
-
-async function idle(child: ChildProcess): Promise<void> {
-  for (;;) {
-    const before = cpu_ns(child);
-    await pause(LOOK_MS);
-    if (cpu_ns(child) - before < IDLE_NS) return;
-  }
-}
-
-/** What all its threads have run so far. */
-function cpu_ns({ pid }: ChildProcess): number {
-  return readdirSync(`/proc/${pid}/task`)
-    .map((thread) =>
-      Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
-    )
-    .reduce((sum, ran_ns) => sum + ran_ns, 0);
 }
 
 async function measure(name: string): Promise<void> {
@@ -120,7 +93,7 @@ async function measure(name: string): Promise<void> {
   figures[name] = row;
 }
 
-/** Meanwhile what tcpwhy prints is read. */
+/** Meanwhile other processes run: what they do is counted too. */
 async function run(kind: string, count: number): Promise<number> {
   const { stdout } = await execConnections(connections, [kind, String(count)]);
   return Number(stdout);

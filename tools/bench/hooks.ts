@@ -55,8 +55,8 @@ ${release}, counted in a virtual machine of one CPU whose clock counts instructi
 (tools/bench). Repeats agree within 1 %, but for the reader's rows. In a storm every occurrence is
 counted and 100 records a second of each kind are kept; with \`--every-record\` all are, two for a
 refused connection: the reset as it was sent and as it was believed. The reader's JavaScript runs on
-the same CPU. Its rows begin when it has seen as much as they then measure, so that most of it is
-compiled; what is lost with every record kept is none, or there would be no table.
+the same CPU, at the same time as the connections. Its rows begin when most of it is compiled and its
+memory is steady; what is lost with every record kept is none, or there would be no table.
 
 | | refused | accepted | reset |
 | --- | --- | --- | --- |
