@@ -16,7 +16,7 @@ import { Memory, SAME_FAILURE_NS } from './memory.ts';
 import type { Occurrence } from './occurrence.ts';
 import type { OpenFinding } from './open-finding.ts';
 import { Reasons } from './reasons.ts';
-import { repeatableFlow, timesOf } from './repeatable.ts';
+import { learnFailed, mayRepeat, repeatableFlow, timesOf } from './repeatable.ts';
 import { type Explained, Repeats } from './repeats.ts';
 import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 
@@ -82,12 +82,12 @@ export class Engine {
     const step = this.#findings.onCount ? null : this.#repeats.find(record, version);
     // Where records are missing, what took over something held may have been of another connection.
     if (!step?.agreed || (step.agreed.held && this.#counts.thinned)) return false;
-    if (!step.kind.mayRepeat(record, failed_connects)) return false;
+    if (!mayRepeat(step.kind, record.ktime_ns, failed_connects)) return false;
     const { occurrences, taken } = step.agreed;
     const times = timesOf(record);
     const count = this.#counts.add(step.counted, times);
     const number = this.#repeats.follow(step, record, seq, count);
-    step.kind.learn(record, number, times, failed_connects);
+    learnFailed(step.kind, record, number, times, failed_connects);
     for (let i = 0; i < occurrences.length; i++) {
       const open = occurrences[i]?.finding;
       if (!open || taken[i]) continue;

@@ -37,6 +37,8 @@ export class Findings {
   onCount: CountListener | null = null;
   readonly #all = new Map<string, OpenFinding>();
   readonly #changed = new Set<OpenFinding>();
+  /** One of these: in a storm mostly the next one too. */
+  #repeated_last: OpenFinding | null = null;
   readonly #known: HostKnowledge;
   readonly #clock_offset_ns: number;
   readonly #max: number;
@@ -65,6 +67,7 @@ export class Findings {
   takeChanged(): Finding[] {
     const changed = [...this.#changed].map((open) => this.#tell(open));
     this.#changed.clear();
+    this.#repeated_last = null;
     return changed;
   }
 
@@ -117,6 +120,8 @@ export class Findings {
     open.finding.count += count;
     open.repeats.push(number);
     open.repeated_flows.push(number);
+    if (open === this.#repeated_last) return;
+    this.#repeated_last = open;
     this.#changed.add(open);
   }
 

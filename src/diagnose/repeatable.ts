@@ -12,49 +12,68 @@ const TCP_ACK = 0x10;
 const TCP_SYN_SENT = 2;
 
 /**
- * Records of which the causes see no more than their key, the ends of their flow and what `seen` gives:
+ * Records of which the causes see no more than their key, the ends of their flow and what `seenOf` gives:
  * two that are the same in these are occurrences of the same finding.
  */
 export interface Kind {
-  /** Where the flow is in them. */
+  /** Where the flow is in them, and what else the causes see: places of two numbers below 65536, or -1. */
   flow: number;
-  seen(w: Words, at: number): number;
+  flags: number;
+  payload_len: number;
+  /** Of sockets: where their state and process are; -1 where it is a packet that was answered. */
+  state: number;
+  pid: number;
   /** The flow of an event that is such; else null. */
   flowOf(event: Event): Flow | null;
-  /** Not where a connect that failed may be why. */
-  mayRepeat(record: Written, failed: FailedConnects): boolean;
-  /** Takes in what the record of that number, which stands for `times`, says of connects that failed. */
-  learn(record: Written, number: number, times: number, failed: FailedConnects): void;
 }
 
 const PACKET = BODY + AT.ResetSent.packet;
 const SOCK = BODY + AT.ResetReceived.sock;
-const PID = SOCK + AT.Sock.owner + AT.Owner.pid;
 
 const ANSWERED_SYN: Kind = {
   flow: PACKET + AT.Packet.flow,
-  seen: (w, at) =>
-    ((w[at + PACKET + AT.Packet.flags] as number) << 16) |
-    (w[at + PACKET + AT.Packet.payload_len] as number),
+  flags: PACKET + AT.Packet.flags,
+  payload_len: PACKET + AT.Packet.payload_len,
+  state: -1,
+  pid: -1,
   flowOf({ kind, body }) {
     const isSyn =
       kind === 'reset_sent' && ((body.packet?.flags ?? 0) & (TCP_SYN | TCP_ACK)) === TCP_SYN;
     return isSyn && !body.sock ? (body.packet?.flow ?? null) : null;
   },
-  mayRepeat: ({ ktime_ns }, failed) => !failed.mayExplainAnswers(ktime_ns),
-  learn() {},
 };
 
 const RESET_RECEIVED: Kind = {
   flow: SOCK + AT.Sock.flow,
-  seen: () => 0,
+  flags: -1,
+  payload_len: -1,
+  state: SOCK + AT.Sock.state,
+  pid: SOCK + AT.Sock.owner + AT.Owner.pid,
   flowOf: ({ kind, body }) => (kind === 'reset_received' ? body.sock.flow : null),
-  mayRepeat: () => true,
-  learn({ w, at, ktime_ns }, number, times, failed) {
-    if (w[at + SOCK + AT.Sock.state] !== TCP_SYN_SENT) return;
-    failed.learnRefused(number, u32(w, at + AT.Event.netns), u32(w, at + PID), ktime_ns, times);
-  },
 };
+
+/** What the causes see of a record beside its key and ends. */
+export function seenOf({ flags, payload_len }: Kind, w: Words, at: number): number {
+  if (flags < 0) return 0;
+  return ((w[at + flags] as number) << 16) | (w[at + payload_len] as number);
+}
+
+/** Not where a connect that failed may be why. */
+export function mayRepeat({ pid }: Kind, ktime_ns: number, failed: FailedConnects): boolean {
+  return pid >= 0 || !failed.mayExplainAnswers(ktime_ns);
+}
+
+/** Takes in what the record of that number, which stands for `times`, says of connects that failed. */
+export function learnFailed(
+  { state, pid }: Kind,
+  { w, at, ktime_ns }: Written,
+  number: number,
+  times: number,
+  failed: FailedConnects,
+): void {
+  if (pid < 0 || w[at + state] !== TCP_SYN_SENT) return;
+  failed.learnRefused(number, u32(w, at + AT.Event.netns), u32(w, at + pid), ktime_ns, times);
+}
 
 /** The flow of an event that others of its key may be like, as the event has it; else null. */
 export function repeatableFlow(event: Event): Flow | null {

@@ -8,7 +8,7 @@ import { AT } from '../wire/written.gen.ts';
 import type { Written } from '../wire/written.ts';
 import type { KeyCount } from './counts.ts';
 import { findingId, type Occurrence } from './occurrence.ts';
-import { type Kind, kindOf } from './repeatable.ts';
+import { type Kind, kindOf, seenOf } from './repeatable.ts';
 
 /** So often in a row an explanation has to have been the same. */
 const ALIKE = 2;
@@ -28,7 +28,8 @@ export interface Step {
   from: number;
   to: number;
   kind: Kind;
-  /** Of a record that was explained: the other half of its key, its addresses, what the causes see of it. */
+  /** Of a record that was explained: its key, its addresses, what the causes see of it. */
+  key_low: number;
   key_high: number;
   from_low: number;
   from_high: number;
@@ -45,6 +46,8 @@ export interface Step {
   /** What `alike` explanations in a row came to. */
   agreed: Explained | null;
   alike: number;
+  /** Whether it stands for the connection then. */
+  places: boolean;
   next: Step | null;
 }
 
@@ -74,6 +77,9 @@ export class Repeats {
   #steps = 0;
   readonly #followed: Step[] = [];
   readonly #byKey = new Map<number, Step>();
+  /** Of the last record of each kind: in a storm mostly that of the next one too. */
+  #answered: Step | null = null;
+  #received: Step | null = null;
   /** Numbers of states, by the findings that stand for a connection. */
   readonly #states = new Map<string, number>();
   readonly #span_ns: number;
@@ -114,7 +120,7 @@ export class Repeats {
     const place = this.#place < 0 ? trails.add() : this.#place;
     if (step.followed_ns === 0) this.#followed.push(step);
     step.followed_ns = record.ktime_ns;
-    if (step.agreed?.taken.includes(false)) trails.set(place, step.to, record.ktime_ns);
+    if (step.places) trails.set(place, step.to, record.ktime_ns);
     return trails.follow(place, record, seq, count, step.agreed as Explained);
   }
 
@@ -201,44 +207,49 @@ export class Repeats {
 
   /** The step of a record like this one; its connection was looked for just now. */
   #find({ w, at }: Written, kind: Kind, from: number): Step | null {
-    const { from_low, from_high } = this.#trails;
-    const key_high = w[at + KEY + 1] as number;
-    const thinned = (w[at + OCCURRENCES] as number) > 1;
-    const seen = kind.seen(w, at);
+    const key_low = w[at + KEY] as number;
+    const last = kind.pid < 0 ? this.#answered : this.#received;
+    if (last?.key_low === key_low && last.from === from && this.#isLike(last, w, at)) return last;
+    let step = this.#byKey.get(key_low) ?? null;
+    while (step && !(step.from === from && step.kind === kind && this.#isLike(step, w, at)))
+      step = step.next;
+    if (kind.pid < 0) this.#answered = step;
+    else this.#received = step;
+    return step;
+  }
+
+  #isLike(step: Step, w: Words, at: number): boolean {
+    const { kind } = step;
     const sport = w[at + kind.flow + AT.Flow.sport] as number;
     const dport = w[at + kind.flow + AT.Flow.dport] as number;
-    let step = this.#byKey.get(w[at + KEY] as number) ?? null;
-    for (; step; step = step.next) {
-      if (
-        step.from === from &&
-        step.key_high === key_high &&
-        step.from_low === from_low &&
-        step.from_high === from_high &&
-        step.seen === seen &&
-        step.thinned === thinned &&
-        step.kind === kind &&
-        // From one connection to the next this port changes: the key has the other one.
-        (step.sport === sport || (sport > dport && step.sport > dport))
-      )
-        return step;
-    }
-    return null;
+    return (
+      step.key_high === (w[at + KEY + 1] as number) &&
+      step.from_low === this.#trails.from_low &&
+      step.from_high === this.#trails.from_high &&
+      step.seen === seenOf(kind, w, at) &&
+      step.thinned === (w[at + OCCURRENCES] as number) > 1 &&
+      // From one connection to the next this port changes: the key has the other one.
+      (step.sport === sport || (sport > dport && step.sport > dport))
+    );
   }
 
   #begin({ w, at }: Written, event: Event, kind: Kind, from: number, counted: KeyCount) {
     if (++this.#steps > MAX_STEPS) {
       this.#steps = 1;
       this.#byKey.clear();
+      this.#answered = null;
+      this.#received = null;
     }
     const low = w[at + KEY] as number;
     const step: Step = {
       from,
       to: OTHER,
       kind,
+      key_low: low,
       key_high: w[at + KEY + 1] as number,
       from_low: this.#trails.from_low,
       from_high: this.#trails.from_high,
-      seen: kind.seen(w, at),
+      seen: seenOf(kind, w, at),
       sport: w[at + kind.flow + AT.Flow.sport] as number,
       thinned: event.occurrences > 1,
       counted,
@@ -248,6 +259,7 @@ export class Repeats {
       held: null,
       agreed: null,
       alike: 0,
+      places: false,
       next: this.#byKey.get(low) ?? null,
     };
     this.#byKey.set(low, step);
@@ -273,6 +285,7 @@ function judge(step: Step, explained: Explained): void {
     occurrences.every((one, i) => goesWhere(one, before[i] as Occurrence));
   step.alike = !kept ? 0 : same ? step.alike + 1 : 1;
   step.agreed = kept ? explained : null;
+  step.places = taken.includes(false);
 }
 
 const isHeld = (occurrences: readonly Occurrence[]) =>

@@ -159,10 +159,12 @@ export class Trails<As> {
     const d1 = w[flow + DADDR + 1] as number;
     const d2 = w[flow + DADDR + 2] as number;
     const d3 = w[flow + DADDR + 3] as number;
-    const s_low = mixed(s0, s1, s2, s3, ODD);
-    const d_low = mixed(d0, d1, d2, d3, ODD);
-    const s_high = mixed(s0, s1, s2, s3, OTHER_ODD);
-    const d_high = mixed(d0, d1, d2, d3, OTHER_ODD);
+    // An IPv4 address is told by its last word.
+    const v4 = (s0 | s1 | d0 | d1 | (s2 ^ V4_MAPPED) | (d2 ^ V4_MAPPED)) === 0;
+    const s_low = v4 ? Math.imul(s3 ^ ODD, ODD) : mixed(s0, s1, s2, s3, ODD);
+    const d_low = v4 ? Math.imul(d3 ^ ODD, ODD) : mixed(d0, d1, d2, d3, ODD);
+    const s_high = v4 ? Math.imul(s3, OTHER_ODD) : mixed(s0, s1, s2, s3, OTHER_ODD);
+    const d_high = v4 ? Math.imul(d3, OTHER_ODD) : mixed(d0, d1, d2, d3, OTHER_ODD);
     this.from_low = (s_low ^ Math.imul(d_low, OTHER_ODD)) | 0;
     this.from_high = (s_high ^ Math.imul(d_high, ODD)) | 0;
     this.#a = (end(s_low, sport, ODD) + end(d_low, dport, ODD)) | 0;
@@ -170,6 +172,8 @@ export class Trails<As> {
   }
 }
 
+/** The word before an IPv4 address that is mapped into IPv6, as it lies in memory. */
+const V4_MAPPED = 0xffff0000 | 0;
 const ODD = 0x1b873593;
 const OTHER_ODD = 0x2545f491;
 

@@ -16,7 +16,9 @@ export class Reorder<One extends Timed> {
   #newest_ns = Number.NEGATIVE_INFINITY;
 
   push(one: One): void {
-    this.#held.push(one);
+    // An array that begins with one is an array of such to the compiler; an empty one is of anything.
+    if (this.#held.length === 0) this.#held = [one];
+    else this.#held.push(one);
     if (one.ktime_ns < this.#newest_ns) this.#ordered = false;
     else this.#newest_ns = one.ktime_ns;
   }

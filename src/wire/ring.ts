@@ -16,6 +16,9 @@ export class Ring {
   words: Words = new Int32Array(0);
   #bytes: Uint8Array = new Uint8Array(0);
   #end = 0;
+  /** Position of the first word of `words`, and where in it the newest end. */
+  #lap = 0;
+  #last = 0;
 
   /** A copy, aligned; null where it is too long. Its position is that of its first word. */
   take(bytes: Uint8Array): Uint8Array | null {
@@ -31,14 +34,15 @@ export class Ring {
       at = 0;
     }
     this.#end += length;
+    this.#lap = this.#end - at - length;
+    this.#last = at + length;
     this.#bytes.set(bytes, 4 * at);
     return this.#bytes.subarray(4 * at, 4 * at + bytes.length);
   }
 
   /** The position of the word at `at` of `words`, as long as that is the newest there. */
   position(at: number): number {
-    const place = this.#end - (this.#end % SIZE) + at;
-    return place < this.#end ? place : place - SIZE;
+    return at < this.#last ? this.#lap + at : this.#lap + at - SIZE;
   }
 
   /** Where in `words` that position is; -1 where it was overwritten. */
