@@ -63,7 +63,7 @@ async function record(scenario: Scenario, path: string): Promise<void> {
     while (performance.now() < Math.min(end, so_at + SETTLE_MS)) {
       await pause(TICK_MS);
       const chunk = source.tick();
-      chunks.push(chunk);
+      chunks.push(Buffer.from(chunk));
       pipeline.push(chunk);
       if (found(pipeline, scenario.cause, lab) >= TIMES) so_at = Math.min(so_at, performance.now());
     }

@@ -52,7 +52,10 @@ export class Recording {
     return this.#rotation ? partPath(this.#path, this.#number) : this.#path;
   }
 
-  /** A chunk that ends with a whole message. Never throws: what finds no room is counted. */
+  /**
+   * A chunk that ends with a whole message; its bytes may change after. Never throws: what finds no room is
+   * counted.
+   */
   write(chunk: Uint8Array): void {
     const most = this.error === null ? BATCH_BYTES : MAX_WAITING_BYTES;
     if (this.#waiting_bytes + chunk.length > most) this.#flush();
@@ -61,7 +64,7 @@ export class Recording {
     } else {
       if (this.#unrecorded > 0) this.#add(lossOf(this.#unrecorded));
       this.#unrecorded = 0;
-      this.#add(chunk);
+      this.#add(Buffer.from(chunk));
     }
     if (performance.now() - this.#written_at_ms >= WRITE_EVERY_MS) this.#flush();
   }
