@@ -72,7 +72,6 @@ export const dataAfterClose: Scenario[] = [
     cause: 'data-after-close',
     title: 'clients send after the server closed',
     families: BOTH,
-    ownerless: true,
     run: (lab, options) => sentAfterFin(lab, options, (server) => server.close()),
   },
   {
