@@ -17,14 +17,19 @@ export interface KeyTotals {
   overflowed: number;
 }
 
+/** Above it reading a map whole, in batches, takes less than asking for each place. */
+const MANY_PLACES = 256;
+
 /**
  * The maps of totals. They have room for thousands of keys and mostly a handful: they are read whole
- * only when a place in them was taken, else only the places in use, which are never given up.
+ * only when a place in them was taken or many are, else only the places in use, which are never given
+ * up.
  */
 export class TotalsMaps {
   readonly #session: Session;
   #begun: bigint | undefined;
-  #places = new Map<string, Buffer>();
+  /** Keys of the places in use, where they are few. */
+  readonly #places = new Map<string, Buffer>();
 
   constructor(session: Session) {
     this.#session = session;
@@ -41,7 +46,8 @@ export class TotalsMaps {
       const places = this.#places.get(name);
       if (known && places) return this.#session.readKeys(name, places);
       const entries = this.#session.readMap(name);
-      this.#places.set(name, Buffer.concat(entries.map(({ key }) => key)));
+      if (entries.length > MANY_PLACES) this.#places.delete(name);
+      else this.#places.set(name, Buffer.concat(entries.map(({ key }) => key)));
       return entries;
     });
   }
