@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { TCP_FLAG, TCP_STATE } from '../causes/define.ts';
 import type { FailedConnects } from '../flow/failed-connects.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { address, u32, type Words } from '../wire/words.ts';
 import { AT, BODY } from '../wire/written.gen.ts';
 import type { Layout, Written } from '../wire/written.ts';
-
-const TCP_SYN = 0x02;
-const TCP_ACK = 0x10;
-const TCP_SYN_SENT = 2;
 
 /**
  * Records of which the causes see no more than their key, the ends of their flow and what `seenOf` gives:
@@ -37,8 +34,8 @@ const ANSWERED_SYN: Kind = {
   state: -1,
   pid: -1,
   flowOf({ kind, body }) {
-    const isSyn =
-      kind === 'reset_sent' && ((body.packet?.flags ?? 0) & (TCP_SYN | TCP_ACK)) === TCP_SYN;
+    const { syn, ack } = TCP_FLAG;
+    const isSyn = kind === 'reset_sent' && ((body.packet?.flags ?? 0) & (syn | ack)) === syn;
     return isSyn && !body.sock ? (body.packet?.flow ?? null) : null;
   },
 };
@@ -71,7 +68,7 @@ export function learnFailed(
   times: number,
   failed: FailedConnects,
 ): void {
-  if (pid < 0 || w[at + state] !== TCP_SYN_SENT) return;
+  if (pid < 0 || w[at + state] !== TCP_STATE.SYN_SENT) return;
   failed.learnRefused(number, u32(w, at + AT.Event.netns), u32(w, at + pid), ktime_ns, times);
 }
 
