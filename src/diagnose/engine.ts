@@ -68,9 +68,13 @@ export class Engine {
     }
   }
 
-  /** Bytes of records, where they stay for a while if `repeat` may need them; and the words they are in. */
-  hold(bytes: Uint8Array): { bytes: Uint8Array; within: Words } {
-    return { bytes: this.#repeats.hold(bytes), within: this.#repeats.held };
+  /** The same bytes of records, where they stay for a while if `repeat` may need them: in `held`. */
+  hold(bytes: Uint8Array): Uint8Array {
+    return this.#repeats.hold(bytes);
+  }
+
+  get held(): Words {
+    return this.#repeats.held;
   }
 
   /**

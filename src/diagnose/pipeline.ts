@@ -72,8 +72,8 @@ export class Pipeline {
    * stream of messages.
    */
   push(chunk: Uint8Array): void {
-    const { bytes, within } = this.engine.hold(chunk);
-    const from = this.#frames.rest.bytes > 0 ? 0 : this.#takeRecords(new Records(bytes, within));
+    const bytes = this.engine.hold(chunk);
+    const from = this.#frames.rest.bytes > 0 ? 0 : this.#takeRecords(bytes);
     this.#frames.skip(from);
     for (const frame of this.#frames.push(bytes.subarray(from))) this.#decode(frame.bytes);
     this.#reorder.keep((one) => (isWritten(one) ? this.#kept(one) : one));
@@ -92,15 +92,17 @@ export class Pipeline {
     this.losses.add('findings_merged', this.engine.takeMerged());
   }
 
-  /** Returns how many bytes they are. */
-  #takeRecords(records: Records): number {
+  /** Those at the beginning. Returns how many bytes they are. */
+  #takeRecords(bytes: Uint8Array): number {
+    const records = new Records(bytes, this.engine.held);
     while (records.next()) this.#reorder.push(new Written(records.w, records.at, records.layout));
     return records.bytes;
   }
 
   #kept(record: Written): Written {
-    const { bytes, within } = this.engine.hold(record.bytes);
-    return (bytes === record.bytes ? null : writtenIn(bytes, within)) ?? record.copy();
+    const { bytes } = record;
+    const held = this.engine.hold(bytes);
+    return (held === bytes ? null : writtenIn(held, this.engine.held)) ?? record.copy();
   }
 
   #decode(bytes: Uint8Array): void {
@@ -113,10 +115,8 @@ export class Pipeline {
   }
 
   #recordIn(bytes: Uint8Array): Written | null {
-    const aligned = bytes.byteOffset % 4 === 0;
-    const held = this.engine.hold(aligned ? NO_BYTES : bytes);
-    if (aligned) return writtenIn(bytes, held.within);
-    return writtenIn(held.bytes === bytes ? new Uint8Array(bytes) : held.bytes, held.within);
+    const held = isAligned(bytes) ? bytes : this.engine.hold(bytes);
+    return writtenIn(isAligned(held) ? held : new Uint8Array(held), this.engine.held);
   }
 
   #decoded(decode: () => Event | null): Event | null {
@@ -212,9 +212,11 @@ export class Pipeline {
   }
 }
 
-const NO_BYTES = new Uint8Array(0);
-
 /** Asked of every event: `instanceof` takes ten times as long. */
 function isWritten(one: Event | Written): one is Written {
   return 'layout' in one;
+}
+
+function isAligned({ byteOffset }: Uint8Array): boolean {
+  return byteOffset % 4 === 0;
 }

@@ -166,6 +166,24 @@ describe('a storm is counted as if every record had been explained', () => {
   });
 });
 
+/** What came while the buffers were emptied is newer than the tick, and waits for the next one. */
+test.each([1, 40])(
+  'what waits for the next tick is not what its buffer holds by then (%i before it)',
+  (count) => {
+    const ends = (i: number) => ({ saddr: CLIENT, sport: 20_000 + i, daddr: SERVER, dport: 80 });
+    const chunks = Array.from({ length: count + 1 }, (_, i) => {
+      const common = { ktime_ns: (i + 1) * MS, netns: 1, key: K.answer };
+      return Buffer.concat([answered(common, ends(i)), tickAt(common.ktime_ns - 1)]);
+    });
+    const pipeline = run([...chunks, tickAt(1000 * MS)], false, true);
+    const [open] = pipeline.engine.findings.values();
+    expect(open?.finding.count).toBe(count + 1);
+    expect(open?.events.at(-1)?.text).toContain(`10.0.0.1:${20_000 + count} `);
+    expect(pipeline.losses.rows()).toEqual([]);
+    expect(pipeline.events).toBe(count + 1);
+  },
+);
+
 test('what changed since is explained anew', () => {
   const ends = { saddr: CLIENT, sport: 20_000, daddr: SERVER, dport: 80 };
   const answers = (from: number, count: number) =>
