@@ -16,6 +16,7 @@ export class Recorder {
   constructor(source: LiveSource, flags: WatchFlags) {
     const rotation = rotationFrom(flags);
     this.#source = source;
+    if (rotation) source.beginParts();
     try {
       this.#recording =
         flags.output === undefined ? null : new Recording(flags.output, source.header, rotation);

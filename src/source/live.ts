@@ -10,6 +10,7 @@ import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { FactFinder } from './fact-finder.ts';
+import { PartCounts } from './part-counts.ts';
 import { type KeyTotals, readKeyTotals, readUntracked, TotalsMaps } from './totals.ts';
 
 const TOTALS_EVERY_NS = 1e9;
@@ -26,6 +27,7 @@ export class LiveSource {
   readonly #totals_maps: TotalsMaps;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
+  #parts: PartCounts | null = null;
   #totals_at_ns = 0;
   #totals: KeyTotals = { keys: [], kinds: [], overflowed: 0 };
   #reported = new Map<string, number>();
@@ -41,6 +43,11 @@ export class LiveSource {
   static open(options: AttachOptions): LiveSource {
     const { session, header } = attach(options);
     return new LiveSource(session, header);
+  }
+
+  /** Counts what is told, so that another file can go on from here: to be called first. */
+  beginParts(): void {
+    this.#parts = new PartCounts();
   }
 
   /** Sockets and owners that were there before tcpwhy: to be pushed first. */
@@ -68,8 +75,8 @@ export class LiveSource {
   }
 
   /**
-   * What happened since the last call, ending with a tick; with `last`, the exact totals too. The bytes
-   * are there until the next call.
+   * What happened since the last call, ending with a tick; with `last` of a file, the exact totals too.
+   * The bytes are there until the next call.
    */
   tick(last = false): Uint8Array {
     const ktime_ns = monotonic_ns();
@@ -94,7 +101,7 @@ export class LiveSource {
     if (last || ktime_ns - this.#totals_at_ns > TOTALS_EVERY_NS) {
       this.#totals_at_ns = ktime_ns;
       this.#totals = readKeyTotals(this.#session, this.#totals_maps, last);
-      const { kinds, overflowed } = this.#totals;
+      const { kinds, keys, overflowed } = this.#totals;
       lost.push(
         ...this.#grown({
           ...readUntracked(this.#session),
@@ -103,8 +110,8 @@ export class LiveSource {
         }),
       );
       // Of the others, every occurrence became a record.
-      const keys = this.#totals.keys.filter(({ pending }) => pending > 0);
-      chunks.push(encodeEvent({ ktime_ns, totals: { keys, kinds } }));
+      const some = (last && this.#parts?.end(keys)) || keys.filter(({ pending }) => pending > 0);
+      chunks.push(encodeEvent({ ktime_ns, totals: { keys: some, kinds } }));
     }
     chunks.push(encodeEvent({ ktime_ns, tick: { lost: lost.filter(({ count }) => count > 0) } }));
     const more = chunks.reduce((sum, { length }) => sum + length, 0);
@@ -144,9 +151,10 @@ export class LiveSource {
     return this.#sockets();
   }
 
-  /** What the last exact totals were: those of another file go on from them. */
+  /** What was told up to the last exact totals: another file goes on from them. */
   before(): Uint8Array {
-    const { keys, kinds } = this.#totals;
+    const { kinds } = this.#totals;
+    const keys = this.#parts?.before() ?? [];
     const ktime_ns = monotonic_ns();
     const ticks = [encodeEvent({ ktime_ns, tick: { before: { kinds } } })];
     for (let from = 0; from < keys.length; from += KEYS_AT_ONCE) {
@@ -184,6 +192,7 @@ export class LiveSource {
     const facts: Uint8Array[] = [];
     const each = new Records(records);
     while (each.next()) {
+      this.#parts?.add(each.w, each.at);
       const found = this.#facts.of(each.w, each.at, each.layout);
       if (found.length > 0) facts.push(...found);
     }
