@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Resets that this host sends, as the tracepoint tells of them. */
 #include "answer.h"
+#include "key.h"
 
 extern struct {
 } pending_reset SEC(".maps");
@@ -14,13 +15,14 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	u64 linger = MEMBER(sk, __sk_common.skc_flags) >> SOCK_LINGER_BIT & 1;
 	struct wire_event_reset_sent *e;
 	struct total *t;
+	u32 was;
 
 	k.netns = trusted_netns(sk);
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return;
-	trusted_local(sk, k.addr);
-	k.port = trusted_local_port(sk);
-	k.detail = 1ull << 32 | linger << 8 | previous_state(sk, MEMBER(sk, __sk_common.skc_state));
+	was = previous_state(sk, MEMBER(sk, __sk_common.skc_state));
+	key_sock(&k, sk, was);
+	k.detail |= KEY_ACTIVE | linger << 9 | (u64)has_unread(sk) << 8;
 	t = count(&k);
 	e = record_buffer(SCRATCH_RESET_SENT);
 	if (!t || !e)

@@ -2,6 +2,7 @@
 /* Resets that a socket of this host believed. */
 #include "emit.h"
 #include "filter.h"
+#include "key.h"
 #include "sock.h"
 
 extern struct {
@@ -15,11 +16,8 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 	struct count_key k = { .kind = EVENT_KIND_RESET_RECEIVED };
 	struct wire_event_reset_received *e;
 
-	/* One key for one peer: a client's own port differs each time. */
 	k.netns = trusted_netns(sk);
-	trusted_remote(sk, k.addr);
-	k.port = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport));
-	k.detail = MEMBER(sk, __sk_common.skc_state);
+	key_sock(&k, sk, MEMBER(sk, __sk_common.skc_state));
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return NULL;
 	*total = count(&k);

@@ -5,6 +5,7 @@
 #include "failed_connect.h"
 #include "filter.h"
 #include "hashinfo.h"
+#include "key.h"
 #include "listener.h"
 #include "shown_peer.h"
 
@@ -70,10 +71,15 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	struct total *t;
 
 	k.netns = trusted_netns(sk);
-	trusted_remote(sk, k.addr);
-	k.port = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport));
 	k.reason = MEMBER(sk, sk_err);
-	k.detail = old_state << 8 | new_state;
+	if (new_state == TCP_CLOSE) {
+		key_sock(&k, sk, old_state);
+	} else {
+		/* Closed after a failed connect: each such connect is why for one connection, which has to be told of. */
+		trusted_remote(sk, k.addr);
+		k.port = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport));
+	}
+	k.detail |= old_state << 8 | new_state;
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return;
 	t = count(&k);

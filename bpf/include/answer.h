@@ -15,12 +15,13 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 				   u32 netns, u32 reason)
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
-	const struct sock *dialled = NULL;
+	const struct sock *dialled = NULL, *listener = NULL;
 	struct wire_event_reset_sent *e = record_buffer(SCRATCH_RESET_SENT);
+	u64 size = WIRE_EVENT_RESET_SENT_BRIEF;
 	struct segment *s;
 	struct total *t;
 	u32 since_end = 0, state;
-	bool cookie = false;
+	bool cookie = false, served_here;
 
 	if (!e)
 		return;
@@ -30,11 +31,14 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	k.netns = netns;
 	if (!wanted_segment(k.netns, s))
 		return;
-	__builtin_memcpy(k.addr, s->daddr, 16);
-	k.port = s->dport;
 	k.detail = s->flags & (TCP_SYN | TCP_ACK);
 	/* Most are SYNs to where nobody listens, of which no more is to be known. */
-	if (sk || k.detail != TCP_SYN) {
+	if (!sk && k.detail == TCP_SYN) {
+		__builtin_memcpy(k.addr, s->daddr, 16);
+		k.port = s->dport;
+	} else {
+		served_here = k.detail == TCP_SYN ||
+			      (k.detail != (TCP_SYN | TCP_ACK) && s->dport <= s->sport);
 		state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0;
 		/* A socket at the packet's own address would have been found. */
 		if (!sk && k.detail == (TCP_SYN | TCP_ACK) &&
@@ -48,23 +52,30 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 			cookie = has_failed_cookie(skb, k.netns);
 		k.detail |= (u64)(dialled != NULL) << 8 | (u64)(since_end != 0) << 9 |
 			    (u64)cookie << 10 | (u64)state << 16;
+		key_ends(&k, s->daddr, s->dport, s->saddr, s->sport, served_here);
 	}
 	t = count(&k);
 	if (!t)
 		return;
-	wire_event_reset_sent_init(e);
+	wire_event_reset_sent_init_brief(e);
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
-	e->body.since_end_ms = since_end;
-	e->body.syncookies_failed = cookie;
 	fill_packet(&e->body.packet, skb, s, parse_area(e), true);
-	if (sk)
-		fill_sock(&e->body.sock, sk);
-	if (dialled)
-		fill_sock(&e->body.dialled, dialled);
 	if (!sk)
-		fill_listener(&e->body.listener, k.netns, s->daddr, s->dport);
-	submit(ctx, e, sizeof(*e), t);
+		listener = (const void *)listener_on(k.netns, s->daddr, s->dport);
+	if (sk || dialled || listener || since_end) {
+		size = sizeof(*e);
+		wire_event_reset_sent_init_rest(e);
+		e->body.since_end_ms = since_end;
+		e->body.syncookies_failed = cookie;
+		if (sk)
+			fill_sock(&e->body.sock, sk);
+		if (dialled)
+			fill_sock(&e->body.dialled, dialled);
+		if (listener)
+			fill_sock(&e->body.listener, listener);
+	}
+	submit(ctx, e, size, t);
 }
 
 #endif

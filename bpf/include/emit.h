@@ -10,7 +10,7 @@ extern struct {
 } events SEC(".maps"), scratch SEC(".maps"), totals SEC(".maps"),
 	more_totals SEC(".maps"), overflow SEC(".maps");
 
-/* What is counted together. The end is the local one: the listener's or the closing socket's. */
+/* What is counted together: the end is the service's, a client's own port differs each time. */
 struct count_key {
 	u8 addr[16] __attribute__((aligned(8)));
 	u32 port;
@@ -20,6 +20,23 @@ struct count_key {
 	/* What splits one reason further, so that one key has one cause. */
 	u64 detail;
 };
+
+/* Bits of the detail: a reset that answers no packet; the service is at the local end. */
+#define KEY_ACTIVE (1u << 25)
+#define KEY_SERVED_HERE (1u << 24)
+
+/* Of an established connection: the service and who uses it, as src/causes/define.ts puts them together. */
+static __always_inline void key_ends(struct count_key *k, const u8 *local, u32 local_port,
+				     const u8 *remote, u32 remote_port, bool served_here)
+{
+	const u32 *other = (const u32 *)(served_here ? remote : local);
+	u32 folded =
+		other[3] ^ other[2] * 0x9e3779b1u ^ other[1] * 0x85ebca6bu ^ other[0] * 0xc2b2ae35u;
+
+	__builtin_memcpy(k->addr, served_here ? local : remote, 16);
+	k->port = served_here ? local_port : remote_port;
+	k->detail |= (u64)folded << 32 | (served_here ? KEY_SERVED_HERE : 0);
+}
 
 /* From one field after the other: a key that stays in registers is never put together. */
 static __always_inline u64 hash_key(const struct count_key *k)
@@ -81,6 +98,10 @@ static __always_inline struct total *total_of(u64 hash, u32 kind, u32 reason)
 	return t;
 }
 
+/* Where a record stands for more than so many, fewer of them say as much. */
+#define STORM_PENDING 64
+#define STORM_INTERVALS 4
+
 /* Tokens come back with time, which is asked for once a jiffy at the most. */
 static __always_inline bool refill(struct total *t)
 {
@@ -91,6 +112,8 @@ static __always_inline bool refill(struct total *t)
 	t->jiffy = jiffy;
 	now = bpf_ktime_get_ns();
 	fresh = (now - t->refilled_ns) / sample_interval_ns;
+	if (t->pending > STORM_PENDING && fresh < STORM_INTERVALS)
+		return false;
 	if (!fresh)
 		return false;
 	t->refilled_ns = now;

@@ -48,12 +48,22 @@ static __always_inline u64 find_listener(u32 netns, const u8 *addr, u16 port)
 }
 
 /* The map may name a socket that is gone: it counts only while it still listens on the port. */
+static __always_inline u64 listener_on(u32 netns, const u8 *addr, u16 port)
+{
+	u64 found = find_listener(netns, addr, port);
+	const struct sock *sk = (const void *)found;
+
+	return sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN &&
+			       BPF_CORE_READ(sk, __sk_common.skc_num) == port
+		       ? found
+		       : 0;
+}
+
 static __always_inline void fill_listener(struct wire_sock *w, u32 netns, const u8 *addr, u16 port)
 {
-	const struct sock *sk = (void *)find_listener(netns, addr, port);
+	const struct sock *sk = (const void *)listener_on(netns, addr, port);
 
-	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN &&
-	    BPF_CORE_READ(sk, __sk_common.skc_num) == port)
+	if (sk)
 		fill_sock(w, sk);
 }
 

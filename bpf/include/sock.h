@@ -263,14 +263,19 @@ static __always_inline void fill_sock(struct wire_sock *w, const struct sock *sk
 		fill_state(w, sk, (const void *)sk, false);
 }
 
+static __always_inline const struct tcp_sock *trusted_tcp(const struct sock *sk)
+{
+#ifdef PROBES
+	return (const void *)sk;
+#else
+	return bpf_skc_to_tcp_sock((void *)sk);
+#endif
+}
+
 /* The same of a full TCP socket that a hook handed to the program. */
 static __always_inline void fill_trusted_sock(struct wire_sock *w, const struct sock *sk)
 {
-#ifdef PROBES
-	const struct tcp_sock *tp = (const void *)sk;
-#else
-	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
-#endif
+	const struct tcp_sock *tp = trusted_tcp(sk);
 
 	store_pointer((void *)&w->id, sk);
 	w->state = MEMBER(sk, __sk_common.skc_state);
@@ -278,6 +283,14 @@ static __always_inline void fill_trusted_sock(struct wire_sock *w, const struct 
 	trusted_flow(sk, &w->flow);
 	if (tp)
 		fill_state(w, sk, tp, true);
+}
+
+/* Of such a socket too. */
+static __always_inline bool has_unread(const struct sock *sk)
+{
+	const struct tcp_sock *tp = trusted_tcp(sk);
+
+	return tp && MEMBER(tp, rcv_nxt) != MEMBER(tp, copied_seq);
 }
 
 /* How long a socket that gave up has waited, and for what. */

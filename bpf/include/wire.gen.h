@@ -719,6 +719,27 @@ static __always_inline void wire_event_reset_sent_init(struct wire_event_reset_s
 	wire_copy(e, &wire_event_reset_sent_template, sizeof(*e));
 }
 
+/* Bytes of a record that ends after packet. */
+#define WIRE_EVENT_RESET_SENT_BRIEF                                                                    \
+	(__builtin_offsetof(struct wire_event_reset_sent, body.packet) +                              \
+	 sizeof(((struct wire_event_reset_sent *)0)->body.packet))
+
+static __always_inline void wire_event_reset_sent_init_brief(struct wire_event_reset_sent *e)
+{
+	wire_copy(e, &wire_event_reset_sent_template, WIRE_EVENT_RESET_SENT_BRIEF);
+	e->event.length = WIRE_VARINT(WIRE_EVENT_RESET_SENT_BRIEF - sizeof(__u32));
+	e->body_len = WIRE_VARINT(WIRE_EVENT_RESET_SENT_BRIEF - __builtin_offsetof(struct wire_event_reset_sent, body));
+}
+
+/* The rest of it. */
+static __always_inline void wire_event_reset_sent_init_rest(struct wire_event_reset_sent *e)
+{
+	e->event.length = wire_event_reset_sent_template.event.length;
+	e->body_len = wire_event_reset_sent_template.body_len;
+	wire_copy((char *)e + WIRE_EVENT_RESET_SENT_BRIEF, (const char *)&wire_event_reset_sent_template + WIRE_EVENT_RESET_SENT_BRIEF,
+		  sizeof(*e) - WIRE_EVENT_RESET_SENT_BRIEF);
+}
+
 struct wire_event_reset_received {
 	struct wire_event event;
 	__u32 body_tag;

@@ -2868,10 +2868,10 @@ export namespace tcpwhy {
             /** KeyBefore key. */
             key: (number|Long);
 
-            /** KeyBefore count. */
+            /** What was counted of it in the files before. */
             count: (number|Long);
 
-            /** Occurrences that go with the next record of this key. */
+            /** How many of these are in records of the files that follow. */
             pending: (number|Long);
 
             /**
@@ -2947,10 +2947,10 @@ export namespace tcpwhy {
                 /** KeyBefore key */
                 key?: (number|Long|null);
 
-                /** KeyBefore count */
+                /** What was counted of it in the files before. */
                 count?: (number|Long|null);
 
-                /** Occurrences that go with the next record of this key. */
+                /** How many of these are in records of the files that follow. */
                 pending?: (number|Long|null);
 
                 /** Unknown fields preserved while decoding when enabled */

@@ -233,8 +233,9 @@ export interface Before {
 
 export interface KeyBefore {
   key: string;
+  /** What was counted of it in the files before. */
   count: number;
-  /** Occurrences that go with the next record of this key. */
+  /** How many of these are in records of the files that follow. */
   pending: number;
 }
 

@@ -201,6 +201,20 @@ function readCrossedReply(w: Words, at: number): CrossedReply {
   };
 }
 
+function readBriefResetSent(w: Words, at: number): ResetSent {
+  return {
+    reason: u32(w, at + 1),
+    packet: isZero(w, at + 4, PACKET_VALUES) ? null : readPacket(w, at + 4),
+    sock: null,
+    dialled: null,
+    listener: null,
+    stack: [],
+    since_end_ms: 0,
+    syncookies_failed: 0,
+    running: null,
+  };
+}
+
 /** What every event has, without its body. */
 export function readCommon(w: Words, at: number) {
   return {
@@ -346,5 +360,21 @@ export const WRITTEN = {
     code: [] as readonly number[],
     cgroups: [106, 107, 174, 175] as readonly number[],
     flows: [18, 81, 149] as readonly number[],
+  },
+} as const;
+
+/** The same of those that end early. */
+export const BRIEF = {
+  17: {
+    kind: 'reset_sent',
+    words: 76,
+    length: 8422064,
+    tag: 8421770,
+    size: 8421880,
+    tags: [0, 8421513, 3, 8421525, 5, 8421533, 7, 8421537, 10, 8421549, 12, 8421770, 13, 8421880, 14, 8421517, 16, 8421522, 17, 8421864, 18, 8421514, 19, 8421568, 20, 8421514, 21, 8421520, 26, 8421522, 27, 8421520, 32, 8421533, 34, 8421541, 36, 8421525, 38, 8421533, 40, 8421541, 42, 8421549, 44, 8421557, 46, 8421565, 48, 8421573, 50, 8421581, 52, 8421589, 54, 8421597, 56, 8421602, 57, 8421520, 62, 8421613, 64, 8421618, 65, 8421544, 66, 8421517, 68, 8421525, 70, 8421530, 71, 8421520] as readonly number[],
+    body: (w: Words, at: number) => readBriefResetSent(w, at + BODY),
+    code: [] as readonly number[],
+    cgroups: [] as readonly number[],
+    flows: [20] as readonly number[],
   },
 } as const;

@@ -2,16 +2,18 @@
 
 import type { Event } from './decode.ts';
 import { number64, type Words } from './words.ts';
-import { AT, BODY, BODY_TAG, readCommon, WRITTEN } from './written.gen.ts';
+import { AT, BODY, BODY_TAG, BRIEF, readCommon, WRITTEN } from './written.gen.ts';
 
 /**
  * A kind of record that BPF writes: where everything lies in it, in words from its beginning, and the
  * words that are the record's length and the tag and length of its body.
  */
-export type Layout = (typeof WRITTEN)[keyof typeof WRITTEN];
+export type Layout = (typeof WRITTEN)[keyof typeof WRITTEN] | (typeof BRIEF)[keyof typeof BRIEF];
 
 const LAYOUTS: (Layout | undefined)[] = [];
 for (const [number, layout] of Object.entries(WRITTEN)) LAYOUTS[Number(number)] = layout;
+const BRIEF_LAYOUTS: (Layout | undefined)[] = [];
+for (const [number, layout] of Object.entries(BRIEF)) BRIEF_LAYOUTS[Number(number)] = layout;
 /** Words of the longest record. */
 export const LARGEST = Math.max(...Object.values(WRITTEN).map(({ words }) => words));
 
@@ -31,8 +33,11 @@ export function varint(word: number): number {
 /** What the record at `at` claims to be, by its body's tag and length. */
 function layoutOf(w: Words, at: number): Layout | null {
   const tag = w[at + BODY_TAG] as number;
-  const layout = LAYOUTS[((tag & 0x7f) | ((tag >> 1) & 0x3f80)) >> 3];
-  return layout && layout.tag === tag && layout.size === w[at + BODY_TAG + 1] ? layout : null;
+  const number = ((tag & 0x7f) | ((tag >> 1) & 0x3f80)) >> 3;
+  const size = w[at + BODY_TAG + 1];
+  const whole = LAYOUTS[number];
+  const layout = whole?.size === size ? whole : BRIEF_LAYOUTS[number];
+  return layout && layout.tag === tag && layout.size === size ? layout : null;
 }
 
 /** Whether all tags and lengths are those of the layout. */

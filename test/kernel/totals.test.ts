@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it, vi } from 'vitest';
+import { awaitReset, connect, lingerZero } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { until } from '../../src/lab/until.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
@@ -69,3 +70,42 @@ it('reads exact totals from the places in use, where these are few', () => {
     session.close();
   }
 });
+
+const RESETS = 40;
+const PORT = 8080;
+
+it.each([
+  ['client', 4],
+  ['server', 4],
+  ['client', 6],
+  ['server', 6],
+] as const)(
+  'counts together what one %s does to the users of one service (IPv%i)',
+  (who, family) => {
+    using lab = Lab.open();
+    const filter = { port: PORT, host: null, netns: null };
+    const { session } = attach({ filter, records_per_s: 1, tier: 'hooks' });
+    try {
+      const pairs = connect(lab, { times: RESETS, family }, PORT);
+      const other = who === 'client' ? 'server' : 'client';
+      for (const pair of pairs) {
+        lingerZero(pair[who]);
+        pair[who].close();
+      }
+      awaitReset(
+        pairs.map((pair) => pair[other]),
+        'ECONNRESET',
+      );
+      const { keys, kinds } = readKeyTotals(session, new TotalsMaps(session), true);
+      const of = (wanted: number) =>
+        kinds.filter(({ kind }) => kind === wanted).map(({ count }) => count);
+      expect(of(EVENT_KINDS.reset_sent)).toEqual([RESETS]);
+      expect(of(EVENT_KINDS.reset_received)).toEqual([RESETS]);
+      // What was sent, what was received and the state that came of it; the listener came and went.
+      const counts = keys.map(({ count }) => count).sort((a, b) => b - a);
+      expect(counts).toEqual([RESETS, RESETS, RESETS, 1, 1]);
+    } finally {
+      session.close();
+    }
+  },
+);

@@ -128,7 +128,8 @@ ${members(common)}} WIRE_STRUCT;
 ${define('WIRE_EVENT_INIT(size)', tags)}`;
 }
 
-function record({ name, number, message }: Written): string {
+function record(kind: Written): string {
+  const { name, number, message } = kind;
   const type = `wire_event_${name}`;
   return `\
 struct ${type} {
@@ -148,6 +149,35 @@ static const struct ${type} ${type}_template = {
 static __always_inline void ${type}_init(struct ${type} *e)
 {
 	wire_copy(e, &${type}_template, sizeof(*e));
+}
+${briefRecord(kind)}`;
+}
+
+function briefRecord({ name, message: { brief } }: Written): string {
+  const last = brief?.at(-1)?.name;
+  if (!last) return '';
+  const type = `wire_event_${name}`;
+  const size = `${type.toUpperCase()}_BRIEF`;
+  return `
+/* Bytes of a record that ends after ${last}. */
+#define ${size}                                                                    \\
+	(__builtin_offsetof(struct ${type}, body.${last}) +                              \\
+	 sizeof(((struct ${type} *)0)->body.${last}))
+
+static __always_inline void ${type}_init_brief(struct ${type} *e)
+{
+	wire_copy(e, &${type}_template, ${size});
+	e->event.length = WIRE_VARINT(${size} - sizeof(__u32));
+	e->body_len = WIRE_VARINT(${size} - __builtin_offsetof(struct ${type}, body));
+}
+
+/* The rest of it. */
+static __always_inline void ${type}_init_rest(struct ${type} *e)
+{
+	e->event.length = ${type}_template.event.length;
+	e->body_len = ${type}_template.body_len;
+	wire_copy((char *)e + ${size}, (const char *)&${type}_template + ${size},
+		  sizeof(*e) - ${size});
 }
 `;
 }

@@ -19,6 +19,8 @@ export interface Message {
   /** As in the proto file. */
   type: string;
   fields: Field[];
+  /** Those of a record that ends early; null where none does. */
+  brief: Field[] | null;
 }
 
 /** A row of Event.body. */
@@ -63,7 +65,9 @@ export function readSchema(root: protobuf.Root): Schema {
     const known = messages.get(type.name);
     if (known) return known;
     const fields = type.fieldsArray.map((field) => fixedField(field, message));
-    const made = { name: snakeCase(type.name), type: type.name, fields };
+    const last = type.fieldsArray.findIndex((field) => field.options?.['(may_be_last)']);
+    const brief = last < 0 ? null : fields.slice(0, last + 1);
+    const made = { name: snakeCase(type.name), type: type.name, fields, brief };
     messages.set(type.name, made);
     return made;
   };

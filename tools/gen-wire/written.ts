@@ -23,6 +23,7 @@ import { address, isZero, number64, pointers, text, u32, u64, type Words } from 
 
 ${absent.map((message) => constant(valuesOf(message), list(values(message.fields, 0)))).join('')}
 ${schema.messages.map(reader).join('\n')}
+${schema.messages.map(briefReader).join('')}
 /** What every event has, without its body. */
 export function readCommon(w: Words, at: number) {
   return {
@@ -39,13 +40,23 @@ ${places('Event', schema.common)}${schema.messages.map(({ type, fields }) => pla
 
 /** Records by the number of their body. */
 export const WRITTEN = {
-${kinds.map((kind) => layout(schema.common, kind)).join('')}} as const;
+${kinds.map((kind) => layout(schema.common, kind, kind.message)).join('')}} as const;
+
+/** The same of those that end early. */
+export const BRIEF = {
+${kinds.map((kind) => layout(schema.common, kind, briefOf(kind.message))).join('')}} as const;
 `;
 }
 
 type Written = EventKind & { message: Message };
 
-function layout(common: Field[], { name, number, message }: Written): string {
+/** As if the message had no more fields than those of a record that ends early. */
+function briefOf({ name, type, brief }: Message): Message | null {
+  return brief && { name, type: `Brief${type}`, fields: brief, brief: null };
+}
+
+function layout(common: Field[], { name, number }: Written, message: Message | null): string {
+  if (!message) return '';
   const record: Field[] = [
     ...common,
     { name, number, kind: 'message', message, may_be_absent: false },
@@ -72,6 +83,32 @@ function reader(message: Message): string {
 ${objectFields(message.fields)}  };
 }
 `;
+}
+
+/** What a record has no room for reads as zeros. */
+function briefReader({ type, fields, brief }: Message): string {
+  if (!brief) return '';
+  const absent = fields
+    .slice(brief.length)
+    .map((field) => `    ${field.name}: ${absentValue(field)},\n`);
+  return `function readBrief${type}(w: Words, at: number): ${type} {
+  return {
+${objectFields(brief)}${absent.join('')}  };
+}
+`;
+}
+
+function absentValue(field: Field): string {
+  switch (field.kind) {
+    case 'fixed32':
+      return '0';
+    case 'fixed64':
+      return "'0'";
+    case 'bytes':
+      return field.holds === 'pointers' ? '[]' : "''";
+    case 'message':
+      return 'null';
+  }
 }
 
 function objectFields(fields: Field[]): string {

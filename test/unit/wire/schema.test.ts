@@ -26,11 +26,19 @@ test('knows what BPF writes and what it does not', () => {
         name: 'reset_sent',
         type: 'ResetSent',
         fields: [{ name: 'stack', number: 6, kind: 'bytes', len: 64, holds: 'pointers' }],
+        brief: null,
       },
     },
     { name: 'tick', number: 32, message: null },
   ]);
   expect(schema.mib).toEqual([{ field: 'out_rsts', counter: 'TCP_MIB_OUTRSTS' }]);
+});
+
+test('knows where a record may end early', () => {
+  const schema = schemaOf(
+    'fixed32 a = 1; fixed32 b = 2 [(may_be_last) = true]; bytes c = 3 [(len) = 4];',
+  );
+  expect(schema.messages[0]?.brief?.map(({ name }) => name)).toEqual(['a', 'b']);
 });
 
 test.each([
