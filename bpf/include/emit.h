@@ -105,15 +105,15 @@ static __always_inline struct total *total_of(u64 hash, u32 kind, u32 reason)
 /* Tokens come back with time, which is asked for once a jiffy at the most. */
 static __always_inline bool refill(struct total *t)
 {
-	u64 jiffy = bpf_jiffies64(), now, fresh;
+	u64 jiffy = bpf_jiffies64(), interval_ns = sample_interval_ns, now, fresh;
 
 	if (t->jiffy == jiffy)
 		return false;
 	t->jiffy = jiffy;
 	now = bpf_ktime_get_ns();
-	fresh = (now - t->refilled_ns) / sample_interval_ns;
-	if (t->pending > STORM_PENDING && fresh < STORM_INTERVALS)
-		return false;
+	if (t->pending > STORM_PENDING)
+		interval_ns *= STORM_INTERVALS;
+	fresh = (now - t->refilled_ns) / interval_ns;
 	if (!fresh)
 		return false;
 	t->refilled_ns = now;
