@@ -32,11 +32,10 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	if (!wanted_segment(k.netns, s))
 		return;
 	k.detail = s->flags & (TCP_SYN | TCP_ACK);
+	__builtin_memcpy(k.addr, s->daddr, 16);
+	k.port = s->dport;
 	/* Most are SYNs to where nobody listens, of which no more is to be known. */
-	if (!sk && k.detail == TCP_SYN) {
-		__builtin_memcpy(k.addr, s->daddr, 16);
-		k.port = s->dport;
-	} else {
+	if (sk || k.detail != TCP_SYN) {
 		served_here = k.detail == TCP_SYN ||
 			      (k.detail != (TCP_SYN | TCP_ACK) && s->dport <= s->sport);
 		state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0;
@@ -52,7 +51,14 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 			cookie = has_failed_cookie(skb, k.netns);
 		k.detail |= (u64)(dialled != NULL) << 8 | (u64)(since_end != 0) << 9 |
 			    (u64)cookie << 10 | (u64)state << 16;
-		key_ends(&k, s->daddr, s->dport, s->saddr, s->sport, served_here);
+		if (served_here) {
+			k.detail |= KEY_SERVED_HERE;
+			key_user(&k, s->saddr);
+		} else {
+			key_user(&k, s->daddr);
+			__builtin_memcpy(k.addr, s->saddr, 16);
+			k.port = s->sport;
+		}
 	}
 	t = count(&k);
 	if (!t)

@@ -25,17 +25,14 @@ struct count_key {
 #define KEY_ACTIVE (1u << 25)
 #define KEY_SERVED_HERE (1u << 24)
 
-/* Of an established connection: the service and who uses it, as src/causes/define.ts puts them together. */
-static __always_inline void key_ends(struct count_key *k, const u8 *local, u32 local_port,
-				     const u8 *remote, u32 remote_port, bool served_here)
+/* Of a connection: who uses the service, as src/causes/define.ts puts connections together. */
+static __always_inline void key_user(struct count_key *k, const u8 *addr)
 {
-	const u32 *other = (const u32 *)(served_here ? remote : local);
+	const u32 *words = (const u32 *)addr;
 	u32 folded =
-		other[3] ^ other[2] * 0x9e3779b1u ^ other[1] * 0x85ebca6bu ^ other[0] * 0xc2b2ae35u;
+		words[3] ^ words[2] * 0x9e3779b1u ^ words[1] * 0x85ebca6bu ^ words[0] * 0xc2b2ae35u;
 
-	__builtin_memcpy(k->addr, served_here ? local : remote, 16);
-	k->port = served_here ? local_port : remote_port;
-	k->detail |= (u64)folded << 32 | (served_here ? KEY_SERVED_HERE : 0);
+	k->detail |= (u64)folded << 32;
 }
 
 /* From one field after the other: a key that stays in registers is never put together. */

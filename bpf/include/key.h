@@ -9,19 +9,24 @@
 /* Of a full socket that a hook handed to the program, in `state`: one that connects has dialled a service. */
 static __always_inline void key_sock(struct count_key *k, const struct sock *sk, u32 state)
 {
-	u32 remote_port = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport)), port;
-	u8 local[16] __attribute__((aligned(8))), remote[16] __attribute__((aligned(8)));
+	u8 local[16] __attribute__((aligned(8)));
+	u32 port;
 
 	k->detail = (u64)state << 16;
-	if (state == TCP_SYN_SENT) {
-		trusted_remote(sk, k->addr);
-		k->port = remote_port;
+	trusted_remote(sk, k->addr);
+	k->port = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport));
+	if (state == TCP_SYN_SENT)
+		return;
+	trusted_local(sk, local);
+	port = trusted_local_port(sk);
+	if (port > k->port) {
+		key_user(k, local);
 		return;
 	}
-	trusted_local(sk, local);
-	trusted_remote(sk, remote);
-	port = trusted_local_port(sk);
-	key_ends(k, local, port, remote, remote_port, port <= remote_port);
+	k->detail |= KEY_SERVED_HERE;
+	key_user(k, k->addr);
+	__builtin_memcpy(k->addr, local, 16);
+	k->port = port;
 }
 
 #endif

@@ -142,7 +142,11 @@ export class Engine {
   /** Exact totals: occurrences that never became a record go where the last record of their key went. */
   total(key: string, exact: number): void {
     const targets = this.#targets.get(key);
-    if (!targets) return;
+    if (!targets) {
+      // They go with its first record.
+      this.#counts.of(key).exact = exact;
+      return;
+    }
     const count = this.#counts.total(key, exact);
     for (const target of targets) {
       if (target.finding && !target.by) this.#findings.count(target.finding, target, count);

@@ -50,7 +50,6 @@ export class Pipeline {
   readonly #counted_before = new Map<number, number>();
   #newest_ktime_ns = 0;
   #totals: Totals | null = null;
-  #applied = true;
 
   /** `change` is done to each event before anything else sees it. */
   constructor(
@@ -88,8 +87,6 @@ export class Pipeline {
   /** No more bytes: explains what is still held. */
   finish(): void {
     this.#release(Number.POSITIVE_INFINITY);
-    // Of a key whose first record was still held they told nothing.
-    this.#applied = false;
     this.#applyTotals();
     this.engine.finish();
     this.losses.add('findings_merged', this.engine.takeMerged());
@@ -146,7 +143,6 @@ export class Pipeline {
       case 'totals':
         // They count records too that a tick has yet to put in order.
         this.#totals = event.body;
-        this.#applied = false;
         return;
       case 'fact':
         this.known.learn(event);
@@ -166,9 +162,9 @@ export class Pipeline {
   }
 
   #applyTotals(): void {
-    if (!this.#totals || this.#applied) return;
+    if (!this.#totals) return;
     const { keys, kinds } = this.#totals;
-    this.#applied = true;
+    this.#totals = null;
     for (const { key, count } of keys) this.engine.total(key, count);
     for (const kind of Object.keys(this.counted) as EventKind[]) delete this.counted[kind];
     for (const { kind, count } of kinds) {

@@ -11,7 +11,7 @@ import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { FactFinder } from './fact-finder.ts';
 import { PartCounts } from './part-counts.ts';
-import { type KeyTotals, readKeyTotals, readUntracked, TotalsMaps } from './totals.ts';
+import { type KeyTotals, NewTotals, readKeyTotals, readUntracked, TotalsMaps } from './totals.ts';
 
 const TOTALS_EVERY_NS = 1e9;
 /** Of one message, which must not become too long. */
@@ -28,6 +28,7 @@ export class LiveSource {
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
   #parts: PartCounts | null = null;
+  readonly #new_totals = new NewTotals();
   #totals_at_ns = 0;
   #totals: KeyTotals = { keys: [], kinds: [], overflowed: 0 };
   #reported = new Map<string, number>();
@@ -109,9 +110,10 @@ export class LiveSource {
           keys_overflowed: overflowed,
         }),
       );
-      // Of the others, every occurrence became a record.
-      const some = (last && this.#parts?.end(keys)) || keys.filter(({ pending }) => pending > 0);
-      chunks.push(encodeEvent({ ktime_ns, totals: { keys: some, kinds } }));
+      if (last) this.#new_totals.forget();
+      const some = (last && this.#parts?.end(keys)) || this.#new_totals.of(keys);
+      const told = some.map(({ key, count }) => ({ key: String(key), count }));
+      chunks.push(encodeEvent({ ktime_ns, totals: { keys: told, kinds } }));
     }
     chunks.push(encodeEvent({ ktime_ns, tick: { lost: lost.filter(({ count }) => count > 0) } }));
     const more = chunks.reduce((sum, { length }) => sum + length, 0);

@@ -2,7 +2,7 @@
 
 import { u64, type Words } from '../wire/words.ts';
 import { AT } from '../wire/written.gen.ts';
-import type { KeyTotals } from './totals.ts';
+import type { KeyTotal } from './totals.ts';
 
 interface PartCount {
   key: string;
@@ -41,19 +41,17 @@ export class PartCounts {
   }
 
   /** The kernel's totals at the end of a file, read when its records were told: what it has to tell of them. */
-  end(keys: KeyTotals['keys']): KeyTotals['keys'] {
-    const told: KeyTotals['keys'] = [];
-    for (const { key, count } of keys) {
-      const known = this.#keys.get(key);
-      if (!known || count <= known.recorded) continue;
+  end(keys: readonly KeyTotal[]): KeyTotal[] {
+    return keys.filter(({ key, count }) => {
+      const known = this.#keys.get(String(key));
+      if (!known || count <= known.recorded) return false;
       if (known.here) known.given = count;
-      told.push({ key, count, pending: count - known.recorded });
-    }
-    return told;
+      return true;
+    });
   }
 
   /** What another file goes on from. */
-  before(): KeyTotals['keys'] {
+  before(): KeyTotal<string>[] {
     return [...this.#keys.values()].map((one) => {
       one.here = false;
       one.given = Math.max(one.given, one.recorded);

@@ -9,12 +9,36 @@ const PENDING = 16;
 const KIND = 44;
 const REASON = 48;
 
+/** Of one key; `pending` occurrences go with its next record. */
+export interface KeyTotal<Key = bigint> {
+  key: Key;
+  count: number;
+  pending: number;
+}
+
 export interface KeyTotals {
-  /** `pending` occurrences go with the key's next record. */
-  keys: { key: string; count: number; pending: number }[];
+  keys: KeyTotal[];
   kinds: { kind: number; reason: number; count: number }[];
   /** Occurrences that found no room of their own. */
   overflowed: number;
+}
+
+/** Those of which there is more to tell than the last time: of the others, every occurrence became a record. */
+export class NewTotals {
+  readonly #told = new Map<bigint, number>();
+
+  of(keys: readonly KeyTotal[]): KeyTotal[] {
+    const some = keys.filter(
+      ({ key, count, pending }) => pending > 0 && this.#told.get(key) !== count,
+    );
+    for (const { key, count } of some) this.#told.set(key, count);
+    return some;
+  }
+
+  /** All is to be told again. */
+  forget(): void {
+    this.#told.clear();
+  }
 }
 
 /** Above it reading a map whole, in batches, takes less than asking for each place. */
@@ -55,23 +79,27 @@ export class TotalsMaps {
 
 /** Exact counts of the BPF programs, over all CPUs. */
 export function readKeyTotals(session: Session, maps: TotalsMaps, whole: boolean): KeyTotals {
-  const counts = new Map<bigint, { count: number; pending: number }>();
-  const kinds = new Map<string, KeyTotals['kinds'][number]>();
+  const counts = new Map<bigint, KeyTotal>();
+  const kinds = new Map<number, KeyTotals['kinds'][number]>();
   const addKind = (kind: number, reason: number, count: number): void => {
-    const known = kinds.get(`${kind}/${reason}`);
+    const both = kind * 2 ** 32 + reason;
+    const known = kinds.get(both);
     if (known) known.count += count;
-    else kinds.set(`${kind}/${reason}`, { kind, reason, count });
+    else kinds.set(both, { kind, reason, count });
   };
   // A place of the array holds another key on each CPU.
   for (const { values } of maps.read(whole)) {
     for (const value of values) {
       const key = value.readBigUInt64LE(KEY);
       if (key === 0n) continue;
-      const known = counts.get(key) ?? { count: 0, pending: 0 };
-      known.count += number(value, COUNT);
-      known.pending += number(value, PENDING);
-      counts.set(key, known);
-      addKind(value.readUInt32LE(KIND), value.readUInt32LE(REASON), number(value, COUNT));
+      const count = number(value, COUNT);
+      const pending = number(value, PENDING);
+      const known = counts.get(key);
+      if (known) {
+        known.count += count;
+        known.pending += pending;
+      } else counts.set(key, { key, count, pending });
+      addKind(value.readUInt32LE(KIND), value.readUInt32LE(REASON), count);
     }
   }
   let overflowed = 0;
@@ -80,8 +108,7 @@ export function readKeyTotals(session: Session, maps: TotalsMaps, whole: boolean
     overflowed += count;
     if (count > 0) addKind(key.readUInt32LE(), 0, count);
   }
-  const keys = [...counts].map(([key, count]) => ({ key: String(key), ...count }));
-  return { keys, kinds: [...kinds.values()], overflowed };
+  return { keys: [...counts.values()], kinds: [...kinds.values()], overflowed };
 }
 
 /** Sockets that found no room in the maps, as rows of the loss table. */

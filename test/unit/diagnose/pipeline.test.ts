@@ -73,6 +73,16 @@ describe('totals', () => {
     expect(counts(run(made))).toEqual({ strong: 10 });
   });
 
+  test('that come once, before the first record of their key, go where that goes', () => {
+    const made = [totals(1, { 7: 10 }), tick(1), strong(2, { key: '7' }), tick(3)];
+    expect(counts(run(made))).toEqual({ strong: 10 });
+  });
+
+  test('of a key whose first record still waits for its tick at the end go with it', () => {
+    const made = [strong(5, { key: '7' }), totals(3, { 7: 10 }), tick(3)];
+    expect(counts(run(made))).toEqual({ strong: 10 });
+  });
+
   /** The last totals of a run come with the last records, before the tick that releases them. */
   test('fill up records that came with them', () => {
     const made = [strong(1, { key: '7' }), totals(2, { 7: 10 }), tick(2)];

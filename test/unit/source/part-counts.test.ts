@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import { Pipeline } from '../../../src/diagnose/pipeline.ts';
 import { PartCounts } from '../../../src/source/part-counts.ts';
-import type { KeyTotals } from '../../../src/source/totals.ts';
+import { type KeyTotal, NewTotals } from '../../../src/source/totals.ts';
 import { encodeEvent } from '../../../src/wire/decode.ts';
 import { Records } from '../../../src/wire/written.ts';
 import { headerWith } from '../causes/fixture.ts';
@@ -57,10 +57,12 @@ class Kernel {
     return Buffer.concat(this.#ring.splice(0));
   }
 
-  read(): KeyTotals['keys'] {
-    return [...this.totals].map(([port, total]) => ({ key: String(port), ...total }));
+  read(): KeyTotal[] {
+    return [...this.totals].map(([port, total]) => ({ key: BigInt(port), ...total }));
   }
 }
+
+const asText = ({ key, count }: KeyTotal) => ({ key: String(key), count });
 
 function pipeline(): Pipeline {
   return new Pipeline(headerWith(HEADER), CAUSES);
@@ -80,6 +82,7 @@ test.each(
   const next = random(seed);
   const kernel = new Kernel(next, sampled);
   const counts = new PartCounts();
+  const fresh = new NewTotals();
   const live = pipeline();
   const parts = [pipeline()];
   const push = (chunk: Uint8Array) => {
@@ -102,8 +105,9 @@ test.each(
     const keys = kernel.read();
     write();
     const ends = last || next() < 0.3;
-    const told = ends ? counts.end(keys) : keys.filter(({ pending }) => pending > 0);
-    push(encodeEvent({ ktime_ns, totals: { keys: told, kinds: [] } }));
+    const told = ends ? counts.end(keys) : fresh.of(keys);
+    if (ends) fresh.forget();
+    push(encodeEvent({ ktime_ns, totals: { keys: told.map(asText), kinds: [] } }));
     push(encodeEvent({ ktime_ns, tick: { lost: [] } }));
     if (!ends || last) return;
     parts.push(pipeline());
