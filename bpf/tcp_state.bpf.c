@@ -72,17 +72,12 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 
 	k.netns = trusted_netns(sk);
 	k.reason = MEMBER(sk, sk_err);
-	if (new_state == TCP_CLOSE) {
-		key_sock(&k, sk, old_state);
-	} else {
-		/* Closed after a failed connect: each such connect is why for one connection, which has to be told of. */
-		trusted_remote(sk, k.addr);
-		k.port = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport));
-	}
-	k.detail |= old_state << 8 | new_state;
+	key_sock(&k, sk, old_state);
+	k.detail |= new_state;
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return;
-	t = count(&k);
+	/* One that is closed after a failed connect is closed because of that connect and of no other. */
+	t = new_state == TCP_CLOSE ? count(&k) : count_unsampled(&k);
 	e = t ? record_buffer(SCRATCH_STATE) : NULL;
 	if (!e)
 		return;

@@ -118,8 +118,8 @@ static __always_inline bool refill(struct total *t)
 	return true;
 }
 
-/* Counts one occurrence. Returns its total where this one shall become a record, else NULL. */
-static __always_inline struct total *count(const struct count_key *k)
+/* Counts one occurrence. Returns its total: for what becomes a record each time. */
+static __always_inline struct total *count_unsampled(const struct count_key *k)
 {
 	struct total *t = total_of(hash_key(k), k->kind, k->reason);
 
@@ -127,7 +127,15 @@ static __always_inline struct total *count(const struct count_key *k)
 		return NULL;
 	t->count++;
 	t->pending++;
-	if (!sample_interval_ns)
+	return t;
+}
+
+/* Counts one occurrence. Returns its total where this one shall become a record, else NULL. */
+static __always_inline struct total *count(const struct count_key *k)
+{
+	struct total *t = count_unsampled(k);
+
+	if (!t || !sample_interval_ns)
 		return t;
 	if (!t->tokens && !refill(t))
 		return NULL;
