@@ -50,7 +50,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 		if (state == TCP_LISTEN)
 			cookie = has_failed_cookie(skb, k.netns);
 		k.detail |= (u64)(dialled != NULL) << 8 | (u64)(since_end != 0) << 9 |
-			    (u64)cookie << 10 | (u64)state << 16;
+			    (u64)cookie << 10 | (u64)(s->payload_len != 0) << 11 | (u64)state << 16;
 		if (served_here) {
 			k.detail |= KEY_SERVED_HERE;
 			key_user(&k, s->saddr);
