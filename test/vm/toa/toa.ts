@@ -12,6 +12,7 @@ import { run } from '../../../src/lab/netns.ts';
 import { HOSTS } from '../../../src/lab/wiring.ts';
 
 const UNLOADS = 10;
+const MAX_TIME_WAIT = 262_144;
 const CGROUP = '/sys/fs/cgroup';
 const PIN = '/sys/fs/bpf/toa_sender';
 
@@ -60,6 +61,8 @@ export function balance(lab: Lab): void {
  * that was.
  */
 export async function unloadInUse(built: string): Promise<string> {
+  // Where the table of TIME_WAIT is full the kernel forgets a connection, and resets its last segment.
+  run('sysctl', ['-qw', `net.ipv4.tcp_max_tw_buckets=${MAX_TIME_WAIT}`]);
   const churn = spawn(process.execPath, [fileURLToPath(new URL('churn.ts', import.meta.url))], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
