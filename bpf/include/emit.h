@@ -28,11 +28,10 @@ struct count_key {
 /* Of a connection: who uses the service, as src/causes/define.ts puts connections together. */
 static __always_inline void key_user(struct count_key *k, const u8 *addr)
 {
-	const u32 *words = (const u32 *)addr;
-	u32 folded =
-		words[3] ^ words[2] * 0x9e3779b1u ^ words[1] * 0x85ebca6bu ^ words[0] * 0xc2b2ae35u;
+	u64 words[2];
 
-	k->detail |= (u64)folded << 32;
+	__builtin_memcpy(words, addr, 16);
+	k->detail |= hash_words(words, 2) << 32;
 }
 
 /* From one field after the other: a key that stays in registers is never put together. */

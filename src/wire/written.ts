@@ -10,12 +10,16 @@ import { AT, BODY, BODY_TAG, BRIEF, readCommon, WRITTEN } from './written.gen.ts
  */
 export type Layout = (typeof WRITTEN)[keyof typeof WRITTEN] | (typeof BRIEF)[keyof typeof BRIEF];
 
-const LAYOUTS: (Layout | undefined)[] = [];
-for (const [number, layout] of Object.entries(WRITTEN)) LAYOUTS[Number(number)] = layout;
-const BRIEF_LAYOUTS: (Layout | undefined)[] = [];
-for (const [number, layout] of Object.entries(BRIEF)) BRIEF_LAYOUTS[Number(number)] = layout;
+const LAYOUTS = byNumber(WRITTEN);
+const BRIEF_LAYOUTS = byNumber(BRIEF);
 /** Words of the longest record. */
 export const LARGEST = Math.max(...Object.values(WRITTEN).map(({ words }) => words));
+
+function byNumber(layouts: { [number: number]: Layout }): (Layout | undefined)[] {
+  const all: (Layout | undefined)[] = [];
+  for (const [number, layout] of Object.entries(layouts)) all[Number(number)] = layout;
+  return all;
+}
 
 /** By the number of the body. */
 export function layoutNumbered(number: number): Layout | null {
