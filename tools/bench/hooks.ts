@@ -58,8 +58,8 @@ refused connection: the reset as it was sent and as it was believed. The reader'
 the same CPU, at the same time as the connections. Its rows begin when most of it is compiled and its
 memory is steady; what is lost with every record kept is none, or there would be no table. In the
 tracepoint tier each refused connection is a drop too, and every drop is explained: that reader does
-not keep up with connections that are made one after another, and has no such row. Nor has a reader a
-figure there for connections that are accepted or reset: each of their records is explained too.
+not keep up with connections that are made one after another, and has no such row. The same goes for
+connections that are accepted or reset where every record is kept: each of theirs is explained.
 
 | | refused | accepted | reset |
 | --- | --- | --- | --- |
