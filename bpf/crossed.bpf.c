@@ -116,7 +116,8 @@ __noinline u64 belongs_to(u32 place)
 /* These have a stack of their own: there is little left where they are called. */
 static __noinline bool is_for_listener(const struct crossing *c)
 {
-	return find_listener(c->netns, c->segment.daddr, c->segment.dport);
+	return find_listener(LOOKUP_CROSSED, (const void *)c->net, c->segment.daddr,
+			     c->segment.dport, 0);
 }
 
 static __noinline void fill_end(struct wire_sock *w, const struct sock *sk)

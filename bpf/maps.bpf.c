@@ -54,11 +54,19 @@ struct {
 } overflow SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOOKUP_PLACES);
+	__type(key, u32);
+	__type(value, struct lookup);
+} lookups SEC(".maps");
+
+/* What had been counted in sk_drops of a listener that is not alone, when it was looked at last. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
-	__type(key, struct endpoint);
-	__type(value, struct listener);
-} listeners SEC(".maps");
+	__type(key, u64);
+	__type(value, u32);
+} drops_before SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -116,10 +124,10 @@ struct {
 	__type(value, struct ended);
 } ended SEC(".maps");
 
-/* Sockets that found no room: in owners (0), in shown_peers (1), in listeners (2). */
+/* Sockets that found no room: in owners (0), in shown_peers (1). */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 3);
+	__uint(max_entries, 2);
 	__type(key, u32);
 	__type(value, u64);
 } untracked SEC(".maps");

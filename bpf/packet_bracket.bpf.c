@@ -41,7 +41,7 @@ ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
 		if (!REFUSALS_ARE_DROPS && wanted_segment(MEMBER(net, ns.inum), &s))
 			report_crossed(ctx, skb, &s, net, MEMBER(net, ns.inum), NULL,
 				       CROSSED_ARRIVAL);
-		if (find_listener(MEMBER(net, ns.inum), s.daddr, s.dport))
+		if (find_listener(LOOKUP_ARRIVAL, net, s.daddr, s.dport, 0))
 			begin_bracket(skb, net, ipv6);
 	} else if ((s.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
 		begin_bracket(skb, net, ipv6);
@@ -62,7 +62,7 @@ ON_TRACEPOINT(consume_skb, packet_consumed, struct sk_buff *skb)
 	dev = route_device(skb);
 	report_refusal(ctx, b, skb,
 		       b->mixed || (dev && BPF_CORE_READ(dev, nd_net.net) != (void *)b->net),
-		       SCRATCH_SYN);
+		       SCRATCH_SYN, NULL);
 	next_bracket(b);
 	return 0;
 }

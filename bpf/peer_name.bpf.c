@@ -112,8 +112,13 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	u8 addr[16] = {};
 	bool rewritten;
 
-	if (!e || !sk || !is_tcp_sock(sk))
+	if (!e || !sk)
 		return;
+	if (!is_tcp_sock(sk)) {
+		if (call != CALL_GETPEERNAME && is_mptcp_sock(sk))
+			set_owner_to_current(id);
+		return;
+	}
 	if (call != CALL_GETPEERNAME)
 		set_owner_to_current(id);
 	o = find_owner(id);

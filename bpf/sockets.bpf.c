@@ -2,13 +2,37 @@
 /* What was there before tcpwhy: owners first (task_file), then the sockets themselves (tcp). */
 #include "emit.h"
 #include "filter.h"
+#include "hashinfo.h"
 #include "listener.h"
 #include "shown_peer.h"
+
+/* The listening TCP socket that this one is or, of MPTCP, has; NULL: none. */
+static __always_inline const struct sock *listener_in(const struct sock *sk)
+{
+	const struct mptcp_sock *msk = (const void *)sk;
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_LISTEN)
+		return NULL;
+	if (is_tcp_sock(sk))
+		return sk;
+	return bpf_core_type_exists(struct mptcp_sock) ? BPF_CORE_READ(msk, first) : NULL;
+}
+
+static __always_inline void write_holder(struct seq_file *seq, const struct task_struct *task,
+					 const struct sock *listener)
+{
+	struct holder h = { .pid = BPF_CORE_READ(task, tgid) };
+
+	store_pointer(&h.listener, listener);
+	BPF_CORE_READ_INTO(&h.comm, task, group_leader, comm);
+	bpf_seq_write(seq, &h, sizeof(h));
+}
 
 SEC("iter/task_file")
 int existing_owners(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
+	const struct sock *listener;
 	struct file *file = ctx->file;
 	struct socket *socket;
 	struct sock *sk;
@@ -20,8 +44,13 @@ int existing_owners(struct bpf_iter__task_file *ctx)
 	sk = BPF_CORE_READ(socket, sk);
 	id = (u64)sk;
 	/* Of several processes with the same socket the oldest, which comes first, is the owner. */
-	if (sk && is_tcp_sock(sk) && !find_owner(id))
+	if (!sk || !(is_tcp_sock(sk) || is_mptcp_sock(sk)))
+		return 0;
+	if (!find_owner(id))
 		set_owner(id, task);
+	listener = listener_in(sk);
+	if (listener)
+		write_holder(ctx->meta->seq, task, listener);
 	return 0;
 }
 
@@ -30,7 +59,6 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 {
 	const struct sock *sk = (const struct sock *)ctx->sk_common;
 	struct wire_event_socket *e = record_buffer(SCRATCH_ITER_TCP);
-	struct endpoint at = {};
 	const struct wire_flow *f;
 	u32 netns, state;
 
@@ -43,14 +71,11 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 	wire_event_socket_init(e);
 	fill_sock(&e->body.sock, sk);
 	f = &e->body.sock.flow;
-	if (state == TCP_LISTEN) {
-		__builtin_memcpy(at.addr, f->saddr, 16);
-		at.port = f->sport;
-		at.netns = netns;
-		remember_listener(&at, sk);
-	} else {
+	remember_hashinfo(sk);
+	if (state == TCP_LISTEN)
+		remember_listener(sk, f->sport);
+	else
 		claim_peer(peer_key(f->saddr, f->sport, netns, f->daddr, f->dport), (u64)sk);
-	}
 	/* Listeners are few and every finding may need them; the others stay in the kernel. */
 	if (state != TCP_LISTEN)
 		return 0;

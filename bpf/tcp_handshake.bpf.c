@@ -45,7 +45,7 @@ static __always_inline int syn_ends(void *ctx, const struct sock *sk, const stru
 	    !moved_since(b, MIB_SLOT_TCP_FAST_OPEN_LISTEN_OVERFLOW))
 		return 0;
 	if (read_arrays(&b->arrays, &b->after))
-		report_refusal(ctx, b, skb, false, SCRATCH_SYN);
+		report_refusal(ctx, b, skb, false, SCRATCH_SYN, sk);
 	return 0;
 }
 
@@ -56,7 +56,7 @@ static __always_inline int request_ends(void *ctx, const struct sock *sk, const 
 	struct brackets *b = leave_function(skb);
 
 	if (b && (!result || result == (u64)sk) && read_arrays(&b->arrays, &b->after))
-		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST);
+		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST, sk);
 	return 0;
 }
 
@@ -71,7 +71,7 @@ static __always_inline int cookie_ends(void *ctx, const struct sock *sk, const s
 		cookie_failed(skb);
 	else if ((u32)MEMBER(sk, sk_drops.counter) != b->sk_drops &&
 		 read_arrays(&b->arrays, &b->after))
-		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST);
+		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST, sk);
 	return 0;
 }
 

@@ -9,6 +9,17 @@ extern struct {
 /* The program, its trampoline and the tracepoint's own function. */
 #define STACK_SKIP 2
 
+/* Whether the process that runs is ending, and as wait() will tell it. */
+static __always_inline void fill_end_of_process(struct wire_reset_sent *w)
+{
+	const struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (!(BPF_CORE_READ(task, flags) & PF_EXITING))
+		return;
+	w->process_ends = 1;
+	w->exit_status = BPF_CORE_READ(task, exit_code);
+}
+
 static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_SENT, .reason = reason };
@@ -39,6 +50,7 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	if (!e->body.sock.owner.pid && e->body.sock.state == TCP_CLOSE)
 		fill_current(&e->body.sock.owner);
 	fill_current(&e->body.running);
+	fill_end_of_process(&e->body);
 	bpf_get_stack(ctx, e->body.stack, sizeof(e->body.stack), STACK_SKIP);
 	submit(ctx, e, sizeof(*e), t);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Births and deaths of sockets: their owners, the listeners, and the failures that end in CLOSE. */
+/* Births and deaths of sockets: their owners, who listens, and the failures that end in CLOSE. */
 #include "emit.h"
 #include "ended.h"
 #include "failed_connect.h"
@@ -8,26 +8,6 @@
 #include "key.h"
 #include "listener.h"
 #include "shown_peer.h"
-
-static __always_inline void track_listener(const struct sock *sk, int new_state)
-{
-	struct endpoint k = {};
-	struct wire_flow f;
-	struct listener *known;
-
-	sock_flow(sk, &f);
-	__builtin_memcpy(k.addr, f.saddr, 16);
-	k.port = f.sport;
-	k.netns = netns_of(sock_net(sk));
-	if (new_state == TCP_LISTEN) {
-		if (remember_listener(&k, sk))
-			count_untracked(UNTRACKED_LISTENER);
-		return;
-	}
-	known = bpf_map_lookup_elem(&listeners, &k);
-	if (known && known->sk == (u64)sk)
-		bpf_map_delete_elem(&listeners, &k);
-}
 
 static __always_inline void track_peer(const struct sock *sk, const struct owner *o, int old_state,
 				       int new_state)
@@ -101,9 +81,7 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 		if (o)
 			remember_failed_connect(o->pid);
 	} else {
-		if (old_state == TCP_LISTEN)
-			track_listener(sk, TCP_CLOSE);
-		else
+		if (old_state != TCP_LISTEN)
 			track_peer(sk, o, old_state, TCP_CLOSE);
 		closed = bpf_map_lookup_elem(&last_close, &zero);
 		if (closed) {
@@ -118,8 +96,11 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old_state,
 	      int new_state)
 {
-	if (MEMBER(sk, sk_protocol) != IPPROTO_TCP)
+	if (MEMBER(sk, sk_protocol) != IPPROTO_TCP) {
+		if (new_state == TCP_CLOSE && MEMBER(sk, sk_protocol) == IPPROTO_MPTCP)
+			let_owner_go((u64)sk);
 		return 0;
+	}
 	/* connect() and listen() run for the process that owns the socket from then on. */
 	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) {
 		set_owner_to_current((u64)sk);
@@ -128,7 +109,7 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 	if (new_state == TCP_SYN_SENT)
 		return 0;
 	if (new_state == TCP_LISTEN)
-		track_listener(sk, TCP_LISTEN);
+		remember_listener(sk, MEMBER(sk, __sk_common.skc_num));
 	else if (new_state == TCP_CLOSE)
 		closes(sk, old_state);
 	else if (old_state == TCP_LISTEN)

@@ -10,7 +10,7 @@ static __always_inline int ends(void *ctx, const struct sk_buff *skb)
 	struct brackets *b = leave_function(skb);
 
 	if (b && read_arrays(&b->arrays, &b->after))
-		report_refusal(ctx, b, skb, false, SCRATCH_TIMEWAIT);
+		report_refusal(ctx, b, skb, false, SCRATCH_TIMEWAIT, NULL);
 	return 0;
 }
 

@@ -47,8 +47,10 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 		/* A listener was found for lack of a connection; a SYN is of a new one. */
 		if (!(s->flags & TCP_SYN) && (!sk || state == TCP_LISTEN))
 			since_end = since_end_ms(s, k.netns);
-		if (state == TCP_LISTEN)
+		if (state == TCP_LISTEN) {
 			cookie = has_failed_cookie(skb, k.netns);
+			k.detail |= listener_detail(sk);
+		}
 		k.detail |= (u64)(dialled != NULL) << 8 | (u64)(since_end != 0) << 9 |
 			    (u64)cookie << 10 | (u64)(s->payload_len != 0) << 11 | (u64)state << 16;
 		if (served_here) {
@@ -68,7 +70,8 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	e->body.reason = reason;
 	fill_packet(&e->body.packet, skb, s, parse_area(e), true);
 	if (!sk)
-		listener = (const void *)listener_on(k.netns, s->daddr, s->dport);
+		listener = (const void *)find_listener(LOOKUP_ANSWER, packet_net(skb, NULL),
+						       s->daddr, s->dport, MEMBER(skb, skb_iif));
 	if (sk || dialled || listener || since_end) {
 		size = sizeof(*e);
 		wire_event_reset_sent_init_rest(e);

@@ -8,6 +8,7 @@
 #include "emit.h"
 #include "expected.h"
 #include "filter.h"
+#include "listener.h"
 #include "reject.h"
 
 extern struct {
@@ -57,6 +58,10 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	k.detail ^= (u64)rejected << 45;
 	if (sk)
 		k.detail ^= (u64)expected_detail(sk, skb, s, parse_area(e)) << 40;
+	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN && may_share_end(sk)) {
+		k.detail ^= listener_detail(sk);
+		note_drops(sk);
+	}
 	t = count(&k);
 	if (!t)
 		return;

@@ -22,10 +22,10 @@ static __always_inline __attribute__((unused)) void remember_hashinfo(const stru
 
 	if (NAMESPACE_HAS_HASHINFO)
 		return;
-	prot = MEMBER(sk, __sk_common.skc_prot);
+	prot = BPF_CORE_READ(sk, __sk_common.skc_prot);
 	seen = bpf_map_lookup_elem(&hashinfo, &zero);
 	if (seen)
-		store_pointer(seen, MEMBER(prot, h.hashinfo));
+		store_pointer(seen, BPF_CORE_READ(prot, h.hashinfo));
 }
 
 static __always_inline __attribute__((unused)) u64 hashinfo_of(const struct net *net)

@@ -60,10 +60,12 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262
 #define SOCK_STREAM 1
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
 #define ECONNREFUSED 111
+#define PF_EXITING 0x4
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 
@@ -129,9 +131,25 @@ struct inet_bind_hashbucket {
 	struct hlist_head chain;
 };
 
+struct hlist_nulls_node {
+	struct hlist_nulls_node *next;
+};
+
+struct hlist_nulls_head {
+	struct hlist_nulls_node *first;
+};
+
+/* `head` until Linux 5.18, where sockets hang on it by `icsk_listen_portaddr_node`. */
+struct inet_listen_hashbucket {
+	struct hlist_head head;
+	struct hlist_nulls_head nulls_head;
+};
+
 struct inet_hashinfo {
 	struct inet_bind_hashbucket *bhash;
 	unsigned int bhash_size;
+	unsigned int lhash2_mask;
+	struct inet_listen_hashbucket *lhash2;
 };
 
 struct inet_timewait_death_row {
@@ -187,23 +205,43 @@ struct sock_common {
 	u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned char skc_reuseport : 1;
+	unsigned char skc_ipv6only : 1;
+	int skc_bound_dev_if;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	struct proto *skc_prot;
 	unsigned long skc_flags;
 	struct hlist_node skc_bind_node;
+	struct hlist_nulls_node skc_nulls_node;
+	int skc_incoming_cpu;
 };
 
 struct socket;
+struct sk_buff;
 
 typedef struct {
 	int counter;
 } atomic_t;
 
+struct sk_buff_head {
+	struct sk_buff *next;
+	struct sk_buff *prev;
+};
+
+/* The sockets that share an end by SO_REUSEPORT. */
+struct sock_reuseport {
+	u16 num_socks;
+	struct sock *socks[0];
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	atomic_t sk_drops;
+	struct sk_buff_head sk_receive_queue;
+	u8 sk_shutdown;
+	struct sock_reuseport *sk_reuseport_cb;
 	int sk_err;
 	u16 sk_type;
 	u16 sk_protocol;
@@ -230,6 +268,8 @@ struct request_sock_queue {
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
+	struct hlist_node icsk_listen_portaddr_node;
+	void *icsk_ulp_data;
 	u8 icsk_retransmits;
 	u8 icsk_probes_out;
 	u32 icsk_user_timeout;
@@ -253,6 +293,23 @@ struct tcp_sock {
 	u32 snd_una;
 	u32 write_seq;
 	u32 retrans_stamp;
+	bool is_mptcp;
+};
+
+/* Of a subflow: the socket that its process has. */
+struct mptcp_subflow_context {
+	struct sock *conn;
+};
+
+/* `receive_queue`, which comes before the socket's own, until Linux 6.13. */
+struct mptcp_sock {
+	struct sk_buff_head receive_queue;
+	struct sock *first;
+};
+
+struct mptcp_skb_cb {
+	u64 map_seq;
+	u64 end_seq;
 };
 
 struct inet_timewait_sock {
@@ -290,6 +347,7 @@ struct dst_entry {
 };
 
 struct sk_buff {
+	struct sk_buff *next;
 	struct net_device *dev;
 	struct sock *sk;
 	unsigned long _skb_refdst;
@@ -299,6 +357,7 @@ struct sk_buff {
 	u16 network_header;
 	u8 csum_valid : 1;
 	u8 csum_complete_sw : 1;
+	char cb[48];
 	unsigned char *head;
 };
 
@@ -333,6 +392,8 @@ struct files_struct {
 };
 
 struct task_struct {
+	unsigned int flags;
+	int exit_code;
 	int tgid;
 	struct task_struct *group_leader;
 	char comm[16];

@@ -91,18 +91,38 @@ struct total {
 /* How often a place was taken, over all CPUs: while it stays the same, so do the places in use. */
 extern u64 totals_begun;
 
-struct endpoint {
-	u8 addr[16];
-	u32 port;
-	u32 netns;
-};
-
-/* Listening socket by its own end. */
-struct listener {
+/* Some of the listeners of a group: how many, and the last of them. */
+struct suspects {
 	u64 sk;
+	u32 count;
+	u32 unused;
 };
 
-/* Whether there has been a listener on any port of those that share a slot, whatever its namespace. */
+/* A listener that is looked for in the kernel's own table: listener.bpf.c. */
+struct lookup {
+	u64 net;
+	u8 addr[16] __attribute__((aligned(8)));
+	u32 port;
+	/* The device that the packet came in on; 0: whatever device a listener is bound to. */
+	u32 ifindex;
+	/* Found: a listener, and where it shares its end with others those. */
+	u64 sk;
+	u64 group;
+	u32 score;
+	/* How many of those may have been the one. */
+	u32 one_of;
+	/* Of those: what their queues and their counts of drops say. */
+	struct suspects full;
+	struct suspects dropped;
+	struct suspects both;
+};
+
+/* One for each kind of program: one may interrupt another on its CPU. */
+enum lookup_place { LOOKUP_ARRIVAL, LOOKUP_REFUSAL, LOOKUP_ANSWER, LOOKUP_CROSSED, LOOKUP_PLACES };
+
+/* Of the ports that share a slot, in any namespace: whether there has been a listener, and one that may not be alone. */
+enum listened { LISTENED = 1, LISTENED_BESIDE_OTHERS = 2 };
+
 #define LISTENED_SLOTS 4096
 
 /* The last connect of a process that came to nothing. */
@@ -129,6 +149,14 @@ struct owner {
 	/* Known until another socket takes the place. */
 	u32 closed;
 	u32 unused;
+};
+
+/* A process that has a listener open. Userspace reads it: src/source/listeners.ts. */
+struct holder {
+	u64 listener;
+	u32 pid;
+	u32 unused;
+	char comm[16];
 };
 
 /* Two places a socket: a third one that falls on them takes the older one's. */

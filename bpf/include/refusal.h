@@ -16,15 +16,38 @@
 #define MOVED_NO_REFUSAL \
 	(MOVED(OUT_SEGS) | MOVED(OUT_RSTS) | MOVED(ATTEMPT_FAILS) | MOVED(SYNCOOKIES_RECV))
 
-/* `b` is closed; `slot` names the caller's own record buffer. */
+/* The listener that refused a SYN, where the hook has not got it; 0: it may be one of several. */
+static __always_inline u64 refused_by(const struct brackets *b, const struct sk_buff *skb,
+				      const struct segment *s, u32 moved)
+{
+	u64 found = find_listener(LOOKUP_REFUSAL, (const void *)b->net, s->daddr, s->dport,
+				  MEMBER(skb, skb_iif));
+	struct lookup *l = lookup_at(LOOKUP_REFUSAL);
+
+	return found && l && l->group ? refusing_one(LOOKUP_REFUSAL, moved) : found;
+}
+
+/* How many it may have been, where it is not known. */
+static __always_inline u32 refused_by_one_of(void)
+{
+	struct lookup *l = lookup_at(LOOKUP_REFUSAL);
+
+	return l && l->one_of > 1 ? l->one_of : 0;
+}
+
+/*
+ * `b` is closed; `slot` names the caller's own record buffer; `listener` is NULL where the hook has not
+ * got it.
+ */
 static __always_inline void report_refusal(void *ctx, struct brackets *b, const struct sk_buff *skb,
-					   bool mixed, u32 slot)
+					   bool mixed, u32 slot, const struct sock *listener)
 {
 	struct count_key k = { .kind = EVENT_KIND_SYN_RECEIVED };
 	struct wire_event_syn_received *e;
+	u64 found = (u64)listener;
 	struct segment s;
 	struct total *t;
-	u32 moved;
+	u32 moved, one_of = 0, *listened;
 
 	mib_moved(&b->before, &b->after, &b->moved);
 	moved = *(volatile u32 *)&b->moved;
@@ -39,14 +62,26 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	k.port = s.dport;
 	k.reason = moved & ~MOVED(OUT_SEGS);
 	k.detail = (u64)mixed | (u64)(s.flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 8;
+	/* Each listener of an end has a key of its own; where there is one its key says enough. */
+	listened = listened_on(s.dport);
+	if (!listener && listened && *listened & LISTENED_BESIDE_OTHERS) {
+		found = refused_by(b, skb, &s, moved);
+		one_of = refused_by_one_of();
+	}
+	if (found)
+		k.detail |= listener_detail((const void *)found);
 	t = count(&k);
 	e = t ? record_buffer(slot) : NULL;
 	if (!e)
 		return;
+	if (!found && !one_of)
+		found = refused_by(b, skb, &s, moved);
 	wire_event_syn_received_init(e);
 	fill_event(&e->event, k.netns, t);
 	fill_packet(&e->body.packet, skb, &s, parse_area(e), true);
-	fill_listener(&e->body.listener, k.netns, s.daddr, s.dport);
+	if (found)
+		fill_sock(&e->body.listener, (const void *)found);
+	e->body.one_of = one_of;
 	if (slot == SCRATCH_TIMEWAIT)
 		fill_timewait_stamp(&e->body.remembered, (const void *)b->sk);
 	fill_mib(&e->body.mib, &b->before, &b->after, mixed);

@@ -8,7 +8,7 @@
 extern struct {
 } owners SEC(".maps"), last_close SEC(".maps"), untracked SEC(".maps");
 
-enum untracked_slot { UNTRACKED_OWNER, UNTRACKED_SHOWN_PEER, UNTRACKED_LISTENER };
+enum untracked_slot { UNTRACKED_OWNER, UNTRACKED_SHOWN_PEER };
 
 static __always_inline void count_untracked(u32 slot)
 {
@@ -42,6 +42,27 @@ static __always_inline bool is_tcp_sock(const struct sock *sk)
 
 	return (family == AF_INET || family == AF_INET6) &&
 	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+}
+
+/* The socket that a process has of a connection over MPTCP; its subflows are TCP sockets. */
+static __always_inline bool is_mptcp_sock(const struct sock *sk)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	return (family == AF_INET || family == AF_INET6) &&
+	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_MPTCP;
+}
+
+/* The MPTCP socket whose subflow this is, or 0. */
+static __always_inline u64 mptcp_of(const struct tcp_sock *tp)
+{
+	const struct mptcp_subflow_context *subflow;
+
+	if (!bpf_core_field_exists(struct tcp_sock, is_mptcp) ||
+	    !BPF_CORE_READ_BITFIELD_PROBED(tp, is_mptcp))
+		return 0;
+	subflow = BPF_CORE_READ(tp, inet_conn.icsk_ulp_data);
+	return subflow ? (u64)BPF_CORE_READ(subflow, conn) : 0;
 }
 
 static __always_inline u32 owner_slot(u64 sk)
@@ -91,15 +112,24 @@ static __always_inline void forget_owner(u64 sk)
 		o->sk = 0;
 }
 
-static __always_inline void fill_owner(struct wire_owner *w, u64 sk)
+static __always_inline void let_owner_go(u64 sk)
+{
+	struct owner *o = find_owner(sk);
+
+	if (o)
+		o->closed = 1;
+}
+
+static __always_inline bool fill_owner(struct wire_owner *w, u64 sk)
 {
 	struct owner *o = find_owner(sk);
 
 	if (!o)
-		return;
+		return false;
 	w->pid = o->pid;
 	w->cgroup = o->cgroup;
 	__builtin_memcpy(w->comm, o->comm, 16);
+	return true;
 }
 
 static __always_inline u64 cgroup_of(const struct task_struct *task)
@@ -230,11 +260,88 @@ static __always_inline u32 previous_state(const struct sock *sk, u32 state)
 	return closed && closed->sk == (u64)sk ? closed->state : state;
 }
 
+#define SOCK_DONE_BIT 1
+#define RCV_SHUTDOWN 1
+
+static __always_inline u64 map_seq_of(const struct sk_buff *skb, u32 member)
+{
+	u64 seq = 0;
+
+	bpf_probe_read_kernel(&seq, sizeof(seq),
+			      (const void *)skb + bpf_core_field_offset(struct sk_buff, cb) +
+				      member);
+	return seq;
+}
+
+/* The first packet of a queue, or its last; NULL where it is empty. */
+static __always_inline const struct sk_buff *in_queue(const struct sk_buff_head *queue, bool last)
+{
+	const struct sk_buff *skb = last ? BPF_CORE_READ(queue, prev) : BPF_CORE_READ(queue, next);
+
+	return (const void *)skb == (const void *)queue ? NULL : skb;
+}
+
+/* What an MPTCP socket holds for its process: whichever subflow it came on, in order. */
+static __noinline __attribute__((unused)) u32 mptcp_unread(const struct sock *sk)
+{
+	const struct sk_buff_head *queue, *before = NULL;
+	const struct sk_buff *first = NULL, *last = NULL;
+
+	if (!bpf_core_type_exists(struct mptcp_skb_cb))
+		return 0;
+	queue = (const void *)sk + bpf_core_field_offset(struct sock, sk_receive_queue);
+	first = in_queue(queue, false);
+	last = in_queue(queue, true);
+	if (bpf_core_field_exists(struct mptcp_sock, receive_queue)) {
+		before = (const void *)sk + bpf_core_field_offset(struct mptcp_sock, receive_queue);
+		if (in_queue(before, false))
+			first = in_queue(before, false);
+		if (!last)
+			last = in_queue(before, true);
+	}
+	if (!first || !last)
+		return 0;
+	return map_seq_of(last, bpf_core_field_offset(struct mptcp_skb_cb, end_seq)) -
+	       map_seq_of(first, bpf_core_field_offset(struct mptcp_skb_cb, map_seq));
+}
+
+/* tcp_inq(): the peer's FIN has a number of its own, and is no byte. */
+static __always_inline u32 unread_bytes(u32 rcv_nxt, u32 copied_seq, unsigned long flags)
+{
+	u32 bytes = rcv_nxt - copied_seq;
+
+	return bytes && flags >> SOCK_DONE_BIT & 1 ? bytes - 1 : bytes;
+}
+
+/* Nor are this end's SYN and FIN, until they are acknowledged. */
+#define UNACKED_FLAG                                                                     \
+	(1 << TCP_SYN_SENT | 1 << TCP_SYN_RECV | 1 << TCP_FIN_WAIT1 | 1 << TCP_CLOSING | \
+	 1 << TCP_LAST_ACK)
+
+static __always_inline u32 unacked_bytes(u32 write_seq, u32 snd_una, u32 state)
+{
+	u32 bytes = write_seq - snd_una;
+
+	return bytes && UNACKED_FLAG >> (state & 31) & 1 ? bytes - 1 : bytes;
+}
+
+/* Of listeners that share an end by SO_REUSEPORT: how many. */
+static __always_inline u32 sharing(const struct sock *sk, bool trusted)
+{
+	const struct sock_reuseport *group = READ(trusted, sk, sk_reuseport_cb);
+
+	return group ? BPF_CORE_READ(group, num_socks) : 0;
+}
+
 /* `tp` is the same socket, where it is a full one. */
 static __always_inline void fill_state(struct wire_sock *w, const struct sock *sk,
 				       const struct tcp_sock *tp, bool trusted)
 {
-	fill_owner(&w->owner, (u64)sk);
+	u64 mptcp = mptcp_of(tp);
+
+	if (!fill_owner(&w->owner, (u64)sk) && mptcp)
+		fill_owner(&w->owner, mptcp);
+	w->mptcp = mptcp != 0;
 	w->err = READ(trusted, sk, sk_err);
 	w->linger = READ(trusted, sk, __sk_common.skc_flags) >> SOCK_LINGER_BIT & 1;
 	w->linger_time = READ(trusted, sk, sk_lingertime);
@@ -242,14 +349,21 @@ static __always_inline void fill_state(struct wire_sock *w, const struct sock *s
 		w->accept_queue = READ(trusted, sk, sk_ack_backlog);
 		w->accept_queue_max = READ(trusted, sk, sk_max_ack_backlog);
 		w->syn_queue = READ(trusted, tp, inet_conn.icsk_accept_queue.qlen.counter);
+		w->bound_ifindex = READ(trusted, sk, __sk_common.skc_bound_dev_if);
+		w->ipv6_only = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
+		w->sharing = sharing(sk, trusted);
 		return;
 	}
+	w->previous_state = previous_state(sk, w->state);
 	w->rcv_nxt = READ(trusted, tp, rcv_nxt);
 	w->snd_nxt = READ(trusted, tp, snd_nxt);
-	w->unread_bytes = w->rcv_nxt - READ(trusted, tp, copied_seq);
-	w->unacked_bytes = READ(trusted, tp, write_seq) - READ(trusted, tp, snd_una);
+	w->unread_bytes = unread_bytes(w->rcv_nxt, READ(trusted, tp, copied_seq),
+				       READ(trusted, sk, __sk_common.skc_flags));
+	if (mptcp)
+		w->unread_bytes += mptcp_unread((const void *)mptcp);
+	w->unacked_bytes = unacked_bytes(READ(trusted, tp, write_seq), READ(trusted, tp, snd_una),
+					 w->previous_state);
 	w->retransmits = READ(trusted, tp, inet_conn.icsk_retransmits);
-	w->previous_state = previous_state(sk, w->state);
 }
 
 /* For a request or TIME_WAIT socket only what struct sock_common has. */

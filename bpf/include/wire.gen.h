@@ -224,12 +224,20 @@ struct wire_sock {
 	__u32 accept_queue_max;
 	__u32 syn_queue_tag;
 	__u32 syn_queue;
+	__u32 bound_ifindex_tag;
+	__u32 bound_ifindex;
+	__u32 ipv6_only_tag;
+	__u32 ipv6_only;
+	__u32 sharing_tag;
+	__u32 sharing;
 	__u32 user_timeout_ms_tag;
 	__u32 user_timeout_ms;
 	__u32 unanswered_probes_tag;
 	__u32 unanswered_probes;
 	__u32 unanswered_ms_tag;
 	__u32 unanswered_ms;
+	__u32 mptcp_tag;
+	__u32 mptcp;
 } WIRE_STRUCT;
 
 #define WIRE_SOCK_INIT \
@@ -254,9 +262,13 @@ struct wire_sock {
 		.accept_queue_tag = WIRE_FIXED32(14), \
 		.accept_queue_max_tag = WIRE_FIXED32(15), \
 		.syn_queue_tag = WIRE_FIXED32(16), \
+		.bound_ifindex_tag = WIRE_FIXED32(17), \
+		.ipv6_only_tag = WIRE_FIXED32(18), \
+		.sharing_tag = WIRE_FIXED32(19), \
 		.user_timeout_ms_tag = WIRE_FIXED32(20), \
 		.unanswered_probes_tag = WIRE_FIXED32(21), \
 		.unanswered_ms_tag = WIRE_FIXED32(22), \
+		.mptcp_tag = WIRE_FIXED32(23), \
 	}
 
 struct wire_mib_delta {
@@ -364,6 +376,8 @@ struct wire_syn_received {
 	__u32 remembered_tag;
 	__u32 remembered_len;
 	struct wire_stamp remembered;
+	__u32 one_of_tag;
+	__u32 one_of;
 } WIRE_STRUCT;
 
 #define WIRE_SYN_RECEIVED_INIT \
@@ -380,6 +394,7 @@ struct wire_syn_received {
 		.remembered_tag = WIRE_LEN(4), \
 		.remembered_len = WIRE_VARINT(sizeof(struct wire_stamp)), \
 		.remembered = WIRE_STAMP_INIT, \
+		.one_of_tag = WIRE_FIXED32(5), \
 	}
 
 struct wire_reset_sent {
@@ -407,6 +422,10 @@ struct wire_reset_sent {
 	__u32 running_tag;
 	__u32 running_len;
 	struct wire_owner running;
+	__u32 process_ends_tag;
+	__u32 process_ends;
+	__u32 exit_status_tag;
+	__u32 exit_status;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -431,6 +450,8 @@ struct wire_reset_sent {
 		.running_tag = WIRE_LEN(41), \
 		.running_len = WIRE_VARINT(sizeof(struct wire_owner)), \
 		.running = WIRE_OWNER_INIT, \
+		.process_ends_tag = WIRE_FIXED32(42), \
+		.exit_status_tag = WIRE_FIXED32(43), \
 	}
 
 struct wire_reset_received {

@@ -188,6 +188,129 @@ export function refusedBy(netns: number, { flow, owner }: Sock, packet: Packet) 
   };
 }
 
+/** A listener's own end as ss writes it: with the device that it is bound to. */
+export function listensOn(netns: number, { flow, bound_ifindex }: Sock, known: Knowledge): string {
+  if (bound_ifindex === 0) return local(flow);
+  const device = known.device(netns, bound_ifindex) ?? `if${bound_ifindex}`;
+  const addr = flow.saddr.includes(':') ? `[${flow.saddr}]` : flow.saddr;
+  return `${addr}%${device}:${flow.sport}`;
+}
+
+/**
+ * What is said of a listener that refused a segment: `one_of` so many that share its end, where it is
+ * not known which.
+ */
+export function refusedAt(
+  netns: number,
+  { flow: { daddr, dport } }: Packet,
+  listener: Sock | null,
+  one_of: number,
+  known: Knowledge,
+) {
+  const where = endpoint(daddr, dport);
+  const sharing = Math.max(listener?.sharing ?? 0, one_of);
+  const held_by = listener ? known.holders(listener.id) : [];
+  const which = sharing > 1 ? ` ${listener?.id ?? 'any'}` : '';
+  return {
+    subject: 'listener' as const,
+    where,
+    group: `${netns} ${daddr} ${dport}${which}`,
+    owner: ownerOf(listener?.owner),
+    evidence: {
+      listener: where,
+      listens_on: listener ? listensOn(netns, listener, known) : null,
+      listeners: sharing > 1 ? sharing : null,
+      listener_known: sharing > 1 ? listener !== null : null,
+      held_by: held_by.length > 1 ? held_by.map(({ comm, pid }) => `${comm} (${pid})`) : null,
+    },
+  };
+}
+
+/** Which of the listeners of an end, in a few words after its name. */
+export function whichListener(listeners: number | null, known: boolean | null): string {
+  if (listeners === null) return '';
+  return known ? ` (1 of ${listeners} listeners)` : ` (one of ${listeners} listeners)`;
+}
+
+/** What to do where several listeners share an end by SO_REUSEPORT, or processes one listener. */
+export function sharedAdvice(
+  { listeners, listener_known, held_by }: SharedEvidence,
+  port: number,
+): string[] {
+  const all = `ss -ltnp 'sport = :${port}'`;
+  return [
+    ...(listeners === null
+      ? []
+      : [
+          listener_known
+            ? `the kernel spreads connections over ${listeners} listeners (SO_REUSEPORT): the others do not take what waits at this one: ${all}`
+            : `which of the ${listeners} (SO_REUSEPORT)? Its Recv-Q is above its Send-Q: ${all}`,
+        ]),
+    ...(held_by === null
+      ? []
+      : [
+          `the listener is open in ${held_by.length} processes, of which any may accept: ${held_by.join(', ')}`,
+        ]),
+  ];
+}
+
+interface SharedEvidence {
+  listeners: number | null;
+  listener_known: boolean | null;
+  held_by: string[] | null;
+}
+
+/** Of every architecture but MIPS and the like. */
+const SIGNALS: { [number: number]: string } = {
+  1: 'SIGHUP',
+  2: 'SIGINT',
+  3: 'SIGQUIT',
+  4: 'SIGILL',
+  5: 'SIGTRAP',
+  6: 'SIGABRT',
+  7: 'SIGBUS',
+  8: 'SIGFPE',
+  9: 'SIGKILL',
+  11: 'SIGSEGV',
+  13: 'SIGPIPE',
+  14: 'SIGALRM',
+  15: 'SIGTERM',
+  24: 'SIGXCPU',
+  31: 'SIGSYS',
+};
+
+/** How the process ended that reset its connections thereby: `killed by SIGKILL`; null: it did not end. */
+export function endOfProcess(
+  { process_ends, exit_status, stack }: ResetSent,
+  known: Knowledge,
+): string | null {
+  // Only what the process does itself is its end: a timer may interrupt whatever process ends.
+  const closes = callers(stack, known).some((name) => CLOSING_CALLS.includes(name));
+  if (process_ends === 0 || !closes) return null;
+  const signal = exit_status & 0x7f;
+  return signal === 0
+    ? `exit status ${exit_status >>> 8}`
+    : (SIGNALS[signal] ?? `signal ${signal}`);
+}
+
+const CLOSING_CALLS = ['__tcp_close', 'tcp_close', 'inet_csk_listen_stop', 'mptcp_close'];
+
+/** `its process was killed (SIGKILL)`, `its process ended (exit status 1)`. */
+export function endText(process_end: string): string {
+  return `its process ${isKilled(process_end) ? 'was killed' : 'ended'} (${process_end})`;
+}
+
+const isKilled = (process_end: string) => process_end.startsWith('SIG');
+
+/** What to look at where connections are reset because their process ended. */
+export function endAdvice(process_end: string, at: string): string {
+  if (!isKilled(process_end))
+    return `${at}: its process ended with connections open (${process_end}): why? Look in its own log, and for who stopped it: journalctl -e`;
+  return process_end === 'SIGKILL'
+    ? `${at}: who killed its process? The kernel for lack of memory: journalctl -k --grep 'Killed process'; or whatever stops it, after its time to stop was over`
+    : `${at}: its process did not end by itself (${process_end}): coredumpctl list, and its own log`;
+}
+
 /** The same flow from the other end. */
 export function reversed(flow: Flow): Flow {
   return { saddr: flow.daddr, sport: flow.dport, daddr: flow.saddr, dport: flow.sport };

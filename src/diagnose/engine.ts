@@ -253,7 +253,7 @@ export class Engine {
     const matches: [Cause, Match<Evidence>][] = [];
     for (const cause of this.#byKind.get(event.kind) ?? []) {
       const match = cause.match(event, this.#known);
-      if (match) matches.push([cause, withToa(match, event)]);
+      if (match) matches.push([cause, withMptcp(withToa(match, event), event)]);
     }
     const kept = matches.filter(
       ([cause]) => !matches.some(([other]) => other.supersedes?.includes(cause.id)),
@@ -333,4 +333,11 @@ function withToa(match: Match<Evidence>, event: Event): Match<Evidence> {
   if (!toa) return match;
   const connects_for = `${endpoint(toa.addr, toa.port)} (TCP option ${toa.kind})`;
   return { ...match, evidence: { ...match.evidence, connects_for } };
+}
+
+/** Whether the socket that it is about is of MPTCP, where it is: what a process reads and writes is not its own then. */
+function withMptcp(match: Match<Evidence>, { body }: Event): Match<Evidence> {
+  const sock = 'sock' in body ? body.sock : 'listener' in body ? body.listener : null;
+  if (!sock?.mptcp) return match;
+  return { ...match, evidence: { ...match.evidence, protocol: 'MPTCP' } };
 }

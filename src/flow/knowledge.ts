@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Event } from '../wire/decode.ts';
-import type { Header, PeerRewriter, Sock } from '../wire/types.gen.ts';
+import type { Header, PeerRewriter, Process, Sock } from '../wire/types.gen.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
 
 const TCP_LISTEN = 10;
@@ -22,6 +22,10 @@ export interface Knowledge {
   /** Short id or name of the container that a cgroup belongs to, null outside of any. */
   container(cgroup: string): string | null;
   listenersOnPort(port: number): Listener[];
+  /** Every process that has a listener (its Sock.id) open, as far as the host told; none: it did not. */
+  holders(listener: string): readonly Process[];
+  /** Name of a network device, null where the host did not tell. */
+  device(netns: number, ifindex: number): string | null;
   /** Whether this kernel gives reasons for drops at all (5.17 and later). */
   hasDropReasons(): boolean;
   /** Whether drops tell how the check of their sender's address ended. */
@@ -42,6 +46,8 @@ export class HostKnowledge implements Knowledge {
   readonly #cgroups = new Map<string, { path: string; container: string | null }>();
   readonly #listeners = new Map<string, Listener>();
   readonly #rewriters: PeerRewriter[] = [];
+  readonly #holders = new Map<string, Process[]>();
+  readonly #devices = new Map<string, string>();
   readonly failed_connects = new FailedConnects();
   /** Changes with all that `learn` takes in, but for connects that failed. */
   version = 0;
@@ -60,13 +66,15 @@ export class HostKnowledge implements Knowledge {
     switch (event.kind) {
       case 'fact': {
         this.version++;
-        const { symbol, cgroup, peer_rewriter } = event.body;
+        const { symbol, cgroup, peer_rewriter, device, holders } = event.body;
         if (symbol) this.#symbols.set(symbol.address, symbol);
         if (cgroup) {
           const { id, path } = cgroup;
           this.#cgroups.set(id, { path, container: containerOf(path) });
         }
         if (peer_rewriter) this.#attach(peer_rewriter);
+        if (device) this.#devices.set(`${device.netns} ${device.ifindex}`, device.device);
+        if (holders) this.#holders.set(holders.listener, holders.processes);
         return true;
       }
       case 'socket':
@@ -76,6 +84,7 @@ export class HostKnowledge implements Knowledge {
         const { sock, new_state, old_state } = event.body;
         if (new_state === TCP_LISTEN) this.#listen(event.netns, sock);
         else if (old_state === TCP_LISTEN && this.#listeners.delete(sock.id)) this.version++;
+        if (old_state === TCP_LISTEN) this.#holders.delete(sock.id);
         return false;
       }
       default:
@@ -117,6 +126,14 @@ export class HostKnowledge implements Knowledge {
 
   listenersOnPort(port: number): Listener[] {
     return [...this.#listeners.values()].filter(({ sock }) => sock.flow.sport === port);
+  }
+
+  holders(listener: string): readonly Process[] {
+    return this.#holders.get(listener) ?? [];
+  }
+
+  device(netns: number, ifindex: number): string | null {
+    return this.#devices.get(`${netns} ${ifindex}`) ?? null;
   }
 
   hasDropReasons(): boolean {

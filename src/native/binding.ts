@@ -108,6 +108,7 @@ interface Addon {
   hasBtf(names: BtfName[], btf?: string): boolean[];
   parameterCounts(names: string[], btf?: string): Record<string, number>;
   getpeernamePrograms(cgroup: string): CgroupProgram[];
+  deviceName(ifindex: number, netns?: string): string | null;
   possibleCpus(): number;
   onlineCpus(): number;
   MAX_DRAINED: number;
@@ -271,6 +272,14 @@ export function parameterCounts(names: string[], btf?: string): Record<string, n
  */
 export function getpeernamePrograms(cgroup: string): CgroupProgram[] {
   return native().getpeernamePrograms(cgroup);
+}
+
+/**
+ * Name of a network device by its number, in the namespace at `netns` or in ours; null where there is
+ * none. Throws the errno of entering the namespace.
+ */
+export function deviceName(ifindex: number, netns?: string): string | null {
+  return native().deviceName(ifindex, netns);
 }
 
 /** How many CPUs this machine may ever have: the length of a per-CPU map's `values`. */

@@ -1,10 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::thread;
 
+use napi_derive::napi;
+
 use crate::error::{Result, fail, fail_errno, last_errno};
+
+/// The name of a network device by its number in the namespace at `netns`, or in ours; null where
+/// there is none. Errors: the errno of entering the namespace.
+#[napi(catch_unwind)]
+pub fn device_name(ifindex: u32, netns: Option<String>) -> Result<Option<String>> {
+    run_in(netns.as_deref(), || {
+        let mut name = [0 as libc::c_char; libc::IF_NAMESIZE];
+        // SAFETY: the kernel writes at most IF_NAMESIZE bytes, the last of them zero.
+        let found = unsafe { libc::if_indextoname(ifindex, name.as_mut_ptr()) };
+        if found.is_null() {
+            return None;
+        }
+        // SAFETY: as above.
+        let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+        Some(name.to_string_lossy().into_owned())
+    })
+}
 
 /// Runs `work` in the network namespace at `path`, or where we are. It runs on a thread that ends
 /// with it, so the caller's namespace never changes, whatever happens.

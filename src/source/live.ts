@@ -4,12 +4,13 @@ import { Cgroups } from '../host/cgroup.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
 import { Symbols } from '../host/symbols.ts';
-import { getpeernamePrograms, maxDrained, type Session } from '../native/binding.ts';
+import { deviceName, getpeernamePrograms, maxDrained, type Session } from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { FactFinder } from './fact-finder.ts';
+import { ListenerFacts } from './listener-facts.ts';
 import { PartCounts } from './part-counts.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked, TotalsMaps } from './totals.ts';
 
@@ -24,6 +25,7 @@ export class LiveSource {
   readonly header: Header;
   readonly #session: Session;
   readonly #facts: FactFinder;
+  readonly #listener_facts: ListenerFacts;
   readonly #totals_maps: TotalsMaps;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
@@ -38,6 +40,10 @@ export class LiveSource {
     this.#totals_maps = new TotalsMaps(session);
     this.header = header;
     this.#facts = new FactFinder(new Symbols(), new Cgroups(), getpeernamePrograms);
+    this.#listener_facts = new ListenerFacts({
+      deviceName: nameOfDevice,
+      holders: () => this.#runIterator('existing_owners'),
+    });
   }
 
   /** Attaches to the kernel. Throws binding errors, with a `code`. */
@@ -150,6 +156,7 @@ export class LiveSource {
   /** Sockets, and facts when they are next needed, as if nothing had been told yet. */
   again(): Uint8Array {
     this.#facts.forget();
+    this.#listener_facts.forget();
     return this.#sockets();
   }
 
@@ -195,9 +202,21 @@ export class LiveSource {
     const each = new Records(records);
     while (each.next()) {
       this.#parts?.add(each.w, each.at);
-      const found = this.#facts.of(each.w, each.at, each.layout);
-      if (found.length > 0) facts.push(...found);
+      for (const finder of [this.#facts, this.#listener_facts]) {
+        const found = finder.of(each.w, each.at, each.layout);
+        if (found.length > 0) facts.push(...found);
+      }
     }
     return facts;
+  }
+}
+
+/** Null where the device or its namespace is gone. */
+function nameOfDevice(netns: number, ifindex: number): string | null {
+  try {
+    const path = networkNamespaces().get(netns);
+    return path === undefined ? null : deviceName(ifindex, path);
+  } catch {
+    return null;
   }
 }

@@ -848,6 +848,18 @@ export namespace tcpwhy {
             syn_queue: number;
 
             /**
+             * Of a listener: the device that it is bound to, 0 where it takes what comes on any; 1 where it takes
+             * IPv6 only; how many listeners share its end by SO_REUSEPORT, 0 where it never does.
+             */
+            bound_ifindex: number;
+
+            /** Sock ipv6_only. */
+            ipv6_only: number;
+
+            /** Sock sharing. */
+            sharing: number;
+
+            /**
              * From here on only in StateChange and in active resets.
              * TCP_USER_TIMEOUT, 0 where it is off.
              */
@@ -858,6 +870,9 @@ export namespace tcpwhy {
 
             /** How long ago the oldest of what was sent again was sent first; 0 where nothing was. */
             unanswered_ms: number;
+
+            /** 1: a subflow of MPTCP. The owner and the unread bytes are those of the MPTCP socket. */
+            mptcp: number;
 
             /**
              * Creates a new Sock instance using the specified properties.
@@ -978,6 +993,18 @@ export namespace tcpwhy {
                 syn_queue?: (number|null);
 
                 /**
+                 * Of a listener: the device that it is bound to, 0 where it takes what comes on any; 1 where it takes
+                 * IPv6 only; how many listeners share its end by SO_REUSEPORT, 0 where it never does.
+                 */
+                bound_ifindex?: (number|null);
+
+                /** Sock ipv6_only */
+                ipv6_only?: (number|null);
+
+                /** Sock sharing */
+                sharing?: (number|null);
+
+                /**
                  * From here on only in StateChange and in active resets.
                  * TCP_USER_TIMEOUT, 0 where it is off.
                  */
@@ -988,6 +1015,9 @@ export namespace tcpwhy {
 
                 /** How long ago the oldest of what was sent again was sent first; 0 where nothing was. */
                 unanswered_ms?: (number|null);
+
+                /** 1: a subflow of MPTCP. The owner and the unread bytes are those of the MPTCP socket. */
+                mptcp?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1378,7 +1408,7 @@ export namespace tcpwhy {
             /** SynReceived packet. */
             packet?: (tcpwhy.v1.Packet.$Properties|null);
 
-            /** The listener on that address and port, all zero where none was found. */
+            /** The listener that refused it, all zero where none was found, or several may have. */
             listener?: (tcpwhy.v1.Sock.$Properties|null);
 
             /** SynReceived mib. */
@@ -1389,6 +1419,9 @@ export namespace tcpwhy {
              * ends, or (before 4.12) of the last connection that the sender's host had here. All zero: neither.
              */
             remembered?: (tcpwhy.v1.Stamp.$Properties|null);
+
+            /** How many listeners of the same end may have refused it; 0 where it is known which. */
+            one_of: number;
 
             /**
              * Creates a new SynReceived instance using the specified properties.
@@ -1463,7 +1496,7 @@ export namespace tcpwhy {
                 /** SynReceived packet */
                 packet?: (tcpwhy.v1.Packet.$Properties|null);
 
-                /** The listener on that address and port, all zero where none was found. */
+                /** The listener that refused it, all zero where none was found, or several may have. */
                 listener?: (tcpwhy.v1.Sock.$Properties|null);
 
                 /** SynReceived mib */
@@ -1474,6 +1507,9 @@ export namespace tcpwhy {
                  * ends, or (before 4.12) of the last connection that the sender's host had here. All zero: neither.
                  */
                 remembered?: (tcpwhy.v1.Stamp.$Properties|null);
+
+                /** How many listeners of the same end may have refused it; 0 where it is known which. */
+                one_of?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1534,6 +1570,15 @@ export namespace tcpwhy {
 
             /** Of an active reset: the process that this CPU ran. Only the stack says whether it had a part in it. */
             running?: (tcpwhy.v1.Owner.$Properties|null);
+
+            /**
+             * 1 where that process is ending; then how, as wait() tells it: a signal in the low 7 bits, or the exit
+             * code above 8.
+             */
+            process_ends: number;
+
+            /** ResetSent exit_status. */
+            exit_status: number;
 
             /**
              * Creates a new ResetSent instance using the specified properties.
@@ -1637,6 +1682,15 @@ export namespace tcpwhy {
 
                 /** Of an active reset: the process that this CPU ran. Only the stack says whether it had a part in it. */
                 running?: (tcpwhy.v1.Owner.$Properties|null);
+
+                /**
+                 * 1 where that process is ending; then how, as wait() tells it: a signal in the low 7 bits, or the exit
+                 * code above 8.
+                 */
+                process_ends?: (number|null);
+
+                /** ResetSent exit_status */
+                exit_status?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -3431,8 +3485,14 @@ export namespace tcpwhy {
             /** Fact peer_rewriter. */
             peer_rewriter?: (tcpwhy.v1.PeerRewriter.$Properties|null);
 
+            /** Fact device. */
+            device?: (tcpwhy.v1.Device.$Properties|null);
+
+            /** Fact holders. */
+            holders?: (tcpwhy.v1.Holders.$Properties|null);
+
             /** Fact fact. */
-            fact?: ("symbol"|"cgroup"|"peer_rewriter");
+            fact?: ("symbol"|"cgroup"|"peer_rewriter"|"device"|"holders");
 
             /**
              * Creates a new Fact instance using the specified properties.
@@ -3513,8 +3573,14 @@ export namespace tcpwhy {
                 /** Fact peer_rewriter */
                 peer_rewriter?: (tcpwhy.v1.PeerRewriter.$Properties|null);
 
+                /** Fact device */
+                device?: (tcpwhy.v1.Device.$Properties|null);
+
+                /** Fact holders */
+                holders?: (tcpwhy.v1.Holders.$Properties|null);
+
                 /** Fact fact */
-                fact?: ("symbol"|"cgroup"|"peer_rewriter");
+                fact?: ("symbol"|"cgroup"|"peer_rewriter"|"device"|"holders");
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -3525,9 +3591,11 @@ export namespace tcpwhy {
               symbol?: tcpwhy.v1.Symbol.$Shape|null;
               cgroup?: tcpwhy.v1.Cgroup.$Shape|null;
               peer_rewriter?: tcpwhy.v1.PeerRewriter.$Shape|null;
+              device?: tcpwhy.v1.Device.$Shape|null;
+              holders?: tcpwhy.v1.Holders.$Shape|null;
               $unknowns?: Uint8Array[];
             } & (
-              ({ fact?: undefined; symbol?: null; cgroup?: null; peer_rewriter?: null }|{ fact?: "symbol"; symbol: tcpwhy.v1.Symbol.$Shape; cgroup?: null; peer_rewriter?: null }|{ fact?: "cgroup"; symbol?: null; cgroup: tcpwhy.v1.Cgroup.$Shape; peer_rewriter?: null }|{ fact?: "peer_rewriter"; symbol?: null; cgroup?: null; peer_rewriter: tcpwhy.v1.PeerRewriter.$Shape })
+              ({ fact?: undefined; symbol?: null; cgroup?: null; peer_rewriter?: null; device?: null; holders?: null }|{ fact?: "symbol"; symbol: tcpwhy.v1.Symbol.$Shape; cgroup?: null; peer_rewriter?: null; device?: null; holders?: null }|{ fact?: "cgroup"; symbol?: null; cgroup: tcpwhy.v1.Cgroup.$Shape; peer_rewriter?: null; device?: null; holders?: null }|{ fact?: "peer_rewriter"; symbol?: null; cgroup?: null; peer_rewriter: tcpwhy.v1.PeerRewriter.$Shape; device?: null; holders?: null }|{ fact?: "device"; symbol?: null; cgroup?: null; peer_rewriter?: null; device: tcpwhy.v1.Device.$Shape; holders?: null }|{ fact?: "holders"; symbol?: null; cgroup?: null; peer_rewriter?: null; device?: null; holders: tcpwhy.v1.Holders.$Shape })
             );
         }
 
@@ -3868,6 +3936,342 @@ export namespace tcpwhy {
 
             /** Shape of a PeerRewriter. */
             type $Shape = tcpwhy.v1.PeerRewriter.$Properties;
+        }
+
+        /**
+         * Properties of a Device.
+         * @deprecated Use tcpwhy.v1.Device.$Properties instead.
+         */
+        interface IDevice extends tcpwhy.v1.Device.$Properties {
+        }
+
+        /** A network device that an event names by its number. */
+        class Device {
+
+            /**
+             * Constructs a new Device.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.Device.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Inode number of its namespace. */
+            netns: number;
+
+            /** Device ifindex. */
+            ifindex: number;
+
+            /** Device device. */
+            device: string;
+
+            /**
+             * Creates a new Device instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Device instance
+             */
+            static create(properties: tcpwhy.v1.Device.$Shape): tcpwhy.v1.Device & tcpwhy.v1.Device.$Shape;
+            static create(properties?: tcpwhy.v1.Device.$Properties): tcpwhy.v1.Device;
+
+            /**
+             * Encodes the specified Device message. Does not implicitly {@link tcpwhy.v1.Device.verify|verify} messages.
+             * @param message Device message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.Device.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified Device message, length delimited. Does not implicitly {@link tcpwhy.v1.Device.verify|verify} messages.
+             * @param message Device message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.Device.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Device message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.Device & tcpwhy.v1.Device.$Shape} Device
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.Device & tcpwhy.v1.Device.$Shape;
+
+            /**
+             * Decodes a Device message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.Device & tcpwhy.v1.Device.$Shape} Device
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.Device & tcpwhy.v1.Device.$Shape;
+
+            /**
+             * Creates a Device message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Device
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.Device;
+
+            /**
+             * Creates a plain object from a Device message. Also converts values to other types if specified.
+             * @param message Device
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.Device, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Device to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace Device {
+
+            /** Properties of a Device. */
+            interface $Properties {
+
+                /** Inode number of its namespace. */
+                netns?: (number|null);
+
+                /** Device ifindex */
+                ifindex?: (number|null);
+
+                /** Device device */
+                device?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Device. */
+            type $Shape = tcpwhy.v1.Device.$Properties;
+        }
+
+        /**
+         * Properties of a Holders.
+         * @deprecated Use tcpwhy.v1.Holders.$Properties instead.
+         */
+        interface IHolders extends tcpwhy.v1.Holders.$Properties {
+        }
+
+        /**
+         * Processes that have one listener open: who called listen() and whoever it was passed on to. At most
+         * 64 of them.
+         */
+        class Holders {
+
+            /**
+             * Constructs a new Holders.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.Holders.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Sock.id of the listener. */
+            listener: (number|Long);
+
+            /** Holders processes. */
+            processes: tcpwhy.v1.Process.$Properties[];
+
+            /**
+             * Creates a new Holders instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Holders instance
+             */
+            static create(properties: tcpwhy.v1.Holders.$Shape): tcpwhy.v1.Holders & tcpwhy.v1.Holders.$Shape;
+            static create(properties?: tcpwhy.v1.Holders.$Properties): tcpwhy.v1.Holders;
+
+            /**
+             * Encodes the specified Holders message. Does not implicitly {@link tcpwhy.v1.Holders.verify|verify} messages.
+             * @param message Holders message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.Holders.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified Holders message, length delimited. Does not implicitly {@link tcpwhy.v1.Holders.verify|verify} messages.
+             * @param message Holders message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.Holders.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Holders message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.Holders & tcpwhy.v1.Holders.$Shape} Holders
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.Holders & tcpwhy.v1.Holders.$Shape;
+
+            /**
+             * Decodes a Holders message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.Holders & tcpwhy.v1.Holders.$Shape} Holders
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.Holders & tcpwhy.v1.Holders.$Shape;
+
+            /**
+             * Creates a Holders message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Holders
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.Holders;
+
+            /**
+             * Creates a plain object from a Holders message. Also converts values to other types if specified.
+             * @param message Holders
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.Holders, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Holders to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace Holders {
+
+            /** Properties of a Holders. */
+            interface $Properties {
+
+                /** Sock.id of the listener. */
+                listener?: (number|Long|null);
+
+                /** Holders processes */
+                processes?: (tcpwhy.v1.Process.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Holders. */
+            type $Shape = tcpwhy.v1.Holders.$Properties;
+        }
+
+        /**
+         * Properties of a Process.
+         * @deprecated Use tcpwhy.v1.Process.$Properties instead.
+         */
+        interface IProcess extends tcpwhy.v1.Process.$Properties {
+        }
+
+        /** Represents a Process. */
+        class Process {
+
+            /**
+             * Constructs a new Process.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.Process.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Process pid. */
+            pid: number;
+
+            /** Process comm. */
+            comm: string;
+
+            /**
+             * Creates a new Process instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Process instance
+             */
+            static create(properties: tcpwhy.v1.Process.$Shape): tcpwhy.v1.Process & tcpwhy.v1.Process.$Shape;
+            static create(properties?: tcpwhy.v1.Process.$Properties): tcpwhy.v1.Process;
+
+            /**
+             * Encodes the specified Process message. Does not implicitly {@link tcpwhy.v1.Process.verify|verify} messages.
+             * @param message Process message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.Process.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified Process message, length delimited. Does not implicitly {@link tcpwhy.v1.Process.verify|verify} messages.
+             * @param message Process message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.Process.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Process message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.Process & tcpwhy.v1.Process.$Shape} Process
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.Process & tcpwhy.v1.Process.$Shape;
+
+            /**
+             * Decodes a Process message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.Process & tcpwhy.v1.Process.$Shape} Process
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.Process & tcpwhy.v1.Process.$Shape;
+
+            /**
+             * Creates a Process message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Process
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.Process;
+
+            /**
+             * Creates a plain object from a Process message. Also converts values to other types if specified.
+             * @param message Process
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.Process, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Process to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace Process {
+
+            /** Properties of a Process. */
+            interface $Properties {
+
+                /** Process pid */
+                pid?: (number|null);
+
+                /** Process comm */
+                comm?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Process. */
+            type $Shape = tcpwhy.v1.Process.$Properties;
         }
 
         /**

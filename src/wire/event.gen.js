@@ -1586,9 +1586,13 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Sock.prototype.accept_queue = 0;
       Sock.prototype.accept_queue_max = 0;
       Sock.prototype.syn_queue = 0;
+      Sock.prototype.bound_ifindex = 0;
+      Sock.prototype.ipv6_only = 0;
+      Sock.prototype.sharing = 0;
       Sock.prototype.user_timeout_ms = 0;
       Sock.prototype.unanswered_probes = 0;
       Sock.prototype.unanswered_ms = 0;
+      Sock.prototype.mptcp = 0;
       Sock.create = function(properties) {
         return new Sock(properties);
       };
@@ -1679,6 +1683,21 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 16, wireType 5 =*/
             133
           ).fixed32(message.syn_queue);
+        if (message.bound_ifindex != null && $Object.hasOwnProperty.call(message, "bound_ifindex") && message.bound_ifindex !== 0)
+          writer.uint32(
+            /* id 17, wireType 5 =*/
+            141
+          ).fixed32(message.bound_ifindex);
+        if (message.ipv6_only != null && $Object.hasOwnProperty.call(message, "ipv6_only") && message.ipv6_only !== 0)
+          writer.uint32(
+            /* id 18, wireType 5 =*/
+            149
+          ).fixed32(message.ipv6_only);
+        if (message.sharing != null && $Object.hasOwnProperty.call(message, "sharing") && message.sharing !== 0)
+          writer.uint32(
+            /* id 19, wireType 5 =*/
+            157
+          ).fixed32(message.sharing);
         if (message.user_timeout_ms != null && $Object.hasOwnProperty.call(message, "user_timeout_ms") && message.user_timeout_ms !== 0)
           writer.uint32(
             /* id 20, wireType 5 =*/
@@ -1694,6 +1713,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 22, wireType 5 =*/
             181
           ).fixed32(message.unanswered_ms);
+        if (message.mptcp != null && $Object.hasOwnProperty.call(message, "mptcp") && message.mptcp !== 0)
+          writer.uint32(
+            /* id 23, wireType 5 =*/
+            189
+          ).fixed32(message.mptcp);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -1867,6 +1891,33 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.syn_queue;
               continue;
             }
+            case 17: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.bound_ifindex = value;
+              else
+                delete message.bound_ifindex;
+              continue;
+            }
+            case 18: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.ipv6_only = value;
+              else
+                delete message.ipv6_only;
+              continue;
+            }
+            case 19: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.sharing = value;
+              else
+                delete message.sharing;
+              continue;
+            }
             case 20: {
               if (wireType !== 5)
                 break;
@@ -1892,6 +1943,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 message.unanswered_ms = value;
               else
                 delete message.unanswered_ms;
+              continue;
+            }
+            case 23: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.mptcp = value;
+              else
+                delete message.mptcp;
               continue;
             }
           }
@@ -1999,6 +2059,18 @@ export const tcpwhy = $root.tcpwhy = (() => {
           if ($Number(object.syn_queue) !== 0)
             message.syn_queue = object.syn_queue >>> 0;
         }
+        if (object.bound_ifindex != null) {
+          if ($Number(object.bound_ifindex) !== 0)
+            message.bound_ifindex = object.bound_ifindex >>> 0;
+        }
+        if (object.ipv6_only != null) {
+          if ($Number(object.ipv6_only) !== 0)
+            message.ipv6_only = object.ipv6_only >>> 0;
+        }
+        if (object.sharing != null) {
+          if ($Number(object.sharing) !== 0)
+            message.sharing = object.sharing >>> 0;
+        }
         if (object.user_timeout_ms != null) {
           if ($Number(object.user_timeout_ms) !== 0)
             message.user_timeout_ms = object.user_timeout_ms >>> 0;
@@ -2010,6 +2082,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
         if (object.unanswered_ms != null) {
           if ($Number(object.unanswered_ms) !== 0)
             message.unanswered_ms = object.unanswered_ms >>> 0;
+        }
+        if (object.mptcp != null) {
+          if ($Number(object.mptcp) !== 0)
+            message.mptcp = object.mptcp >>> 0;
         }
         return message;
       };
@@ -2042,9 +2118,13 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.accept_queue = 0;
           object.accept_queue_max = 0;
           object.syn_queue = 0;
+          object.bound_ifindex = 0;
+          object.ipv6_only = 0;
+          object.sharing = 0;
           object.user_timeout_ms = 0;
           object.unanswered_probes = 0;
           object.unanswered_ms = 0;
+          object.mptcp = 0;
         }
         if (message.id != null && $Object.hasOwnProperty.call(message, "id"))
           if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
@@ -2083,12 +2163,20 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.accept_queue_max = message.accept_queue_max;
         if (message.syn_queue != null && $Object.hasOwnProperty.call(message, "syn_queue"))
           object.syn_queue = message.syn_queue;
+        if (message.bound_ifindex != null && $Object.hasOwnProperty.call(message, "bound_ifindex"))
+          object.bound_ifindex = message.bound_ifindex;
+        if (message.ipv6_only != null && $Object.hasOwnProperty.call(message, "ipv6_only"))
+          object.ipv6_only = message.ipv6_only;
+        if (message.sharing != null && $Object.hasOwnProperty.call(message, "sharing"))
+          object.sharing = message.sharing;
         if (message.user_timeout_ms != null && $Object.hasOwnProperty.call(message, "user_timeout_ms"))
           object.user_timeout_ms = message.user_timeout_ms;
         if (message.unanswered_probes != null && $Object.hasOwnProperty.call(message, "unanswered_probes"))
           object.unanswered_probes = message.unanswered_probes;
         if (message.unanswered_ms != null && $Object.hasOwnProperty.call(message, "unanswered_ms"))
           object.unanswered_ms = message.unanswered_ms;
+        if (message.mptcp != null && $Object.hasOwnProperty.call(message, "mptcp"))
+          object.mptcp = message.mptcp;
         return object;
       };
       Sock.prototype.toJSON = function() {
@@ -2886,6 +2974,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       SynReceived.prototype.listener = null;
       SynReceived.prototype.mib = null;
       SynReceived.prototype.remembered = null;
+      SynReceived.prototype.one_of = 0;
       SynReceived.create = function(properties) {
         return new SynReceived(properties);
       };
@@ -2916,6 +3005,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 4, wireType 2 =*/
             34
           ).fork(), _depth + 1).ldelim();
+        if (message.one_of != null && $Object.hasOwnProperty.call(message, "one_of") && message.one_of !== 0)
+          writer.uint32(
+            /* id 5, wireType 5 =*/
+            45
+          ).fixed32(message.one_of);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -2975,6 +3069,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.remembered = $root.tcpwhy.v1.Stamp.decode(reader, reader.size(), $undefined, _depth + 1, message.remembered);
               continue;
             }
+            case 5: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.one_of = value;
+              else
+                delete message.one_of;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -3026,6 +3129,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.SynReceived.remembered: object expected");
           message.remembered = $root.tcpwhy.v1.Stamp.fromObject(object.remembered, _depth + 1);
         }
+        if (object.one_of != null) {
+          if ($Number(object.one_of) !== 0)
+            message.one_of = object.one_of >>> 0;
+        }
         return message;
       };
       SynReceived.toObject = function(message, options, _depth) {
@@ -3041,6 +3148,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.listener = null;
           object.mib = null;
           object.remembered = null;
+          object.one_of = 0;
         }
         if (message.packet != null && $Object.hasOwnProperty.call(message, "packet"))
           object.packet = $root.tcpwhy.v1.Packet.toObject(message.packet, options, _depth + 1);
@@ -3050,6 +3158,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.mib = $root.tcpwhy.v1.MibDelta.toObject(message.mib, options, _depth + 1);
         if (message.remembered != null && $Object.hasOwnProperty.call(message, "remembered"))
           object.remembered = $root.tcpwhy.v1.Stamp.toObject(message.remembered, options, _depth + 1);
+        if (message.one_of != null && $Object.hasOwnProperty.call(message, "one_of"))
+          object.one_of = message.one_of;
         return object;
       };
       SynReceived.prototype.toJSON = function() {
@@ -3074,6 +3184,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
       ResetSent.prototype.since_end_ms = 0;
       ResetSent.prototype.syncookies_failed = 0;
       ResetSent.prototype.running = null;
+      ResetSent.prototype.process_ends = 0;
+      ResetSent.prototype.exit_status = 0;
       ResetSent.create = function(properties) {
         return new ResetSent(properties);
       };
@@ -3129,6 +3241,16 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 41, wireType 2 =*/
             330
           ).fork(), _depth + 1).ldelim();
+        if (message.process_ends != null && $Object.hasOwnProperty.call(message, "process_ends") && message.process_ends !== 0)
+          writer.uint32(
+            /* id 42, wireType 5 =*/
+            341
+          ).fixed32(message.process_ends);
+        if (message.exit_status != null && $Object.hasOwnProperty.call(message, "exit_status") && message.exit_status !== 0)
+          writer.uint32(
+            /* id 43, wireType 5 =*/
+            349
+          ).fixed32(message.exit_status);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -3230,6 +3352,24 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.running = $root.tcpwhy.v1.Owner.decode(reader, reader.size(), $undefined, _depth + 1, message.running);
               continue;
             }
+            case 42: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.process_ends = value;
+              else
+                delete message.process_ends;
+              continue;
+            }
+            case 43: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.exit_status = value;
+              else
+                delete message.exit_status;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -3306,6 +3446,14 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.ResetSent.running: object expected");
           message.running = $root.tcpwhy.v1.Owner.fromObject(object.running, _depth + 1);
         }
+        if (object.process_ends != null) {
+          if ($Number(object.process_ends) !== 0)
+            message.process_ends = object.process_ends >>> 0;
+        }
+        if (object.exit_status != null) {
+          if ($Number(object.exit_status) !== 0)
+            message.exit_status = object.exit_status >>> 0;
+        }
         return message;
       };
       ResetSent.toObject = function(message, options, _depth) {
@@ -3332,6 +3480,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.since_end_ms = 0;
           object.syncookies_failed = 0;
           object.running = null;
+          object.process_ends = 0;
+          object.exit_status = 0;
         }
         if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
           object.reason = message.reason;
@@ -3351,6 +3501,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.syncookies_failed = message.syncookies_failed;
         if (message.running != null && $Object.hasOwnProperty.call(message, "running"))
           object.running = $root.tcpwhy.v1.Owner.toObject(message.running, options, _depth + 1);
+        if (message.process_ends != null && $Object.hasOwnProperty.call(message, "process_ends"))
+          object.process_ends = message.process_ends;
+        if (message.exit_status != null && $Object.hasOwnProperty.call(message, "exit_status"))
+          object.exit_status = message.exit_status;
         return object;
       };
       ResetSent.prototype.toJSON = function() {
@@ -6129,9 +6283,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Fact.prototype.symbol = null;
       Fact.prototype.cgroup = null;
       Fact.prototype.peer_rewriter = null;
+      Fact.prototype.device = null;
+      Fact.prototype.holders = null;
       let $oneOfFields;
       $Object.defineProperty(Fact.prototype, "fact", {
-        get: $util.oneOfGetter($oneOfFields = ["symbol", "cgroup", "peer_rewriter"]),
+        get: $util.oneOfGetter($oneOfFields = ["symbol", "cgroup", "peer_rewriter", "device", "holders"]),
         set: $util.oneOfSetter($oneOfFields)
       });
       Fact.create = function(properties) {
@@ -6158,6 +6314,16 @@ export const tcpwhy = $root.tcpwhy = (() => {
           $root.tcpwhy.v1.PeerRewriter.encode(message.peer_rewriter, writer.uint32(
             /* id 3, wireType 2 =*/
             26
+          ).fork(), _depth + 1).ldelim();
+        if (message.device != null && $Object.hasOwnProperty.call(message, "device"))
+          $root.tcpwhy.v1.Device.encode(message.device, writer.uint32(
+            /* id 5, wireType 2 =*/
+            42
+          ).fork(), _depth + 1).ldelim();
+        if (message.holders != null && $Object.hasOwnProperty.call(message, "holders"))
+          $root.tcpwhy.v1.Holders.encode(message.holders, writer.uint32(
+            /* id 6, wireType 2 =*/
+            50
           ).fork(), _depth + 1).ldelim();
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
@@ -6215,6 +6381,20 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.fact = "peer_rewriter";
               continue;
             }
+            case 5: {
+              if (wireType !== 2)
+                break;
+              message.device = $root.tcpwhy.v1.Device.decode(reader, reader.size(), $undefined, _depth + 1, message.device);
+              message.fact = "device";
+              continue;
+            }
+            case 6: {
+              if (wireType !== 2)
+                break;
+              message.holders = $root.tcpwhy.v1.Holders.decode(reader, reader.size(), $undefined, _depth + 1, message.holders);
+              message.fact = "holders";
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -6261,6 +6441,16 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.Fact.peer_rewriter: object expected");
           message.peer_rewriter = $root.tcpwhy.v1.PeerRewriter.fromObject(object.peer_rewriter, _depth + 1);
         }
+        if (object.device != null) {
+          if (!$util.isObject(object.device))
+            throw $TypeError(".tcpwhy.v1.Fact.device: object expected");
+          message.device = $root.tcpwhy.v1.Device.fromObject(object.device, _depth + 1);
+        }
+        if (object.holders != null) {
+          if (!$util.isObject(object.holders))
+            throw $TypeError(".tcpwhy.v1.Fact.holders: object expected");
+          message.holders = $root.tcpwhy.v1.Holders.fromObject(object.holders, _depth + 1);
+        }
         return message;
       };
       Fact.toObject = function(message, options, _depth) {
@@ -6285,6 +6475,16 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.peer_rewriter = $root.tcpwhy.v1.PeerRewriter.toObject(message.peer_rewriter, options, _depth + 1);
           if (options.oneofs)
             object.fact = "peer_rewriter";
+        }
+        if (message.device != null && $Object.hasOwnProperty.call(message, "device")) {
+          object.device = $root.tcpwhy.v1.Device.toObject(message.device, options, _depth + 1);
+          if (options.oneofs)
+            object.fact = "device";
+        }
+        if (message.holders != null && $Object.hasOwnProperty.call(message, "holders")) {
+          object.holders = $root.tcpwhy.v1.Holders.toObject(message.holders, options, _depth + 1);
+          if (options.oneofs)
+            object.fact = "holders";
         }
         return object;
       };
@@ -6811,6 +7011,496 @@ export const tcpwhy = $root.tcpwhy = (() => {
         return PeerRewriter.toObject(this, $protobuf.util.toJSONOptions);
       };
       return PeerRewriter;
+    })();
+    v1.Device = (function() {
+      const Device = function(properties) {
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      Device.prototype.netns = 0;
+      Device.prototype.ifindex = 0;
+      Device.prototype.device = "";
+      Device.create = function(properties) {
+        return new Device(properties);
+      };
+      Device.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.netns != null && $Object.hasOwnProperty.call(message, "netns") && message.netns !== 0)
+          writer.uint32(
+            /* id 1, wireType 5 =*/
+            13
+          ).fixed32(message.netns);
+        if (message.ifindex != null && $Object.hasOwnProperty.call(message, "ifindex") && message.ifindex !== 0)
+          writer.uint32(
+            /* id 2, wireType 5 =*/
+            21
+          ).fixed32(message.ifindex);
+        if (message.device != null && $Object.hasOwnProperty.call(message, "device") && message.device !== "")
+          writer.uint32(
+            /* id 3, wireType 2 =*/
+            26
+          ).string(message.device);
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      Device.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      Device.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.Device();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.netns = value;
+              else
+                delete message.netns;
+              continue;
+            }
+            case 2: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.ifindex = value;
+              else
+                delete message.ifindex;
+              continue;
+            }
+            case 3: {
+              if (wireType !== 2)
+                break;
+              if ((value = reader.stringVerify()).length)
+                message.device = value;
+              else
+                delete message.device;
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      Device.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      Device.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.Device)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.Device: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.Device();
+        if (object.netns != null) {
+          if ($Number(object.netns) !== 0)
+            message.netns = object.netns >>> 0;
+        }
+        if (object.ifindex != null) {
+          if ($Number(object.ifindex) !== 0)
+            message.ifindex = object.ifindex >>> 0;
+        }
+        if (object.device != null) {
+          if (typeof object.device !== "string" || object.device.length)
+            message.device = $String(object.device);
+        }
+        return message;
+      };
+      Device.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.defaults) {
+          object.netns = 0;
+          object.ifindex = 0;
+          object.device = "";
+        }
+        if (message.netns != null && $Object.hasOwnProperty.call(message, "netns"))
+          object.netns = message.netns;
+        if (message.ifindex != null && $Object.hasOwnProperty.call(message, "ifindex"))
+          object.ifindex = message.ifindex;
+        if (message.device != null && $Object.hasOwnProperty.call(message, "device"))
+          object.device = message.device;
+        return object;
+      };
+      Device.prototype.toJSON = function() {
+        return Device.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return Device;
+    })();
+    v1.Holders = (function() {
+      const Holders = function(properties) {
+        this.processes = [];
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      Holders.prototype.listener = $util.Long ? $util.Long.fromBits(0, 0, true) : 0;
+      Holders.prototype.processes = $util.emptyArray;
+      Holders.create = function(properties) {
+        return new Holders(properties);
+      };
+      Holders.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.listener != null && $Object.hasOwnProperty.call(message, "listener") && (typeof message.listener === "object" ? message.listener.low || message.listener.high : message.listener !== 0))
+          writer.uint32(
+            /* id 1, wireType 1 =*/
+            9
+          ).fixed64(message.listener);
+        if (message.processes != null && message.processes.length)
+          for (let i = 0; i < message.processes.length; ++i)
+            $root.tcpwhy.v1.Process.encode(message.processes[i], writer.uint32(
+              /* id 2, wireType 2 =*/
+              18
+            ).fork(), _depth + 1).ldelim();
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      Holders.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      Holders.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.Holders();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 1)
+                break;
+              if (typeof (value = reader.fixed64()) === "object" ? value.low || value.high : value !== 0)
+                message.listener = value;
+              else
+                delete message.listener;
+              continue;
+            }
+            case 2: {
+              if (wireType !== 2)
+                break;
+              if (!(message.processes && message.processes.length))
+                message.processes = [];
+              message.processes.push($root.tcpwhy.v1.Process.decode(reader, reader.size(), $undefined, _depth + 1));
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      Holders.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      Holders.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.Holders)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.Holders: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.Holders();
+        if (object.listener != null) {
+          if (typeof object.listener === "object" ? object.listener.low || object.listener.high : $Number(object.listener) !== 0) {
+            if ($util.Long)
+              message.listener = $util.Long.fromValue(object.listener, true);
+            else if (typeof object.listener === "string")
+              message.listener = $parseInt(object.listener, 10);
+            else if (typeof object.listener === "number")
+              message.listener = object.listener;
+            else if (typeof object.listener === "object")
+              message.listener = new $util.LongBits(object.listener.low >>> 0, object.listener.high >>> 0).toNumber(true);
+          }
+        }
+        if (object.processes) {
+          if (!$Array.isArray(object.processes))
+            throw $TypeError(".tcpwhy.v1.Holders.processes: array expected");
+          message.processes = $Array(object.processes.length);
+          for (let i = 0; i < object.processes.length; ++i) {
+            if (!$util.isObject(object.processes[i]))
+              throw $TypeError(".tcpwhy.v1.Holders.processes: object expected");
+            message.processes[i] = $root.tcpwhy.v1.Process.fromObject(object.processes[i], _depth + 1);
+          }
+        }
+        return message;
+      };
+      Holders.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.arrays || options.defaults)
+          object.processes = [];
+        if (options.defaults)
+          if ($util.Long) {
+            let long = new $util.Long(0, 0, true);
+            object.listener = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+          } else
+            object.listener = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+        if (message.listener != null && $Object.hasOwnProperty.call(message, "listener"))
+          if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+            object.listener = typeof message.listener === "number" ? $BigInt(message.listener) : $util.Long.fromBits(message.listener.low >>> 0, message.listener.high >>> 0, true).toBigInt();
+          else if (typeof message.listener === "number")
+            object.listener = options.longs === $String ? $String(message.listener) : message.listener;
+          else
+            object.listener = options.longs === $String ? $util.Long.prototype.toString.call(message.listener) : options.longs === $Number ? new $util.LongBits(message.listener.low >>> 0, message.listener.high >>> 0).toNumber(true) : message.listener;
+        if (message.processes && message.processes.length) {
+          object.processes = $Array(message.processes.length);
+          for (let j = 0; j < message.processes.length; ++j)
+            object.processes[j] = $root.tcpwhy.v1.Process.toObject(message.processes[j], options, _depth + 1);
+        }
+        return object;
+      };
+      Holders.prototype.toJSON = function() {
+        return Holders.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return Holders;
+    })();
+    v1.Process = (function() {
+      const Process = function(properties) {
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      Process.prototype.pid = 0;
+      Process.prototype.comm = "";
+      Process.create = function(properties) {
+        return new Process(properties);
+      };
+      Process.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.pid != null && $Object.hasOwnProperty.call(message, "pid") && message.pid !== 0)
+          writer.uint32(
+            /* id 1, wireType 5 =*/
+            13
+          ).fixed32(message.pid);
+        if (message.comm != null && $Object.hasOwnProperty.call(message, "comm") && message.comm !== "")
+          writer.uint32(
+            /* id 2, wireType 2 =*/
+            18
+          ).string(message.comm);
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      Process.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      Process.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.Process();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.pid = value;
+              else
+                delete message.pid;
+              continue;
+            }
+            case 2: {
+              if (wireType !== 2)
+                break;
+              if ((value = reader.stringVerify()).length)
+                message.comm = value;
+              else
+                delete message.comm;
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      Process.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      Process.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.Process)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.Process: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.Process();
+        if (object.pid != null) {
+          if ($Number(object.pid) !== 0)
+            message.pid = object.pid >>> 0;
+        }
+        if (object.comm != null) {
+          if (typeof object.comm !== "string" || object.comm.length)
+            message.comm = $String(object.comm);
+        }
+        return message;
+      };
+      Process.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.defaults) {
+          object.pid = 0;
+          object.comm = "";
+        }
+        if (message.pid != null && $Object.hasOwnProperty.call(message, "pid"))
+          object.pid = message.pid;
+        if (message.comm != null && $Object.hasOwnProperty.call(message, "comm"))
+          object.comm = message.comm;
+        return object;
+      };
+      Process.prototype.toJSON = function() {
+        return Process.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return Process;
     })();
     v1.Header = (function() {
       const Header = function(properties) {

@@ -76,12 +76,18 @@ export interface Sock {
   accept_queue_max: number;
   /** Of a listener: half-open connections. */
   syn_queue: number;
+  /** Of a listener: the device that it is bound to, 0 where it takes what comes on any; 1 where it takes IPv6 only; how many listeners share its end by SO_REUSEPORT, 0 where it never does. */
+  bound_ifindex: number;
+  ipv6_only: number;
+  sharing: number;
   /** From here on only in StateChange and in active resets. TCP_USER_TIMEOUT, 0 where it is off. */
   user_timeout_ms: number;
   /** Keepalive or zero-window probes in a row that were not answered. */
   unanswered_probes: number;
   /** How long ago the oldest of what was sent again was sent first; 0 where nothing was. */
   unanswered_ms: number;
+  /** 1: a subflow of MPTCP. The owner and the unread bytes are those of the MPTCP socket. */
+  mptcp: number;
 }
 
 export interface MibDelta {
@@ -119,11 +125,13 @@ export interface Stamp {
 
 export interface SynReceived {
   packet: Packet;
-  /** The listener on that address and port, all zero where none was found. */
+  /** The listener that refused it, all zero where none was found, or several may have. */
   listener: Sock | null;
   mib: MibDelta;
   /** What the packet's timestamp was compared with: that of the connection in TIME_WAIT on the same ends, or (before 4.12) of the last connection that the sender's host had here. All zero: neither. */
   remembered: Stamp | null;
+  /** How many listeners of the same end may have refused it; 0 where it is known which. */
+  one_of: number;
 }
 
 export interface ResetSent {
@@ -145,6 +153,9 @@ export interface ResetSent {
   syncookies_failed: number;
   /** Of an active reset: the process that this CPU ran. Only the stack says whether it had a part in it. */
   running: Owner | null;
+  /** 1 where that process is ending; then how, as wait() tells it: a signal in the low 7 bits, or the exit code above 8. */
+  process_ends: number;
+  exit_status: number;
 }
 
 export interface ResetReceived {
@@ -267,6 +278,8 @@ export interface Fact {
   symbol: Symbol | null;
   cgroup: Cgroup | null;
   peer_rewriter: PeerRewriter | null;
+  device: Device | null;
+  holders: Holders | null;
 }
 
 export interface Symbol {
@@ -285,6 +298,24 @@ export interface PeerRewriter {
   cgroup_path: string;
   program: string;
   program_id: number;
+}
+
+export interface Device {
+  /** Inode number of its namespace. */
+  netns: number;
+  ifindex: number;
+  device: string;
+}
+
+export interface Holders {
+  /** Sock.id of the listener. */
+  listener: string;
+  processes: Process[];
+}
+
+export interface Process {
+  pid: number;
+  comm: string;
 }
 
 export interface Header {

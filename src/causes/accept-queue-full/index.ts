@@ -2,7 +2,15 @@
 
 import type { Event } from '../../wire/decode.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
-import { defineCause, endpoint, ownerOf, SILENCE, TCP_FLAG, TCP_STATE } from '../define.ts';
+import {
+  defineCause,
+  refusedAt,
+  SILENCE,
+  sharedAdvice,
+  TCP_FLAG,
+  TCP_STATE,
+  whichListener,
+} from '../define.ts';
 
 type Refused = 'SYN' | 'third ACK' | 'third ACK, with a reset';
 
@@ -19,11 +27,12 @@ export default defineCause({
   match(event, known) {
     const seen = refusal(event);
     if (!seen) return null;
-    const { packet, listener, refused, basis } = seen;
-    const { daddr, dport } = packet.flow;
+    const { packet, listener, refused, basis, one_of = 0 } = seen;
+    const { evidence, ...at } = refusedAt(event.netns, packet, listener, one_of, known);
     return {
+      ...at,
       evidence: {
-        listener: endpoint(daddr, dport),
+        ...evidence,
         refused,
         accept_queue: listener?.accept_queue ?? null,
         accept_queue_max: listener?.accept_queue_max ?? null,
@@ -32,11 +41,7 @@ export default defineCause({
         client: packet.flow.saddr,
       },
       basis,
-      subject: 'listener',
-      where: endpoint(daddr, dport),
       flow: packet.flow,
-      group: `${event.netns} ${daddr} ${dport}`,
-      owner: ownerOf(listener?.owner),
     };
 
     function refusal({ kind, body }: Event): {
@@ -44,16 +49,17 @@ export default defineCause({
       listener: Sock | null;
       refused: Refused;
       basis: 'direct' | 'inferred';
+      one_of?: number;
     } | null {
       if (kind === 'syn_received' && body.mib.listen_overflows > 0) {
-        const { packet, listener, mib } = body;
+        const { packet, listener, mib, one_of } = body;
         const refused =
           packet.flags & TCP_FLAG.syn
             ? 'SYN'
             : mib.out_rsts > 0
               ? 'third ACK, with a reset'
               : 'third ACK';
-        return { packet, listener, refused, basis: mib.mixed ? 'inferred' : 'direct' };
+        return { packet, listener, refused, one_of, basis: mib.mixed ? 'inferred' : 'direct' };
       }
       // The kernel also gives this reason where the child found no memory, route or port; and it
       // says NO_SOCKET of an ACK whose SYN cookie was good but that found no place.
@@ -83,22 +89,38 @@ export default defineCause({
       return null;
     }
   },
-  summary({ listener, refused, accept_queue, accept_queue_max, client }) {
-    const queue =
-      accept_queue === null
-        ? ''
-        : `: ${accept_queue} connections wait where ${accept_queue_max} may`;
+  summary({
+    listener,
+    listeners,
+    listener_known,
+    refused,
+    accept_queue,
+    accept_queue_max,
+    client,
+  }) {
     const [packet, how = ''] = refused.split(',');
-    return `${packet} from ${client} refused by ${listener}${how}${queue}`;
+    const which = whichListener(listeners, listener_known);
+    const queue = queueText(accept_queue, accept_queue_max);
+    return `${packet} from ${client} refused by ${listener}${which}${how}${queue}`;
   },
-  advice({ accept_queue_max, listener }, { dport }) {
+  advice(evidence, { dport }) {
+    const { accept_queue_max, listener } = evidence;
     const now = accept_queue_max === null ? '' : ` (now ${accept_queue_max})`;
     return [
       `${listener}: the process does not accept() fast enough. Is it stuck or out of threads? ss -ltnp 'sport = :${dport}'`,
+      ...sharedAdvice(evidence, dport),
       `if it only bursts, raise the backlog that it gives to listen()${now}; net.core.somaxconn in its namespace is the most that counts`,
     ];
   },
 });
+
+/** It was full when the segment came: what it holds a moment later may have been accepted. */
+function queueText(length: number | null, max: number | null): string {
+  if (length === null || max === null) return '';
+  return length > max
+    ? `: ${length} connections wait where ${max} may`
+    : `: its accept queue, where ${max} may wait, was full, and has been emptied since`;
+}
 
 /** One more than the limit fits: the kernel refuses when the queue is longer than it. */
 function overflowing(sock: Sock | null): sock is Sock {

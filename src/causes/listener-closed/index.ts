@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { callers, defineCause, local, ownerOf, remote } from '../define.ts';
+import {
+  callers,
+  defineCause,
+  endAdvice,
+  endOfProcess,
+  endText,
+  local,
+  ownerOf,
+  remote,
+} from '../define.ts';
 
 export default defineCause({
   id: 'listener-closed',
@@ -21,6 +30,7 @@ export default defineCause({
         listener: local(sock.flow),
         peer: remote(sock.flow),
         unread_bytes: sock.unread_bytes,
+        process_end: endOfProcess(event.body, known),
       },
       basis: 'direct',
       subject: 'listener',
@@ -30,11 +40,13 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ listener, peer }) {
-    return `${listener} was closed while ${peer} waited to be accepted`;
+  summary({ listener, peer, process_end }) {
+    const why = process_end === null ? '' : `: ${endText(process_end)}`;
+    return `${listener} was closed while ${peer} waited to be accepted${why}`;
   },
-  advice({ listener }) {
+  advice({ listener, process_end }) {
     return [
+      ...(process_end === null ? [] : [endAdvice(process_end, listener)]),
       `${listener}: the service stopped or restarted. Drain first: stop sending it clients, accept() until the queue is empty, then close`,
       'or pass the listening socket on (systemd socket activation, SO_REUSEPORT with net.ipv4.tcp_migrate_req=1)',
     ];

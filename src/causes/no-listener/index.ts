@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, TCP_FLAG } from '../define.ts';
+import type { Packet, Sock } from '../../wire/types.gen.ts';
+import { defineCause, endpoint, listensOn, ownerOf, TCP_FLAG } from '../define.ts';
 
 export default defineCause({
   id: 'no-listener',
@@ -16,17 +17,23 @@ export default defineCause({
     const { packet, sock } = event.body;
     if (sock || !packet || (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) !== TCP_FLAG.syn)
       return null;
-    const elsewhere = known.listenersOnPort(packet.flow.dport).slice(0, 5);
+    const { saddr, daddr, dport } = packet.flow;
+    const elsewhere = known
+      .listenersOnPort(dport)
+      .sort((a, b) => Number(b.netns === event.netns) - Number(a.netns === event.netns))
+      .slice(0, 5);
     return {
       evidence: {
-        address: endpoint(packet.flow.daddr, packet.flow.dport),
-        listeners_on_port: elsewhere.map(({ netns, sock: { flow, owner } }) => ({
-          address: endpoint(flow.saddr, flow.sport),
+        address: endpoint(daddr, dport),
+        listeners_on_port: elsewhere.map(({ netns, sock }) => ({
+          address: listensOn(netns, sock, known),
           same_netns: netns === event.netns,
-          process: ownerOf(owner) ? `${owner.comm} (${owner.pid})` : null,
+          process: ownerOf(sock.owner) ? `${sock.owner.comm} (${sock.owner.pid})` : null,
+          not_for: netns === event.netns ? notFor(packet, sock) : null,
         })),
+        came_in_on: packet.device || null,
         netns: event.netns,
-        from: packet.flow.saddr,
+        from: saddr,
       },
       basis: 'direct',
       subject: 'listener',
@@ -36,22 +43,51 @@ export default defineCause({
       owner: null,
     };
   },
-  summary({ address, listeners_on_port, from }) {
+  summary({ address, listeners_on_port, came_in_on, from }) {
     const here = listeners_on_port.find(({ same_netns }) => same_netns);
     const away = listeners_on_port[0];
-    if (here)
-      return `${from} dialled ${address}, but the port is only listened to on ${here.address}`;
+    const dialled = `${from} dialled ${address}`;
+    switch (here?.not_for) {
+      case 'device':
+        return `${dialled} by ${came_in_on ?? 'another device'}, but the listener is bound to a device: ${here.address}`;
+      case 'family':
+        return `${dialled}, but the port is only listened to for IPv${address.startsWith('[') ? 4 : 6}: ${here.address}`;
+      case 'address':
+        return `${dialled}, but the port is only listened to on ${here.address}`;
+      case null:
+        return `${dialled}, which had no listener then: ${here?.address} listens now`;
+    }
     if (away)
-      return `${from} dialled ${address}; nothing listens there, but in another network namespace on ${away.address}`;
-    return `${from} dialled ${address}, where nothing listens`;
+      return `${dialled}; nothing listens there, but in another network namespace on ${away.address}`;
+    return `${dialled}, where nothing listens`;
   },
-  advice({ address, listeners_on_port, netns }, { dport }) {
+  advice({ address, listeners_on_port, came_in_on, netns }, { dport }) {
     const here = listeners_on_port.find(({ same_netns }) => same_netns);
     if (here) {
-      return [
-        `${here.process ?? 'the process'} listens on ${here.address}, not on ${address}: change its bind address, or what the client dials`,
-        `ss -ltnp 'sport = :${dport}'`,
-      ];
+      const who = here.process ?? 'the process';
+      const look = `ss -ltnp 'sport = :${dport}'`;
+      switch (here.not_for) {
+        case 'device':
+          return [
+            `${who} listens on ${here.address} alone (SO_BINDTODEVICE, or a VRF): do without that, or let the client come in by that device and not by ${came_in_on ?? 'another'}`,
+            look,
+          ];
+        case 'family':
+          return [
+            `${who} listens on ${here.address}, which is not for ${address}: let it listen on the other family too, or (an IPv6 one) without IPV6_V6ONLY: sysctl net.ipv6.bindv6only`,
+            look,
+          ];
+        case 'address':
+          return [
+            `${who} listens on ${here.address}, not on ${address}: change its bind address, or what the client dials`,
+            look,
+          ];
+        default:
+          return [
+            `${who} listens on ${here.address} now: was it restarted a moment before? Else a program of the namespace chooses listeners (BPF sk_lookup): bpftool net`,
+            look,
+          ];
+      }
     }
     return [
       `start the service, or correct the port that the client dials: ss -ltnp 'sport = :${dport}'`,
@@ -59,3 +95,15 @@ export default defineCause({
     ];
   },
 });
+
+/** Why a listener on the port that was dialled is not for what was dialled; null: nothing is known to speak against it. */
+function notFor(
+  { flow: { daddr }, ifindex }: Packet,
+  { flow: { saddr }, ipv6_only, bound_ifindex }: Sock,
+): 'address' | 'family' | 'device' | null {
+  const ipv6 = daddr.includes(':');
+  const any = saddr === '0.0.0.0' || saddr === '::';
+  if (any && (ipv6 ? saddr === '0.0.0.0' : saddr === '::' && ipv6_only === 1)) return 'family';
+  if (!any && saddr !== daddr) return 'address';
+  return bound_ifindex !== 0 && bound_ifindex !== ifindex ? 'device' : null;
+}

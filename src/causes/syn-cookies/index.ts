@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf } from '../define.ts';
+import { defineCause, refusedAt, sharedAdvice, whichListener } from '../define.ts';
 
 export default defineCause({
   id: 'syn-cookies',
@@ -10,36 +10,34 @@ export default defineCause({
     'A listener has as many half-open connections as it may and answers new SYNs with cookies: they work, without some options.',
   needs: ['syn_fate'],
   on: ['syn_received'],
-  match(event) {
+  match(event, known) {
     if (event.kind !== 'syn_received') return null;
-    const { packet, listener, mib } = event.body;
+    const { packet, listener, mib, one_of } = event.body;
     if (mib.tcp_req_q_full_do_cookies === 0 || mib.syncookies_sent === 0 || mib.listen_drops > 0)
       return null;
-    const { daddr, dport, saddr } = packet.flow;
+    const { evidence, ...at } = refusedAt(event.netns, packet, listener, one_of, known);
     return {
+      ...at,
       evidence: {
-        listener: endpoint(daddr, dport),
+        ...evidence,
         syn_queue: listener?.syn_queue ?? null,
         syn_queue_max: listener?.accept_queue_max ?? null,
         client_timestamps: packet.has_timestamps === 1,
-        client: saddr,
+        client: packet.flow.saddr,
       },
       basis: mib.mixed ? 'inferred' : 'direct',
-      subject: 'listener',
-      where: endpoint(daddr, dport),
       flow: packet.flow,
-      group: `${event.netns} ${daddr} ${dport}`,
-      owner: ownerOf(listener?.owner),
     };
   },
-  summary({ listener, syn_queue, syn_queue_max }) {
+  summary({ listener, listeners, listener_known, syn_queue, syn_queue_max }) {
     const queue =
       syn_queue === null
         ? ''
         : `: ${syn_queue} half-open connections where ${syn_queue_max} may be`;
-    return `${listener} answers with SYN cookies${queue}`;
+    return `${listener}${whichListener(listeners, listener_known)} answers with SYN cookies${queue}`;
   },
-  advice({ listener, client_timestamps }, { dport }) {
+  advice(evidence, { dport }) {
+    const { listener, client_timestamps } = evidence;
     const lost = client_timestamps
       ? []
       : [
@@ -47,6 +45,7 @@ export default defineCause({
         ];
     return [
       `${listener}: a SYN flood, or clients that never finish? ss -tn state syn-recv 'sport = :${dport}'`,
+      ...sharedAdvice(evidence, dport),
       'if these are real clients in a burst, raise the backlog in listen(); net.core.somaxconn in its namespace is the most that counts',
       ...lost,
     ];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, SILENCE } from '../define.ts';
+import { defineCause, refusedAt, SILENCE, sharedAdvice, whichListener } from '../define.ts';
 
 export default defineCause({
   id: 'syn-queue-full',
@@ -13,34 +13,33 @@ export default defineCause({
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'syn_received' || event.body.mib.tcp_req_q_full_drop === 0) return null;
-    const { packet, listener, mib } = event.body;
-    const { daddr, dport, saddr } = packet.flow;
+    const { packet, listener, mib, one_of } = event.body;
+    const { evidence, ...at } = refusedAt(event.netns, packet, listener, one_of, known);
     return {
+      ...at,
       evidence: {
-        listener: endpoint(daddr, dport),
+        ...evidence,
         syn_queue: listener?.syn_queue ?? null,
         syn_queue_max: listener?.accept_queue_max ?? null,
         tcp_syncookies: known.sysctl('net/ipv4/tcp_syncookies', event.netns),
-        client: saddr,
+        client: packet.flow.saddr,
       },
       basis: mib.mixed ? 'inferred' : 'direct',
-      subject: 'listener',
-      where: endpoint(daddr, dport),
       flow: packet.flow,
-      group: `${event.netns} ${daddr} ${dport}`,
-      owner: ownerOf(listener?.owner),
     };
   },
-  summary({ listener, syn_queue, syn_queue_max, client }) {
+  summary({ listener, listeners, listener_known, syn_queue, syn_queue_max, client }) {
     const queue =
       syn_queue === null
         ? ''
         : `: ${syn_queue} half-open connections where ${syn_queue_max} may be`;
-    return `SYN from ${client} refused by ${listener}${queue}`;
+    return `SYN from ${client} refused by ${listener}${whichListener(listeners, listener_known)}${queue}`;
   },
-  advice({ listener }, { dport }) {
+  advice(evidence, { dport }) {
+    const { listener } = evidence;
     return [
       `${listener}: who are the half-open ones? ss -tn state syn-recv 'sport = :${dport}'`,
+      ...sharedAdvice(evidence, dport),
       'answer with cookies instead of dropping: sysctl -w net.ipv4.tcp_syncookies=1 (in the listener’s namespace)',
       'or allow more: a larger backlog in listen(); net.core.somaxconn in its namespace is the most that counts',
     ];

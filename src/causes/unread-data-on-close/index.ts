@@ -4,6 +4,9 @@ import {
   byService,
   callers,
   defineCause,
+  endAdvice,
+  endOfProcess,
+  endText,
   local,
   NO_REASON,
   ownerOf,
@@ -34,6 +37,7 @@ export default defineCause({
         peer: remote(sock.flow),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
+        process_end: endOfProcess(event.body, known),
       },
       basis: fromClose ? 'inferred' : 'direct',
       subject: 'flow',
@@ -43,16 +47,20 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ local: at, peer, unread_bytes }) {
-    return `closed ${at} with ${unread_bytes} bytes of ${peer} unread: sent a reset instead of a FIN`;
+  summary({ local: at, peer, unread_bytes, process_end }) {
+    const reset = `with ${unread_bytes} bytes of ${peer} unread: sent a reset instead of a FIN`;
+    return process_end === null
+      ? `closed ${at} ${reset}`
+      : `${at} was closed ${reset}, as ${endText(process_end)}`;
   },
-  advice({ local: at, peer, unacked_bytes }) {
+  advice({ local: at, peer, unacked_bytes, process_end }) {
     const lost =
       unacked_bytes > 0
         ? [
             `${unacked_bytes} bytes that ${at} had sent were not acknowledged yet: ${peer} may never see them`,
           ]
         : [];
+    if (process_end !== null) return [endAdvice(process_end, at), ...lost];
     return [
       `${at}: read to the end before close(), or shutdown(SHUT_WR) and read until 0`,
       ...lost,

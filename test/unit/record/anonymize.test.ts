@@ -114,6 +114,16 @@ test('no text of an event is left as it was by chance', () => {
     'utf8',
   );
   const texts = [...proto.matchAll(/^ {2}(?:repeated )?string (\w+) = /gm)].map(([, name]) => name);
-  const told = ['mib', 'holds', 'name', 'module', 'path', 'cgroup_path', 'program'];
+  const told = [
+    'mib',
+    'holds',
+    'name',
+    'module',
+    'path',
+    'cgroup_path',
+    'program',
+    'device',
+    'comm',
+  ];
   expect(texts.filter((name) => !told.includes(String(name)))).toEqual([]);
 });

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { encodeEvent } from '../wire/decode.ts';
+import type { Process } from '../wire/types.gen.ts';
+import { u32, u64, type Words } from '../wire/words.ts';
+import { AT, BODY, readCommon } from '../wire/written.gen.ts';
+import type { Layout } from '../wire/written.ts';
+
+const TCP_LISTEN = 10;
+/** Who holds a listener changes: so long what was told of it holds. */
+const HELD_NS = 10e9;
+const MAX_PROCESSES = 64;
+
+/** struct holder of bpf/include/maps.h. */
+const HOLDER_BYTES = 32;
+const PID = 8;
+const COMM = 16;
+
+/** Where a record has a socket that may be a listener; where one refused somebody its holders are told. */
+const PLACES: { readonly [Kind in Layout['kind']]?: { at: readonly number[]; refused: boolean } } =
+  {
+    socket: { at: [AT.Socket.sock], refused: false },
+    state_change: { at: [AT.StateChange.sock], refused: false },
+    syn_received: { at: [AT.SynReceived.listener], refused: true },
+    drop: { at: [AT.Drop.sock], refused: true },
+    reset_sent: { at: [AT.ResetSent.sock, AT.ResetSent.listener], refused: true },
+  };
+
+const NOTHING: never[] = [];
+
+/** What only the host can tell of a listener that an event names. */
+export interface ListenerHost {
+  /** Name of a network device in a namespace (inode number), null where it is gone. */
+  deviceName(netns: number, ifindex: number): string | null;
+  /** What the iterator of open files writes: struct holder, one after another. */
+  holders(): Uint8Array;
+}
+
+/** Finds of listeners what their sockets do not say: their device's name, and every process that has them open. */
+export class ListenerFacts {
+  readonly #host: ListenerHost;
+  readonly #devices = new Set<string>();
+  readonly #told_ns = new Map<string, number>();
+  #holders = new Map<string, Process[]>();
+  #holders_ns = Number.NEGATIVE_INFINITY;
+
+  constructor(host: ListenerHost) {
+    this.#host = host;
+  }
+
+  /** Facts that the record at `at` needs and that were not told lately, serialized. */
+  of(w: Words, at: number, { kind, words }: Layout): Uint8Array[] {
+    const places = PLACES[kind];
+    if (!places) return NOTHING;
+    let facts: Uint8Array[] = NOTHING;
+    for (const place of places.at) {
+      const sock = at + BODY + place;
+      // A record may end before.
+      if (BODY + place >= words || w[sock + AT.Sock.state] !== TCP_LISTEN) continue;
+      const { ktime_ns, netns } = readCommon(w, at);
+      const ifindex = u32(w, sock + AT.Sock.bound_ifindex);
+      const device = ifindex === 0 ? null : this.#device(netns, ifindex);
+      const holders = places.refused ? this.#heldBy(u64(w, sock + AT.Sock.id), ktime_ns) : null;
+      for (const fact of [device, holders])
+        if (fact) facts = [...facts, encodeEvent({ ktime_ns, fact })];
+    }
+    return facts;
+  }
+
+  /** Everything is told again. */
+  forget(): void {
+    this.#devices.clear();
+    this.#told_ns.clear();
+  }
+
+  #device(netns: number, ifindex: number) {
+    const id = `${netns} ${ifindex}`;
+    if (this.#devices.has(id)) return null;
+    this.#devices.add(id);
+    const name = this.#host.deviceName(netns, ifindex);
+    return name === null ? null : { device: { netns, ifindex, device: name } };
+  }
+
+  #heldBy(listener: string, ktime_ns: number) {
+    if (ktime_ns - (this.#told_ns.get(listener) ?? Number.NEGATIVE_INFINITY) < HELD_NS) return null;
+    this.#told_ns.set(listener, ktime_ns);
+    if (ktime_ns - this.#holders_ns >= HELD_NS || !this.#holders.has(listener)) {
+      this.#holders = parseHolders(this.#host.holders());
+      this.#holders_ns = ktime_ns;
+      for (const one of this.#told_ns.keys())
+        if (!this.#holders.has(one) && one !== listener) this.#told_ns.delete(one);
+    }
+    const processes = this.#holders.get(listener) ?? [];
+    return processes.length === 0
+      ? null
+      : { holders: { listener, processes: processes.slice(0, MAX_PROCESSES) } };
+  }
+}
+
+/** Processes by the listener that they have open, each once. */
+export function parseHolders(bytes: Uint8Array): Map<string, Process[]> {
+  const found = new Map<string, Map<number, Process>>();
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let from = 0; from + HOLDER_BYTES <= view.length; from += HOLDER_BYTES) {
+    const listener = String(view.readBigUInt64LE(from));
+    const pid = view.readUInt32LE(from + PID);
+    const comm = view.toString('utf8', from + COMM, from + HOLDER_BYTES).replace(/\0.*$/s, '');
+    const processes = found.get(listener) ?? new Map<number, Process>();
+    found.set(listener, processes.set(pid, { pid, comm }));
+  }
+  return new Map([...found].map(([listener, by]) => [listener, [...by.values()]]));
+}
