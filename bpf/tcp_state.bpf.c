@@ -44,6 +44,16 @@ static __always_inline bool telling(const struct sock *sk, int old_state, int ne
 	return old_state == TCP_LISTEN || MEMBER(sk, sk_err);
 }
 
+/* Its state is changed when it was told. */
+static __always_inline void fill_new_listener(struct wire_sock *w, const struct sock *sk)
+{
+	const struct tcp_sock *tp = trusted_tcp(sk);
+
+	w->state = TCP_LISTEN;
+	if (tp)
+		fill_listening(w, sk, tp, true);
+}
+
 static __always_inline void report(void *ctx, const struct sock *sk, int old_state, int new_state)
 {
 	struct count_key k = { .kind = EVENT_KIND_STATE_CHANGE };
@@ -65,6 +75,8 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	fill_event(&e->event, k.netns, t);
 	fill_trusted_sock(&e->body.sock, sk);
 	fill_patience(&e->body.sock, sk);
+	if (new_state == TCP_LISTEN)
+		fill_new_listener(&e->body.sock, sk);
 	e->body.old_state = old_state;
 	e->body.new_state = new_state;
 	submit(ctx, e, sizeof(*e), t);

@@ -333,6 +333,17 @@ static __always_inline u32 sharing(const struct sock *sk, bool trusted)
 	return group ? BPF_CORE_READ(group, num_socks) : 0;
 }
 
+static __always_inline void fill_listening(struct wire_sock *w, const struct sock *sk,
+					   const struct tcp_sock *tp, bool trusted)
+{
+	w->accept_queue = READ(trusted, sk, sk_ack_backlog);
+	w->accept_queue_max = READ(trusted, sk, sk_max_ack_backlog);
+	w->syn_queue = READ(trusted, tp, inet_conn.icsk_accept_queue.qlen.counter);
+	w->bound_ifindex = READ(trusted, sk, __sk_common.skc_bound_dev_if);
+	w->ipv6_only = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
+	w->sharing = sharing(sk, trusted);
+}
+
 /* `tp` is the same socket, where it is a full one. */
 static __always_inline void fill_state(struct wire_sock *w, const struct sock *sk,
 				       const struct tcp_sock *tp, bool trusted)
@@ -346,12 +357,7 @@ static __always_inline void fill_state(struct wire_sock *w, const struct sock *s
 	w->linger = READ(trusted, sk, __sk_common.skc_flags) >> SOCK_LINGER_BIT & 1;
 	w->linger_time = READ(trusted, sk, sk_lingertime);
 	if (w->state == TCP_LISTEN) {
-		w->accept_queue = READ(trusted, sk, sk_ack_backlog);
-		w->accept_queue_max = READ(trusted, sk, sk_max_ack_backlog);
-		w->syn_queue = READ(trusted, tp, inet_conn.icsk_accept_queue.qlen.counter);
-		w->bound_ifindex = READ(trusted, sk, __sk_common.skc_bound_dev_if);
-		w->ipv6_only = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only);
-		w->sharing = sharing(sk, trusted);
+		fill_listening(w, sk, tp, trusted);
 		return;
 	}
 	w->previous_state = previous_state(sk, w->state);

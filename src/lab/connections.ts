@@ -14,7 +14,12 @@ const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
 const SO_LINGER = 13;
+const SO_REUSEPORT = 15;
+const SO_BINDTODEVICE = 25;
 const IPPROTO_TCP = 6;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+export const IPPROTO_MPTCP = 262;
 const TCP_INFO = 11;
 /** In struct tcp_info; of a listener it is the length of its accept queue. */
 const TCPI_UNACKED = 24;
@@ -24,26 +29,54 @@ export interface Pair {
   server: Socket;
 }
 
+export interface ListenOptions {
+  /** The server's own unless given. */
+  address?: string;
+  /** Other listeners may share the end. */
+  reuseport?: boolean;
+  /** Only what comes in by this device. */
+  device?: string;
+  /** IPv6 only. */
+  v6only?: boolean;
+  protocol?: number;
+}
+
 /** Listens in the lab's server namespace. */
-export function listen(lab: Lab, family: Family, port: number, backlog: number): Socket {
-  const listener = lab.socket(lab.server, { family });
-  must(listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1), 'setsockopt');
-  must(listener.bind(HOSTS[family].server, port), 'bind');
+export function listen(
+  lab: Lab,
+  family: Family,
+  port: number,
+  backlog: number,
+  options: ListenOptions = {},
+): Socket {
+  const { address = HOSTS[family].server, reuseport, device, v6only, protocol = 0 } = options;
+  const listener = lab.socket(lab.server, { family, protocol });
+  const set = (level: number, name: number, value: number | Uint8Array) =>
+    must(listener.setsockopt(level, name, value), 'setsockopt');
+  set(SOL_SOCKET, SO_REUSEADDR, 1);
+  if (reuseport) set(SOL_SOCKET, SO_REUSEPORT, 1);
+  if (device) set(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${device}\0`));
+  if (v6only) set(IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  must(listener.bind(address, port), 'bind');
   must(listener.listen(backlog), 'listen');
   return listener;
 }
 
+/** How many connections wait in the accept queue. */
+export function queued(listener: Socket): number {
+  const { data } = must(listener.getsockopt(IPPROTO_TCP, TCP_INFO), 'getsockopt');
+  return data.readUInt32LE(TCPI_UNACKED);
+}
+
 /** Waits until so many connections are in the accept queue. */
 export function awaitQueued(listener: Socket, count: number): void {
-  until(`${count} connections to wait for accept()`, () => {
-    const { data } = must(listener.getsockopt(IPPROTO_TCP, TCP_INFO), 'getsockopt');
-    return data.readUInt32LE(TCPI_UNACKED) >= count;
-  });
+  until(`${count} connections to wait for accept()`, () => queued(listener) >= count);
 }
 
 /** Begins so many connects at once. */
-export function dial(lab: Lab, from: Netns, to: Address, times: number): Socket[] {
-  const sockets = Array.from({ length: times }, () => lab.socket(from, { family: familyOf(to) }));
+export function dial(lab: Lab, from: Netns, to: Address, times: number, protocol = 0): Socket[] {
+  const family = familyOf(to);
+  const sockets = Array.from({ length: times }, () => lab.socket(from, { family, protocol }));
   for (const socket of sockets) beginConnect(socket, to);
   return sockets;
 }
@@ -88,9 +121,11 @@ export function connect(
   lab: Lab,
   { times, family }: { times: number; family: Family },
   port: number,
+  protocol = 0,
 ): Pair[] {
-  const listener = listen(lab, family, port, times);
-  const clients = dial(lab, lab.client, { address: HOSTS[family].server, port }, times);
+  const listener = listen(lab, family, port, times, { protocol });
+  const server = { address: HOSTS[family].server, port };
+  const clients = dial(lab, lab.client, server, times, protocol);
   const pairs = accept(listener, clients);
   listener.close();
   return pairs;

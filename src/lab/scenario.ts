@@ -32,11 +32,13 @@ export interface Scenario {
   beside?: readonly string[];
   /** No socket has a part in it, or only one that no process has any more. */
   ownerless?: true;
+  /** What the evidence of each finding of the cause has: see `has` of src/lab/conformance.ts. */
+  says?(options: Options): Wanted;
   /**
    * A BPF program that shows the balancer's connections as the client's (src/lab/rewriter.ts), or a
-   * kernel that lets sockets be destroyed (src/lab/destroying.ts).
+   * kernel that lets sockets be destroyed (src/lab/destroying.ts), or has MPTCP.
    */
-  needs?: 'rewriter' | 'destroying';
+  needs?: 'rewriter' | 'destroying' | 'mptcp';
   /** Programs that it runs, besides those of iproute2 and procps. */
   commands?: readonly string[];
   /** What has to be so before: rules, routes, settings. Once in a lab of its own. */
@@ -44,5 +46,15 @@ export interface Scenario {
   /** Makes it happen exactly so many times, and leaves nothing open. Again and again if wanted. */
   run(lab: Lab, options: Options): Made;
 }
+
+/** A value, a pattern, or what an object or list has, which may have more. A list is as long as a list. */
+export type Wanted =
+  | string
+  | number
+  | boolean
+  | null
+  | RegExp
+  | Wanted[]
+  | { [name: string]: Wanted };
 
 export const BOTH: readonly Family[] = [4, 6];

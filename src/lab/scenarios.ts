@@ -13,6 +13,7 @@ import {
 import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
 import { crossedReply } from './scenarios/crossed-reply.ts';
+import { listeners } from './scenarios/listeners.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { noListener } from './scenarios/no-listener.ts';
@@ -63,4 +64,5 @@ export const SCENARIOS: readonly Scenario[] = [
   peerRewritten,
   peerCollision,
   ...crossedReply,
+  ...listeners,
 ];

@@ -5,6 +5,7 @@ import { CAUSES } from '../../src/causes/registry.gen.ts';
 import {
   type Case,
   casesOf,
+  has,
   isAbout,
   lacks,
   sums,
@@ -73,6 +74,10 @@ describe.each([
     expect(here.every(({ severity }) => severity === 'info')).toBe(status === 0);
     const told = here.filter((finding) => !beside.includes(finding.cause));
     for (const finding of told) expectAbout(finding, made);
+    for (const { evidence } of told.filter((finding) => finding.cause === cause))
+      expect(evidence).toSatisfy((one: typeof evidence) =>
+        has(one, scenario.says?.(options) ?? {}),
+      );
     const owner = scenario.ownerless
       ? null
       : expect.objectContaining({ pid: process.pid, container: null });

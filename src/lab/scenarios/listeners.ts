@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { spawn } from 'node:child_process';
+import {
+  type Address,
+  must,
+  POLLIN,
+  POLLOUT,
+  POLLRDHUP,
+  type Socket,
+} from '../../native/sockets.ts';
+import {
+  accept,
+  awaitAll,
+  awaitQueued,
+  awaitReset,
+  connect,
+  dial,
+  growth,
+  hangUp,
+  IPPROTO_MPTCP,
+  knock,
+  type ListenOptions,
+  listen,
+  localOf,
+  queued,
+  say,
+} from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { until } from '../until.ts';
+import { type Family, HOSTS } from '../wiring.ts';
+
+const PORT = 8081;
+const WORKERS = 4;
+/** Of so many connects a worker of four has had its share, by far. */
+const MOST_DIALLED = 400;
+const ANY = { 4: '0.0.0.0', 6: '::' } as const;
+
+const serverAt = (family: Family, port = PORT) => ({ address: HOSTS[family].server, port });
+
+/** Refused by a listener with others beside it that have room. */
+function refuse(
+  lab: Lab,
+  { times, family }: Options,
+  stuck: { backlog: number } & ListenOptions,
+  others: (() => Socket)[] = [],
+): Made {
+  const server = serverAt(family);
+  const refused = growth(lab.server, 'TcpExt', 'ListenOverflows');
+  const { backlog, ...options } = stuck;
+  const beside = others.map((listenBeside) => listenBeside());
+  using listener = listen(lab, family, PORT, backlog, options);
+  const waiting = dial(lab, lab.client, server, backlog + 1, options.protocol);
+  awaitQueued(listener, waiting.length);
+  const clients = knock(lab, server, times);
+  until('the SYNs to be refused', () => refused() >= times);
+  hangUp(accept(listener, waiting));
+  for (const other of beside) other.close();
+  return { server, clients, netns: lab.server.inode };
+}
+
+/** Workers that share an end: the kernel spreads connections over them, and one does not accept. */
+class Workers {
+  readonly stuck: Socket;
+  readonly #live: Socket[];
+  readonly #lab: Lab;
+  readonly #server: Address;
+  /** Connections in the queue of the stuck one. */
+  waiting: Socket[] = [];
+
+  constructor(lab: Lab, family: Family, backlog: number) {
+    this.#lab = lab;
+    this.#server = serverAt(family);
+    const worker = (most: number) => listen(lab, family, PORT, most, { reuseport: true });
+    const before = worker(64);
+    this.stuck = worker(backlog);
+    this.#live = [before, worker(64), worker(64)];
+  }
+
+  /** Dials until it is so; returns from where it was refused meanwhile. */
+  dialUntil(what: string, isSo: (refused: number) => boolean): Address[] {
+    const overflows = growth(this.#lab.server, 'TcpExt', 'ListenOverflows');
+    const refused: Address[] = [];
+    for (let i = 0; !isSo(refused.length); i++) {
+      if (i === MOST_DIALLED) throw new Error(`dialled ${i} times for ${what}`);
+      const [client] = dial(this.#lab, this.#lab.client, this.#server, 1) as [Socket];
+      const from = localOf(client);
+      const isConnected = () => client.poll(POLLOUT, 0) !== 0;
+      until('an answer, or none', () => isConnected() || overflows() > refused.length);
+      if (isConnected()) {
+        this.#take(client);
+        continue;
+      }
+      refused.push(from);
+      client.close();
+    }
+    return refused;
+  }
+
+  #take(client: Socket): void {
+    let taken: Socket | undefined;
+    until('a worker to have the connection', () => {
+      taken = this.#live.find((worker) => worker.poll(POLLIN, 0) !== 0);
+      return taken !== undefined || queued(this.stuck) > this.waiting.length;
+    });
+    if (taken) hangUp(accept(taken, [client]));
+    else this.waiting.push(client);
+  }
+
+  /** The one that came last goes: what is kept of its end may go with it. */
+  closeNewest(): void {
+    this.#live.pop()?.close();
+  }
+
+  close(): void {
+    for (const worker of [...this.#live, this.stuck]) worker.close();
+  }
+}
+
+function stuckWorker(lab: Lab, { times, family }: Options, prepare?: (workers: Workers) => void) {
+  const workers = new Workers(lab, family, 1);
+  prepare?.(workers);
+  const clients = workers.dialUntil(`${times} to be refused`, (refused) => refused === times);
+  hangUp(accept(workers.stuck, workers.waiting));
+  workers.close();
+  return { server: serverAt(family), clients, netns: lab.server.inode };
+}
+
+/** Hands sockets to a process that does nothing, which then has them open too. */
+function handTo(lab: Lab, sockets: Socket[]): ReturnType<typeof spawn> {
+  const child = spawn('sleep', ['60'], {
+    stdio: ['ignore', 'ignore', 'ignore', ...sockets.map(({ fd }) => fd)],
+  });
+  lab.defer(() => child.kill('SIGKILL'));
+  return child;
+}
+
+const one = (family: Family, address: string, device = '') =>
+  family === 6 ? `[${address}]${device}:${PORT}` : `${address}${device}:${PORT}`;
+
+export const listeners: Scenario[] = [
+  {
+    id: 'accept-queue-full/one-of-four',
+    cause: 'accept-queue-full',
+    title: 'one of four listeners that share a port (SO_REUSEPORT) does not accept',
+    families: BOTH,
+    says: () => ({
+      listeners: WORKERS,
+      listener_known: true,
+      accept_queue: 2,
+      accept_queue_max: 1,
+    }),
+    run: (lab, options) => stuckWorker(lab, options),
+  },
+  {
+    id: 'accept-queue-full/one-of-four/one-gone',
+    cause: 'accept-queue-full',
+    title: 'the same after another of them was closed',
+    families: BOTH,
+    says: () => ({
+      listeners: WORKERS - 1,
+      listener_known: true,
+      accept_queue: 2,
+      accept_queue_max: 1,
+    }),
+    run: (lab, options) => stuckWorker(lab, options, (workers) => workers.closeNewest()),
+  },
+  {
+    id: 'listener-closed/one-of-four',
+    cause: 'listener-closed',
+    title: 'one of four listeners that share a port is closed with connections in its queue',
+    families: BOTH,
+    run(lab, { times, family }) {
+      const workers = new Workers(lab, family, times);
+      workers.dialUntil(`${times} to wait`, () => workers.waiting.length === times);
+      const clients = workers.waiting.map(localOf);
+      workers.stuck.close();
+      awaitReset(workers.waiting, 'ECONNRESET');
+      workers.close();
+      return { server: serverAt(family), clients, netns: lab.server.inode };
+    },
+  },
+  {
+    id: 'accept-queue-full/both-families',
+    cause: 'accept-queue-full',
+    title: 'a listener for any address of one family is full, that of the other has room',
+    families: BOTH,
+    says: ({ family }) => ({
+      listens_on: one(family, ANY[family]),
+      accept_queue: 2,
+      accept_queue_max: 1,
+    }),
+    run(lab, options) {
+      const { family } = options;
+      const other = family === 4 ? 6 : 4;
+      const anyOf = (of: Family) => ({ address: ANY[of], v6only: of === 6 });
+      return refuse(lab, options, { backlog: 1, ...anyOf(family) }, [
+        () => listen(lab, other, PORT, 511, anyOf(other)),
+      ]);
+    },
+  },
+  {
+    id: 'accept-queue-full/device',
+    cause: 'accept-queue-full',
+    title: 'a listener that is bound to a device is full, that of another device has room',
+    families: BOTH,
+    says: ({ family }) => ({
+      listens_on: one(family, ANY[family], '%s0'),
+      accept_queue: 2,
+      accept_queue_max: 1,
+    }),
+    run(lab, options) {
+      const address = ANY[options.family];
+      return refuse(lab, options, { backlog: 1, address, device: 's0' }, [
+        () => listen(lab, options.family, PORT, 511, { address, device: 'lo' }),
+      ]);
+    },
+  },
+  {
+    id: 'accept-queue-full/prefork',
+    cause: 'accept-queue-full',
+    title: 'a listener is open in several processes, and none accepts',
+    families: BOTH,
+    run(lab, { times, family }) {
+      const server = serverAt(family);
+      const refused = growth(lab.server, 'TcpExt', 'ListenOverflows');
+      // Open as long as the lab: whoever has it is looked for when it has refused.
+      const listener = listen(lab, family, PORT, 1);
+      for (let i = 0; i < 2; i++) handTo(lab, [listener]);
+      const waiting = dial(lab, lab.client, server, 2);
+      awaitQueued(listener, waiting.length);
+      const clients = knock(lab, server, times);
+      until('the SYNs to be refused', () => refused() >= times);
+      hangUp(accept(listener, waiting));
+      return { server, clients, netns: lab.server.inode };
+    },
+    says: () => ({ held_by: [/^node/, /^sleep/, /^sleep/] }),
+  },
+  {
+    id: 'no-listener/device',
+    cause: 'no-listener',
+    title: 'clients come in by another device than the one that the listener is bound to',
+    families: BOTH,
+    ownerless: true,
+    says: ({ family }) => ({
+      came_in_on: 's0',
+      listeners_on_port: { 0: { address: one(family, ANY[family], '%lo'), not_for: 'device' } },
+    }),
+    run(lab, { times, family }) {
+      const server = serverAt(family);
+      using _ = listen(lab, family, PORT, times, { address: ANY[family], device: 'lo' });
+      const sockets = dial(lab, lab.client, server, times);
+      const clients = sockets.map(localOf);
+      awaitReset(sockets, 'ECONNREFUSED');
+      return { server, clients, netns: lab.server.inode };
+    },
+  },
+  {
+    id: 'no-listener/family',
+    cause: 'no-listener',
+    title: 'a listener for any address, but of the other family',
+    families: BOTH,
+    ownerless: true,
+    says: () => ({ listeners_on_port: { 0: { not_for: 'family' } }, came_in_on: 's0' }),
+    run(lab, { times, family }) {
+      const server = serverAt(family);
+      const other = family === 4 ? 6 : 4;
+      using _ = listen(lab, other, PORT, times, { address: ANY[other], v6only: other === 6 });
+      const sockets = dial(lab, lab.client, server, times);
+      const clients = sockets.map(localOf);
+      awaitReset(sockets, 'ECONNREFUSED');
+      return { server, clients, netns: lab.server.inode };
+    },
+  },
+  {
+    id: 'accept-queue-full/mptcp',
+    cause: 'accept-queue-full',
+    title: 'a listener of MPTCP does not accept',
+    families: BOTH,
+    needs: 'mptcp',
+    says: () => ({ protocol: 'MPTCP', accept_queue: 2, accept_queue_max: 1 }),
+    run: (lab, options) => refuse(lab, options, { backlog: 1, protocol: IPPROTO_MPTCP }),
+  },
+  {
+    id: 'unread-data-on-close/mptcp',
+    cause: 'unread-data-on-close',
+    title: 'a server of MPTCP closes without having read the request',
+    families: BOTH,
+    needs: 'mptcp',
+    says: () => ({ protocol: 'MPTCP', unread_bytes: 6 }),
+    run: (lab, options) => closeUnread(lab, options, { protocol: IPPROTO_MPTCP }),
+  },
+  {
+    id: 'unread-data-on-close/after-fin',
+    cause: 'unread-data-on-close',
+    title: 'a server closes without having read, after the client has sent its FIN',
+    families: BOTH,
+    says: () => ({ unread_bytes: 6, process_end: null }),
+    run: (lab, options) => closeUnread(lab, options, { fin: true }),
+  },
+  {
+    id: 'unread-data-on-close/killed',
+    cause: 'unread-data-on-close',
+    title: 'a process is killed before it has read',
+    families: BOTH,
+    says: () => ({ unread_bytes: 6, process_end: 'SIGKILL' }),
+    run: (lab, options) => closeUnread(lab, options, { killed: true }),
+  },
+];
+
+function closeUnread(
+  lab: Lab,
+  options: Options,
+  how: { protocol?: number; fin?: boolean; killed?: boolean },
+): Made {
+  const pairs = connect(lab, options, PORT, how.protocol);
+  const clients = pairs.map(({ client }) => client);
+  const servers = pairs.map(({ server }) => server);
+  const addresses = clients.map(localOf);
+  say(clients, 'unread');
+  awaitAll(servers, POLLIN, 'the request');
+  if (how.fin) {
+    for (const client of clients) must(client.shutdown('write'), 'shutdown');
+    until('the ends of the streams', () =>
+      servers.every((server) => (server.poll(POLLRDHUP, 0) & POLLRDHUP) !== 0),
+    );
+  }
+  const child = how.killed ? handTo(lab, servers) : null;
+  for (const server of servers) server.close();
+  child?.kill('SIGKILL');
+  awaitReset(clients, 'ECONNRESET');
+  return { server: serverAt(options.family), clients: addresses, netns: lab.server.inode };
+}
