@@ -51,7 +51,10 @@ export interface Cause<E extends Evidence = Evidence> {
   match(event: Event, known: Knowledge): Match<E> | null;
   /** One line: what happened, with the values seen. */
   summary(evidence: E, flow: Flow): string;
-  /** What to do, each with the object, the value seen and the command. */
+  /**
+   * What to do, each with the object, the value seen and the command: complete, for a shell, and between
+   * backticks. What the reader has to know is a word in capitals (`DEV`, `ROUTER`, `TABLE`).
+   */
   advice(evidence: E, flow: Flow): string[];
 }
 
@@ -148,7 +151,27 @@ export function isLateAck({ packet, since_end_ms }: ResetSent): boolean {
 
 /** addr:port, with brackets around IPv6. */
 export function endpoint(addr: string, port: number): string {
-  return addr.includes(':') ? `[${addr}]:${port}` : `${addr}:${port}`;
+  return `${bracketed(addr)}:${port}`;
+}
+
+/** An address with brackets around IPv6, as ss wants it. */
+export function bracketed(addr: string): string {
+  return addr.includes(':') ? `[${addr}]` : addr;
+}
+
+/** What `endpoint` gives, as one word of a command: brackets are a pattern for a shell. */
+export function word(endpoint: string): string {
+  return endpoint.startsWith('[') ? `'${endpoint}'` : endpoint;
+}
+
+/** A network device for a command; null where it has no name or one that is more than a word for a shell. */
+export function deviceName(device: string | null): string | null {
+  return device !== null && /^\w[\w.-]*$/.test(device) ? device : null;
+}
+
+/** A name that others chose, among the words of advice: it can begin or end no command. */
+export function inWords(name: string): string {
+  return name.replaceAll('`', "'");
 }
 
 export function local(flow: Flow): string {

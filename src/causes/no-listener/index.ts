@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, TCP_FLAG } from '../define.ts';
+import { defineCause, endpoint, inWords, ownerOf, TCP_FLAG } from '../define.ts';
 
 export default defineCause({
   id: 'no-listener',
@@ -49,13 +49,13 @@ export default defineCause({
     const here = listeners_on_port.find(({ same_netns }) => same_netns);
     if (here) {
       return [
-        `${here.process ?? 'the process'} listens on ${here.address}, not on ${address}: change its bind address, or what the client dials`,
-        `ss -ltnp 'sport = :${dport}'`,
+        `${here.process === null ? 'the process' : inWords(here.process)} listens on ${here.address}, not on ${address}: change its bind address, or what the client dials`,
+        `who listens on the port: \`ss -ltnp 'sport = :${dport}'\``,
       ];
     }
     return [
-      `start the service, or correct the port that the client dials: ss -ltnp 'sport = :${dport}'`,
-      `look in the namespace that the packet reached: lsns -t net | grep ${netns}`,
+      `start the service, or correct the port that the client dials: \`ss -ltnp 'sport = :${dport}'\``,
+      `look in the namespace that the packet reached: \`lsns -t net | grep ${netns}\``,
     ];
   },
 });
