@@ -51,7 +51,10 @@ export interface Cause<E extends Evidence = Evidence> {
   match(event: Event, known: Knowledge): Match<E> | null;
   /** One line: what happened, with the values seen. */
   summary(evidence: E, flow: Flow): string;
-  /** What to do, each with the object, the value seen and the command. */
+  /**
+   * What to do, each with the object, the value seen and the command: complete, for a shell, and between
+   * backticks. What the reader has to know is a word in capitals (`DEV`, `ROUTER`, `TABLE`).
+   */
   advice(evidence: E, flow: Flow): string[];
 }
 
@@ -148,7 +151,27 @@ export function isLateAck({ packet, since_end_ms }: ResetSent): boolean {
 
 /** addr:port, with brackets around IPv6. */
 export function endpoint(addr: string, port: number): string {
-  return addr.includes(':') ? `[${addr}]:${port}` : `${addr}:${port}`;
+  return `${bracketed(addr)}:${port}`;
+}
+
+/** An address with brackets around IPv6, as ss wants it. */
+export function bracketed(addr: string): string {
+  return addr.includes(':') ? `[${addr}]` : addr;
+}
+
+/** What `endpoint` gives, as one word of a command: brackets are a pattern for a shell. */
+export function word(endpoint: string): string {
+  return endpoint.startsWith('[') ? `'${endpoint}'` : endpoint;
+}
+
+/** A network device for a command; null where it has no name or one that is more than a word for a shell. */
+export function deviceName(device: string | null): string | null {
+  return device !== null && /^\w[\w.-]*$/.test(device) ? device : null;
+}
+
+/** A name that others chose, among the words of advice: it can begin or end no command. */
+export function inWords(name: string): string {
+  return name.replaceAll('`', "'");
 }
 
 export function local(flow: Flow): string {
@@ -192,8 +215,7 @@ export function refusedBy(netns: number, { flow, owner }: Sock, packet: Packet) 
 export function listensOn(netns: number, { flow, bound_ifindex }: Sock, known: Knowledge): string {
   if (bound_ifindex === 0) return local(flow);
   const device = known.device(netns, bound_ifindex) ?? `if${bound_ifindex}`;
-  const addr = flow.saddr.includes(':') ? `[${flow.saddr}]` : flow.saddr;
-  return `${addr}%${device}:${flow.sport}`;
+  return `${bracketed(flow.saddr)}%${device}:${flow.sport}`;
 }
 
 /**
@@ -237,7 +259,7 @@ export function sharedAdvice(
   { listeners, listener_known, held_by }: SharedEvidence,
   port: number,
 ): string[] {
-  const all = `ss -ltnp 'sport = :${port}'`;
+  const all = `\`ss -ltnp 'sport = :${port}'\``;
   return [
     ...(listeners === null
       ? []
@@ -249,7 +271,7 @@ export function sharedAdvice(
     ...(held_by === null
       ? []
       : [
-          `the listener is open in ${held_by.length} processes, of which any may accept: ${held_by.join(', ')}`,
+          `the listener is open in ${held_by.length} processes, of which any may accept: ${inWords(held_by.join(', '))}`,
         ]),
   ];
 }
@@ -305,10 +327,10 @@ const isKilled = (process_end: string) => process_end.startsWith('SIG');
 /** What to look at where connections are reset because their process ended. */
 export function endAdvice(process_end: string, at: string): string {
   if (!isKilled(process_end))
-    return `${at}: its process ended with connections open (${process_end}): why? Look in its own log, and for who stopped it: journalctl -e`;
+    return `${at}: its process ended with connections open (${process_end}): why? Look in its own log, and for who stopped it: \`journalctl -e\``;
   return process_end === 'SIGKILL'
-    ? `${at}: who killed its process? The kernel for lack of memory: journalctl -k --grep 'Killed process'; or whatever stops it, after its time to stop was over`
-    : `${at}: its process did not end by itself (${process_end}): coredumpctl list, and its own log`;
+    ? `${at}: who killed its process? The kernel for lack of memory: \`journalctl -k --grep 'Killed process'\`; or whatever stops it, after its time to stop was over`
+    : `${at}: its process did not end by itself (${process_end}): \`coredumpctl list\`, and its own log`;
 }
 
 /** The same flow from the other end. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cause, Match } from '../causes/define.ts';
+import { type Cause, inWords, type Match } from '../causes/define.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Basis, Because, Evidence, Severity } from './finding.ts';
 import type { OpenFinding } from './open-finding.ts';
@@ -54,7 +54,9 @@ export function summaryOf({ cause, match, because }: Occurrence): string {
 
 export function adviceOf({ cause, match, because }: Occurrence): string[] {
   if (!because) return cause.advice(match.evidence, match.flow);
-  return [`${becauseText(because)} is why: do what its own finding says, and this one ends too`];
+  return [
+    `${inWords(becauseText(because))} is why: do what its own finding says, and this one ends too`,
+  ];
 }
 
 /** Occurrences with the same one are one finding. */

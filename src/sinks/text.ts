@@ -2,6 +2,7 @@
 
 import { styleText } from 'node:util';
 import type { EvidenceValue, Finding, Severity } from '../diagnose/finding.ts';
+import { adviceParts, commandLines } from './advice.ts';
 import { printable } from './printable.ts';
 import type { LossRow, Sink, Start, Summary } from './sink.ts';
 import { clock } from './time.ts';
@@ -60,7 +61,7 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
         '    ',
       ).map((text) => style('dim', text)),
       ...who.flatMap((text) => wrap(text, '    ', '    ')),
-      ...advice.flatMap((text) => wrap(text, '    → ', '      ')),
+      ...advice.flatMap(adviceLines),
     ];
   }
 
@@ -86,6 +87,16 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
         : []),
     ];
   }
+}
+
+/** Each command on lines of its own, to be copied whole. */
+function adviceLines(advice: string): string[] {
+  const lines = adviceParts(advice).flatMap((part) =>
+    'command' in part
+      ? commandLines(part.command, WIDTH - 8).map((text) => `        ${text}`)
+      : wrap(part.words, '      ', '      '),
+  );
+  return lines.map((text, index) => (index === 0 ? text.replace(/^ {6}/, '    → ') : text));
 }
 
 function startLines({ version, host, kernel, tier, filters }: Start): string[] {

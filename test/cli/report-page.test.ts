@@ -76,6 +76,18 @@ describe.skipIf(!has)('the page in a browser', () => {
     });
   });
 
+  test('has each command of advice in a block of its own', async () => {
+    const page = await browser.newPage();
+    await page.goto(`file://${file('demo')}`);
+    const blocks = await page.locator('.advice pre code').allTextContents();
+    expect(blocks).toContain("ss -ltnp 'sport = :8080'");
+    expect(blocks).toContain('conntrack -L -p tcp -s 2001:db8:13::13 -d 2001:db8:26::11');
+    expect(await page.locator('.advice').allTextContents()).not.toContain(
+      expect.stringMatching('`'),
+    );
+    await page.close();
+  });
+
   test('runs nothing that a name brings along, also without its policy', async () => {
     const page = await browser.newPage({ bypassCSP: true });
     await page.goto(`file://${file('hostile')}`);

@@ -32,6 +32,7 @@ describe.each([
     const detail = await terminal.shows(/finding 1 of/);
     expect(detail).toMatch(/WHAT TO DO/);
     expect(detail).toMatch(/the process does not accept\(\) fast enough/);
+    expect(detail).toMatch(/^ +ss -ltnp 'sport = :8080'$/m);
 
     terminal.keys('Escape');
     await terminal.shows(/CAUSE +COUNT/);

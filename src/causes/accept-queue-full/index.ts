@@ -107,7 +107,7 @@ export default defineCause({
     const { accept_queue_max, listener } = evidence;
     const now = accept_queue_max === null ? '' : ` (now ${accept_queue_max})`;
     return [
-      `${listener}: the process does not accept() fast enough. Is it stuck or out of threads? ss -ltnp 'sport = :${dport}'`,
+      `${listener}: the process does not accept() fast enough. Is it stuck or out of threads? \`ss -ltnp 'sport = :${dport}'\``,
       ...sharedAdvice(evidence, dport),
       `if it only bursts, raise the backlog that it gives to listen()${now}; net.core.somaxconn in its namespace is the most that counts`,
     ];

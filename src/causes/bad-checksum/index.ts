@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, flagsText, SILENCE } from '../define.ts';
+import { defineCause, deviceName, endpoint, flagsText, SILENCE } from '../define.ts';
 
 export default defineCause({
   id: 'bad-checksum',
@@ -39,12 +39,12 @@ export default defineCause({
     return `[${flags}] ${from} → ${to}, ${payload_bytes} bytes, arrived on ${device ?? `interface ${ifindex}`} with a wrong TCP checksum`;
   },
   advice({ from, interface: device }, { saddr, daddr }) {
-    const name = device ?? 'DEV';
+    const name = deviceName(device);
     return [
-      `is it wrong on the wire? tcpdump -ni ${name} -vv 'tcp and src host ${saddr}' marks it (incorrect)`,
-      `sender of ${from} (a virtual machine, container or tunnel that leaves checksums to a device that makes none): on it, ethtool -K DEV tx-checksumming off`,
-      `right on the wire, yet refused here? Then the receiving device says so: ethtool -K ${name} rx-checksumming off, and ethtool -S ${name} | grep -iE 'csum|crc'`,
-      `a middlebox between ${saddr} and ${daddr} that changes addresses or payload must correct the checksum: count with nstat -az TcpInCsumErrors while taking it out`,
+      `is it wrong on the wire? Then this says so (incorrect): \`tcpdump -ni ${name ?? 'any'} -vv 'tcp and src host ${saddr}'\``,
+      `sender of ${from} (a virtual machine, container or tunnel that leaves checksums to a device that makes none): have the kernel of that host make them, on its device: \`ethtool -K DEV tx-checksumming off\``,
+      `right on the wire, yet refused here? Does the receiving device count it? \`ethtool -S ${name ?? 'DEV'} | grep -iE 'csum|crc'\` Have the kernel check instead: \`ethtool -K ${name ?? 'DEV'} rx-checksumming off\``,
+      `a middlebox between ${saddr} and ${daddr} that changes addresses or payload must correct the checksum: take it out, and see whether this still grows: \`nstat -az TcpInCsumErrors\``,
     ];
   },
 });

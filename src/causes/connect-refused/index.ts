@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, local, ownerOf, remote, TCP_STATE } from '../define.ts';
+import { defineCause, local, ownerOf, remote, TCP_STATE, word } from '../define.ts';
 
 export default defineCause({
   id: 'connect-refused',
@@ -38,12 +38,12 @@ export default defineCause({
       reset_ttl === null
         ? []
         : [
-            `a TTL other than ${reset_ttl} in that host’s other packets means that a firewall on the way refused: ping -c1 ${daddr}`,
+            `a TTL other than ${reset_ttl} in that host’s other packets means that a firewall on the way refused: \`ping -c 1 ${daddr}\``,
           ];
     return [
-      `on ${daddr}: does anything listen? ss -ltn 'sport = :${dport}'; does a rule reject? nft list ruleset | grep -n reject`,
+      `on ${daddr}: does anything listen? \`ss -ltn 'sport = :${dport}'\` Does a rule reject? \`nft list ruleset | grep -n reject\``,
       ...ttl,
-      `or run there: tcpwhy trace ${dialled}`,
+      `or run there: \`tcpwhy trace ${word(dialled)}\``,
     ];
   },
 });

@@ -9,6 +9,7 @@ import {
   seconds,
   TCP_STATE,
   waited,
+  word,
 } from '../define.ts';
 
 export default defineCause({
@@ -49,15 +50,14 @@ export default defineCause({
     return `${dialled} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}`;
   },
   advice({ dialled, from, user_timeout_ms }, { saddr, daddr, dport }) {
-    const ip = daddr.includes(':') ? 'ip6' : 'ip';
     const limit =
       user_timeout_ms === null
         ? 'net.ipv4.tcp_syn_retries in its namespace says how often a SYN is sent again'
         : `the socket’s TCP_USER_TIMEOUT of ${user_timeout_ms} ms set the limit`;
     return [
-      `do the SYNs arrive? On ${daddr}: tcpwhy trace ${dialled}, or tcpdump -ni any 'tcp port ${dport} and host ${saddr}'`,
-      `none arrives: a rule or a route on the way loses them: ip route get ${daddr} here, nft list ruleset | grep -nE '${ip}|drop' on each hop`,
-      `they arrive and are answered: the answer is lost, on ${daddr}: ip route get ${saddr}`,
+      `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any 'tcp port ${dport} and host ${saddr}'\``,
+      `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\` On each hop: \`nft list ruleset | grep -nE 'drop|reject'\``,
+      `they arrive and are answered: the answer is lost. On ${daddr}: \`ip route get ${saddr}\``,
       `${from} gave up: ${limit}`,
     ];
   },

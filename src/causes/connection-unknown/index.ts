@@ -71,7 +71,7 @@ export default defineCause({
       port_has_listener
         ? `${to}: was the service restarted, or does a balancer send this client here in the middle of a connection?`
         : `${to}: which host should have this connection? A balancer or a moved address sends it here`,
-      `after a restart these end by themselves; if they go on, look at each hop that translates: conntrack -L -p tcp -s ${saddr} -d ${daddr}`,
+      `after a restart these end by themselves; if they go on, look at each hop that translates: \`conntrack -L -p tcp -s ${saddr} -d ${daddr}\``,
     ];
   },
 });

@@ -40,11 +40,12 @@ export default defineCause({
   summary({ local: at, came_from, fits, flags }) {
     return `${came_from} sent [${flags}] to ${at} with the numbers of its connection with ${fits}`;
   },
-  advice({ local: at, came_from, fits }, { sport }) {
+  advice({ local: at, came_from, fits }, { saddr, sport }) {
+    const family = saddr.includes(':') ? '-f ipv6 ' : '';
     return [
-      `${came_from} and ${fits} lead to the same service: let a client use only one of the two ways, or another local port for each: ss -tn 'sport = :${sport}'`,
-      `on the host of ${fits}: tcpwhy trace --cause peer-collision shows whether both connections of ${at} look alike there`,
-      `does a balancer rewrite peers (TOA, FullNAT) or keep an entry of a port that was used again? Its sessions of ${at}: ipvsadm -Lnc, or conntrack -L -p tcp --sport ${sport}`,
+      `${came_from} and ${fits} lead to the same service: let a client use only one of the two ways, or another local port for each: \`ss -tn 'sport = :${sport}'\``,
+      `do both connections of ${at} look alike on the host of ${fits}? There: \`tcpwhy trace --cause peer-collision\``,
+      `does a balancer rewrite peers (TOA, FullNAT) or keep an entry of a port that was used again? Its sessions of ${at}: \`ipvsadm -Lnc\` or \`conntrack -L ${family}-p tcp --sport ${sport}\``,
     ];
   },
 });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import {
+  bracketed,
   byPeer,
   callers,
   defineCause,
@@ -10,6 +11,7 @@ import {
   remote,
   service,
   TCP_STATE,
+  word,
 } from '../define.ts';
 
 export default defineCause({
@@ -57,9 +59,9 @@ export default defineCause({
   },
   advice({ local: at, peer }, { saddr, daddr }) {
     return [
-      `is ${daddr} still there? ping ${daddr}; does it have the connection? On it: ss -tn dst ${saddr}`,
+      `is ${daddr} still there? \`ping -c 3 ${daddr}\` Does it have the connection? On it: \`ss -tn 'dst ${bracketed(saddr)}'\``,
       `it has: a firewall, NAT or balancer between forgot an idle connection: have ${at} or ${peer} probe sooner than its idle limit (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time; on a Linux hop net.netfilter.nf_conntrack_tcp_timeout_established)`,
-      `on ${daddr}: tcpwhy trace ${peer} shows probes that are dropped there`,
+      `are the probes dropped there? On ${daddr}: \`tcpwhy trace ${word(peer)}\``,
     ];
   },
 });

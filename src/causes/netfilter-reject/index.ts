@@ -48,9 +48,10 @@ export default defineCause({
       : ' on its way out';
     return `a rule rejected [${flags}] ${from} → ${to}${where}, with ${answer}`;
   },
-  advice({ netns, from, to }) {
+  advice({ netns, from, to }, { saddr }) {
+    const save = saddr.includes(':') ? 'ip6tables-save' : 'iptables-save';
     return [
-      `find the rule: nft -a list ruleset | grep -n reject, or iptables-save | grep REJECT; in namespace ${netns}: nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset`,
+      `find the rule: \`nft -a list ruleset | grep -n reject\` or \`${save} | grep REJECT\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
       `allow ${from} → ${to} before that rule where it should pass; ${from} is told at once, unlike with drop`,
     ];
   },

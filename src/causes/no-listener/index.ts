@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Packet, Sock } from '../../wire/types.gen.ts';
-import { defineCause, endpoint, listensOn, ownerOf, TCP_FLAG } from '../define.ts';
+import { defineCause, endpoint, inWords, listensOn, ownerOf, TCP_FLAG } from '../define.ts';
 
 export default defineCause({
   id: 'no-listener',
@@ -64,34 +64,34 @@ export default defineCause({
   advice({ address, listeners_on_port, came_in_on, netns }, { dport }) {
     const here = listeners_on_port.find(({ same_netns }) => same_netns);
     if (here) {
-      const who = here.process ?? 'the process';
-      const look = `ss -ltnp 'sport = :${dport}'`;
+      const who = here.process === null ? 'the process' : inWords(here.process);
+      const look = `who listens on the port: \`ss -ltnp 'sport = :${dport}'\``;
       switch (here.not_for) {
         case 'device':
           return [
-            `${who} listens on ${here.address} alone (SO_BINDTODEVICE, or a VRF): do without that, or let the client come in by that device and not by ${came_in_on ?? 'another'}`,
+            `${who} listens on ${inWords(here.address)} alone (SO_BINDTODEVICE, or a VRF): do without that, or let the client come in by that device and not by ${inWords(came_in_on ?? 'another')}`,
             look,
           ];
         case 'family':
           return [
-            `${who} listens on ${here.address}, which is not for ${address}: let it listen on the other family too, or (an IPv6 one) without IPV6_V6ONLY: sysctl net.ipv6.bindv6only`,
+            `${who} listens on ${inWords(here.address)}, which is not for ${address}: let it listen on the other family too, or (an IPv6 one) without IPV6_V6ONLY: \`sysctl net.ipv6.bindv6only\``,
             look,
           ];
         case 'address':
           return [
-            `${who} listens on ${here.address}, not on ${address}: change its bind address, or what the client dials`,
+            `${who} listens on ${inWords(here.address)}, not on ${address}: change its bind address, or what the client dials`,
             look,
           ];
         default:
           return [
-            `${who} listens on ${here.address} now: was it restarted a moment before? Else a program of the namespace chooses listeners (BPF sk_lookup): bpftool net`,
+            `${who} listens on ${inWords(here.address)} now: was it restarted a moment before? Else a program of the namespace chooses listeners (BPF sk_lookup): \`bpftool net\``,
             look,
           ];
       }
     }
     return [
-      `start the service, or correct the port that the client dials: ss -ltnp 'sport = :${dport}'`,
-      `look in the namespace that the packet reached: lsns -t net | grep ${netns}`,
+      `start the service, or correct the port that the client dials: \`ss -ltnp 'sport = :${dport}'\``,
+      `look in the namespace that the packet reached: \`lsns -t net | grep ${netns}\``,
     ];
   },
 });

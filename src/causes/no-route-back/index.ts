@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, SILENCE, TCP_FLAG } from '../define.ts';
+import { defineCause, deviceName, endpoint, ownerOf, SILENCE, TCP_FLAG } from '../define.ts';
 
 export default defineCause({
   id: 'no-route-back',
@@ -36,11 +36,12 @@ export default defineCause({
     return `${refused} from ${client} to ${listener} cannot be answered: no route to ${client}`;
   },
   advice({ client, listener, interface: device, netns }, { saddr, daddr }) {
+    const name = deviceName(device);
     const ip = saddr.includes(':') ? 'ip -6' : 'ip';
     return [
-      `what does the kernel find? ${ip} route get ${saddr} from ${daddr} (in namespace ${netns}); look for unreachable, blackhole and prohibit too: ${ip} route show table all`,
-      `add the way back, over the router that ${client} is behind: ${ip} route add ${saddr} via ROUTER${device ? ` dev ${device}` : ''}`,
-      `with more than one table the answer may be looked up in another than you think: ${ip} rule show; a rule for answers of ${listener}: ${ip} rule add from ${daddr} lookup TABLE`,
+      `what does the kernel find in namespace ${netns}? \`${ip} route get ${saddr} from ${daddr}\` Look for unreachable, blackhole and prohibit too: \`${ip} route show table all\``,
+      `add the way back, over the router that ${client} is behind: \`${ip} route add ${saddr} via ROUTER${name ? ` dev ${name}` : ''}\``,
+      `with more than one table the answer may be looked up in another than you think: \`${ip} rule show\` A rule for answers of ${listener}: \`${ip} rule add from ${daddr} lookup TABLE\``,
     ];
   },
 });

@@ -44,9 +44,9 @@ export default defineCause({
   advice({ tcp_tw_recycle }, { saddr, daddr }) {
     const now = tcp_tw_recycle === null ? '' : ` (now ${tcp_tw_recycle})`;
     return [
-      `on ${daddr}: sysctl -w net.ipv4.tcp_tw_recycle=0${now}, and take it out of /etc/sysctl.conf and /etc/sysctl.d. Nothing else cures it; Linux 4.12 and later have no such setting`,
+      `turn net.ipv4.tcp_tw_recycle${now} off on ${daddr}: \`sysctl -w net.ipv4.tcp_tw_recycle=0\` Take it out of /etc/sysctl.conf and /etc/sysctl.d too. Nothing else cures it; Linux 4.12 and later have no such setting`,
       `do not turn timestamps off on ${saddr}: Linux 3.6 to 4.11 refuses SYNs without them too, for 60 s after the last one that had them`,
-      `what ${daddr} remembers: ip tcp_metrics show ${saddr} (tw_ts); how often it refused: nstat -az TcpExtPAWSPassive. What TcpExtListenDrops has more than that has another cause`,
+      `what ${daddr} remembers (tw_ts): \`ip tcp_metrics show ${saddr}\` How often it refused: \`nstat -az TcpExtPAWSPassive\` What TcpExtListenDrops has more than that has another cause`,
     ];
   },
 });

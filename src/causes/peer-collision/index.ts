@@ -35,7 +35,7 @@ export default defineCause({
   advice({ local: at, true_peer, other_true_peer }, { sport }) {
     return [
       `one client reaches ${at} on two ways with one local port: directly and through a balancer. Let it use one of them only`,
-      `which of ${true_peer} and ${other_true_peer} is the balancer? ss -tn 'sport = :${sport}'`,
+      `which of ${true_peer} and ${other_true_peer} is the balancer? \`ss -tn 'sport = :${sport}'\``,
       `or let the balancer use another port than that of ${at}, so that a client’s port may repeat without harm`,
     ];
   },

@@ -38,8 +38,8 @@ export default defineCause({
   },
   advice({ true_peer, shown_peer }, { sport }) {
     return [
-      `netstat, ss and tcpdump show ${true_peer}; logs of the process show ${shown_peer}: match them by this line`,
-      `where the peer is used as a key, two connections may collide: tcpwhy trace :${sport} --cause peer-collision`,
+      `${true_peer} in netstat, ss and tcpdump is ${shown_peer} in logs of the process: match them by this line`,
+      `where the peer is used as a key, two connections may collide: \`tcpwhy trace :${sport} --cause peer-collision\``,
     ];
   },
 });

@@ -59,11 +59,11 @@ export default defineCause({
     const host = String(upstream).replace(/:\d+$/, '').replace(/[[\]]/g, '');
     const from = String(upstream_from).replace(/:\d+$/, '').replace(/[[\]]/g, '');
     const root = upstream_cause
-      ? `the failure to look into is that of ${upstream}: ${upstream_cause}, shown beside this; its page: tcpwhy causes ${upstream_cause}`
-      : `the failure to look into is that of ${upstream} (${upstream_error}). On ${host}: tcpwhy trace :${port}`;
+      ? `the failure to look into is that of ${upstream}: ${upstream_cause}, shown beside this; its page: \`tcpwhy causes ${upstream_cause}\``
+      : `the failure to look into is that of ${upstream} (${upstream_error}). On ${host}: \`tcpwhy trace :${port}\``;
     return [
       root,
-      `does it listen where the proxy dials? On ${host}: ss -ltn 'sport = :${port}'; the way there: ip route get ${host} from ${from}`,
+      `does it listen where the proxy dials? On ${host}: \`ss -ltn 'sport = :${port}'\` The way there: \`ip route get ${host} from ${from}\``,
       `clients of ${at} see a good handshake and then a reset: let the proxy take ${upstream} out of service while it is down (health checks), or answer for it`,
     ];
   },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, TCP_FLAG, TCP_STATE } from '../define.ts';
+import { defineCause, endpoint, ownerOf, TCP_FLAG, TCP_STATE, word } from '../define.ts';
 
 export default defineCause({
   id: 'request-reset',
@@ -45,8 +45,8 @@ export default defineCause({
   },
   advice({ listener, client }) {
     return [
-      `did ${client} dial another address than ${listener}? Then it does not know our answer: look for a translation on the way: conntrack -L -s ${client}`,
-      `on ${client}: tcpwhy trace ${listener}`,
+      `did ${client} dial another address than ${listener}? Then it does not know our answer: look for a translation on the way: \`conntrack -L -s ${client}\``,
+      `on ${client}: \`tcpwhy trace ${word(listener)}\``,
       `a port scanner, or a health check that closes at once, does this too: what runs on ${client}?`,
     ];
   },

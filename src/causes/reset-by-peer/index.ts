@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { byPeer, defineCause, local, ownerOf, remote, service, TCP_STATE } from '../define.ts';
+import {
+  byPeer,
+  defineCause,
+  local,
+  ownerOf,
+  remote,
+  service,
+  TCP_STATE,
+  word,
+} from '../define.ts';
 
 export default defineCause({
   id: 'reset-by-peer',
@@ -45,12 +54,12 @@ export default defineCause({
         : [];
     if (sent_by === 'a kernel without the socket') {
       return [
-        `${peer}: was the service restarted, or did a balancer move the connection to a host that does not have it? Run there: tcpwhy trace ${peer}`,
+        `${peer}: was the service restarted, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${word(peer)}\``,
         ...lost,
       ];
     }
     return [
-      `the process at ${peer} closed or aborted: look in its log for this time, or run there: tcpwhy trace ${peer}`,
+      `the process at ${peer} closed or aborted: look in its log for this time, or run there: \`tcpwhy trace ${word(peer)}\``,
       ...lost,
     ];
   },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, ERRNO, endpoint, SILENCE } from '../define.ts';
+import { defineCause, deviceName, ERRNO, endpoint, inWords, SILENCE } from '../define.ts';
 
 export default defineCause({
   id: 'rp-filter',
@@ -44,10 +44,11 @@ export default defineCause({
     return `${source} → ${to} arrived on ${device ?? `interface ${ifindex}`}, but the route back to ${source} is another`;
   },
   advice({ source, interface: device, ifindex }) {
-    const name = device ?? `the interface with index ${ifindex}`;
+    const name = device === null ? `the interface with index ${ifindex}` : inWords(device);
+    const key = (deviceName(device) ?? 'DEV').replaceAll('.', '/');
     return [
-      `is the way back right? ip route get ${source}: if it should go out on ${name}, add that route`,
-      `if the ways there and back may differ: sysctl -w net.ipv4.conf.${device?.replaceAll('.', '/') ?? 'DEV'}.rp_filter=2 (loose); the higher of it and net.ipv4.conf.all.rp_filter counts`,
+      `is the way back right? If it should go out on ${name}, add that route: \`ip route get ${source}\``,
+      `if the ways there and back may differ, make the filter loose; the higher of this and net.ipv4.conf.all.rp_filter counts: \`sysctl -w net.ipv4.conf.${key}.rp_filter=2\``,
     ];
   },
 });

@@ -4,6 +4,7 @@ import {
   byService,
   callers,
   defineCause,
+  inWords,
   local,
   ownerOf,
   remote,
@@ -50,11 +51,11 @@ export default defineCause({
     return `${destroyed_by ?? 'a program'} destroyed ${at}: its process gets ECONNABORTED, ${peer} a reset`;
   },
   advice({ local: at, destroyed_by, through }) {
-    const who = destroyed_by ?? 'the program';
+    const who = destroyed_by === null ? 'the program' : inWords(destroyed_by);
     return [
       through === 'SOCK_DESTROY'
-        ? `${who} asked for this by SOCK_DESTROY, as ss -K does: which script, unit or agent runs it? journalctl -t sudo, systemctl list-timers; a VIP that moves and a service mesh do it too`
-        : `a BPF iterator that ${who} reads did this by bpf_sock_destroy, as a load balancer does whose backend is gone: bpftool prog list, bpftool link list`,
+        ? `${who} asked for this by SOCK_DESTROY, which is option -K of ss; a VIP that moves and a service mesh do it too. Which script, unit or agent runs it? \`journalctl -t sudo\` or \`systemctl list-timers\``
+        : `a BPF iterator that ${who} reads did this by bpf_sock_destroy, as a load balancer does whose backend is gone: \`bpftool prog list\` and \`bpftool link list\``,
       `if connections of ${at} shall survive, narrow the filter of what destroys them`,
     ];
   },

@@ -41,10 +41,10 @@ export default defineCause({
     const lost = client_timestamps
       ? []
       : [
-          'clients without timestamps lose window scaling and SACK on such connections: sysctl net.ipv4.tcp_timestamps there',
+          'clients without timestamps lose window scaling and SACK on such connections. There: `sysctl net.ipv4.tcp_timestamps`',
         ];
     return [
-      `${listener}: a SYN flood, or clients that never finish? ss -tn state syn-recv 'sport = :${dport}'`,
+      `${listener}: a SYN flood, or clients that never finish? \`ss -tn state syn-recv 'sport = :${dport}'\``,
       ...sharedAdvice(evidence, dport),
       'if these are real clients in a burst, raise the backlog in listen(); net.core.somaxconn in its namespace is the most that counts',
       ...lost,

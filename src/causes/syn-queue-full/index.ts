@@ -38,9 +38,9 @@ export default defineCause({
   advice(evidence, { dport }) {
     const { listener } = evidence;
     return [
-      `${listener}: who are the half-open ones? ss -tn state syn-recv 'sport = :${dport}'`,
+      `${listener}: who are the half-open ones? \`ss -tn state syn-recv 'sport = :${dport}'\``,
       ...sharedAdvice(evidence, dport),
-      'answer with cookies instead of dropping: sysctl -w net.ipv4.tcp_syncookies=1 (in the listener’s namespace)',
+      'answer with cookies instead of dropping, in the listener’s namespace: `sysctl -w net.ipv4.tcp_syncookies=1`',
       'or allow more: a larger backlog in listen(); net.core.somaxconn in its namespace is the most that counts',
     ];
   },

@@ -40,8 +40,8 @@ export default defineCause({
   advice({ dialled, answered_by }, { saddr: backend, daddr: client }) {
     const service = String(dialled).replace(/:\d+$/, '').replace(/[[\]]/g, '');
     return [
-      `the answers of ${answered_by} must return through what translates ${dialled}: compare ip route get ${client} on ${backend} with the way there`,
-      `on the translating node: conntrack -L -d ${service}; on Cilium: cilium bpf lb list, and cilium bpf ct list global`,
+      `the answers of ${answered_by} must return through what translates ${dialled}: compare the way there with the way back. On ${backend}: \`ip route get ${client}\``,
+      `on the translating node: \`conntrack -L -d ${service}\` On Cilium: \`cilium bpf lb list\` and \`cilium bpf ct list global\``,
       `are ${client} and ${backend} on one node or one subnet? Then the answer goes straight back: translate the source too (masquerade), or dial ${answered_by}`,
     ];
   },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import {
+  bracketed,
   byPeer,
   defineCause,
   ERRNO,
@@ -11,6 +12,7 @@ import {
   service,
   TCP_STATE,
   waited,
+  word,
 } from '../define.ts';
 
 export default defineCause({
@@ -54,11 +56,11 @@ export default defineCause({
   advice({ local: at, peer, user_timeout_ms, retransmits }, { saddr, daddr }) {
     const there =
       retransmits > 0
-        ? `is ${daddr} still there? ping ${daddr}; on it: ss -tn dst ${saddr}, tcpwhy trace ${peer}`
-        : `the process at ${peer} does not read: on ${daddr}: ss -tnm dst ${saddr}`;
+        ? `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn 'dst ${bracketed(saddr)}'\` and \`tcpwhy trace ${word(peer)}\``
+        : `the process at ${peer} does not read. On ${daddr}: \`ss -tnm 'dst ${bracketed(saddr)}'\``;
     return [
       there,
-      `${at}: its program, or its HTTP or gRPC library, set TCP_USER_TIMEOUT to ${user_timeout_ms} ms: is that longer than ${daddr} may pause? ss -tno dst ${daddr} shows the timer`,
+      `${at}: its program, or its HTTP or gRPC library, set TCP_USER_TIMEOUT to ${user_timeout_ms} ms: is that longer than ${daddr} may pause? The timer: \`ss -tno 'dst ${bracketed(daddr)}'\``,
     ];
   },
 });

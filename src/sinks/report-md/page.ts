@@ -148,12 +148,13 @@ function finding(one: FindingReport, report: Report): string[] {
   ];
 }
 
+/** Each command in a fence of its own, which can be copied at once. */
 function advice(pieces: readonly string[]): string[] {
-  const items = pieces.map((piece) => {
-    const parts = adviceParts(piece).map((part) =>
-      'command' in part ? code(part.command) : md(part.words),
+  const items = pieces.flatMap((piece) => {
+    const lines = adviceParts(piece).flatMap((part) =>
+      'command' in part ? fenced([part.command], 'sh') : [md(part.words)],
     );
-    return `- ${parts.join(' ')}`;
+    return lines.map((line, at) => (at === 0 ? `- ${line}` : `  ${line}`));
   });
   return items.length === 0 ? [] : ['', 'What to do:', '', ...items];
 }

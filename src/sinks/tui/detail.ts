@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Finding, ProcessText } from '../../diagnose/finding.ts';
-import { adviceParts } from '../advice.ts';
+import { adviceParts, commandLines } from '../advice.ts';
 import { facts } from '../facts.ts';
 import { age, clock, clockMicros, dateAndClock, plural, rate } from '../format.ts';
 import { printable } from '../printable.ts';
-import { commandLines } from './advice.ts';
 import type { Glyphs } from './glyphs.ts';
 import { type Line, span } from './lines.ts';
 import type { FindingView } from './model.ts';

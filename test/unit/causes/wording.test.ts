@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { expect, test } from 'vitest';
+import { spawnSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import type { Finding } from '../../../src/diagnose/finding.ts';
+import { adviceParts } from '../../../src/sinks/advice.ts';
 import { MAY_BE_ABSENT } from '../../../src/wire/types.gen.ts';
 import { explain, fixtureNames, type Json, readFixture, streamOf } from './fixture.ts';
 
@@ -11,8 +13,7 @@ const FIXTURES = CAUSES.flatMap(({ id }) =>
 );
 
 /** A value of the evidence, an address, a call, or a command. */
-const CONCRETE =
-  /\d+\.\d+\.\d+\.\d+|2001:db8|\w\(\)|\b(ss|sysctl|nft|ip|conntrack|tcpwhy|lsns|ethtool|nstat|tcpdump) -?\w|net\.\w+\./;
+const CONCRETE = /\d+\.\d+\.\d+\.\d+|2001:db8|\w\(\)|`|net\.\w+\./;
 
 test.each(FIXTURES)('%s: every sentence is whole', (_, id, name) => {
   expectWhole(findingsOf(id, name));
@@ -42,6 +43,83 @@ test.each(FIXTURES)('%s: advice fits IPv6', (_, id, name) => {
   expect(advice).not.toMatch(/\bip [sd]addr 2001/);
   expect(advice).not.toMatch(/ (get|-s|-d|-c1) \[/);
 });
+
+/** What commands in advice begin with, also after a pipe. */
+const PROGRAMS =
+  'awk|bpftool|cilium|conntrack|ethtool|grep|ip|ip6tables-save|iptables-save|ipvsadm|journalctl|lsns|nft|nsenter|nstat|ping|ss|sysctl|systemctl|tcpdump|tcpwhy|tracepath';
+const BEGINS = new RegExp(`^(${PROGRAMS})\\b`);
+const UNMARKED = new RegExp(
+  `(?<![\\w-])(${PROGRAMS})( -\\w| '|( -\\d)? (add|bpf|causes|delete|get|list|monitor|net\\.|route|rule|show|state|trace|tcp_metrics)\\b)|sport =`,
+);
+/** What a reader fills in, and what programs themselves write in capitals. */
+const CAPITALS = ['DEV', 'ROUTER', 'TABLE', 'NS', 'PID', 'REJECT'];
+
+describe.each(FIXTURES)('%s: commands', (_, id, name) => {
+  test('each is marked and whole', () => {
+    for (const change of [same, overIpv6, ...OPTIONAL.map(without)]) {
+      for (const advice of findingsOf(id, name, change).flatMap((finding) => finding.advice)) {
+        expect(advice.split('`').length % 2, advice).toBe(1);
+        for (const part of adviceParts(advice)) {
+          if ('words' in part) expect(part.words).not.toMatch(UNMARKED);
+          else expectCommand(part.command);
+        }
+      }
+    }
+  });
+
+  test('hostile names are in none', () => {
+    const plain = commandsOf(findingsOf(id, name));
+    for (const text of ['`rm -rf ~`', "';reboot;'", '$(reboot)', '-w/etc/x', '`', 'a\n$ reboot']) {
+      const findings = findingsOf(id, name, named(text));
+      for (const advice of findings.flatMap((finding) => finding.advice))
+        expect(advice.split('`').length % 2, advice).toBe(1);
+      const commands = commandsOf(findings);
+      expect(commands.length).toBe(plain.length);
+      for (const command of commands) {
+        expectCommand(command);
+        expect(command).not.toContain(text);
+        expect(command).not.toMatch(/reboot|rm -rf/);
+      }
+    }
+  });
+});
+
+test('a shell takes every command', () => {
+  const commands = FIXTURES.flatMap(([, id, name]) => [
+    ...commandsOf(findingsOf(id, name)),
+    ...commandsOf(findingsOf(id, name, overIpv6)),
+  ]);
+  expect(commands.length).toBeGreaterThan(200);
+  for (const command of new Set(commands)) {
+    const { stderr } = spawnSync('sh', ['-n', '-c', command], { encoding: 'utf8' });
+    expect(stderr).toBe('');
+  }
+});
+
+function commandsOf(findings: Finding[]): string[] {
+  return findings
+    .flatMap(({ advice }) => advice.flatMap(adviceParts))
+    .flatMap((part) => ('command' in part ? [part.command] : []));
+}
+
+function expectCommand(command: string): void {
+  for (const part of command.split(' | ')) expect(part).toMatch(BEGINS);
+  const unquoted = command.replace(/'[^']*'/g, '').replace(/\$\(lsns [^()]*\)/, '');
+  expect(unquoted, command).not.toMatch(/[[\]*?{}<>;&~$"'#!()\\]/);
+  const capitals = unquoted.match(/(?<![\w-])[A-Z]{2,}\b/g) ?? [];
+  expect(CAPITALS).toEqual(expect.arrayContaining(capitals));
+}
+
+/** Every name that a process or an administrator chose is this one. */
+function named(text: string): (event: Json) => Json {
+  const bytes = Buffer.alloc(16);
+  bytes.write(text, 0, 15);
+  return (event) =>
+    walk(event, (name, value) => {
+      if (name === 'comm' || name === 'device') return bytes.toString('base64');
+      return ['path', 'cgroup_path', 'program', 'module'].includes(name) ? text : value;
+    });
+}
 
 function findingsOf(id: string, name: string, change: (event: Json) => Json = same): Finding[] {
   const { header, events } = readFixture(id, name);

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Evidence } from '../../../../src/diagnose/finding.ts';
-import { adviceParts } from '../../../../src/sinks/advice.ts';
+import { adviceParts, commandLines } from '../../../../src/sinks/advice.ts';
 import { facts } from '../../../../src/sinks/facts.ts';
 import {
   age,
@@ -13,7 +13,6 @@ import {
   duration,
   rate,
 } from '../../../../src/sinks/format.ts';
-import { commandLines } from '../../../../src/sinks/tui/advice.ts';
 import { NOW_NS } from './models.ts';
 
 const rows = (evidence: Evidence) =>
@@ -98,25 +97,11 @@ describe('advice', () => {
     ]);
   });
 
-  test('a single word between backticks is a name', () => {
-    expect(adviceParts('Raise `somaxconn` and `listen()`')).toEqual([
-      { words: 'Raise somaxconn and listen()' },
-    ]);
-  });
-
-  test('a line that begins with a prompt is a command', () => {
-    expect(adviceParts('Then\n$ ss -ltn\nand look')).toEqual([
-      { words: 'Then' },
-      { command: 'ss -ltn' },
-      { words: 'and look' },
-    ]);
-  });
-
   test('words go on after a command', () => {
     expect(adviceParts('Run `ss -ltn`, then `ss -K dst x` as root')).toEqual([
       { words: 'Run' },
       { command: 'ss -ltn' },
-      { words: ', then' },
+      { words: 'then' },
       { command: 'ss -K dst x' },
       { words: 'as root' },
     ]);

@@ -84,7 +84,7 @@ describe.each(SIZES)('%i x %i', (columns, rows) => {
       process: { pid: -1, comm: evil, container: wide },
       flow: { ...view().finding.flow, saddr: evil, daddr: wide },
       evidence: { [evil]: evil, [wide]: [{ a: wide }, evil] },
-      advice: [`${evil}\n$ ${wide}`, `\`${evil} x\``],
+      advice: [`${evil} \`${wide}\``, `\`${evil} x\``],
     };
     const more = {
       flows: [{ text: evil, count: 1e12, last_ns: 0 }],
