@@ -28,10 +28,12 @@ export async function trace(
   try {
     const recording = new Recorder(source, flags);
     recorder = recording;
+    // Before anything is said: whoever reads that it watches may rely on what is known then.
+    const sockets = recording.begin();
     const run = new Run(source.header, options, write);
     recording.countIn(run.pipeline.losses);
     const tell = troubleTeller(recording);
-    run.push(recording.begin());
+    run.push(sockets);
     if (flags.verbose) process.stderr.write(hookLines(source.header));
     process.stderr.write(
       flags.quiet || options.json ? '' : 'watching; Ctrl-C ends and prints the verdict\n',

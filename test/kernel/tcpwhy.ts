@@ -12,6 +12,7 @@ const PATIENCE_MS = 30_000;
 
 export interface Finding {
   type: 'finding';
+  id: string;
   cause: string;
   because: { cause: string; where: string } | null;
   severity: 'error' | 'warning' | 'info';
@@ -69,7 +70,7 @@ export class Output {
     const last = new Map<string, Finding>();
     for (const line of this.objects) {
       if (line.type === 'finding')
-        last.set(`${line.cause} ${line.flow.netns} ${line.where} ${line.first}`, line);
+        last.set(`${line.id} ${line.first}`, line);
     }
     return [...last.values()].filter(({ count }) => count > 0);
   }
