@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Cause } from '../causes/define.ts';
 import { PAGES } from '../causes/pages.gen.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { wrap } from '../sinks/text.ts';
@@ -12,22 +13,26 @@ export function causes(
   write: (text: string) => void,
 ): number {
   if (id === undefined) {
-    for (const { id: name, severity, title, explains } of CAUSES) {
-      if (flags.json) write(`${JSON.stringify({ id: name, severity, title, explains })}\n`);
-      else for (const line of row(name, severity, title)) write(`${line}\n`);
+    for (const cause of CAUSES) {
+      if (flags.json) write(`${jsonLine(cause)}\n`);
+      else for (const line of row(cause.id, cause.severity, cause.title)) write(`${line}\n`);
     }
     return 0;
   }
   const cause = CAUSES.find((one) => one.id === id);
   if (!cause) throw new UsageError(`no cause ${id}; tcpwhy causes lists them`);
-  const { severity, title, explains, needs, supersedes = [] } = cause;
   if (flags.json) {
-    write(`${JSON.stringify({ id, severity, title, explains, needs, supersedes })}\n`);
+    write(`${jsonLine(cause)}\n`);
     return 0;
   }
+  const { severity, title, explains } = cause;
   const head = [...wrap(`${id} (${severity}): ${title}`, '', '  '), '', ...wrap(explains, '', '')];
   write(`${[...head, '', ...pageLines(PAGES[id] ?? '')].join('\n')}\n`);
   return 0;
+}
+
+function jsonLine({ id, severity, title, explains, needs, supersedes = [] }: Cause): string {
+  return JSON.stringify({ type: 'cause', id, severity, title, explains, needs, supersedes });
 }
 
 function row(id: string, severity: string, title: string): string[] {

@@ -24,8 +24,12 @@ export function doctor(
     const unseen = notObservable(header);
     const symbols = new Symbols().readable;
     if (flags.json) {
+      const { tier } = header;
+      const hooks = header.hooks.map(({ fact, hook, reason }) => {
+        return { fact, hook: hook || null, reason: reason || null };
+      });
       write(
-        `${JSON.stringify({ type: 'doctor', ...kernelIdentity(), tier: header.tier, hooks: header.hooks, symbols, not_observable: unseen })}\n`,
+        `${JSON.stringify({ type: 'doctor', ...kernelIdentity(), tier, hooks, symbols, not_observable: unseen })}\n`,
       );
       return 0;
     }

@@ -85,7 +85,7 @@ async function show(scenario: Scenario, flags: LabFlags, write: Write): Promise<
       sink.start(startOf(header));
       write(`${JSON.stringify({ type: 'view', ...(view as View) })}\n`);
       for (const finding of findings) sink.finding(finding);
-      write(`${JSON.stringify({ type: 'scenario', ...row })}\n`);
+      write(`${JSON.stringify({ type: 'result', ...row })}\n`);
     } else {
       const line = (text = '') => write(`${text}\n`);
       for (const text of wrap(`${scenario.id}: ${scenario.title}`, '', '  ')) line(text);
@@ -124,7 +124,7 @@ async function conformance(
     );
     for await (const { findings: _, ...row } of examineAll(watching, cases, times)) {
       rows.push(row);
-      if (flags.json) json('scenario', row);
+      if (flags.json) json('result', row);
       else rowLines(row).forEach(line);
       if (interrupted.aborted) break;
     }

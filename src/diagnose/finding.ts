@@ -43,7 +43,7 @@ export interface Because {
   where: string;
 }
 
-/** A cause that matched on one subject, with everything it needs to be read alone (contract.md, Output). */
+/** A cause that matched on one subject, with everything it needs to be read alone (docs/json.md). */
 export interface Finding {
   /** Identity of (cause, subject): the same finding keeps it while its count grows. */
   id: string;

@@ -4,7 +4,7 @@ import type { Finding } from '../diagnose/finding.ts';
 import type { Sink } from './sink.ts';
 import { rfc3339 } from './time.ts';
 
-/** Newline-delimited JSON, one object a line (contract.md, Output). */
+/** Newline-delimited JSON, one object a line (docs/json.md). */
 export function jsonSink(write: (text: string) => void): Sink {
   const line = (object: object) => write(`${JSON.stringify(object)}\n`);
   return {

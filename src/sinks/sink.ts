@@ -2,7 +2,7 @@
 
 import type { Finding } from '../diagnose/finding.ts';
 
-/** How a run began. Names of contract.md, Output. */
+/** How a run began. Names of docs/json.md. */
 export interface Start {
   version: string;
   host: string;

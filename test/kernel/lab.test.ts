@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { expect, it } from 'vitest';
+import { misfit } from '../schema.ts';
 import { TCPWHY } from './tcpwhy.ts';
 
 function lab(...args: string[]) {
@@ -38,11 +39,28 @@ it('compares all that are given with what is reported', () => {
   const { status, lines } = lab('--all', '--json', '--times', '5', 'no-listener', 'rp-filter');
   const objects = lines.map((line) => JSON.parse(line));
   expect(objects.map(({ type }) => type)).toEqual([
-    ...['start', 'scenario', 'scenario', 'scenario', 'score', 'score', 'conformance'],
+    ...['start', 'result', 'result', 'result', 'score', 'score', 'conformance'],
   ]);
   expect(objects.at(-3)).toMatchObject({ cause: 'no-listener', expected: 10, reported: 10 });
   expect(objects.at(-1)).toMatchObject({ passed: 3, failed: 0, skipped: 0 });
+  expect(objects.map(misfit).filter(Boolean)).toEqual([]);
   expect(status).toBe(0);
+});
+
+it('shows one to a machine too', () => {
+  const objects = lab('no-listener', '--json').lines.map((line) => JSON.parse(line));
+  expect(objects.map(misfit).filter(Boolean)).toEqual([]);
+  expect(objects.map(({ type }) => type)).toEqual(['start', 'view', 'finding', 'result']);
+});
+
+it('doctor tells a machine what it tells a person', () => {
+  const doctor = (...args: string[]) =>
+    spawnSync(TCPWHY, ['doctor', ...args], { encoding: 'utf8' }).stdout;
+  const told = JSON.parse(doctor('--json'));
+  expect(misfit(told)).toBe('');
+  expect(told.hooks.some(({ hook }: { hook: string | null }) => hook === null)).toBe(
+    /not observable/.test(doctor()),
+  );
 });
 
 it.each([

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { misfit } from '../schema.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TCPWHY = `${ROOT}build/tcpwhy`;
@@ -60,17 +61,22 @@ export class Output {
   readonly objects: Line[] = [];
   status: number | null = null;
 
+  /** Lines that docs/json.schema.json does not allow, and why. */
+  readonly misfits: string[] = [];
+
   add(line: string): void {
+    const object = JSON.parse(line);
     this.lines.push(line);
-    this.objects.push(JSON.parse(line));
+    this.objects.push(object);
+    const why = misfit(object);
+    if (why !== '') this.misfits.push(`${why}\n${line}`);
   }
 
   /** Each finding as it was last told. */
   get findings(): Finding[] {
     const last = new Map<string, Finding>();
     for (const line of this.objects) {
-      if (line.type === 'finding')
-        last.set(`${line.id} ${line.first}`, line);
+      if (line.type === 'finding') last.set(`${line.id} ${line.first}`, line);
     }
     return [...last.values()].filter(({ count }) => count > 0);
   }
@@ -154,6 +160,8 @@ export class Running {
     this.#child.kill(signal);
     await this.#exited;
     this.output.status = this.#child.exitCode;
+    const [first] = this.output.misfits;
+    if (first !== undefined) throw new Error(`not as docs/json.schema.json says: ${first}`);
     return this.output;
   }
 

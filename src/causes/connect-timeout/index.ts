@@ -55,7 +55,7 @@ export default defineCause({
         ? 'net.ipv4.tcp_syn_retries in its namespace says how often a SYN is sent again'
         : `the socket’s TCP_USER_TIMEOUT of ${user_timeout_ms} ms set the limit`;
     return [
-      `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any 'tcp port ${dport} and host ${saddr}'\``,
+      `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
       `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\` On each hop: \`nft list ruleset | grep -nE 'drop|reject'\``,
       `they arrive and are answered: the answer is lost. On ${daddr}: \`ip route get ${saddr}\``,
       `${from} gave up: ${limit}`,

@@ -59,7 +59,7 @@ export default defineCause({
   },
   advice({ local: at, peer }, { saddr, daddr }) {
     return [
-      `is ${daddr} still there? \`ping -c 3 ${daddr}\` Does it have the connection? On it: \`ss -tn 'dst ${bracketed(saddr)}'\``,
+      `is ${daddr} still there? \`ping -c 3 ${daddr}\` Does it have the connection? On it: \`ss -tn dst ${word(bracketed(saddr))}\``,
       `it has: a firewall, NAT or balancer between forgot an idle connection: have ${at} or ${peer} probe sooner than its idle limit (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time; on a Linux hop net.netfilter.nf_conntrack_tcp_timeout_established)`,
       `are the probes dropped there? On ${daddr}: \`tcpwhy trace ${word(peer)}\``,
     ];

@@ -49,7 +49,7 @@ export default defineCause({
     const hook = arrived ? 'prerouting' : 'output';
     return [
       `find the rule: \`nft -a list ruleset | grep -nE 'drop|reject'\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
-      `see which it is: \`nft 'add table inet why; add chain inet why t { type filter hook ${hook} priority -350; }; add rule inet why t ${selector(flow)} meta nftrace set 1'\` Then watch it drop: \`nft monitor trace\` Afterwards: \`nft delete table inet why\``,
+      `see which it is: \`nft add table inet why && nft 'add chain inet why t { type filter hook ${hook} priority -350; }' && nft add rule inet why t ${selector(flow)} meta nftrace set 1\` Then watch it drop: \`nft monitor trace\` Afterwards: \`nft delete table inet why\``,
       `a policy of drop and a REJECT count too: allow ${from} → ${to} where it should pass`,
     ];
   },

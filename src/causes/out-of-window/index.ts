@@ -63,7 +63,7 @@ export default defineCause({
         : [];
     return [
       ...full,
-      `is it of another connection on the same ports, or of another host? Compare TTL ${ttl}, IP id and seq of what arrives: \`tcpdump -ni any -vvS 'host ${saddr} and port ${sport} and port ${dport}'\``,
+      `is it of another connection on the same ports, or of another host? Compare TTL ${ttl}, IP id and seq of what arrives: \`tcpdump -ni any -vvS host ${saddr} and port ${sport} and port ${dport}\``,
       `a firewall or balancer that changes sequence numbers on one way only, or lost its state, does this: take it out between ${peer} and ${here}, and compare seq at both ends`,
     ];
   },

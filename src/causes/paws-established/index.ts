@@ -12,6 +12,7 @@ import {
   refusedBy,
   SILENCE,
   TCP_FLAG,
+  word,
 } from '../define.ts';
 
 export default defineCause({
@@ -55,8 +56,8 @@ export default defineCause({
   },
   advice({ peer, ttl }, { saddr, sport, daddr, dport }) {
     return [
-      `do two hosts send on this connection (two machines behind one address, a balancer that moved it)? Compare TTL ${ttl}, IP id and TSval of what arrives: \`tcpdump -ni any -vv 'host ${saddr} and port ${sport} and port ${dport}'\``,
-      `something on the way writes timestamps (a proxy, a firewall that randomises them, a host that was moved live)? Compare on ${peer} and here: \`ss -tio 'dst ${endpoint(saddr, sport)}'\``,
+      `do two hosts send on this connection (two machines behind one address, a balancer that moved it)? Compare TTL ${ttl}, IP id and TSval of what arrives: \`tcpdump -ni any -vv host ${saddr} and port ${sport} and port ${dport}\``,
+      `something on the way writes timestamps (a proxy, a firewall that randomises them, a host that was moved live)? Compare on ${peer} and here: \`ss -tio dst ${word(endpoint(saddr, sport))}\``,
       `is it the timestamps at all? New connections have none after this on ${daddr}: \`sysctl -w net.ipv4.tcp_timestamps=0\``,
     ];
   },

@@ -67,7 +67,7 @@ export default defineCause({
         ]
       : [];
     return [
-      `is it the peer’s own? A firewall, a balancer or somebody else can send it in its name: compare TTL ${ttl} and IP id with what else comes from there: \`tcpdump -ni any -vvS 'host ${saddr} and port ${sport} and port ${dport}'\``,
+      `is it the peer’s own? A firewall, a balancer or somebody else can send it in its name: compare TTL ${ttl} and IP id with what else comes from there: \`tcpdump -ni any -vvS host ${saddr} and port ${sport} and port ${dport}\``,
       ...asked,
       `the connection of ${here} is open still: if ${saddr} has closed it, it ends by keepalive or by what is sent next: \`ss -tnoe 'sport = :${dport}'\``,
     ];

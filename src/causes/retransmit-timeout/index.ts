@@ -57,7 +57,7 @@ export default defineCause({
   advice({ local: at, peer, tcp_retries2 }, { saddr, daddr }) {
     const now = tcp_retries2 === null ? '' : ` (now ${tcp_retries2})`;
     return [
-      `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn 'dst ${bracketed(saddr)}'\` and \`tcpwhy trace ${word(peer)}\``,
+      `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``,
       `it is, and only large segments are lost: a tunnel on the way takes less: \`tracepath -n ${daddr}\``,
       `it is, and does not know the connection: a firewall or NAT on the way forgot it and drops instead of resetting: \`conntrack -L -p tcp -s ${saddr} -d ${daddr}\``,
       `${at} knows only after net.ipv4.tcp_retries2${now}: TCP_USER_TIMEOUT on the socket makes it sooner`,

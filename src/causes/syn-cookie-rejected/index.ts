@@ -42,7 +42,7 @@ export default defineCause({
   },
   advice({ listener, ttl, syn_queue, syn_queue_max }, { saddr, dport }) {
     return [
-      `does a balancer send SYNs and what follows to different hosts behind ${listener}? Each has cookies of its own. Compare TTL ${ttl} and the ends: \`tcpdump -ni any -vv 'host ${saddr} and port ${dport}'\``,
+      `does a balancer send SYNs and what follows to different hosts behind ${listener}? Each has cookies of its own. Compare TTL ${ttl} and the ends: \`tcpdump -ni any -vv host ${saddr} and port ${dport}\``,
       `real clients or a flood? A flood of ACKs moves only SyncookiesFailed: \`nstat -az 'TcpExtSyncookies*'\``,
       `${listener} needs cookies where its SYN queue is full (${syn_queue} half-open now, at most ${syn_queue_max}): with a larger backlog in listen(), and net.core.somaxconn, real clients do without`,
     ];

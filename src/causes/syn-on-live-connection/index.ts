@@ -8,6 +8,7 @@ import {
   ownerOf,
   stateName,
   TCP_FLAG,
+  word,
 } from '../define.ts';
 
 /** Before 6.12 the timestamp is looked at first. */
@@ -55,7 +56,7 @@ export default defineCause({
   },
   advice({ client, local: here, state }, { saddr, sport, daddr, dport }) {
     return [
-      `what is open here (${state}), with which timer and process? \`ss -tanpo 'src ${endpoint(daddr, dport)} and dst ${endpoint(saddr, sport)}'\``,
+      `what is open here (${state}), with which timer and process? \`ss -tanpo src ${word(endpoint(daddr, dport))} and dst ${word(endpoint(saddr, sport))}\``,
       `did the host of ${client} lose the connection (restart, expired NAT entry)? Then our answer makes it send a reset and its next try works: 1 s late. Find connections that died silently sooner: SO_KEEPALIVE and \`sysctl net.ipv4.tcp_keepalive_time\``,
       `a NAT or balancer that gives one port to two hosts, or forgets sooner than ${here} does: give it more ports, or raise its idle timeout above the connection’s. That of conntrack: \`sysctl net.netfilter.nf_conntrack_tcp_timeout_established\``,
     ];

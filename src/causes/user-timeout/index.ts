@@ -56,11 +56,11 @@ export default defineCause({
   advice({ local: at, peer, user_timeout_ms, retransmits }, { saddr, daddr }) {
     const there =
       retransmits > 0
-        ? `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn 'dst ${bracketed(saddr)}'\` and \`tcpwhy trace ${word(peer)}\``
-        : `the process at ${peer} does not read. On ${daddr}: \`ss -tnm 'dst ${bracketed(saddr)}'\``;
+        ? `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``
+        : `the process at ${peer} does not read. On ${daddr}: \`ss -tnm dst ${word(bracketed(saddr))}\``;
     return [
       there,
-      `${at}: its program, or its HTTP or gRPC library, set TCP_USER_TIMEOUT to ${user_timeout_ms} ms: is that longer than ${daddr} may pause? The timer: \`ss -tno 'dst ${bracketed(daddr)}'\``,
+      `${at}: its program, or its HTTP or gRPC library, set TCP_USER_TIMEOUT to ${user_timeout_ms} ms: is that longer than ${daddr} may pause? The timer: \`ss -tno dst ${word(bracketed(daddr))}\``,
     ];
   },
 });

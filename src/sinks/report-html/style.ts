@@ -37,6 +37,7 @@ a:focus-visible, summary:focus-visible, [tabindex]:focus-visible { outline: 2px 
 code, .mono, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace; font-size: .875em; }
 code { background: var(--code); border-radius: 3px; padding: .08em .3em; }
 pre { margin: .35rem 0; padding: .55rem .8rem; background: var(--code); border-radius: 5px; white-space: pre-wrap; }
+pre code { padding: 0; font-size: inherit; }
 .soft { color: var(--soft); }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; margin: 1rem 0 0; }
 .lead { font-size: 1.1rem; }

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import type { Finding } from '../../../src/diagnose/finding.ts';
-import { adviceParts } from '../../../src/sinks/advice.ts';
+import { adviceParts, commandLines } from '../../../src/sinks/advice.ts';
 import { MAY_BE_ABSENT } from '../../../src/wire/types.gen.ts';
 import { explain, fixtureNames, type Json, readFixture, streamOf } from './fixture.ts';
 
@@ -103,9 +103,15 @@ function commandsOf(findings: Finding[]): string[] {
 }
 
 function expectCommand(command: string): void {
-  for (const part of command.split(' | ')) expect(part).toMatch(BEGINS);
-  const unquoted = command.replace(/'[^']*'/g, '').replace(/\$\(lsns [^()]*\)/, '');
+  for (const part of command.split(/ \| | && /)) expect(part).toMatch(BEGINS);
+  const unquoted = command
+    .replace(/'[^']*'/g, '')
+    .replace(/\$\(lsns [^()]*\)/, '')
+    .replaceAll(' && ', ' ');
   expect(unquoted, command).not.toMatch(/[[\]*?{}<>;&~$"'#!()\\]/);
+  // Where it is shown there are 80 columns, less what it is indented by.
+  const lines = commandLines(command, 72);
+  expect(lines.filter((line) => line.length > 72)).toEqual([]);
   const capitals = unquoted.match(/(?<![\w-])[A-Z]{2,}\b/g) ?? [];
   expect(CAPITALS).toEqual(expect.arrayContaining(capitals));
 }
@@ -158,7 +164,8 @@ function overIpv6(event: Json): Json {
   });
 }
 
-const PREFIX = Buffer.from('20010db80000000000000000', 'hex');
+/** As long as addresses get. */
+const PREFIX = Buffer.from('20010db8111122223333fd44', 'hex');
 
 function walk(message: Json, change: (name: string, value: unknown) => unknown): Json {
   const fields = Object.entries(message).flatMap(([name, value]) => {
