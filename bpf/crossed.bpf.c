@@ -5,7 +5,7 @@
  */
 #include "crossed.h"
 #include "hashinfo.h"
-#include "listener.h"
+#include "service.h"
 
 #define MAX_BUCKETS 8
 #define MAX_BOUND 12
@@ -122,6 +122,7 @@ static __noinline bool is_for_listener(const struct crossing *c)
 static __noinline void fill_end(struct wire_sock *w, const struct sock *sk)
 {
 	fill_sock(w, sk);
+	w->flow.service = service_of_sock(sk, &w->flow);
 }
 
 __noinline u32 make_crossed(u32 place)
@@ -149,6 +150,8 @@ __noinline u32 make_crossed(u32 place)
 	t->pending = 0;
 	fill_packet(&e->body.packet, (const void *)c->skb, &c->segment, parse_area(e), false);
 	fill_end(&e->body.fits, other);
+	/* It comes from the peer of a local end that both connections have. */
+	e->body.packet.flow.service = turned(e->body.fits.flow.service);
 	if (c->sk)
 		fill_end(&e->body.sock, (const void *)c->sk);
 	return 1;

@@ -2,7 +2,7 @@
 /* What was there before tcpwhy: owners first (task_file), then the sockets themselves (tcp). */
 #include "emit.h"
 #include "filter.h"
-#include "listener.h"
+#include "service.h"
 #include "shown_peer.h"
 
 SEC("iter/task_file")
@@ -21,7 +21,7 @@ int existing_owners(struct bpf_iter__task_file *ctx)
 	id = (u64)sk;
 	/* Of several processes with the same socket the oldest, which comes first, is the owner. */
 	if (sk && is_tcp_sock(sk) && !find_owner(id))
-		set_owner(id, task);
+		set_owner(id, task, ROLE_NOT_KNOWN);
 	return 0;
 }
 
@@ -48,6 +48,7 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 		at.port = f->sport;
 		at.netns = netns;
 		remember_listener(&at, sk);
+		remember_served(netns, f->sport);
 	} else {
 		claim_peer(peer_key(f->saddr, f->sport, netns, f->daddr, f->dport), (u64)sk);
 	}

@@ -6,7 +6,7 @@
 #include "filter.h"
 #include "hashinfo.h"
 #include "key.h"
-#include "listener.h"
+#include "service.h"
 #include "shown_peer.h"
 
 static __always_inline void track_listener(const struct sock *sk, int new_state)
@@ -20,6 +20,7 @@ static __always_inline void track_listener(const struct sock *sk, int new_state)
 	k.port = f.sport;
 	k.netns = netns_of(sock_net(sk));
 	if (new_state == TCP_LISTEN) {
+		remember_served(k.netns, k.port);
 		if (remember_listener(&k, sk))
 			count_untracked(UNTRACKED_LISTENER);
 		return;
@@ -69,10 +70,11 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	struct count_key k = { .kind = EVENT_KIND_STATE_CHANGE };
 	struct wire_event_state_change *e;
 	struct total *t;
+	u32 service;
 
 	k.netns = trusted_netns(sk);
 	k.reason = MEMBER(sk, sk_err);
-	key_sock(&k, sk, old_state);
+	service = key_sock(&k, sk, old_state);
 	k.detail |= new_state;
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return;
@@ -84,6 +86,7 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	wire_event_state_change_init(e);
 	fill_event(&e->event, k.netns, t);
 	fill_trusted_sock(&e->body.sock, sk);
+	e->body.sock.flow.service = service;
 	fill_patience(&e->body.sock, sk);
 	e->body.old_state = old_state;
 	e->body.new_state = new_state;
@@ -122,11 +125,14 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 		return 0;
 	/* connect() and listen() run for the process that owns the socket from then on. */
 	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) {
-		set_owner_to_current((u64)sk);
+		set_owner_to_current((u64)sk,
+				     new_state == TCP_SYN_SENT ? ROLE_DIALLED : ROLE_NOT_KNOWN);
 		remember_hashinfo(sk);
 	}
-	if (new_state == TCP_SYN_SENT)
+	if (new_state == TCP_SYN_SENT) {
+		remember_dialled(trusted_netns(sk), bpf_ntohs(MEMBER(sk, __sk_common.skc_dport)));
 		return 0;
+	}
 	if (new_state == TCP_LISTEN)
 		track_listener(sk, TCP_LISTEN);
 	else if (new_state == TCP_CLOSE)

@@ -105,6 +105,8 @@ struct listener {
 /* Whether there has been a listener on any port of those that share a slot, whatever its namespace. */
 #define LISTENED_SLOTS 4096
 
+#define DIALLED_SLOTS 4096
+
 /* The last connect of a process that came to nothing. */
 struct failed_connect {
 	u64 jiffy;
@@ -117,6 +119,9 @@ struct failed_connect {
 /* Where a refused segment may be found to belong to another connection. */
 enum crossing_place { CROSSED_DROP, CROSSED_ANSWER, CROSSED_ARRIVAL, CROSSING_PLACES };
 
+/* Which end of its connection a socket is. */
+enum role { ROLE_NOT_KNOWN, ROLE_DIALLED, ROLE_ACCEPTED };
+
 struct owner {
 	/* The socket's address, 0: free. */
 	u64 sk;
@@ -128,7 +133,8 @@ struct owner {
 	u32 pid;
 	/* Known until another socket takes the place. */
 	u32 closed;
-	u32 unused;
+	/* enum role */
+	u32 role;
 };
 
 /* Two places a socket: a third one that falls on them takes the older one's. */

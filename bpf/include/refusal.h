@@ -8,7 +8,7 @@
 #include "emit.h"
 #include "expected.h"
 #include "filter.h"
-#include "listener.h"
+#include "service.h"
 
 #define MOVED(slot) (1u << MIB_SLOT_##slot)
 
@@ -46,6 +46,7 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	wire_event_syn_received_init(e);
 	fill_event(&e->event, k.netns, t);
 	fill_packet(&e->body.packet, skb, &s, parse_area(e), true);
+	e->body.packet.flow.service = SERVICE_DADDR;
 	fill_listener(&e->body.listener, k.netns, s.daddr, s.dport);
 	if (slot == SCRATCH_TIMEWAIT)
 		fill_timewait_stamp(&e->body.remembered, (const void *)b->sk);
