@@ -72,6 +72,13 @@ export function isAbout({ saddr, sport, daddr, dport, netns }: FlowText, made: M
   return between && netns === made.netns;
 }
 
+/** Where else it is said to have happened than in the one place where it shall be, or null. */
+export function elsewhereThan(made: Made, told: readonly Pick<Finding, 'where'>[]): string | null {
+  const places = told.map(({ where }) => where);
+  if (made.where === undefined || isDeepStrictEqual(places, [made.where])) return null;
+  return `${places.join(', ')} instead of ${made.where}`;
+}
+
 /**
  * Makes the failure happen in a lab of its own, and compares what tcpwhy says of it. `make` may look
  * at the lab while it is made.
@@ -99,11 +106,13 @@ export async function examine(
     await watching.settle(() => (sums(findings())[cause] ?? 0) >= times, LIMIT_MS, SETTLE_MS);
     const { unexplained = 0, ...reported } = sums(findings());
     const exact = isDeepStrictEqual(withoutBeside(scenario, reported), { [cause]: times });
-    const stray = findings().find((one) => one.cause === cause && !isAbout(one.flow, made));
+    const told = findings().filter((one) => one.cause === cause);
+    const stray = told.find((one) => !isAbout(one.flow, made));
+    const elsewhere = elsewhereThan(made, told);
     return {
       ...{ ...row, reported, unexplained, findings: findings() },
-      verdict: exact && !stray ? 'passed' : 'failed',
-      why: stray ? `about another connection: ${stray.summary}` : null,
+      verdict: exact && !stray && !elsewhere ? 'passed' : 'failed',
+      why: stray ? `about another connection: ${stray.summary}` : elsewhere,
     };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -5,6 +5,7 @@ import { CAUSES } from '../../src/causes/registry.gen.ts';
 import {
   type Case,
   casesOf,
+  elsewhereThan,
   isAbout,
   lacks,
   sums,
@@ -73,6 +74,7 @@ describe.each([
     expect(here.every(({ severity }) => severity === 'info')).toBe(status === 0);
     const told = here.filter((finding) => !beside.includes(finding.cause));
     for (const finding of told) expectAbout(finding, made);
+    expect(elsewhereThan(made, told)).toBe(null);
     const owner = scenario.ownerless
       ? null
       : expect.objectContaining({ pid: process.pid, container: null });

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, NO_REASON, ownerOf, servedAtSource, service, TCP_STATE } from '../define.ts';
+import {
+  defineCause,
+  endpoint,
+  NO_REASON,
+  ownerOf,
+  servedAtSource,
+  service,
+  TCP_STATE,
+} from '../define.ts';
 
 export default defineCause({
   id: 'data-after-close',

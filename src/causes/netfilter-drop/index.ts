@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Flow } from '../../wire/types.gen.ts';
-import { defineCause, endpoint, flagsText, ownerOf, SILENCE, servedAtSource, service } from '../define.ts';
+import {
+  defineCause,
+  endpoint,
+  flagsText,
+  ownerOf,
+  SILENCE,
+  servedAtSource,
+  service,
+} from '../define.ts';
 
 export default defineCause({
   id: 'netfilter-drop',
