@@ -8,7 +8,8 @@ import { PSH_ACK, Stranger } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 3269;
-const HIGH_PORT = 65_001;
+const HIGH_PORT = 65_269;
+const NEVER_SERVED_PORT = 65_270;
 const BACKLOG = 3;
 
 function stray(lab: Lab, { times, family }: Options, port = PORT): Made {
@@ -59,6 +60,15 @@ export const connectionUnknown: Scenario[] = [
       listen(lab, options.family, HIGH_PORT, options.times).close();
       return stray(lab, options, HIGH_PORT);
     },
+  },
+  {
+    id: 'connection-unknown/never-served',
+    cause: 'connection-unknown',
+    title: 'the same where nothing but ip_local_port_range tells the service from its clients',
+    families: BOTH,
+    ownerless: true,
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.ip_local_port_range': '61000 65000' }),
+    run: (lab, options) => stray(lab, options, NEVER_SERVED_PORT),
   },
   {
     id: 'connection-unknown/full-listener',

@@ -21,7 +21,7 @@ export const resetByPeer: Scenario[] = [
     cause: 'reset-by-peer',
     title: 'the same where the service’s port is above those of its clients',
     families: BOTH,
-    run: (lab, options) => resetFromOutside(lab, options, 65_001),
+    run: (lab, options) => resetFromOutside(lab, options, 65_306),
   },
 ];
 
