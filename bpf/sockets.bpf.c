@@ -25,6 +25,17 @@ int existing_owners(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+/* Before anything else is watched: what happens then may be of a connection to one of these ports. */
+SEC("iter/tcp")
+int existing_services(struct bpf_iter__tcp *ctx)
+{
+	const struct sock *sk = (const struct sock *)ctx->sk_common;
+
+	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		remember_served(netns_of(sock_net(sk)), BPF_CORE_READ(sk, __sk_common.skc_num));
+	return 0;
+}
+
 SEC("iter/tcp")
 int existing_sockets(struct bpf_iter__tcp *ctx)
 {

@@ -41,10 +41,10 @@ ON_ENTRY(tcp_reset, reset_believed, struct sock *sk, struct sk_buff *skb)
 
 	if (!e)
 		return 0;
-	if (read_segment(skb, &s))
+	if (read_segment(skb, &s)) {
 		fill_packet(&e->body.packet, skb, &s, parse_area(e), true);
-	/* It came from the other end. */
-	e->body.packet.flow.service = turned(e->body.sock.flow.service);
+		e->body.packet.flow.service = turned(e->body.sock.flow.service);
+	}
 	submit(ctx, e, sizeof(*e), t);
 	return 0;
 }
@@ -62,8 +62,10 @@ ON_TRACEPOINT(tcp_receive_reset, reset_received, struct sock *sk)
 	r = bpf_map_lookup_elem(&last_reset, &zero);
 	if (r && bpf_ktime_get_ns() - r->ktime_ns < RESET_STALE_NS &&
 	    r->packet.flow.sport == e->body.sock.flow.dport &&
-	    r->packet.flow.dport == e->body.sock.flow.sport)
+	    r->packet.flow.dport == e->body.sock.flow.sport) {
 		bpf_probe_read_kernel(&e->body.packet, sizeof(e->body.packet), &r->packet);
+		e->body.packet.flow.service = turned(e->body.sock.flow.service);
+	}
 	submit(ctx, e, sizeof(*e), t);
 	return 0;
 }

@@ -24,8 +24,11 @@ static __always_inline u64 port_key(u32 netns, u16 port)
 static __always_inline void remember_served(u32 netns, u16 port)
 {
 	u64 key = port_key(netns, port);
+	u32 *ever = listened_on(port);
 	u8 known = 1;
 
+	if (ever)
+		*ever = 1;
 	bpf_map_update_elem(&served_ports, &key, &known, BPF_ANY);
 }
 
