@@ -50,7 +50,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	service = service_of_segment(s, net, k.netns, sk, state);
 	__builtin_memcpy(k.addr, s->daddr, 16);
 	/* To a client: the sender's port is what such packets have in common. */
-	k.port = service == SERVICE_SADDR ? s->sport : s->dport;
+	k.port = port_of(service, s->sport, s->dport);
 	k.detail = (u64)location ^ (u64)(s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 48 ^
 		   (u64)state << 56;
 	known = no_reason ? known_without_reason() : NULL;

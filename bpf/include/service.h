@@ -63,23 +63,6 @@ static __always_inline bool was_dialled(u32 netns, u16 port)
 	return place && *place == port_key(netns, port);
 }
 
-enum side { SIDE_NOT_KNOWN, SIDE_NEAR, SIDE_FAR };
-
-/* Which of the ports of a connection was listened on here, or else dialled from here. */
-static __noinline __attribute__((unused)) u32 known_side(u32 netns, u32 near, u32 far)
-{
-	bool dialled;
-
-	if (was_served(netns, near))
-		return SIDE_NEAR;
-	if (was_served(netns, far))
-		return SIDE_FAR;
-	dialled = was_dialled(netns, far);
-	if (dialled == was_dialled(netns, near))
-		return SIDE_NOT_KNOWN;
-	return dialled ? SIDE_FAR : SIDE_NEAR;
-}
-
 /* ip_local_port_range: the first port, and from bit 16 on the last one, as kernels from 6.8 keep it. */
 static __always_inline u32 client_ports(const struct net *net)
 {
@@ -91,24 +74,20 @@ static __always_inline u32 client_ports(const struct net *net)
 	       BPF_CORE_READ(pair, ipv4.ip_local_ports.range[0]);
 }
 
-static __always_inline bool is_within(u32 range, u32 port)
-{
-	return port >= (range & 0xffff) && port <= range >> 16;
-}
+enum side { SIDE_NOT_KNOWN, SIDE_NEAR, SIDE_FAR };
 
-/* Of a connection's two ports; `near` is this host's, if either is. */
-static __always_inline bool near_serves(const struct net *net, u32 netns, u32 near, u32 far)
-{
-	u32 side = known_side(netns, near, far), range;
-	bool near_is_client;
+/*
+ * 1 where the near one of a connection's two ports is the service's, else 0; near is this host's, if either is.
+ * `side` is the service's where it is known already, `range` ip_local_port_range where it is not. As
+ * service.bpf.c verified once, and not again for each way to it.
+ */
+u32 near_end_serves(u32 netns, u32 near, u32 far, u32 range, u32 side);
 
-	if (side != SIDE_NOT_KNOWN)
-		return side == SIDE_NEAR;
-	range = client_ports(net);
-	near_is_client = is_within(range, near);
-	if (near_is_client != is_within(range, far))
-		return !near_is_client;
-	return near < far;
+static __always_inline u32 near_serves(const struct net *net, u32 netns, u32 near, u32 far,
+				       u32 side)
+{
+	return near_end_serves(netns, near, far, side == SIDE_NOT_KNOWN ? client_ports(net) : 0,
+			       side);
 }
 
 /* Of the socket in `state`; what is in TIME_WAIT or half-open has no owner. */
@@ -127,13 +106,10 @@ static __always_inline u32 side_of_role(const struct sock *sk, u32 state)
 }
 
 /* Whether it serves, rather than it has dialled. */
-static __always_inline bool sock_serves(const struct sock *sk, u32 state, const struct net *net,
-					u32 netns, u32 local_port, u32 remote_port)
+static __always_inline u32 sock_serves(const struct sock *sk, u32 state, const struct net *net,
+				       u32 netns, u32 local_port, u32 remote_port)
 {
-	u32 side = side_of_role(sk, state);
-
-	return side != SIDE_NOT_KNOWN ? side == SIDE_NEAR
-				      : near_serves(net, netns, local_port, remote_port);
+	return near_serves(net, netns, local_port, remote_port, side_of_role(sk, state));
 }
 
 /* Of a socket's flow, whatever the socket. */
@@ -142,31 +118,32 @@ static __noinline __attribute__((unused)) u32 service_of_sock(const struct sock 
 {
 	const struct net *net = sock_net(sk);
 
-	return sock_serves(sk, BPF_CORE_READ(sk, __sk_common.skc_state), net, netns_of(net),
-			   f->sport, f->dport)
-		       ? SERVICE_SADDR
-		       : SERVICE_DADDR;
+	return SERVICE_DADDR - sock_serves(sk, BPF_CORE_READ(sk, __sk_common.skc_state), net,
+					   netns_of(net), f->sport, f->dport);
 }
 
-/* Of a segment; `sk`, in `state`, is the socket that gets it, or NULL. */
+/* The service end of a segment, without branches for the verifier to follow; `sk`, in `state`, is the socket that gets it, or NULL. */
 static __always_inline u32 service_of_segment(const struct segment *s, const struct net *net,
 					      u32 netns, const struct sock *sk, u32 state)
 {
 	u8 handshake = s->flags & (TCP_SYN | TCP_ACK);
-	bool served_here;
+	u32 side = SIDE_NOT_KNOWN;
 
-	if (handshake == TCP_SYN)
-		return SERVICE_DADDR;
-	if (handshake == (TCP_SYN | TCP_ACK))
-		return SERVICE_SADDR;
-	served_here = sk ? sock_serves(sk, state, net, netns, s->dport, s->sport)
-			 : near_serves(net, netns, s->dport, s->sport);
-	return served_here ? SERVICE_DADDR : SERVICE_SADDR;
+	if (handshake & TCP_SYN)
+		side = handshake & TCP_ACK ? SIDE_FAR : SIDE_NEAR;
+	else if (sk)
+		side = side_of_role(sk, state);
+	return SERVICE_SADDR + near_serves(net, netns, s->dport, s->sport, side);
+}
+
+static __always_inline u32 port_of(u32 service, u32 sport, u32 dport)
+{
+	return sport ^ ((sport ^ dport) & -(service - SERVICE_SADDR));
 }
 
 static __always_inline u32 turned(u32 service)
 {
-	return service == SERVICE_SADDR ? SERVICE_DADDR : SERVICE_SADDR;
+	return SERVICE_SADDR + SERVICE_DADDR - service;
 }
 
 #endif
