@@ -19,6 +19,11 @@ static __always_inline u32 key_sock(struct count_key *k, const struct sock *sk, 
 		return SERVICE_DADDR;
 	trusted_local(sk, local);
 	port = trusted_local_port(sk);
+	/* Listeners come and go on any port: those of one address are counted together. */
+	if (!k->port) {
+		key_user(k, local);
+		return SERVICE_SADDR;
+	}
 	if (!sock_serves(sk, state, MEMBER(sk, __sk_common.skc_net.net), k->netns, port, k->port)) {
 		key_user(k, local);
 		return SERVICE_DADDR;

@@ -77,9 +77,9 @@ static __always_inline u32 client_ports(const struct net *net)
 enum side { SIDE_NOT_KNOWN, SIDE_NEAR, SIDE_FAR };
 
 /*
- * 1 where the near one of a connection's two ports is the service's, else 0; near is this host's, if either is.
- * `side` is the service's where it is known already, `range` ip_local_port_range where it is not. As
- * service.bpf.c verified once, and not again for each way to it.
+ * 1 where the near one of a connection's two ports is the service's, else 0; near is this host's, if
+ * either is. `side` is the service's where it is known already, `range` client_ports() where it is
+ * not. As service.bpf.c verified once, and not again for each way to it.
  */
 u32 near_end_serves(u32 netns, u32 near, u32 far, u32 range, u32 side);
 
@@ -122,7 +122,7 @@ static __noinline __attribute__((unused)) u32 service_of_sock(const struct sock 
 					   netns_of(net), f->sport, f->dport);
 }
 
-/* The service end of a segment, without branches for the verifier to follow; `sk`, in `state`, is the socket that gets it, or NULL. */
+/* Of a segment; `sk`, in `state`, is the socket that gets it, or NULL. */
 static __always_inline u32 service_of_segment(const struct segment *s, const struct net *net,
 					      u32 netns, const struct sock *sk, u32 state)
 {
@@ -136,6 +136,7 @@ static __always_inline u32 service_of_segment(const struct segment *s, const str
 	return SERVICE_SADDR + near_serves(net, netns, s->dport, s->sport, side);
 }
 
+/* Without a branch, of which the verifier would follow both ways. */
 static __always_inline u32 port_of(u32 service, u32 sport, u32 dport)
 {
 	return sport ^ ((sport ^ dport) & -(service - SERVICE_SADDR));

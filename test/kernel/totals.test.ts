@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it, vi } from 'vitest';
-import { awaitReset, connect, lingerZero } from '../../src/lab/connections.ts';
+import { awaitReset, connect, lingerZero, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { until } from '../../src/lab/until.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
@@ -112,3 +112,16 @@ it.each([
     }
   },
 );
+
+it.each([4, 6] as const)('counts together the listeners of one address (IPv%i)', (family) => {
+  using lab = Lab.open();
+  const filter = { port: null, host: null, netns: lab.server.inode };
+  const { session } = attach({ filter, records_per_s: 1, tier: 'hooks' });
+  try {
+    for (let port = HIGH; port < HIGH + TIMES; port++) listen(lab, family, port, 1).close();
+    const { keys } = readKeyTotals(session, new TotalsMaps(session), true);
+    expect(keys.map(({ count }) => count)).toEqual([TIMES, TIMES]);
+  } finally {
+    session.close();
+  }
+});
