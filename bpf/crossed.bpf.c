@@ -5,7 +5,7 @@
  */
 #include "crossed.h"
 #include "hashinfo.h"
-#include "listener.h"
+#include "service.h"
 
 #define MAX_BUCKETS 8
 #define MAX_BOUND 12
@@ -113,16 +113,11 @@ __noinline u64 belongs_to(u32 place)
 	return 0;
 }
 
-/* These have a stack of their own: there is little left where they are called. */
-static __noinline bool is_for_listener(const struct crossing *c)
-{
-	return find_listener(LOOKUP_CROSSED, (const void *)c->net, c->segment.daddr,
-			     c->segment.dport, 0);
-}
-
+/* It has a stack of its own: there is little left where it is called. */
 static __noinline void fill_end(struct wire_sock *w, const struct sock *sk)
 {
 	fill_sock(w, sk);
+	w->flow.service = service_of_sock(sk, &w->flow);
 }
 
 __noinline u32 make_crossed(u32 place)
@@ -133,7 +128,7 @@ __noinline u32 make_crossed(u32 place)
 	const struct sock *other;
 	struct total *t;
 
-	if (!c || is_for_listener(c))
+	if (!c)
 		return 0;
 	other = (const void *)belongs_to(place);
 	if (!other)
@@ -150,6 +145,8 @@ __noinline u32 make_crossed(u32 place)
 	t->pending = 0;
 	fill_packet(&e->body.packet, (const void *)c->skb, &c->segment, parse_area(e), false);
 	fill_end(&e->body.fits, other);
+	/* It comes from the peer of a local end that both connections have. */
+	e->body.packet.flow.service = turned(e->body.fits.flow.service);
 	if (c->sk)
 		fill_end(&e->body.sock, (const void *)c->sk);
 	return 1;

@@ -75,6 +75,22 @@ struct {
 	__type(value, u32);
 } listened SEC(".maps");
 
+/* By namespace and port: where somebody listened. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, u8);
+} served_ports SEC(".maps");
+
+/* Namespace and remote port of connects from here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DIALLED_SLOTS);
+	__type(key, u32);
+	__type(value, u64);
+} dialled_ports SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

@@ -5,6 +5,7 @@
  */
 #include "emit.h"
 #include "filter.h"
+#include "service.h"
 #include "shown_peer.h"
 
 enum peer_call { CALL_GETPEERNAME, CALL_ACCEPT, CALL_ACCEPT4 };
@@ -116,11 +117,11 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 		return;
 	if (!is_tcp_sock(sk)) {
 		if (call != CALL_GETPEERNAME && is_mptcp_sock(sk))
-			set_owner_to_current(id);
+			set_owner_to_current(id, ROLE_ACCEPTED);
 		return;
 	}
 	if (call != CALL_GETPEERNAME)
-		set_owner_to_current(id);
+		set_owner_to_current(id, ROLE_ACCEPTED);
 	o = find_owner(id);
 	/* A connection may end before accept() comes to it. */
 	if (o && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
@@ -155,9 +156,12 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	__builtin_memcpy(e->body.shown_addr, addr, 16);
 	e->body.shown_port = port;
 	e->body.call = call;
+	e->body.sock.flow.service = service_of_sock(sk, &e->body.sock.flow);
 	e->body.getname = (u64)BPF_CORE_READ(socket, ops, getname);
-	if (other)
+	if (other) {
 		fill_sock(&e->body.other, other);
+		e->body.other.flow.service = service_of_sock(other, &e->body.other.flow);
+	}
 	submit(ctx, e, sizeof(*e), t);
 }
 

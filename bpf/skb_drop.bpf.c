@@ -74,6 +74,13 @@ static __always_inline const struct sock *checked_by(const struct sk_buff *skb)
 		       : NULL;
 }
 
+/* With a stack of its own, as ends_answered() has. */
+static __noinline int ends_unanswered(void *ctx, const struct sk_buff *skb, void *location,
+				      u32 reason, bool no_reason)
+{
+	return ends(ctx, skb, location, reason, checked_by(skb), no_reason);
+}
+
 /* The kernel leaves this mark where it computed the checksum itself and it did not fit. */
 static __always_inline bool is_damaged(const struct sk_buff *skb)
 {
@@ -143,7 +150,7 @@ ON_TRACEPOINT(kfree_skb, packet_dropped_without_sock, struct sk_buff *skb, void 
 		return ends_answered(ctx, r, skb);
 	if (was_answered(r, skb))
 		return 0;
-	return ends(ctx, skb, location, reason, checked_by(skb), false);
+	return ends_unanswered(ctx, skb, location, reason, false);
 }
 
 ON_TRACEPOINT(kfree_skb, packet_dropped_without_reason, struct sk_buff *skb, void *location)
@@ -153,5 +160,5 @@ ON_TRACEPOINT(kfree_skb, packet_dropped_without_reason, struct sk_buff *skb, voi
 	note_without_reason(skb);
 	if (may_be_answered(r, skb))
 		return ends_answered(ctx, r, skb);
-	return ends(ctx, skb, location, 0, checked_by(skb), true);
+	return ends_unanswered(ctx, skb, location, 0, true);
 }

@@ -3,7 +3,7 @@
 #include "emit.h"
 #include "filter.h"
 #include "hashinfo.h"
-#include "listener.h"
+#include "service.h"
 #include "shown_peer.h"
 
 /* The listening TCP socket that this one is or, of MPTCP, has; NULL: none. */
@@ -47,10 +47,21 @@ int existing_owners(struct bpf_iter__task_file *ctx)
 	if (!sk || !(is_tcp_sock(sk) || is_mptcp_sock(sk)))
 		return 0;
 	if (!find_owner(id))
-		set_owner(id, task);
+		set_owner(id, task, ROLE_NOT_KNOWN);
 	listener = listener_in(sk);
 	if (listener)
 		write_holder(ctx->meta->seq, task, listener);
+	return 0;
+}
+
+/* Before anything else is watched: what happens then may be of a connection to one of these ports. */
+SEC("iter/tcp")
+int existing_services(struct bpf_iter__tcp *ctx)
+{
+	const struct sock *sk = (const struct sock *)ctx->sk_common;
+
+	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		remember_served(netns_of(sock_net(sk)), BPF_CORE_READ(sk, __sk_common.skc_num));
 	return 0;
 }
 
@@ -72,10 +83,12 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 	fill_sock(&e->body.sock, sk);
 	f = &e->body.sock.flow;
 	remember_hashinfo(sk);
-	if (state == TCP_LISTEN)
+	if (state == TCP_LISTEN) {
 		remember_listener(sk, f->sport);
-	else
+		remember_served(netns, f->sport);
+	} else {
 		claim_peer(peer_key(f->saddr, f->sport, netns, f->daddr, f->dport), (u64)sk);
+	}
 	/* Listeners are few and every finding may need them; the others stay in the kernel. */
 	if (state != TCP_LISTEN)
 		return 0;

@@ -26,13 +26,13 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	u64 linger = MEMBER(sk, __sk_common.skc_flags) >> SOCK_LINGER_BIT & 1;
 	struct wire_event_reset_sent *e;
 	struct total *t;
-	u32 was;
+	u32 was, service;
 
 	k.netns = trusted_netns(sk);
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return;
 	was = previous_state(sk, MEMBER(sk, __sk_common.skc_state));
-	key_sock(&k, sk, was);
+	service = key_sock(&k, sk, was);
 	k.detail |= KEY_ACTIVE | linger << 9 | (u64)has_unread(sk) << 8;
 	t = count(&k);
 	e = record_buffer(SCRATCH_RESET_SENT);
@@ -40,6 +40,7 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 		return;
 	wire_event_reset_sent_init(e);
 	fill_trusted_sock(&e->body.sock, sk);
+	e->body.sock.flow.service = service;
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	fill_patience(&e->body.sock, sk);

@@ -15,9 +15,10 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 {
 	struct count_key k = { .kind = EVENT_KIND_RESET_RECEIVED };
 	struct wire_event_reset_received *e;
+	u32 service;
 
 	k.netns = trusted_netns(sk);
-	key_sock(&k, sk, MEMBER(sk, __sk_common.skc_state));
+	service = key_sock(&k, sk, MEMBER(sk, __sk_common.skc_state));
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return NULL;
 	*total = count(&k);
@@ -27,6 +28,7 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 	wire_event_reset_received_init(e);
 	fill_event(&e->event, k.netns, *total);
 	fill_trusted_sock(&e->body.sock, sk);
+	e->body.sock.flow.service = service;
 	return e;
 }
 
@@ -39,8 +41,10 @@ ON_ENTRY(tcp_reset, reset_believed, struct sock *sk, struct sk_buff *skb)
 
 	if (!e)
 		return 0;
-	if (read_segment(skb, &s))
+	if (read_segment(skb, &s)) {
 		fill_packet(&e->body.packet, skb, &s, parse_area(e), true);
+		e->body.packet.flow.service = turned(e->body.sock.flow.service);
+	}
 	submit(ctx, e, sizeof(*e), t);
 	return 0;
 }
@@ -58,8 +62,10 @@ ON_TRACEPOINT(tcp_receive_reset, reset_received, struct sock *sk)
 	r = bpf_map_lookup_elem(&last_reset, &zero);
 	if (r && bpf_ktime_get_ns() - r->ktime_ns < RESET_STALE_NS &&
 	    r->packet.flow.sport == e->body.sock.flow.dport &&
-	    r->packet.flow.dport == e->body.sock.flow.sport)
+	    r->packet.flow.dport == e->body.sock.flow.sport) {
 		bpf_probe_read_kernel(&e->body.packet, sizeof(e->body.packet), &r->packet);
+		e->body.packet.flow.service = turned(e->body.sock.flow.service);
+	}
 	submit(ctx, e, sizeof(*e), t);
 	return 0;
 }

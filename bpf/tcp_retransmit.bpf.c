@@ -2,7 +2,7 @@
 /* Segments sent again: the sender saw no answer. */
 #include "emit.h"
 #include "filter.h"
-#include "sock.h"
+#include "service.h"
 
 static __always_inline void retransmitted(void *ctx, const struct sock *sk,
 					  const struct sock *listener, u32 slot)
@@ -31,6 +31,7 @@ static __always_inline void retransmitted(void *ctx, const struct sock *sk,
 	if (!t)
 		return;
 	fill_event(&e->event, k.netns, t);
+	w->flow.service = listener ? SERVICE_SADDR : service_of_sock(sk, &w->flow);
 	submit(ctx, e, sizeof(*e), t);
 }
 

@@ -6,8 +6,16 @@
 #include "filter.h"
 #include "hashinfo.h"
 #include "key.h"
-#include "listener.h"
+#include "service.h"
 #include "shown_peer.h"
+
+static __always_inline void begins_to_listen(const struct sock *sk)
+{
+	u16 port = MEMBER(sk, __sk_common.skc_num);
+
+	remember_listener(sk, port);
+	remember_served(trusted_netns(sk), port);
+}
 
 static __always_inline void track_peer(const struct sock *sk, const struct owner *o, int old_state,
 				       int new_state)
@@ -59,10 +67,11 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	struct count_key k = { .kind = EVENT_KIND_STATE_CHANGE };
 	struct wire_event_state_change *e;
 	struct total *t;
+	u32 service;
 
 	k.netns = trusted_netns(sk);
 	k.reason = MEMBER(sk, sk_err);
-	key_sock(&k, sk, old_state);
+	service = key_sock(&k, sk, old_state);
 	k.detail |= new_state;
 	if (filters_apply() && !wanted_sock(sk, k.netns))
 		return;
@@ -74,6 +83,7 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	wire_event_state_change_init(e);
 	fill_event(&e->event, k.netns, t);
 	fill_trusted_sock(&e->body.sock, sk);
+	e->body.sock.flow.service = service;
 	fill_patience(&e->body.sock, sk);
 	if (new_state == TCP_LISTEN)
 		fill_new_listener(&e->body.sock, sk);
@@ -115,13 +125,16 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 	}
 	/* connect() and listen() run for the process that owns the socket from then on. */
 	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) {
-		set_owner_to_current((u64)sk);
+		set_owner_to_current((u64)sk,
+				     new_state == TCP_SYN_SENT ? ROLE_DIALLED : ROLE_NOT_KNOWN);
 		remember_hashinfo(sk);
 	}
-	if (new_state == TCP_SYN_SENT)
+	if (new_state == TCP_SYN_SENT) {
+		remember_dialled(trusted_netns(sk), bpf_ntohs(MEMBER(sk, __sk_common.skc_dport)));
 		return 0;
+	}
 	if (new_state == TCP_LISTEN)
-		remember_listener(sk, MEMBER(sk, __sk_common.skc_num));
+		begins_to_listen(sk);
 	else if (new_state == TCP_CLOSE)
 		closes(sk, old_state);
 	else if (old_state == TCP_LISTEN)

@@ -8,8 +8,7 @@
 #include "emit.h"
 #include "ended.h"
 #include "filter.h"
-#include "listener.h"
-#include "sock.h"
+#include "service.h"
 
 static __always_inline void answer(void *ctx, const struct sock *sk, const struct sk_buff *skb,
 				   u32 netns, u32 reason)
@@ -20,8 +19,8 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	u64 size = WIRE_EVENT_RESET_SENT_BRIEF;
 	struct segment *s;
 	struct total *t;
-	u32 since_end = 0, state;
-	bool cookie = false, served_here;
+	u32 since_end = 0, state, service = SERVICE_DADDR;
+	bool cookie = false;
 
 	if (!e)
 		return;
@@ -36,9 +35,8 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	k.port = s->dport;
 	/* Most are SYNs to where nobody listens, of which no more is to be known. */
 	if (sk || k.detail != TCP_SYN) {
-		served_here = k.detail == TCP_SYN ||
-			      (k.detail != (TCP_SYN | TCP_ACK) && s->dport <= s->sport);
 		state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0;
+		service = service_of_segment(s, packet_net(skb, sk), netns, sk, state);
 		/* A socket at the packet's own address would have been found. */
 		if (!sk && k.detail == (TCP_SYN | TCP_ACK) &&
 		    remember_refused(skb, s, NULL, netns, NULL, CROSSED_ANSWER))
@@ -53,7 +51,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 		}
 		k.detail |= (u64)(dialled != NULL) << 8 | (u64)(since_end != 0) << 9 |
 			    (u64)cookie << 10 | (u64)(s->payload_len != 0) << 11 | (u64)state << 16;
-		if (served_here) {
+		if (service == SERVICE_DADDR) {
 			k.detail |= KEY_SERVED_HERE;
 			key_user(&k, s->saddr);
 		} else {
@@ -69,6 +67,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	fill_packet(&e->body.packet, skb, s, parse_area(e), true);
+	e->body.packet.flow.service = service;
 	if (!sk)
 		listener = (const void *)find_listener(LOOKUP_ANSWER, packet_net(skb, NULL),
 						       s->daddr, s->dport, MEMBER(skb, skb_iif));
@@ -77,10 +76,14 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 		wire_event_reset_sent_init_rest(e);
 		e->body.since_end_ms = since_end;
 		e->body.syncookies_failed = cookie;
-		if (sk)
+		if (sk) {
 			fill_sock(&e->body.sock, sk);
-		if (dialled)
+			e->body.sock.flow.service = turned(service);
+		}
+		if (dialled) {
 			fill_sock(&e->body.dialled, dialled);
+			e->body.dialled.flow.service = SERVICE_DADDR;
+		}
 		if (listener)
 			fill_sock(&e->body.listener, listener);
 	}

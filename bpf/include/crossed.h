@@ -8,6 +8,7 @@
 
 #include "emit.h"
 #include "filter.h"
+#include "listener.h"
 #include "sock.h"
 
 /* Since sockets give a reason for what they drop, the tracepoint tells of it (Linux 5.17). */
@@ -28,20 +29,21 @@ u64 belongs_to(u32 place);
 u32 make_crossed(u32 place);
 
 /* `net` is NULL where it is not known yet. */
-static __always_inline bool remember_refused(const struct sk_buff *skb, const struct segment *s,
-					     const struct net *net, u32 netns,
-					     const struct sock *sk, u32 place)
+static __always_inline struct crossing *remember_refused(const struct sk_buff *skb,
+							 const struct segment *s,
+							 const struct net *net, u32 netns,
+							 const struct sock *sk, u32 place)
 {
 	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
 
 	if (!c)
-		return false;
+		return NULL;
 	store_pointer(&c->net, net ? net : packet_net(skb, sk));
 	store_pointer(&c->skb, skb);
 	store_pointer(&c->sk, sk);
 	c->netns = netns;
 	c->segment = *s;
-	return true;
+	return c;
 }
 
 /* A segment without SYN that is refused. */
@@ -49,11 +51,14 @@ static __always_inline void report_crossed(void *ctx, const struct sk_buff *skb,
 					   const struct segment *s, const struct net *net,
 					   u32 netns, const struct sock *sk, u32 place)
 {
+	struct crossing *c;
 	void *record;
 
 	if (s->flags & TCP_SYN || !(s->flags & (TCP_RST | TCP_ACK)))
 		return;
-	if (!remember_refused(skb, s, net, netns, sk, place) || !make_crossed(place))
+	c = remember_refused(skb, s, net, netns, sk, place);
+	if (!c || find_listener(LOOKUP_CROSSED, (const void *)c->net, s->daddr, s->dport, 0) ||
+	    !make_crossed(place))
 		return;
 	record = record_buffer(SCRATCH_CROSSED + place);
 	if (record)

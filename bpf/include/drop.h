@@ -10,6 +10,7 @@
 #include "filter.h"
 #include "listener.h"
 #include "reject.h"
+#include "service.h"
 
 extern struct {
 } reasonless SEC(".maps");
@@ -33,7 +34,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	struct segment *s;
 	struct total *t;
 	const struct reasonless *known;
-	u32 rejected;
+	u32 rejected, service, state;
 
 	if (!e)
 		return;
@@ -46,11 +47,13 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 		return;
 	if (REFUSALS_ARE_DROPS && slot == SCRATCH_DROP)
 		report_crossed(ctx, skb, s, net, k.netns, sk, CROSSED_DROP);
+	state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0;
+	service = service_of_segment(s, net, k.netns, sk, state);
 	__builtin_memcpy(k.addr, s->daddr, 16);
-	/* To an ephemeral port: the sender's end is what such packets have in common. */
-	k.port = s->sport < s->dport ? s->sport : s->dport;
+	/* To a client: the sender's port is what such packets have in common. */
+	k.port = port_of(service, s->sport, s->dport);
 	k.detail = (u64)location ^ (u64)(s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) << 48 ^
-		   (u64)(sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0) << 56;
+		   (u64)state << 56;
 	known = no_reason ? known_without_reason() : NULL;
 	if (known)
 		k.detail ^= (u64)known->damaged << 44 ^ (u64)known->source_errno << 32;
@@ -71,6 +74,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	e->body.location = (u64)location;
 	e->body.rejected = rejected;
 	fill_packet(&e->body.packet, skb, s, parse_area(e), true);
+	e->body.packet.flow.service = service;
 	known = no_reason ? known_without_reason() : NULL;
 	if (known) {
 		e->body.packet.checksum_failed = known->damaged;
@@ -78,6 +82,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	}
 	if (sk) {
 		fill_sock(&e->body.sock, sk);
+		e->body.sock.flow.service = turned(service);
 		fill_expected(&e->body, sk);
 	}
 	if (b)

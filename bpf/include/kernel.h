@@ -156,8 +156,22 @@ struct inet_timewait_death_row {
 	struct inet_hashinfo *hashinfo;
 };
 
+/* Both ports of the range in one number; a pair until Linux 6.7. */
+struct local_ports {
+	u32 range;
+};
+
+struct local_ports___pair {
+	int range[2];
+};
+
 struct netns_ipv4 {
 	struct inet_timewait_death_row tcp_death_row;
+	struct local_ports ip_local_ports;
+};
+
+struct netns_ipv4___pair {
+	struct local_ports___pair ip_local_ports;
 };
 
 struct proto {
@@ -171,6 +185,10 @@ struct net {
 	struct netns_ipv4 ipv4;
 	struct ns_common ns;
 	struct netns_mib mib;
+};
+
+struct net___pair {
+	struct netns_ipv4___pair ipv4;
 };
 
 typedef struct {

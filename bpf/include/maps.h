@@ -125,6 +125,8 @@ enum listened { LISTENED = 1, LISTENED_BESIDE_OTHERS = 2 };
 
 #define LISTENED_SLOTS 4096
 
+#define DIALLED_SLOTS 4096
+
 /* The last connect of a process that came to nothing. */
 struct failed_connect {
 	u64 jiffy;
@@ -137,6 +139,9 @@ struct failed_connect {
 /* Where a refused segment may be found to belong to another connection. */
 enum crossing_place { CROSSED_DROP, CROSSED_ANSWER, CROSSED_ARRIVAL, CROSSING_PLACES };
 
+/* Which end of its connection a socket is. */
+enum role { ROLE_NOT_KNOWN, ROLE_DIALLED, ROLE_ACCEPTED };
+
 struct owner {
 	/* The socket's address, 0: free. */
 	u64 sk;
@@ -148,7 +153,8 @@ struct owner {
 	u32 pid;
 	/* Known until another socket takes the place. */
 	u32 closed;
-	u32 unused;
+	/* enum role */
+	u32 role;
 };
 
 /* A process that has a listener open. Userspace reads it: src/source/listeners.ts. */

@@ -8,7 +8,7 @@
 #include "emit.h"
 #include "expected.h"
 #include "filter.h"
-#include "listener.h"
+#include "service.h"
 
 #define MOVED(slot) (1u << MIB_SLOT_##slot)
 
@@ -79,6 +79,7 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	wire_event_syn_received_init(e);
 	fill_event(&e->event, k.netns, t);
 	fill_packet(&e->body.packet, skb, &s, parse_area(e), true);
+	e->body.packet.flow.service = SERVICE_DADDR;
 	if (found)
 		fill_sock(&e->body.listener, (const void *)found);
 	e->body.one_of = one_of;

@@ -138,7 +138,7 @@ static __always_inline u64 cgroup_of(const struct task_struct *task)
 }
 
 /* The owner is the process: its leader's name, not the thread's. */
-static __always_inline void set_owner(u64 sk, const struct task_struct *task)
+static __always_inline void set_owner(u64 sk, const struct task_struct *task, u32 role)
 {
 	struct owner *o = claim_owner(sk);
 
@@ -149,11 +149,12 @@ static __always_inline void set_owner(u64 sk, const struct task_struct *task)
 	BPF_CORE_READ_INTO(&o->comm, task, group_leader, comm);
 	o->shown_port = 0;
 	o->closed = 0;
+	o->role = role;
 	o->sk = sk;
 }
 
 /* The process that runs now owns the socket: without a helper call where the kernel allows it. */
-static __always_inline void set_owner_to_current(u64 sk)
+static __always_inline void set_owner_to_current(u64 sk, u32 role)
 {
 #ifndef PROBES
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
@@ -170,11 +171,12 @@ static __always_inline void set_owner_to_current(u64 sk)
 		((u64 *)o->comm)[1] = comm[1];
 		o->shown_port = 0;
 		o->closed = 0;
+		o->role = role;
 		o->sk = sk;
 		return;
 	}
 #endif
-	set_owner(sk, (void *)bpf_get_current_task());
+	set_owner(sk, (void *)bpf_get_current_task(), role);
 }
 
 /* The process that runs now: the owner only where the kernel works for the process itself. */

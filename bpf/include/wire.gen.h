@@ -84,6 +84,8 @@ struct wire_flow {
 	__u32 sport;
 	__u32 dport_tag;
 	__u32 dport;
+	__u32 service_tag;
+	__u32 service;
 } WIRE_STRUCT;
 
 #define WIRE_FLOW_INIT \
@@ -94,6 +96,7 @@ struct wire_flow {
 		.daddr_len = WIRE_VARINT(16), \
 		.sport_tag = WIRE_FIXED32(3), \
 		.dport_tag = WIRE_FIXED32(4), \
+		.service_tag = WIRE_FIXED32(5), \
 	}
 
 struct wire_toa {

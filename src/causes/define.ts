@@ -182,21 +182,33 @@ export function remote(flow: Flow): string {
   return endpoint(flow.daddr, flow.dport);
 }
 
-/** The end with the lower port: the one that clients dial. */
+const [SERVED_AT_SADDR, SERVED_AT_DADDR] = [1, 2];
+
+/**
+ * Whether clients dial saddr:sport, and not daddr:dport: as BPF decided (bpf/include/service.h). Where a
+ * recording is too old to tell, it is the end with the lower port.
+ */
+export function servedAtSource({ service, sport, dport }: Ends): boolean {
+  return service === 0 ? sport < dport : service === SERVED_AT_SADDR;
+}
+
+type Ends = Pick<Flow, 'service' | 'sport' | 'dport'>;
+
+/** The end that clients dial. */
 export function service(flow: Flow): string {
-  return flow.sport < flow.dport ? local(flow) : remote(flow);
+  return servedAtSource(flow) ? local(flow) : remote(flow);
 }
 
 /** Of a socket's flow: one group for each service, whether it runs here or is dialled from here. */
-export function byService(netns: number, { saddr, sport, daddr, dport }: Flow): string {
-  return sport <= dport ? `${netns} at ${saddr} ${sport}` : `${netns} to ${daddr} ${dport}`;
+export function byService(netns: number, flow: Flow): string {
+  const { saddr, sport, daddr, dport } = flow;
+  return servedAtSource(flow) ? `${netns} at ${saddr} ${sport}` : `${netns} to ${daddr} ${dport}`;
 }
 
 /** The same, and of a service that runs here one for each host that dials it. */
-export function byPeer(netns: number, { saddr, sport, daddr, dport }: Flow): string {
-  return dport <= sport
-    ? `${netns} to ${daddr} ${dport}`
-    : `${netns} at ${saddr} ${sport} from ${daddr}`;
+export function byPeer(netns: number, flow: Flow): string {
+  const group = byService(netns, flow);
+  return servedAtSource(flow) ? `${group} from ${flow.daddr}` : group;
 }
 
 /** What is said of a segment that a connection refused: of the connection, for each host that sends to it. */
@@ -334,8 +346,9 @@ export function endAdvice(process_end: string, at: string): string {
 }
 
 /** The same flow from the other end. */
-export function reversed(flow: Flow): Flow {
-  return { saddr: flow.daddr, sport: flow.dport, daddr: flow.saddr, dport: flow.sport };
+export function reversed({ saddr, sport, daddr, dport, service: told }: Flow): Flow {
+  const service = told === 0 ? 0 : told === SERVED_AT_SADDR ? SERVED_AT_DADDR : SERVED_AT_SADDR;
+  return { saddr: daddr, sport: dport, daddr: saddr, dport: sport, service };
 }
 
 /** `S`, `SA`, `R`, `PA` … in tcpdump's order. */

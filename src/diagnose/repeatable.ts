@@ -85,6 +85,7 @@ export function flowIn({ w, at, layout }: Written): Flow {
     daddr: address(w, flow + AT.Flow.daddr),
     sport: u32(w, flow + AT.Flow.sport),
     dport: u32(w, flow + AT.Flow.dport),
+    service: u32(w, flow + AT.Flow.service),
   };
 }
 

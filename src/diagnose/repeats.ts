@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { servedAtSource } from '../causes/define.ts';
 import { type Followed, Trails } from '../flow/trails.ts';
 import type { Event } from '../wire/decode.ts';
 import { Ring } from '../wire/ring.ts';
@@ -35,6 +36,8 @@ export interface Step {
   from_high: number;
   seen: number;
   sport: number;
+  /** Whether its service is at the other end than sport. */
+  dialled: boolean;
   thinned: boolean;
   counted: KeyCount;
   explained_ns: number;
@@ -221,7 +224,7 @@ export class Repeats {
   #isLike(step: Step, w: Words, at: number): boolean {
     const { kind } = step;
     const sport = w[at + kind.flow + AT.Flow.sport] as number;
-    const dport = w[at + kind.flow + AT.Flow.dport] as number;
+    const dialled = !servedAtSourceIn(w, at + kind.flow);
     return (
       step.key_high === (w[at + KEY + 1] as number) &&
       step.from_low === this.#trails.from_low &&
@@ -229,7 +232,8 @@ export class Repeats {
       step.seen === seenOf(kind, w, at) &&
       step.thinned === (w[at + OCCURRENCES] as number) > 1 &&
       // From one connection to the next this port changes: the key has the other one.
-      (step.sport === sport || (sport > dport && step.sport > dport))
+      step.dialled === dialled &&
+      (dialled || step.sport === sport)
     );
   }
 
@@ -251,6 +255,7 @@ export class Repeats {
       from_high: this.#trails.from_high,
       seen: seenOf(kind, w, at),
       sport: w[at + kind.flow + AT.Flow.sport] as number,
+      dialled: !servedAtSourceIn(w, at + kind.flow),
       thinned: event.occurrences > 1,
       counted,
       explained_ns: 0,
@@ -265,6 +270,14 @@ export class Repeats {
     this.#byKey.set(low, step);
     return step;
   }
+}
+
+function servedAtSourceIn(w: Words, flow: number): boolean {
+  return servedAtSource({
+    service: w[flow + AT.Flow.service] as number,
+    sport: w[flow + AT.Flow.sport] as number,
+    dport: w[flow + AT.Flow.dport] as number,
+  });
 }
 
 function agree(step: Step, now: Explained): void {

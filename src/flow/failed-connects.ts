@@ -154,10 +154,12 @@ export class FailedConnects {
   }
 }
 
-function connection(netns: number, { saddr, sport, daddr, dport }: Flow): string {
+type Ends = Omit<Flow, 'service'>;
+
+function connection(netns: number, { saddr, sport, daddr, dport }: Ends): string {
   return `${netns} ${saddr} ${sport} ${daddr} ${dport}`;
 }
 
-function turned({ saddr, sport, daddr, dport }: Flow): Flow {
+function turned({ saddr, sport, daddr, dport }: Ends): Ends {
   return { saddr: daddr, sport: dport, daddr: saddr, dport: sport };
 }

@@ -9,6 +9,7 @@ interface Remembered<Value> {
   sport: number;
   daddr: string;
   dport: number;
+  service: number;
   value: Value;
 }
 
@@ -19,19 +20,20 @@ interface Remembered<Value> {
 export function perFlow<Value>(make: (flow: Flow) => Value): (flow: Flow) => Value {
   const places: (Remembered<Value> | undefined)[] = new Array(REMEMBERED);
   return (flow) => {
-    const { saddr, sport, daddr, dport } = flow;
+    const { saddr, sport, daddr, dport, service } = flow;
     const place = Math.imul(sport ^ Math.imul(dport, 0x85ebca6b), 0x9e3779b1) >>> 20;
     const known = places[place];
     if (
       known !== undefined &&
       known.sport === sport &&
       known.dport === dport &&
+      known.service === service &&
       known.saddr === saddr &&
       known.daddr === daddr
     )
       return known.value;
     const value = make(flow);
-    places[place] = { saddr, sport, daddr, dport, value };
+    places[place] = { saddr, sport, daddr, dport, service, value };
     return value;
   };
 }

@@ -83,6 +83,13 @@ export function isAbout({ saddr, sport, daddr, dport, netns }: FlowText, made: M
   return between && netns === made.netns;
 }
 
+/** Where else it is said to have happened than in the one place where it shall be, or null. */
+export function elsewhereThan(made: Made, told: readonly Pick<Finding, 'where'>[]): string | null {
+  const places = told.map(({ where }) => where);
+  if (made.where === undefined || isDeepStrictEqual(places, [made.where])) return null;
+  return `${places.join(', ')} instead of ${made.where}`;
+}
+
 /**
  * Makes the failure happen in a lab of its own, and compares what tcpwhy says of it. `make` may look
  * at the lab while it is made.
@@ -110,17 +117,18 @@ export async function examine(
     await watching.settle(() => (sums(findings())[cause] ?? 0) >= times, LIMIT_MS, SETTLE_MS);
     const { unexplained = 0, ...reported } = sums(findings());
     const exact = isDeepStrictEqual(withoutBeside(scenario, reported), { [cause]: times });
-    const ofCause = findings().filter((one) => one.cause === cause);
-    const stray = ofCause.find((one) => !isAbout(one.flow, made));
-    const short = ofCause.find((one) => !has(one.evidence, scenario.says?.(options) ?? {}));
+    const told = findings().filter((one) => one.cause === cause);
+    const stray = told.find((one) => !isAbout(one.flow, made));
+    const short = told.find((one) => !has(one.evidence, scenario.says?.(options) ?? {}));
+    const why = stray
+      ? `about another connection: ${stray.summary}`
+      : short
+        ? `the evidence is another: ${JSON.stringify(short.evidence)}`
+        : elsewhereThan(made, told);
     return {
       ...{ ...row, reported, unexplained, findings: findings() },
-      verdict: exact && !stray && !short ? 'passed' : 'failed',
-      why: stray
-        ? `about another connection: ${stray.summary}`
-        : short
-          ? `the evidence is another: ${JSON.stringify(short.evidence)}`
-          : null,
+      verdict: exact && why === null ? 'passed' : 'failed',
+      why,
     };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -18,6 +18,8 @@ export interface Made {
   clients: Address[];
   /** Inode number of the namespace where tcpwhy shall see it. */
   netns: number;
+  /** The one finding's `where`, for scenarios that are about that. */
+  where?: string;
 }
 
 /** A failure that can be made to happen. */

@@ -19,6 +19,10 @@ export interface AttachOptions {
   perfPages: number;
   /** Programs not to load, each with the reason `programs()` shall give. */
   skip?: Record<string, string>;
+  /** An iterator to run before anything is attached, if it could be loaded: what it writes is dropped. */
+  first?: string;
+  /** Paths of the network namespaces to run it in; one that is gone is left out. */
+  firstNetns?: string[];
 }
 
 export interface ProgramState {

@@ -40,6 +40,11 @@ pub struct AttachOptions {
     pub perf_pages: u32,
     /// Programs not to load, with the reason to report for each.
     pub skip: Option<HashMap<String, String>>,
+    /// An iterator to run before anything is attached, if it could be loaded: what it writes is
+    /// dropped.
+    pub first: Option<String>,
+    /// Paths of the network namespaces to run it in; one that is gone is left out.
+    pub first_netns: Option<Vec<String>>,
 }
 
 #[napi(object)]
@@ -117,6 +122,13 @@ impl Session {
             .as_fd()
             .as_raw_fd();
         let rings = Rings::new(perf_map, options.perf_pages)?;
+        if let Some(first) = options.first
+            && check_iterator(&programs, &first).is_ok()
+        {
+            for netns in options.first_netns.unwrap_or_default() {
+                let _ = iterate(&object, &first, Some(&netns));
+            }
+        }
         let links = load::attach(&object, &mut programs);
         let live = Some(Live {
             links,
@@ -179,55 +191,8 @@ impl Session {
     /// one network namespace: that at path `netns`, or ours.
     #[napi(catch_unwind)]
     pub fn run_iterator(&mut self, program: String, netns: Option<String>) -> Result<Buffer> {
-        let state = self.programs.iter().find(|state| state.name == program);
-        match state {
-            None => {
-                return Err(fail(
-                    "EINVAL",
-                    format!("no program {program} in the object"),
-                ));
-            }
-            Some(state) if !state.is_iterator() => {
-                return Err(fail(
-                    "EINVAL",
-                    format!("program {program} is not an iterator"),
-                ));
-            }
-            Some(ProgramState {
-                loaded: false,
-                error,
-                ..
-            }) => {
-                let why = error.as_deref().unwrap_or_default();
-                return Err(fail(
-                    "EINVAL",
-                    format!("iterator {program} is not loaded: {why}"),
-                ));
-            }
-            Some(_) => {}
-        }
-        let object = &self.live()?.object;
-        let iterator = object
-            .progs_mut()
-            .find(|iterator| iterator.name() == program.as_str());
-        let iterator = iterator.ok_or_else(|| fail("EINVAL", "the program is gone"))?;
-        let ((link, errno), log) =
-            log::catch(|| (iterator.attach_iter_with_opts(IterOpts::None), last_errno()));
-        let link = link.map_err(|_| {
-            fail(
-                crate::error::errno_name(errno),
-                reason::of_attach("iter", errno, &log),
-            )
-        })?;
-        let link_fd = link.as_fd().as_raw_fd();
-        // SAFETY: no pointers; the file owns the new descriptor.
-        let file = netns::run_in(netns.as_deref(), || {
-            match unsafe { bpf_iter_create(link_fd) } {
-                fd if fd < 0 => Err(fail_errno(-fd, &format!("iterator {program}"))),
-                fd => Ok(unsafe { File::from_raw_fd(fd) }),
-            }
-        })??;
-        read_iterator(file, &program).map(Buffer::from)
+        check_iterator(&self.programs, &program)?;
+        iterate(&self.live()?.object, &program, netns.as_deref()).map(Buffer::from)
     }
 
     /// How often each loaded program was skipped by the kernel because it was already running on
@@ -294,6 +259,56 @@ fn info_of(fd: i32, name: &str) -> Result<bpf_prog_info> {
         return Err(fail_errno(-failed, &format!("asking about program {name}")));
     }
     Ok(info)
+}
+
+/// Whether there is such an iterator, and it could be loaded.
+fn check_iterator(programs: &[ProgramState], program: &str) -> Result<()> {
+    let state = programs.iter().find(|state| state.name == program);
+    match state {
+        None => Err(fail(
+            "EINVAL",
+            format!("no program {program} in the object"),
+        )),
+        Some(state) if !state.is_iterator() => Err(fail(
+            "EINVAL",
+            format!("program {program} is not an iterator"),
+        )),
+        Some(ProgramState {
+            loaded: false,
+            error,
+            ..
+        }) => {
+            let why = error.as_deref().unwrap_or_default();
+            Err(fail(
+                "EINVAL",
+                format!("iterator {program} is not loaded: {why}"),
+            ))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Runs an iterator to its end: what it wrote. ENOENT where the namespace is gone.
+fn iterate(object: &Object, program: &str, netns: Option<&str>) -> Result<Vec<u8>> {
+    let iterator = object
+        .progs_mut()
+        .find(|iterator| iterator.name() == program);
+    let iterator = iterator.ok_or_else(|| fail("EINVAL", "the program is gone"))?;
+    let ((link, errno), log) =
+        log::catch(|| (iterator.attach_iter_with_opts(IterOpts::None), last_errno()));
+    let link = link.map_err(|_| {
+        fail(
+            crate::error::errno_name(errno),
+            reason::of_attach("iter", errno, &log),
+        )
+    })?;
+    let link_fd = link.as_fd().as_raw_fd();
+    // SAFETY: no pointers; the file owns the new descriptor.
+    let file = netns::run_in(netns, || match unsafe { bpf_iter_create(link_fd) } {
+        fd if fd < 0 => Err(fail_errno(-fd, &format!("iterator {program}"))),
+        fd => Ok(unsafe { File::from_raw_fd(fd) }),
+    })??;
+    read_iterator(file, program)
 }
 
 /// An iterator that skips a million objects without output answers EAGAIN and goes on.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cause, endpoint } from '../causes/define.ts';
+import { type Cause, servedAtSource, service } from '../causes/define.ts';
 import type { Finding } from '../diagnose/finding.ts';
 import type { OpenFinding } from '../diagnose/open-finding.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
@@ -94,9 +94,7 @@ export class HostCollection {
   }
 }
 
-/** The end with the lower port is the one that clients dial; of a client the port changes, so it is left out. */
-function sides({ saddr, sport, daddr, dport }: Flow): { client: string; service: string } {
-  return sport < dport
-    ? { client: daddr, service: endpoint(saddr, sport) }
-    : { client: saddr, service: endpoint(daddr, dport) };
+/** Of a client the port changes, so it is left out. */
+function sides(flow: Flow): { client: string; service: string } {
+  return { client: servedAtSource(flow) ? flow.daddr : flow.saddr, service: service(flow) };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { flagsText, TCP_FLAG } from '../causes/define.ts';
+import { flagsText, servedAtSource, TCP_FLAG } from '../causes/define.ts';
 import { endsOf } from './connection.ts';
 import type { Ladder, LadderEnd, NoteRung, Rung, SegmentRung } from './model.ts';
 import { SAME_PACKET_NS, segmentId } from './segments.ts';
@@ -136,7 +136,7 @@ export function ladderOf(
 /** Ends in the order in which they come up, those that dial before those that are dialled. */
 function inOrder(steps: readonly TimedStep[]): string[] {
   const flows = steps.map(({ step }) => step.flow);
-  const dialling = flows.map((flow) => endsOf(flow)[flow.sport > flow.dport ? 0 : 1]);
+  const dialling = flows.map((flow) => endsOf(flow)[servedAtSource(flow) ? 1 : 0]);
   return [...new Set([...dialling, ...flows.flatMap(endsOf)])];
 }
 

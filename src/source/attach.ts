@@ -10,7 +10,7 @@ import {
   readCounters,
   readSysctls,
 } from '../host/kernel.ts';
-import { ownNetns } from '../host/netns.ts';
+import { networkNamespaces, ownNetns } from '../host/netns.ts';
 import { presentFunctions } from '../host/symbols.ts';
 import { kernelEnums, parameterCounts, Session } from '../native/binding.ts';
 import { VERSION } from '../version.ts';
@@ -75,6 +75,8 @@ export function attach(options: AttachOptions): Attached {
       rodata: rodata(options, enums),
       perfMap: 'events',
       perfPages: PERF_PAGES,
+      first: 'existing_services',
+      firstNetns: [...networkNamespaces().values()],
       skip: Object.fromEntries(
         notChosen(ALL_PROGRAMS, choices).map((name) => [name, 'not chosen']),
       ),

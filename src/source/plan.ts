@@ -133,7 +133,7 @@ export const WAYS: Record<Fact, readonly Way[]> = {
 const FACTS = Object.keys(WAYS) as Fact[];
 
 /** Iterators, which run when asked and belong to no fact alone. */
-const ALWAYS = ['existing_owners', 'existing_sockets'];
+const ALWAYS = ['existing_owners', 'existing_services', 'existing_sockets'];
 
 /** Every program of the BPF object. */
 export const ALL_PROGRAMS: readonly string[] = [

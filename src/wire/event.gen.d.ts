@@ -279,6 +279,9 @@ export namespace tcpwhy {
             /** Flow dport. */
             dport: number;
 
+            /** Which end clients dial: 1 saddr:sport, 2 daddr:dport. 0: not told. */
+            service: number;
+
             /**
              * Creates a new Flow instance using the specified properties.
              * @param [properties] Properties to set
@@ -360,6 +363,9 @@ export namespace tcpwhy {
 
                 /** Flow dport */
                 dport?: (number|null);
+
+                /** Which end clients dial: 1 saddr:sport, 2 daddr:dport. 0: not told. */
+                service?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

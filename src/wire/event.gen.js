@@ -571,6 +571,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Flow.prototype.daddr = $util.newBuffer([]);
       Flow.prototype.sport = 0;
       Flow.prototype.dport = 0;
+      Flow.prototype.service = 0;
       Flow.create = function(properties) {
         return new Flow(properties);
       };
@@ -601,6 +602,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             /* id 4, wireType 5 =*/
             37
           ).fixed32(message.dport);
+        if (message.service != null && $Object.hasOwnProperty.call(message, "service") && message.service !== 0)
+          writer.uint32(
+            /* id 5, wireType 5 =*/
+            45
+          ).fixed32(message.service);
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
             writer.raw(message.$unknowns[i]);
@@ -672,6 +678,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
                 delete message.dport;
               continue;
             }
+            case 5: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.service = value;
+              else
+                delete message.service;
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -727,6 +742,10 @@ export const tcpwhy = $root.tcpwhy = (() => {
           if ($Number(object.dport) !== 0)
             message.dport = object.dport >>> 0;
         }
+        if (object.service != null) {
+          if ($Number(object.service) !== 0)
+            message.service = object.service >>> 0;
+        }
         return message;
       };
       Flow.toObject = function(message, options, _depth) {
@@ -754,6 +773,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
           }
           object.sport = 0;
           object.dport = 0;
+          object.service = 0;
         }
         if (message.saddr != null && $Object.hasOwnProperty.call(message, "saddr"))
           object.saddr = options.bytes === $String ? $util.base64.encode(message.saddr, 0, message.saddr.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.saddr) : message.saddr;
@@ -763,6 +783,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.sport = message.sport;
         if (message.dport != null && $Object.hasOwnProperty.call(message, "dport"))
           object.dport = message.dport;
+        if (message.service != null && $Object.hasOwnProperty.call(message, "service"))
+          object.service = message.service;
         return object;
       };
       Flow.prototype.toJSON = function() {

@@ -6,6 +6,8 @@ export interface Flow {
   daddr: string;
   sport: number;
   dport: number;
+  /** Which end clients dial: 1 saddr:sport, 2 daddr:dport. 0: not told. */
+  service: number;
 }
 
 export interface Packet {

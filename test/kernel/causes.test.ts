@@ -5,6 +5,7 @@ import { CAUSES } from '../../src/causes/registry.gen.ts';
 import {
   type Case,
   casesOf,
+  elsewhereThan,
   has,
   isAbout,
   lacks,
@@ -74,6 +75,7 @@ describe.each([
     expect(here.every(({ severity }) => severity === 'info')).toBe(status === 0);
     const told = here.filter((finding) => !beside.includes(finding.cause));
     for (const finding of told) expectAbout(finding, made);
+    expect(elsewhereThan(made, told)).toBe(null);
     for (const { evidence } of told.filter((finding) => finding.cause === cause))
       expect(evidence).toSatisfy((one: typeof evidence) =>
         has(one, scenario.says?.(options) ?? {}),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it, vi } from 'vitest';
-import { awaitReset, connect, lingerZero } from '../../src/lab/connections.ts';
+import { awaitReset, connect, lingerZero, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { until } from '../../src/lab/until.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
@@ -72,21 +72,24 @@ it('reads exact totals from the places in use, where these are few', () => {
 });
 
 const RESETS = 40;
-const PORT = 8080;
+/** One below the ports of the clients, one above. */
+const [LOW, HIGH] = [8080, 65_001];
 
 it.each([
-  ['client', 4],
-  ['server', 4],
-  ['client', 6],
-  ['server', 6],
+  ['client', 4, LOW],
+  ['server', 4, LOW],
+  ['client', 6, HIGH],
+  ['server', 6, HIGH],
+  ['client', 4, HIGH],
+  ['server', 4, HIGH],
 ] as const)(
-  'counts together what one %s does to the users of one service (IPv%i)',
-  (who, family) => {
+  'counts together what one %s does to the users of one service (IPv%i, port %i)',
+  (who, family, port) => {
     using lab = Lab.open();
-    const filter = { port: PORT, host: null, netns: null };
+    const filter = { port, host: null, netns: null };
     const { session } = attach({ filter, records_per_s: 1, tier: 'hooks' });
     try {
-      const pairs = connect(lab, { times: RESETS, family }, PORT);
+      const pairs = connect(lab, { times: RESETS, family }, port);
       const other = who === 'client' ? 'server' : 'client';
       for (const pair of pairs) {
         lingerZero(pair[who]);
@@ -109,3 +112,16 @@ it.each([
     }
   },
 );
+
+it.each([4, 6] as const)('counts together the listeners of one address (IPv%i)', (family) => {
+  using lab = Lab.open();
+  const filter = { port: null, host: null, netns: lab.server.inode };
+  const { session } = attach({ filter, records_per_s: 1, tier: 'hooks' });
+  try {
+    for (let port = HIGH; port < HIGH + TIMES; port++) listen(lab, family, port, 1).close();
+    const { keys } = readKeyTotals(session, new TotalsMaps(session), true);
+    expect(keys.map(({ count }) => count)).toEqual([TIMES, TIMES]);
+  } finally {
+    session.close();
+  }
+});

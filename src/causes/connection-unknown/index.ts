@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Flow } from '../../wire/types.gen.ts';
 import {
   defineCause,
   endpoint,
   flagsText,
   isLateAck,
   ownerOf,
+  servedAtSource,
   TCP_FLAG,
   TCP_STATE,
 } from '../define.ts';
@@ -49,7 +51,7 @@ export default defineCause({
       subject: 'listener',
       where: endpoint(packet.flow.daddr, packet.flow.dport),
       flow: packet.flow,
-      group: `${event.netns} ${serverEnd(packet.flow.daddr, packet.flow.dport, packet.flow.saddr, packet.flow.sport)}`,
+      group: `${event.netns} ${serverEnd(packet.flow)}`,
       owner: ownerOf(listener?.owner),
     };
   },
@@ -76,7 +78,8 @@ export default defineCause({
   },
 });
 
-/** The end with the lower port is the service: many clients of one service are one finding. */
-function serverEnd(daddr: string, dport: number, saddr: string, sport: number): string {
-  return dport <= sport ? `to ${daddr} ${dport}` : `from ${saddr} ${sport}`;
+/** Many clients of one service are one finding. */
+function serverEnd(flow: Flow): string {
+  const { saddr, sport, daddr, dport } = flow;
+  return servedAtSource(flow) ? `from ${saddr} ${sport}` : `to ${daddr} ${dport}`;
 }

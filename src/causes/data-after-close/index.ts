@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, NO_REASON, ownerOf, service, TCP_STATE } from '../define.ts';
+import {
+  defineCause,
+  endpoint,
+  NO_REASON,
+  ownerOf,
+  servedAtSource,
+  service,
+  TCP_STATE,
+} from '../define.ts';
 
 export default defineCause({
   id: 'data-after-close',
@@ -36,10 +44,9 @@ export default defineCause({
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
-      group:
-        dport <= sport
-          ? `${event.netns} at ${daddr} ${dport}`
-          : `${event.netns} from ${saddr} ${sport}`,
+      group: servedAtSource(packet.flow)
+        ? `${event.netns} from ${saddr} ${sport}`
+        : `${event.netns} at ${daddr} ${dport}`,
       owner: ownerOf(sock.owner),
     };
   },

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Flow } from '../../wire/types.gen.ts';
-import { defineCause, endpoint, flagsText, ownerOf, SILENCE, service } from '../define.ts';
+import {
+  defineCause,
+  endpoint,
+  flagsText,
+  ownerOf,
+  SILENCE,
+  servedAtSource,
+  service,
+} from '../define.ts';
 
 export default defineCause({
   id: 'netfilter-drop',
@@ -56,8 +64,9 @@ export default defineCause({
 });
 
 /** The flow's packets for nft, by its service's port. */
-function selector({ saddr, sport, daddr, dport }: Flow): string {
+function selector(flow: Flow): string {
+  const { saddr, sport, daddr, dport } = flow;
   const ip = saddr.includes(':') ? 'ip6' : 'ip';
-  const port = dport <= sport ? `dport ${dport}` : `sport ${sport}`;
+  const port = servedAtSource(flow) ? `sport ${sport}` : `dport ${dport}`;
   return `${ip} saddr ${saddr} ${ip} daddr ${daddr} tcp ${port}`;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { endpoint } from '../../causes/define.ts';
 import { must, POLLERR, POLLIN, POLLRDHUP, type Socket } from '../../native/sockets.ts';
 import {
   awaitAll,
@@ -14,24 +15,38 @@ import {
   say,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
+import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
-/** Opens connections, lets `fail` break each, and waits for the clients to learn of the reset. */
+/** Opens connections, lets `fail` break each at one end, and waits for the other to learn of the reset. */
 function broken(
   lab: Lab,
   options: Options,
   port: number,
   fail: (pairs: Pair[]) => void,
-  code: 'ECONNRESET' | 'EPIPE' = 'ECONNRESET',
+  { code = 'ECONNRESET' as 'ECONNRESET' | 'EPIPE', by = 'server' as 'server' | 'client' } = {},
 ): Made {
   const pairs = connect(lab, options, port);
-  const clients = pairs.map(({ client }) => client);
-  const addresses = clients.map(localOf);
+  const clients = pairs.map(({ client }) => localOf(client));
   fail(pairs);
-  awaitReset(clients, code);
+  awaitReset(
+    pairs.map(({ client, server }) => (by === 'server' ? client : server)),
+    code,
+  );
   const server = { address: HOSTS[options.family].server, port };
-  return { server, clients: addresses, netns: lab.server.inode };
+  return { server, clients, netns: lab[by].inode, where: endpoint(server.address, port) };
+}
+
+/** A service above the ports of its clients. */
+const HIGH_PORT = 50_123;
+const LOW_PORTS = '40000 40999';
+/** One that its clients could have too, and hardly ever a lower one than they. */
+const HIGHER_PORT = 65_001;
+const ANY_PORTS = '1024 65535';
+
+function portsOf(netns: Netns, range: string): void {
+  netns.sysctl({ 'net.ipv4.ip_local_port_range': range });
 }
 
 export const unreadDataOnClose: Scenario = {
@@ -52,19 +67,52 @@ export const unreadDataOnClose: Scenario = {
     }),
 };
 
-export const lingerZeroClose: Scenario = {
-  id: 'linger-zero-close',
-  cause: 'linger-zero-close',
-  title: 'a server closes with SO_LINGER 0',
-  families: BOTH,
-  run: (lab, options) =>
-    broken(lab, options, 8443, (pairs) => {
-      for (const { server } of pairs) {
-        lingerZero(server);
-        server.close();
-      }
-    }),
-};
+export const lingerZeroClose: Scenario[] = [
+  {
+    id: 'linger-zero-close',
+    cause: 'linger-zero-close',
+    title: 'a server closes with SO_LINGER 0',
+    families: BOTH,
+    run: (lab, options) => cutOff(lab, options, 8443),
+  },
+  {
+    id: 'linger-zero-close/high-port',
+    cause: 'linger-zero-close',
+    title: 'the same on a port above those of its clients',
+    families: BOTH,
+    prepare: (lab) => portsOf(lab.client, LOW_PORTS),
+    run: (lab, options) => cutOff(lab, options, HIGH_PORT),
+  },
+  {
+    id: 'linger-zero-close/any-port',
+    cause: 'linger-zero-close',
+    title: 'the same where clients may have any port',
+    families: BOTH,
+    prepare(lab) {
+      portsOf(lab.client, ANY_PORTS);
+      portsOf(lab.server, ANY_PORTS);
+    },
+    run: (lab, options) => cutOff(lab, options, HIGHER_PORT),
+  },
+  {
+    id: 'linger-zero-close/dialled',
+    cause: 'linger-zero-close',
+    title: 'clients close with SO_LINGER 0 what they dialled at such a port',
+    families: BOTH,
+    prepare: (lab) => portsOf(lab.client, ANY_PORTS),
+    run: (lab, options) => cutOff(lab, options, HIGHER_PORT, 'client'),
+  },
+];
+
+function cutOff(lab: Lab, options: Options, port: number, by: 'server' | 'client' = 'server') {
+  const fail = (pairs: Pair[]) => {
+    for (const pair of pairs) {
+      lingerZero(pair[by]);
+      pair[by].close();
+    }
+  };
+  return broken(lab, options, port, fail, { by });
+}
 
 export const dataAfterClose: Scenario[] = [
   {
@@ -73,6 +121,14 @@ export const dataAfterClose: Scenario[] = [
     title: 'clients send after the server closed',
     families: BOTH,
     run: (lab, options) => sentAfterFin(lab, options, (server) => server.close()),
+  },
+  {
+    id: 'data-after-close/high-port',
+    cause: 'data-after-close',
+    title: 'the same on a port above those of the clients',
+    families: BOTH,
+    prepare: (lab) => portsOf(lab.client, LOW_PORTS),
+    run: (lab, options) => sentAfterFin(lab, options, (server) => server.close(), HIGH_PORT),
   },
   {
     id: 'data-after-close/shutdown',
@@ -84,7 +140,12 @@ export const dataAfterClose: Scenario[] = [
   },
 ];
 
-function sentAfterFin(lab: Lab, options: Options, finish: (server: Socket) => void): Made {
+function sentAfterFin(
+  lab: Lab,
+  options: Options,
+  finish: (server: Socket) => void,
+  port = 8000,
+): Made {
   const fail = (pairs: Pair[]) => {
     const clients = pairs.map(({ client }) => client);
     for (const { server } of pairs) finish(server);
@@ -92,7 +153,7 @@ function sentAfterFin(lab: Lab, options: Options, finish: (server: Socket) => vo
     say(clients, 'one more thing');
   };
   // A reset after the peer's FIN is told as a broken pipe.
-  return broken(lab, options, 8000, fail, 'EPIPE');
+  return broken(lab, options, port, fail, { code: 'EPIPE' });
 }
 
 export const socketDestroyed: Scenario = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../../causes/define.ts';
+import { endpoint, TCP_FLAG } from '../../causes/define.ts';
 import { accept, awaitQueued, dial, hangUp, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
@@ -8,22 +8,25 @@ import { PSH_ACK, Stranger } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 3269;
+const HIGH_PORT = 65_269;
+const NEVER_SERVED_PORT = 65_270;
 const BACKLOG = 3;
 
-function stray(lab: Lab, { times, family }: Options): Made {
-  const server = { address: HOSTS[family].server, port: PORT };
+function stray(lab: Lab, { times, family }: Options, port = PORT): Made {
+  const server = { address: HOSTS[family].server, port };
   using stranger = new Stranger(lab, family);
   const clients = lab.ports(times);
   for (const [index, sport] of clients.entries()) {
     const flags = index % 2 ? PSH_ACK : TCP_FLAG.ack;
     const payload = Buffer.from(index % 2 ? 'select 1' : '');
-    stranger.send({ sport, dport: PORT, flags, seq: 1000, ack: 2000, window: 500, payload });
+    stranger.send({ sport, dport: port, flags, seq: 1000, ack: 2000, window: 500, payload });
   }
   stranger.receive(TCP_FLAG.rst, times);
   return {
     server,
-    clients: clients.map((port) => ({ address: stranger.address, port })),
+    clients: clients.map((from) => ({ address: stranger.address, port: from })),
     netns: lab.server.inode,
+    where: endpoint(server.address, port),
   };
 }
 
@@ -45,6 +48,27 @@ export const connectionUnknown: Scenario[] = [
       using _listener = listen(lab, options.family, PORT, options.times);
       return stray(lab, options);
     },
+  },
+  {
+    id: 'connection-unknown/high-port',
+    cause: 'connection-unknown',
+    title: 'the same after the service went away, where its port is above those of its clients',
+    families: BOTH,
+    ownerless: true,
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.ip_local_port_range': '1024 65535' }),
+    run(lab, options) {
+      listen(lab, options.family, HIGH_PORT, options.times).close();
+      return stray(lab, options, HIGH_PORT);
+    },
+  },
+  {
+    id: 'connection-unknown/never-served',
+    cause: 'connection-unknown',
+    title: 'the same where nothing but ip_local_port_range tells the service from its clients',
+    families: BOTH,
+    ownerless: true,
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.ip_local_port_range': '61000 65000' }),
+    run: (lab, options) => stray(lab, options, NEVER_SERVED_PORT),
   },
   {
     id: 'connection-unknown/full-listener',

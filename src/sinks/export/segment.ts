@@ -86,7 +86,8 @@ function resetTo(sock: Sock): SeenSegment {
   const refused = sock.previous_state === SYN_SENT;
   return {
     ...fromSocket(sock, refused ? RST | ACK : RST),
-    flow: { saddr: daddr, sport: dport, daddr: saddr, dport: sport },
+    // No header has a place for the last.
+    flow: { saddr: daddr, sport: dport, daddr: saddr, dport: sport, service: 0 },
     seq: sock.rcv_nxt,
     ack_seq: refused ? sock.snd_nxt : 0,
     inbound: true,

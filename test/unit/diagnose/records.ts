@@ -41,10 +41,15 @@ interface Ends {
   sport: number;
   daddr: number;
   dport: number;
+  /** 0 unless given: not told. */
+  service?: number;
 }
 
 /** A Flow that begins at `at`, of IPv4 addresses as numbers. */
-export function flowAt(at: number, { saddr, sport, daddr, dport }: Ends): [number, number][] {
+export function flowAt(
+  at: number,
+  { saddr, sport, daddr, dport, service = 0 }: Ends,
+): [number, number][] {
   const address = (place: number, value: number): [number, number][] => [
     [place + 2, -65536],
     [
@@ -57,6 +62,7 @@ export function flowAt(at: number, { saddr, sport, daddr, dport }: Ends): [numbe
     ...address(at + AT.Flow.daddr, daddr),
     [at + AT.Flow.sport, sport],
     [at + AT.Flow.dport, dport],
+    [at + AT.Flow.service, service],
   ];
 }
 

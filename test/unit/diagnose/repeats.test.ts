@@ -27,7 +27,13 @@ interface Timed {
 }
 
 /** Connections that are refused, each from a port of its own, and what else may happen to them. */
-function storm(count: number, next: () => number, odd: number): Uint8Array[] {
+function storm(
+  count: number,
+  next: () => number,
+  odd: number,
+  port = 80,
+  service = 0,
+): Uint8Array[] {
   const records: Timed[] = [];
   const add = (ms: number, make: (common: { ktime_ns: number; netns: number }) => Uint8Array) => {
     const ktime_ns = Math.round(ms * MS);
@@ -35,8 +41,8 @@ function storm(count: number, next: () => number, odd: number): Uint8Array[] {
   };
   for (let i = 0; i < count; i++) {
     const ms = 1 + i * 1.5;
-    const here = { saddr: CLIENT, sport: 20_000 + i, daddr: SERVER, dport: 80 };
-    const away = { saddr: CLIENT, sport: 20_000 + i, daddr: OTHER_HOST, dport: 81 };
+    const here = { saddr: CLIENT, sport: 20_000 + i, daddr: SERVER, dport: port, service };
+    const away = { saddr: CLIENT, sport: 20_000 + i, daddr: OTHER_HOST, dport: port + 1, service };
     const strange = next() < odd;
     const kind = Math.floor(next() * 6);
     const late = strange && kind === 0 ? 1 : 0;
@@ -129,6 +135,17 @@ describe('a storm is counted as if every record had been explained', () => {
     expect(all(run(chunks, false))).toEqual(expected);
     expect(followed).toBeGreaterThan(odd < 0.1 ? 600 : 300);
   });
+
+  test.each([0, 0.02, 0.3])(
+    'of a service above its clients’ ports, of which so many are odd: %d',
+    (odd) => {
+      const chunks = storm(700, random(7), odd, 60_000, 2);
+      const expected = all(run(chunks, true));
+      expect(expected.findings.map(({ cause }) => cause)).toContain('no-listener');
+      expect(all(run(chunks, false))).toEqual(expected);
+      expect(followed).toBeGreaterThan(odd < 0.1 ? 600 : 300);
+    },
+  );
 
   /** Both ends are sampled, each on its own; then nothing is seen of one of them any more. */
   test('sampled', () => {

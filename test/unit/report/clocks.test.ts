@@ -26,7 +26,7 @@ function seen(ahead_ns: Record<string, number>, sent: readonly Sent[]) {
     for (const { from, to, seq, at_ns, takes_ns } of sent) {
       const step: SegmentStep = {
         kind: 'segment',
-        flow: { saddr: from, daddr: to, sport: 40_000, dport: 80 },
+        flow: { saddr: from, daddr: to, sport: 40_000, dport: 80, service: 2 },
         role: from === name ? 'sent' : 'received',
         flags: 16,
         seq,
