@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { flowsOf } from '../diagnose/unexplained.ts';
+import { WallClock } from '../flow/clock.ts';
 import { HostKnowledge } from '../flow/knowledge.ts';
 import { decodeEvent, type Event, UndecodableError } from '../wire/decode.ts';
 import { FrameReader } from '../wire/frames.ts';
@@ -66,7 +67,8 @@ export class WatchReader {
   readonly #frames = new FrameReader();
   readonly #watched: Watched;
   readonly #host: number;
-  readonly #to_report_ns: number;
+  readonly #clock: WallClock;
+  readonly #correction_ns: number;
   readonly #change: (event: Event) => Event;
 
   constructor(
@@ -79,7 +81,8 @@ export class WatchReader {
     this.#known = new HostKnowledge(header);
     this.#watched = watched;
     this.#host = host;
-    this.#to_report_ns = Number(header.clock_offset_ns) + correction_ns;
+    this.#clock = new WallClock(header);
+    this.#correction_ns = correction_ns;
     this.#change = change;
   }
 
@@ -93,7 +96,9 @@ export class WatchReader {
 
   #take(event: Event): void {
     this.#known.learn(event);
-    this.#watched.take(event, this.#known, this.#host, event.ktime_ns + this.#to_report_ns);
+    this.#clock.learn(event);
+    const time_ns = this.#clock.at(event.ktime_ns) + this.#correction_ns;
+    this.#watched.take(event, this.#known, this.#host, time_ns);
   }
 }
 

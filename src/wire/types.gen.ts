@@ -267,6 +267,7 @@ export interface Fact {
   symbol: Symbol | null;
   cgroup: Cgroup | null;
   peer_rewriter: PeerRewriter | null;
+  clock: Clock | null;
 }
 
 export interface Symbol {
@@ -287,6 +288,12 @@ export interface PeerRewriter {
   program_id: number;
 }
 
+export interface Clock {
+  /** Wall clock minus CLOCK_MONOTONIC, in nanoseconds, and what it was. */
+  offset_ns: string;
+  was_ns: string;
+}
+
 export interface Header {
   /** "tcpwhy", so that a file of another kind is told apart at its first bytes. */
   magic: string;
@@ -296,7 +303,7 @@ export interface Header {
   host: string;
   kernel: string;
   machine: string;
-  /** Wall clock minus CLOCK_MONOTONIC when tracing began, in nanoseconds. */
+  /** Wall clock minus CLOCK_MONOTONIC when tracing or this file began, in nanoseconds. A Clock fact says when that changed. */
   clock_offset_ns: string;
   /** CLOCK_MONOTONIC when tracing began. */
   start_ktime_ns: number;

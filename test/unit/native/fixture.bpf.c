@@ -14,6 +14,7 @@ enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4,
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 };
 
 static void *(*lookup)(void *map, const void *key) = (void *)1;
@@ -39,6 +40,14 @@ struct {
 	u32 *key;
 	u64 *value;
 } written SEC(".maps");
+
+/* Enum unwritten of bpf/include/maps.h. */
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[2];
+	u32 *key;
+	u64 *value;
+} unwritten SEC(".maps");
 
 struct call_count {
 	u32 calls;
@@ -76,7 +85,12 @@ SEC("tp_btf/sys_enter") int on_call(u64 *ctx)
 	for (u32 i = 0; i < 256 && i < records_per_call; i++) {
 		struct record record = { { length_byte, 0x80, 0x80, 0 }, pid, *serial };
 
-		output(ctx, &events, 0xffffffff, &record, sizeof(record));
+		if (output(ctx, &events, 0xffffffff, &record, sizeof(record))) {
+			u64 *full = lookup(&unwritten, &zero);
+
+			if (full)
+				(*full)++;
+		}
 		(*serial)++;
 	}
 
