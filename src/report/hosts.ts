@@ -19,8 +19,8 @@ export function byHost<File extends { header: Header }>(files: readonly File[]):
   const start = ({ header }: File) => header.start_ktime_ns + Number(header.clock_offset_ns);
   return hosts.map((of) => {
     // Those of one run by their number: the clock may have been set back meanwhile.
-    const first = ({ header }: File) =>
-      Math.min(...of.filter((other) => sameRun(other.header, header)).map(start));
+    const first = (file: File) =>
+      Math.min(...of.filter(({ header }) => sameRun(header, file.header)).map(start), start(file));
     return of.sort((a, b) => {
       if (sameRun(a.header, b.header)) return a.header.part - b.header.part || start(a) - start(b);
       return first(a) - first(b);

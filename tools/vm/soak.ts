@@ -222,13 +222,10 @@ async function judge(): Promise<void> {
       for (const one of onCpu1) if (within(one, time_ms)) unseen.delete(one);
     });
     const last = at === names.length - 1;
-    const { footer, damage } = file;
-    if (footer?.end !== (last ? 'interrupted' : 'rotated') || damage > 0)
-      expect(
-        `${name} ends well`,
-        { end: footer?.end ?? null, damage },
-        { end: 'rotated', damage: 0 },
-      );
+    const ended = { end: file.footer?.end ?? null, damage: file.damage };
+    const well = { end: last ? 'interrupted' : 'rotated', damage: 0 };
+    if (last || ended.end !== well.end || ended.damage > 0)
+      expect(`${name} ends well`, ended, well);
     for (const [cause, count] of Object.entries(file.counts))
       counts[cause] = (counts[cause] ?? 0) + count;
     for (const [loss, count] of file.losses) lost[loss] = (lost[loss] ?? 0) + count;
