@@ -7,6 +7,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 
 #define SEC(name) __attribute__((section(name), used))
+#define ENOENT 2
 #define KERNEL __attribute__((preserve_access_index))
 
 enum {
@@ -85,11 +86,14 @@ SEC("tp_btf/sys_enter") int on_call(u64 *ctx)
 	for (u32 i = 0; i < 256 && i < records_per_call; i++) {
 		struct record record = { { length_byte, 0x80, 0x80, 0 }, pid, *serial };
 
-		if (output(ctx, &events, 0xffffffff, &record, sizeof(record))) {
-			u64 *full = lookup(&unwritten, &zero);
+		long err = output(ctx, &events, 0xffffffff, &record, sizeof(record));
 
-			if (full)
-				(*full)++;
+		if (err) {
+			u32 no_ring = err == -ENOENT;
+			u64 *records = lookup(&unwritten, &no_ring);
+
+			if (records)
+				(*records)++;
 		}
 		(*serial)++;
 	}

@@ -166,6 +166,31 @@ describe.skipIf(!root)('a session (needs root)', () => {
     expect(round(() => {})).toBe(100 * 256);
   });
 
+  it('opens a ring anew where the kernel has lost it, as with a CPU that was offline', () => {
+    using _ = pinned();
+    const live = attach();
+    const lose = () =>
+      live.deleteKeys(
+        'events',
+        Array.from({ length: possibleCpus() }, (_, cpu) => u32(cpu)),
+      );
+    const take = () => {
+      const { records, lost, more } = drain(live);
+      return { records: records.length / 16, lost: sum(lost), more };
+    };
+    lose();
+    call(5);
+    expect(take()).toEqual({ records: 0, lost: 5, more: false });
+    call(4);
+    // What is in one is taken before it goes.
+    lose();
+    call(3);
+    expect(take()).toEqual({ records: 4, lost: 3, more: false });
+    expect(take()).toEqual({ records: 0, lost: 0, more: false });
+    call(7);
+    expect(take()).toEqual({ records: 7, lost: 0, more: false });
+  });
+
   it('reads a per-CPU map as one value for each possible CPU', () => {
     const live = attach();
     call(3);
@@ -256,6 +281,14 @@ describe.skipIf(!root)('a session (needs root)', () => {
     expect(() => drain(live)).toThrow(expect.objectContaining({ code: 'ECLOSED' }));
   });
 });
+
+/** Keeps this process on the first CPU. */
+function pinned(): Disposable {
+  const taskset = (cpus: string) =>
+    execFileSync('taskset', ['-a', '-cp', cpus, String(process.pid)], { encoding: 'utf8' });
+  const [, before = ''] = taskset('0').match(/current affinity list: (.*)/) ?? [];
+  return { [Symbol.dispose]: () => void taskset(before) };
+}
 
 /** Makes the system call the fixture waits for. */
 function call(times: number): void {
