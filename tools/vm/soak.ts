@@ -23,6 +23,7 @@ import { Pipeline } from '../../src/diagnose/pipeline.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import type { Family } from '../../src/lab/wiring.ts';
+import { clockOffset_ns } from '../../src/native/binding.ts';
 import { RecordedStream } from '../../src/record/read.ts';
 import type { Event } from '../../src/wire/decode.ts';
 
@@ -34,6 +35,8 @@ const MOST_AT_ONCE = 9;
 const SEEN_MS = 3000;
 /** How far what the recording says may be from when it was made. */
 const TOLERANCE_MS = 1500;
+/** What is not told of the clock. */
+const CLOCK_TOLERANCE_MS = 5;
 /** Any of them that is not there yet. */
 const MODULES = ['tcp_bbr', 'dummy', 'sch_fq'];
 const CPU1 = '/sys/devices/system/cpu/cpu1/online';
@@ -53,6 +56,8 @@ if (availableParallelism() < 2) throw new Error('needs two CPUs');
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-soak-'));
 const wrong: string[] = [];
 const batches: Batch[] = [];
+/** What the clock was set by. */
+const steps_ms: number[] = [];
 /** When failures were made on CPU 1, which had been away. */
 const onCpu1: { what: string; from_ms: number; to_ms: number }[] = [];
 const say = (text: string) => console.log(`${new Date().toISOString()} ${text}`);
@@ -136,7 +141,12 @@ function make(id: string, at: number): void {
 
 async function step(what: string, by_s: number): Promise<void> {
   say(`the clock is set ${what}`);
-  execFileSync('date', ['-s', `@${(Date.now() / 1000 + by_s).toFixed(6)}`], { stdio: 'ignore' });
+  const before_ns = clockOffset_ns();
+  const by_ms = () => Number(clockOffset_ns() - before_ns) / 1e6;
+  // Starting date takes time, and what is left of a small step may be too little to be told.
+  do execFileSync('date', ['-s', `@${(Date.now() / 1000 + by_s).toFixed(6)}`], { stdio: 'ignore' });
+  while (Math.abs(by_ms()) < 2 * CLOCK_TOLERANCE_MS);
+  steps_ms.push(by_ms());
   await pause(SEEN_MS);
 }
 
@@ -214,6 +224,7 @@ async function judge(): Promise<void> {
     .sort();
   const counts: Record<string, number> = {};
   const lost: Record<string, number> = {};
+  const told_ms: number[] = [];
   let resets = 0;
   const unseen = new Set(onCpu1);
   for (const [at, name] of names.entries()) {
@@ -230,6 +241,7 @@ async function judge(): Promise<void> {
       counts[cause] = (counts[cause] ?? 0) + count;
     for (const [loss, count] of file.losses) lost[loss] = (lost[loss] ?? 0) + count;
     resets += file.resets;
+    told_ms.push(...file.steps_ms);
     for (const { cause, first_ms, last_ms } of file.findings) {
       for (const time_ms of [first_ms, last_ms]) {
         const when = batches.some((batch) => batch.cause === cause && within(batch, time_ms));
@@ -247,6 +259,9 @@ async function judge(): Promise<void> {
   const sorted = (of: Record<string, number>) => Object.fromEntries(Object.entries(of).sort());
   expect(`findings in ${names.length} files`, sorted(counts), sorted(made));
   expect('resets that they count', resets, lab.server.counter('Tcp', 'OutRsts') - resetsBefore);
+  const off = (ms: number, at: number) => Math.abs(ms - (steps_ms[at] ?? 0)) > CLOCK_TOLERANCE_MS;
+  const known = told_ms.length === steps_ms.length && !told_ms.some(off);
+  expect('steps of the clock in ms', told_ms, known ? told_ms : steps_ms);
   expect('CPU 1 has records after it was offline', [...unseen], []);
   // Those that found no ring when CPU 1 was away for a moment only.
   const { records_lost = 0, ...others } = lost;
@@ -270,8 +285,18 @@ function within({ from_ms, to_ms }: { from_ms: number; to_ms: number }, time_ms:
 /** What a recording says, as replay would. */
 async function read(file: string, see: (event: Event, time_ms: number) => void = () => {}) {
   const stream = await RecordedStream.open(file);
-  const pipeline = new Pipeline(stream.header, CAUSES, (event, _, time_ns) =>
-    see(event, time_ns / 1e6),
+  const steps_ms: number[] = [];
+  const pipeline = new Pipeline(
+    stream.header,
+    CAUSES,
+    (event, _, time_ns) => see(event, time_ns / 1e6),
+    (event) => {
+      const clock = event.kind === 'fact' ? event.body.clock : null;
+      // A file that goes on says once more what holds.
+      if (clock && clock.offset_ns !== clock.was_ns)
+        steps_ms.push(Number(BigInt(clock.offset_ns) - BigInt(clock.was_ns)) / 1e6);
+      return event;
+    },
   );
   let damage = 0;
   for await (const piece of stream.pieces()) {
@@ -288,7 +313,7 @@ async function read(file: string, see: (event: Event, time_ms: number) => void =
   const counts: Record<string, number> = {};
   for (const { cause, count } of findings) counts[cause] = (counts[cause] ?? 0) + count;
   return {
-    ...{ findings, counts, damage },
+    ...{ findings, counts, damage, steps_ms },
     footer: pipeline.footer,
     losses: pipeline.losses.rows().map(({ name, count }) => [name, count] as const),
     resets: pipeline.counted.reset_sent ?? 0,
