@@ -39,7 +39,7 @@ C_SOURCES := $(shell find bpf tools/bench test -name '*.[ch]')
 SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
-.PHONY: build demo top test unit kernel-test vm-test bench bench-hooks bench-export \
+.PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-export \
 	check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o $(ADDON) ## build everything (the default)
@@ -67,6 +67,10 @@ vm-test: build ## make every failure happen here and on other kernels, in virtua
 	node tools/vm/conformance.ts --json >build/vm/here.log
 	node tools/vm/table.ts build/vm/*.log
 	node tools/vm/verified.ts $(if $(UPDATE_VERIFIED),--update) build/vm/*.log
+
+soak: build ## record for MINUTES on KERNEL while the clock is set and CPUs come and go, as root
+	tools/vm/run -k $(or $(KERNEL),6.12) -c 2 -m 2048 -t $$(($(or $(MINUTES),20) * 60 + 900)) -- \
+		node tools/vm/soak.ts --minutes $(or $(MINUTES),20)
 
 bench-hooks: build ## count the instructions that watching adds, in a virtual machine, as root
 	node tools/bench/hooks.ts $(KERNEL)

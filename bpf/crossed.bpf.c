@@ -142,12 +142,25 @@ __noinline u32 make_crossed(u32 place)
 		return 0;
 	wire_event_crossed_reply_init(e);
 	fill_event(&e->event, k.netns, t);
-	t->pending = 0;
 	fill_packet(&e->body.packet, (const void *)c->skb, &c->segment, parse_area(e), false);
 	fill_end(&e->body.fits, other);
 	/* It comes from the peer of a local end that both connections have. */
 	e->body.packet.flow.service = turned(e->body.fits.flow.service);
 	if (c->sk)
 		fill_end(&e->body.sock, (const void *)c->sk);
+	return 1;
+}
+
+__noinline u32 told_crossed(u32 place)
+{
+	struct wire_event_crossed_reply *e = record_buffer(SCRATCH_CROSSED + place);
+	u32 kind = EVENT_KIND_CROSSED_REPLY;
+	struct total *t;
+
+	if (!e)
+		return 0;
+	t = e->event.key ? total_of(e->event.key, kind, 0) : bpf_map_lookup_elem(&overflow, &kind);
+	if (t)
+		t->pending = 0;
 	return 1;
 }

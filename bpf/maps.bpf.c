@@ -22,6 +22,14 @@ struct {
 	__uint(value_size, sizeof(u32));
 } events SEC(".maps");
 
+/* Records of which the buffer took nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, UNWRITTEN_REASONS);
+	__type(key, u32);
+	__type(value, u64);
+} unwritten SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SCRATCH_SLOTS);

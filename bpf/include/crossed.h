@@ -28,6 +28,9 @@ u64 belongs_to(u32 place);
  */
 u32 make_crossed(u32 place);
 
+/* That record is written: what it stands for is told. */
+u32 told_crossed(u32 place);
+
 /* `net` is NULL where it is not known yet. */
 static __always_inline struct crossing *remember_refused(const struct sk_buff *skb,
 							 const struct segment *s,
@@ -61,8 +64,8 @@ static __always_inline void report_crossed(void *ctx, const struct sk_buff *skb,
 	    !make_crossed(place))
 		return;
 	record = record_buffer(SCRATCH_CROSSED + place);
-	if (record)
-		submit(ctx, record, sizeof(struct wire_event_crossed_reply), NULL);
+	if (record && output(ctx, record, sizeof(struct wire_event_crossed_reply)))
+		told_crossed(place);
 }
 
 #endif

@@ -8,7 +8,7 @@
 
 extern struct {
 } events SEC(".maps"), scratch SEC(".maps"), totals SEC(".maps"),
-	more_totals SEC(".maps"), overflow SEC(".maps");
+	more_totals SEC(".maps"), overflow SEC(".maps"), unwritten SEC(".maps");
 
 /* What is counted together: the end is the service's, a client's own port differs each time. */
 struct count_key {
@@ -166,10 +166,30 @@ static __always_inline void fill_event(struct wire_event *e, u32 netns, const st
 	e->occurrences = t ? t->pending : 1;
 }
 
+static __noinline __attribute__((unused)) u32 count_unwritten(long err)
+{
+	u32 why = err == -ENOENT || err == -EOPNOTSUPP ? UNWRITTEN_NO_RING : UNWRITTEN_FULL;
+	u64 *records = bpf_map_lookup_elem(&unwritten, &why);
+
+	if (records)
+		(*records)++;
+	return 0;
+}
+
+/* Whether this CPU's buffer took it. */
+static __always_inline bool output(void *ctx, void *record, u64 size)
+{
+	long err = bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, record, size);
+
+	if (err)
+		count_unwritten(err);
+	return !err;
+}
+
 /* Where the buffer is full the occurrences stay pending and go with the next record of the key. */
 static __always_inline void submit(void *ctx, void *record, u64 size, struct total *t)
 {
-	if (!bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, record, size) && t)
+	if (output(ctx, record, size) && t)
 		t->pending = 0;
 }
 

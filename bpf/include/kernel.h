@@ -66,6 +66,8 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define ETH_P_IPV6 0x86dd
 #define ECONNREFUSED 111
 #define PF_EXITING 0x4
+#define ENOENT 2
+#define EOPNOTSUPP 95
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 

@@ -85,6 +85,14 @@ struct total {
 	u32 unused;
 };
 
+/* Why a record was not written; userspace reads it: src/native/perf.rs. */
+enum unwritten {
+	UNWRITTEN_FULL,
+	/* A CPU that came online has none yet, and one that was offline has lost its own. */
+	UNWRITTEN_NO_RING,
+	UNWRITTEN_REASONS,
+};
+
 /* Two places a key; what finds both taken goes to a hash. None is ever given up. */
 #define TOTAL_SLOTS 4096
 

@@ -75,14 +75,13 @@ class EventsExporter implements Exporter {
   readonly #settled: Settled<{ exported: ExportedEvent; occurrences: readonly Occurrence[] }>;
 
   constructor(header: Header, sink: ExportSink) {
-    const offset_ns = BigInt(header.clock_offset_ns);
     this.#sink = sink;
     this.#settled = new Settled(({ exported, occurrences }) => {
       exported.verdicts = verdictsOf(occurrences);
       sink.event(exported);
     });
     this.#pipeline = new Pipeline(header, CAUSES, (event, seq, _time, occurrences) => {
-      const time_ns = BigInt(event.ktime_ns) + offset_ns;
+      const time_ns = this.#pipeline.clock.exactly(event.ktime_ns);
       const exported = exportedOf(event, seq, time_ns, this.#pipeline.known);
       this.#settled.push({ exported, occurrences }, event.ktime_ns);
     });

@@ -10,6 +10,7 @@ import { Draft } from '../report/build.ts';
 import { HostCollection } from '../report/collect.ts';
 import { byHost } from '../report/hosts.ts';
 import type { Report } from '../report/model.ts';
+import { SteadyClock } from '../report/steady.ts';
 import { WatchReader } from '../report/watch.ts';
 import { reportHtml } from '../sinks/report-html/page.ts';
 import { reportMarkdown } from '../sinks/report-md/page.ts';
@@ -103,9 +104,10 @@ async function read(
 
   const draft = new Draft(collections);
   for (const [at, host] of hosts.entries()) {
-    const correction_ns = draft.clocks[at]?.correction_ns ?? 0;
+    const clock = new SteadyClock();
+    const onReport = (steady_ns: number) => draft.onReport(at, steady_ns);
     for (const { path, header } of host) {
-      const reader = new WatchReader(draft.watched, header, at, correction_ns, change);
+      const reader = new WatchReader(draft.watched, header, at, clock, onReport, change);
       const whole = await eachPiece(path, progress, interrupted, ({ messages }) =>
         reader.push(messages),
       );

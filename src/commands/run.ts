@@ -48,7 +48,7 @@ export class Run {
   readonly #options: RunOptions;
   readonly #sink: Sink;
   readonly #shown = new Set<string>();
-  #shown_ns = 0;
+  #shown_ns = Number.NEGATIVE_INFINITY;
   /** Any finding was seen that is no benign or unexplained one. */
   found = false;
 
@@ -67,9 +67,9 @@ export class Run {
 
   push(chunk: Uint8Array): void {
     this.pipeline.push(chunk);
-    const { now_ns } = this.pipeline;
-    if (now_ns - this.#shown_ns < SHOW_NS) return;
-    this.#shown_ns = now_ns;
+    const { lasted_ns } = this.pipeline;
+    if (lasted_ns - this.#shown_ns < SHOW_NS) return;
+    this.#shown_ns = lasted_ns;
     this.#show();
   }
 
@@ -86,7 +86,7 @@ export class Run {
     }
     for (const [id, count] of Object.entries(findings)) if (count === 0) delete findings[id];
     this.#sink.summary({
-      duration_s: Math.round((pipeline.now_ns - pipeline.first_ns) / 1e8) / 10,
+      duration_s: Math.round(pipeline.lasted_ns / 1e8) / 10,
       events: pipeline.events,
       findings,
       unexplained: pipeline.engine.unexplained,

@@ -33,17 +33,17 @@ export class PipelineScreen implements ScreenSource {
 
   /** To be called at each tick: what changed since the last one. */
   note(): void {
-    const { engine, events, now_ns } = this.#pipeline;
-    this.#events.note(events, now_ns);
+    const { engine, events, lasted_ns } = this.#pipeline;
+    this.#events.note(events, lasted_ns);
     for (const { id, count } of engine.takeChanged()) {
       const history = this.#findings.get(id) ?? new History();
       this.#findings.set(id, history);
-      history.note(count, now_ns);
+      history.note(count, lasted_ns);
     }
   }
 
   read(): ScreenModel {
-    const { engine, events, now_ns, losses } = this.#pipeline;
+    const { engine, events, now_ns, lasted_ns, losses } = this.#pipeline;
     const { host, kernel, tier, filters } = this.#header;
     return {
       host,
@@ -53,7 +53,7 @@ export class PipelineScreen implements ScreenSource {
       target: filters.length > 0 ? filters.join(', ') : null,
       now_ns,
       events,
-      events_per_s: this.#events.rate(now_ns),
+      events_per_s: this.#events.rate(lasted_ns),
       lost: losses.records,
       unexplained: engine.unexplained,
       benign: engine.benign,
@@ -65,7 +65,7 @@ export class PipelineScreen implements ScreenSource {
   }
 
   #views(): FindingView[] {
-    const { engine, now_ns } = this.#pipeline;
+    const { engine, lasted_ns } = this.#pipeline;
     return [...engine.findings.values()]
       .filter(({ finding }) => finding.count > 0 && (this.#causes?.has(finding.cause) ?? true))
       .map(({ finding, flows, events }) => {
@@ -73,8 +73,8 @@ export class PipelineScreen implements ScreenSource {
         return {
           finding: { ...finding },
           benign: finding.cause === BENIGN.id,
-          rate_per_s: history?.rate(now_ns) ?? 0,
-          history: history?.perSecond(now_ns) ?? [],
+          rate_per_s: history?.rate(lasted_ns) ?? 0,
+          history: history?.perSecond(lasted_ns) ?? [],
           flows: [...flows.values()].reverse(),
           events: [...events],
         };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { type Cause, endpoint, type Match } from '../causes/define.ts';
+import type { WallClock } from '../flow/clock.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import { Queue } from '../flow/queue.ts';
 import type { Followed } from '../flow/trails.ts';
@@ -44,7 +45,7 @@ export class Engine {
   constructor(
     causes: readonly Cause[],
     known: HostKnowledge,
-    clock_offset_ns: number,
+    clock: WallClock,
     max_findings?: number,
   ) {
     this.#known = known;
@@ -52,7 +53,7 @@ export class Engine {
       record: (number) => this.#repeats.record(number),
       explain: (followed) => this.#explained(followed),
     };
-    this.#findings = new Findings(known, clock_offset_ns, repeated, max_findings);
+    this.#findings = new Findings(known, clock, repeated, max_findings);
     const sampled = (key: string) => this.#counts.sampled(key);
     this.#reasons = new Reasons(causes, sampled);
     this.#memory = new Memory(causes, sampled);

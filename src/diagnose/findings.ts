@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { WallClock } from '../flow/clock.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import type { Followed } from '../flow/trails.ts';
 import type { Flow } from '../wire/types.gen.ts';
@@ -40,19 +41,14 @@ export class Findings {
   /** One of these: in a storm mostly the next one too. */
   #repeated_last: OpenFinding | null = null;
   readonly #known: HostKnowledge;
-  readonly #clock_offset_ns: number;
+  readonly #clock: WallClock;
   readonly #max: number;
   readonly #repeated: Repeated;
   #merged = 0;
 
-  constructor(
-    known: HostKnowledge,
-    clock_offset_ns: number,
-    repeated: Repeated,
-    max = MAX_FINDINGS,
-  ) {
+  constructor(known: HostKnowledge, clock: WallClock, repeated: Repeated, max = MAX_FINDINGS) {
     this.#known = known;
-    this.#clock_offset_ns = clock_offset_ns;
+    this.#clock = clock;
     this.#repeated = repeated;
     this.#max = max;
   }
@@ -138,7 +134,7 @@ export class Findings {
       if (!followed) continue;
       newest = followed;
       const { record, seq } = followed;
-      const time_ns = record.ktime_ns + this.#clock_offset_ns;
+      const time_ns = this.#clock.at(record.ktime_ns);
       addEvent(open, new EventLine(seq, time_ns, record, this.#known));
     }
     if (!newest) return;
@@ -151,7 +147,7 @@ export class Findings {
       const followed = this.#repeated.record(number);
       if (!followed) continue;
       const { record, count } = followed;
-      const last_ns = record.ktime_ns + this.#clock_offset_ns;
+      const last_ns = this.#clock.at(record.ktime_ns);
       addFlow(open, flowText(flowIn(record)), count, last_ns);
     }
   }
@@ -171,7 +167,7 @@ export class Findings {
   }
 
   #timeOf({ event }: Occurrence): number {
-    return event.ktime_ns + this.#clock_offset_ns;
+    return this.#clock.at(event.ktime_ns);
   }
 
   #finding(id: string, occurrence: Occurrence, time_ns: number): Finding {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cause } from '../causes/define.ts';
+import { WallClock } from '../flow/clock.ts';
 import { HostKnowledge } from '../flow/knowledge.ts';
 import { decodeEvent, type Event, eventOf, UndecodableError } from '../wire/decode.ts';
 import { FrameReader } from '../wire/frames.ts';
@@ -30,6 +31,7 @@ const KIND_NAMES = new Map<number, EventKind>(
  */
 export class Pipeline {
   readonly known: HostKnowledge;
+  readonly clock: WallClock;
   readonly engine: Engine;
   readonly losses = new Losses();
   /** Events of the kernel, without those that tcpwhy adds. */
@@ -41,13 +43,13 @@ export class Pipeline {
   readonly counted: { [Kind in EventKind]?: number } = {};
   /** Null until the recording has ended well. */
   footer: Footer | null = null;
-  readonly #clock_offset_ns: number;
   readonly #frames = new FrameReader();
   readonly #reorder = new Reorder<Event | Written>();
   readonly #listener: EventListener | null;
   readonly #change: ((event: Event) => Event) | null;
   /** By number of the kind: what belongs to the files before this one. */
   readonly #counted_before = new Map<number, number>();
+  readonly #start_ktime_ns: number;
   #newest_ktime_ns = 0;
   #totals: Totals | null = null;
 
@@ -58,13 +60,14 @@ export class Pipeline {
     listener: EventListener | null = null,
     change: ((event: Event) => Event) | null = null,
   ) {
-    this.#clock_offset_ns = Number(header.clock_offset_ns);
+    this.clock = new WallClock(header);
     this.known = new HostKnowledge(header);
-    this.engine = new Engine(causes, this.known, this.#clock_offset_ns);
+    this.engine = new Engine(causes, this.known, this.clock);
     this.#listener = listener;
     this.#change = change;
-    this.first_ns = header.start_ktime_ns + this.#clock_offset_ns;
+    this.first_ns = this.clock.at(header.start_ktime_ns);
     this.now_ns = this.first_ns;
+    this.#start_ktime_ns = header.start_ktime_ns;
   }
 
   /**
@@ -77,6 +80,11 @@ export class Pipeline {
     this.#frames.skip(from);
     for (const frame of this.#frames.push(bytes.subarray(from))) this.#decode(frame.bytes);
     this.#reorder.keep((one) => (isWritten(one) ? this.#kept(one) : one));
+  }
+
+  /** From the first event to the newest, in nanoseconds: however the wall clock was set meanwhile. */
+  get lasted_ns(): number {
+    return Math.max(0, this.#newest_ktime_ns - this.#start_ktime_ns);
   }
 
   /** Bytes of a message that is not whole. */
@@ -146,6 +154,7 @@ export class Pipeline {
         return;
       case 'fact':
         this.known.learn(event);
+        this.clock.learn(event);
         return;
       case 'footer':
         this.footer = event.body;
@@ -201,13 +210,13 @@ export class Pipeline {
     const seq = ++this.events;
     this.#advance(event.ktime_ns);
     const occurrences = this.engine.accept(event, seq, record);
-    this.#listener?.(event, seq, event.ktime_ns + this.#clock_offset_ns, occurrences);
+    this.#listener?.(event, seq, this.clock.at(event.ktime_ns), occurrences);
   }
 
   #advance(ktime_ns: number): void {
     if (ktime_ns <= this.#newest_ktime_ns) return;
     this.#newest_ktime_ns = ktime_ns;
-    this.now_ns = ktime_ns + this.#clock_offset_ns;
+    this.now_ns = this.clock.at(ktime_ns);
     this.engine.advance(ktime_ns);
   }
 }

@@ -18,19 +18,6 @@ export function monotonic_ns(): number {
   return Number(process.hrtime.bigint());
 }
 
-/** Wall clock minus CLOCK_MONOTONIC, in nanoseconds: the tightest of a few readings. */
-export function clockOffset_ns(): bigint {
-  let best = { width: 1n << 62n, offset: 0n };
-  for (let i = 0; i < 8; i++) {
-    const before = process.hrtime.bigint();
-    const wall = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
-    const after = process.hrtime.bigint();
-    if (after - before < best.width)
-      best = { width: after - before, offset: wall - (before + after) / 2n };
-  }
-  return best.offset;
-}
-
 /** Settings that change what TCP does, as under /proc/sys; those that this kernel lacks are left out. */
 const SYSCTLS = [
   'net/core/somaxconn',

@@ -15,8 +15,10 @@ export interface AttachOptions {
   mapSizes?: Record<string, number>;
   /** The map that records are written to, a BPF_MAP_TYPE_PERF_EVENT_ARRAY. */
   perfMap: string;
-  /** Pages of each CPU's ring, a power of two. */
-  perfPages: number;
+  /** Bytes of each CPU's ring, a power of two; at least a page. */
+  ringBytes: number;
+  /** A per-CPU array that counts what could not be written: enum unwritten of bpf/include/maps.h. */
+  unwrittenMap?: string;
   /** Programs not to load, each with the reason `programs()` shall give. */
   skip?: Record<string, string>;
   /** An iterator to run before anything is attached, if it could be loaded: what it writes is dropped. */
@@ -40,11 +42,11 @@ export interface ProgramState {
 export interface Drained {
   /** So many bytes of whole records one after another: a length-delimited protobuf stream. */
   bytes: number;
-  /** Records the kernel had no room for since the last drain, by CPU number. */
+  /** Records that could not be written since the last round of drains began, by CPU number. */
   lost: number[];
   /** Samples dropped for not being a record. */
   malformed: number;
-  /** The bound on one drain was met and records remain: drain again. */
+  /** Of what was there when this round of drains began there is more: drain again. */
   more: boolean;
 }
 
@@ -80,6 +82,17 @@ export type ErrorCode =
   | 'ENOADDON'
   | (string & {});
 
+/** What was counted of each key, over all CPUs. */
+export interface KeyRows {
+  /**
+   * For each key 32 bytes: the key (0: what found no room of its own), count and pending in 8 bytes, kind
+   * and reason in 4.
+   */
+  rows: Buffer;
+  /** How many places of the maps were read. */
+  places: number;
+}
+
 interface PackedMap {
   keys: Buffer;
   values: Buffer;
@@ -92,6 +105,7 @@ interface NativeSession {
   programs(): ProgramState[];
   drain(into: Uint8Array): Drained;
   readMap(name: string): PackedMap;
+  totals(whole: boolean): KeyRows;
   readKeys(name: string, keys: Uint8Array): PackedMap;
   deleteKeys(name: string, keys: Uint8Array[]): void;
   writeMap(name: string, key: Uint8Array, value: Uint8Array): void;
@@ -115,6 +129,7 @@ interface Addon {
   deviceName(ifindex: number, netns?: string): string | null;
   possibleCpus(): number;
   onlineCpus(): number;
+  clockOffsetNs(): bigint;
   MAX_DRAINED: number;
 }
 
@@ -168,9 +183,10 @@ export class Session {
   }
 
   /**
-   * Takes what the programs wrote since the last call, at most about 16 MiB, without waiting, to the
-   * beginning of `into`, which has room for maxDrained() bytes. Records of one CPU are in order, those of
-   * different CPUs are not.
+   * Takes what the programs have written by now, at most about 16 MiB, without waiting, to the beginning
+   * of `into`, which has room for maxDrained() bytes. Where that is not all (`more`), the calls that follow
+   * take the rest of it, and nothing that is written meanwhile. Records of one CPU are in order, those of
+   * different CPUs are not. CPUs that come online get a ring within a second.
    */
   drain(into: Uint8Array): Drained {
     return this.#session.drain(into);
@@ -182,6 +198,14 @@ export class Session {
    */
   readMap(name: string): MapEntry[] {
     return unpack(this.#session.readMap(name));
+  }
+
+  /**
+   * The programs' totals, summed over all CPUs. All of their maps is read with `whole`, else only the
+   * places in use, where these are few.
+   */
+  totals(whole: boolean): KeyRows {
+    return this.#session.totals(whole);
   }
 
   /** Some keys of a map, which stand one after another in `keys`; those it lacks are left out. */
@@ -289,6 +313,11 @@ export function deviceName(ifindex: number, netns?: string): string | null {
 /** How many CPUs this machine may ever have: the length of a per-CPU map's `values`. */
 export function possibleCpus(): number {
   return native().possibleCpus();
+}
+
+/** Wall clock minus CLOCK_MONOTONIC in nanoseconds, now. */
+export function clockOffset_ns(): bigint {
+  return native().clockOffsetNs();
 }
 
 /** How many CPUs are running now. */

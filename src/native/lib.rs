@@ -8,6 +8,7 @@
 mod address;
 mod btf;
 mod cgroup;
+mod clock;
 mod cpus;
 mod error;
 mod framing;
@@ -21,3 +22,4 @@ mod program;
 mod reason;
 mod session;
 mod sockets;
+mod totals;

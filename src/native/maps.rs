@@ -23,6 +23,9 @@ pub struct Contents {
     pub per_key: usize,
 }
 
+/// Given a key and its values.
+pub type Take<'a> = dyn FnMut(&[u8], &[u8]) + 'a;
+
 struct Shape {
     fd: i32,
     key: usize,
@@ -45,23 +48,40 @@ pub fn find<'a>(object: &'a mut Object, name: &str) -> Result<MapMut<'a>> {
 
 /// Every key with its value or, of a per-CPU map, its value on each possible CPU. Entries that come
 /// or go meanwhile may be missed; none is returned twice. Of an array, places of zeros are left out.
-pub fn read(map: &MapMut) -> Result<Contents> {
+pub fn read(map: &impl MapCore) -> Result<Contents> {
     let shape = Shape::of(map)?;
     let mut contents = shape.empty();
+    each(map, &mut |key, values| {
+        shape.push(key, values, &mut contents)
+    })?;
+    Ok(contents)
+}
+
+/// As `read`, one key at a time: each of its values takes a multiple of 8 bytes where there is one for
+/// each CPU.
+pub fn each(map: &impl MapCore, take: &mut Take) -> Result<()> {
+    let shape = Shape::of(map)?;
     let mut seen = HashSet::new();
-    match shape.read_batches(&mut seen, &mut contents) {
-        Err(libc::EINVAL | ENOTSUPP | libc::EOPNOTSUPP) => {
-            shape.read_singly(&mut seen, &mut contents)
-        }
+    match shape.read_batches(&mut seen, take) {
+        Err(libc::EINVAL | ENOTSUPP | libc::EOPNOTSUPP) => shape.read_singly(&mut seen, take),
         done => done,
     }
-    .map_err(|errno| fail_errno(errno, &format!("reading map {}", map.name().display())))?;
-    Ok(contents)
+    .map_err(|errno| fail_errno(errno, &format!("reading map {}", map.name().display())))
 }
 
 /// The values of some keys, which stand one after another; keys that the map lacks are left out.
 /// EINVAL where the bytes are no whole number of keys.
-pub fn read_keys(map: &MapMut, keys: &[u8]) -> Result<Contents> {
+pub fn read_keys(map: &impl MapCore, keys: &[u8]) -> Result<Contents> {
+    let shape = Shape::of(map)?;
+    let mut contents = shape.empty();
+    each_of(map, keys, &mut |key, values| {
+        shape.push(key, values, &mut contents)
+    })?;
+    Ok(contents)
+}
+
+/// As `read_keys`, one key at a time, as `each` gives them.
+pub fn each_of(map: &impl MapCore, keys: &[u8], take: &mut Take) -> Result<()> {
     let shape = Shape::of(map)?;
     if !keys.len().is_multiple_of(shape.key) {
         let (name, size, given) = (map.name().display(), shape.key, keys.len());
@@ -69,11 +89,10 @@ pub fn read_keys(map: &MapMut, keys: &[u8]) -> Result<Contents> {
             format!("map {name}: keys are {size} bytes each, which {given} is no multiple of");
         return Err(fail("EINVAL", message));
     }
-    let mut contents = shape.empty();
     let mut values = vec![0u8; shape.stride * shape.per_key];
     for key in keys.chunks_exact(shape.key) {
         match shape.look_up(key, &mut values) {
-            0 => shape.push(key, &values, &mut contents),
+            0 => take(key, &values),
             libc::ENOENT => {}
             errno => {
                 let what = format!("reading map {}", map.name().display());
@@ -81,7 +100,7 @@ pub fn read_keys(map: &MapMut, keys: &[u8]) -> Result<Contents> {
             }
         }
     }
-    Ok(contents)
+    Ok(())
 }
 
 /// Deletes the keys; those already gone are no error.
@@ -129,7 +148,7 @@ fn check_length(map: &MapMut, what: &str, given: usize, size: u32) -> Result<()>
 }
 
 impl Shape {
-    fn of(map: &MapMut) -> Result<Self> {
+    fn of(map: &impl MapCore) -> Result<Self> {
         let value = map.value_size() as usize;
         let percpu = map.map_type().is_percpu();
         if matches!(map.map_type(), MapType::PerfEventArray | MapType::RingBuf) {
@@ -175,7 +194,7 @@ impl Shape {
     fn read_batches(
         &self,
         seen: &mut HashSet<Vec<u8>>,
-        out: &mut Contents,
+        take: &mut Take,
     ) -> std::result::Result<(), i32> {
         let mut room = BATCH.min(self.max_entries.max(1) as u32);
         // The cursor is opaque: a bucket's number for a hash, else a key.
@@ -214,7 +233,7 @@ impl Shape {
             }
             let values = values.chunks_exact(self.stride * self.per_key);
             for (key, values) in keys.chunks_exact(self.key).zip(values).take(count as usize) {
-                self.keep(key, values, seen, out);
+                self.keep(key, values, seen, take);
             }
             if failed != 0 {
                 return Ok(());
@@ -227,7 +246,7 @@ impl Shape {
     fn read_singly(
         &self,
         seen: &mut HashSet<Vec<u8>>,
-        out: &mut Contents,
+        take: &mut Take,
     ) -> std::result::Result<(), i32> {
         let mut key: Option<Vec<u8>> = None;
         let mut values = vec![0u8; self.stride * self.per_key];
@@ -246,7 +265,7 @@ impl Shape {
                 errno => return Err(errno),
             }
             match self.look_up(&next, &mut values) {
-                0 => self.keep(&next, &values, seen, out),
+                0 => self.keep(&next, &values, seen, take),
                 libc::ENOENT => {}
                 errno => return Err(errno),
             }
@@ -255,12 +274,12 @@ impl Shape {
         Ok(())
     }
 
-    fn keep(&self, key: &[u8], values: &[u8], seen: &mut HashSet<Vec<u8>>, out: &mut Contents) {
+    fn keep(&self, key: &[u8], values: &[u8], seen: &mut HashSet<Vec<u8>>, take: &mut Take) {
         if self.array && values.iter().all(|&byte| byte == 0) {
             return;
         }
         if seen.insert(key.to_vec()) {
-            self.push(key, values, out);
+            take(key, values);
         }
     }
 

@@ -7,7 +7,7 @@ use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 
 use libbpf_rs::libbpf_sys::{bpf_iter_create, bpf_prog_get_info_by_fd, bpf_prog_info};
-use libbpf_rs::{IterOpts, Link, Object};
+use libbpf_rs::{IterOpts, Link, MapHandle, Object};
 use napi::bindgen_prelude::{Buffer, BufferSlice};
 use napi_derive::napi;
 
@@ -20,6 +20,7 @@ use crate::object::Source;
 use crate::perf::{MAX_DRAINED, Rings};
 use crate::program::ProgramState;
 use crate::reason;
+use crate::totals::{self, Places};
 
 /// An iterator that writes more than this is not read to its end but fails.
 const ITERATOR_BYTES: usize = 256 << 20;
@@ -36,8 +37,10 @@ pub struct AttachOptions {
     pub map_sizes: Option<HashMap<String, u32>>,
     /// The map that records are written to.
     pub perf_map: String,
-    /// Pages of each CPU's ring, a power of two.
-    pub perf_pages: u32,
+    /// Bytes of each CPU's ring, a power of two; at least a page.
+    pub ring_bytes: u32,
+    /// The per-CPU map of what could not be written: enum unwritten of bpf/include/maps.h.
+    pub unwritten_map: Option<String>,
     /// Programs not to load, with the reason to report for each.
     pub skip: Option<HashMap<String, String>>,
     /// An iterator to run before anything is attached, if it could be loaded: what it writes is
@@ -56,7 +59,7 @@ pub struct Drained {
     pub lost: Vec<f64>,
     /// Samples dropped for not being a record.
     pub malformed: f64,
-    /// The bound on one drain was met and records remain: drain again.
+    /// Of what was there when this round of drains began there is more: drain again.
     pub more: bool,
 }
 
@@ -82,6 +85,15 @@ impl From<maps::Contents> for PackedMap {
 }
 
 #[napi(object)]
+pub struct Totals {
+    /// For each key 32 bytes, numbers in the order of this machine: key (0: what found no room of its
+    /// own), count and pending of 8 bytes, kind and reason of 4.
+    pub rows: Buffer,
+    /// How many places of the maps were read.
+    pub places: u32,
+}
+
+#[napi(object)]
 pub struct Counted {
     pub name: String,
     pub count: f64,
@@ -92,6 +104,7 @@ struct Live {
     links: Vec<Link>,
     rings: Rings,
     object: Object,
+    places: Places,
 }
 
 /// BPF programs attached to this kernel. Nothing is pinned: it all ends with the process.
@@ -121,7 +134,11 @@ impl Session {
         let perf_map = maps::find(&mut object, &options.perf_map)?
             .as_fd()
             .as_raw_fd();
-        let rings = Rings::new(perf_map, options.perf_pages)?;
+        let unwritten = options.unwritten_map.map(|name| {
+            MapHandle::try_from(&maps::find(&mut object, &name)?)
+                .map_err(|error| fail("EUNKNOWN", format!("map {name}: {error}")))
+        });
+        let rings = Rings::new(perf_map, options.ring_bytes, unwritten.transpose()?)?;
         if let Some(first) = options.first
             && check_iterator(&programs, &first).is_ok()
         {
@@ -134,6 +151,7 @@ impl Session {
             links,
             rings,
             object,
+            places: Places::default(),
         });
         Ok(Self { live, programs })
     }
@@ -144,8 +162,9 @@ impl Session {
         self.programs.clone()
     }
 
-    /// Takes what the programs have written since the last call, at most about 16 MiB, without
-    /// waiting, to the beginning of `into`, which has room for MAX_DRAINED bytes. Records of one CPU
+    /// Takes what the programs have written by now, at most about 16 MiB, without waiting, to the
+    /// beginning of `into`, which has room for MAX_DRAINED bytes. Where that is not all (`more`), the
+    /// calls that follow take the rest of it, and nothing that is written meanwhile. Records of one CPU
     /// are in order, those of different CPUs are not. Error codes: EINVAL where `into` is too short.
     #[napi(catch_unwind)]
     pub fn drain(&mut self, mut into: BufferSlice) -> Result<Drained> {
@@ -153,12 +172,12 @@ impl Session {
             return Err(fail("EINVAL", format!("a drain needs {MAX_DRAINED} bytes")));
         }
         let live = self.live()?;
-        let taken = live.rings.drain(&mut into, live.links.is_empty())?;
+        let taken = live.rings.drain(&mut into)?;
         Ok(Drained {
             bytes: taken.bytes as u32,
             lost: taken.lost.iter().map(|&lost| lost as f64).collect(),
             malformed: taken.malformed as f64,
-            more: taken.full(),
+            more: taken.more,
         })
     }
 
@@ -166,6 +185,19 @@ impl Session {
     #[napi(catch_unwind)]
     pub fn read_map(&mut self, name: String) -> Result<PackedMap> {
         Ok(maps::read(&maps::find(&mut self.live()?.object, &name)?)?.into())
+    }
+
+    /// What was counted of each key, over all CPUs: see `Totals`. All of the maps is read with `whole`,
+    /// else only the places in use, where these are few.
+    #[napi(catch_unwind)]
+    pub fn totals(&mut self, whole: bool) -> Result<Totals> {
+        let live = self.live()?;
+        let (read, places) = totals::read(&mut live.object, &mut live.places, whole)?;
+        let rows = read.rows().map(|row| row.to_bytes()).collect::<Vec<_>>();
+        Ok(Totals {
+            rows: rows.concat().into(),
+            places: places as u32,
+        })
     }
 
     /// Some keys of a map, which stand one after another; those it does not have are left out.
@@ -224,8 +256,7 @@ impl Session {
             .collect()
     }
 
-    /// Detaches every program; what they wrote can still be drained and their maps read. The drains
-    /// that follow tell all losses, where the kernel counts them (Linux 6.0).
+    /// Detaches every program; what they wrote can still be drained and their maps read.
     #[napi(catch_unwind)]
     pub fn detach(&mut self) {
         if let Some(live) = &mut self.live {

@@ -52,7 +52,7 @@ const CLOCK_STEPS_S = [10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 144
 
 /** All hosts' occurrences on one axis, in buckets of a round width. */
 export function timelineOf(
-  hosts: readonly { buckets: readonly Buckets[]; correction_ns: number }[],
+  hosts: readonly { buckets: readonly Buckets[]; onReport(time_ns: number): number }[],
   causes: readonly string[],
   start_ns: number,
   end_ns: number,
@@ -61,10 +61,10 @@ export function timelineOf(
   const first_ns = Math.floor(start_ns / width_ns) * width_ns;
   const length = Math.max(1, Math.ceil((end_ns - first_ns + 1) / width_ns));
   const lanes = new Map(causes.map((cause) => [cause, Array<number>(length).fill(0)]));
-  for (const { buckets, correction_ns } of hosts) {
+  for (const { buckets, onReport } of hosts) {
     for (const { cause, time_ns, count } of buckets.flatMap((one) => [...one.entries()])) {
       const counts = lanes.get(cause);
-      const at = Math.floor((time_ns + correction_ns - first_ns) / width_ns);
+      const at = Math.floor((onReport(time_ns) - first_ns) / width_ns);
       const inside = Math.min(Math.max(at, 0), length - 1);
       if (counts) counts[inside] = (counts[inside] ?? 0) + count;
     }

@@ -11,6 +11,7 @@ import { counterRows } from './counters.ts';
 import { hostNames } from './hosts.ts';
 import { ladderOf } from './ladder.ts';
 import type { CauseRow, ClockNote, FindingReport, HostReport, Report } from './model.ts';
+import { SteadyClock } from './steady.ts';
 import { TopCounts } from './top-counts.ts';
 import { Watched } from './watch.ts';
 
@@ -71,7 +72,7 @@ export class Draft {
     const causes = this.#causes();
     const onAxis = this.#hosts.map(({ buckets }, at) => ({
       buckets,
-      correction_ns: this.#correction(at),
+      onReport: (steady_ns: number) => this.onReport(at, steady_ns),
     }));
     const rest = this.#rest.slice(0, this.#limits.rows);
     return {
@@ -93,14 +94,30 @@ export class Draft {
     };
   }
 
+  /** What the report's clock showed at a time of the host's steady one: that of the host it is compared with. */
+  onReport(host: number, steady_ns: number): number {
+    return this.#clockOf(host).shown(steady_ns + this.#correction(host));
+  }
+
   #correction(host: number): number {
     return this.clocks[host]?.correction_ns ?? 0;
   }
 
+  /** Its own, or that of the first in the row of those with which it was compared. */
+  #clockOf(host: number): SteadyClock {
+    const other = this.#names.indexOf(this.clocks[host]?.with ?? '');
+    return other >= 0 ? this.#clockOf(other) : (this.#hosts[host]?.clock ?? new SteadyClock());
+  }
+
+  #span(at: number): { start_ns: number; end_ns: number } {
+    const { start_ns = 0, end_ns = 0 } = this.#hosts[at] ?? {};
+    const correction_ns = this.#correction(at);
+    return this.#clockOf(at).span(start_ns + correction_ns, end_ns + correction_ns);
+  }
+
   #onClock<Timed extends { first_ns: number; last_ns: number }>(timed: Timed, host: number): Timed {
-    const correction_ns = this.#correction(host);
-    const { first_ns, last_ns } = timed;
-    return { ...timed, first_ns: first_ns + correction_ns, last_ns: last_ns + correction_ns };
+    const ends = [timed.first_ns, timed.last_ns].map((end_ns) => this.onReport(host, end_ns));
+    return { ...timed, first_ns: Math.min(...ends), last_ns: Math.max(...ends) };
   }
 
   #finding({ host, open, finding, connections }: Chosen, at: number): FindingReport {
@@ -165,8 +182,7 @@ export class Draft {
       name: this.#names[at] ?? '',
       files: host.files.map(({ name }) => name),
       version: tcpwhy_version,
-      start_ns: host.start_ns + this.#correction(at),
-      end_ns: host.end_ns + this.#correction(at),
+      ...this.#span(at),
       ended: host.footer?.end ?? null,
       events: host.events,
       unexplained: host.unexplained,

@@ -8,13 +8,17 @@ import type { Event } from '../wire/decode.ts';
 import type { Flow, Footer, Header } from '../wire/types.gen.ts';
 import { Buckets } from './buckets.ts';
 import { Segments } from './segments.ts';
+import { SteadyClock } from './steady.ts';
 import { stepsOf } from './steps.ts';
 import { TopCounts } from './top-counts.ts';
 
 /** Which findings a report is about. */
 export type Wanted = (finding: Pick<Finding, 'cause'>) => boolean;
 
-/** All that is kept of one host while its recordings are read: bounded, however long they are. */
+/**
+ * All that is kept of one host while its recordings are read: bounded, however long they are. Times are of
+ * its steady clock.
+ */
 export class HostCollection {
   readonly files: { name: string; header: Header }[] = [];
   readonly findings = new Map<string, OpenFinding>();
@@ -22,6 +26,7 @@ export class HostCollection {
   readonly talkers = new TopCounts();
   readonly services = new TopCounts();
   readonly segments = new Segments();
+  readonly clock = new SteadyClock();
   readonly losses = new Map<string, { severity: string; count: number; meaning: string }>();
   footer: Footer | null = null;
   start_ns = Number.POSITIVE_INFINITY;
@@ -38,10 +43,11 @@ export class HostCollection {
   /** A pipeline for one more file. Its bytes go through it, then `finish`. */
   open(
     name: string,
-    header: Header,
+    shown: Header,
     causes: readonly Cause[],
     change: (event: Event) => Event,
   ): Pipeline {
+    const header = this.clock.header(shown);
     this.files.push({ name, header });
     const pipeline = new Pipeline(
       header,
@@ -49,7 +55,7 @@ export class HostCollection {
       (event, _, time_ns) => {
         for (const step of stepsOf(event, pipeline.known)) this.segments.add(step, time_ns);
       },
-      change,
+      (event) => this.clock.event(change(event)),
     );
     const buckets = new Buckets(pipeline.first_ns);
     this.buckets.push(buckets);

@@ -17,11 +17,21 @@ export function byHost<File extends { header: Header }>(files: readonly File[]):
     else hosts.push([file]);
   }
   const start = ({ header }: File) => header.start_ktime_ns + Number(header.clock_offset_ns);
-  return hosts.map((of) => of.sort((a, b) => start(a) - start(b)));
+  return hosts.map((of) => {
+    // Those of one run by their number: the clock may have been set back meanwhile.
+    const first = (file: File) =>
+      Math.min(...of.filter(({ header }) => sameRun(header, file.header)).map(start), start(file));
+    return of.sort((a, b) => {
+      if (sameRun(a.header, b.header)) return a.header.part - b.header.part || start(a) - start(b);
+      return first(a) - first(b);
+    });
+  });
 }
 
+const sameRun = (a: Header, b: Header) => a.run === b.run && a.run !== '0';
+
 function sameHost(a: Header, b: Header): boolean {
-  if (a.run === b.run && a.run !== '0') return true;
+  if (sameRun(a, b)) return true;
   if (a.host !== b.host || a.kernel !== b.kernel || a.netns !== b.netns) return false;
   if (a.filters.join() !== b.filters.join()) return false;
   return (

@@ -6,6 +6,7 @@ import { decodeEvent, type Event, UndecodableError } from '../wire/decode.ts';
 import { FrameReader } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { connectionOf, type End } from './connection.ts';
+import type { SteadyClock } from './steady.ts';
 import { ownersOf, type Step, stepsOf } from './steps.ts';
 
 /** A step of a connection, as `host` (its number in the report) saw it. */
@@ -60,26 +61,35 @@ export class Watched {
 
 const earlier = ({ step }: TimedStep) => (step.kind === 'segment' && step.earlier ? 1 : 0);
 
-/** Reads a recording a second time, for the steps of a few connections. */
+/**
+ * Reads a recording a second time, for the steps of a few connections. `clock` has gone through the host's
+ * files before this one, and `onReport` puts its times on the report's clock.
+ */
 export class WatchReader {
   readonly #known: HostKnowledge;
   readonly #frames = new FrameReader();
   readonly #watched: Watched;
   readonly #host: number;
-  readonly #to_report_ns: number;
+  readonly #offset_ns: number;
+  readonly #clock: SteadyClock;
+  readonly #onReport: (steady_ns: number) => number;
   readonly #change: (event: Event) => Event;
 
   constructor(
     watched: Watched,
-    header: Header,
+    shown: Header,
     host: number,
-    correction_ns: number,
+    clock: SteadyClock,
+    onReport: (steady_ns: number) => number,
     change: (event: Event) => Event,
   ) {
+    const header = clock.header(shown);
     this.#known = new HostKnowledge(header);
     this.#watched = watched;
     this.#host = host;
-    this.#to_report_ns = Number(header.clock_offset_ns) + correction_ns;
+    this.#offset_ns = Number(header.clock_offset_ns);
+    this.#clock = clock;
+    this.#onReport = onReport;
     this.#change = change;
   }
 
@@ -87,13 +97,14 @@ export class WatchReader {
   push(chunk: Uint8Array): void {
     for (const { bytes } of this.#frames.push(chunk)) {
       const event = tryDecode(bytes);
-      if (event) this.#take(this.#change(event));
+      if (event) this.#take(this.#clock.event(this.#change(event)));
     }
   }
 
   #take(event: Event): void {
     this.#known.learn(event);
-    this.#watched.take(event, this.#known, this.#host, event.ktime_ns + this.#to_report_ns);
+    const time_ns = this.#onReport(event.ktime_ns + this.#offset_ns);
+    this.#watched.take(event, this.#known, this.#host, time_ns);
   }
 }
 

@@ -3,16 +3,16 @@
 import { randomBytes } from 'node:crypto';
 import type { Fact } from '../diagnose/facts.ts';
 import { builtFile } from '../host/built.ts';
-import {
-  clockOffset_ns,
-  kernelIdentity,
-  monotonic_ns,
-  readCounters,
-  readSysctls,
-} from '../host/kernel.ts';
+import { kernelIdentity, monotonic_ns, readCounters, readSysctls } from '../host/kernel.ts';
 import { networkNamespaces, ownNetns } from '../host/netns.ts';
 import { presentFunctions } from '../host/symbols.ts';
-import { kernelEnums, parameterCounts, Session } from '../native/binding.ts';
+import {
+  clockOffset_ns,
+  kernelEnums,
+  onlineCpus,
+  parameterCounts,
+  Session,
+} from '../native/binding.ts';
 import { VERSION } from '../version.ts';
 import type { EnumTable, Header } from '../wire/types.gen.ts';
 import { type Filter, filterRodata, filterText } from './filter.ts';
@@ -26,9 +26,7 @@ import {
   failures,
   notChosen,
 } from './plan.ts';
-
-/** Of each CPU: 2 MiB, room for what the sampling of a dozen keys lets through between two ticks. */
-const PERF_PAGES = 512;
+import { ringBytes } from './rings.ts';
 
 /** Numbers of system calls by Node's name of the architecture. */
 const SYSCALLS: Record<string, { getpeername: number; accept: number; accept4: number }> = {
@@ -46,6 +44,8 @@ export interface AttachOptions {
   probes?: boolean;
   /** A file with the kernel's BTF, where the kernel itself has none. */
   btf?: string | undefined;
+  /** Bytes of each CPU's ring; those that suit the host unless given. */
+  ring_bytes?: number;
   /** The header has no host name. */
   anonymize?: boolean;
 }
@@ -60,7 +60,7 @@ export interface Attached {
  * some fail the next best, until all that is chosen runs. Throws binding errors, with a `code`.
  */
 export function attach(options: AttachOptions): Attached {
-  const { btf, tier, probes = false } = options;
+  const { btf, tier, probes = false, ring_bytes = ringBytes(onlineCpus()) } = options;
   const enums = kernelEnums(['skb_drop_reason', 'sk_rst_reason'], [...MIB_ENUMS], btf);
   const parameters = parameterCounts([...ASKED_PARAMETERS], btf);
   const functions = presentFunctions(ASKED_FUNCTIONS);
@@ -74,7 +74,8 @@ export function attach(options: AttachOptions): Attached {
       ...(btf !== undefined && { btf }),
       rodata: rodata(options, enums),
       perfMap: 'events',
-      perfPages: PERF_PAGES,
+      ringBytes: ring_bytes,
+      unwrittenMap: 'unwritten',
       first: 'existing_services',
       firstNetns: [...networkNamespaces().values()],
       skip: Object.fromEntries(

@@ -4,15 +4,22 @@ import { Cgroups } from '../host/cgroup.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
 import { Symbols } from '../host/symbols.ts';
-import { deviceName, getpeernamePrograms, maxDrained, type Session } from '../native/binding.ts';
+import {
+  clockOffset_ns,
+  deviceName,
+  getpeernamePrograms,
+  maxDrained,
+  type Session,
+} from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { FactFinder } from './fact-finder.ts';
 import { ListenerFacts } from './listener-facts.ts';
 import { PartCounts } from './part-counts.ts';
-import { type KeyTotals, NewTotals, readKeyTotals, readUntracked, TotalsMaps } from './totals.ts';
+import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
 
 const TOTALS_EVERY_NS = 1e9;
 /** Of one message, which must not become too long. */
@@ -26,7 +33,7 @@ export class LiveSource {
   readonly #session: Session;
   readonly #facts: FactFinder;
   readonly #listener_facts: ListenerFacts;
-  readonly #totals_maps: TotalsMaps;
+  readonly #clock: ClockWatch;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
   #parts: PartCounts | null = null;
@@ -37,8 +44,8 @@ export class LiveSource {
 
   private constructor(session: Session, header: Header) {
     this.#session = session;
-    this.#totals_maps = new TotalsMaps(session);
     this.header = header;
+    this.#clock = new ClockWatch(BigInt(header.clock_offset_ns), clockOffset_ns);
     this.#facts = new FactFinder(new Symbols(), new Cgroups(), getpeernamePrograms);
     this.#listener_facts = new ListenerFacts({
       deviceName: nameOfDevice,
@@ -83,10 +90,13 @@ export class LiveSource {
 
   /**
    * What happened since the last call, ending with a tick; with `last` of a file, the exact totals too.
+   * That is what each CPU's buffer held after the tick's time: what is written while they are drained may
+   * be left for the next call, so a storm cannot hold this one up.
    * The bytes are there until the next call.
    */
   tick(last = false): Uint8Array {
     const ktime_ns = monotonic_ns();
+    const clock = this.#clock.changed();
     const full: Uint8Array[] = [];
     const chunks: Uint8Array[] = [];
     let records_lost = 0;
@@ -107,7 +117,7 @@ export class LiveSource {
     ];
     if (last || ktime_ns - this.#totals_at_ns > TOTALS_EVERY_NS) {
       this.#totals_at_ns = ktime_ns;
-      this.#totals = readKeyTotals(this.#session, this.#totals_maps, last);
+      this.#totals = readKeyTotals(this.#session, last);
       const { kinds, keys, overflowed } = this.#totals;
       lost.push(
         ...this.#grown({
@@ -121,6 +131,8 @@ export class LiveSource {
       const told = some.map(({ key, count }) => ({ key: String(key), count }));
       chunks.push(encodeEvent({ ktime_ns, totals: { keys: told, kinds } }));
     }
+    // What happened before this tick has its time by the clock as it was.
+    if (clock) chunks.push(encodeEvent({ ktime_ns, fact: { clock } }));
     chunks.push(encodeEvent({ ktime_ns, tick: { lost: lost.filter(({ count }) => count > 0) } }));
     const more = chunks.reduce((sum, { length }) => sum + length, 0);
     if (full.length > 0 || bytes + more > this.#buffer.length)
@@ -150,14 +162,20 @@ export class LiveSource {
 
   /** Header of another file that goes on from here. */
   headerOf(part: number): Header {
-    return { ...this.header, ...hostNow(), part };
+    // Not read anew: an event has the same time in this file and where the run is shown.
+    return { ...this.header, ...hostNow(), clock_offset_ns: String(this.#clock.told_ns), part };
   }
 
   /** Sockets, and facts when they are next needed, as if nothing had been told yet. */
   again(): Uint8Array {
     this.#facts.forget();
     this.#listener_facts.forget();
-    return this.#sockets();
+    const told_ns = String(this.#clock.told_ns);
+    const clock = { offset_ns: told_ns, was_ns: told_ns };
+    return Buffer.concat([
+      encodeEvent({ ktime_ns: monotonic_ns(), fact: { clock } }),
+      this.#sockets(),
+    ]);
   }
 
   /** What was told up to the last exact totals: another file goes on from them. */

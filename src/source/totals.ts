@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { MapEntry, Session } from '../native/binding.ts';
+import type { Session } from '../native/binding.ts';
 
-/** struct total of bpf/include/maps.h. */
-const KEY = 0;
-const COUNT = 8;
-const PENDING = 16;
-const KIND = 44;
-const REASON = 48;
+/** Of a row of Session.totals(). */
+const ROW_BYTES = 32;
 
 /** Of one key; `pending` occurrences go with its next record. */
 export interface KeyTotal<Key = bigint> {
@@ -41,74 +37,25 @@ export class NewTotals {
   }
 }
 
-/** Above it reading a map whole, in batches, takes less than asking for each place. */
-const MANY_PLACES = 256;
-
-/**
- * The maps of totals. They have room for thousands of keys and mostly a handful: they are read whole
- * only when a place in them was taken or many are, else only the places in use, which are never given
- * up.
- */
-export class TotalsMaps {
-  readonly #session: Session;
-  #begun: bigint | undefined;
-  /** Keys of the places in use, where they are few. */
-  readonly #places = new Map<string, Buffer>();
-
-  constructor(session: Session) {
-    this.#session = session;
-  }
-
-  /** What has a place of its own; all of both maps with `whole`. */
-  read(whole: boolean): MapEntry[] {
-    // First: a place that is taken while the maps are read is found the next time.
-    const begun =
-      this.#session.readMap('.data.totals_begun')[0]?.values[0]?.readBigUInt64LE() ?? 0n;
-    const known = !whole && begun === this.#begun;
-    this.#begun = begun;
-    return ['totals', 'more_totals'].flatMap((name) => {
-      const places = this.#places.get(name);
-      if (known && places) return this.#session.readKeys(name, places);
-      const entries = this.#session.readMap(name);
-      if (entries.length > MANY_PLACES) this.#places.delete(name);
-      else this.#places.set(name, Buffer.concat(entries.map(({ key }) => key)));
-      return entries;
-    });
-  }
-}
-
-/** Exact counts of the BPF programs, over all CPUs. */
-export function readKeyTotals(session: Session, maps: TotalsMaps, whole: boolean): KeyTotals {
-  const counts = new Map<bigint, KeyTotal>();
+/** Exact counts of the BPF programs, over all CPUs; all of their maps is read with `whole`. */
+export function readKeyTotals(session: Session, whole: boolean): KeyTotals {
+  const { rows } = session.totals(whole);
+  const keys: KeyTotal[] = [];
   const kinds = new Map<number, KeyTotals['kinds'][number]>();
-  const addKind = (kind: number, reason: number, count: number): void => {
+  let overflowed = 0;
+  for (let at = 0; at < rows.length; at += ROW_BYTES) {
+    const key = rows.readBigUInt64LE(at);
+    const count = number(rows, at + 8);
+    if (key === 0n) overflowed += count;
+    else keys.push({ key, count, pending: number(rows, at + 16) });
+    const kind = rows.readUInt32LE(at + 24);
+    const reason = rows.readUInt32LE(at + 28);
     const both = kind * 2 ** 32 + reason;
     const known = kinds.get(both);
     if (known) known.count += count;
     else kinds.set(both, { kind, reason, count });
-  };
-  // A place of the array holds another key on each CPU.
-  for (const { values } of maps.read(whole)) {
-    for (const value of values) {
-      const key = value.readBigUInt64LE(KEY);
-      if (key === 0n) continue;
-      const count = number(value, COUNT);
-      const pending = number(value, PENDING);
-      const known = counts.get(key);
-      if (known) {
-        known.count += count;
-        known.pending += pending;
-      } else counts.set(key, { key, count, pending });
-      addKind(value.readUInt32LE(KIND), value.readUInt32LE(REASON), count);
-    }
   }
-  let overflowed = 0;
-  for (const { key, values } of session.readMap('overflow')) {
-    const count = sum(values, COUNT);
-    overflowed += count;
-    if (count > 0) addKind(key.readUInt32LE(), 0, count);
-  }
-  return { keys: [...counts.values()], kinds: [...kinds.values()], overflowed };
+  return { keys, kinds: [...kinds.values()], overflowed };
 }
 
 /** Sockets that found no room in the maps, as rows of the loss table. */

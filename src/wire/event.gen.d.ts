@@ -3491,6 +3491,9 @@ export namespace tcpwhy {
             /** Fact peer_rewriter. */
             peer_rewriter?: (tcpwhy.v1.PeerRewriter.$Properties|null);
 
+            /** Fact clock. */
+            clock?: (tcpwhy.v1.Clock.$Properties|null);
+
             /** Fact device. */
             device?: (tcpwhy.v1.Device.$Properties|null);
 
@@ -3498,7 +3501,7 @@ export namespace tcpwhy {
             holders?: (tcpwhy.v1.Holders.$Properties|null);
 
             /** Fact fact. */
-            fact?: ("symbol"|"cgroup"|"peer_rewriter"|"device"|"holders");
+            fact?: ("symbol"|"cgroup"|"peer_rewriter"|"clock"|"device"|"holders");
 
             /**
              * Creates a new Fact instance using the specified properties.
@@ -3579,6 +3582,9 @@ export namespace tcpwhy {
                 /** Fact peer_rewriter */
                 peer_rewriter?: (tcpwhy.v1.PeerRewriter.$Properties|null);
 
+                /** Fact clock */
+                clock?: (tcpwhy.v1.Clock.$Properties|null);
+
                 /** Fact device */
                 device?: (tcpwhy.v1.Device.$Properties|null);
 
@@ -3586,7 +3592,7 @@ export namespace tcpwhy {
                 holders?: (tcpwhy.v1.Holders.$Properties|null);
 
                 /** Fact fact */
-                fact?: ("symbol"|"cgroup"|"peer_rewriter"|"device"|"holders");
+                fact?: ("symbol"|"cgroup"|"peer_rewriter"|"clock"|"device"|"holders");
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -3597,11 +3603,12 @@ export namespace tcpwhy {
               symbol?: tcpwhy.v1.Symbol.$Shape|null;
               cgroup?: tcpwhy.v1.Cgroup.$Shape|null;
               peer_rewriter?: tcpwhy.v1.PeerRewriter.$Shape|null;
+              clock?: tcpwhy.v1.Clock.$Shape|null;
               device?: tcpwhy.v1.Device.$Shape|null;
               holders?: tcpwhy.v1.Holders.$Shape|null;
               $unknowns?: Uint8Array[];
             } & (
-              ({ fact?: undefined; symbol?: null; cgroup?: null; peer_rewriter?: null; device?: null; holders?: null }|{ fact?: "symbol"; symbol: tcpwhy.v1.Symbol.$Shape; cgroup?: null; peer_rewriter?: null; device?: null; holders?: null }|{ fact?: "cgroup"; symbol?: null; cgroup: tcpwhy.v1.Cgroup.$Shape; peer_rewriter?: null; device?: null; holders?: null }|{ fact?: "peer_rewriter"; symbol?: null; cgroup?: null; peer_rewriter: tcpwhy.v1.PeerRewriter.$Shape; device?: null; holders?: null }|{ fact?: "device"; symbol?: null; cgroup?: null; peer_rewriter?: null; device: tcpwhy.v1.Device.$Shape; holders?: null }|{ fact?: "holders"; symbol?: null; cgroup?: null; peer_rewriter?: null; device?: null; holders: tcpwhy.v1.Holders.$Shape })
+              ({ fact?: undefined; symbol?: null; cgroup?: null; peer_rewriter?: null; clock?: null; device?: null; holders?: null }|{ fact?: "symbol"; symbol: tcpwhy.v1.Symbol.$Shape; cgroup?: null; peer_rewriter?: null; clock?: null; device?: null; holders?: null }|{ fact?: "cgroup"; symbol?: null; cgroup: tcpwhy.v1.Cgroup.$Shape; peer_rewriter?: null; clock?: null; device?: null; holders?: null }|{ fact?: "peer_rewriter"; symbol?: null; cgroup?: null; peer_rewriter: tcpwhy.v1.PeerRewriter.$Shape; clock?: null; device?: null; holders?: null }|{ fact?: "clock"; symbol?: null; cgroup?: null; peer_rewriter?: null; clock: tcpwhy.v1.Clock.$Shape; device?: null; holders?: null }|{ fact?: "device"; symbol?: null; cgroup?: null; peer_rewriter?: null; clock?: null; device: tcpwhy.v1.Device.$Shape; holders?: null }|{ fact?: "holders"; symbol?: null; cgroup?: null; peer_rewriter?: null; clock?: null; device?: null; holders: tcpwhy.v1.Holders.$Shape })
             );
         }
 
@@ -4281,6 +4288,118 @@ export namespace tcpwhy {
         }
 
         /**
+         * Properties of a Clock.
+         * @deprecated Use tcpwhy.v1.Clock.$Properties instead.
+         */
+        interface IClock extends tcpwhy.v1.Clock.$Properties {
+        }
+
+        /**
+         * The wall clock was set, or the host slept, which CLOCK_MONOTONIC does not count: what came after the
+         * event's ktime_ns has its time by this offset.
+         */
+        class Clock {
+
+            /**
+             * Constructs a new Clock.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.Clock.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Wall clock minus CLOCK_MONOTONIC, in nanoseconds, and what it was. */
+            offset_ns: (number|Long);
+
+            /** Clock was_ns. */
+            was_ns: (number|Long);
+
+            /**
+             * Creates a new Clock instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Clock instance
+             */
+            static create(properties: tcpwhy.v1.Clock.$Shape): tcpwhy.v1.Clock & tcpwhy.v1.Clock.$Shape;
+            static create(properties?: tcpwhy.v1.Clock.$Properties): tcpwhy.v1.Clock;
+
+            /**
+             * Encodes the specified Clock message. Does not implicitly {@link tcpwhy.v1.Clock.verify|verify} messages.
+             * @param message Clock message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.Clock.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified Clock message, length delimited. Does not implicitly {@link tcpwhy.v1.Clock.verify|verify} messages.
+             * @param message Clock message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.Clock.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Clock message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.Clock & tcpwhy.v1.Clock.$Shape} Clock
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.Clock & tcpwhy.v1.Clock.$Shape;
+
+            /**
+             * Decodes a Clock message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.Clock & tcpwhy.v1.Clock.$Shape} Clock
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.Clock & tcpwhy.v1.Clock.$Shape;
+
+            /**
+             * Creates a Clock message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Clock
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.Clock;
+
+            /**
+             * Creates a plain object from a Clock message. Also converts values to other types if specified.
+             * @param message Clock
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.Clock, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Clock to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace Clock {
+
+            /** Properties of a Clock. */
+            interface $Properties {
+
+                /** Wall clock minus CLOCK_MONOTONIC, in nanoseconds, and what it was. */
+                offset_ns?: (number|Long|null);
+
+                /** Clock was_ns */
+                was_ns?: (number|Long|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Clock. */
+            type $Shape = tcpwhy.v1.Clock.$Properties;
+        }
+
+        /**
          * Properties of a Header.
          * @deprecated Use tcpwhy.v1.Header.$Properties instead.
          */
@@ -4317,7 +4436,10 @@ export namespace tcpwhy {
             /** Header machine. */
             machine: string;
 
-            /** Wall clock minus CLOCK_MONOTONIC when tracing began, in nanoseconds. */
+            /**
+             * Wall clock minus CLOCK_MONOTONIC when tracing or this file began, in nanoseconds. A Clock fact says
+             * when that changed.
+             */
             clock_offset_ns: (number|Long);
 
             /** CLOCK_MONOTONIC when tracing began. */
@@ -4438,7 +4560,10 @@ export namespace tcpwhy {
                 /** Header machine */
                 machine?: (string|null);
 
-                /** Wall clock minus CLOCK_MONOTONIC when tracing began, in nanoseconds. */
+                /**
+                 * Wall clock minus CLOCK_MONOTONIC when tracing or this file began, in nanoseconds. A Clock fact says
+                 * when that changed.
+                 */
                 clock_offset_ns?: (number|Long|null);
 
                 /** CLOCK_MONOTONIC when tracing began. */

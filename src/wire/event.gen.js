@@ -6305,11 +6305,12 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Fact.prototype.symbol = null;
       Fact.prototype.cgroup = null;
       Fact.prototype.peer_rewriter = null;
+      Fact.prototype.clock = null;
       Fact.prototype.device = null;
       Fact.prototype.holders = null;
       let $oneOfFields;
       $Object.defineProperty(Fact.prototype, "fact", {
-        get: $util.oneOfGetter($oneOfFields = ["symbol", "cgroup", "peer_rewriter", "device", "holders"]),
+        get: $util.oneOfGetter($oneOfFields = ["symbol", "cgroup", "peer_rewriter", "clock", "device", "holders"]),
         set: $util.oneOfSetter($oneOfFields)
       });
       Fact.create = function(properties) {
@@ -6336,6 +6337,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
           $root.tcpwhy.v1.PeerRewriter.encode(message.peer_rewriter, writer.uint32(
             /* id 3, wireType 2 =*/
             26
+          ).fork(), _depth + 1).ldelim();
+        if (message.clock != null && $Object.hasOwnProperty.call(message, "clock"))
+          $root.tcpwhy.v1.Clock.encode(message.clock, writer.uint32(
+            /* id 4, wireType 2 =*/
+            34
           ).fork(), _depth + 1).ldelim();
         if (message.device != null && $Object.hasOwnProperty.call(message, "device"))
           $root.tcpwhy.v1.Device.encode(message.device, writer.uint32(
@@ -6403,6 +6409,13 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.fact = "peer_rewriter";
               continue;
             }
+            case 4: {
+              if (wireType !== 2)
+                break;
+              message.clock = $root.tcpwhy.v1.Clock.decode(reader, reader.size(), $undefined, _depth + 1, message.clock);
+              message.fact = "clock";
+              continue;
+            }
             case 5: {
               if (wireType !== 2)
                 break;
@@ -6463,6 +6476,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.Fact.peer_rewriter: object expected");
           message.peer_rewriter = $root.tcpwhy.v1.PeerRewriter.fromObject(object.peer_rewriter, _depth + 1);
         }
+        if (object.clock != null) {
+          if (!$util.isObject(object.clock))
+            throw $TypeError(".tcpwhy.v1.Fact.clock: object expected");
+          message.clock = $root.tcpwhy.v1.Clock.fromObject(object.clock, _depth + 1);
+        }
         if (object.device != null) {
           if (!$util.isObject(object.device))
             throw $TypeError(".tcpwhy.v1.Fact.device: object expected");
@@ -6497,6 +6515,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.peer_rewriter = $root.tcpwhy.v1.PeerRewriter.toObject(message.peer_rewriter, options, _depth + 1);
           if (options.oneofs)
             object.fact = "peer_rewriter";
+        }
+        if (message.clock != null && $Object.hasOwnProperty.call(message, "clock")) {
+          object.clock = $root.tcpwhy.v1.Clock.toObject(message.clock, options, _depth + 1);
+          if (options.oneofs)
+            object.fact = "clock";
         }
         if (message.device != null && $Object.hasOwnProperty.call(message, "device")) {
           object.device = $root.tcpwhy.v1.Device.toObject(message.device, options, _depth + 1);
@@ -7523,6 +7546,187 @@ export const tcpwhy = $root.tcpwhy = (() => {
         return Process.toObject(this, $protobuf.util.toJSONOptions);
       };
       return Process;
+    })();
+    v1.Clock = (function() {
+      const Clock = function(properties) {
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      Clock.prototype.offset_ns = $util.Long ? $util.Long.fromBits(0, 0, false) : 0;
+      Clock.prototype.was_ns = $util.Long ? $util.Long.fromBits(0, 0, false) : 0;
+      Clock.create = function(properties) {
+        return new Clock(properties);
+      };
+      Clock.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.offset_ns != null && $Object.hasOwnProperty.call(message, "offset_ns") && (typeof message.offset_ns === "object" ? message.offset_ns.low || message.offset_ns.high : message.offset_ns !== 0))
+          writer.uint32(
+            /* id 1, wireType 0 =*/
+            8
+          ).sint64(message.offset_ns);
+        if (message.was_ns != null && $Object.hasOwnProperty.call(message, "was_ns") && (typeof message.was_ns === "object" ? message.was_ns.low || message.was_ns.high : message.was_ns !== 0))
+          writer.uint32(
+            /* id 2, wireType 0 =*/
+            16
+          ).sint64(message.was_ns);
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      Clock.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      Clock.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.Clock();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 0)
+                break;
+              if (typeof (value = reader.sint64()) === "object" ? value.low || value.high : value !== 0)
+                message.offset_ns = value;
+              else
+                delete message.offset_ns;
+              continue;
+            }
+            case 2: {
+              if (wireType !== 0)
+                break;
+              if (typeof (value = reader.sint64()) === "object" ? value.low || value.high : value !== 0)
+                message.was_ns = value;
+              else
+                delete message.was_ns;
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      Clock.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      Clock.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.Clock)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.Clock: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.Clock();
+        if (object.offset_ns != null) {
+          if (typeof object.offset_ns === "object" ? object.offset_ns.low || object.offset_ns.high : $Number(object.offset_ns) !== 0) {
+            if ($util.Long)
+              message.offset_ns = $util.Long.fromValue(object.offset_ns, false);
+            else if (typeof object.offset_ns === "string")
+              message.offset_ns = $parseInt(object.offset_ns, 10);
+            else if (typeof object.offset_ns === "number")
+              message.offset_ns = object.offset_ns;
+            else if (typeof object.offset_ns === "object")
+              message.offset_ns = new $util.LongBits(object.offset_ns.low >>> 0, object.offset_ns.high >>> 0).toNumber();
+          }
+        }
+        if (object.was_ns != null) {
+          if (typeof object.was_ns === "object" ? object.was_ns.low || object.was_ns.high : $Number(object.was_ns) !== 0) {
+            if ($util.Long)
+              message.was_ns = $util.Long.fromValue(object.was_ns, false);
+            else if (typeof object.was_ns === "string")
+              message.was_ns = $parseInt(object.was_ns, 10);
+            else if (typeof object.was_ns === "number")
+              message.was_ns = object.was_ns;
+            else if (typeof object.was_ns === "object")
+              message.was_ns = new $util.LongBits(object.was_ns.low >>> 0, object.was_ns.high >>> 0).toNumber();
+          }
+        }
+        return message;
+      };
+      Clock.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.defaults) {
+          if ($util.Long) {
+            let long = new $util.Long(0, 0, false);
+            object.offset_ns = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+          } else
+            object.offset_ns = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+          if ($util.Long) {
+            let long = new $util.Long(0, 0, false);
+            object.was_ns = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+          } else
+            object.was_ns = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+        }
+        if (message.offset_ns != null && $Object.hasOwnProperty.call(message, "offset_ns"))
+          if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+            object.offset_ns = typeof message.offset_ns === "number" ? $BigInt(message.offset_ns) : $util.Long.fromBits(message.offset_ns.low >>> 0, message.offset_ns.high >>> 0, false).toBigInt();
+          else if (typeof message.offset_ns === "number")
+            object.offset_ns = options.longs === $String ? $String(message.offset_ns) : message.offset_ns;
+          else
+            object.offset_ns = options.longs === $String ? $util.Long.prototype.toString.call(message.offset_ns) : options.longs === $Number ? new $util.LongBits(message.offset_ns.low >>> 0, message.offset_ns.high >>> 0).toNumber() : message.offset_ns;
+        if (message.was_ns != null && $Object.hasOwnProperty.call(message, "was_ns"))
+          if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+            object.was_ns = typeof message.was_ns === "number" ? $BigInt(message.was_ns) : $util.Long.fromBits(message.was_ns.low >>> 0, message.was_ns.high >>> 0, false).toBigInt();
+          else if (typeof message.was_ns === "number")
+            object.was_ns = options.longs === $String ? $String(message.was_ns) : message.was_ns;
+          else
+            object.was_ns = options.longs === $String ? $util.Long.prototype.toString.call(message.was_ns) : options.longs === $Number ? new $util.LongBits(message.was_ns.low >>> 0, message.was_ns.high >>> 0).toNumber() : message.was_ns;
+        return object;
+      };
+      Clock.prototype.toJSON = function() {
+        return Clock.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return Clock;
     })();
     v1.Header = (function() {
       const Header = function(properties) {

@@ -4,7 +4,7 @@
 export const LOSSES = {
   records_lost: [
     'info',
-    'records that found the perf buffer full; their occurrences are still counted',
+    'records that found the perf buffer full, or none on a CPU that had just come online; their occurrences are still counted',
   ],
   records_malformed: ['error', 'samples in the perf buffer that were no records'],
   records_undecodable: ['error', 'records that this version cannot decode'],

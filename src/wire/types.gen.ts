@@ -280,6 +280,7 @@ export interface Fact {
   symbol: Symbol | null;
   cgroup: Cgroup | null;
   peer_rewriter: PeerRewriter | null;
+  clock: Clock | null;
   device: Device | null;
   holders: Holders | null;
 }
@@ -320,6 +321,12 @@ export interface Process {
   comm: string;
 }
 
+export interface Clock {
+  /** Wall clock minus CLOCK_MONOTONIC, in nanoseconds, and what it was. */
+  offset_ns: string;
+  was_ns: string;
+}
+
 export interface Header {
   /** "tcpwhy", so that a file of another kind is told apart at its first bytes. */
   magic: string;
@@ -329,7 +336,7 @@ export interface Header {
   host: string;
   kernel: string;
   machine: string;
-  /** Wall clock minus CLOCK_MONOTONIC when tracing began, in nanoseconds. */
+  /** Wall clock minus CLOCK_MONOTONIC when tracing or this file began, in nanoseconds. A Clock fact says when that changed. */
   clock_offset_ns: string;
   /** CLOCK_MONOTONIC when tracing began. */
   start_ktime_ns: number;

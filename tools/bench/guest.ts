@@ -40,7 +40,7 @@ execFileSync('ip', ['link', 'set', 'lo', 'up']);
 writeFileSync('/proc/sys/net/ipv4/tcp_max_tw_buckets', String(MAX_TIME_WAIT));
 await measure('warm-up, thrown away');
 await measure('untraced');
-const session = Session.attach({ object: counter, perfMap: 'events', perfPages: 1 });
+const session = Session.attach({ object: counter, perfMap: 'events', ringBytes: 4096 });
 if (!session.programs().every(({ attached }) => attached))
   throw new Error('the counter is not attached');
 await measure('bare counter');

@@ -2,6 +2,7 @@
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Engine } from '../../../src/diagnose/engine.ts';
+import { WallClock } from '../../../src/flow/clock.ts';
 import { HostKnowledge } from '../../../src/flow/knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import { headerWith, type Json } from '../causes/fixture.ts';
@@ -11,7 +12,7 @@ let engine: Engine;
 let seq: number;
 
 beforeEach(() => {
-  engine = new Engine(CAUSES, new HostKnowledge(headerWith(HEADER)), 0);
+  engine = new Engine(CAUSES, new HostKnowledge(headerWith(HEADER)), new WallClock(headerWith()));
   seq = 0;
 });
 
@@ -250,7 +251,12 @@ describe('a finding', () => {
   });
 
   test('stands for the rest of its cause where there is no room for more', () => {
-    engine = new Engine(CAUSES, new HostKnowledge(headerWith(HEADER)), 0, 3);
+    engine = new Engine(
+      CAUSES,
+      new HostKnowledge(headerWith(HEADER)),
+      new WallClock(headerWith()),
+      3,
+    );
     for (let i = 0; i < 10; i++) take(strong(i, { dport: 1000 + i }));
     take(packetEvent('drop', { ms: 11 }), packetEvent('drop', { ms: 12 }));
     engine.finish();

@@ -189,3 +189,37 @@ describe('the same bytes', () => {
     return headerWith({ enums: [...enums].map(([name, names]) => ({ name, names })) });
   }
 });
+
+describe('a clock that is set', () => {
+  const HOUR_NS = 3600e9;
+  const set = (ms: number, offset_ns: number): Json => ({
+    ktime_ns: String(ms * 1e6),
+    fact: { clock: { offset_ns: String(offset_ns), was_ns: '0' } },
+  });
+  const events = [
+    strong(1, { key: '7' }),
+    tick(2),
+    // Told after what happened since: as a tick tells it.
+    strong(4, { key: '7' }),
+    set(3, -HOUR_NS),
+    tick(3),
+    strong(2.5, { key: '7' }),
+    tick(9),
+  ];
+
+  test.each([Number.POSITIVE_INFINITY, 1])('times what comes after it (pieces of %s)', (cut) => {
+    const pipeline = run(events, cut);
+    const [open] = pipeline.engine.findings.values();
+    expect(open?.finding).toMatchObject({ count: 3, first_ns: 4e6 - HOUR_NS, last_ns: 2.5e6 });
+    expect(pipeline.now_ns).toBe(9e6 - HOUR_NS);
+    expect(pipeline.lasted_ns).toBe(9e6);
+  });
+
+  test('is told to who listens', () => {
+    const times: number[] = [];
+    const listen = (_: unknown, _seq: number, time_ns: number) => times.push(time_ns);
+    const pipeline = new Pipeline(headerWith(HEADER), CAUSES, listen);
+    pipeline.push(streamOf(events));
+    expect(times).toEqual([1e6, 2.5e6, 4e6 - HOUR_NS]);
+  });
+});

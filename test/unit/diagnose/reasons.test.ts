@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Cause } from '../../../src/causes/define.ts';
 import { Engine } from '../../../src/diagnose/engine.ts';
 import { Reasons } from '../../../src/diagnose/reasons.ts';
+import { WallClock } from '../../../src/flow/clock.ts';
 import { HostKnowledge } from '../../../src/flow/knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import { headerWith, type Json } from '../causes/fixture.ts';
@@ -19,7 +20,7 @@ beforeEach(() => {
   const causes = CAUSES.map(
     (cause): Cause => (cause.id === 'strong' ? leading(cause) : late(cause)),
   );
-  engine = new Engine(causes, new HostKnowledge(headerWith(HEADER)), 0);
+  engine = new Engine(causes, new HostKnowledge(headerWith(HEADER)), new WallClock(headerWith()));
   seq = 0;
 });
 

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import {
+  clockOffset_ns,
   hasBtf,
   kernelEnums,
   onlineCpus,
@@ -11,7 +12,7 @@ import {
   Session,
 } from '../../../src/native/binding.ts';
 
-const options = { perfMap: 'events', perfPages: 8 };
+const options = { perfMap: 'events', ringBytes: 32768 };
 
 describe.skipIf(!existsSync('/sys/kernel/btf/vmlinux'))("the kernel's BTF", () => {
   it('gives the numbers of named enums', () => {
@@ -69,4 +70,9 @@ describe('errors', () => {
 it('counts CPUs', () => {
   expect(onlineCpus()).toBeGreaterThanOrEqual(availableParallelism());
   expect(possibleCpus()).toBeGreaterThanOrEqual(onlineCpus());
+});
+
+it('reads the wall clock as it is now', () => {
+  const wall_ms = Number(clockOffset_ns() + process.hrtime.bigint()) / 1e6;
+  expect(Math.abs(wall_ms - Date.now())).toBeLessThan(20);
 });

@@ -7,6 +7,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 
 #define SEC(name) __attribute__((section(name), used))
+#define ENOENT 2
 #define KERNEL __attribute__((preserve_access_index))
 
 enum {
@@ -14,6 +15,7 @@ enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4,
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 };
 
 static void *(*lookup)(void *map, const void *key) = (void *)1;
@@ -39,6 +41,14 @@ struct {
 	u32 *key;
 	u64 *value;
 } written SEC(".maps");
+
+/* Enum unwritten of bpf/include/maps.h. */
+struct {
+	int (*type)[BPF_MAP_TYPE_PERCPU_ARRAY];
+	int (*max_entries)[2];
+	u32 *key;
+	u64 *value;
+} unwritten SEC(".maps");
 
 struct call_count {
 	u32 calls;
@@ -76,7 +86,15 @@ SEC("tp_btf/sys_enter") int on_call(u64 *ctx)
 	for (u32 i = 0; i < 256 && i < records_per_call; i++) {
 		struct record record = { { length_byte, 0x80, 0x80, 0 }, pid, *serial };
 
-		output(ctx, &events, 0xffffffff, &record, sizeof(record));
+		long err = output(ctx, &events, 0xffffffff, &record, sizeof(record));
+
+		if (err) {
+			u32 no_ring = err == -ENOENT;
+			u64 *records = lookup(&unwritten, &no_ring);
+
+			if (records)
+				(*records)++;
+		}
 		(*serial)++;
 	}
 

@@ -30,8 +30,8 @@ describe('buckets', () => {
     other.add('a', 110e9, 3);
     other.add('b', 119e9, 1);
     const hosts = [
-      { buckets: [one], correction_ns: 0 },
-      { buckets: [other], correction_ns: -100e9 },
+      { buckets: [one], onReport: (ns: number) => ns },
+      { buckets: [other], onReport: (ns: number) => ns - 100e9 },
     ];
     const { lanes, start_ns, width_ns } = timelineOf(hosts, ['a', 'b'], 0, 20e9);
     const busy = lanes.map(({ counts }) =>

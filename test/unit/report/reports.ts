@@ -4,6 +4,7 @@ import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import { Draft, type Limits } from '../../../src/report/build.ts';
 import { HostCollection } from '../../../src/report/collect.ts';
 import type { Report } from '../../../src/report/model.ts';
+import { SteadyClock } from '../../../src/report/steady.ts';
 import { WatchReader } from '../../../src/report/watch.ts';
 import type { Event } from '../../../src/wire/decode.ts';
 import type { Header } from '../../../src/wire/types.gen.ts';
@@ -26,8 +27,8 @@ export function reportOf(recorded: readonly Recorded[], limits?: Limits): Report
   });
   const draft = new Draft(hosts, limits);
   for (const [at, { header, stream }] of recorded.entries()) {
-    const correction_ns = draft.clocks[at]?.correction_ns ?? 0;
-    new WatchReader(draft.watched, header, at, correction_ns, same).push(stream);
+    const onReport = (steady_ns: number) => draft.onReport(at, steady_ns);
+    new WatchReader(draft.watched, header, at, new SteadyClock(), onReport, same).push(stream);
   }
   return draft.report({ version: '0.0.0', anonymized: false, causes: CAUSES });
 }

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Of each CPU: room for what the sampling of a dozen keys lets through between two ticks. */
+const MOST_BYTES = 2 << 20;
+/** Of many CPUs, on which a storm spreads. */
+const ALL_BYTES = 128 << 20;
+/** Of hundreds of CPUs: half a thousand records each. */
+const LEAST_BYTES = 256 << 10;
+
+/** Bytes of each CPU's ring on a host with so many: a power of two, whatever a page has. */
+export function ringBytes(cpus: number): number {
+  const share = 2 ** Math.floor(Math.log2(ALL_BYTES / Math.max(1, cpus)));
+  return Math.min(MOST_BYTES, Math.max(LEAST_BYTES, share));
+}
