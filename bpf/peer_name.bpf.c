@@ -5,6 +5,7 @@
  */
 #include "emit.h"
 #include "filter.h"
+#include "rewriters.h"
 #include "shown_peer.h"
 
 enum peer_call { CALL_GETPEERNAME, CALL_ACCEPT, CALL_ACCEPT4 };
@@ -151,6 +152,8 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	e->body.shown_port = port;
 	e->body.call = call;
 	e->body.getname = (u64)BPF_CORE_READ(socket, ops, getname);
+	if (rewritten)
+		fill_rewriters(&e->body, sk);
 	if (other)
 		fill_sock(&e->body.other, other);
 	submit(ctx, e, sizeof(*e), t);

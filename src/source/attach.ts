@@ -26,6 +26,7 @@ import {
   failures,
   notChosen,
 } from './plan.ts';
+import { toaRodata } from './toa.ts';
 
 /** Of each CPU: 2 MiB, room for what the sampling of a dozen keys lets through between two ticks. */
 const PERF_PAGES = 512;
@@ -48,6 +49,8 @@ export interface AttachOptions {
   btf?: string | undefined;
   /** The header has no host name. */
   anonymize?: boolean;
+  /** Kinds of TCP options that tell whom a balancer connects for, beside those that are known. */
+  toa_kinds?: readonly number[];
 }
 
 export interface Attached {
@@ -89,13 +92,14 @@ export function attach(options: AttachOptions): Attached {
 }
 
 function rodata(
-  { filter, records_per_s }: AttachOptions,
+  { filter, records_per_s, toa_kinds = [] }: AttachOptions,
   enums: Enums,
 ): Record<string, Uint8Array> {
   const calls = SYSCALLS[process.arch] ?? { getpeername: -1, accept: -1, accept4: -1 };
   return {
     ...filterRodata(filter),
     ...mibRodata(enums),
+    ...toaRodata(toa_kinds),
     sample_interval_ns: u64(records_per_s > 0 ? Math.round(1e9 / records_per_s) : 0),
     sample_burst: u64(records_per_s),
     nr_getpeername: u32(calls.getpeername >>> 0),
