@@ -69,7 +69,7 @@ function programsOf(body: PeerName, known: Knowledge): string[] {
     const path = on ?? known.cgroupPath(cgroup);
     const where =
       path === null ? '' : on === undefined ? ` in cgroup ${path}` : ` on cgroup ${path}`;
-    return `BPF program ${name || id}${where}`;
+    return `BPF program ${name && `${name} `}(id ${id})${where}`;
   });
   if (programs > all.length) all.push(`${programs - all.length} more BPF programs`);
   return cgroup === '0' ? earlierPrograms(sock.owner.cgroup, known) : all;
