@@ -51,7 +51,7 @@ it.skipIf(lacks).each(WAYS)(
         );
       const isAll = (output: { findings: Finding[] }) =>
         found(output).reduce((sum, { count }) => sum + count, 0) >= TIMES;
-      await tcpwhy.until(isAll, 5000);
+      await tcpwhy.until(isAll);
       return found(tcpwhy.output).map(({ cause, count, evidence }) => ({
         ...{ cause, count },
         rewriter: evidence.rewriter,

@@ -55,7 +55,7 @@ function rewriterOf(body: PeerName, known: Knowledge): string {
   if (getname && !OWN.has(getname.name))
     suspects.unshift(`${getname.name}${getname.module ? ` [${getname.module}]` : ''}`);
   // It may be the kernel's own, or a module's that is gone.
-  else if (!getname && suspects.length > 0) suspects.push('a function without a known name');
+  else if (!getname) suspects.push('a program or module that cannot be named');
   const [only = 'a program or module that did not show itself', ...others] = suspects;
   return others.length === 0 ? only : `one of ${suspects.join(', ')}`;
 }
