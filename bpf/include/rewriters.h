@@ -7,7 +7,7 @@
 #include "wire.gen.h"
 
 /* More are not counted. */
-#define MAX_REWRITERS 16
+#define MAX_REWRITERS 8
 
 static __always_inline const struct cgroup *root_cgroup(void)
 {
@@ -44,8 +44,10 @@ static __always_inline u32 rewriters_place(const struct sock *sk)
 
 static __always_inline void fill_program(struct wire_program *w, const struct bpf_prog *program)
 {
-	w->id = BPF_CORE_READ(program, aux, id);
-	BPF_CORE_READ_INTO(&w->program, program, aux, name);
+	const struct bpf_prog_aux *aux = BPF_CORE_READ(program, aux);
+
+	w->id = BPF_CORE_READ(aux, id);
+	BPF_CORE_READ_INTO(&w->program, aux, name);
 }
 
 static __always_inline void fill_rewriters(struct wire_peer_name *w, const struct sock *sk)

@@ -143,9 +143,9 @@ static __noinline __attribute__((unused)) bool read_segment(const struct sk_buff
 /* How balancers tell whom they connect for: a port, and an address of either family. */
 #define TCPOLEN_TOA 8
 #define TCPOLEN_TOA_V6 20
-/* Or a version, and an address. */
-#define TCPOLEN_TOA_28 7
-#define TCPOLEN_TOA_28_V6 19
+/* Akamai's has a version of one byte in place of the port; TCP's own user timeout is of this kind too. */
+#define TCPOPT_TOA_28 28
+#define TCPOLEN_USER_TIMEOUT 4
 
 /* More than any sender puts into 40 bytes but to fill them up. */
 #define OPTIONS_READ 20
@@ -221,40 +221,56 @@ static __always_inline bool read_timestamps(const struct sk_buff *skb, const str
 	return read_options(MEMBER(skb, head), s, p) && take_timestamps(p);
 }
 
-/* Of a kind without a port, one byte comes before the address. False where it is no such option. */
-static __always_inline bool fill_toa(struct wire_toa *w, const struct parse *p, enum option option)
+/* What is stored and read again is any number to the verifier, which then follows one path for all. */
+static __always_inline u32 forgotten(struct parse *p, u32 value)
 {
-	bool has_port = option != OPTION_TOA_28;
-	u32 at = option_at(p, option), before = has_port ? 4 : 3;
+	*(volatile u32 *)&p->at = value;
+	return *(volatile u32 *)&p->at;
+}
+
+static __always_inline void fill_toa(struct wire_toa *w, struct parse *p, enum option option)
+{
+	u32 at = option_at(p, option), size, portless;
 	__be32 v4;
-	u8 size;
 
 	if (at >= MAX_OPTIONS)
-		return false;
+		return;
+	portless = forgotten(p, p->options[at] == TCPOPT_TOA_28) & 1;
 	size = p->options[at + 1];
 	if (!ends_within(p, at, size))
-		return false;
-	if (size == (has_port ? TCPOLEN_TOA_V6 : TCPOLEN_TOA_28_V6)) {
-		__builtin_memcpy(w->addr, &p->options[at + before], 16);
-	} else if (size == (has_port ? TCPOLEN_TOA : TCPOLEN_TOA_28)) {
-		__builtin_memcpy(&v4, &p->options[at + before], 4);
+		return;
+	if (size + portless == TCPOLEN_TOA_V6) {
+		__builtin_memcpy(w->addr, &p->options[at + 4 - portless], 16);
+	} else if (size + portless == TCPOLEN_TOA) {
+		__builtin_memcpy(&v4, &p->options[at + 4 - portless], 4);
 		map_ipv4(w->addr, v4);
 	} else {
-		return false;
+		return;
 	}
 	w->kind = p->options[at];
-	if (has_port)
-		w->port = p->options[at + 2] << 8 | p->options[at + 3];
-	return true;
+	w->port = (p->options[at + 2] << 8 | p->options[at + 3]) & (portless - 1);
+}
+
+/* Where there is none of this kind, the other kind is taken for it. */
+static __always_inline void replace_option(struct parse *p, enum option option, enum option other)
+{
+	if (option_at(p, option) < MAX_OPTIONS)
+		return;
+	*(volatile u32 *)&p->found[option] = option_at(p, other);
+	*(volatile u32 *)&p->found[other] = MAX_OPTIONS;
 }
 
 /* 253 beside another that tells of the client is the balancer's own end, which the client dialled. */
-static __always_inline void fill_toas(struct wire_packet *w, const struct parse *p)
+static __always_inline void fill_toas(struct wire_packet *w, struct parse *p)
 {
-	if (fill_toa(&w->toa, p, OPTION_TOA) || fill_toa(&w->toa, p, OPTION_TOA_28))
-		fill_toa(&w->dialled, p, OPTION_TOA_253);
-	else
-		fill_toa(&w->toa, p, OPTION_TOA_253);
+	u32 at = option_at(p, OPTION_TOA_28);
+
+	if (at < MAX_OPTIONS && p->options[at + 1] == TCPOLEN_USER_TIMEOUT)
+		*(volatile u32 *)&p->found[OPTION_TOA_28] = MAX_OPTIONS;
+	replace_option(p, OPTION_TOA, OPTION_TOA_28);
+	replace_option(p, OPTION_TOA, OPTION_TOA_253);
+	fill_toa(&w->toa, p, OPTION_TOA);
+	fill_toa(&w->dialled, p, OPTION_TOA_253);
 }
 
 /*
@@ -318,12 +334,12 @@ static __always_inline struct net *sock_net(const struct sock *sk)
 
 static __always_inline struct net *packet_net(const struct sk_buff *skb, const struct sock *sk)
 {
-	struct net *net;
+	struct net_device *dev;
 
 	if (sk)
 		return sock_net(sk);
-	net = device_net(route_device(skb));
-	return net ? net : device_net(BPF_CORE_READ(skb, dev));
+	dev = route_device(skb);
+	return dev ? BPF_CORE_READ(dev, nd_net.net) : device_net(BPF_CORE_READ(skb, dev));
 }
 
 static __always_inline u32 netns_of(const struct net *net)

@@ -23,8 +23,9 @@ export class FactFinder {
   readonly #told = new Set<string>();
   /** Addresses and cgroups that were looked for. */
   readonly #code = new Set<string>();
-  /** By address: as it was told last, empty where that was taken back. */
+  /** By address: as it was told last, empty where that was taken back; and those that this file has. */
   readonly #names = new Map<string, string>();
+  readonly #named = new Set<string>();
   readonly #ids = new Set<string>();
   /** The cgroup that was looked for last. */
   #low = 0;
@@ -75,7 +76,7 @@ export class FactFinder {
   forget(): void {
     this.#told.clear();
     this.#code.clear();
-    this.#names.clear();
+    this.#named.clear();
     this.#ids.clear();
     this.#low = 0;
     this.#high = 0;
@@ -85,8 +86,10 @@ export class FactFinder {
     this.#code.add(address);
     const { name, module } = this.#symbols.at(address) ?? NAMELESS;
     const told = `${name} ${module}`.trim();
-    if (told === (this.#names.get(address) ?? '')) return null;
+    const isNew = told !== '' && !this.#named.has(address);
+    if (!isNew && told === (this.#names.get(address) ?? '')) return null;
     this.#names.set(address, told);
+    this.#named.add(address);
     return { symbol: { address, name, module } };
   }
 

@@ -83,3 +83,11 @@ test('tells anew what an address is called, and that it is called nothing, once 
   expect(told(0, 100, 200, 300)).toEqual(['', '']);
   expect(told(0, 100, 200, 300)).toEqual([]);
 });
+
+test('takes back in another file what it told in the one before', () => {
+  expect(told(0, 100)).toEqual(['f100']);
+  finder.forget();
+  called = null;
+  expect(told(0, 100)).toEqual(['']);
+  expect(told(0, 100)).toEqual([]);
+});
