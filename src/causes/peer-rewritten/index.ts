@@ -18,6 +18,7 @@ export default defineCause({
     const shown = endpoint(shown_addr, shown_port);
     if (shown === remote(sock.flow)) return null;
     const rewriter = rewriterOf(event.body, known);
+    const service = `${event.netns} ${sock.flow.saddr} ${sock.flow.sport}`;
     return {
       evidence: {
         local: local(sock.flow),
@@ -31,7 +32,7 @@ export default defineCause({
       subject: 'listener',
       where: local(sock.flow),
       flow: sock.flow,
-      group: `${event.netns} ${sock.flow.saddr} ${sock.flow.sport} ${rewriter}`,
+      group: isEarlier(event.body) ? service : `${service} ${rewriter}`,
       owner: ownerOf(sock.owner),
     };
   },
@@ -72,10 +73,14 @@ function programsOf(body: PeerName, known: Knowledge): string[] {
     return `BPF program ${name && `${name} `}(id ${id})${where}`;
   });
   if (programs > all.length) all.push(`${programs - all.length} more BPF programs`);
-  return cgroup === '0' ? earlierPrograms(sock.owner.cgroup, known) : all;
+  return isEarlier(body) ? earlierPrograms(sock.owner.cgroup, known) : all;
 }
 
 /** Recordings of earlier versions do not tell which were in effect for the socket. */
+function isEarlier({ cgroup }: PeerName): boolean {
+  return cgroup === '0';
+}
+
 function earlierPrograms(cgroup: string, known: Knowledge): string[] {
   const programs = known
     .rewriters(cgroup)
