@@ -14,6 +14,7 @@ const volatile u16 mib_index[MIB_SLOTS] = {};
 const volatile struct mib_read mib_reads[MIB_READS] = {};
 const volatile u16 mib_place[MIB_SLOTS] = {};
 const volatile u32 mib_words = 0;
+const volatile u8 option_of_kind[256] = {};
 const volatile u32 nr_getpeername = 0, nr_accept = 0, nr_accept4 = 0;
 
 struct {

@@ -5,6 +5,7 @@
  */
 #include "emit.h"
 #include "filter.h"
+#include "rewriters.h"
 #include "service.h"
 #include "shown_peer.h"
 
@@ -158,6 +159,8 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	e->body.call = call;
 	e->body.sock.flow.service = service_of_sock(sk, &e->body.sock.flow);
 	e->body.getname = (u64)BPF_CORE_READ(socket, ops, getname);
+	if (rewritten)
+		fill_rewriters(&e->body, sk);
 	if (other) {
 		fill_sock(&e->body.other, other);
 		e->body.other.flow.service = service_of_sock(other, &e->body.other.flow);

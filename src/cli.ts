@@ -56,6 +56,11 @@ function watching(command: Command): Command {
     .option('--every-record', 'keep every event also in a storm (costs more)')
     .option('--tier <tier>', 'highest to use: hooks (the default) or tracepoints')
     .option('--btf <file>', 'BTF of this very kernel, where it has none of its own')
+    .option(
+      '--toa-kind <kind>',
+      'a TCP option of this kind is laid out as 254, and tells whom a balancer connects for; may be given several times',
+      collect,
+    )
     .option('--first', 'end after the first finding');
 }
 

@@ -42,6 +42,17 @@ enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158,
 };
 
+/* The place of a cgroup's programs; since 5.15 the kernel has other numbers for that. */
+enum bpf_attach_type {
+	BPF_CGROUP_INET4_GETPEERNAME = 29,
+	BPF_CGROUP_INET6_GETPEERNAME = 30,
+};
+
+enum cgroup_bpf_attach_type {
+	CGROUP_INET4_GETPEERNAME,
+	CGROUP_INET6_GETPEERNAME,
+};
+
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 
 #define BPF_F_CURRENT_CPU 0xffffffffULL
@@ -182,7 +193,10 @@ struct proto {
 	} h;
 };
 
+struct net_device;
+
 struct net {
+	struct net_device *loopback_dev;
 	u32 hash_mix;
 	struct netns_ipv4 ipv4;
 	struct ns_common ns;
@@ -256,8 +270,20 @@ struct sock_reuseport {
 	struct sock *socks[0];
 };
 
+struct cgroup;
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
+/* Before 5.15: a pointer with flags in its lowest two bits, the first of which says that it is none. */
+struct sock_cgroup_data___flags {
+	u64 val;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sock_cgroup_data sk_cgrp_data;
 	atomic_t sk_drops;
 	struct sk_buff_head sk_receive_queue;
 	u8 sk_shutdown;
@@ -385,8 +411,37 @@ struct kernfs_node {
 	u64 id;
 };
 
+struct bpf_prog_aux {
+	u32 id;
+	char name[16];
+};
+
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
+};
+
+struct bpf_prog_array_item {
+	struct bpf_prog *prog;
+};
+
+struct bpf_prog_array {
+	struct bpf_prog_array_item items[0];
+};
+
+struct cgroup_bpf {
+	struct bpf_prog_array *effective[0];
+};
+
+struct cgroup_root;
+
 struct cgroup {
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
+	struct cgroup_bpf bpf;
+};
+
+struct cgroup_root {
+	struct cgroup cgrp;
 };
 
 struct css_set {

@@ -30,7 +30,16 @@ enum scratch_slot {
 /* The longest option that is looked for: TOA with an IPv6 address. */
 #define LONGEST_OPTION 20
 
-enum option { OPTION_OTHER, OPTION_TIMESTAMPS, OPTION_TOA, OPTION_MASK };
+/* src/source/toa.ts has the kinds of each. */
+enum option {
+	OPTION_OTHER,
+	OPTION_TIMESTAMPS,
+	/* A balancer's client; by kind 28, which is the user timeout too; by 253, which may be its own end. */
+	OPTION_TOA,
+	OPTION_TOA_28,
+	OPTION_TOA_253,
+	OPTION_MASK = 7,
+};
 
 /* Where TCP options are gone through: what the verifier reads from here can be any number to it. */
 struct parse {
@@ -321,6 +330,8 @@ extern const volatile u16 mib_index[MIB_SLOTS];
 extern const volatile struct mib_read mib_reads[MIB_READS];
 extern const volatile u16 mib_place[MIB_SLOTS];
 extern const volatile u32 mib_words;
+/* Which option is looked for under a kind: src/source/toa.ts. */
+extern const volatile u8 option_of_kind[256];
 /* Numbers of the system calls on this architecture. */
 extern const volatile u32 nr_getpeername, nr_accept, nr_accept4;
 

@@ -138,20 +138,14 @@ static __noinline __attribute__((unused)) bool read_segment(const struct sk_buff
 
 #define TCPOPT_EOL 0
 #define TCPOPT_NOP 1
-#define TCPOPT_TIMESTAMP 8
 #define TCPOLEN_TIMESTAMP 10
 
 /* How balancers tell whom they connect for: a port, and an address of either family. */
 #define TCPOLEN_TOA 8
 #define TCPOLEN_TOA_V6 20
-
-/* Which option is looked for under a kind. */
-static const u8 option_of_kind[256] = {
-	[TCPOPT_TIMESTAMP] = OPTION_TIMESTAMPS,
-	[200] = OPTION_TOA,
-	[253] = OPTION_TOA,
-	[254] = OPTION_TOA,
-};
+/* Akamai's has a version of one byte in place of the port; TCP's own user timeout is of this kind too. */
+#define TCPOPT_TOA_28 28
+#define TCPOLEN_USER_TIMEOUT 4
 
 /* More than any sender puts into 40 bytes but to fill them up. */
 #define OPTIONS_READ 20
@@ -163,6 +157,8 @@ static __noinline __attribute__((unused)) void find_options(struct parse *p, u32
 	p->at = 0;
 	p->found[OPTION_TIMESTAMPS] = MAX_OPTIONS;
 	p->found[OPTION_TOA] = MAX_OPTIONS;
+	p->found[OPTION_TOA_28] = MAX_OPTIONS;
+	p->found[OPTION_TOA_253] = MAX_OPTIONS;
 	for (int i = 0; i < OPTIONS_READ; i++) {
 		u32 at = *(volatile u32 *)&p->at;
 		u8 kind, size;
@@ -225,42 +221,76 @@ static __always_inline bool read_timestamps(const struct sk_buff *skb, const str
 	return read_options(MEMBER(skb, head), s, p) && take_timestamps(p);
 }
 
-static __always_inline void fill_toa(struct wire_toa *w, const struct parse *p)
+/* What is stored and read again is any number to the verifier, which then follows one path for all. */
+static __always_inline u32 forgotten(struct parse *p, u32 value)
 {
-	u32 at = option_at(p, OPTION_TOA);
+	*(volatile u32 *)&p->at = value;
+	return *(volatile u32 *)&p->at;
+}
+
+static __always_inline void fill_toa(struct wire_toa *w, struct parse *p, enum option option)
+{
+	u32 at = option_at(p, option), size, portless;
 	__be32 v4;
-	u8 size;
 
 	if (at >= MAX_OPTIONS)
 		return;
+	portless = forgotten(p, p->options[at] == TCPOPT_TOA_28) & 1;
 	size = p->options[at + 1];
 	if (!ends_within(p, at, size))
 		return;
-	if (size == TCPOLEN_TOA_V6) {
-		__builtin_memcpy(w->addr, &p->options[at + 4], 16);
-	} else if (size == TCPOLEN_TOA) {
-		__builtin_memcpy(&v4, &p->options[at + 4], 4);
+	if (size + portless == TCPOLEN_TOA_V6) {
+		__builtin_memcpy(w->addr, &p->options[at + 4 - portless], 16);
+	} else if (size + portless == TCPOLEN_TOA) {
+		__builtin_memcpy(&v4, &p->options[at + 4 - portless], 4);
 		map_ipv4(w->addr, v4);
 	} else {
 		return;
 	}
 	w->kind = p->options[at];
-	w->port = p->options[at + 2] << 8 | p->options[at + 3];
+	w->port = (p->options[at + 2] << 8 | p->options[at + 3]) & (portless - 1);
+}
+
+/* Where there is none of this kind, the other kind is taken for it. */
+static __always_inline void replace_option(struct parse *p, enum option option, enum option other)
+{
+	if (option_at(p, option) < MAX_OPTIONS)
+		return;
+	*(volatile u32 *)&p->found[option] = option_at(p, other);
+	*(volatile u32 *)&p->found[other] = MAX_OPTIONS;
+}
+
+/* 253 beside another that tells of the client is the balancer's own end, which the client dialled. */
+static __always_inline void fill_toas(struct wire_packet *w, struct parse *p)
+{
+	u32 at = option_at(p, OPTION_TOA_28);
+
+	if (at < MAX_OPTIONS && p->options[at + 1] == TCPOLEN_USER_TIMEOUT)
+		*(volatile u32 *)&p->found[OPTION_TOA_28] = MAX_OPTIONS;
+	replace_option(p, OPTION_TOA, OPTION_TOA_28);
+	replace_option(p, OPTION_TOA, OPTION_TOA_253);
+	fill_toa(&w->toa, p, OPTION_TOA);
+	fill_toa(&w->dialled, p, OPTION_TOA_253);
+}
+
+/*
+ * The namespace of what may be a device: its loopback device is one of the same. NULL where it is none:
+ * skb->dev lies where a buffer has its place in a tree (TCP's segments out of order, qdiscs, fragments),
+ * and what was there stays when it leaves.
+ */
+static __always_inline struct net *device_net(const struct net_device *dev)
+{
+	struct net *net = dev ? BPF_CORE_READ(dev, nd_net.net) : NULL;
+
+	return net && BPF_CORE_READ(net, loopback_dev, nd_net.net) == net ? net : NULL;
 }
 
 static __always_inline void fill_device(u8 *name, const struct sk_buff *skb, bool trusted)
 {
 	const struct net_device *dev = READ(trusted, skb, dev);
 
-	if (!dev)
-		return;
-#ifndef PROBES
-	if (trusted) {
-		wire_copy(name, dev->name, 16);
-		return;
-	}
-#endif
-	bpf_probe_read_kernel(name, 16, dev->name);
+	if (device_net(dev))
+		bpf_probe_read_kernel(name, 16, dev->name);
 }
 
 /* `trusted`: the buffer is one that a hook handed to the program. */
@@ -286,7 +316,7 @@ static __always_inline void fill_packet(struct wire_packet *w, const struct sk_b
 		w->tsval = p->tsval;
 		w->tsecr = p->tsecr;
 	}
-	fill_toa(&w->toa, p);
+	fill_toas(w, p);
 }
 
 /* The route's device: known also where skb->dev is not, as after tcp_v4_rcv cleared it. */
@@ -309,9 +339,7 @@ static __always_inline struct net *packet_net(const struct sk_buff *skb, const s
 	if (sk)
 		return sock_net(sk);
 	dev = route_device(skb);
-	if (!dev)
-		dev = BPF_CORE_READ(skb, dev);
-	return dev ? BPF_CORE_READ(dev, nd_net.net) : NULL;
+	return dev ? BPF_CORE_READ(dev, nd_net.net) : device_net(BPF_CORE_READ(skb, dev));
 }
 
 static __always_inline u32 netns_of(const struct net *net)

@@ -149,6 +149,9 @@ struct wire_packet {
 	__u32 toa_tag;
 	__u32 toa_len;
 	struct wire_toa toa;
+	__u32 dialled_tag;
+	__u32 dialled_len;
+	struct wire_toa dialled;
 } WIRE_STRUCT;
 
 #define WIRE_PACKET_INIT \
@@ -172,6 +175,9 @@ struct wire_packet {
 		.toa_tag = WIRE_LEN(14), \
 		.toa_len = WIRE_VARINT(sizeof(struct wire_toa)), \
 		.toa = WIRE_TOA_INIT, \
+		.dialled_tag = WIRE_LEN(15), \
+		.dialled_len = WIRE_VARINT(sizeof(struct wire_toa)), \
+		.dialled = WIRE_TOA_INIT, \
 	}
 
 struct wire_owner {
@@ -563,6 +569,21 @@ struct wire_retransmit {
 		.syn_tag = WIRE_FIXED32(3), \
 	}
 
+struct wire_program {
+	__u32 id_tag;
+	__u32 id;
+	__u32 program_tag;
+	__u32 program_len;
+	__u8 program[16];
+} WIRE_STRUCT;
+
+#define WIRE_PROGRAM_INIT \
+	{ \
+		.id_tag = WIRE_FIXED32(1), \
+		.program_tag = WIRE_LEN(2), \
+		.program_len = WIRE_VARINT(16), \
+	}
+
 struct wire_peer_name {
 	__u32 sock_tag;
 	__u32 sock_len;
@@ -579,6 +600,19 @@ struct wire_peer_name {
 	__u32 other_tag;
 	__u32 other_len;
 	struct wire_sock other;
+	__u32 cgroup_tag;
+	__u64 cgroup;
+	__u32 programs_tag;
+	__u32 programs;
+	__u32 program_tag;
+	__u32 program_len;
+	struct wire_program program;
+	__u32 second_program_tag;
+	__u32 second_program_len;
+	struct wire_program second_program;
+	__u32 third_program_tag;
+	__u32 third_program_len;
+	struct wire_program third_program;
 } WIRE_STRUCT;
 
 #define WIRE_PEER_NAME_INIT \
@@ -594,6 +628,17 @@ struct wire_peer_name {
 		.other_tag = WIRE_LEN(6), \
 		.other_len = WIRE_VARINT(sizeof(struct wire_sock)), \
 		.other = WIRE_SOCK_INIT, \
+		.cgroup_tag = WIRE_FIXED64(7), \
+		.programs_tag = WIRE_FIXED32(8), \
+		.program_tag = WIRE_LEN(9), \
+		.program_len = WIRE_VARINT(sizeof(struct wire_program)), \
+		.program = WIRE_PROGRAM_INIT, \
+		.second_program_tag = WIRE_LEN(10), \
+		.second_program_len = WIRE_VARINT(sizeof(struct wire_program)), \
+		.second_program = WIRE_PROGRAM_INIT, \
+		.third_program_tag = WIRE_LEN(11), \
+		.third_program_len = WIRE_VARINT(sizeof(struct wire_program)), \
+		.third_program = WIRE_PROGRAM_INIT, \
 	}
 
 struct wire_socket {

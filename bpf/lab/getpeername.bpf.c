@@ -9,6 +9,7 @@
 /* HOSTS of src/lab/wiring.ts. */
 #define BALANCER4 IP4(10, 141, 16, 7)
 #define CLIENT4 IP4(10, 4, 26, 45)
+#define MAPPED bpf_htonl(0xffff)
 #define PREFIX6 bpf_htonl(0x20010db8)
 #define BALANCER6_SUBNET bpf_htonl(0x00160000)
 #define CLIENT6_SUBNET bpf_htonl(0x00260000)
@@ -25,6 +26,10 @@ int getpeername4(struct bpf_sock_addr *ctx)
 SEC("cgroup/getpeername6")
 int getpeername6(struct bpf_sock_addr *ctx)
 {
+	/* Of an IPv4 connection to an IPv6 socket. */
+	if (!ctx->user_ip6[0] && !ctx->user_ip6[1] && ctx->user_ip6[2] == MAPPED &&
+	    ctx->user_ip6[3] == BALANCER4)
+		ctx->user_ip6[3] = CLIENT4;
 	if (ctx->user_ip6[0] == PREFIX6 && ctx->user_ip6[1] == BALANCER6_SUBNET) {
 		ctx->user_ip6[1] = CLIENT6_SUBNET;
 		ctx->user_ip6[3] = CLIENT6_HOST;

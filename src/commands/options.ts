@@ -5,6 +5,7 @@ import type { Severity } from '../diagnose/finding.ts';
 import { findNetns } from '../host/netns.ts';
 import type { Rotation } from '../record/parts.ts';
 import type { Filter } from '../source/filter.ts';
+import { mayBeToa } from '../source/toa.ts';
 
 /** Wrong use, missing permission or a missing part of the environment: exit status 2. */
 export class UsageError extends Error {
@@ -34,6 +35,7 @@ export interface WatchFlags {
   everyRecord?: boolean;
   tier?: string;
   btf?: string;
+  toaKind?: string[];
 }
 
 /** `3306`, `:3306`, `10.0.0.5`, `10.0.0.5:3306`, `[2001:db8::1]:443`, `2001:db8::1`. */
@@ -145,6 +147,16 @@ export function parseTier(text: string | undefined): 'hooks' | 'tracepoints' {
   if (text === undefined || text === 'hooks') return 'hooks';
   if (text === 'tracepoints') return 'tracepoints';
   throw new UsageError(`--tier ${text}: hooks or tracepoints`);
+}
+
+/** `--toa-kind`. */
+export function parseToaKinds(kinds: readonly string[] = []): number[] {
+  return kinds.map((text) => {
+    const kind = Number(text);
+    if (!mayBeToa(kind))
+      throw new UsageError(`--toa-kind ${text}: 1 to 255, and none that TCP itself uses`);
+    return kind;
+  });
 }
 
 export function atLeast(severity: Severity, floor: Severity): boolean {

@@ -3,7 +3,14 @@
 import { LiveSource } from '../source/live.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { attachError } from './environment.ts';
-import { filterFrom, parseDuration, parseSeverity, parseTier, type WatchFlags } from './options.ts';
+import {
+  filterFrom,
+  parseDuration,
+  parseSeverity,
+  parseTier,
+  parseToaKinds,
+  type WatchFlags,
+} from './options.ts';
 import { Recorder, troubleTeller } from './recorder.ts';
 import { Run, runOptions } from './run.ts';
 import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from './watch.ts';
@@ -60,8 +67,13 @@ export async function trace(
 
 /** How to attach, but for the filter. */
 export function attachOptions(flags: WatchFlags) {
-  const { tier, btf, anonymize = false } = flags;
-  return { records_per_s: recordsPerSecond(flags), tier: parseTier(tier), btf, anonymize };
+  const { tier, btf, anonymize = false, toaKind } = flags;
+  const toa_kinds = parseToaKinds(toaKind);
+  return {
+    records_per_s: recordsPerSecond(flags),
+    tier: parseTier(tier),
+    ...{ btf, anonymize, toa_kinds },
+  };
 }
 
 function recordsPerSecond({ everyRecord, output }: WatchFlags): number {

@@ -6,7 +6,7 @@ import type { HostKnowledge } from '../flow/knowledge.ts';
 import { Queue } from '../flow/queue.ts';
 import type { Followed } from '../flow/trails.ts';
 import { type Event, eventOf } from '../wire/decode.ts';
-import type { Before } from '../wire/types.gen.ts';
+import type { Before, Toa } from '../wire/types.gen.ts';
 import type { Words } from '../wire/words.ts';
 import type { Written } from '../wire/written.ts';
 import { benign } from './benign.ts';
@@ -328,12 +328,16 @@ export class Engine {
   }
 }
 
-/** With whom the sender says it connects for, where its packet says so: balancers do. */
+/** With whom the sender says it connects for, and whom that one dialled: balancers do. */
 function withToa(match: Match<Evidence>, event: Event): Match<Evidence> {
-  const toa = packetOf(event)?.toa;
+  const { toa, dialled } = packetOf(event) ?? {};
   if (!toa) return match;
-  const connects_for = `${endpoint(toa.addr, toa.port)} (TCP option ${toa.kind})`;
-  return { ...match, evidence: { ...match.evidence, connects_for } };
+  const evidence = { ...match.evidence, connects_for: toaText(toa) };
+  return { ...match, evidence: dialled ? { ...evidence, vip: toaText(dialled) } : evidence };
+}
+
+function toaText({ addr, port, kind }: Toa): string {
+  return `${port === 0 ? addr : endpoint(addr, port)} (TCP option ${kind})`;
 }
 
 /** Whether the socket that it is about is of MPTCP, where it is: what a process reads and writes is not its own then. */

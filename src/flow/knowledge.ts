@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Event } from '../wire/decode.ts';
-import type { Header, PeerRewriter, Process, Sock } from '../wire/types.gen.ts';
+import type {
+  Header,
+  Symbol as KernelSymbol,
+  PeerRewriter,
+  Process,
+  Sock,
+} from '../wire/types.gen.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
 
 const TCP_LISTEN = 10;
@@ -32,8 +38,10 @@ export interface Knowledge {
   checksSources(): boolean;
   /** `net/ipv4/tcp_syncookies` at the start; null in namespaces other than tcpwhy's own. */
   sysctl(name: string, netns: number): string | null;
-  /** Cgroup programs that may rewrite the peers of a process in this cgroup: its own and its ancestors'. */
+  /** Cgroup programs that may rewrite the peers of a socket in this cgroup, attached to it or its ancestors. */
   rewriters(cgroup: string): readonly PeerRewriter[];
+  /** Null where the host did not tell. */
+  cgroupPath(cgroup: string): string | null;
   /** Of a reset that was sent: the connect of the same process that had failed just before. */
   failedConnect(event: Event): FailedConnect | null;
 }
@@ -67,7 +75,7 @@ export class HostKnowledge implements Knowledge {
       case 'fact': {
         this.version++;
         const { symbol, cgroup, peer_rewriter, device, holders } = event.body;
-        if (symbol) this.#symbols.set(symbol.address, symbol);
+        if (symbol) this.#name(symbol);
         if (cgroup) {
           const { id, path } = cgroup;
           this.#cgroups.set(id, { path, container: containerOf(path) });
@@ -90,6 +98,12 @@ export class HostKnowledge implements Knowledge {
       default:
         return false;
     }
+  }
+
+  /** Without a name: what was there is gone, and nothing is known of what is there now. */
+  #name(symbol: KernelSymbol): void {
+    if (symbol.name === '') this.#symbols.delete(symbol.address);
+    else this.#symbols.set(symbol.address, symbol);
   }
 
   /** Facts are told again at times. */
@@ -146,6 +160,10 @@ export class HostKnowledge implements Knowledge {
 
   sysctl(name: string, netns: number): string | null {
     return netns === this.#header.netns ? (this.#header.sysctls[name] ?? null) : null;
+  }
+
+  cgroupPath(cgroup: string): string | null {
+    return this.#cgroups.get(cgroup)?.path ?? null;
   }
 
   rewriters(cgroup: string): readonly PeerRewriter[] {

@@ -14,13 +14,14 @@ export class Cgroups {
     return this.#paths.get(id) ?? null;
   }
 
-  /** Every cgroup, as the folder it has and the path it is known by. */
-  all(): { folder: string; path: string }[] {
-    this.#scan();
-    return [...this.#paths.values()].map((path) => ({
-      folder: join(this.#root ?? '/', path),
-      path,
-    }));
+  /** A cgroup and what it is in, the innermost first: the folder that each has, and the path it is known by. */
+  upwards(id: string): { folder: string; path: string }[] {
+    const root = this.#root;
+    const path = this.path(id);
+    if (root === null || path === null) return [];
+    const levels = path.split('/').filter((level) => level !== '');
+    const paths = levels.map((_, up) => `/${levels.slice(0, levels.length - up).join('/')}`);
+    return [...paths, '/'].map((path) => ({ folder: join(root, path), path }));
   }
 
   #scan(): void {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 
 export interface KernelSymbol {
   name: string;
@@ -8,22 +8,84 @@ export interface KernelSymbol {
   module: string;
 }
 
-/** Functions of the running kernel by address, from /proc/kallsyms, which is read at the first question. */
-export class Symbols {
-  #table: { addresses: string[]; symbols: KernelSymbol[] } | null = null;
+/** Where names come from. */
+export interface Sources {
+  /** As /proc/kallsyms. */
+  symbols(): string;
+  /** As /proc/modules, then something that changes when its newest module is loaded again. */
+  modules(): string;
+}
 
-  /** The function that holds an address (decimal text), or null where the kernel hides them. */
+/** Code that is mapped at once. Addresses have 16 hexadecimal digits; `end` is the first beyond. */
+interface Region {
+  /** Empty: the kernel itself. */
+  module: string;
+  begin: string;
+  end: string;
+}
+
+interface Modules {
+  /** The same while the same modules are loaded. */
+  identity: string;
+  regions: Region[];
+}
+
+/** In order of address; null ends the function before it, and is none itself. */
+interface Table {
+  addresses: string[];
+  symbols: (KernelSymbol | null)[];
+}
+
+/** A record of this tick may have been written while the one before it was drained. */
+const TICKS_IN_DOUBT = 2;
+/** How often the table is read until no module comes or goes meanwhile. */
+const READS = 3;
+
+/**
+ * Functions of the running kernel by address. Modules are looked at once a tick; the table is read anew
+ * when they have changed and an address is asked for that is not the kernel's own. Code that comes and
+ * goes without notice, as that of BPF, is not named.
+ */
+export class Symbols {
+  readonly #sources: Sources;
+  #modules: Modules = { identity: '', regions: [] };
+  #table: Table | null = null;
+  #kernel: { region: Region; table: Table } | null = null;
+  /** What was loaded when a record of this tick may have been written. */
+  #before: { modules: Modules; table: Table | null; ticks: number }[] = [];
+
+  constructor(sources: Sources = RUNNING) {
+    this.#sources = sources;
+    this.#modules = this.#look();
+  }
+
+  /** To be called once the records of a tick were drained. True where addresses may be of something else now. */
+  tick(): boolean {
+    const before = this.#before.length;
+    for (const one of this.#before) one.ticks--;
+    this.#before = this.#before.filter(({ ticks }) => ticks > 0);
+    const settled = this.#before.length < before;
+    return this.#takeIn(this.#look()) || settled;
+  }
+
+  /**
+   * The function that holds an address (decimal text) that a record of this tick has. Null where there is
+   * none, where the kernel hides them, and where two modules were there since the last tick.
+   */
   at(address: string): KernelSymbol | null {
-    const { addresses, symbols } = this.#load();
     const wanted = BigInt(address).toString(16).padStart(16, '0');
-    let low = 0;
-    let high = addresses.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((addresses[middle] as string) <= wanted) low = middle + 1;
-      else high = middle;
-    }
-    return low > 0 ? (symbols[low - 1] ?? null) : null;
+    const kernel = this.#kernelItself();
+    if (holds(kernel.region, wanted)) return lookUp(kernel.table, kernel.region, wanted);
+    const table = this.#load();
+    const region = regionOf(this.#modules, wanted);
+    const others = this.#before.flatMap(({ modules, table }) => {
+      const other = regionOf(modules, wanted);
+      return other && !isSame(other, region) ? [{ region: other, table }] : [];
+    });
+    const [gone] = others;
+    if (!gone) return region && lookUp(table, region, wanted);
+    const isAlone = !region && others.every((other) => isSame(other.region, gone.region));
+    return isAlone && gone.table ? lookUp(gone.table, gone.region, wanted) : null;
   }
 
   /** Whether the kernel shows the addresses of its functions to this process. */
@@ -31,26 +93,58 @@ export class Symbols {
     return this.#load().addresses.length > 0;
   }
 
-  /** Forgets the table: a module was loaded or unloaded. */
-  reload(): void {
-    this.#table = null;
+  #look(): Modules {
+    const identity = withoutCounts(this.#sources.modules());
+    return identity === this.#modules.identity
+      ? this.#modules
+      : { identity, regions: parseModules(identity) };
   }
 
-  #load() {
-    if (!this.#table) {
-      const rows = parseKallsyms(readKallsyms());
-      this.#table = {
-        addresses: rows.map(([address]) => address),
-        symbols: rows.map(([, symbol]) => symbol),
-      };
+  /** True where they are other ones. */
+  #takeIn(modules: Modules): boolean {
+    if (modules === this.#modules) return false;
+    this.#before.push({ modules: this.#modules, table: this.#table, ticks: TICKS_IN_DOUBT });
+    this.#modules = modules;
+    this.#table = null;
+    return true;
+  }
+
+  #load(): Table {
+    for (let reads = 0; !this.#table; reads++) {
+      const table = tableOf(this.#sources.symbols());
+      if (!this.#takeIn(this.#look()) || reads === READS) this.#table = table;
     }
     return this.#table;
   }
+
+  /** It stays where it is. */
+  #kernelItself() {
+    if (!this.#kernel) {
+      const table = this.#load();
+      const at = (name: string) =>
+        table.addresses[table.symbols.findIndex((one) => one?.name === name && !one.module)] ?? '';
+      this.#kernel = { region: { module: '', begin: at('_stext'), end: at('_etext') }, table };
+    }
+    return this.#kernel;
+  }
 }
 
-function readKallsyms(): string {
+const RUNNING: Sources = {
+  symbols: () => readProc('kallsyms'),
+  modules() {
+    const list = readProc('modules');
+    const newest = list.slice(0, list.indexOf(' '));
+    try {
+      return `${list}${statSync(`/sys/module/${newest}`).ino}`;
+    } catch {
+      return list;
+    }
+  },
+};
+
+function readProc(name: string): string {
   try {
-    return readFileSync('/proc/kallsyms', 'latin1');
+    return readFileSync(`/proc/${name}`, 'latin1');
   } catch {
     return '';
   }
@@ -59,22 +153,76 @@ function readKallsyms(): string {
 /** Those of the functions that the kernel and its modules have now. */
 export function presentFunctions(names: readonly string[]): Set<string> {
   const wanted = new Set(names);
-  const rows = readKallsyms().matchAll(/^[0-9a-f]+ [tT] (\S+)/gm);
+  const rows = readProc('kallsyms').matchAll(/^[0-9a-f]+ [tT] (\S+)/gm);
   return new Set([...rows].flatMap(([, name = '']) => (wanted.has(name) ? [name] : [])));
 }
 
-/** Text symbols in order of address; none where all addresses read as zero (kptr_restrict). */
-export function parseKallsyms(text: string): [string, KernelSymbol][] {
-  const rows: [string, KernelSymbol][] = [];
-  for (const line of text.split('\n')) {
-    const type = line[17];
-    if (
-      (type !== 't' && type !== 'T' && type !== 'W' && type !== 'w') ||
-      line.startsWith('0000000000000000')
-    )
-      continue;
-    const [name = '', module = ''] = line.slice(19).split('\t');
-    rows.push([line.slice(0, 16), { name, module: module.replace(/[[\]]/g, '') }]);
+/** Without who uses each module, which changes all the time. */
+function withoutCounts(modules: string): string {
+  return modules.replace(/^(\S+ \d+) \S+ \S+/gm, '$1');
+}
+
+/** `NAME BYTES STATE 0xADDRESS`, one a line. Since 6.4 the bytes are those of its data too. */
+function parseModules(text: string): Region[] {
+  return [...text.matchAll(/^(\S+) (\d+) \S+ 0x([0-9a-f]+)/gm)].map(
+    ([, module = '', bytes = '', address = '']) => ({
+      module,
+      begin: address.padStart(16, '0'),
+      end: (BigInt(`0x${address}`) + BigInt(bytes)).toString(16).padStart(16, '0'),
+    }),
+  );
+}
+
+/** Where two claim an address, it is in the one that begins last. */
+function regionOf({ regions }: Modules, address: string): Region | null {
+  return regions
+    .filter((region) => holds(region, address))
+    .reduce<Region | null>((last, one) => (last && last.begin > one.begin ? last : one), null);
+}
+
+function holds({ begin, end }: Region, address: string): boolean {
+  return begin <= address && address < end;
+}
+
+function isSame(a: Region, b: Region | null): boolean {
+  return a.module === b?.module && a.begin === b.begin && a.end === b.end;
+}
+
+/** The function at an address within a region, if it is one of that module. */
+function lookUp({ addresses, symbols }: Table, { module }: Region, wanted: string) {
+  let low = 0;
+  let high = addresses.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((addresses[middle] as string) <= wanted) low = middle + 1;
+    else high = middle;
   }
-  return rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  const found = low > 0 ? symbols[low - 1] : null;
+  return found?.module === module ? found : null;
+}
+
+/** Empty where all addresses read as zero (kptr_restrict). */
+function tableOf(kallsyms: string): Table {
+  const rows = parseKallsyms(kallsyms);
+  return {
+    addresses: rows.map(([address]) => address),
+    symbols: rows.map(([, symbol]) => symbol),
+  };
+}
+
+/** Symbols in order of address; null for what is no function. */
+export function parseKallsyms(text: string): [string, KernelSymbol | null][] {
+  const rows: [string, KernelSymbol | null][] = [];
+  for (const line of text.split('\n')) {
+    if (line.length < 20 || line.startsWith('0000000000000000')) continue;
+    const type = line[17];
+    const isCode = type === 't' || type === 'T' || type === 'W' || type === 'w';
+    // The kernel's own come in order.
+    if (!isCode && rows.at(-1)?.[1] === null && !line.includes('\t')) continue;
+    const [name = '', module = ''] = line.slice(19).split('\t');
+    const symbol = isCode ? { name, module: module.replace(/[[\]]/g, '') } : null;
+    rows.push([line.slice(0, 16), symbol]);
+  }
+  // Of two at one address the function comes last, and is what is found there.
+  return rows.sort(([a, one], [b]) => (a < b ? -1 : a > b ? 1 : one === null ? -1 : 0));
 }

@@ -7,7 +7,9 @@ import type { Lab } from './lab.ts';
 import { leftovers, missingCommands, run } from './netns.ts';
 
 const BPFFS = '/sys/fs/bpf';
-const HOOKS = ['getpeername4', 'getpeername6'];
+const HOOKS = ['getpeername4', 'getpeername6'] as const;
+
+export type Hook = (typeof HOOKS)[number];
 
 /** Why peers cannot be rewritten here, or null. */
 export function rewriterLacks(): string | null {
@@ -17,17 +19,38 @@ export function rewriterLacks(): string | null {
 
 /** Makes a cgroup in which a balancer's connections are shown as those of the client behind it. */
 export function rewritePeers(lab: Lab): void {
-  const cgroup = cgroupOf(lab);
-  const pins = join(BPFFS, lab.server.name);
+  const cgroup = makeCgroup(lab, lab.server.name);
+  const programs = loadRewriters(lab, lab.server.name);
+  for (const hook of HOOKS) attachRewriter(lab, cgroup, hook, programs);
+}
+
+/** A cgroup by its path, gone with the lab. */
+export function makeCgroup(lab: Lab, path: string): string {
+  const cgroup = cgroupCalled(path);
   mkdirSync(cgroup);
   lab.defer(() => rmdirSync(cgroup));
+  return cgroup;
+}
+
+/** Programs for both families: the folder where they are pinned. */
+export function loadRewriters(lab: Lab, name: string): string {
+  const pins = join(BPFFS, name);
   run('bpftool', ['prog', 'loadall', object(), pins]);
   lab.defer(() => rmSync(pins, { recursive: true }));
-  for (const hook of HOOKS) {
-    const program = ['pinned', join(pins, hook)];
-    run('bpftool', ['cgroup', 'attach', cgroup, hook, ...program]);
-    lab.defer(() => run('bpftool', ['cgroup', 'detach', cgroup, hook, ...program]));
-  }
+  return pins;
+}
+
+/** In the place of one that is there, unless each is `multi`. */
+export function attachRewriter(
+  lab: Lab,
+  cgroup: string,
+  hook: Hook,
+  programs: string,
+  ...flags: 'multi'[]
+): void {
+  const program = ['pinned', join(programs, hook)];
+  run('bpftool', ['cgroup', 'attach', cgroup, hook, ...program, ...flags]);
+  lab.defer(() => detachAll(cgroup, hook));
 }
 
 /** A program goes with its cgroup, once nothing pins it. */
@@ -40,8 +63,12 @@ export function sweepRewriters(): void {
 
 /** Works in that cgroup. */
 export function rewritten<T>(lab: Lab, work: () => T): T {
+  return within(cgroupCalled(lab.server.name), work);
+}
+
+export function within<T>(cgroup: string, work: () => T): T {
   const home = cgroupCalled(ownCgroup());
-  enter(cgroupOf(lab));
+  enter(cgroup);
   try {
     return work();
   } finally {
@@ -51,8 +78,14 @@ export function rewritten<T>(lab: Lab, work: () => T): T {
 
 const object = () => builtFile('getpeername.bpf.o');
 
-function cgroupOf(lab: Lab): string {
-  return cgroupCalled(lab.server.name);
+/** A cgroup may be gone before what was attached to it is asked for. */
+function detachAll(cgroup: string, hook: Hook): void {
+  const shown = run('bpftool', ['cgroup', 'show', cgroup, '-j']);
+  const attached: { id: number; attach_type: string }[] = JSON.parse(shown || '[]');
+  for (const { id, attach_type } of attached) {
+    if (attach_type.includes(hook))
+      run('bpftool', ['cgroup', 'detach', cgroup, hook, 'id', String(id)]);
+  }
 }
 
 function cgroupCalled(path: string): string {

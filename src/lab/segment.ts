@@ -12,10 +12,17 @@ export interface Segment {
   payload: Buffer;
   /** The timestamp option, where there is one. */
   timestamps?: { tsval: number; tsecr: number } | null;
-  /** Whom it is sent for, in the option of a balancer. */
-  toa?: { kind: number; address: string; port: number; claims_bytes?: number };
+  /** Whom it is sent for, in options of a balancer; without a port a byte is in its place. */
+  toa?: Toa | readonly Toa[];
   /** With a TCP checksum that is wrong. */
   damaged?: boolean;
+}
+
+export interface Toa {
+  kind: number;
+  address: string;
+  port: number | null;
+  claims_bytes?: number;
 }
 
 const TCP = 6;
@@ -89,10 +96,11 @@ function tcpBytes(
   { sport, dport, seq, ack, flags, window, payload, timestamps, toa, damaged }: Segment,
   ends: Buffer,
 ): Buffer {
-  const options = Buffer.concat([
+  const given = Buffer.concat([
     timestamps ? timestampsOption(timestamps) : Buffer.alloc(0),
-    toa ? toaOption(toa) : Buffer.alloc(0),
+    ...[toa ?? []].flat().map(toaOption),
   ]);
+  const options = Buffer.concat([given, Buffer.alloc(-given.length & 3, OPTION.nop)]);
   const tcp = Buffer.alloc(20);
   tcp.writeUInt16BE(sport, 0);
   tcp.writeUInt16BE(dport, 2);
@@ -118,10 +126,11 @@ function timestampsOption({ tsval, tsecr }: { tsval: number; tsecr: number }): B
   return Buffer.concat([option, values]);
 }
 
-function toaOption({ kind, address, port, claims_bytes }: NonNullable<Segment['toa']>): Buffer {
+function toaOption({ kind, address, port, claims_bytes }: Toa): Buffer {
   const addr = wireAddress(address);
-  const head = Buffer.from([kind, claims_bytes ?? 4 + addr.length, port >> 8, port & 0xff]);
-  return Buffer.concat([head, addr]);
+  const before = port === null ? [1] : [port >> 8, port & 0xff];
+  const size = claims_bytes ?? 2 + before.length + addr.length;
+  return Buffer.concat([Buffer.from([kind, size, ...before]), addr]);
 }
 
 function ipv4Header(length: number, ends: Buffer[]): Buffer {

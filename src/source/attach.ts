@@ -27,6 +27,7 @@ import {
   notChosen,
 } from './plan.ts';
 import { ringBytes } from './rings.ts';
+import { toaRodata } from './toa.ts';
 
 /** Numbers of system calls by Node's name of the architecture. */
 const SYSCALLS: Record<string, { getpeername: number; accept: number; accept4: number }> = {
@@ -48,6 +49,8 @@ export interface AttachOptions {
   ring_bytes?: number;
   /** The header has no host name. */
   anonymize?: boolean;
+  /** Kinds of TCP options that tell whom a balancer connects for, beside those that are known. */
+  toa_kinds?: readonly number[];
 }
 
 export interface Attached {
@@ -92,13 +95,14 @@ export function attach(options: AttachOptions): Attached {
 }
 
 function rodata(
-  { filter, records_per_s }: AttachOptions,
+  { filter, records_per_s, toa_kinds = [] }: AttachOptions,
   enums: Enums,
 ): Record<string, Uint8Array> {
   const calls = SYSCALLS[process.arch] ?? { getpeername: -1, accept: -1, accept4: -1 };
   return {
     ...filterRodata(filter),
     ...mibRodata(enums),
+    ...toaRodata(toa_kinds),
     sample_interval_ns: u64(records_per_s > 0 ? Math.round(1e9 / records_per_s) : 0),
     sample_burst: u64(records_per_s),
     nr_getpeername: u32(calls.getpeername >>> 0),

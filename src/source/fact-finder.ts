@@ -4,10 +4,13 @@ import type { Cgroups } from '../host/cgroup.ts';
 import type { Symbols } from '../host/symbols.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import { u64, type Words } from '../wire/words.ts';
-import { readCommon } from '../wire/written.gen.ts';
+import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
 
 const NOTHING: never[] = [];
+const NAMELESS = { name: '', module: '' };
+
+const PROGRAMS = [AT.PeerName.program, AT.PeerName.second_program, AT.PeerName.third_program];
 
 /** Programs on a cgroup that may rewrite peers; throws where the cgroup is gone. */
 export type ProgramsOf = (folder: string) => { id: number; name: string }[];
@@ -20,6 +23,9 @@ export class FactFinder {
   readonly #told = new Set<string>();
   /** Addresses and cgroups that were looked for. */
   readonly #code = new Set<string>();
+  /** By address: as it was told last, empty where that was taken back; and those that this file has. */
+  readonly #names = new Map<string, string>();
+  readonly #named = new Set<string>();
   readonly #ids = new Set<string>();
   /** The cgroup that was looked for last. */
   #low = 0;
@@ -29,6 +35,11 @@ export class FactFinder {
     this.#symbols = symbols;
     this.#cgroups = cgroups;
     this.#programsOf = programsOf;
+  }
+
+  /** To be called once the records of a tick were drained, before they are asked about. */
+  tick(): void {
+    if (this.#symbols.tick()) this.#code.clear();
   }
 
   /** Facts that the record at `at` needs and that were not told yet, serialized. */
@@ -55,11 +66,7 @@ export class FactFinder {
       this.#low = low;
       this.#high = high;
     }
-    if (kind === 'peer_name') {
-      const id = u64(w, at + (cgroups[0] as number));
-      if (this.#first(`rewriters of ${id}`))
-        facts = [...facts, ...this.#rewriters().map((peer_rewriter) => ({ peer_rewriter }))];
-    }
+    if (kind === 'peer_name') facts = [...facts, ...this.#rewriters(w, at + BODY)];
     if (facts.length === 0) return NOTHING;
     const { ktime_ns } = readCommon(w, at);
     return facts.map((fact) => encodeEvent({ ktime_ns, fact }));
@@ -69,6 +76,7 @@ export class FactFinder {
   forget(): void {
     this.#told.clear();
     this.#code.clear();
+    this.#named.clear();
     this.#ids.clear();
     this.#low = 0;
     this.#high = 0;
@@ -76,8 +84,13 @@ export class FactFinder {
 
   #symbol(address: string) {
     this.#code.add(address);
-    const symbol = this.#symbols.at(address);
-    return symbol && { symbol: { address: address, ...symbol } };
+    const { name, module } = this.#symbols.at(address) ?? NAMELESS;
+    const told = `${name} ${module}`.trim();
+    const isNew = told !== '' && !this.#named.has(address);
+    if (!isNew && told === (this.#names.get(address) ?? '')) return null;
+    this.#names.set(address, told);
+    this.#named.add(address);
+    return { symbol: { address, name, module } };
   }
 
   #cgroup(id: string) {
@@ -86,13 +99,20 @@ export class FactFinder {
     return path === null ? null : { cgroup: { id: id, path } };
   }
 
-  /** Asked when the first rewrite in a cgroup is seen: the program is attached by then. */
-  #rewriters() {
-    return this.#cgroups.all().flatMap(({ folder, path }) => {
+  /** Where the programs are attached that were in effect for the socket's cgroup. */
+  #rewriters(w: Words, at: number) {
+    const cgroup = u64(w, at + AT.PeerName.cgroup);
+    const ids = PROGRAMS.map((place) => w[at + place + AT.Program.id] as number);
+    const unseen = ids.filter((id) => id !== 0 && this.#first(`program ${id} for ${cgroup}`));
+    if (unseen.length === 0) return [];
+    return this.#cgroups.upwards(cgroup).flatMap(({ folder, path }) => {
       try {
         return this.#programsOf(folder)
+          .filter(({ id }) => unseen.includes(id))
           .filter(({ id }) => this.#first(`program ${id} on ${path}`))
-          .map(({ id, name }) => ({ cgroup_path: path, program: name, program_id: id }));
+          .map(({ id, name }) => ({
+            peer_rewriter: { cgroup_path: path, program: name, program_id: id },
+          }));
       } catch {
         return [];
       }

@@ -107,10 +107,12 @@ export class LiveSource {
       bytes = drained.bytes;
       records_lost += drained.lost.reduce((sum, count) => sum + count, 0);
       records_malformed += drained.malformed;
-      chunks.push(...this.#factsOf(this.#buffer.subarray(0, bytes)));
       if (!drained.more) break;
       full.push(Buffer.from(this.#buffer.subarray(0, bytes)));
     }
+    this.#facts.tick();
+    for (const records of [...full, this.#buffer.subarray(0, bytes)])
+      chunks.push(...this.#factsOf(records));
     const lost = [
       { name: 'records_lost', count: records_lost },
       { name: 'records_malformed', count: records_malformed },

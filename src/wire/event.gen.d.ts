@@ -436,6 +436,9 @@ export namespace tcpwhy {
             /** For whom the sender says it sends. All zero: it does not say. */
             toa?: (tcpwhy.v1.Toa.$Properties|null);
 
+            /** The address of the balancer that was dialled, where the sender says that too. */
+            dialled?: (tcpwhy.v1.Toa.$Properties|null);
+
             /**
              * Creates a new Packet instance using the specified properties.
              * @param [properties] Properties to set
@@ -548,6 +551,9 @@ export namespace tcpwhy {
                 /** For whom the sender says it sends. All zero: it does not say. */
                 toa?: (tcpwhy.v1.Toa.$Properties|null);
 
+                /** The address of the balancer that was dialled, where the sender says that too. */
+                dialled?: (tcpwhy.v1.Toa.$Properties|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
@@ -575,10 +581,10 @@ export namespace tcpwhy {
             /** Unknown fields preserved while decoding when enabled */
             $unknowns?: Uint8Array[];
 
-            /** 254, 253 or 200, by its maker. */
+            /** 254, 253, 200 or 28, by its maker, or one that was given. */
             kind: number;
 
-            /** Toa port. */
+            /** 0: the option has none. */
             port: number;
 
             /** Toa addr. */
@@ -654,10 +660,10 @@ export namespace tcpwhy {
             /** Properties of a Toa. */
             interface $Properties {
 
-                /** 254, 253 or 200, by its maker. */
+                /** 254, 253, 200 or 28, by its maker, or one that was given. */
                 kind?: (number|null);
 
-                /** Toa port */
+                /** 0: the option has none. */
                 port?: (number|null);
 
                 /** Toa addr */
@@ -2250,6 +2256,24 @@ export namespace tcpwhy {
             /** Another live socket of the same local end that shows this peer too. All zero: none. */
             other?: (tcpwhy.v1.Sock.$Properties|null);
 
+            /** The socket's own cgroup, which need not be its process's; 0: not known. */
+            cgroup: (number|Long);
+
+            /**
+             * Programs in effect for that cgroup, of its ancestors too, that may change what a socket of this
+             * family shows: how many, and the first three, in the order in which they run.
+             */
+            programs: number;
+
+            /** PeerName program. */
+            program?: (tcpwhy.v1.Program.$Properties|null);
+
+            /** PeerName second_program. */
+            second_program?: (tcpwhy.v1.Program.$Properties|null);
+
+            /** PeerName third_program. */
+            third_program?: (tcpwhy.v1.Program.$Properties|null);
+
             /**
              * Creates a new PeerName instance using the specified properties.
              * @param [properties] Properties to set
@@ -2338,12 +2362,139 @@ export namespace tcpwhy {
                 /** Another live socket of the same local end that shows this peer too. All zero: none. */
                 other?: (tcpwhy.v1.Sock.$Properties|null);
 
+                /** The socket's own cgroup, which need not be its process's; 0: not known. */
+                cgroup?: (number|Long|null);
+
+                /**
+                 * Programs in effect for that cgroup, of its ancestors too, that may change what a socket of this
+                 * family shows: how many, and the first three, in the order in which they run.
+                 */
+                programs?: (number|null);
+
+                /** PeerName program */
+                program?: (tcpwhy.v1.Program.$Properties|null);
+
+                /** PeerName second_program */
+                second_program?: (tcpwhy.v1.Program.$Properties|null);
+
+                /** PeerName third_program */
+                third_program?: (tcpwhy.v1.Program.$Properties|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a PeerName. */
             type $Shape = tcpwhy.v1.PeerName.$Properties;
+        }
+
+        /**
+         * Properties of a Program.
+         * @deprecated Use tcpwhy.v1.Program.$Properties instead.
+         */
+        interface IProgram extends tcpwhy.v1.Program.$Properties {
+        }
+
+        /** A BPF program. */
+        class Program {
+
+            /**
+             * Constructs a new Program.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: tcpwhy.v1.Program.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Program id. */
+            id: number;
+
+            /** Program program. */
+            program: Uint8Array;
+
+            /**
+             * Creates a new Program instance using the specified properties.
+             * @param [properties] Properties to set
+             * @returns Program instance
+             */
+            static create(properties: tcpwhy.v1.Program.$Shape): tcpwhy.v1.Program & tcpwhy.v1.Program.$Shape;
+            static create(properties?: tcpwhy.v1.Program.$Properties): tcpwhy.v1.Program;
+
+            /**
+             * Encodes the specified Program message. Does not implicitly {@link tcpwhy.v1.Program.verify|verify} messages.
+             * @param message Program message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: tcpwhy.v1.Program.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Encodes the specified Program message, length delimited. Does not implicitly {@link tcpwhy.v1.Program.verify|verify} messages.
+             * @param message Program message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encodeDelimited(message: tcpwhy.v1.Program.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Program message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {tcpwhy.v1.Program & tcpwhy.v1.Program.$Shape} Program
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): tcpwhy.v1.Program & tcpwhy.v1.Program.$Shape;
+
+            /**
+             * Decodes a Program message from the specified reader or buffer, length delimited.
+             * @param reader Reader or buffer to decode from
+             * @returns {tcpwhy.v1.Program & tcpwhy.v1.Program.$Shape} Program
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decodeDelimited(reader: ($protobuf.Reader|Uint8Array)): tcpwhy.v1.Program & tcpwhy.v1.Program.$Shape;
+
+            /**
+             * Creates a Program message from a plain object. Also converts values to their respective internal types.
+             * @param object Plain object
+             * @returns Program
+             */
+            static fromObject(object: { [k: string]: any }): tcpwhy.v1.Program;
+
+            /**
+             * Creates a plain object from a Program message. Also converts values to other types if specified.
+             * @param message Program
+             * @param [options] Conversion options
+             * @returns Plain object
+             */
+            static toObject(message: tcpwhy.v1.Program, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+            /**
+             * Converts this Program to JSON.
+             * @returns JSON object
+             */
+            toJSON(): { [k: string]: any };
+        }
+
+        namespace Program {
+
+            /** Properties of a Program. */
+            interface $Properties {
+
+                /** Program id */
+                id?: (number|null);
+
+                /** Program program */
+                program?: (Uint8Array|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Program. */
+            type $Shape = tcpwhy.v1.Program.$Properties;
         }
 
         /**
@@ -3619,7 +3770,7 @@ export namespace tcpwhy {
         interface ISymbol extends tcpwhy.v1.Symbol.$Properties {
         }
 
-        /** The kernel function at an address. */
+        /** The kernel function at an address, from here on. */
         class Symbol {
 
             /**
@@ -3634,7 +3785,7 @@ export namespace tcpwhy {
             /** Symbol address. */
             address: (number|Long);
 
-            /** Symbol name. */
+            /** Empty: what was told of the address before no longer holds. */
             name: string;
 
             /** Empty: the kernel itself. */
@@ -3713,7 +3864,7 @@ export namespace tcpwhy {
                 /** Symbol address */
                 address?: (number|Long|null);
 
-                /** Symbol name */
+                /** Empty: what was told of the address before no longer holds. */
                 name?: (string|null);
 
                 /** Empty: the kernel itself. */
@@ -3843,7 +3994,7 @@ export namespace tcpwhy {
         interface IPeerRewriter extends tcpwhy.v1.PeerRewriter.$Properties {
         }
 
-        /** A cgroup program that may change what getpeername() returns. */
+        /** A cgroup that a program is attached to which may change what getpeername() returns. */
         class PeerRewriter {
 
             /**

@@ -814,6 +814,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
       Packet.prototype.device = $util.newBuffer([]);
       Packet.prototype.checksum_failed = 0;
       Packet.prototype.toa = null;
+      Packet.prototype.dialled = null;
       Packet.create = function(properties) {
         return new Packet(properties);
       };
@@ -893,6 +894,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
           $root.tcpwhy.v1.Toa.encode(message.toa, writer.uint32(
             /* id 14, wireType 2 =*/
             114
+          ).fork(), _depth + 1).ldelim();
+        if (message.dialled != null && $Object.hasOwnProperty.call(message, "dialled"))
+          $root.tcpwhy.v1.Toa.encode(message.dialled, writer.uint32(
+            /* id 15, wireType 2 =*/
+            122
           ).fork(), _depth + 1).ldelim();
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
@@ -1049,6 +1055,12 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.toa = $root.tcpwhy.v1.Toa.decode(reader, reader.size(), $undefined, _depth + 1, message.toa);
               continue;
             }
+            case 15: {
+              if (wireType !== 2)
+                break;
+              message.dialled = $root.tcpwhy.v1.Toa.decode(reader, reader.size(), $undefined, _depth + 1, message.dialled);
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -1142,6 +1154,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.Packet.toa: object expected");
           message.toa = $root.tcpwhy.v1.Toa.fromObject(object.toa, _depth + 1);
         }
+        if (object.dialled != null) {
+          if (!$util.isObject(object.dialled))
+            throw $TypeError(".tcpwhy.v1.Packet.dialled: object expected");
+          message.dialled = $root.tcpwhy.v1.Toa.fromObject(object.dialled, _depth + 1);
+        }
         return message;
       };
       Packet.toObject = function(message, options, _depth) {
@@ -1173,6 +1190,7 @@ export const tcpwhy = $root.tcpwhy = (() => {
           }
           object.checksum_failed = 0;
           object.toa = null;
+          object.dialled = null;
         }
         if (message.flow != null && $Object.hasOwnProperty.call(message, "flow"))
           object.flow = $root.tcpwhy.v1.Flow.toObject(message.flow, options, _depth + 1);
@@ -1202,6 +1220,8 @@ export const tcpwhy = $root.tcpwhy = (() => {
           object.checksum_failed = message.checksum_failed;
         if (message.toa != null && $Object.hasOwnProperty.call(message, "toa"))
           object.toa = $root.tcpwhy.v1.Toa.toObject(message.toa, options, _depth + 1);
+        if (message.dialled != null && $Object.hasOwnProperty.call(message, "dialled"))
+          object.dialled = $root.tcpwhy.v1.Toa.toObject(message.dialled, options, _depth + 1);
         return object;
       };
       Packet.prototype.toJSON = function() {
@@ -4357,6 +4377,11 @@ export const tcpwhy = $root.tcpwhy = (() => {
       PeerName.prototype.call = 0;
       PeerName.prototype.getname = $util.Long ? $util.Long.fromBits(0, 0, true) : 0;
       PeerName.prototype.other = null;
+      PeerName.prototype.cgroup = $util.Long ? $util.Long.fromBits(0, 0, true) : 0;
+      PeerName.prototype.programs = 0;
+      PeerName.prototype.program = null;
+      PeerName.prototype.second_program = null;
+      PeerName.prototype.third_program = null;
       PeerName.create = function(properties) {
         return new PeerName(properties);
       };
@@ -4396,6 +4421,31 @@ export const tcpwhy = $root.tcpwhy = (() => {
           $root.tcpwhy.v1.Sock.encode(message.other, writer.uint32(
             /* id 6, wireType 2 =*/
             50
+          ).fork(), _depth + 1).ldelim();
+        if (message.cgroup != null && $Object.hasOwnProperty.call(message, "cgroup") && (typeof message.cgroup === "object" ? message.cgroup.low || message.cgroup.high : message.cgroup !== 0))
+          writer.uint32(
+            /* id 7, wireType 1 =*/
+            57
+          ).fixed64(message.cgroup);
+        if (message.programs != null && $Object.hasOwnProperty.call(message, "programs") && message.programs !== 0)
+          writer.uint32(
+            /* id 8, wireType 5 =*/
+            69
+          ).fixed32(message.programs);
+        if (message.program != null && $Object.hasOwnProperty.call(message, "program"))
+          $root.tcpwhy.v1.Program.encode(message.program, writer.uint32(
+            /* id 9, wireType 2 =*/
+            74
+          ).fork(), _depth + 1).ldelim();
+        if (message.second_program != null && $Object.hasOwnProperty.call(message, "second_program"))
+          $root.tcpwhy.v1.Program.encode(message.second_program, writer.uint32(
+            /* id 10, wireType 2 =*/
+            82
+          ).fork(), _depth + 1).ldelim();
+        if (message.third_program != null && $Object.hasOwnProperty.call(message, "third_program"))
+          $root.tcpwhy.v1.Program.encode(message.third_program, writer.uint32(
+            /* id 11, wireType 2 =*/
+            90
           ).fork(), _depth + 1).ldelim();
         if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
           for (let i = 0; i < message.$unknowns.length; ++i)
@@ -4480,6 +4530,42 @@ export const tcpwhy = $root.tcpwhy = (() => {
               message.other = $root.tcpwhy.v1.Sock.decode(reader, reader.size(), $undefined, _depth + 1, message.other);
               continue;
             }
+            case 7: {
+              if (wireType !== 1)
+                break;
+              if (typeof (value = reader.fixed64()) === "object" ? value.low || value.high : value !== 0)
+                message.cgroup = value;
+              else
+                delete message.cgroup;
+              continue;
+            }
+            case 8: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.programs = value;
+              else
+                delete message.programs;
+              continue;
+            }
+            case 9: {
+              if (wireType !== 2)
+                break;
+              message.program = $root.tcpwhy.v1.Program.decode(reader, reader.size(), $undefined, _depth + 1, message.program);
+              continue;
+            }
+            case 10: {
+              if (wireType !== 2)
+                break;
+              message.second_program = $root.tcpwhy.v1.Program.decode(reader, reader.size(), $undefined, _depth + 1, message.second_program);
+              continue;
+            }
+            case 11: {
+              if (wireType !== 2)
+                break;
+              message.third_program = $root.tcpwhy.v1.Program.decode(reader, reader.size(), $undefined, _depth + 1, message.third_program);
+              continue;
+            }
           }
           reader.skipType(wireType, _depth, tag);
           if (!reader.discardUnknown) {
@@ -4549,6 +4635,37 @@ export const tcpwhy = $root.tcpwhy = (() => {
             throw $TypeError(".tcpwhy.v1.PeerName.other: object expected");
           message.other = $root.tcpwhy.v1.Sock.fromObject(object.other, _depth + 1);
         }
+        if (object.cgroup != null) {
+          if (typeof object.cgroup === "object" ? object.cgroup.low || object.cgroup.high : $Number(object.cgroup) !== 0) {
+            if ($util.Long)
+              message.cgroup = $util.Long.fromValue(object.cgroup, true);
+            else if (typeof object.cgroup === "string")
+              message.cgroup = $parseInt(object.cgroup, 10);
+            else if (typeof object.cgroup === "number")
+              message.cgroup = object.cgroup;
+            else if (typeof object.cgroup === "object")
+              message.cgroup = new $util.LongBits(object.cgroup.low >>> 0, object.cgroup.high >>> 0).toNumber(true);
+          }
+        }
+        if (object.programs != null) {
+          if ($Number(object.programs) !== 0)
+            message.programs = object.programs >>> 0;
+        }
+        if (object.program != null) {
+          if (!$util.isObject(object.program))
+            throw $TypeError(".tcpwhy.v1.PeerName.program: object expected");
+          message.program = $root.tcpwhy.v1.Program.fromObject(object.program, _depth + 1);
+        }
+        if (object.second_program != null) {
+          if (!$util.isObject(object.second_program))
+            throw $TypeError(".tcpwhy.v1.PeerName.second_program: object expected");
+          message.second_program = $root.tcpwhy.v1.Program.fromObject(object.second_program, _depth + 1);
+        }
+        if (object.third_program != null) {
+          if (!$util.isObject(object.third_program))
+            throw $TypeError(".tcpwhy.v1.PeerName.third_program: object expected");
+          message.third_program = $root.tcpwhy.v1.Program.fromObject(object.third_program, _depth + 1);
+        }
         return message;
       };
       PeerName.toObject = function(message, options, _depth) {
@@ -4576,6 +4693,15 @@ export const tcpwhy = $root.tcpwhy = (() => {
           } else
             object.getname = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
           object.other = null;
+          if ($util.Long) {
+            let long = new $util.Long(0, 0, true);
+            object.cgroup = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+          } else
+            object.cgroup = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+          object.programs = 0;
+          object.program = null;
+          object.second_program = null;
+          object.third_program = null;
         }
         if (message.sock != null && $Object.hasOwnProperty.call(message, "sock"))
           object.sock = $root.tcpwhy.v1.Sock.toObject(message.sock, options, _depth + 1);
@@ -4594,12 +4720,184 @@ export const tcpwhy = $root.tcpwhy = (() => {
             object.getname = options.longs === $String ? $util.Long.prototype.toString.call(message.getname) : options.longs === $Number ? new $util.LongBits(message.getname.low >>> 0, message.getname.high >>> 0).toNumber(true) : message.getname;
         if (message.other != null && $Object.hasOwnProperty.call(message, "other"))
           object.other = $root.tcpwhy.v1.Sock.toObject(message.other, options, _depth + 1);
+        if (message.cgroup != null && $Object.hasOwnProperty.call(message, "cgroup"))
+          if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+            object.cgroup = typeof message.cgroup === "number" ? $BigInt(message.cgroup) : $util.Long.fromBits(message.cgroup.low >>> 0, message.cgroup.high >>> 0, true).toBigInt();
+          else if (typeof message.cgroup === "number")
+            object.cgroup = options.longs === $String ? $String(message.cgroup) : message.cgroup;
+          else
+            object.cgroup = options.longs === $String ? $util.Long.prototype.toString.call(message.cgroup) : options.longs === $Number ? new $util.LongBits(message.cgroup.low >>> 0, message.cgroup.high >>> 0).toNumber(true) : message.cgroup;
+        if (message.programs != null && $Object.hasOwnProperty.call(message, "programs"))
+          object.programs = message.programs;
+        if (message.program != null && $Object.hasOwnProperty.call(message, "program"))
+          object.program = $root.tcpwhy.v1.Program.toObject(message.program, options, _depth + 1);
+        if (message.second_program != null && $Object.hasOwnProperty.call(message, "second_program"))
+          object.second_program = $root.tcpwhy.v1.Program.toObject(message.second_program, options, _depth + 1);
+        if (message.third_program != null && $Object.hasOwnProperty.call(message, "third_program"))
+          object.third_program = $root.tcpwhy.v1.Program.toObject(message.third_program, options, _depth + 1);
         return object;
       };
       PeerName.prototype.toJSON = function() {
         return PeerName.toObject(this, $protobuf.util.toJSONOptions);
       };
       return PeerName;
+    })();
+    v1.Program = (function() {
+      const Program = function(properties) {
+        if (properties) {
+          for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+              this[keys[i]] = properties[keys[i]];
+        }
+      };
+      Program.prototype.id = 0;
+      Program.prototype.program = $util.newBuffer([]);
+      Program.create = function(properties) {
+        return new Program(properties);
+      };
+      Program.encode = function(message, writer, _depth) {
+        if (!writer)
+          writer = $Writer.create();
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id !== 0)
+          writer.uint32(
+            /* id 1, wireType 5 =*/
+            13
+          ).fixed32(message.id);
+        if (message.program != null && $Object.hasOwnProperty.call(message, "program") && message.program.length)
+          writer.uint32(
+            /* id 2, wireType 2 =*/
+            18
+          ).bytes(message.program);
+        if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+          for (let i = 0; i < message.$unknowns.length; ++i)
+            writer.raw(message.$unknowns[i]);
+        return writer;
+      };
+      Program.encodeDelimited = function(message, writer) {
+        return this.encode(message, (writer || $Writer.create()).fork()).ldelim();
+      };
+      Program.decode = function(reader, length, _end, _depth, _target) {
+        if (!(reader instanceof $Reader))
+          reader = $Reader.create(reader);
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $Reader.recursionLimit)
+          throw $Error("max depth exceeded");
+        let end, message, value;
+        if (length === $undefined)
+          end = reader.len;
+        else {
+          end = reader.pos + length;
+          if (end > reader.len)
+            throw $RangeError("index out of range");
+          length = reader.len;
+          reader.len = end;
+        }
+        message = _target || new $root.tcpwhy.v1.Program();
+        while (reader.pos < end) {
+          let start = reader.pos;
+          let tag = reader.tag();
+          if (tag === _end) {
+            _end = $undefined;
+            break;
+          }
+          let wireType = tag & 7;
+          switch (tag >>>= 3) {
+            case 1: {
+              if (wireType !== 5)
+                break;
+              if (value = reader.fixed32())
+                message.id = value;
+              else
+                delete message.id;
+              continue;
+            }
+            case 2: {
+              if (wireType !== 2)
+                break;
+              if ((value = reader.bytes()).length)
+                message.program = value;
+              else
+                delete message.program;
+              continue;
+            }
+          }
+          reader.skipType(wireType, _depth, tag);
+          if (!reader.discardUnknown) {
+            $util.makeProp(message, "$unknowns", false);
+            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+          }
+        }
+        if (length !== $undefined) {
+          if (reader.pos !== end)
+            throw $RangeError("index out of range");
+          reader.len = length;
+        }
+        if (_end !== $undefined)
+          throw $Error("missing end group");
+        return message;
+      };
+      Program.decodeDelimited = function(reader) {
+        if (!(reader instanceof $Reader))
+          reader = new $Reader(reader);
+        return this.decode(reader, reader.size());
+      };
+      Program.fromObject = function(object, _depth) {
+        if (object instanceof $root.tcpwhy.v1.Program)
+          return object;
+        if (!$util.isObject(object))
+          throw $TypeError(".tcpwhy.v1.Program: object expected");
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let message = new $root.tcpwhy.v1.Program();
+        if (object.id != null) {
+          if ($Number(object.id) !== 0)
+            message.id = object.id >>> 0;
+        }
+        if (object.program != null) {
+          if (object.program.length) {
+            if (typeof object.program === "string")
+              $util.base64.decode(object.program, message.program = $util.newBuffer($util.base64.length(object.program)), 0);
+            else if (object.program.length >= 0)
+              message.program = object.program;
+          }
+        }
+        return message;
+      };
+      Program.toObject = function(message, options, _depth) {
+        if (!options)
+          options = {};
+        if (_depth === $undefined)
+          _depth = 0;
+        if (_depth > $util.recursionLimit)
+          throw $Error("max depth exceeded");
+        let object = {};
+        if (options.defaults) {
+          object.id = 0;
+          if (options.bytes === $String)
+            object.program = "";
+          else {
+            object.program = [];
+            if (options.bytes !== $Array)
+              object.program = $util.newBuffer(object.program);
+          }
+        }
+        if (message.id != null && $Object.hasOwnProperty.call(message, "id"))
+          object.id = message.id;
+        if (message.program != null && $Object.hasOwnProperty.call(message, "program"))
+          object.program = options.bytes === $String ? $util.base64.encode(message.program, 0, message.program.length) : options.bytes === $Array ? $Array.prototype.slice.call(message.program) : message.program;
+        return object;
+      };
+      Program.prototype.toJSON = function() {
+        return Program.toObject(this, $protobuf.util.toJSONOptions);
+      };
+      return Program;
     })();
     v1.Socket = (function() {
       const Socket = function(properties) {

@@ -33,11 +33,14 @@ export interface Packet {
   checksum_failed: number;
   /** For whom the sender says it sends. All zero: it does not say. */
   toa: Toa | null;
+  /** The address of the balancer that was dialled, where the sender says that too. */
+  dialled: Toa | null;
 }
 
 export interface Toa {
-  /** 254, 253 or 200, by its maker. */
+  /** 254, 253, 200 or 28, by its maker, or one that was given. */
   kind: number;
+  /** 0: the option has none. */
   port: number;
   addr: string;
 }
@@ -210,6 +213,18 @@ export interface PeerName {
   getname: string;
   /** Another live socket of the same local end that shows this peer too. All zero: none. */
   other: Sock | null;
+  /** The socket's own cgroup, which need not be its process's; 0: not known. */
+  cgroup: string;
+  /** Programs in effect for that cgroup, of its ancestors too, that may change what a socket of this family shows: how many, and the first three, in the order in which they run. */
+  programs: number;
+  program: Program | null;
+  second_program: Program | null;
+  third_program: Program | null;
+}
+
+export interface Program {
+  id: number;
+  program: string;
 }
 
 export interface Socket {
@@ -287,6 +302,7 @@ export interface Fact {
 
 export interface Symbol {
   address: string;
+  /** Empty: what was told of the address before no longer holds. */
   name: string;
   /** Empty: the kernel itself. */
   module: string;
@@ -406,6 +422,7 @@ export const BYTES_HOLD: Record<string, string> = {
   comm: 'text',
   stack: 'pointers',
   shown_addr: 'address',
+  program: 'text',
 };
 
 /** Fields of 64 bits that are numbers here: counts and times, which stay below 2^53. */
@@ -420,6 +437,7 @@ export const NUMBERS: ReadonlySet<string> = new Set([
 /** Messages that are null where every field is zero, as `message.field`. */
 export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
   'packet.toa',
+  'packet.dialled',
   'syn_received.listener',
   'syn_received.remembered',
   'reset_sent.packet',
@@ -432,6 +450,9 @@ export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
   'drop.mib',
   'drop.remembered',
   'peer_name.other',
+  'peer_name.program',
+  'peer_name.second_program',
+  'peer_name.third_program',
   'crossed_reply.sock',
   'tick.check',
   'tick.before',

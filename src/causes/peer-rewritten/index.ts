@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../flow/knowledge.ts';
+import type { PeerName } from '../../wire/types.gen.ts';
 import { defineCause, endpoint, local, ownerOf, remote } from '../define.ts';
 
 export default defineCause({
@@ -16,12 +17,14 @@ export default defineCause({
     const { sock, shown_addr, shown_port, getname } = event.body;
     const shown = endpoint(shown_addr, shown_port);
     if (shown === remote(sock.flow)) return null;
+    const rewriter = rewriterOf(event.body, known);
+    const service = `${event.netns} ${sock.flow.saddr} ${sock.flow.sport}`;
     return {
       evidence: {
         local: local(sock.flow),
         true_peer: remote(sock.flow),
         shown_peer: shown,
-        rewriter: rewriterOf(getname, sock.owner.cgroup, known),
+        rewriter,
         getname: known.symbol(getname)?.name ?? null,
         module: known.symbol(getname)?.module || null,
       },
@@ -29,7 +32,7 @@ export default defineCause({
       subject: 'listener',
       where: local(sock.flow),
       flow: sock.flow,
-      group: `${event.netns} ${sock.flow.saddr} ${sock.flow.sport}`,
+      group: isEarlier(event.body) ? service : `${service} ${rewriter}`,
       owner: ownerOf(sock.owner),
     };
   },
@@ -47,13 +50,40 @@ export default defineCause({
 /** The kernel's own functions: where getname points at one of them, something else rewrites. */
 const OWN = new Set(['inet_getname', 'inet6_getname']);
 
-function rewriterOf(getname: string, cgroup: string, known: Knowledge): string {
-  const symbol = known.symbol(getname);
-  if (symbol && !OWN.has(symbol.name))
-    return `${symbol.name}${symbol.module ? ` [${symbol.module}]` : ''}`;
+function rewriterOf(body: PeerName, known: Knowledge): string {
+  const getname = known.symbol(body.getname);
+  const suspects = programsOf(body, known);
+  if (getname && !OWN.has(getname.name))
+    suspects.unshift(`${getname.name}${getname.module ? ` [${getname.module}]` : ''}`);
+  // It may be the kernel's own, or a module's that is gone.
+  else if (!getname) suspects.push('a program or module that cannot be named');
+  const [only = 'a program or module that did not show itself', ...others] = suspects;
+  return others.length === 0 ? only : `one of ${suspects.join(', ')}`;
+}
+
+function programsOf(body: PeerName, known: Knowledge): string[] {
+  const { sock, cgroup, programs, program, second_program, third_program } = body;
+  const named = [program, second_program, third_program].flatMap((one) => (one ? [one] : []));
+  const attached = known.rewriters(cgroup);
+  const all = named.map(({ id, program: name }) => {
+    const on = attached.find(({ program_id }) => program_id === id)?.cgroup_path;
+    const path = on ?? known.cgroupPath(cgroup);
+    const where =
+      path === null ? '' : on === undefined ? ` in cgroup ${path}` : ` on cgroup ${path}`;
+    return `BPF program ${name && `${name} `}(id ${id})${where}`;
+  });
+  if (programs > all.length) all.push(`${programs - all.length} more BPF programs`);
+  return isEarlier(body) ? earlierPrograms(sock.owner.cgroup, known) : all;
+}
+
+/** Recordings of earlier versions do not tell which were in effect for the socket. */
+function isEarlier({ cgroup }: PeerName): boolean {
+  return cgroup === '0';
+}
+
+function earlierPrograms(cgroup: string, known: Knowledge): string[] {
   const programs = known
     .rewriters(cgroup)
     .map(({ program, cgroup_path }) => `${program} on cgroup ${cgroup_path}`);
-  if (programs.length > 0) return `BPF program ${programs.join(' or ')}`;
-  return 'a program or module that did not show itself';
+  return programs.length > 0 ? [`BPF program ${programs.join(' or ')}`] : [];
 }

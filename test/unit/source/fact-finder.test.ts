@@ -12,9 +12,17 @@ const CGROUP = BODY + AT.ResetSent.sock + AT.Sock.owner + AT.Owner.cgroup;
 const STACK = BODY + AT.ResetSent.stack;
 
 let finder: FactFinder;
+/** What the functions are called, null where there are none; and whether that has changed. */
+let called: string | null;
+let changed: boolean;
 beforeEach(() => {
-  const symbols = { at: (address: string) => ({ name: `f${address}`, module: '' }) };
-  const cgroups = { path: (id: string) => (id === '9' ? null : `/c${id}`), all: () => [] };
+  called = 'f';
+  changed = false;
+  const symbols = {
+    at: (address: string) => called && { name: `${called}${address}`, module: '' },
+    tick: () => changed,
+  };
+  const cgroups = { path: (id: string) => (id === '9' ? null : `/c${id}`) };
   finder = new FactFinder(
     symbols as unknown as ConstructorParameters<typeof FactFinder>[0],
     cgroups as unknown as ConstructorParameters<typeof FactFinder>[1],
@@ -57,4 +65,29 @@ test('tells all again to another file', () => {
   told(3, 100);
   finder.forget();
   expect(told(3, 100)).toEqual(['f100', '/c3']);
+});
+
+test('tells anew what an address is called, and that it is called nothing, once each', () => {
+  expect(told(0, 100, 200)).toEqual(['f100', 'f200']);
+  called = 'g';
+  finder.tick();
+  expect(told(0, 100)).toEqual([]);
+  changed = true;
+  finder.tick();
+  expect(told(0, 100)).toEqual(['g100']);
+  expect(told(0, 100)).toEqual([]);
+  finder.tick();
+  expect(told(0, 100)).toEqual([]);
+  called = null;
+  finder.tick();
+  expect(told(0, 100, 200, 300)).toEqual(['', '']);
+  expect(told(0, 100, 200, 300)).toEqual([]);
+});
+
+test('takes back in another file what it told in the one before', () => {
+  expect(told(0, 100)).toEqual(['f100']);
+  finder.forget();
+  called = null;
+  expect(told(0, 100)).toEqual(['']);
+  expect(told(0, 100)).toEqual([]);
 });

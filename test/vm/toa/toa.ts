@@ -19,13 +19,16 @@ const PIN = '/sys/fs/bpf/toa_sender';
 /** Option kinds in use: the usual one, Akamai's, UCloud's. */
 export const KINDS = [254, 253, 200] as const;
 
-/** The module that `build` made for this kernel. */
-export function load(built: string): void {
-  run('insmod', [join(built, release(), 'toa.ko')]);
+/** Modules that `build` makes: they do the same under other names. */
+export type Module = 'toa' | 'toa_other';
+
+/** The one that `build` made for this kernel. */
+export function load(built: string, module: Module = 'toa'): void {
+  run('insmod', [join(built, release(), `${module}.ko`)]);
 }
 
-export function unload(): void {
-  run('rmmod', ['toa']);
+export function unload(module: Module = 'toa'): void {
+  run('rmmod', [module]);
 }
 
 /** From now on every connect of this machine over IPv4 carries the option. */
