@@ -7,15 +7,13 @@ import { exportRecording } from './commands/export.ts';
 import { lab } from './commands/lab.ts';
 import { UsageError } from './commands/options.ts';
 import { replay } from './commands/replay.ts';
+import { mindReaders, write } from './commands/stdout.ts';
 import { trace } from './commands/trace.ts';
+import { keepIgnored } from './host/signals.ts';
 import { VERSION } from './version.ts';
 
-const write = (text: string) => void process.stdout.write(text);
-// Whoever read our output is gone: there is nobody to tell.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(0);
-  throw error;
-});
+mindReaders();
+keepIgnored();
 
 let status: number | Promise<number> = 0;
 const program = new Command('tcpwhy')

@@ -2,6 +2,7 @@
 
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
+import { ENDING } from '../host/signals.ts';
 import type { ScreenSource } from '../sinks/tui/model.ts';
 import { runScreen } from '../sinks/tui/screen.tsx';
 import { filterFrom, UsageError, type WatchFlags } from './options.ts';
@@ -51,7 +52,7 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
         failed.reject(error);
       }
     }, TICK_MS);
-    await Promise.race([show(screen, options.color), failed.promise]);
+    await show(screen, options.color, failed.promise);
     recording.end('interrupted');
     return 0;
   } finally {
@@ -66,27 +67,31 @@ async function topRecording(file: string, flags: WatchFlags): Promise<number> {
   const open = () => openRecording(file);
   const player = new Player(await open(), open, options.causes);
   const quit = new AbortController();
-  const playing = player.play(quit.signal);
   try {
-    await Promise.race([
-      show(player, options.color),
-      playing.then(() => new Promise<never>(() => undefined)),
-    ]);
+    await show(player, options.color, player.play(quit.signal));
   } finally {
     quit.abort();
   }
   return 0;
 }
 
-/** Shows the screen until it is left; signals leave it as `q` does. */
-async function show(screen: ScreenSource, color: boolean): Promise<void> {
+/**
+ * Shows the screen until it is left, as signals leave it too, or what it shows cannot go on: `fed` rejects.
+ * Throws that, once the terminal is as it was.
+ */
+async function show(screen: ScreenSource, color: boolean, fed: Promise<void>): Promise<void> {
   const leave = new AbortController();
   const abort = () => leave.abort();
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, abort);
+  let failure: { error: unknown } | null = null;
+  fed.catch((error: unknown) => {
+    failure = { error };
+    abort();
+  });
+  for (const signal of ENDING) process.on(signal, abort);
   try {
     await runScreen(screen, { color, signal: leave.signal });
   } finally {
-    for (const signal of signals) process.off(signal, abort);
+    for (const signal of ENDING) process.off(signal, abort);
   }
+  if (failure) throw (failure as { error: unknown }).error;
 }

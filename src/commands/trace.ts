@@ -6,6 +6,7 @@ import { attachError } from './environment.ts';
 import { filterFrom, parseDuration, parseSeverity, parseTier, type WatchFlags } from './options.ts';
 import { Recorder, troubleTeller } from './recorder.ts';
 import { Run, runOptions } from './run.ts';
+import { outliveStdout } from './stdout.ts';
 import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from './watch.ts';
 
 /** Records a second of one key on one CPU; counts stay exact whatever it is. */
@@ -30,6 +31,7 @@ export async function trace(
     recorder = recording;
     const run = new Run(source.header, options, write);
     recording.countIn(run.pipeline.losses);
+    if (flags.output !== undefined) outliveStdout('the recording');
     const tell = troubleTeller(recording);
     run.push(recording.begin());
     if (flags.verbose) process.stderr.write(hookLines(source.header));
