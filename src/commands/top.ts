@@ -5,7 +5,14 @@ import { Pipeline } from '../diagnose/pipeline.ts';
 import { ENDING } from '../host/signals.ts';
 import type { ScreenSource } from '../sinks/tui/model.ts';
 import { runScreen } from '../sinks/tui/screen.tsx';
-import { filterFrom, UsageError, type WatchFlags } from './options.ts';
+import type { Filter } from '../source/filter.ts';
+import {
+  filterFrom,
+  recordedFilterFrom,
+  recordingFrom,
+  UsageError,
+  type WatchFlags,
+} from './options.ts';
 import { Player } from './player.ts';
 import { Recorder } from './recorder.ts';
 import { openRecording } from './replay.ts';
@@ -23,12 +30,33 @@ export async function top(
   if (!process.stdin.isTTY || !process.stdout.isTTY) {
     throw new UsageError('top needs a terminal; without one use tcpwhy trace');
   }
-  return flags.from === undefined ? topLive(targets, flags) : topRecording(flags.from, flags);
+  if (flags.from === undefined) return topLive(targets, flags);
+  for (const [flag, given] of Object.entries(ofTheKernel(flags))) {
+    if (given)
+      throw new UsageError(`${flag} is for watching this kernel: it does nothing with --from`);
+  }
+  return topRecording(flags.from, recordedFilterFrom(targets, flags), flags);
+}
+
+function ofTheKernel(flags: WatchFlags): Record<string, boolean> {
+  const { everyRecord, tier, btf, output, maxSize, maxAge, keep, force, hostName } = flags;
+  return {
+    '--every-record': everyRecord ?? false,
+    '--tier': tier !== undefined,
+    '--btf': btf !== undefined,
+    '-o': output !== undefined,
+    '--max-size': maxSize !== undefined,
+    '--max-age': maxAge !== undefined,
+    '--keep': keep !== undefined,
+    '--force': force ?? false,
+    '--no-host-name': hostName === false,
+  };
 }
 
 async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
   const filter = filterFrom(targets, flags);
+  recordingFrom(flags);
   const source = openLive({ ...attachOptions(flags), filter });
   let recorder: Recorder | null = null;
   let timer: NodeJS.Timeout | undefined;
@@ -62,10 +90,10 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
   }
 }
 
-async function topRecording(file: string, flags: WatchFlags): Promise<number> {
+async function topRecording(file: string, filter: Filter, flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
   const open = () => openRecording(file);
-  const player = new Player(await open(), open, options.causes);
+  const player = new Player(await open(), open, options.causes, filter);
   const quit = new AbortController();
   try {
     await show(player, options.color, player.play(quit.signal));

@@ -3,7 +3,14 @@
 import { LiveSource } from '../source/live.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { attachError } from './environment.ts';
-import { filterFrom, parseDuration, parseSeverity, parseTier, type WatchFlags } from './options.ts';
+import {
+  filterFrom,
+  parseDuration,
+  parseSeverity,
+  parseTier,
+  recordingFrom,
+  type WatchFlags,
+} from './options.ts';
 import { Recorder, troubleTeller } from './recorder.ts';
 import { Run, runOptions } from './run.ts';
 import { outliveStdout } from './stdout.ts';
@@ -23,6 +30,7 @@ export async function trace(
   const options = runOptions(flags, parseSeverity(flags.failOn));
   const duration_ms = flags.for === undefined ? null : parseDuration(flags.for);
   const filter = filterFrom(targets, flags);
+  recordingFrom(flags);
   const interrupted = interruption();
   const source = openLive({ ...attachOptions(flags), filter });
   let recorder: Recorder | null = null;
@@ -60,8 +68,8 @@ export async function trace(
 
 /** How to attach, but for the filter. */
 export function attachOptions(flags: WatchFlags) {
-  const { tier, btf, anonymize = false } = flags;
-  return { records_per_s: recordsPerSecond(flags), tier: parseTier(tier), btf, anonymize };
+  const { tier, btf, hostName: host_name } = flags;
+  return { records_per_s: recordsPerSecond(flags), tier: parseTier(tier), btf, host_name };
 }
 
 function recordsPerSecond({ everyRecord, output }: WatchFlags): number {

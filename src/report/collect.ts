@@ -2,6 +2,7 @@
 
 import { type Cause, endpoint } from '../causes/define.ts';
 import type { Finding } from '../diagnose/finding.ts';
+import type { Narrowed } from '../diagnose/narrowed.ts';
 import type { OpenFinding } from '../diagnose/open-finding.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import type { Event } from '../wire/decode.ts';
@@ -41,6 +42,7 @@ export class HostCollection {
     header: Header,
     causes: readonly Cause[],
     change: (event: Event) => Event,
+    narrowed: Narrowed | null = null,
   ): Pipeline {
     this.files.push({ name, header });
     const pipeline = new Pipeline(
@@ -50,6 +52,7 @@ export class HostCollection {
         for (const step of stepsOf(event, pipeline.known)) this.segments.add(step, time_ns);
       },
       change,
+      narrowed,
     );
     const buckets = new Buckets(pipeline.first_ns);
     this.buckets.push(buckets);

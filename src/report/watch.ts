@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Narrowed } from '../diagnose/narrowed.ts';
 import { flowsOf } from '../diagnose/unexplained.ts';
 import { HostKnowledge } from '../flow/knowledge.ts';
 import { decodeEvent, type Event, UndecodableError } from '../wire/decode.ts';
@@ -68,6 +69,7 @@ export class WatchReader {
   readonly #host: number;
   readonly #to_report_ns: number;
   readonly #change: (event: Event) => Event;
+  readonly #narrowed: Narrowed | null;
 
   constructor(
     watched: Watched,
@@ -75,7 +77,9 @@ export class WatchReader {
     host: number,
     correction_ns: number,
     change: (event: Event) => Event,
+    narrowed: Narrowed | null = null,
   ) {
+    this.#narrowed = narrowed;
     this.#known = new HostKnowledge(header);
     this.#watched = watched;
     this.#host = host;
@@ -86,7 +90,8 @@ export class WatchReader {
   /** Throws FrameError as Pipeline.push does. */
   push(chunk: Uint8Array): void {
     for (const { bytes } of this.#frames.push(chunk)) {
-      const event = tryDecode(bytes);
+      const decoded = tryDecode(bytes);
+      const event = decoded && this.#narrowed ? this.#narrowed.event(decoded) : decoded;
       if (event) this.#take(this.#change(event));
     }
   }

@@ -46,8 +46,8 @@ export interface AttachOptions {
   probes?: boolean;
   /** A file with the kernel's BTF, where the kernel itself has none. */
   btf?: string | undefined;
-  /** The header has no host name. */
-  anonymize?: boolean;
+  /** False: the header has none. */
+  host_name?: boolean;
 }
 
 export interface Attached {
@@ -119,7 +119,7 @@ function u64(value: number): Buffer {
 function header(
   session: Session,
   choices: readonly Choice[],
-  { filter, anonymize }: AttachOptions,
+  { filter, host_name }: AttachOptions,
   enums: Enums,
   start_ktime_ns: number,
 ): Header {
@@ -131,7 +131,7 @@ function header(
     format: 1,
     tcpwhy_version: VERSION,
     ...kernelIdentity(),
-    ...(anonymize && { host: '' }),
+    ...(host_name === false && { host: '' }),
     ...hostNow(),
     start_ktime_ns,
     tier: tierOf(choices),

@@ -26,6 +26,10 @@ export const LOSSES = {
     'warning',
     'occurrences told of under another subject: there were too many to keep apart',
   ],
+  filter_undecided: [
+    'warning',
+    'occurrences without a record of their own, of connections that were counted together and of which only some are asked for: they are in no finding',
+  ],
   recording_write_failed: [
     'error',
     'events that could not be written to the recording: its disk was full or failed',

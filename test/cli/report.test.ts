@@ -64,7 +64,7 @@ describe('wrong use', () => {
   const recording = join(RECORDINGS, 'demo.tcpwhy');
   test.each([
     [['report'], /missing required argument/],
-    [['report', '/no/such/file'], /cannot read/],
+    [['report', '/no/such/file'], /is no file/],
     [['report', recording, '-o', '/tmp/x.pdf'], /has to end with \.html or \.md/],
     [['report', recording, '-o', '/no/such/folder/x.md'], /cannot write/],
     [['report', recording, '--cause', 'bad-luck'], /no such cause/],

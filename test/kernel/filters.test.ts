@@ -50,6 +50,41 @@ it('an IPv6 host as the target', async () => {
   ]);
 });
 
+it('any of several targets', async () => {
+  const output = await reported(4, () => [
+    `${server}:3307`,
+    `[${server6}]:3306`,
+    '10.255.0.0/16',
+    '1',
+  ]);
+  expect(dialled(output)).toEqual([`${server} 3307 × 2`, `${server6} 3306 × 2`]);
+});
+
+it('a network', async () => {
+  const output = await reported(6, () => ['10.4.0.0/16']);
+  expect(dialled(output)).toEqual([
+    `${server} 3306 × 2`,
+    `${server} 3307 × 2`,
+    `${HOSTS[4].client} 3306 × 2`,
+  ]);
+});
+
+it('a network of IPv6', async () => {
+  const output = await reported(4, () => [`${server6}/112`]);
+  expect(dialled(output)).toEqual([`${server6} 3306 × 2`, `${server6} 3307 × 2`]);
+});
+
+it('targets and --port have to match both', async () => {
+  const output = await reported(4, () => ['0.0.0.0/0', server6, '--port', '3307', '--port', '1']);
+  expect(dialled(output)).toEqual([`${server} 3307 × 2`, `${server6} 3307 × 2`]);
+});
+
+it('as many targets as there is room for', async () => {
+  const fillers = Array.from({ length: 15 }, (_, i) => `198.51.100.${i}`);
+  const output = await reported(4, () => [...fillers, '3307']);
+  expect(dialled(output)).toEqual([`${server} 3307 × 2`, `${server6} 3307 × 2`]);
+});
+
 it('--netns reports what that namespace sees', async () => {
   const output = await reported(2, ({ client }) => ['--netns', client.name]);
   expect(dialled(output)).toEqual([`${HOSTS[4].client} 3306 × 2`]);

@@ -35,7 +35,7 @@ const resets = (session: Session, maps: TotalsMaps, whole: boolean) => {
 
 it('reads exact totals from the places in use, where these are few', () => {
   using lab = Lab.open();
-  const filter = { port: null, host: null, netns: lab.server.inode };
+  const filter = { groups: [], netns: lab.server.inode };
   const { session } = attach({ filter, records_per_s: 1, tier: 'hooks' });
   try {
     const maps = new TotalsMaps(session);
@@ -83,7 +83,7 @@ it.each([
   'counts together what one %s does to the users of one service (IPv%i)',
   (who, family) => {
     using lab = Lab.open();
-    const filter = { port: PORT, host: null, netns: null };
+    const filter = { groups: [[{ net: null, port: PORT }]], netns: null };
     const { session } = attach({ filter, records_per_s: 1, tier: 'hooks' });
     try {
       const pairs = connect(lab, { times: RESETS, family }, PORT);
