@@ -2,9 +2,6 @@
 
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
-import { ENDING } from '../host/signals.ts';
-import type { ScreenSource } from '../sinks/tui/model.ts';
-import { runScreen } from '../sinks/tui/screen.tsx';
 import type { Filter } from '../source/filter.ts';
 import {
   filterFrom,
@@ -18,6 +15,7 @@ import { Recorder } from './recorder.ts';
 import { openRecording } from './replay.ts';
 import { runOptions } from './run.ts';
 import { PipelineScreen } from './screen-source.ts';
+import { show } from './show.ts';
 import { attachOptions, openLive } from './trace.ts';
 
 const TICK_MS = 100;
@@ -80,7 +78,7 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
         failed.reject(error);
       }
     }, TICK_MS);
-    await show(screen, options.color, failed.promise);
+    await show(screen, options, failed.promise);
     recording.end('interrupted');
     return 0;
   } finally {
@@ -96,30 +94,9 @@ async function topRecording(file: string, filter: Filter, flags: WatchFlags): Pr
   const player = new Player(await open(), open, options.causes, filter);
   const quit = new AbortController();
   try {
-    await show(player, options.color, player.play(quit.signal));
+    await show(player, options, player.play(quit.signal));
   } finally {
     quit.abort();
   }
   return 0;
-}
-
-/**
- * Shows the screen until it is left, as signals leave it too, or what it shows cannot go on: `fed` rejects.
- * Throws that, once the terminal is as it was.
- */
-async function show(screen: ScreenSource, color: boolean, fed: Promise<void>): Promise<void> {
-  const leave = new AbortController();
-  const abort = () => leave.abort();
-  let failure: { error: unknown } | null = null;
-  fed.catch((error: unknown) => {
-    failure = { error };
-    abort();
-  });
-  for (const signal of ENDING) process.on(signal, abort);
-  try {
-    await runScreen(screen, { color, signal: leave.signal });
-  } finally {
-    for (const signal of ENDING) process.off(signal, abort);
-  }
-  if (failure) throw (failure as { error: unknown }).error;
 }

@@ -71,8 +71,8 @@ export class Narrowed {
     });
     const kinds = new Map(this.#apart);
     for (const counted of this.#keys.values()) {
-      const { kind } = counted;
-      kinds.set(kind, (kinds.get(kind) ?? 0) + countOf(counted));
+      const count = countOf(counted);
+      if (count > 0) kinds.set(counted.kind, (kinds.get(counted.kind) ?? 0) + count);
     }
     return {
       keys: kept,

@@ -28,7 +28,7 @@ export const LOSSES = {
   ],
   filter_undecided: [
     'warning',
-    'occurrences without a record of their own, of connections that were counted together and of which only some are asked for: they are in no finding',
+    'occurrences without a record of their own, counted together with connections that are not asked for: whose they were is not known',
   ],
   recording_write_failed: [
     'error',
