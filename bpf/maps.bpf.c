@@ -5,9 +5,8 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile u32 filter_netns = 0;
-const volatile u16 filter_port = 0;
-const volatile u8 filter_addr[16] = {};
-const volatile u8 filter_has_addr = 0;
+const volatile u32 filter_count = 0, filter_groups = 0;
+const volatile struct filter_target filter_targets[FILTER_TARGETS] = {};
 const volatile u64 sample_interval_ns = 0;
 const volatile u64 sample_burst = 0;
 const volatile u16 mib_index[MIB_SLOTS] = {};

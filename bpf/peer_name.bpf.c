@@ -17,6 +17,14 @@ struct sockaddr_any {
 	u8 rest[24];
 };
 
+static __always_inline bool same_addr(const u8 *a, const u8 *b)
+{
+	for (int i = 0; i < 16; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+
 static __always_inline const struct file *file_of_fd(u32 fd)
 {
 	const struct file *file = NULL;

@@ -54,7 +54,7 @@ function showRecording(): Promise<number> {
 }
 
 async function record(): Promise<void> {
-  const child = spawn(TCPWHY, ['record', '-o', RECORDING, '--json'], {
+  const child = spawn(TCPWHY, ['record', '-o', RECORDING, '--force', '--json'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const over = once(child, 'exit');

@@ -17,6 +17,7 @@ import { Lab } from '../src/lab/lab.ts';
 import type { Scenario } from '../src/lab/scenario.ts';
 import { SCENARIOS } from '../src/lab/scenarios.ts';
 import { Recording } from '../src/record/write.ts';
+import { EVERYTHING } from '../src/source/filter.ts';
 import { LiveSource } from '../src/source/live.ts';
 import { decodeEvent, type Event, encodeFrame } from '../src/wire/decode.ts';
 import { FrameReader } from '../src/wire/frames.ts';
@@ -47,9 +48,12 @@ for (const { id } of CAUSES) {
 process.exit(failed ? 1 : 0);
 
 async function record(scenario: Scenario, path: string): Promise<void> {
-  const filter = { port: null, host: null, netns: null };
-  const anonymize = true;
-  const source = LiveSource.open({ filter, records_per_s: 0, tier: 'hooks', anonymize });
+  const source = LiveSource.open({
+    filter: EVERYTHING,
+    records_per_s: 0,
+    tier: 'hooks',
+    host_name: false,
+  });
   try {
     const pipeline = new Pipeline(source.header, CAUSES);
     using lab = Lab.open();
@@ -70,7 +74,7 @@ async function record(scenario: Scenario, path: string): Promise<void> {
     const count = found(pipeline, scenario.cause, lab);
     if (count !== TIMES) throw new Error(`seen ${count} times instead of ${TIMES}`);
     chunks.push(source.end('interrupted'));
-    const recording = new Recording(path, { ...source.header, filters: ['lab'] });
+    const recording = new Recording(path, { ...source.header, filters: ['lab'] }, null, true);
     recording.write(only(Buffer.concat(chunks), new Set(lab.netnsInodes)));
     recording.close();
     chmodSync(path, 0o644);

@@ -1,28 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* --port, --host and --netns; a port or host matches either end. */
+/* Targets, --port, --host and --netns: a port, an address or a network matches either end. */
 #ifndef TCPWHY_FILTER_H
 #define TCPWHY_FILTER_H
 
 #include "sock.h"
 
-static __always_inline bool same_addr(const u8 *a, const volatile u8 *b)
+static __always_inline bool within(const u8 *addr, const volatile struct filter_target *t)
 {
-	for (int i = 0; i < 16; i++)
-		if (a[i] != b[i])
-			return false;
-	return true;
+	const u32 *a = __builtin_assume_aligned(addr, 4);
+
+	return !(((a[0] ^ t->addr[0]) & t->mask[0]) | ((a[1] ^ t->addr[1]) & t->mask[1]) |
+		 ((a[2] ^ t->addr[2]) & t->mask[2]) | ((a[3] ^ t->addr[3]) & t->mask[3]));
 }
 
+/* What src/source/filter.ts does on events of a recording (matcher). */
 static __always_inline bool wanted(u32 netns, const u8 *saddr, const u8 *daddr, u16 sport,
 				   u16 dport)
 {
+	const volatile struct filter_target *t;
+	u32 met = 0;
+
 	if (filter_netns && netns != filter_netns)
 		return false;
-	if (filter_port && sport != filter_port && dport != filter_port)
-		return false;
-	if (filter_has_addr && !same_addr(saddr, filter_addr) && !same_addr(daddr, filter_addr))
-		return false;
-	return true;
+	if (!filter_groups)
+		return true;
+	for (u32 i = 0; i < FILTER_TARGETS && i < filter_count; i++) {
+		t = &filter_targets[i];
+		if (t->port && t->port != sport && t->port != dport)
+			continue;
+		if (within(saddr, t) || within(daddr, t))
+			met |= t->group;
+	}
+	return met == filter_groups;
 }
 
 static __always_inline bool wanted_segment(u32 netns, const struct segment *s)

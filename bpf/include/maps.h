@@ -316,11 +316,20 @@ struct cpu_offset {
 	u64 map_head[64];
 };
 
-/* Filled in before loading. An address or port of zero means no filter. */
+#define FILTER_TARGETS 16
+
+/* A mask of zero means any address, a port of zero any port; `group` is a bit. */
+struct filter_target {
+	u32 addr[4];
+	u32 mask[4];
+	u16 port;
+	u16 group;
+};
+
+/* Filled in before loading. One target of each group has to match; no groups: there is no filter. */
 extern const volatile u32 filter_netns;
-extern const volatile u16 filter_port;
-extern const volatile u8 filter_addr[16];
-extern const volatile u8 filter_has_addr;
+extern const volatile u32 filter_count, filter_groups;
+extern const volatile struct filter_target filter_targets[FILTER_TARGETS];
 /* Nanoseconds between two records of a key, and how many may come at once; 0: every one is kept. */
 extern const volatile u64 sample_interval_ns;
 extern const volatile u64 sample_burst;

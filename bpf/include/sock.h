@@ -247,7 +247,7 @@ static __always_inline u32 trusted_netns(const struct sock *sk)
 /* Filters are asked before anything is counted. */
 static __always_inline bool filters_apply(void)
 {
-	return filter_netns || filter_port || filter_has_addr;
+	return filter_netns || filter_groups;
 }
 
 /* The state before this one where the socket was closed just now, else the same. */

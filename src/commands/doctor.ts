@@ -4,6 +4,7 @@ import { FACTS, type Fact } from '../diagnose/facts.ts';
 import { kernelIdentity } from '../host/kernel.ts';
 import { Symbols } from '../host/symbols.ts';
 import { wrap } from '../sinks/text.ts';
+import { EVERYTHING } from '../source/filter.ts';
 import { parseTier } from './options.ts';
 import { notObservable } from './run.ts';
 import { openLive } from './trace.ts';
@@ -14,7 +15,7 @@ export function doctor(
   write: (text: string) => void,
 ): number {
   const source = openLive({
-    filter: { port: null, host: null, netns: null },
+    filter: EVERYTHING,
     records_per_s: 1,
     tier: parseTier(flags.tier),
     btf: flags.btf,

@@ -2,20 +2,29 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { type Exporter, FORMATS } from './exporters.ts';
-import { UsageError } from './options.ts';
+import { type FilterFlags, filesAndTargets, recordedFilterFrom, UsageError } from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
-import { DamageReport, openRecording } from './replay.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from './replay.ts';
 import { interruption } from './watch.ts';
 
 /** Writes a recording as a file of another format, in bounded memory: its exit status. */
 export async function exportRecording(
-  file: string,
-  flags: { to: string; output: string },
+  args: string[],
+  flags: FilterFlags & { to: string; output?: string; force?: boolean },
 ): Promise<number> {
+  const { files, targets } = filesAndTargets(args);
+  const [file = '', second] = files;
+  if (second !== undefined)
+    throw new UsageError(`one recording at a time, not ${files.join(' and ')}`);
+  const filter = recordedFilterFrom(targets, flags);
   const format = FORMATS[flags.to];
   if (!format) throw new UsageError(`--to ${flags.to}: ${Object.keys(FORMATS).join(', ')}`);
-  if (format.binary && flags.output === '-' && process.stdout.isTTY) {
+  if (flags.to === 'protobuf' && narrowedTo(filter))
+    throw new UsageError('protobuf is the very messages of the recording: it takes no TARGET');
+  const { output: to = '-' } = flags;
+  if (to === '-' && flags.force) throw new UsageError('--force needs -o FILE');
+  if (format.binary && to === '-' && process.stdout.isTTY) {
     throw new UsageError(`${flags.to} is nothing for a terminal: give -o FILE, or a pipe`);
   }
   const interrupted = interruption();
@@ -24,8 +33,12 @@ export async function exportRecording(
   const say = (text: string) => progress.say(text);
   let output: Output | null = null;
   try {
-    output = Output.open(flags.output, file);
-    const exporter = format.open(recording.header, output.write.bind(output));
+    output = Output.open(to, [file], flags.force);
+    const exporter = format.open(
+      headerFor(recording.header, filter),
+      output.write.bind(output),
+      narrowedTo(filter),
+    );
     const damages = new DamageReport(file, exporter.losses, say);
     let read_bytes = 0;
     for await (const { messages, damage } of recording.pieces()) {

@@ -3,8 +3,9 @@
 import { stateName } from '../causes/define.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { happened } from '../diagnose/describe.ts';
+import type { Narrowed } from '../diagnose/narrowed.ts';
 import { type Occurrence, verdictsOf } from '../diagnose/occurrence.ts';
-import { Pipeline } from '../diagnose/pipeline.ts';
+import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
 import { Settled } from '../diagnose/settled.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import { csvSink } from '../sinks/export/csv.ts';
@@ -31,16 +32,23 @@ type Write = Output['write'];
 
 export const FORMATS: Record<
   string,
-  { binary: boolean; open: (header: Header, write: Write) => Exporter }
+  {
+    binary: boolean;
+    open: (header: Header, write: Write, narrowed: Narrowed | null) => Exporter;
+  }
 > = {
-  ndjson: { binary: false, open: (header, write) => new FindingsExporter(header, write) },
+  ndjson: {
+    binary: false,
+    open: (header, write, narrowed) => new FindingsExporter(header, write, narrowed),
+  },
   csv: {
     binary: false,
-    open: (header, write) => new EventsExporter(header, csvSink(write)),
+    open: (header, write, narrowed) => new EventsExporter(header, csvSink(write), narrowed),
   },
   pcapng: {
     binary: true,
-    open: (header, write) => new EventsExporter(header, pcapngSink(header, write)),
+    open: (header, write, narrowed) =>
+      new EventsExporter(header, pcapngSink(header, write), narrowed),
   },
   protobuf: { binary: true, open: (header, write) => new MessagesExporter(header, write) },
 };
@@ -50,9 +58,9 @@ class FindingsExporter implements Exporter {
   readonly left_out = 0;
   readonly #run: Run;
 
-  constructor(header: Header, write: Write) {
+  constructor(header: Header, write: Write, narrowed: Narrowed | null) {
     const options = { json: true, color: false, quiet: false, events: true, all: false };
-    this.#run = new Run(header, { ...options, causes: null, failOn: 'warning' }, write);
+    this.#run = new Run(header, { ...options, causes: null, failOn: 'warning' }, write, narrowed);
   }
 
   push(messages: Uint8Array): void {
@@ -74,17 +82,18 @@ class EventsExporter implements Exporter {
   readonly #sink: ExportSink;
   readonly #settled: Settled<{ exported: ExportedEvent; occurrences: readonly Occurrence[] }>;
 
-  constructor(header: Header, sink: ExportSink) {
+  constructor(header: Header, sink: ExportSink, narrowed: Narrowed | null) {
     this.#sink = sink;
     this.#settled = new Settled(({ exported, occurrences }) => {
       exported.verdicts = verdictsOf(occurrences);
       sink.event(exported);
     });
-    this.#pipeline = new Pipeline(header, CAUSES, (event, seq, _time, occurrences) => {
+    const listener: EventListener = (event, seq, _time, occurrences) => {
       const time_ns = this.#pipeline.clock.exactly(event.ktime_ns);
       const exported = exportedOf(event, seq, time_ns, this.#pipeline.known);
       this.#settled.push({ exported, occurrences }, event.ktime_ns);
-    });
+    };
+    this.#pipeline = new Pipeline(header, CAUSES, listener, null, narrowed);
   }
 
   push(messages: Uint8Array): void {

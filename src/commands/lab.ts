@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { writeFileSync } from 'node:fs';
 import { examine, examineAll, lacks, type Row, TIMES } from '../lab/conformance.ts';
 import { type View, viewed } from '../lab/ends.ts';
 import { missingCommands } from '../lab/netns.ts';
@@ -13,7 +12,9 @@ import { conformancePage } from '../sinks/conformance-page.ts';
 import { jsonSink } from '../sinks/json.ts';
 import { rowLines, scoreLines, viewLines } from '../sinks/lab.ts';
 import { textSink, wrap } from '../sinks/text.ts';
+import { EVERYTHING } from '../source/filter.ts';
 import { parseTier, UsageError } from './options.ts';
+import { refuseExisting, saveAs } from './output.ts';
 import { startOf } from './run.ts';
 import { openLive, RECORDS_PER_S } from './trace.ts';
 import { interruption } from './watch.ts';
@@ -24,6 +25,7 @@ export interface LabFlags {
   family?: string;
   json?: boolean;
   write?: string;
+  force?: boolean;
   tier?: string;
   color: boolean;
 }
@@ -34,9 +36,15 @@ type Write = (text: string) => void;
 export function lab(ids: string[], flags: LabFlags, write: Write): number | Promise<number> {
   const scenarios = ids.map(scenarioCalled);
   if (flags.write !== undefined && !flags.all) throw new UsageError('--write goes with --all');
+  refuseExisting({ output: flags.write, force: flags.force });
   if (flags.all) return conformance(ids.length > 0 ? scenarios : SCENARIOS, flags, write);
   const [scenario, second] = scenarios;
-  if (!scenario) return list(flags, write);
+  if (!scenario) {
+    for (const flag of ['times', 'family', 'tier'] as const) {
+      if (flags[flag] !== undefined) throw new UsageError(`--${flag} needs a SCENARIO, or --all`);
+    }
+    return list(flags, write);
+  }
   if (second) throw new UsageError('one scenario at a time, or --all with those to compare');
   return show(scenario, flags, write);
 }
@@ -143,21 +151,22 @@ async function conformance(
     line(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
   }
   if (interrupted.aborted) return 130;
-  if (flags.write !== undefined) writePage(flags.write, header, rows);
+  if (flags.write !== undefined) writePage(flags.write, flags.force, header, rows);
   return failed === 0 ? 0 : 1;
 }
 
-function writePage(path: string, { kernel, tier }: { kernel: string; tier: string }, rows: Row[]) {
+function writePage(
+  path: string,
+  force: boolean | undefined,
+  { kernel, tier }: { kernel: string; tier: string },
+  rows: Row[],
+) {
   const page = conformancePage(
     [{ kernel, tier, rows, scores: score(rows) }],
     score(rows),
     new Date().toISOString().slice(0, 10),
   );
-  try {
-    writeFileSync(path, page);
-  } catch (error) {
-    throw new UsageError(`cannot write ${path}: ${(error as Error).message}`);
-  }
+  saveAs(path, page, { force });
 }
 
 /** Watches everything. Throws UsageError where labs cannot be made or the kernel not be watched. */
@@ -168,7 +177,7 @@ function open(flags: LabFlags) {
   const [missing] = missingCommands(['ip', 'ss', 'sysctl', 'cat']);
   if (missing !== undefined) throw new UsageError(`the lab needs the program ${missing}`);
   const source = openLive({
-    filter: { port: null, host: null, netns: null },
+    filter: EVERYTHING,
     records_per_s: RECORDS_PER_S,
     tier: parseTier(flags.tier),
   });

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { Severity } from '../diagnose/finding.ts';
 import { findNetns } from '../host/netns.ts';
+import { existing, refusal } from '../record/create.ts';
 import type { Rotation } from '../record/parts.ts';
-import type { Filter } from '../source/filter.ts';
+import { type Filter, holdsIPv4, MOST_TARGETS, type Net, type Target } from '../source/filter.ts';
 import { mayBeToa } from '../source/toa.ts';
 
 /** Wrong use, missing permission or a missing part of the environment: exit status 2. */
@@ -12,11 +14,15 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
-/** What the commands that watch have in common, as the command line gives it. */
-export interface WatchFlags {
-  port?: string;
-  host?: string;
+/** Which connections, as the command line gives it. */
+export interface FilterFlags {
+  port?: string[];
+  host?: string[];
   netns?: string;
+}
+
+/** What the commands that watch have in common, as the command line gives it. */
+export interface WatchFlags extends FilterFlags {
   cause?: string[];
   for?: string;
   first?: boolean;
@@ -26,6 +32,8 @@ export interface WatchFlags {
   maxSize?: string;
   maxAge?: string;
   keep?: string;
+  force?: boolean;
+  hostName?: boolean;
   anonymize?: boolean;
   all?: boolean;
   color: boolean;
@@ -38,46 +46,58 @@ export interface WatchFlags {
   toaKind?: string[];
 }
 
-/** `3306`, `:3306`, `10.0.0.5`, `10.0.0.5:3306`, `[2001:db8::1]:443`, `2001:db8::1`. */
-export function parseTarget(text: string): { host: string | null; port: number | null } {
+const TARGETS =
+  'a port (3306), an address (10.0.0.5), a network (10.0.0.0/8) or one of these with a port (10.0.0.5:3306, [2001:db8::/32]:443)';
+
+/**
+ * `3306`, `:3306`, `10.0.0.5`, `10.0.0.0/8`, `10.0.0.5:3306`, `[2001:db8::1]:443`, `[2001:db8::/32]:443`,
+ * `2001:db8::1`. Throws UsageError.
+ */
+export function parseTarget(text: string): Target {
   const port = text.match(/^:?(\d+)$/)?.[1];
-  if (port !== undefined) return { host: null, port: parsePort(port) };
-  if (isIP(text)) return { host: text, port: null };
-  const both = text.match(/^\[(.+)\](?::(\d+))?$/) ?? text.match(/^([^:]+):(\d+)$/);
-  const host = both?.[1];
-  if (!both || !host || !isIP(host)) {
-    throw new UsageError(
-      `${text} is no target: give a port (3306), an address (10.0.0.5) or both (10.0.0.5:3306, [2001:db8::1]:443)`,
-    );
-  }
-  return { host, port: both[2] === undefined ? null : parsePort(both[2]) };
+  if (port !== undefined) return { net: null, port: parsePort(port) };
+  const alone = parseNet(text);
+  if (alone) return { net: alone, port: null };
+  const both = text.match(/^\[([^\]]+)\](?::(\d+))?$/) ?? text.match(/^([^:]+):(\d+)$/);
+  const net = parseNet(both?.[1] ?? '');
+  if (!both || !net) throw new UsageError(`${text} is no target: give ${TARGETS}`);
+  return { net, port: both[2] === undefined ? null : parsePort(both[2]) };
+}
+
+/** An address, or a network with the length of its prefix; null where it is neither. */
+function parseNet(text: string): Net | null {
+  const [address = '', length, more] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || address.includes('%') || more !== undefined) return null;
+  const most = family === 4 ? 32 : 128;
+  const bits = length === undefined ? most : Number(length);
+  if (length !== undefined && !/^\d+$/.test(length)) return null;
+  if (bits > most)
+    throw new UsageError(`${text}: the prefix of such a network has 0 to ${most} bits`);
+  const net = { address, bits };
+  if (family === 6 && holdsIPv4(net))
+    throw new UsageError(`${text} would be every IPv4 address too: 2000::/3 is IPv6`);
+  return net;
 }
 
 function parsePort(text: string): number {
-  const port = Number(text);
+  const port = Number(text.replace(/^:/, ''));
   if (!Number.isInteger(port) || port < 1 || port > 65535)
     throw new UsageError(`${text} is no port: 1 to 65535`);
   return port;
 }
 
-/** Targets and flags as one filter. Throws UsageError where they contradict each other. */
-export function filterFrom(
-  targets: string[],
-  flags: Pick<WatchFlags, 'port' | 'host' | 'netns'>,
-): Filter {
-  const parsed = targets.map(parseTarget);
-  if (flags.port !== undefined)
-    parsed.push({ host: null, port: parsePort(flags.port.replace(/^:/, '')) });
-  if (flags.host !== undefined) {
-    if (!isIP(flags.host)) throw new UsageError(`--host ${flags.host} is no address`);
-    parsed.push({ host: flags.host, port: null });
-  }
-  const only = <Value>(what: string, values: (Value | null)[]): Value | null => {
-    const distinct = [...new Set(values.filter((value) => value !== null))];
-    if (distinct.length > 1)
-      throw new UsageError(`one ${what} can be watched at a time, not ${distinct.join(' and ')}`);
-    return distinct[0] ?? null;
-  };
+function parseHost(text: string): Target {
+  const net = parseNet(text);
+  if (!net) throw new UsageError(`--host ${text} is no address and no network`);
+  return { net, port: null };
+}
+
+/**
+ * Targets and flags as one filter: any of the targets, any --host, any --port, and all that are given of these
+ * three. Throws UsageError.
+ */
+export function filterFrom(targets: string[], flags: FilterFlags): Filter {
   let netns: number | null = null;
   if (flags.netns !== undefined) {
     netns = findNetns(flags.netns);
@@ -86,17 +106,54 @@ export function filterFrom(
         `--netns ${flags.netns}: no such namespace (a name of ip netns, a path, pid:PID, or an inode number)`,
       );
   }
-  return {
-    host: only(
-      'host',
-      parsed.map(({ host }) => host),
-    ),
-    port: only(
-      'port',
-      parsed.map(({ port }) => port),
-    ),
-    netns,
-  };
+  return { groups: groupsFrom(targets, flags), netns };
+}
+
+/** The same for a recording, which knows namespaces by their inode numbers only. */
+export function recordedFilterFrom(targets: string[], flags: FilterFlags): Filter {
+  const { netns } = flags;
+  if (netns !== undefined && !/^\d+$/.test(netns))
+    throw new UsageError(
+      `--netns ${netns}: of a recording give the inode number, as netns of --json --events has it`,
+    );
+  return { groups: groupsFrom(targets, flags), netns: netns === undefined ? null : Number(netns) };
+}
+
+function groupsFrom(targets: string[], { port = [], host = [] }: FilterFlags): Target[][] {
+  const groups = [
+    targets.map(parseTarget),
+    host.map(parseHost),
+    port.map((one): Target => ({ net: null, port: parsePort(one) })),
+  ].filter((group) => group.length > 0);
+  const count = groups.flat().length;
+  if (count > MOST_TARGETS)
+    throw new UsageError(
+      `${count} targets: at most ${MOST_TARGETS} at a time; a network (10.0.0.0/8) is one`,
+    );
+  return groups;
+}
+
+/**
+ * Arguments that name files, and those that are targets. What is both is a file: `:3306` is never one.
+ * Throws UsageError where something is neither, or there is no file.
+ */
+export function filesAndTargets(args: string[]): { files: string[]; targets: string[] } {
+  const isFile = (arg: string) => existsSync(arg);
+  const files = args.filter(isFile);
+  const targets = args.filter((arg) => !isFile(arg));
+  for (const target of targets) {
+    try {
+      parseTarget(target);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      throw new UsageError(
+        `${target} is no file (cannot read ${target}: there is none of that name), and no target (${TARGETS})`,
+      );
+    }
+  }
+  if (files.length === 0)
+    throw new UsageError(`no recording is given: ${targets.join(' ')} is no file that is there`);
+  return { files, targets };
 }
 
 /** `30s`, `2m`, `500ms`, `1h`, or seconds. */
@@ -135,6 +192,40 @@ export function rotationFrom({ output, maxSize, maxAge, keep }: WatchFlags): Rot
   if (!Number.isInteger(files) || files < 1)
     throw new UsageError(`--keep ${keep}: how many files, at least 1`);
   return { max_bytes, max_age_ms, keep: files };
+}
+
+/**
+ * The same for a recording that is to be made, before anything is watched. Throws UsageError where -o names
+ * what may not be written.
+ */
+export function recordingFrom(flags: WatchFlags): Rotation | null {
+  const rotation = rotationFrom(flags);
+  const { output, force = false } = flags;
+  if (flags.anonymize)
+    throw new UsageError(
+      '--anonymize hid the name of this host only, which --no-host-name does now; addresses, processes, containers and devices are hidden by tcpwhy report --anonymize',
+    );
+  if (output === undefined) {
+    if (force) throw new UsageError('--force needs -o FILE');
+    if (flags.hostName === false) throw new UsageError('--no-host-name needs -o FILE');
+    return null;
+  }
+  if (output === '-') {
+    throw new UsageError(
+      '-o -: stdout has the findings; give a recording a name, or a pipe: -o >(…)',
+    );
+  }
+  if (!rotation) {
+    const why = refusal(output, force);
+    if (why !== null) throw new UsageError(why);
+  } else if (force) {
+    throw new UsageError(
+      '--force has no use with --max-size and --max-age: each file gets a new name',
+    );
+  } else if (existing(output) === 'stream') {
+    throw new UsageError(`-o ${output}: --max-size and --max-age need files`);
+  }
+  return rotation;
 }
 
 export function parseSeverity(text: string): Severity {

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { createFile, existing, openStream, refusal } from '../record/create.ts';
 import { UsageError } from './options.ts';
 
 const BATCH_BYTES = 256 << 10;
@@ -30,25 +23,27 @@ export class Output {
   /** What comes after that: many texts become bytes together. */
   #text = '';
 
-  private constructor(path: string, fd: number | null, partial: string | null) {
+  readonly #force: boolean;
+
+  private constructor(path: string, fd: number | null, partial: string | null, force = false) {
     this.#path = path;
+    this.#force = force;
     this.#fd = fd;
     this.#partial = partial;
   }
 
-  /** `-` is stdout. Refuses to write over `input`. */
-  static open(path: string, input: string): Output {
+  /** `-` is stdout. Refuses to write over one of `inputs`, and without `force` over any file. */
+  static open(path: string, inputs: readonly string[], force = false): Output {
     if (path === '-') return new Output('stdout', null, null);
     try {
-      const existing = statSync(path, { throwIfNoEntry: false });
-      if (existing && sameFile(path, input)) {
+      if (inputs.some((input) => sameFile(path, input))) {
         throw new UsageError(`${path} is the recording itself: give -o another name`);
       }
-      if (existing && !existing.isFile()) return new Output(path, openSync(path, 'w'), null);
-      // A link stays one.
-      const target = existing ? realpathSync(path) : path;
-      const partial = `${target}.${process.pid}.part`;
-      return new Output(target, openSync(partial, 'w', 0o600), partial);
+      if (existing(path) === 'stream') return new Output(path, openStream(path), null);
+      const why = refusal(path, force);
+      if (why !== null) throw new UsageError(why);
+      const partial = `${path}.${randomBytes(4).toString('hex')}.part`;
+      return new Output(path, createFile(partial), partial, force);
     } catch (error) {
       throw cannotWrite(path, error);
     }
@@ -86,6 +81,8 @@ export class Output {
     if (this.#partial === null || this.#fd === null) return;
     try {
       fsyncSync(this.#fd);
+      const why = refusal(this.#path, this.#force);
+      if (why !== null) throw new UsageError(why);
       renameSync(this.#partial, this.#path);
       this.#partial = null;
     } catch (error) {
@@ -114,6 +111,28 @@ export class Output {
     } catch (error) {
       throw cannotWrite(this.#path, error);
     }
+  }
+}
+
+/** Before there is anything to write: throws UsageError where -o names a file that is there. */
+export function refuseExisting({ output, force }: { output?: string; force?: boolean }): void {
+  if (output === undefined && force) throw new UsageError('--force needs -o FILE');
+  const why = output === undefined ? null : refusal(output, force ?? false);
+  if (why !== null) throw new UsageError(why);
+}
+
+/** A text, whole or not at all. Throws UsageError where it cannot be written. */
+export function saveAs(
+  path: string,
+  text: string,
+  { inputs = [], force }: { inputs?: readonly string[]; force?: boolean | undefined },
+): void {
+  const output = Output.open(path, inputs, force);
+  try {
+    output.write(text);
+    output.finish();
+  } finally {
+    output.close();
   }
 }
 

@@ -5,7 +5,9 @@ import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import type { RecordedStream } from '../record/read.ts';
 import type { Control, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
+import { EVERYTHING, type Filter } from '../source/filter.ts';
 import { ticked } from '../source/ticked.ts';
+import { headerFor, narrowedTo } from './replay.ts';
 import { PipelineScreen } from './screen-source.ts';
 
 /** Pauses in a recording are at most this long when it is shown. */
@@ -20,6 +22,7 @@ const TICKS_AT_ONCE = 100;
 export class Player implements ScreenSource {
   readonly #open: () => Promise<RecordedStream>;
   readonly #causes: ReadonlySet<string> | null;
+  readonly #filter: Filter;
   #recording: RecordedStream;
   #screen: PipelineScreen;
   #pipeline: Pipeline;
@@ -37,13 +40,15 @@ export class Player implements ScreenSource {
   #shown_at_ms = performance.now();
   #changed = Promise.withResolvers<void>();
 
-  /** `open` is called again to go back; `recording` is the first. */
+  /** `open` is called again to go back; `recording` is the first. `filter`: what of it is shown. */
   constructor(
     recording: RecordedStream,
     open: () => Promise<RecordedStream>,
     causes: ReadonlySet<string> | null,
+    filter = EVERYTHING,
   ) {
     this.#open = open;
+    this.#filter = filter;
     this.#causes = causes;
     this.#recording = recording;
     [this.#pipeline, this.#screen] = this.#begin(recording);
@@ -96,8 +101,9 @@ export class Player implements ScreenSource {
   }
 
   #begin(recording: RecordedStream): [Pipeline, PipelineScreen] {
-    const { header, path } = recording;
-    const pipeline = new Pipeline(header, CAUSES);
+    const { path } = recording;
+    const header = headerFor(recording.header, this.#filter);
+    const pipeline = new Pipeline(header, CAUSES, null, null, narrowedTo(this.#filter));
     this.#damages = 0;
     this.#played_bytes = 0;
     return [pipeline, new PipelineScreen(pipeline, header, path, this.#causes)];

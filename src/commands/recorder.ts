@@ -3,7 +3,7 @@
 import { Recording } from '../record/write.ts';
 import type { LiveSource } from '../source/live.ts';
 import type { Losses } from '../wire/loss.ts';
-import { rotationFrom, UsageError, type WatchFlags } from './options.ts';
+import { recordingFrom, UsageError, type WatchFlags } from './options.ts';
 
 /** The bytes of the live source on their way to findings, and to the recording of -o where there is one. */
 export class Recorder {
@@ -14,12 +14,14 @@ export class Recorder {
 
   /** Throws UsageError where the recording cannot be created. */
   constructor(source: LiveSource, flags: WatchFlags) {
-    const rotation = rotationFrom(flags);
+    const rotation = recordingFrom(flags);
     this.#source = source;
     if (rotation) source.beginParts();
     try {
       this.#recording =
-        flags.output === undefined ? null : new Recording(flags.output, source.header, rotation);
+        flags.output === undefined
+          ? null
+          : new Recording(flags.output, source.header, rotation, flags.force);
     } catch (error) {
       throw new UsageError(`cannot write ${flags.output}: ${(error as Error).message}`);
     }

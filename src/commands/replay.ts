@@ -1,33 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { Narrowed } from '../diagnose/narrowed.ts';
 import type { Damage } from '../record/messages.ts';
 import { RecordedStream, RecordingError } from '../record/read.ts';
+import { type Filter, filterText, matcher } from '../source/filter.ts';
 import type { Losses } from '../wire/loss.ts';
-import { parseSeverity, UsageError, type WatchFlags } from './options.ts';
+import type { Header } from '../wire/types.gen.ts';
+import {
+  filesAndTargets,
+  parseSeverity,
+  recordedFilterFrom,
+  UsageError,
+  type WatchFlags,
+} from './options.ts';
 import { Run, runOptions } from './run.ts';
 
 /** Places of damage that are told one by one. */
 const MOST_TOLD = 10;
 
-/** What trace would have printed for each recording. */
+/** What trace would have printed for each recording, or for the connections of it that `args` name too. */
 export async function replay(
-  files: string[],
+  args: string[],
   flags: WatchFlags,
   write: (text: string) => void,
 ): Promise<number> {
   const options = runOptions(flags, parseSeverity(flags.failOn));
+  const { files, targets } = filesAndTargets(args);
+  const filter = recordedFilterFrom(targets, flags);
   let failed = false;
-  for (const file of files) failed = (await replayFile(file, options, write)) || failed;
+  for (const file of files) failed = (await replayFile(file, filter, options, write)) || failed;
   return failed ? 1 : 0;
 }
 
 async function replayFile(
   file: string,
+  filter: Filter,
   options: ReturnType<typeof runOptions>,
   write: (text: string) => void,
 ): Promise<boolean> {
   const recording = await openRecording(file);
-  const run = new Run(recording.header, options, write);
+  const run = new Run(headerFor(recording.header, filter), options, write, narrowedTo(filter));
   const damages = new DamageReport(file, run.pipeline.losses);
   for await (const { messages, damage } of recording.pieces()) {
     run.push(messages);
@@ -36,6 +48,16 @@ async function replayFile(
   damages.end();
   run.finish();
   return run.failed;
+}
+
+/** Null where the filter lets everything through. One for each file. */
+export function narrowedTo(filter: Filter): Narrowed | null {
+  return filterText(filter).length > 0 ? new Narrowed(matcher(filter)) : null;
+}
+
+/** With what is asked for of the recording, besides what was watched. */
+export function headerFor(header: Header, filter: Filter): Header {
+  return { ...header, filters: [...header.filters, ...filterText(filter)] };
 }
 
 /** Says on stderr where a recording is damaged, and counts it as lost. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { realpathSync, statSync, writeFileSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
@@ -14,19 +14,22 @@ import { SteadyClock } from '../report/steady.ts';
 import { WatchReader } from '../report/watch.ts';
 import { reportHtml } from '../sinks/report-html/page.ts';
 import { reportMarkdown } from '../sinks/report-md/page.ts';
+import type { Filter } from '../source/filter.ts';
 import { VERSION } from '../version.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { UsageError } from './options.ts';
+import { type FilterFlags, filesAndTargets, recordedFilterFrom, UsageError } from './options.ts';
+import { refuseExisting, saveAs } from './output.ts';
 import { Progress } from './progress.ts';
-import { DamageReport, openRecording } from './replay.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from './replay.ts';
 import { interruption } from './watch.ts';
 
-export interface ReportFlags {
+export interface ReportFlags extends FilterFlags {
   output?: string;
   cause?: string[];
   all?: boolean;
   anonymize?: boolean;
+  force?: boolean;
 }
 
 const FORMATS: Record<string, (report: Report) => string> = {
@@ -36,16 +39,19 @@ const FORMATS: Record<string, (report: Report) => string> = {
 
 /** A post-mortem of recordings, to a file by its suffix or as Markdown to `write`: its exit status. */
 export async function report(
-  paths: string[],
+  args: string[],
   flags: ReportFlags,
   write: (text: string) => void,
 ): Promise<number> {
+  const { files: paths, targets } = filesAndTargets(args);
+  const filter = recordedFilterFrom(targets, flags);
   const format = formatOf(flags.output);
-  const found = await read(paths, flags, interruption());
+  refuseExisting(flags);
+  const found = await read(paths, filter, flags, interruption());
   if (!found) return 130;
   const text = format(found);
   if (flags.output === undefined) write(text);
-  else saveAs(flags.output, text);
+  else saveAs(flags.output, text, { inputs: paths, force: flags.force });
   return 0;
 }
 
@@ -68,6 +74,7 @@ interface File {
 /** Null where it was interrupted. */
 async function read(
   paths: string[],
+  filter: Filter,
   flags: ReportFlags,
   interrupted: AbortSignal,
 ): Promise<Report | null> {
@@ -76,7 +83,7 @@ async function read(
       throw new UsageError(`--cause ${id}: no such cause; tcpwhy causes lists them`);
   }
   const anonymizer = flags.anonymize ? new Anonymizer() : null;
-  const files = await headers([...new Set(paths.map(real))], anonymizer);
+  const files = await headers([...new Set(paths.map(real))], filter, anonymizer);
   const wanted = ({ cause }: { cause: string }) =>
     cause === BENIGN.id ? (flags.all ?? false) : (flags.cause?.includes(cause) ?? true);
   const change = (event: Event) => anonymizer?.event(event) ?? event;
@@ -90,7 +97,7 @@ async function read(
     const collection = new HostCollection(wanted);
     collections.push(collection);
     for (const { path, name, header } of host) {
-      const pipeline = collection.open(name, header, CAUSES, change);
+      const pipeline = collection.open(name, header, CAUSES, change, narrowedTo(filter));
       const damages = new DamageReport(path, pipeline.losses, say);
       const whole = await eachPiece(path, progress, interrupted, ({ messages, damage }) => {
         pipeline.push(messages);
@@ -107,7 +114,8 @@ async function read(
     const clock = new SteadyClock();
     const onReport = (steady_ns: number) => draft.onReport(at, steady_ns);
     for (const { path, header } of host) {
-      const reader = new WatchReader(draft.watched, header, at, clock, onReport, change);
+      const narrowed = narrowedTo(filter);
+      const reader = new WatchReader(draft.watched, header, at, clock, onReport, change, narrowed);
       const whole = await eachPiece(path, progress, interrupted, ({ messages }) =>
         reader.push(messages),
       );
@@ -119,12 +127,16 @@ async function read(
 }
 
 /** The headers of all files, so that each is known before any is read. */
-async function headers(paths: string[], anonymizer: Anonymizer | null): Promise<File[]> {
+async function headers(
+  paths: string[],
+  filter: Filter,
+  anonymizer: Anonymizer | null,
+): Promise<File[]> {
   const files: File[] = [];
   for (const [at, path] of paths.entries()) {
     const recording = await openRecording(path);
     await recording.close();
-    const { header } = recording;
+    const header = headerFor(recording.header, filter);
     const name = anonymizer ? `recording-${at + 1}.tcpwhy` : path;
     files.push({ path, name, header: anonymizer?.header(header) ?? header });
   }
@@ -161,13 +173,5 @@ function real(path: string): string {
     return realpathSync(path);
   } catch {
     return path;
-  }
-}
-
-function saveAs(path: string, text: string): void {
-  try {
-    writeFileSync(path, text);
-  } catch (error) {
-    throw new UsageError(`cannot write ${path}: ${(error as Error).message}`);
   }
 }

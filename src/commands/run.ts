@@ -3,6 +3,7 @@
 import { CAUSES } from '../causes/registry.gen.ts';
 import type { Finding, Severity } from '../diagnose/finding.ts';
 import { namedBody } from '../diagnose/named.ts';
+import type { Narrowed } from '../diagnose/narrowed.ts';
 import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { jsonSink } from '../sinks/json.ts';
@@ -30,6 +31,10 @@ export function runOptions(flags: WatchFlags, failOn: Severity): RunOptions {
     if (!CAUSES.some((cause) => cause.id === id))
       throw new UsageError(`--cause ${id}: no such cause; tcpwhy causes lists them`);
   }
+  for (const [name, given] of Object.entries({ json: flags.json, events: flags.events })) {
+    if (flags.quiet && given)
+      throw new UsageError(`--quiet and --${name} together: --quiet is only the verdict, as text`);
+  }
   return {
     json: flags.json ?? false,
     color: flags.color && !process.env.NO_COLOR && (process.stdout.isTTY ?? false),
@@ -52,7 +57,12 @@ export class Run {
   /** Any finding was seen that is no benign or unexplained one. */
   found = false;
 
-  constructor(header: Header, options: RunOptions, write: (text: string) => void) {
+  constructor(
+    header: Header,
+    options: RunOptions,
+    write: (text: string) => void,
+    narrowed: Narrowed | null = null,
+  ) {
     this.#header = header;
     this.#options = options;
     this.#sink = options.json ? jsonSink(write) : textSink(write, options);
@@ -61,7 +71,7 @@ export class Run {
       const body = namedBody(event, this.pipeline.known);
       this.#sink.event({ kind, cpu, netns, occurrences, body, seq, time_ns });
     };
-    this.pipeline = new Pipeline(header, CAUSES, options.events ? onEvent : null);
+    this.pipeline = new Pipeline(header, CAUSES, options.events ? onEvent : null, null, narrowed);
     this.#sink.start(startOf(header));
   }
 

@@ -2,14 +2,20 @@
 
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
-import type { ScreenSource } from '../sinks/tui/model.ts';
-import { runScreen } from '../sinks/tui/screen.tsx';
-import { filterFrom, UsageError, type WatchFlags } from './options.ts';
+import type { Filter } from '../source/filter.ts';
+import {
+  filterFrom,
+  recordedFilterFrom,
+  recordingFrom,
+  UsageError,
+  type WatchFlags,
+} from './options.ts';
 import { Player } from './player.ts';
 import { Recorder } from './recorder.ts';
 import { openRecording } from './replay.ts';
 import { runOptions } from './run.ts';
 import { PipelineScreen } from './screen-source.ts';
+import { show } from './show.ts';
 import { attachOptions, openLive } from './trace.ts';
 
 const TICK_MS = 100;
@@ -22,12 +28,33 @@ export async function top(
   if (!process.stdin.isTTY || !process.stdout.isTTY) {
     throw new UsageError('top needs a terminal; without one use tcpwhy trace');
   }
-  return flags.from === undefined ? topLive(targets, flags) : topRecording(flags.from, flags);
+  if (flags.from === undefined) return topLive(targets, flags);
+  for (const [flag, given] of Object.entries(ofTheKernel(flags))) {
+    if (given)
+      throw new UsageError(`${flag} is for watching this kernel: it does nothing with --from`);
+  }
+  return topRecording(flags.from, recordedFilterFrom(targets, flags), flags);
+}
+
+function ofTheKernel(flags: WatchFlags): Record<string, boolean> {
+  const { everyRecord, tier, btf, output, maxSize, maxAge, keep, force, hostName } = flags;
+  return {
+    '--every-record': everyRecord ?? false,
+    '--tier': tier !== undefined,
+    '--btf': btf !== undefined,
+    '-o': output !== undefined,
+    '--max-size': maxSize !== undefined,
+    '--max-age': maxAge !== undefined,
+    '--keep': keep !== undefined,
+    '--force': force ?? false,
+    '--no-host-name': hostName === false,
+  };
 }
 
 async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
   const filter = filterFrom(targets, flags);
+  recordingFrom(flags);
   const source = openLive({ ...attachOptions(flags), filter });
   let recorder: Recorder | null = null;
   let timer: NodeJS.Timeout | undefined;
@@ -51,7 +78,7 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
         failed.reject(error);
       }
     }, TICK_MS);
-    await Promise.race([show(screen, options.color), failed.promise]);
+    await show(screen, options, failed.promise);
     recording.end('interrupted');
     return 0;
   } finally {
@@ -61,32 +88,15 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
   }
 }
 
-async function topRecording(file: string, flags: WatchFlags): Promise<number> {
+async function topRecording(file: string, filter: Filter, flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
   const open = () => openRecording(file);
-  const player = new Player(await open(), open, options.causes);
+  const player = new Player(await open(), open, options.causes, filter);
   const quit = new AbortController();
-  const playing = player.play(quit.signal);
   try {
-    await Promise.race([
-      show(player, options.color),
-      playing.then(() => new Promise<never>(() => undefined)),
-    ]);
+    await show(player, options, player.play(quit.signal));
   } finally {
     quit.abort();
   }
   return 0;
-}
-
-/** Shows the screen until it is left; signals leave it as `q` does. */
-async function show(screen: ScreenSource, color: boolean): Promise<void> {
-  const leave = new AbortController();
-  const abort = () => leave.abort();
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, abort);
-  try {
-    await runScreen(screen, { color, signal: leave.signal });
-  } finally {
-    for (const signal of signals) process.off(signal, abort);
-  }
 }

@@ -9,10 +9,12 @@ import {
   parseSeverity,
   parseTier,
   parseToaKinds,
+  recordingFrom,
   type WatchFlags,
 } from './options.ts';
 import { Recorder, troubleTeller } from './recorder.ts';
 import { Run, runOptions } from './run.ts';
+import { outliveStdout } from './stdout.ts';
 import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from './watch.ts';
 
 /** Records a second of one key on one CPU; counts stay exact whatever it is. */
@@ -29,6 +31,7 @@ export async function trace(
   const options = runOptions(flags, parseSeverity(flags.failOn));
   const duration_ms = flags.for === undefined ? null : parseDuration(flags.for);
   const filter = filterFrom(targets, flags);
+  recordingFrom(flags);
   const interrupted = interruption();
   const source = openLive({ ...attachOptions(flags), filter });
   let recorder: Recorder | null = null;
@@ -39,6 +42,7 @@ export async function trace(
     const sockets = recording.begin();
     const run = new Run(source.header, options, write);
     recording.countIn(run.pipeline.losses);
+    if (flags.output !== undefined) outliveStdout('the recording');
     const tell = troubleTeller(recording);
     run.push(sockets);
     if (flags.verbose) process.stderr.write(hookLines(source.header));
@@ -67,12 +71,12 @@ export async function trace(
 
 /** How to attach, but for the filter. */
 export function attachOptions(flags: WatchFlags) {
-  const { tier, btf, anonymize = false, toaKind } = flags;
+  const { tier, btf, hostName: host_name, toaKind } = flags;
   const toa_kinds = parseToaKinds(toaKind);
   return {
     records_per_s: recordsPerSecond(flags),
     tier: parseTier(tier),
-    ...{ btf, anonymize, toa_kinds },
+    ...{ btf, host_name, toa_kinds },
   };
 }
 

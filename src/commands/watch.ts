@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { ENDING } from '../host/signals.ts';
+
 /** Between two ticks. Where every record is kept, so few of them come in one that the buffer holds them. */
 export const TICK_MS = 100;
 export const EVERY_RECORD_TICK_MS = 25;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** A timer of Node takes no more: it would be over at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Takes signals from here on: the first one aborts `signal`, so that what was seen can still be told;
@@ -15,7 +18,7 @@ export function interruption(): AbortSignal {
     if (asked.signal.aborted) process.exit(130);
     asked.abort();
   };
-  for (const signal of SIGNALS) process.on(signal, handle);
+  for (const signal of ENDING) process.on(signal, handle);
   return asked.signal;
 }
 
@@ -48,7 +51,13 @@ export function watch(
         reject(error);
       }
     }, tick_ms);
-    const limit = duration_ms === null ? undefined : setTimeout(end, duration_ms, 'time');
+    let limit: NodeJS.Timeout | undefined;
+    const endIn = (left_ms: number) => {
+      const now_ms = Math.min(left_ms, LONGEST_TIMER_MS);
+      const next = left_ms > now_ms ? () => endIn(left_ms - now_ms) : () => end('time');
+      limit = setTimeout(next, now_ms);
+    };
+    if (duration_ms !== null) endIn(duration_ms);
     if (interrupted.aborted) abort();
     else interrupted.addEventListener('abort', abort);
   });

@@ -11,6 +11,7 @@ import { Reorder } from '../wire/reorder.ts';
 import type { Before, Footer, Header, Totals } from '../wire/types.gen.ts';
 import { Records, Written, writtenIn } from '../wire/written.ts';
 import { Engine } from './engine.ts';
+import type { Narrowed } from './narrowed.ts';
 import type { Occurrence } from './occurrence.ts';
 
 /** An event in the order in which events happened, and what it is an occurrence of (Engine.accept). */
@@ -47,24 +48,30 @@ export class Pipeline {
   readonly #reorder = new Reorder<Event | Written>();
   readonly #listener: EventListener | null;
   readonly #change: ((event: Event) => Event) | null;
+  readonly #narrowed: Narrowed | null;
   /** By number of the kind: what belongs to the files before this one. */
   readonly #counted_before = new Map<number, number>();
   readonly #start_ktime_ns: number;
   #newest_ktime_ns = 0;
   #totals: Totals | null = null;
 
-  /** `change` is done to each event before anything else sees it. */
+  /**
+   * `change` is done to each event before anything else sees it, but for `narrowed`, which lets through what
+   * is asked for.
+   */
   constructor(
     header: Header,
     causes: readonly Cause[],
     listener: EventListener | null = null,
     change: ((event: Event) => Event) | null = null,
+    narrowed: Narrowed | null = null,
   ) {
     this.clock = new WallClock(header);
     this.known = new HostKnowledge(header);
     this.engine = new Engine(causes, this.known, this.clock);
     this.#listener = listener;
     this.#change = change;
+    this.#narrowed = narrowed;
     this.first_ns = this.clock.at(header.start_ktime_ns);
     this.now_ns = this.first_ns;
     this.#start_ktime_ns = header.start_ktime_ns;
@@ -96,6 +103,7 @@ export class Pipeline {
   finish(): void {
     this.#release(Number.POSITIVE_INFINITY);
     this.#applyTotals();
+    this.#countUndecided();
     this.engine.finish();
     this.losses.add('findings_merged', this.engine.takeMerged());
   }
@@ -135,7 +143,8 @@ export class Pipeline {
       if (!(error instanceof UndecodableError)) throw error;
     }
     if (!event) this.losses.add('records_undecodable', 1);
-    return event && this.#change ? this.#change(event) : event;
+    const wanted = event && this.#narrowed ? this.#narrowed.event(event) : event;
+    return wanted && this.#change ? this.#change(wanted) : wanted;
   }
 
   #take(event: Event): void {
@@ -166,14 +175,17 @@ export class Pipeline {
 
   #before(before: Before): void {
     this.engine.before(before);
+    this.#narrowed?.before(before);
+    if (this.#narrowed) return;
     for (const { kind, count } of before.kinds)
       this.#counted_before.set(kind, (this.#counted_before.get(kind) ?? 0) + count);
   }
 
   #applyTotals(): void {
     if (!this.#totals) return;
-    const { keys, kinds } = this.#totals;
+    const { keys, kinds } = this.#narrowed?.totals(this.#totals) ?? this.#totals;
     this.#totals = null;
+    this.#countUndecided();
     for (const { key, count } of keys) this.engine.total(key, count);
     for (const kind of Object.keys(this.counted) as EventKind[]) delete this.counted[kind];
     for (const { kind, count } of kinds) {
@@ -184,6 +196,10 @@ export class Pipeline {
       const name = KIND_NAMES.get(kind);
       if (name) this.counted[name] = Math.max(0, (this.counted[name] ?? 0) - count);
     }
+  }
+
+  #countUndecided(): void {
+    this.losses.add('filter_undecided', this.#narrowed?.takeUndecided() ?? 0);
   }
 
   #release(ktime_ns: number): void {
@@ -198,7 +214,7 @@ export class Pipeline {
   #explain(record: Written): void {
     this.#advance(record.ktime_ns);
     // Who listens sees every event, and who changes one may change what it means.
-    const repeats = this.#listener === null && this.#change === null;
+    const repeats = !this.#listener && !this.#change && !this.#narrowed;
     if (repeats && this.engine.repeat(record, this.events + 1)) this.events++;
     else {
       const event = this.#decoded(() => eventOf(record));

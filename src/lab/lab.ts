@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { constants } from 'node:os';
+import { ENDING } from '../host/signals.ts';
 import { Socket, type SocketOptions } from '../native/sockets.ts';
 import { Netns, sweepNetns } from './netns.ts';
 import { sweepRewriters } from './rewriter.ts';
 import { wire } from './wiring.ts';
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Apart from those that the kernel chooses. */
 const FIRST_PORT = 61_902;
 const LAST_PORT = 65_535;
@@ -96,7 +96,7 @@ const open = new Set<Lab>();
 function closeWithProcess(lab: Lab): void {
   if (open.size === 0) {
     process.on('exit', closeAll);
-    for (const signal of SIGNALS) process.on(signal, end);
+    for (const signal of ENDING) process.on(signal, end);
   }
   open.add(lab);
 }
@@ -104,7 +104,7 @@ function closeWithProcess(lab: Lab): void {
 function forget(lab: Lab): void {
   if (!open.delete(lab) || open.size > 0) return;
   process.off('exit', closeAll);
-  for (const signal of SIGNALS) process.off(signal, end);
+  for (const signal of ENDING) process.off(signal, end);
 }
 
 function closeAll(): void {

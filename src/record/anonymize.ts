@@ -8,8 +8,12 @@ import { Names } from './anonymize-names.ts';
 
 type Rewrite = (text: string) => string;
 
-/** What looks like an address within a text; whether it is one, isIP knows. */
-const ADDRESSES = /(?<![\w:.])(?:\d+(?:\.\d+){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f:.]*)(?![\w:])/gi;
+/**
+ * What looks like an address within a text, a port or the end of a sentence behind it; whether it is one,
+ * isIP knows. Each part has a longest length: how often a text is gone over does not grow with it.
+ */
+const ADDRESSES =
+  /(?<![\w:.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f:]{2,39}(?:\.\d{1,3}){0,3})(?!\w)/gi;
 /** Device names that every host has, with their number: they tell nothing. */
 const ORDINARY_DEVICE = /^(lo|(eth|bond|wlan|br|tun|tap|veth|ens|eno|enp)[\ds]*)$/;
 /** Levels of cgroups that every host has. */
@@ -58,7 +62,11 @@ export class Anonymizer {
 
   /** Addresses within a text. */
   text(text: string): string {
-    return text.replace(ADDRESSES, (found) => (isIP(found) ? this.address(found) : found));
+    return text.replace(ADDRESSES, (found) => {
+      if (isIP(found)) return this.address(found);
+      const before = found.slice(0, -1);
+      return found.endsWith(':') && isIP(before) ? `${this.address(before)}:` : found;
+    });
   }
 
   #value(field: string, value: unknown): unknown {

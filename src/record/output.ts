@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  closeSync,
-  fdatasync,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fdatasync, fstatSync, fsyncSync, ftruncateSync, writeSync } from 'node:fs';
+import { createFile, existing, openStream, replaceFile } from './create.ts';
 
 /** A file that only ever has whole pieces in it, whatever becomes of its disk. */
 export class OutputFile {
@@ -23,10 +16,11 @@ export class OutputFile {
   #syncing = false;
   #closed = false;
 
-  /** Creates it, or empties it. Throws the file system's errors. */
-  constructor(path: string) {
+  /** Creates it; with `force` in place of one that is there. Throws the file system's errors. */
+  constructor(path: string, force = false) {
     this.path = path;
-    this.#fd = openSync(path, 'w', 0o600);
+    const open = existing(path) === 'stream' ? openStream : force ? replaceFile : createFile;
+    this.#fd = open(path);
     this.#regular = fstatSync(this.#fd).isFile();
   }
 

@@ -24,6 +24,7 @@ export class Recording {
   readonly #path: string;
   readonly #rotation: Rotation | null;
   readonly #compressed: boolean;
+  readonly #force: boolean;
   #number = 0;
   #file: OutputFile | null = null;
   #opened_at_ms = 0;
@@ -35,9 +36,13 @@ export class Recording {
   #unrecorded = 0;
   #forgotten = false;
 
-  /** Creates the file and writes the header. Throws the file system's errors. */
-  constructor(path: string, header: Header, rotation: Rotation | null = null) {
+  /**
+   * Creates the file and writes the header; with `force` in place of a file that is there. Throws the file
+   * system's errors.
+   */
+  constructor(path: string, header: Header, rotation: Rotation | null = null, force = false) {
     this.#path = path;
+    this.#force = force;
     this.#rotation = rotation;
     this.#compressed = path.endsWith('.zst');
     if (rotation) this.#number = (partNumbers(path).at(-1) ?? 0) + 1;
@@ -128,8 +133,20 @@ export class Recording {
   }
 
   #open(): void {
-    this.#file = new OutputFile(this.path);
+    this.#file = this.#rotation ? this.#nextFile() : new OutputFile(this.path, this.#force);
     this.#opened_at_ms = performance.now();
+  }
+
+  /** Under the next number that is free: whatever has it already is left alone. */
+  #nextFile(): OutputFile {
+    for (;;) {
+      try {
+        return new OutputFile(this.path);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+        this.#number++;
+      }
+    }
   }
 
   #add(chunk: Uint8Array): void {

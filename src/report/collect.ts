@@ -2,6 +2,7 @@
 
 import { type Cause, servedAtSource, service } from '../causes/define.ts';
 import type { Finding } from '../diagnose/finding.ts';
+import type { Narrowed } from '../diagnose/narrowed.ts';
 import type { OpenFinding } from '../diagnose/open-finding.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import type { Event } from '../wire/decode.ts';
@@ -46,6 +47,7 @@ export class HostCollection {
     shown: Header,
     causes: readonly Cause[],
     change: (event: Event) => Event,
+    narrowed: Narrowed | null = null,
   ): Pipeline {
     const header = this.clock.header(shown);
     this.files.push({ name, header });
@@ -56,6 +58,7 @@ export class HostCollection {
         for (const step of stepsOf(event, pipeline.known)) this.segments.add(step, time_ns);
       },
       (event) => this.clock.event(change(event)),
+      narrowed,
     );
     const buckets = new Buckets(pipeline.first_ns);
     this.buckets.push(buckets);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Narrowed } from '../diagnose/narrowed.ts';
 import { flowsOf } from '../diagnose/unexplained.ts';
 import { HostKnowledge } from '../flow/knowledge.ts';
 import { decodeEvent, type Event, UndecodableError } from '../wire/decode.ts';
@@ -74,6 +75,7 @@ export class WatchReader {
   readonly #clock: SteadyClock;
   readonly #onReport: (steady_ns: number) => number;
   readonly #change: (event: Event) => Event;
+  readonly #narrowed: Narrowed | null;
 
   constructor(
     watched: Watched,
@@ -82,7 +84,9 @@ export class WatchReader {
     clock: SteadyClock,
     onReport: (steady_ns: number) => number,
     change: (event: Event) => Event,
+    narrowed: Narrowed | null = null,
   ) {
+    this.#narrowed = narrowed;
     const header = clock.header(shown);
     this.#known = new HostKnowledge(header);
     this.#watched = watched;
@@ -96,7 +100,8 @@ export class WatchReader {
   /** Throws FrameError as Pipeline.push does. */
   push(chunk: Uint8Array): void {
     for (const { bytes } of this.#frames.push(chunk)) {
-      const event = tryDecode(bytes);
+      const decoded = tryDecode(bytes);
+      const event = decoded && this.#narrowed ? this.#narrowed.event(decoded) : decoded;
       if (event) this.#take(this.#clock.event(this.#change(event)));
     }
   }

@@ -3,9 +3,9 @@
 import { styleText } from 'node:util';
 import type { EvidenceValue, Finding, Severity } from '../diagnose/finding.ts';
 import { adviceParts, commandLines } from './advice.ts';
+import { clock } from './format.ts';
 import { printable } from './printable.ts';
 import type { LossRow, Sink, Start, Summary } from './sink.ts';
-import { clock } from './time.ts';
 
 const WIDTH = 80;
 const MARK: Record<Severity, string> = { error: 'E', warning: 'W', info: 'i' };
@@ -29,7 +29,7 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
       if (!quiet) for (const text of startLines(start)) line(style('dim', text));
     },
     event: ({ seq, time_ns, kind, body }) =>
-      line(style('dim', printable(`${clock(time_ns)} #${seq} ${kind} ${JSON.stringify(body)}`))),
+      line(style('dim', printable(`${clock(time_ns)}Z #${seq} ${kind} ${JSON.stringify(body)}`))),
     finding: (finding) => {
       const known = seen.has(finding.id);
       seen.set(finding.id, finding);
@@ -45,7 +45,7 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
 
   function findingLines(finding: Finding): string[] {
     const { severity, cause, summary, last_ns, evidence, process, advice } = finding;
-    const head = `${clock(last_ns)} ${MARK[severity]} ${cause}`;
+    const head = `${clock(last_ns)}Z ${MARK[severity]} ${cause}`;
     const facts = Object.entries(evidence).filter(([, value]) => value !== null && !isEmpty(value));
     const who = process
       ? [

@@ -17,11 +17,3 @@ export function isoTime(time_ms: number): string {
   }
   return `${told}${String(time_ms - second * 1000).padStart(3, '0')}Z`;
 }
-
-/** HH:MM:SS in the local time zone. */
-export function clock(time_ns: number): string {
-  const date = new Date(time_ns / 1e6);
-  return [date.getHours(), date.getMinutes(), date.getSeconds()]
-    .map((part) => String(part).padStart(2, '0'))
-    .join(':');
-}

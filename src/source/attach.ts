@@ -47,8 +47,8 @@ export interface AttachOptions {
   btf?: string | undefined;
   /** Bytes of each CPU's ring; those that suit the host unless given. */
   ring_bytes?: number;
-  /** The header has no host name. */
-  anonymize?: boolean;
+  /** False: the header has none. */
+  host_name?: boolean;
   /** Kinds of TCP options that tell whom a balancer connects for, beside those that are known. */
   toa_kinds?: readonly number[];
 }
@@ -126,7 +126,7 @@ function u64(value: number): Buffer {
 function header(
   session: Session,
   choices: readonly Choice[],
-  { filter, anonymize }: AttachOptions,
+  { filter, host_name }: AttachOptions,
   enums: Enums,
   start_ktime_ns: number,
 ): Header {
@@ -138,7 +138,7 @@ function header(
     format: 1,
     tcpwhy_version: VERSION,
     ...kernelIdentity(),
-    ...(anonymize && { host: '' }),
+    ...(host_name === false && { host: '' }),
     ...hostNow(),
     start_ktime_ns,
     tier: tierOf(choices),

@@ -26,6 +26,10 @@ export const LOSSES = {
     'warning',
     'occurrences told of under another subject: there were too many to keep apart',
   ],
+  filter_undecided: [
+    'warning',
+    'occurrences without a record of their own, counted together with connections that are not asked for: whose they were is not known',
+  ],
   recording_write_failed: [
     'error',
     'events that could not be written to the recording: its disk was full or failed',

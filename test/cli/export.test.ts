@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -63,6 +64,7 @@ function exported(format: string, ...more: string[]): string {
     format,
     '-o',
     file,
+    '--force',
     ...more,
   );
   expect({ status, stdout }, stderr).toEqual({ status: 0, stdout: '' });
@@ -196,19 +198,38 @@ describe('a recording that is damaged', () => {
 });
 
 describe('the file that is written', () => {
-  test('gets its name when it is whole, also where there was one before', () => {
-    writeFileSync(inFolder('out.csv'), 'old');
+  test('gets its name when it is whole, and nobody else may read it', () => {
+    rmSync(inFolder('out.csv'), { force: true });
     exported('csv');
     expect(readFileSync(inFolder('out.csv'), 'utf8')).toMatch(/^time_utc,/);
+    expect(statSync(inFolder('out.csv')).mode & 0o777).toBe(0o600);
     expect(readdirSync(folder).filter((name) => name.includes('part'))).toEqual([]);
   });
 
-  test('may be a link, which stays one', () => {
+  const save = (name: string, ...more: string[]) =>
+    tcpwhy('export', RECORDING, '--to', 'csv', '-o', inFolder(name), ...more);
+
+  test('replaces one that was there only where it is told to', () => {
+    writeFileSync(inFolder('old.csv'), 'old');
+    const { status, stderr } = save('old.csv');
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: `tcpwhy: ${inFolder('old.csv')} exists: give another name, or --force to replace it\n`,
+    });
+    expect(readFileSync(inFolder('old.csv'), 'utf8')).toBe('old');
+    expect(save('old.csv', '--force').status).toBe(0);
+    expect(readFileSync(inFolder('old.csv'), 'utf8')).toMatch(/^time_utc,/);
+  });
+
+  test.each(['target', 'nowhere'])('does not follow a link to %s', (target) => {
+    const link = `link-to-${target}`;
     writeFileSync(inFolder('target'), 'old');
-    symlinkSync('target', inFolder('out.link'));
-    tcpwhy('export', RECORDING, '--to', 'csv', '-o', inFolder('out.link'));
-    expect(lstatSync(inFolder('out.link')).isSymbolicLink()).toBe(true);
-    expect(readFileSync(inFolder('target'), 'utf8')).toMatch(/^time_utc,/);
+    symlinkSync(target, inFolder(link));
+    expect(save(link).status).toBe(2);
+    expect(save(link, '--force').status).toBe(0);
+    expect(lstatSync(inFolder(link)).isFile()).toBe(true);
+    expect(readFileSync(inFolder('target'), 'utf8')).toBe('old');
+    expect(existsSync(inFolder('nowhere'))).toBe(false);
   });
 
   test('may be a device', () => {
@@ -216,10 +237,19 @@ describe('the file that is written', () => {
     expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
   });
 
+  test('may be stdout by its other name, or another pipe', () => {
+    const csv = tcpwhy('export', RECORDING, '--to', 'csv').stdout;
+    const piped = (...args: string[]) =>
+      spawnSync('bash', ['-c', ...args], { encoding: 'utf8', maxBuffer: 64 << 20 }).stdout;
+    const script = `"${TCPWHY}" export "${RECORDING}" --to csv -o`;
+    expect(piped(`${script} /dev/stdout | cat`)).toBe(csv);
+    expect(piped(`${script} >(cat) | cat`)).toBe(csv);
+  });
+
   test('may be a pipe that its reader closes', () => {
     const script = `"${TCPWHY}" export "${RECORDING}" --to ndjson | head -c 10; echo "\${PIPESTATUS[0]}"`;
     const { stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
-    expect({ stdout, stderr }).toEqual({ stdout: '{"type":"s0\n', stderr: '' });
+    expect({ stdout, stderr }).toEqual({ stdout: '{"type":"s141\n', stderr: '' });
   });
 });
 
@@ -228,11 +258,11 @@ describe('what cannot be done says what, and ends with 2', () => {
   copyFileSync(RECORDING, copy);
 
   test.each([
-    [['/no/such/file', '--to', 'csv'], /cannot read \/no\/such\/file/],
+    [['/no/such/file', '--to', 'csv'], /\/no\/such\/file is no file/],
     [[RECORDING, '--to', 'xml'], /--to xml: ndjson, csv, pcapng, protobuf/],
     [[RECORDING], /required option '--to/],
     [[RECORDING, '--to', 'csv', '-o', '/no/such/folder/x'], /cannot write \/no\/such\/folder\/x/],
-    [[RECORDING, '--to', 'csv', '-o', folder], /cannot write .*EISDIR/],
+    [[RECORDING, '--to', 'csv', '-o', folder], /is a directory/],
     [
       [RECORDING, '--to', 'csv', '-o', '/dev/full'],
       /cannot write \/dev\/full: .*no space.*make room/s,

@@ -14,6 +14,17 @@ const names = readdirSync(RECORDINGS).filter((name) => SUFFIX.test(name));
 
 let first: string;
 let blocks: string[];
+test('text says the time in UTC, wherever it is read', () => {
+  const [name = ''] = names;
+  const printed = ['Asia/Tokyo', 'America/New_York', 'UTC'].map((TZ) => {
+    const env = { ...process.env, TZ };
+    return spawnSync(TCPWHY, ['replay', join(RECORDINGS, name)], { encoding: 'utf8', env }).stdout;
+  });
+  expect(new Set(printed).size).toBe(1);
+  const first = blocks[0]?.match(/"last":"[\d-]+T([\d:]+)\.\d+Z"/)?.[1];
+  expect(printed[0]).toContain(`${first}Z `);
+});
+
 beforeAll(() => {
   first = replay();
   // One run after the other, each from its start on.

@@ -58,13 +58,19 @@ test('the same recordings give the same bytes', { timeout: 30_000 }, () => {
   const [a, b] = out.map((file) => readFileSync(file, 'utf8'));
   expect(a).toBe(b);
   expect(statSync(out[0] ?? '').size).toBeLessThan(400_000);
+  expect(statSync(out[0] ?? '').mode & 0o777).toBe(0o600);
+  const again = tcpwhy('report', recording, '-o', out[0] ?? '');
+  expect(again.stderr).toMatch(/a\.html exists: .*--force/);
+  expect(again.status).toBe(2);
+  expect(tcpwhy('report', recording, ':3306', '-o', out[0] ?? '', '--force').status).toBe(0);
+  expect(readFileSync(out[0] ?? '', 'utf8')).not.toContain('peer-collision');
 });
 
 describe('wrong use', () => {
   const recording = join(RECORDINGS, 'demo.tcpwhy');
   test.each([
     [['report'], /missing required argument/],
-    [['report', '/no/such/file'], /cannot read/],
+    [['report', '/no/such/file'], /is no file/],
     [['report', recording, '-o', '/tmp/x.pdf'], /has to end with \.html or \.md/],
     [['report', recording, '-o', '/no/such/folder/x.md'], /cannot write/],
     [['report', recording, '--cause', 'bad-luck'], /no such cause/],

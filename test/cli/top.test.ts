@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RECORDINGS, TCPWHY } from './run.ts';
 import { Terminal } from './terminal.ts';
 
@@ -56,6 +58,46 @@ describe.each([
     await terminal.shows(/CAUSE +COUNT[\s\S]*q quit/);
     terminal.keys('q');
     await terminal.shows(/status=0/);
+  });
+});
+
+describe('of a recording', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-top-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const copy = join(folder, 'x.tcpwhy');
+  let terminal: Terminal;
+  const play = (...more: string[]) => {
+    copyFileSync(join(RECORDINGS, 'demo.tcpwhy'), copy);
+    terminal = new Terminal([TCPWHY, 'top', '--from', copy, ...more].join(' '), 100, 24);
+  };
+  afterEach(() => terminal.close());
+
+  test('only what is asked for is shown', { timeout: 60_000 }, async () => {
+    play(':3269');
+    expect(await terminal.shows(/only port 3269/)).not.toMatch(/listener-closed/);
+    for (let i = 0; i < 30; i++) terminal.keys('Right');
+    const list = await terminal.shows(/recording ended/);
+    expect(list).toMatch(/peer-rewritten/);
+    expect(list).not.toMatch(/listener-closed|linger-zero-close/);
+    terminal.keys('q');
+    await terminal.shows(/status=0/);
+  });
+
+  test('that is gone when it is wound back, it says so', { timeout: 60_000 }, async () => {
+    play();
+    await terminal.shows(/CAUSE +COUNT/);
+    rmSync(copy);
+    terminal.keys('Left');
+    const screen = await terminal.shows(/status=\d+/);
+    expect(screen).toMatch(/tcpwhy: cannot read .*x\.tcpwhy: ENOENT[\s\S]*status=2/);
+    expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
+    terminal.keys('echo $((6 * 7))', 'Enter');
+    await terminal.shows(/echo \$\(\(6 \* 7\)\)\s+42/);
+  });
+
+  test('what is for the kernel only is refused', { timeout: 60_000 }, async () => {
+    play('--tier', 'tracepoints');
+    await terminal.shows(/--tier is for watching this kernel[\s\S]*status=2/);
   });
 });
 

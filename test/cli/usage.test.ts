@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { tcpwhy } from './run.ts';
+import { RECORDINGS, tcpwhy } from './run.ts';
+
+const RECORDING = join(RECORDINGS, 'demo.tcpwhy');
 
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-cli-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -13,7 +15,25 @@ describe('wrong use says what, and ends with 2', () => {
   test.each([
     [['trace', '99999'], /99999 is no port/],
     [['trace', 'example'], /example is no target/],
-    [['trace', '80', '--port', '81'], /one port can be watched at a time/],
+    [['trace', '10.0.0.0/40'], /0 to 32 bits/],
+    [['trace', ...Array.from({ length: 17 }, (_, i) => `${i + 1}`)], /17 targets: at most 16/],
+    [['trace', '--quiet', '--json'], /--quiet and --json/],
+    [['trace', '--max-size', '1M'], /need -o FILE/],
+    [['trace', '--force'], /--force needs -o/],
+    [['record', '-o', '/tmp/x', '--anonymize'], /--no-host-name/],
+    [['record', '-o', 'package.json'], /package\.json exists: .*--force/],
+    [['replay', RECORDING, 'no/such/file'], /no\/such\/file is no file .*no target/],
+    [['replay', '3306'], /no recording is given/],
+    [['replay', RECORDING, '--first'], /unknown option '--first'/],
+    [['replay', RECORDING, '--verbose'], /unknown option '--verbose'/],
+    [['replay', RECORDING, '--netns', 'web'], /inode number/],
+    [['export', RECORDING, ':80', '--to', 'protobuf'], /takes no TARGET/],
+    [['export', RECORDING, RECORDING, '--to', 'csv'], /one recording at a time/],
+    [['export', RECORDING, '--to', 'csv', '--force'], /--force needs -o/],
+    [['report', RECORDING, '--force'], /--force needs -o/],
+    [['lab', '--times', '3'], /--times needs a SCENARIO/],
+    [['top', '--json'], /unknown option '--json'/],
+    [['top', '--first'], /unknown option '--first'/],
     [['trace', '--host', '10.0.0'], /10\.0\.0 is no address/],
     [['trace', '--netns', 'no-such-netns'], /no such namespace/],
     [['trace', '--for', 'soon'], /soon is no duration/],

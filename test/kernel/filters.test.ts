@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { awaitReset, dial } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
-import { type Output, Running } from './tcpwhy.ts';
+import { tcpwhy } from '../cli/run.ts';
+import { Output, Running } from './tcpwhy.ts';
 
 const { server } = HOSTS[4];
 const { server: server6 } = HOSTS[6];
@@ -48,6 +52,65 @@ it('an IPv6 host as the target', async () => {
     `${server6} 3306 × 2`,
     `${server6} 3307 × 2`,
   ]);
+});
+
+it('any of several targets', async () => {
+  const output = await reported(4, () => [
+    `${server}:3307`,
+    `[${server6}]:3306`,
+    '10.255.0.0/16',
+    '1',
+  ]);
+  expect(dialled(output)).toEqual([`${server} 3307 × 2`, `${server6} 3306 × 2`]);
+});
+
+it('a network', async () => {
+  const output = await reported(6, () => ['10.4.0.0/16']);
+  expect(dialled(output)).toEqual([
+    `${server} 3306 × 2`,
+    `${server} 3307 × 2`,
+    `${HOSTS[4].client} 3306 × 2`,
+  ]);
+});
+
+it('a network of IPv6', async () => {
+  const output = await reported(4, () => [`${server6}/112`]);
+  expect(dialled(output)).toEqual([`${server6} 3306 × 2`, `${server6} 3307 × 2`]);
+});
+
+it('targets and --port have to match both', async () => {
+  const output = await reported(4, () => ['0.0.0.0/0', server6, '--port', '3307', '--port', '1']);
+  expect(dialled(output)).toEqual([`${server} 3307 × 2`, `${server6} 3307 × 2`]);
+});
+
+it('as many targets as there is room for', async () => {
+  const fillers = Array.from({ length: 15 }, (_, i) => `198.51.100.${i}`);
+  const output = await reported(4, () => [...fillers, '3307']);
+  expect(dialled(output)).toEqual([`${server} 3307 × 2`, `${server6} 3307 × 2`]);
+});
+
+it('of a recording the same as while it is watched', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-filters-'));
+  const file = join(folder, 'all.tcpwhy');
+  using lab = Lab.open();
+  const netns = ['--netns', String(lab.server.inode)];
+  await using all = await Running.start(['record', '-o', file, ...netns]);
+  const asked = ['3307', `[${server6}]:3306`];
+  await using some = await Running.start(['trace', ...asked, ...netns]);
+  refuse(lab);
+  await all.until((output) => output.count('no-listener') >= 8);
+  await some.until((output) => output.count('no-listener') >= 6);
+  await all.stop();
+  const live = await some.stop();
+  const { stdout, status } = tcpwhy('replay', file, ...asked, '--json');
+  const replayed = new Output();
+  for (const line of stdout.trimEnd().split('\n')) replayed.add(line);
+  expect(dialled(replayed)).toEqual(dialled(live));
+  const { findings, unexplained, benign, lost, counted } = replayed.summary;
+  expect(live.summary).toMatchObject({ findings, unexplained, benign, lost, counted });
+  expect(findings).toEqual({ 'no-listener': 6 });
+  expect(status).toBe(1);
+  rmSync(folder, { recursive: true });
 });
 
 it('--netns reports what that namespace sees', async () => {

@@ -35,7 +35,7 @@ const resets = (session: Session, whole: boolean) => {
 
 it('reads exact totals from the places in use, where these are few', () => {
   using lab = Lab.open();
-  const filter = { port: null, host: null, netns: lab.server.inode };
+  const filter = { groups: [], netns: lab.server.inode };
   const { session } = attach({ filter, records_per_s: 1, tier: 'hooks' });
   try {
     let made = 0;
@@ -82,7 +82,7 @@ it.each([
   'counts together what one %s does to the users of one service (IPv%i, port %i)',
   (who, family, port) => {
     using lab = Lab.open();
-    const filter = { port, host: null, netns: null };
+    const filter = { groups: [[{ net: null, port }]], netns: null };
     const { session } = attach({ filter, records_per_s: 1, tier: 'hooks' });
     try {
       const pairs = connect(lab, { times: RESETS, family }, port);
@@ -111,7 +111,7 @@ it.each([
 
 it.each([4, 6] as const)('counts together the listeners of one address (IPv%i)', (family) => {
   using lab = Lab.open();
-  const filter = { port: null, host: null, netns: lab.server.inode };
+  const filter = { groups: [], netns: lab.server.inode };
   const { session } = attach({ filter, records_per_s: 1, tier: 'hooks' });
   try {
     for (let port = HIGH; port < HIGH + TIMES; port++) listen(lab, family, port, 1).close();

@@ -15,6 +15,7 @@ import { briefly, casesOf, examineAll, type Row, TIMES } from '../../src/lab/con
 import { run } from '../../src/lab/netns.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { Watching } from '../../src/lab/watching.ts';
+import { EVERYTHING } from '../../src/source/filter.ts';
 import { LiveSource } from '../../src/source/live.ts';
 import type { Result } from './result.ts';
 
@@ -33,7 +34,7 @@ const { values, positionals } = parseArgs({
 
 loadRejecting();
 const source = LiveSource.open({
-  filter: { port: null, host: null, netns: null },
+  filter: EVERYTHING,
   records_per_s: 100,
   tier: values.tier === 'tracepoints' ? 'tracepoints' : 'hooks',
   probes: values.probes,

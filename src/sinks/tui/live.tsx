@@ -25,27 +25,33 @@ export interface LiveProps {
 export function Live({ source, color, glyphs, redraw }: LiveProps) {
   const { exit } = useApp();
   const { columns, rows } = useWindowSize();
-  const [state, dispatch] = useReducer(
-    reduce,
+  const [state, show] = useReducer(
+    (_: State, next: State) => next,
     null,
     (): State => start(source.read(), { columns, rows }, glyphs),
   );
+  // Keys may come faster than the screen is drawn: each is for what the one before it led to.
+  const now = useRef(state);
+  const dispatch = useCallback((action: Parameters<typeof reduce>[1]) => {
+    now.current = reduce(now.current, action);
+    show(now.current);
+  }, []);
   const pulledAt = useRef(0);
   const paused = useRef(false);
   paused.current = state.paused;
 
   const pull = useCallback(
     (least: number) => {
-      const now = Date.now();
-      if (paused.current || Math.abs(now - pulledAt.current) < least) return;
-      pulledAt.current = now;
+      const at = Date.now();
+      if (paused.current || Math.abs(at - pulledAt.current) < least) return;
+      pulledAt.current = at;
       try {
         dispatch({ type: 'model', model: source.read() });
       } catch (error) {
         exit(error instanceof Error ? error : new Error(String(error)));
       }
     },
-    [source, exit],
+    [source, exit, dispatch],
   );
 
   useEffect(() => {
@@ -53,7 +59,7 @@ export function Live({ source, color, glyphs, redraw }: LiveProps) {
     return () => clearInterval(timer);
   }, [pull]);
 
-  useEffect(() => dispatch({ type: 'size', size: { columns, rows } }), [columns, rows]);
+  useEffect(() => dispatch({ type: 'size', size: { columns, rows } }), [columns, rows, dispatch]);
 
   useEffect(() => {
     if (state.outcome !== null) exit({ reason: state.outcome });
@@ -62,7 +68,7 @@ export function Live({ source, color, glyphs, redraw }: LiveProps) {
   useInput((input, key) => {
     if (key.ctrl && input === 'l') redraw();
     for (const pressed of keysOf(input, key)) {
-      const control = controlOf(state, pressed);
+      const control = controlOf(now.current, pressed);
       if (control) source.control?.(control);
       else dispatch({ type: 'key', key: pressed });
     }

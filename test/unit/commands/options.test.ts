@@ -3,51 +3,114 @@
 import { describe, expect, test } from 'vitest';
 import {
   atLeast,
+  filesAndTargets,
   filterFrom,
   parseDuration,
   parseSize,
   parseTarget,
+  recordedFilterFrom,
+  recordingFrom,
   rotationFrom,
   UsageError,
 } from '../../../src/commands/options.ts';
 
+const net = (address: string, bits = address.includes(':') ? 128 : 32) => ({ address, bits });
+
 describe('targets', () => {
   test.each([
-    ['3306', { host: null, port: 3306 }],
-    [':3306', { host: null, port: 3306 }],
-    ['10.0.0.5', { host: '10.0.0.5', port: null }],
-    ['10.0.0.5:3306', { host: '10.0.0.5', port: 3306 }],
-    ['[2001:db8::1]:443', { host: '2001:db8::1', port: 443 }],
-    ['[2001:db8::1]', { host: '2001:db8::1', port: null }],
-    ['2001:db8::1', { host: '2001:db8::1', port: null }],
-  ])('%s', (text, expected) => {
-    expect(parseTarget(text)).toEqual(expected);
+    ['3306', null, 3306],
+    [':3306', null, 3306],
+    ['10.0.0.5', net('10.0.0.5'), null],
+    ['10.0.0.0/8', net('10.0.0.0', 8), null],
+    ['0.0.0.0/0', net('0.0.0.0', 0), null],
+    ['10.0.0.5:3306', net('10.0.0.5'), 3306],
+    ['10.0.0.0/8:443', net('10.0.0.0', 8), 443],
+    ['[2001:db8::1]:443', net('2001:db8::1'), 443],
+    ['[2001:db8::/32]:443', net('2001:db8::', 32), 443],
+    ['[2001:db8::1]', net('2001:db8::1'), null],
+    ['2001:db8::1', net('2001:db8::1'), null],
+    ['2001:db8::/32', net('2001:db8::', 32), null],
+    ['::ffff:10.0.0.0/104', net('::ffff:10.0.0.0', 104), null],
+  ])('%s', (text, net, port) => {
+    expect(parseTarget(text)).toEqual({ net, port });
   });
 
-  test.each(['', 'db', '10.0.0', '10.0.0.5:', '10.0.0.5:0', '65536', '[10.0.0.5', 'db:3306'])(
-    '%j is none',
-    (text) => {
-      expect(() => parseTarget(text)).toThrow(UsageError);
-    },
-  );
+  test.each([
+    ...['', 'db', '10.0.0', '10.0.0.5:', '10.0.0.5:0', '65536', '[10.0.0.5', 'db:3306'],
+    ...['10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/8', '10.0.0.0/-1', '2001:db8::/129', 'fe80::1%lo'],
+    ...['::/0', '::/80', '::/1'],
+  ])('%j is none', (text) => {
+    expect(() => parseTarget(text)).toThrow(UsageError);
+  });
 
-  test('a target and a flag join', () => {
-    expect(filterFrom(['10.0.0.5'], { port: '80' })).toEqual({
-      host: '10.0.0.5',
-      port: 80,
-      netns: null,
-    });
-    expect(filterFrom(['80'], { port: '80', netns: '4026531840' })).toEqual({
-      host: null,
-      port: 80,
+  test('any of the targets, and of each flag', () => {
+    const port = (port: number) => ({ net: null, port });
+    const host = (address: string, bits?: number) => ({ net: net(address, bits), port: null });
+    expect(filterFrom(['10.0.0.5', '3306'], { port: ['80', ':81'], host: ['10.0.0.0/8'] })).toEqual(
+      {
+        groups: [[host('10.0.0.5'), port(3306)], [host('10.0.0.0', 8)], [port(80), port(81)]],
+        netns: null,
+      },
+    );
+    expect(filterFrom([], { port: ['80'], netns: '4026531840' })).toEqual({
+      groups: [[port(80)]],
       netns: 4026531840,
     });
   });
 
-  test('two different ones contradict', () => {
-    expect(() => filterFrom(['80', '81'], {})).toThrow(/one port/);
-    expect(() => filterFrom(['10.0.0.5'], { host: '10.0.0.6' })).toThrow(/one host/);
+  test('no more than there is room for', () => {
+    const ports = (count: number) => Array.from({ length: count }, (_, i) => String(i + 1));
+    expect(filterFrom(ports(16), {}).groups[0]).toHaveLength(16);
+    expect(() => filterFrom(ports(16), { port: ['80'] })).toThrow(/17 targets: at most 16/);
   });
+
+  test('of a recording know namespaces by number only', () => {
+    expect(recordedFilterFrom([], { netns: '4026531840' }).netns).toBe(4026531840);
+    expect(() => recordedFilterFrom([], { netns: 'web' })).toThrow(/inode number/);
+  });
+});
+
+describe('files and targets', () => {
+  const here = import.meta.filename;
+
+  test('are told apart', () => {
+    expect(filesAndTargets([here, '3306', '10.0.0.0/8'])).toEqual({
+      files: [here],
+      targets: ['3306', '10.0.0.0/8'],
+    });
+  });
+
+  test.each([
+    [[here, 'x.tcpwhy'], /x\.tcpwhy is no file .*no target/],
+    [['3306'], /no recording is given/],
+  ])('%j is refused', (args, message) => {
+    expect(() => filesAndTargets(args)).toThrow(message);
+  });
+});
+
+describe('what a recording may be written to', () => {
+  const here = import.meta.filename;
+  const flags = { color: false, failOn: 'error' };
+
+  test.each([
+    [{ output: here }, /exists: .*--force/],
+    [{ output: '-' }, /stdout has the findings/],
+    [{ output: '/tmp' }, /is a directory/],
+    [{ output: '/dev/null', maxSize: '1M' }, /need files/],
+    [{ output: 'x', maxSize: '1M', force: true }, /each file gets a new name/],
+    [{ force: true }, /--force needs -o/],
+    [{ hostName: false }, /--no-host-name needs -o/],
+    [{ output: 'x', anonymize: true }, /--no-host-name .*report --anonymize/],
+  ])('%j is refused', (more, message) => {
+    expect(() => recordingFrom({ ...flags, ...more })).toThrow(message);
+  });
+
+  test.each([{ output: here, force: true }, { output: '/dev/null' }, { output: 'not-there' }, {}])(
+    '%j is not',
+    (more) => {
+      expect(recordingFrom({ ...flags, ...more })).toBe(null);
+    },
+  );
 });
 
 test.each([

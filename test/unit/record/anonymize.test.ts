@@ -55,6 +55,32 @@ describe('addresses', () => {
   });
 });
 
+describe('in a text', () => {
+  const names = new Anonymizer();
+  const [v4, v6] = [names.address('192.0.2.7'), names.address('2001:db8::7')];
+
+  test.each([
+    ['192.0.2.7:3306', `${v4}:3306`],
+    ['192.0.2.7/32', `${v4}/32`],
+    ['from 192.0.2.7.', `from ${v4}.`],
+    ['from 2001:db8::7.', `from ${v6}.`],
+    ['2001:db8::7: refused', `${v6}: refused`],
+    ['2001:db8::7/128', `${v6}/128`],
+  ])('%s is hidden', (text, hidden) => {
+    expect(names.text(text)).toBe(hidden);
+  });
+
+  test.each([
+    ['colons', ':'],
+    ['digits', '1'],
+    ['dots', '1234.'],
+    ['hexadecimal digits', 'a:'],
+  ])('very long %s take no longer than they are long', { timeout: 5000 }, (_, part) => {
+    const text = `${part.repeat(300_000)}g`;
+    expect(names.text(text) === text).toBe(true);
+  });
+});
+
 describe('events', () => {
   const read = (id: string, names: Anonymizer) => {
     const { header, events } = readFixture(id, 'fires');

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Event } from '../wire/decode.ts';
+import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
+import type { Before, Flow, Totals } from '../wire/types.gen.ts';
+import { packetOf } from './unexplained.ts';
+
+/** Whether a connection is asked for: by namespace and flow, either end of which may be the local one. */
+export type Wanted = (netns: number, flow: Flow) => boolean;
+
+/** What was counted together, and may be of connections that are not asked for. */
+interface Counted {
+  kind: EventKind;
+  /** Records that are asked for, and those that are not. */
+  wanted: number;
+  others: number;
+  /** What all of them stand for, and those of the files before. */
+  recorded: number;
+  /** The kernel's total, and how much of it belongs to the files before. */
+  exact: number;
+  before: number;
+}
+
+/**
+ * The part of a recording that is asked for, as if only that had been watched. Occurrences that became no
+ * record are those of their key: where all its records are asked for they are too, and where none is they
+ * are not. Where some are, only what has a record is counted; that there are others is a loss.
+ */
+export class Narrowed {
+  readonly #wanted: Wanted;
+  readonly #keys = new Map<string, Counted>();
+  readonly #before = new Map<string, { count: number; pending: number }>();
+  /** Records that are counted with no others. */
+  readonly #apart = new Map<EventKind, number>();
+  #undecided = 0;
+
+  constructor(wanted: Wanted) {
+    this.#wanted = wanted;
+  }
+
+  /** The event as it counts; null where it is not asked for. What is known of the host always is. */
+  event(event: Event): Event | null {
+    const flow = flowOf(event);
+    if (!flow) return event;
+    const wanted = this.#wanted(event.netns, flow);
+    if (event.key === '0') {
+      if (!wanted) return null;
+      this.#apart.set(event.kind, (this.#apart.get(event.kind) ?? 0) + event.occurrences);
+      return event;
+    }
+    const counted = this.#of(event.key, event.kind);
+    counted.recorded += event.occurrences;
+    if (!wanted) {
+      counted.others++;
+      return null;
+    }
+    counted.wanted++;
+    return counted.others > 0 ? { ...event, key: '0', occurrences: 1 } : event;
+  }
+
+  before({ keys }: Before): void {
+    for (const { key, count, pending } of keys) this.#before.set(key, { count, pending });
+  }
+
+  /** The exact counts of what is asked for. */
+  totals({ keys }: Totals): Totals {
+    const kept = keys.filter(({ key, count }) => {
+      const counted = this.#keys.get(key);
+      if (counted) counted.exact = count;
+      return counted && counted.wanted > 0 && counted.others === 0;
+    });
+    const kinds = new Map(this.#apart);
+    for (const counted of this.#keys.values()) {
+      const count = countOf(counted);
+      if (count > 0) kinds.set(counted.kind, (kinds.get(counted.kind) ?? 0) + count);
+    }
+    return {
+      keys: kept,
+      kinds: [...kinds].map(([kind, count]) => ({ kind: EVENT_KINDS[kind], reason: 0, count })),
+    };
+  }
+
+  /** Occurrences since the last call of which it is not known whether they are asked for. */
+  takeUndecided(): number {
+    let all = 0;
+    for (const counted of this.#keys.values()) all += undecidedOf(counted);
+    const fresh = all - this.#undecided;
+    this.#undecided = Math.max(this.#undecided, all);
+    return Math.max(0, fresh);
+  }
+
+  #of(key: string, kind: EventKind): Counted {
+    let counted = this.#keys.get(key);
+    if (!counted) {
+      const { count, pending } = this.#before.get(key) ?? { count: 0, pending: 0 };
+      const recorded = count - pending;
+      counted = { kind, wanted: 0, others: 0, recorded, exact: count, before: count };
+      this.#keys.set(key, counted);
+    }
+    return counted;
+  }
+}
+
+function allOf({ recorded, exact, before }: Counted): number {
+  return Math.max(recorded, exact) - before;
+}
+
+function countOf(counted: Counted): number {
+  const { wanted, others } = counted;
+  return wanted > 0 && others === 0 ? allOf(counted) : wanted;
+}
+
+function undecidedOf(counted: Counted): number {
+  const { wanted, others } = counted;
+  return wanted > 0 && others > 0 ? Math.max(0, allOf(counted) - wanted - others) : 0;
+}
+
+/** What BPF asks its filter about: the segment where there is one, else the socket. Null: no connection. */
+function flowOf(event: Event): Flow | null {
+  switch (event.kind) {
+    case 'state_change':
+    case 'reset_received':
+    case 'retransmit':
+    case 'peer_name':
+      return event.body.sock.flow;
+    case 'reset_sent':
+      return packetOf(event)?.flow ?? event.body.sock?.flow ?? null;
+    default:
+      return packetOf(event)?.flow ?? null;
+  }
+}
