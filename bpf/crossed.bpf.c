@@ -117,7 +117,6 @@ __noinline u64 belongs_to(u32 place)
 static __noinline void fill_end(struct wire_sock *w, const struct sock *sk)
 {
 	fill_sock(w, sk);
-	w->flow.service = service_of_sock(sk, &w->flow);
 }
 
 __noinline u32 make_crossed(u32 place)
@@ -144,10 +143,13 @@ __noinline u32 make_crossed(u32 place)
 	fill_event(&e->event, k.netns, t);
 	fill_packet(&e->body.packet, (const void *)c->skb, &c->segment, parse_area(e), false);
 	fill_end(&e->body.fits, other);
+	e->body.fits.flow.service = service_of_sock(other, &e->body.fits.flow);
 	/* It comes from the peer of a local end that both connections have. */
 	e->body.packet.flow.service = turned(e->body.fits.flow.service);
-	if (c->sk)
+	if (c->sk) {
 		fill_end(&e->body.sock, (const void *)c->sk);
+		e->body.sock.flow.service = turned(e->body.packet.flow.service);
+	}
 	return 1;
 }
 

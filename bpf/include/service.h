@@ -116,10 +116,10 @@ static __always_inline u32 sock_serves(const struct sock *sk, u32 state, const s
 static __noinline __attribute__((unused)) u32 service_of_sock(const struct sock *sk,
 							      const struct wire_flow *f)
 {
+	u32 side = side_of_role(sk, BPF_CORE_READ(sk, __sk_common.skc_state));
 	const struct net *net = sock_net(sk);
 
-	return SERVICE_DADDR - sock_serves(sk, BPF_CORE_READ(sk, __sk_common.skc_state), net,
-					   netns_of(net), f->sport, f->dport);
+	return SERVICE_DADDR - near_serves(net, netns_of(net), f->sport, f->dport, side);
 }
 
 /* Of a segment; `sk`, in `state`, is the socket that gets it, or NULL. */
