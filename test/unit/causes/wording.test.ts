@@ -123,7 +123,10 @@ function named(text: string): (event: Json) => Json {
   return (event) =>
     walk(event, (name, value) => {
       if (name === 'comm' || name === 'device') return bytes.toString('base64');
-      return ['path', 'cgroup_path', 'program', 'module'].includes(name) ? text : value;
+      if (!['path', 'cgroup_path', 'program', 'module'].includes(name)) return value;
+      if (typeof value !== 'string') return value;
+      // What BPF wrote is 16 bytes.
+      return /^[\w+/]{22}==$/.test(value) ? bytes.toString('base64') : text;
     });
 }
 
