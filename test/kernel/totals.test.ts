@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { awaitReset, connect, lingerZero, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { until } from '../../src/lab/until.ts';
