@@ -46,7 +46,7 @@ export interface Knowledge {
   failedConnect(event: Event): FailedConnect | null;
 }
 
-/** Knowledge as it grows with the events. Listeners are bounded by the kernel's own map. */
+/** Knowledge as it grows with the events: listeners while they are there. */
 export class HostKnowledge implements Knowledge {
   readonly #header: Header;
   readonly #enums = new Map<string, Record<string, string>>();

@@ -7,8 +7,10 @@ import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
 
 const TCP_LISTEN = 10;
-/** Who holds a listener changes: so long what was told of it holds. */
-const HELD_NS = 10e9;
+/** Who has a listener open changes, and names of devices do: so long what was told of them holds. */
+const HOLDS_NS = 10e9;
+/** Of devices and of listeners that are remembered. */
+const MAX_REMEMBERED = 4096;
 const MAX_PROCESSES = 64;
 
 /** struct holder of bpf/include/maps.h. */
@@ -39,7 +41,7 @@ export interface ListenerHost {
 /** Finds of listeners what their sockets do not say: their device's name, and every process that has them open. */
 export class ListenerFacts {
   readonly #host: ListenerHost;
-  readonly #devices = new Set<string>();
+  readonly #devices = new Map<string, { name: string | null; told_ns: number }>();
   readonly #told_ns = new Map<string, number>();
   #holders = new Map<string, Process[]>();
   #holders_ns = Number.NEGATIVE_INFINITY;
@@ -59,7 +61,7 @@ export class ListenerFacts {
       if (BODY + place >= words || w[sock + AT.Sock.state] !== TCP_LISTEN) continue;
       const { ktime_ns, netns } = readCommon(w, at);
       const ifindex = u32(w, sock + AT.Sock.bound_ifindex);
-      const device = ifindex === 0 ? null : this.#device(netns, ifindex);
+      const device = ifindex === 0 ? null : this.#device(netns, ifindex, ktime_ns);
       const holders = places.refused ? this.#heldBy(u64(w, sock + AT.Sock.id), ktime_ns) : null;
       for (const fact of [device, holders])
         if (fact) facts = [...facts, encodeEvent({ ktime_ns, fact })];
@@ -73,22 +75,26 @@ export class ListenerFacts {
     this.#told_ns.clear();
   }
 
-  #device(netns: number, ifindex: number) {
+  #device(netns: number, ifindex: number, ktime_ns: number) {
     const id = `${netns} ${ifindex}`;
-    if (this.#devices.has(id)) return null;
-    this.#devices.add(id);
+    const known = this.#devices.get(id);
+    if (known && ktime_ns - known.told_ns < HOLDS_NS) return null;
     const name = this.#host.deviceName(netns, ifindex);
-    return name === null ? null : { device: { netns, ifindex, device: name } };
+    if (this.#devices.size >= MAX_REMEMBERED) this.#devices.clear();
+    this.#devices.set(id, { name, told_ns: ktime_ns });
+    return name === null || name === known?.name
+      ? null
+      : { device: { netns, ifindex, device: name } };
   }
 
   #heldBy(listener: string, ktime_ns: number) {
-    if (ktime_ns - (this.#told_ns.get(listener) ?? Number.NEGATIVE_INFINITY) < HELD_NS) return null;
+    if (ktime_ns - (this.#told_ns.get(listener) ?? Number.NEGATIVE_INFINITY) < HOLDS_NS)
+      return null;
+    if (this.#told_ns.size >= MAX_REMEMBERED) this.#told_ns.clear();
     this.#told_ns.set(listener, ktime_ns);
-    if (ktime_ns - this.#holders_ns >= HELD_NS || !this.#holders.has(listener)) {
+    if (ktime_ns - this.#holders_ns >= HOLDS_NS || !this.#holders.has(listener)) {
       this.#holders = parseHolders(this.#host.holders());
       this.#holders_ns = ktime_ns;
-      for (const one of this.#told_ns.keys())
-        if (!this.#holders.has(one) && one !== listener) this.#told_ns.delete(one);
     }
     const processes = this.#holders.get(listener) ?? [];
     return processes.length === 0
