@@ -21,7 +21,7 @@ export function rewriterLacks(): string | null {
 export function rewritePeers(lab: Lab): void {
   const cgroup = makeCgroup(lab, lab.server.name);
   const programs = loadRewriters(lab, lab.server.name);
-  for (const hook of HOOKS) attachRewriter(lab, cgroup, hook, programs);
+  for (const hook of HOOKS) attachRewriter(cgroup, hook, programs);
 }
 
 /** A cgroup by its path, gone with the lab. */
@@ -40,9 +40,8 @@ export function loadRewriters(lab: Lab, name: string): string {
   return pins;
 }
 
-/** In the place of one that is there, unless each is `multi`. */
+/** In the place of one that is there, unless each is `multi`. It goes with its cgroup. */
 export function attachRewriter(
-  lab: Lab,
   cgroup: string,
   hook: Hook,
   programs: string,
@@ -50,7 +49,6 @@ export function attachRewriter(
 ): void {
   const program = ['pinned', join(programs, hook)];
   run('bpftool', ['cgroup', 'attach', cgroup, hook, ...program, ...flags]);
-  lab.defer(() => detachAll(cgroup, hook));
 }
 
 /** A program goes with its cgroup, once nothing pins it. */
@@ -77,16 +75,6 @@ export function within<T>(cgroup: string, work: () => T): T {
 }
 
 const object = () => builtFile('getpeername.bpf.o');
-
-/** A cgroup may be gone before what was attached to it is asked for. */
-function detachAll(cgroup: string, hook: Hook): void {
-  const shown = run('bpftool', ['cgroup', 'show', cgroup, '-j']);
-  const attached: { id: number; attach_type: string }[] = JSON.parse(shown || '[]');
-  for (const { id, attach_type } of attached) {
-    if (attach_type.includes(hook))
-      run('bpftool', ['cgroup', 'detach', cgroup, hook, 'id', String(id)]);
-  }
-}
 
 function cgroupCalled(path: string): string {
   const mount = cgroupMount();

@@ -60,13 +60,13 @@ it.skipIf(lacks).each(WAYS)(
     const is = (rewriter: string) => [{ cause: 'peer-rewritten', count: TIMES, rewriter }];
 
     const other = way.hook === 'getpeername4' ? 'getpeername6' : 'getpeername4';
-    attachRewriter(lab, idle, way.hook, unused);
-    attachRewriter(lab, inner, other, unused);
-    attachRewriter(lab, inner, way.hook, first);
+    attachRewriter(idle, way.hook, unused);
+    attachRewriter(inner, other, unused);
+    attachRewriter(inner, way.hook, first);
     const on = `on cgroup /${name}-outer/inner`;
     expect(await told()).toEqual(is(`${program(first, way.hook)} ${on}`));
 
-    attachRewriter(lab, inner, way.hook, second);
+    attachRewriter(inner, way.hook, second);
     expect(await told()).toEqual(is(`${program(second, way.hook)} ${on}`));
 
     execFileSync('bpftool', [
@@ -77,11 +77,11 @@ it.skipIf(lacks).each(WAYS)(
       'pinned',
       join(second, way.hook),
     ]);
-    attachRewriter(lab, outer, way.hook, third, 'multi');
+    attachRewriter(outer, way.hook, third, 'multi');
     const above = `${program(third, way.hook)} on cgroup /${name}-outer`;
     expect(await told()).toEqual(is(above));
 
-    attachRewriter(lab, inner, way.hook, first, 'multi');
+    attachRewriter(inner, way.hook, first, 'multi');
     const [{ rewriter } = { rewriter: '' }] = (await told()) as { rewriter: string }[];
     const both = [above, `${program(first, way.hook)} ${on}`];
     expect([`one of ${both.join(', ')}`, `one of ${both.reverse().join(', ')}`]).toContain(
