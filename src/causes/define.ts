@@ -327,7 +327,7 @@ export function endOfProcess(
     : (SIGNALS[signal] ?? `signal ${signal}`);
 }
 
-const CLOSING_CALLS = ['__tcp_close', 'tcp_close', 'inet_csk_listen_stop', 'mptcp_close'];
+const CLOSING_CALLS = ['__tcp_close', '__mptcp_close', 'inet_csk_listen_stop'];
 
 /** `its process was killed (SIGKILL)`, `its process ended (exit status 1)`. */
 export function endText(process_end: string): string {

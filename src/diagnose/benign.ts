@@ -29,6 +29,7 @@ const PURGES = new Set([
   'skb_queue_purge',
   'skb_rbtree_purge',
   'tcp_write_queue_purge',
+  'mptcp_destroy_common',
 ]);
 
 /** Why an event is nothing to worry about, or null. Asked only of what no cause explains. */

@@ -29,7 +29,9 @@ export default defineCause({
     if (packet || !sock) return null;
     const name = known.resetReason(reason);
     const by = name === NO_REASON && sock.unread_bytes > 0 ? callers(event.body.stack, known) : [];
-    const fromClose = by.includes('__tcp_close') && !by.includes('tcp_disconnect');
+    const fromClose =
+      (by.includes('__tcp_close') && !by.includes('tcp_disconnect')) ||
+      by.includes('__mptcp_close');
     if (name !== 'TCP_ABORT_ON_CLOSE' && !fromClose) return null;
     return {
       evidence: {
