@@ -28,10 +28,11 @@ export default defineCause({
     const { packet, sock, reason } = event.body;
     if (packet || !sock) return null;
     const name = known.resetReason(reason);
-    const by = name === NO_REASON && sock.unread_bytes > 0 ? callers(event.body.stack, known) : [];
+    const by = sock.unread_bytes > 0 ? callers(event.body.stack, known) : [];
+    // MPTCP disconnects its subflows one by one, and the kernel calls that another reason.
     const fromClose =
-      (by.includes('__tcp_close') && !by.includes('tcp_disconnect')) ||
-      by.includes('__mptcp_close');
+      by.includes('__mptcp_close') ||
+      (name === NO_REASON && by.includes('__tcp_close') && !by.includes('tcp_disconnect'));
     if (name !== 'TCP_ABORT_ON_CLOSE' && !fromClose) return null;
     return {
       evidence: {
@@ -41,7 +42,7 @@ export default defineCause({
         unacked_bytes: sock.unacked_bytes,
         process_end: endOfProcess(event.body, known),
       },
-      basis: fromClose ? 'inferred' : 'direct',
+      basis: name === 'TCP_ABORT_ON_CLOSE' ? 'direct' : 'inferred',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
