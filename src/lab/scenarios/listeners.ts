@@ -235,7 +235,7 @@ export const listeners: Scenario[] = [
       hangUp(accept(listener, waiting));
       return { server, clients, netns: lab.server.inode };
     },
-    says: () => ({ held_by: [/^node/, /^sleep/, /^sleep/] }),
+    says: () => ({ held_by: [new RegExp(`\\(${process.pid}\\)$`), /^sleep/, /^sleep/] }),
   },
   {
     id: 'no-listener/device',
