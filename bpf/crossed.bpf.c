@@ -14,14 +14,6 @@
 	(1 << TCP_ESTABLISHED | 1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSE_WAIT | \
 	 1 << TCP_LAST_ACK | 1 << TCP_CLOSING)
 
-static __always_inline u64 read_pointer(u64 address)
-{
-	u64 pointer = 0;
-
-	bpf_probe_read_kernel(&pointer, sizeof(pointer), (const void *)address);
-	return pointer;
-}
-
 /* Zero where they are the same. Without branches: the verifier would follow each of them, each time. */
 static __always_inline u32 differ(const u8 *a, const u8 *b)
 {

@@ -7,8 +7,8 @@
 #include "hashinfo.h"
 
 /* More sockets than share a chain by chance; those that share an end are found by one of them. */
-#define MAX_CHAIN 64
-#define MAX_GROUP 64
+#define MAX_CHAIN 128
+#define MAX_GROUP 256
 
 #define JHASH_INITVAL 0xdeadbeef
 #define ROL(word, by) ((word) << (by) | (word) >> (32 - (by)))
@@ -50,14 +50,6 @@ static __always_inline u32 jhash_address(const u32 *words, u32 initval)
 	c = (c - b) ^ ROL(b, 4);
 	b += a;
 	return jhash_final(a + words[3], b, c);
-}
-
-static __always_inline u64 read_pointer(u64 address)
-{
-	u64 pointer = 0;
-
-	bpf_probe_read_kernel(&pointer, sizeof(pointer), (const void *)address);
-	return pointer;
 }
 
 static __always_inline bool is_ipv4(const u32 *words)
@@ -129,44 +121,61 @@ static __always_inline u64 group_of(const struct sock *sk)
 
 #define CHAINS_ARE_OLD bpf_core_field_exists(struct inet_connection_sock, icsk_listen_portaddr_node)
 
-/* Results are kept in memory: the verifier would follow each of their values. */
-__noinline u32 look_in_chain(u32 place, u32 any)
+/* Of the socket that is looked at in this place; then the next one is. As verified once, not for each. */
+__noinline u32 look_at_socket(u32 place)
 {
 	struct lookup *l = lookup_at(place);
-	const struct inet_hashinfo *hashinfo;
-	u64 chain, node, sk;
+	const struct sock *sk;
+	u64 node;
 	u32 score;
 
 	if (!l)
 		return 0;
+	node = l->node;
+	if (CHAINS_ARE_OLD)
+		sk = (const void *)(node - bpf_core_field_offset(struct inet_connection_sock,
+								 icsk_listen_portaddr_node));
+	else
+		sk = (const void *)(node -
+				    bpf_core_field_offset(struct sock_common, skc_nulls_node));
+	l->node = read_pointer(node);
+	score = score_of(sk, l, l->any);
+	if (score <= l->score)
+		return 0;
+	l->score = score;
+	l->sk = (u64)sk;
+	l->group = group_of(sk);
+	if (l->group)
+		l->node = 0;
+	return 1;
+}
+
+static __noinline bool look_in_chain(u32 place, u32 any)
+{
+	struct lookup *l = lookup_at(place);
+	const struct inet_hashinfo *hashinfo;
+	u64 chain;
+
+	if (!l)
+		return false;
 	hashinfo = (const void *)hashinfo_of((const void *)l->net);
 	if (!hashinfo)
-		return 0;
+		return false;
+	l->any = any;
 	chain = chain_of(l, hashinfo, any);
 	if (CHAINS_ARE_OLD)
-		node = read_pointer(chain +
-				    bpf_core_field_offset(struct inet_listen_hashbucket, head));
+		l->node = read_pointer(chain +
+				       bpf_core_field_offset(struct inet_listen_hashbucket, head));
 	else
-		node = read_pointer(
+		l->node = read_pointer(
 			chain + bpf_core_field_offset(struct inet_listen_hashbucket, nulls_head));
 	for (int i = 0; i < MAX_CHAIN; i++) {
+		u64 node = *(volatile u64 *)&l->node;
+
 		/* A chain ends with an odd number, or where it is old with none. */
 		if (!node || node & 1)
 			break;
-		if (CHAINS_ARE_OLD)
-			sk = node - bpf_core_field_offset(struct inet_connection_sock,
-							  icsk_listen_portaddr_node);
-		else
-			sk = node - bpf_core_field_offset(struct sock_common, skc_nulls_node);
-		score = score_of((const void *)sk, l, any);
-		if (score > *(volatile u32 *)&l->score) {
-			l->score = score;
-			l->sk = sk;
-			l->group = group_of((const void *)sk);
-			if (l->group)
-				break;
-		}
-		node = read_pointer(node);
+		look_at_socket(place);
 	}
 	return l->score != 0;
 }
@@ -217,7 +226,31 @@ static __always_inline bool has_dropped(u64 id)
 static __always_inline void suspect(struct suspects *s, u64 sk)
 {
 	s->sk = sk;
-	*(volatile u32 *)&s->count += 1;
+	s->count++;
+}
+
+/* As verified once, too. */
+__noinline u32 look_at_member(u32 place, u32 index)
+{
+	struct lookup *l = lookup_at(place);
+	bool full, dropped;
+	u64 sk;
+
+	if (!l)
+		return 0;
+	sk = read_pointer(l->group + bpf_core_field_offset(struct sock_reuseport, socks) +
+			  index * 8);
+	if (!listens((const void *)sk, l))
+		return 0;
+	full = is_full((const void *)sk, l->moved);
+	dropped = has_dropped(sk);
+	if (full)
+		suspect(&l->full, sk);
+	if (dropped)
+		suspect(&l->dropped, sk);
+	if (full && dropped)
+		suspect(&l->both, sk);
+	return 1;
 }
 
 __noinline u64 refusing_one(u32 place, u32 moved)
@@ -229,29 +262,20 @@ __noinline u64 refusing_one(u32 place, u32 moved)
 
 	if (!l)
 		return 0;
+	l->moved = moved;
 	l->full.count = 0;
 	l->dropped.count = 0;
 	l->both.count = 0;
 	group = (const void *)l->group;
 	count = BPF_CORE_READ(group, num_socks);
-	for (u32 i = 0; i < MAX_GROUP && i < count; i++) {
-		u64 sk = read_pointer(l->group +
-				      bpf_core_field_offset(struct sock_reuseport, socks) + i * 8);
-		bool full, dropped;
-
-		if (!listens((const void *)sk, l))
-			continue;
-		full = is_full((const void *)sk, moved);
-		dropped = has_dropped(sk);
-		if (full)
-			suspect(&l->full, sk);
-		if (dropped)
-			suspect(&l->dropped, sk);
-		if (full && dropped)
-			suspect(&l->both, sk);
-	}
-	/* What is answered with a cookie is no drop; what a queue held may have been accepted since. */
-	some = l->both.count ? &l->both : l->dropped.count ? &l->dropped : &l->full;
+	for (u32 i = 0; i < MAX_GROUP && i < count; i++)
+		look_at_member(place, i);
+	/* What is answered with a cookie is no drop: there the queues tell, if all of them were looked at. */
+	some = &l->both;
+	if (!(moved & 1u << MIB_SLOT_LISTEN_DROPS) && count <= MAX_GROUP)
+		some = &l->full;
+	else if (!l->both.count)
+		some = &l->dropped;
 	l->one_of = some->count ? some->count : count;
 	return l->one_of == 1 ? some->sk : 0;
 }

@@ -9,12 +9,12 @@ extern struct {
 /* The program, its trampoline and the tracepoint's own function. */
 #define STACK_SKIP 2
 
-/* Whether the process that runs is ending, and as wait() will tell it. */
+/* Whether the process that runs is ending, not only one of its threads, and as wait() will tell it. */
 static __always_inline void fill_end_of_process(struct wire_reset_sent *w)
 {
 	const struct task_struct *task = (void *)bpf_get_current_task();
 
-	if (!(BPF_CORE_READ(task, flags) & PF_EXITING))
+	if (!(BPF_CORE_READ(task, flags) & PF_EXITING) || BPF_CORE_READ(task, signal, live.counter))
 		return;
 	w->process_ends = 1;
 	w->exit_status = BPF_CORE_READ(task, exit_code);

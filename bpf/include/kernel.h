@@ -286,7 +286,6 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 	atomic_t sk_drops;
 	struct sk_buff_head sk_receive_queue;
-	u8 sk_shutdown;
 	struct sock_reuseport *sk_reuseport_cb;
 	int sk_err;
 	u16 sk_type;
@@ -466,7 +465,12 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+struct signal_struct {
+	atomic_t live;
+};
+
 struct task_struct {
+	struct signal_struct *signal;
 	unsigned int flags;
 	int exit_code;
 	int tgid;

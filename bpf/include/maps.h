@@ -128,6 +128,11 @@ struct lookup {
 	u32 score;
 	/* How many of those may have been the one. */
 	u32 one_of;
+	/* What is looked at: what lies in a chain, and whether that is of any address. */
+	u64 node;
+	u32 any;
+	/* Counters that moved, as bits of enum mib_slot. */
+	u32 moved;
 	/* Of those: what their queues and their counts of drops say. */
 	struct suspects full;
 	struct suspects dropped;

@@ -30,4 +30,13 @@ static __always_inline u64 pointer_value(u64 *through, const void *pointer)
 	return *(volatile u64 *)through;
 }
 
+/* The pointer that lies at an address, 0 where that cannot be read. */
+static __always_inline __attribute__((unused)) u64 read_pointer(u64 address)
+{
+	u64 pointer = 0;
+
+	bpf_probe_read_kernel(&pointer, sizeof(pointer), (const void *)address);
+	return pointer;
+}
+
 #endif

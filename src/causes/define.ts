@@ -313,18 +313,26 @@ const SIGNALS: { [number: number]: string } = {
   31: 'SIGSYS',
 };
 
-/** How the process ended that reset its connections thereby: `killed by SIGKILL`; null: it did not end. */
+/** Who closed a socket that sent a reset by that; where it was no close, whose the socket is. */
+export function closedBy({ sock, running, stack }: ResetSent, known: Knowledge): Owner | null {
+  return (closes(stack, known) && ownerOf(running ?? undefined)) || ownerOf(sock?.owner);
+}
+
+/** How the process ended that closed it thereby: `SIGKILL`, `exit status 1`; null: it did not end. */
 export function endOfProcess(
   { process_ends, exit_status, stack }: ResetSent,
   known: Knowledge,
 ): string | null {
-  // Only what the process does itself is its end: a timer may interrupt whatever process ends.
-  const closes = callers(stack, known).some((name) => CLOSING_CALLS.includes(name));
-  if (process_ends === 0 || !closes) return null;
+  if (process_ends === 0 || !closes(stack, known)) return null;
   const signal = exit_status & 0x7f;
   return signal === 0
     ? `exit status ${exit_status >>> 8}`
     : (SIGNALS[signal] ?? `signal ${signal}`);
+}
+
+/** Only what a process does itself is its own: a timer may interrupt whatever runs. */
+function closes(stack: readonly string[], known: Knowledge): boolean {
+  return callers(stack, known).some((name) => CLOSING_CALLS.includes(name));
 }
 
 const CLOSING_CALLS = ['__tcp_close', '__mptcp_close', 'inet_csk_listen_stop'];
@@ -334,7 +342,7 @@ export function endText(process_end: string): string {
   return `its process ${isKilled(process_end) ? 'was killed' : 'ended'} (${process_end})`;
 }
 
-const isKilled = (process_end: string) => process_end.startsWith('SIG');
+const isKilled = (process_end: string) => /^sig/i.test(process_end);
 
 /** What to look at where connections are reset because their process ended. */
 export function endAdvice(process_end: string, at: string): string {

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { before, endOf, isConnection, isLateAck, TCP_FLAG, TCP_STATE } from '../causes/define.ts';
+import {
+  before,
+  callers,
+  endOf,
+  isConnection,
+  isLateAck,
+  TCP_FLAG,
+  TCP_STATE,
+} from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
-import type { Drop } from '../wire/types.gen.ts';
+import type { Drop, ResetSent } from '../wire/types.gen.ts';
 
 const DUPLICATE = 'a duplicate: the data had arrived before';
 const LATE_ACK = 'an acknowledgement that arrived late';
@@ -37,6 +45,9 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (event.kind === 'reset_sent' && isLateAck(event.body)) {
     return 'an acknowledgement that came late: both ends had closed the connection';
   }
+  if (event.kind === 'reset_sent' && isSubflowOfListener(event.body, known)) {
+    return 'a subflow of MPTCP whose listener closes: it is told of as that';
+  }
   if (event.kind !== 'drop') return null;
   const reason = known.dropReason(event.body.reason);
   if (reason === 'NO_SOCKET' && event.body.packet.flags & TCP_FLAG.rst) {
@@ -61,6 +72,12 @@ export function benign(event: Event, known: Knowledge): string | null {
     return 'an acknowledgement after the other end had sent its last: the kernel took it';
   }
   return ORDINARY[reason] ?? repeated(event.body, known);
+}
+
+/** Of a connection in the queue of a listener of MPTCP each subflow is reset, and then what waited in the queue. */
+function isSubflowOfListener({ packet, stack }: ResetSent, known: Knowledge): boolean {
+  const by = packet ? [] : callers(stack, known);
+  return by.includes('mptcp_subflow_queue_clean') && !by.includes('inet_csk_listen_stop');
 }
 
 /** States in which the other end has closed and has no more to send. */

@@ -34,6 +34,8 @@ export interface Scenario {
   beside?: readonly string[];
   /** No socket has a part in it, or only one that no process has any more. */
   ownerless?: true;
+  /** Name of the process that tcpwhy shall name, where that is not the lab's own. */
+  process?: string;
   /** What the evidence of each finding of the cause has: see `has` of src/lab/conformance.ts. */
   says?(options: Options): Wanted;
   /**

@@ -59,7 +59,13 @@ export default defineCause({
             : mib.out_rsts > 0
               ? 'third ACK, with a reset'
               : 'third ACK';
-        return { packet, listener, refused, one_of, basis: mib.mixed ? 'inferred' : 'direct' };
+        return {
+          packet,
+          listener,
+          refused,
+          one_of,
+          basis: mib.mixed || one_of > 0 ? 'inferred' : 'direct',
+        };
       }
       // The kernel also gives this reason where the child found no memory, route or port; and it
       // says NO_SOCKET of an ACK whose SYN cookie was good but that found no place.

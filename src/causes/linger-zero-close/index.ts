@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { byService, callers, defineCause, local, ownerOf, remote, service } from '../define.ts';
+import { byService, callers, closedBy, defineCause, local, remote, service } from '../define.ts';
 
 export default defineCause({
   id: 'linger-zero-close',
@@ -17,8 +17,13 @@ export default defineCause({
     if (packet || !sock || sock.linger !== 1 || sock.linger_time !== 0) return null;
     // A listener's end and ss -K reset too, and children inherit the option: only close() itself counts.
     const by = callers(stack, known);
-    const unread = known.resetReason(reason) === 'TCP_ABORT_ON_CLOSE';
-    if (unread || !by.includes('__tcp_close') || !by.includes('tcp_disconnect')) return null;
+    const unread = sock.mptcp
+      ? sock.unread_bytes > 0
+      : known.resetReason(reason) === 'TCP_ABORT_ON_CLOSE';
+    const closed =
+      (by.includes('__tcp_close') && by.includes('tcp_disconnect')) ||
+      (by.includes('__mptcp_close') && !by.includes('mptcp_subflow_queue_clean'));
+    if (unread || !closed) return null;
     return {
       evidence: {
         local: local(sock.flow),
@@ -31,7 +36,7 @@ export default defineCause({
       where: service(sock.flow),
       flow: sock.flow,
       group: byService(event.netns, sock.flow),
-      owner: ownerOf(sock.owner),
+      owner: closedBy(event.body, known),
     };
   },
   summary({ local: at, peer }) {

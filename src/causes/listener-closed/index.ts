@@ -2,12 +2,12 @@
 
 import {
   callers,
+  closedBy,
   defineCause,
   endAdvice,
   endOfProcess,
   endText,
   local,
-  ownerOf,
   remote,
 } from '../define.ts';
 
@@ -37,7 +37,7 @@ export default defineCause({
       where: local(sock.flow),
       flow: sock.flow,
       group: `${event.netns} ${saddr} ${sport}`,
-      owner: ownerOf(sock.owner),
+      owner: closedBy(event.body, known),
     };
   },
   summary({ listener, peer, process_end }) {

@@ -25,7 +25,7 @@ export default defineCause({
         client_timestamps: packet.has_timestamps === 1,
         client: packet.flow.saddr,
       },
-      basis: mib.mixed ? 'inferred' : 'direct',
+      basis: mib.mixed || one_of > 0 ? 'inferred' : 'direct',
       flow: packet.flow,
     };
   },

@@ -24,7 +24,7 @@ export default defineCause({
         tcp_syncookies: known.sysctl('net/ipv4/tcp_syncookies', event.netns),
         client: packet.flow.saddr,
       },
-      basis: mib.mixed ? 'inferred' : 'direct',
+      basis: mib.mixed || one_of > 0 ? 'inferred' : 'direct',
       flow: packet.flow,
     };
   },

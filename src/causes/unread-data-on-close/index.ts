@@ -3,13 +3,13 @@
 import {
   byService,
   callers,
+  closedBy,
   defineCause,
   endAdvice,
   endOfProcess,
   endText,
   local,
   NO_REASON,
-  ownerOf,
   remote,
   service,
 } from '../define.ts';
@@ -31,9 +31,11 @@ export default defineCause({
     const by = sock.unread_bytes > 0 ? callers(event.body.stack, known) : [];
     // MPTCP disconnects its subflows one by one, and the kernel calls that another reason.
     const fromClose =
-      by.includes('__mptcp_close') ||
+      (by.includes('__mptcp_close') && !by.includes('mptcp_subflow_queue_clean')) ||
       (name === NO_REASON && by.includes('__tcp_close') && !by.includes('tcp_disconnect'));
-    if (name !== 'TCP_ABORT_ON_CLOSE' && !fromClose) return null;
+    // MPTCP gives that reason to whatever it closes at once.
+    const said = name === 'TCP_ABORT_ON_CLOSE' && sock.mptcp === 0;
+    if (!said && !fromClose) return null;
     return {
       evidence: {
         local: local(sock.flow),
@@ -42,12 +44,12 @@ export default defineCause({
         unacked_bytes: sock.unacked_bytes,
         process_end: endOfProcess(event.body, known),
       },
-      basis: name === 'TCP_ABORT_ON_CLOSE' ? 'direct' : 'inferred',
+      basis: said ? 'direct' : 'inferred',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
       group: byService(event.netns, sock.flow),
-      owner: ownerOf(sock.owner),
+      owner: closedBy(event.body, known),
     };
   },
   summary({ local: at, peer, unread_bytes, process_end }) {

@@ -21,6 +21,7 @@ import {
   IPPROTO_MPTCP,
   knock,
   type ListenOptions,
+  lingerZero,
   listen,
   localOf,
   queued,
@@ -71,6 +72,8 @@ class Workers {
 
   constructor(lab: Lab, family: Family, backlog: number) {
     this.#lab = lab;
+    // Who was refused has to be known before it tries again, a second later.
+    lab.server.reside();
     this.#server = serverAt(family);
     const worker = (most: number) => listen(lab, family, PORT, most, { reuseport: true });
     const before = worker(64);
@@ -283,6 +286,46 @@ export const listeners: Scenario[] = [
     run: (lab, options) => refuse(lab, options, { backlog: 1, protocol: IPPROTO_MPTCP }),
   },
   {
+    id: 'listener-closed/mptcp',
+    cause: 'listener-closed',
+    title: 'a service of MPTCP stops while connections wait to be accepted',
+    families: BOTH,
+    needs: 'mptcp',
+    run(lab, { times, family }) {
+      const server = serverAt(family);
+      const listener = listen(lab, family, PORT, times, { protocol: IPPROTO_MPTCP });
+      const sockets = dial(lab, lab.client, server, times, IPPROTO_MPTCP);
+      const clients = sockets.map(localOf);
+      awaitQueued(listener, times);
+      listener.close();
+      awaitReset(sockets, 'ECONNRESET');
+      return { server, clients, netns: lab.server.inode };
+    },
+  },
+  {
+    id: 'linger-zero-close/mptcp',
+    cause: 'linger-zero-close',
+    title: 'a server of MPTCP closes with SO_LINGER 0',
+    families: BOTH,
+    needs: 'mptcp',
+    says: () => ({ protocol: 'MPTCP' }),
+    run(lab, options) {
+      const pairs = connect(lab, options, PORT, IPPROTO_MPTCP);
+      const clients = pairs.map(({ client }) => client);
+      const addresses = clients.map(localOf);
+      // What has not heard of the other end yet falls back to TCP.
+      say(clients, 'read');
+      for (const { server } of pairs) {
+        awaitAll([server], POLLIN, 'the request');
+        must(server.recv(), 'recv');
+        lingerZero(server);
+        server.close();
+      }
+      awaitReset(clients, 'ECONNRESET');
+      return { server: serverAt(options.family), clients: addresses, netns: lab.server.inode };
+    },
+  },
+  {
     id: 'unread-data-on-close/mptcp',
     cause: 'unread-data-on-close',
     title: 'a server of MPTCP closes without having read the request',
@@ -304,6 +347,7 @@ export const listeners: Scenario[] = [
     cause: 'unread-data-on-close',
     title: 'a process is killed before it has read',
     families: BOTH,
+    process: 'sleep',
     says: () => ({ unread_bytes: 6, process_end: 'SIGKILL' }),
     run: (lab, options) => closeUnread(lab, options, { killed: true }),
   },
