@@ -9,6 +9,8 @@ import type { Layout } from '../wire/written.ts';
 const TCP_LISTEN = 10;
 /** Who has a listener open changes, and names of devices do: so long what was told of them holds. */
 const HOLDS_NS = 10e9;
+/** All files that are open on the host are gone through: so many times as long nobody asks again. */
+const RESTS = 10;
 /** Of devices and of listeners that are remembered. */
 const MAX_REMEMBERED = 4096;
 const MAX_PROCESSES = 64;
@@ -45,6 +47,7 @@ export class ListenerFacts {
   readonly #told_ns = new Map<string, number>();
   #holders = new Map<string, Process[]>();
   #holders_ns = Number.NEGATIVE_INFINITY;
+  #took_ns = 0;
 
   constructor(host: ListenerHost) {
     this.#host = host;
@@ -62,7 +65,10 @@ export class ListenerFacts {
       const { ktime_ns, netns } = readCommon(w, at);
       const ifindex = u32(w, sock + AT.Sock.bound_ifindex);
       const device = ifindex === 0 ? null : this.#device(netns, ifindex, ktime_ns);
-      const holders = places.refused ? this.#heldBy(u64(w, sock + AT.Sock.id), ktime_ns) : null;
+      const id = u64(w, sock + AT.Sock.id);
+      // One that comes or goes is another than whatever was at its address.
+      if (kind === 'state_change') this.#told_ns.delete(id);
+      const holders = places.refused ? this.#heldBy(id, ktime_ns) : null;
       for (const fact of [device, holders])
         if (fact) facts = [...facts, encodeEvent({ ktime_ns, fact })];
     }
@@ -90,12 +96,18 @@ export class ListenerFacts {
   #heldBy(listener: string, ktime_ns: number) {
     if (ktime_ns - (this.#told_ns.get(listener) ?? Number.NEGATIVE_INFINITY) < HOLDS_NS)
       return null;
-    if (this.#told_ns.size >= MAX_REMEMBERED) this.#told_ns.clear();
-    this.#told_ns.set(listener, ktime_ns);
-    if (ktime_ns - this.#holders_ns >= HOLDS_NS || !this.#holders.has(listener)) {
+    const since_ns = ktime_ns - this.#holders_ns;
+    const known = this.#holders.has(listener) && this.#told_ns.has(listener);
+    // Whoever begins to refuse meanwhile is told of with what it refuses later.
+    if (!known && since_ns < RESTS * this.#took_ns) return null;
+    if (!known || since_ns >= HOLDS_NS) {
+      const began_ms = performance.now();
       this.#holders = parseHolders(this.#host.holders());
+      this.#took_ns = (performance.now() - began_ms) * 1e6;
       this.#holders_ns = ktime_ns;
     }
+    if (this.#told_ns.size >= MAX_REMEMBERED) this.#told_ns.clear();
+    this.#told_ns.set(listener, ktime_ns);
     const processes = this.#holders.get(listener) ?? [];
     return processes.length === 0
       ? null

@@ -8,6 +8,7 @@ import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
 import { layoutNumbered } from '../../../src/wire/written.ts';
 
 const SYN_RECEIVED = 16;
+const STATE_CHANGE = 20;
 const LISTENER = 0xffff_8881n;
 const TCP_LISTEN = 10;
 
@@ -21,6 +22,17 @@ function refused(at_s: number, ifindex: number, id = LISTENER): Int32Array {
   view.setBigUint64(4 * (sock + AT.Sock.id), id, true);
   w[sock + AT.Sock.state] = TCP_LISTEN;
   w[sock + AT.Sock.bound_ifindex] = ifindex;
+  return w;
+}
+
+/** A listener that comes. */
+function begins(at_s: number, id = LISTENER): Int32Array {
+  const w = new Int32Array(WRITTEN[STATE_CHANGE].words);
+  const view = new DataView(w.buffer);
+  view.setBigUint64(4 * AT.Event.ktime_ns, BigInt(Math.round(at_s * 1e9)), true);
+  const sock = BODY + AT.StateChange.sock;
+  view.setBigUint64(4 * (sock + AT.Sock.id), id, true);
+  w[sock + AT.Sock.state] = TCP_LISTEN;
   return w;
 }
 
@@ -47,8 +59,8 @@ class Host {
   }
 }
 
-function told(facts: ListenerFacts, record: Int32Array): object[] {
-  const layout = layoutNumbered(SYN_RECEIVED);
+function told(facts: ListenerFacts, record: Int32Array, kind = SYN_RECEIVED): object[] {
+  const layout = layoutNumbered(kind);
   if (!layout) throw new Error('no such record');
   const frames = new FrameReader().push(Buffer.concat(facts.of(record, 0, layout)));
   return [...frames].map(({ bytes }) => {
@@ -82,6 +94,17 @@ test('in a storm they are asked for every ten seconds, and told again then', () 
     { listener: String(LISTENER), processes: [{ pid: 11, comm: 'master' }] },
   ]);
   expect(host.asked).toBe(2);
+});
+
+test('a listener that comes at the address of another is asked for anew', () => {
+  const host = new Host();
+  const facts = new ListenerFacts(host);
+  told(facts, refused(1, 0));
+  host.open = [holder(LISTENER, 21, 'next')];
+  expect(told(facts, begins(2), STATE_CHANGE)).toEqual([]);
+  expect(told(facts, refused(3, 0))).toEqual([
+    { listener: String(LISTENER), processes: [{ pid: 21, comm: 'next' }] },
+  ]);
 });
 
 test('a device is told with its name, and again when it has another', () => {
