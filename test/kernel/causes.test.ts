@@ -82,7 +82,10 @@ describe.each([
       );
     const owner = scenario.ownerless
       ? null
-      : expect.objectContaining({ pid: process.pid, container: null });
+      : expect.objectContaining({
+          ...(scenario.process ? { comm: scenario.process } : { pid: process.pid }),
+          container: null,
+        });
     expect(told[0]?.process).toEqual(owner);
   }
 });
