@@ -61,6 +61,21 @@ function refuse(
   return { server, clients, netns: lab.server.inode };
 }
 
+/** Refused where a listener for any address has the port, but is not for these clients. */
+function refuseBeside(
+  lab: Lab,
+  { times, family }: Options,
+  of: Family,
+  options: ListenOptions,
+): Made {
+  const server = serverAt(family);
+  using _ = listen(lab, of, PORT, times, { address: ANY[of], ...options });
+  const sockets = dial(lab, lab.client, server, times);
+  const clients = sockets.map(localOf);
+  awaitReset(sockets, 'ECONNREFUSED');
+  return { server, clients, netns: lab.server.inode };
+}
+
 /** Workers that share an end: the kernel spreads connections over them, and one does not accept. */
 class Workers {
   readonly stuck: Socket;
@@ -250,14 +265,7 @@ export const listeners: Scenario[] = [
       came_in_on: 's0',
       listeners_on_port: { 0: { address: one(family, ANY[family], '%lo'), not_for: 'device' } },
     }),
-    run(lab, { times, family }) {
-      const server = serverAt(family);
-      using _ = listen(lab, family, PORT, times, { address: ANY[family], device: 'lo' });
-      const sockets = dial(lab, lab.client, server, times);
-      const clients = sockets.map(localOf);
-      awaitReset(sockets, 'ECONNREFUSED');
-      return { server, clients, netns: lab.server.inode };
-    },
+    run: (lab, options) => refuseBeside(lab, options, options.family, { device: 'lo' }),
   },
   {
     id: 'no-listener/family',
@@ -266,14 +274,9 @@ export const listeners: Scenario[] = [
     families: BOTH,
     ownerless: true,
     says: () => ({ listeners_on_port: { 0: { not_for: 'family' } }, came_in_on: 's0' }),
-    run(lab, { times, family }) {
-      const server = serverAt(family);
-      const other = family === 4 ? 6 : 4;
-      using _ = listen(lab, other, PORT, times, { address: ANY[other], v6only: other === 6 });
-      const sockets = dial(lab, lab.client, server, times);
-      const clients = sockets.map(localOf);
-      awaitReset(sockets, 'ECONNREFUSED');
-      return { server, clients, netns: lab.server.inode };
+    run(lab, options) {
+      const other = options.family === 4 ? 6 : 4;
+      return refuseBeside(lab, options, other, { v6only: other === 6 });
     },
   },
   {
