@@ -9,8 +9,12 @@ import type { Layout } from '../wire/written.ts';
 const TCP_LISTEN = 10;
 /** Who has a listener open changes, and names of devices do: so long what was told of them holds. */
 const HOLDS_NS = 10e9;
-/** All files that are open on the host are gone through: so many times as long nobody asks again. */
+/**
+ * All files that are open on the host are gone through. After it nobody asks for so many times as long,
+ * but that so much of it may be put off: some listeners that begin to refuse at once are all asked for.
+ */
 const RESTS = 10;
+const PUTS_OFF_NS = 5e9;
 /** Of devices and of listeners that are remembered. */
 const MAX_REMEMBERED = 4096;
 const MAX_PROCESSES = 64;
@@ -47,10 +51,13 @@ export class ListenerFacts {
   readonly #told_ns = new Map<string, number>();
   #holders = new Map<string, Process[]>();
   #holders_ns = Number.NEGATIVE_INFINITY;
-  #took_ns = 0;
+  #rested_ns = 0;
+  readonly #now_ms: () => number;
 
-  constructor(host: ListenerHost) {
+  /** `now_ms` tells how long the host took. */
+  constructor(host: ListenerHost, now_ms = () => performance.now()) {
     this.#host = host;
+    this.#now_ms = now_ms;
   }
 
   /** Facts that the record at `at` needs and that were not told lately, serialized. */
@@ -96,14 +103,14 @@ export class ListenerFacts {
   #heldBy(listener: string, ktime_ns: number) {
     if (ktime_ns - (this.#told_ns.get(listener) ?? Number.NEGATIVE_INFINITY) < HOLDS_NS)
       return null;
-    const since_ns = ktime_ns - this.#holders_ns;
     const known = this.#holders.has(listener) && this.#told_ns.has(listener);
     // Whoever begins to refuse meanwhile is told of with what it refuses later.
-    if (!known && since_ns < RESTS * this.#took_ns) return null;
-    if (!known || since_ns >= HOLDS_NS) {
-      const began_ms = performance.now();
+    if (!known && this.#rested_ns - ktime_ns > PUTS_OFF_NS) return null;
+    if (!known || ktime_ns - this.#holders_ns >= HOLDS_NS) {
+      const began_ms = this.#now_ms();
       this.#holders = parseHolders(this.#host.holders());
-      this.#took_ns = (performance.now() - began_ms) * 1e6;
+      const took_ns = (this.#now_ms() - began_ms) * 1e6;
+      this.#rested_ns = Math.max(this.#rested_ns, ktime_ns) + RESTS * took_ns;
       this.#holders_ns = ktime_ns;
     }
     if (this.#told_ns.size >= MAX_REMEMBERED) this.#told_ns.clear();

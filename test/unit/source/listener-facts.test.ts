@@ -46,6 +46,8 @@ function holder(listener: bigint, pid: number, comm: string): Buffer {
 
 class Host {
   asked = 0;
+  now_ms = 0;
+  takes_ms = 0;
   names = new Map([[3, 'eth1']]);
   open = [holder(LISTENER, 11, 'master'), holder(LISTENER, 12, 'worker')];
 
@@ -55,6 +57,7 @@ class Host {
 
   holders(): Buffer {
     this.asked++;
+    this.now_ms += this.takes_ms;
     return Buffer.concat(this.open);
   }
 }
@@ -105,6 +108,21 @@ test('a listener that comes at the address of another is asked for anew', () => 
   expect(told(facts, refused(3, 0))).toEqual([
     { listener: String(LISTENER), processes: [{ pid: 21, comm: 'next' }] },
   ]);
+});
+
+test('of several that begin to refuse some are asked for at once, and of many few, however long it takes', () => {
+  const host = new Host();
+  host.takes_ms = 100;
+  host.open = Array.from({ length: 200 }, (_, i) => holder(LISTENER + BigInt(i), i + 1, 'each'));
+  const facts = new ListenerFacts(host, () => host.now_ms);
+  const refuses = (i: number, at_s: number) =>
+    told(facts, refused(at_s, 0, LISTENER + BigInt(i))).length;
+  let sum = 0;
+  for (let i = 0; i < 5; i++) sum += refuses(i, 1 + i / 100);
+  expect(sum).toBe(5);
+  for (let i = 5; i < 200; i++) refuses(i, 1 + i / 10);
+  expect(host.asked).toBeGreaterThanOrEqual(20);
+  expect(host.asked).toBeLessThanOrEqual(26);
 });
 
 test('a device is told with its name, and again when it has another', () => {
