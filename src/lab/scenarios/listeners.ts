@@ -325,9 +325,9 @@ export const listeners: Scenario[] = [
         lingerZero(server);
         server.close();
       }
-      // Some kernels do not tell the client: what it has is no connection over TCP alone.
-      until('the connections to be reset', () => resets() >= options.times);
+      // 6.16 to 6.18.15 close the MPTCP connection first, and reset what TCP had of it afterwards.
       for (const client of clients) client.close();
+      until('the connections to be reset', () => resets() >= options.times);
       return { server: serverAt(options.family), clients: addresses, netns: lab.server.inode };
     },
   },
