@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { stateName } from '../causes/define.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { happened } from '../diagnose/describe.ts';
 import type { Narrowed } from '../diagnose/narrowed.ts';
@@ -11,6 +10,7 @@ import type { Knowledge } from '../flow/knowledge.ts';
 import { csvSink } from '../sinks/export/csv.ts';
 import { type ExportedEvent, type ExportSink, sockIn } from '../sinks/export/format.ts';
 import { pcapngSink } from '../sinks/export/pcapng.ts';
+import { stateName } from '../tcp/states.ts';
 import { type Event, encodeHeader } from '../wire/decode.ts';
 import { Losses } from '../wire/loss.ts';
 import type { Header } from '../wire/types.gen.ts';

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { existsSync } from 'node:fs';
-import { isIP } from 'node:net';
 import type { Severity } from '../diagnose/finding.ts';
 import { findNetns } from '../host/netns.ts';
 import { existing, refusal } from '../record/create.ts';
 import type { Rotation } from '../record/parts.ts';
-import { type Filter, holdsIPv4, MOST_TARGETS, type Net, type Target } from '../source/filter.ts';
+import { type Filter, MOST_TARGETS, type Target } from '../source/filter.ts';
 import { mayBeToa } from '../source/toa.ts';
+import { familyOf } from '../tcp/address.ts';
+import { parsePort, splitEndpoint } from '../tcp/endpoint.ts';
+import { holdsIPv4, type Net, parseNet } from '../tcp/network.ts';
 
 /** Wrong use, missing permission or a missing part of the environment: exit status 2. */
 export class UsageError extends Error {
@@ -54,41 +56,36 @@ const TARGETS =
  * `2001:db8::1`. Throws UsageError.
  */
 export function parseTarget(text: string): Target {
-  const port = text.match(/^:?(\d+)$/)?.[1];
-  if (port !== undefined) return { net: null, port: parsePort(port) };
-  const alone = parseNet(text);
+  if (/^:?\d+$/.test(text)) return { net: null, port: portFrom(text) };
+  const alone = netFrom(text);
   if (alone) return { net: alone, port: null };
-  const both = text.match(/^\[([^\]]+)\](?::(\d+))?$/) ?? text.match(/^([^:]+):(\d+)$/);
-  const net = parseNet(both?.[1] ?? '');
-  if (!both || !net) throw new UsageError(`${text} is no target: give ${TARGETS}`);
-  return { net, port: both[2] === undefined ? null : parsePort(both[2]) };
+  const both = splitEndpoint(text);
+  const net = both && netFrom(both.host);
+  if (!net) throw new UsageError(`${text} is no target: give ${TARGETS}`);
+  return { net, port: both.port === null ? null : portFrom(both.port) };
 }
 
 /** An address, or a network with the length of its prefix; null where it is neither. */
-function parseNet(text: string): Net | null {
-  const [address = '', length, more] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || address.includes('%') || more !== undefined) return null;
-  const most = family === 4 ? 32 : 128;
-  const bits = length === undefined ? most : Number(length);
-  if (length !== undefined && !/^\d+$/.test(length)) return null;
-  if (bits > most)
-    throw new UsageError(`${text}: the prefix of such a network has 0 to ${most} bits`);
-  const net = { address, bits };
-  if (family === 6 && holdsIPv4(net))
+function netFrom(text: string): Net | null {
+  let net: Net | null;
+  try {
+    net = parseNet(text);
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(error.message) : error;
+  }
+  if (net && familyOf(net.address) === 6 && holdsIPv4(net))
     throw new UsageError(`${text} would be every IPv4 address too: 2000::/3 is IPv6`);
   return net;
 }
 
-function parsePort(text: string): number {
-  const port = Number(text.replace(/^:/, ''));
-  if (!Number.isInteger(port) || port < 1 || port > 65535)
-    throw new UsageError(`${text} is no port: 1 to 65535`);
+function portFrom(text: string): number {
+  const port = parsePort(text.replace(/^:/, ''));
+  if (port === null) throw new UsageError(`${text} is no port: 1 to 65535`);
   return port;
 }
 
 function parseHost(text: string): Target {
-  const net = parseNet(text);
+  const net = netFrom(text);
   if (!net) throw new UsageError(`--host ${text} is no address and no network`);
   return { net, port: null };
 }
@@ -123,7 +120,7 @@ function groupsFrom(targets: string[], { port = [], host = [] }: FilterFlags): T
   const groups = [
     targets.map(parseTarget),
     host.map(parseHost),
-    port.map((one): Target => ({ net: null, port: parsePort(one) })),
+    port.map((one): Target => ({ net: null, port: portFrom(one) })),
   ].filter((group) => group.length > 0);
   const count = groups.flat().length;
   if (count > MOST_TARGETS)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { endpoint, flagsText, stateName } from '../causes/define.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import { perFlow } from '../flow/per-flow.ts';
+import { endpoint } from '../tcp/endpoint.ts';
+import { flagsText, TCP_FLAG } from '../tcp/flags.ts';
+import { stateName } from '../tcp/states.ts';
 import type { Event } from '../wire/decode.ts';
 import { MIB_SLOTS } from '../wire/mib.gen.ts';
 import type { MibDelta, Packet, SynReceived } from '../wire/types.gen.ts';
@@ -67,7 +69,7 @@ export const flowText = perFlow(
 
 function packetText(packet: Packet): string {
   const { seq, ack_seq, payload_len, window, flags } = packet;
-  const ack = flags & 0x10 ? ` ack ${ack_seq}` : '';
+  const ack = flags & TCP_FLAG.ack ? ` ack ${ack_seq}` : '';
   return `${flowText(packet.flow)} [${flagsText(flags)}] seq ${seq}${ack} win ${window} len ${payload_len}`;
 }
 

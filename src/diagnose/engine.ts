@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cause, endpoint, type Match } from '../causes/define.ts';
+import type { Cause, Match } from '../causes/define.ts';
 import type { WallClock } from '../flow/clock.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import { Queue } from '../flow/queue.ts';
 import type { Followed } from '../flow/trails.ts';
+import { endpoint } from '../tcp/endpoint.ts';
 import { type Event, eventOf } from '../wire/decode.ts';
 import type { Before, Toa } from '../wire/types.gen.ts';
 import type { Words } from '../wire/words.ts';

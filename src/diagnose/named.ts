@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { callers, stateName } from '../causes/define.ts';
+import { callers } from '../causes/shared/kernel.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
+import { stateName } from '../tcp/states.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Sock } from '../wire/types.gen.ts';
 import { PEER_CALLS } from './describe.ts';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cause, inWords, type Match } from '../causes/define.ts';
+import type { Cause, Match } from '../causes/define.ts';
+import { inWords } from '../causes/shared/wording.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Basis, Because, Evidence, Severity } from './finding.ts';
 import type { OpenFinding } from './open-finding.ts';

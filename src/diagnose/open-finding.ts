@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { HostKnowledge } from '../flow/knowledge.ts';
+import { familyOf } from '../tcp/address.ts';
 import { type Event, eventOf } from '../wire/decode.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { Written } from '../wire/written.ts';
@@ -110,8 +111,7 @@ export function tell(open: OpenFinding): Finding {
 
 export function flowOf({ match, event }: Occurrence): FlowText {
   const { saddr, sport, daddr, dport } = match.flow;
-  const family = saddr.includes(':') ? 6 : 4;
-  return { family, saddr, sport, daddr, dport, netns: event.netns };
+  return { family: familyOf(saddr), saddr, sport, daddr, dport, netns: event.netns };
 }
 
 /** The newest ones are kept, oldest first: what was held comes late. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { servedAtSource } from '../causes/define.ts';
 import { type Followed, Trails } from '../flow/trails.ts';
+import { servedAtSource } from '../tcp/service.ts';
 import type { Event } from '../wire/decode.ts';
 import { Ring } from '../wire/ring.ts';
 import type { Words } from '../wire/words.ts';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cause, type Match, ownerOf } from '../causes/define.ts';
+import type { Cause, Match } from '../causes/define.ts';
+import { ownerOf } from '../causes/shared/processes.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import type { Event } from '../wire/decode.ts';
 import type { Flow, Packet } from '../wire/types.gen.ts';

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Writer } from 'protobufjs/minimal.js';
+import { addressText } from '../tcp/address.ts';
 import { learnEarlier, readEarlier } from './earlier.ts';
 import { tcpwhy } from './event.gen.js';
 import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
-import { addressText, plainText } from './text.ts';
+import { plainText } from './text.ts';
 import { type Bodies, BYTES_HOLD, type Header, MAY_BE_ABSENT, NUMBERS } from './types.gen.ts';
 import { eventAt, readWritten, type Written } from './written.ts';
 

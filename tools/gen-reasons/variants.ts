@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { addressBytes } from '../../src/source/filter.ts';
+import { addressBytes } from '../../src/tcp/address.ts';
 import { type Event, eventFromJson } from '../../src/wire/decode.ts';
 import { MIB_SLOTS } from '../../src/wire/mib.gen.ts';
 

@@ -10,6 +10,9 @@ const broken = (file: string, source: string) =>
 test.each([
   ['src/flow/state.ts', "import { readFileSync } from 'node:fs';"],
   ['src/flow/state.ts', "import { symbols } from '../host/symbols.js';"],
+  ['src/tcp/address.ts', "import { isIP } from 'node:net';"],
+  ['src/tcp/service.ts', "import { decode } from '../wire/decode.js';"],
+  ['src/causes/shared/wording.ts', "import { x } from '../no-listener/index.js';"],
   ['src/wire/decode.ts', "import { Flow } from '../flow/state.js';"],
   ['src/diagnose/engine.ts', "import { print } from '../sinks/text.js';"],
   ['src/causes/no-listener/index.ts', "import { x } from '../connect-refused/index.js';"],
@@ -38,9 +41,12 @@ test.each([
   ['src/wire/decode.ts', "import protobuf from 'protobufjs/minimal.js';"],
   ['src/causes/no-listener/index.ts', "import { define } from '../define.js';"],
   ['src/causes/no-listener/index.ts', "import { advice } from './advice.js';"],
+  ['src/causes/no-listener/index.ts', "import { inWords } from '../shared/wording.js';"],
+  ['src/causes/no-listener/index.ts', "import { TCP_FLAG } from '../../tcp/flags.js';"],
   ['src/causes/no-listener/index.ts', "import type { Socket } from '../../flow/state.js';"],
   ['src/causes/registry.gen.ts', "import noListener from './no-listener/index.js';"],
   ['src/sinks/tui/app.tsx', "import { Box } from 'ink'; import { row } from './rows.js';"],
+  ['src/sinks/text.ts', "import { endpoint } from '../tcp/endpoint.js';"],
   ['src/sinks/tui/app.tsx', "import { printable } from '../printable.js';"],
   ['src/sinks/text.ts', "import type { Finding } from '../diagnose/finding.js';"],
 ])('%s may: %s', (file, source) => {
