@@ -1,11 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Fact } from '../diagnose/facts.ts';
-import type { Basis, Evidence, Severity, Subject } from '../diagnose/finding.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { EventKind } from '../wire/kinds.gen.ts';
 import type { Flow, Owner } from '../wire/types.gen.ts';
+import type { Fact } from './facts.ts';
+
+/** How much a finding asks of whoever reads it. `--fail-on` compares in this order. */
+export type Severity = 'error' | 'warning' | 'info';
+
+/** `direct`: the hook saw the decision itself. `inferred`: it follows from what was seen around it. */
+export type Basis = 'direct' | 'inferred';
+
+export type Subject = 'flow' | 'listener' | 'host';
+
+export type EvidenceValue =
+  | string
+  | number
+  | boolean
+  | null
+  | EvidenceValue[]
+  | { [name: string]: EvidenceValue };
+
+/** Plain facts by name; units are suffixes of the name. */
+export type Evidence = { [name: string]: EvidenceValue };
 
 /** A cause that one event proves. */
 export interface Match<E extends Evidence> {

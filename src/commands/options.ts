@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { existsSync } from 'node:fs';
-import type { Severity } from '../diagnose/finding.ts';
+import type { Severity } from '../causes/define.ts';
 import { findNetns } from '../host/netns.ts';
 import { existing, refusal } from '../record/create.ts';
 import type { Rotation } from '../record/parts.ts';

@@ -16,7 +16,7 @@ import { reportHtml } from '../sinks/report-html/page.ts';
 import { reportMarkdown } from '../sinks/report-md/page.ts';
 import type { Filter } from '../source/filter.ts';
 import { VERSION } from '../version.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { type FilterFlags, filesAndTargets, recordedFilterFrom, UsageError } from './options.ts';
 import { refuseExisting, saveAs } from './output.ts';

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Severity } from '../causes/define.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
-import type { Finding, Severity } from '../diagnose/finding.ts';
+import type { Finding } from '../diagnose/finding.ts';
 import { namedBody } from '../diagnose/named.ts';
 import type { Narrowed } from '../diagnose/narrowed.ts';
 import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';

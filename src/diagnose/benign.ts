@@ -6,7 +6,7 @@ import type { Knowledge } from '../flow/knowledge.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, endOf } from '../tcp/sequence.ts';
 import { isConnection, TCP_STATE } from '../tcp/states.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Drop, ResetSent } from '../wire/types.gen.ts';
 
 const DUPLICATE = 'a duplicate: the data had arrived before';

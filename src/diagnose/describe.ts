@@ -5,7 +5,7 @@ import { perFlow } from '../flow/per-flow.ts';
 import { endpoint } from '../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../tcp/flags.ts';
 import { stateName } from '../tcp/states.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import { MIB_SLOTS } from '../wire/mib.gen.ts';
 import type { MibDelta, Packet, SynReceived } from '../wire/types.gen.ts';
 

@@ -3,7 +3,7 @@
 import { callers } from '../causes/shared/kernel.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import { stateName } from '../tcp/states.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Sock } from '../wire/types.gen.ts';
 import { PEER_CALLS } from './describe.ts';
 

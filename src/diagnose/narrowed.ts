@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
 import type { Before, Flow, Totals } from '../wire/types.gen.ts';
 import { packetOf } from './unexplained.ts';

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cause, Match } from '../causes/define.ts';
+import type { Cause, Evidence, Match } from '../causes/define.ts';
 import { ownerOf } from '../causes/shared/processes.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow, Packet } from '../wire/types.gen.ts';
 import { movedText } from './describe.ts';
-import type { Evidence } from './finding.ts';
 
 const rest = (id: string, title: string, advice: string[]): Cause => ({
   id,

@@ -6,7 +6,7 @@ import type { Narrowed } from '../diagnose/narrowed.ts';
 import type { OpenFinding } from '../diagnose/open-finding.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import { servedAtSource, service } from '../tcp/service.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow, Footer, Header } from '../wire/types.gen.ts';
 import { Buckets } from './buckets.ts';
 import { Segments } from './segments.ts';

@@ -8,7 +8,7 @@ import { TCP_FLAG } from '../tcp/flags.ts';
 import { endOf } from '../tcp/sequence.ts';
 import { reversed } from '../tcp/service.ts';
 import { stateName } from '../tcp/states.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow, Packet, ResetSent, Sock } from '../wire/types.gen.ts';
 import type { End } from './connection.ts';
 import type { Mark } from './model.ts';

@@ -5,7 +5,7 @@ import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { before, distance } from '../../tcp/sequence.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
-import type { Event } from '../../wire/decode.ts';
+import type { Event } from '../../wire/event.ts';
 import type { Packet, Sock, Stamp } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { ownerOf } from '../shared/processes.ts';

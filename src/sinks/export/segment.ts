@@ -2,7 +2,7 @@
 
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
-import type { Event } from '../../wire/decode.ts';
+import type { Event } from '../../wire/event.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
 import { packetIn } from './format.ts';
 import type { Segment } from './headers.ts';

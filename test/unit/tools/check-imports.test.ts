@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { circlesIn } from '../../../tools/check-imports/circles.ts';
 import { importsOf } from '../../../tools/check-imports/imports.ts';
 import { RULES } from '../../../tools/check-imports/rules.ts';
 
@@ -64,4 +65,41 @@ export type { C } from './exported.js';`;
     { from: 'src/flow/state', to: 'src/flow/effect', typeOnly: false, line: 3 },
     { from: 'src/flow/state', to: 'src/flow/exported', typeOnly: true, line: 4 },
   ]);
+});
+
+describe('imports in a circle', () => {
+  const circles = (...files: [string, string][]) =>
+    circlesIn(files.flatMap(([file, source]) => importsOf(file, source)));
+
+  test('are found among files, of types too, once and by the shortest way', () => {
+    expect(
+      circles(
+        ['src/flow/a.ts', "import { b } from './b.ts'; import { c } from './c.ts';"],
+        ['src/flow/b.ts', "import { c } from './c.ts';"],
+        ['src/flow/c.ts', "import type { A } from './a.ts';"],
+      ),
+    ).toEqual([
+      ['src/flow/a', 'src/flow/c', 'src/flow/a'],
+      ['src/flow/b', 'src/flow/c', 'src/flow/a', 'src/flow/b'],
+    ]);
+  });
+
+  test('are found among folders where no files are in one', () => {
+    expect(
+      circles(
+        ['src/flow/a.ts', "import { b } from '../wire/b.ts';"],
+        ['src/wire/c.ts', "import type { D } from '../flow/d.ts';"],
+      ),
+    ).toEqual([['src/flow', 'src/wire', 'src/flow']]);
+  });
+
+  test('are not where several ways lead to one place', () => {
+    expect(
+      circles(
+        ['src/cli.ts', "import { a } from './flow/a.ts'; import { b } from './wire/b.ts';"],
+        ['src/flow/a.ts', "import { b } from '../wire/b.ts'; import { c } from './c.ts';"],
+        ['test/unit/flow/a.test.ts', "import { a } from '../../../src/flow/a.ts';"],
+      ),
+    ).toEqual([]);
+  });
 });
