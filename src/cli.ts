@@ -5,10 +5,10 @@ import { causes } from './commands/causes.ts';
 import { doctor } from './commands/doctor.ts';
 import { exportRecording } from './commands/export.ts';
 import { lab } from './commands/lab.ts';
-import { UsageError } from './commands/options.ts';
 import { replay } from './commands/replay.ts';
 import { mindReaders, write } from './commands/stdout.ts';
 import { trace } from './commands/trace.ts';
+import { UsageError } from './commands/usage.ts';
 import { keepIgnored } from './host/signals.ts';
 import { VERSION } from './version.ts';
 

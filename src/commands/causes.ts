@@ -4,7 +4,7 @@ import type { Cause } from '../causes/define.ts';
 import { PAGES } from '../causes/pages.gen.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { wrap } from '../sinks/text.ts';
-import { UsageError } from './options.ts';
+import { UsageError } from './usage.ts';
 
 /** The catalogue, or the page of one cause. */
 export function causes(

@@ -5,9 +5,9 @@ import { kernelIdentity } from '../host/kernel.ts';
 import { Symbols } from '../host/symbols.ts';
 import { wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
+import { openLive } from './attach.ts';
 import { parseTier } from './options.ts';
 import { notObservable } from './run.ts';
-import { openLive } from './trace.ts';
 
 /** What this kernel lets tcpwhy see: which hook shows each fact, and why not. */
 export function doctor(

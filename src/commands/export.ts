@@ -2,10 +2,11 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { type Exporter, FORMATS } from './exporters.ts';
-import { type FilterFlags, filesAndTargets, recordedFilterFrom, UsageError } from './options.ts';
+import { type FilterFlags, filesAndTargets, recordedFilterFrom } from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
-import { DamageReport, headerFor, narrowedTo, openRecording } from './replay.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from './recording.ts';
+import { UsageError } from './usage.ts';
 import { interruption } from './watch.ts';
 
 /** Writes a recording as a file of another format, in bounded memory: its exit status. */

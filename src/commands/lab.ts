@@ -14,10 +14,11 @@ import { rowLines, scoreLines, viewLines } from '../sinks/lab.ts';
 import { textSink, wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
 import type { Family } from '../tcp/address.ts';
-import { parseTier, UsageError } from './options.ts';
+import { openLive, RECORDS_PER_S } from './attach.ts';
+import { parseTier } from './options.ts';
 import { refuseExisting, saveAs } from './output.ts';
 import { startOf } from './run.ts';
-import { openLive, RECORDS_PER_S } from './trace.ts';
+import { UsageError } from './usage.ts';
 import { interruption } from './watch.ts';
 
 export interface LabFlags {

@@ -10,11 +10,7 @@ import { mayBeToa } from '../source/toa.ts';
 import { familyOf } from '../tcp/address.ts';
 import { parsePort, splitEndpoint } from '../tcp/endpoint.ts';
 import { holdsIPv4, type Net, parseNet } from '../tcp/network.ts';
-
-/** Wrong use, missing permission or a missing part of the environment: exit status 2. */
-export class UsageError extends Error {
-  override name = 'UsageError';
-}
+import { UsageError } from './usage.ts';
 
 /** Which connections, as the command line gives it. */
 export interface FilterFlags {

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, fsyncSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { createFile, existing, openStream, refusal } from '../record/create.ts';
-import { UsageError } from './options.ts';
+import { UsageError } from './usage.ts';
 
 const BATCH_BYTES = 256 << 10;
 

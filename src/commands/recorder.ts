@@ -3,7 +3,8 @@
 import { Recording } from '../record/write.ts';
 import type { LiveSource } from '../source/live.ts';
 import type { Losses } from '../wire/loss.ts';
-import { recordingFrom, UsageError, type WatchFlags } from './options.ts';
+import { recordingFrom, type WatchFlags } from './options.ts';
+import { UsageError } from './usage.ts';
 
 /** The bytes of the live source on their way to findings, and to the recording of -o where there is one. */
 export class Recorder {

@@ -18,10 +18,11 @@ import type { Filter } from '../source/filter.ts';
 import { VERSION } from '../version.ts';
 import type { Event } from '../wire/event.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { type FilterFlags, filesAndTargets, recordedFilterFrom, UsageError } from './options.ts';
+import { type FilterFlags, filesAndTargets, recordedFilterFrom } from './options.ts';
 import { refuseExisting, saveAs } from './output.ts';
 import { Progress } from './progress.ts';
-import { DamageReport, headerFor, narrowedTo, openRecording } from './replay.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from './recording.ts';
+import { UsageError } from './usage.ts';
 import { interruption } from './watch.ts';
 
 export interface ReportFlags extends FilterFlags {

@@ -11,7 +11,8 @@ import { jsonSink } from '../sinks/json.ts';
 import type { Sink, Start } from '../sinks/sink.ts';
 import { textSink } from '../sinks/text.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { atLeast, UsageError, type WatchFlags } from './options.ts';
+import { atLeast, type WatchFlags } from './options.ts';
+import { UsageError } from './usage.ts';
 
 /** Nobody reads faster; less than TICK_MS, so that a tick that comes early shows what it brought. */
 const SHOW_NS = 75e6;

@@ -3,20 +3,15 @@
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import type { Filter } from '../source/filter.ts';
-import {
-  filterFrom,
-  recordedFilterFrom,
-  recordingFrom,
-  UsageError,
-  type WatchFlags,
-} from './options.ts';
+import { attachOptions, openLive } from './attach.ts';
+import { filterFrom, recordedFilterFrom, recordingFrom, type WatchFlags } from './options.ts';
 import { Player } from './player.ts';
 import { Recorder } from './recorder.ts';
-import { openRecording } from './replay.ts';
+import { openRecording } from './recording.ts';
 import { runOptions } from './run.ts';
 import { PipelineScreen } from './screen-source.ts';
 import { show } from './show.ts';
-import { attachOptions, openLive } from './trace.ts';
+import { UsageError } from './usage.ts';
 
 const TICK_MS = 100;
 

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { LiveSource } from '../source/live.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { attachError } from './environment.ts';
+import { attachOptions, openLive } from './attach.ts';
 import {
   filterFrom,
   parseDuration,
   parseSeverity,
-  parseTier,
-  parseToaKinds,
   recordingFrom,
   type WatchFlags,
 } from './options.ts';
@@ -16,11 +13,6 @@ import { Recorder, troubleTeller } from './recorder.ts';
 import { Run, runOptions } from './run.ts';
 import { outliveStdout } from './stdout.ts';
 import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from './watch.ts';
-
-/** Records a second of one key on one CPU; counts stay exact whatever it is. */
-export const RECORDS_PER_S = 100;
-/** Where a file is what is wanted: enough for all but a storm, which would fill the disk. */
-export const RECORDS_PER_S_TO_FILE = 1000;
 
 /** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */
 export async function trace(
@@ -66,31 +58,6 @@ export async function trace(
   } finally {
     source.close();
     recorder?.close();
-  }
-}
-
-/** How to attach, but for the filter. */
-export function attachOptions(flags: WatchFlags) {
-  const { tier, btf, hostName: host_name, toaKind } = flags;
-  const toa_kinds = parseToaKinds(toaKind);
-  return {
-    records_per_s: recordsPerSecond(flags),
-    tier: parseTier(tier),
-    ...{ btf, host_name, toa_kinds },
-  };
-}
-
-function recordsPerSecond({ everyRecord, output }: WatchFlags): number {
-  if (everyRecord) return 0;
-  return output === undefined ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE;
-}
-
-/** Throws UsageError where this process or kernel cannot be watched. */
-export function openLive(options: Parameters<typeof LiveSource.open>[0]): LiveSource {
-  try {
-    return LiveSource.open(options);
-  } catch (error) {
-    throw attachError(error);
   }
 }
 

@@ -11,8 +11,8 @@ import {
   recordedFilterFrom,
   recordingFrom,
   rotationFrom,
-  UsageError,
 } from '../../../src/commands/options.ts';
+import { UsageError } from '../../../src/commands/usage.ts';
 
 const net = (address: string, bits = address.includes(':') ? 128 : 32) => ({ address, bits });
 
