@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Command, CommanderError, Option } from 'commander';
+import { mindReaders, write } from './app/stdout.ts';
+import { UsageError } from './app/usage.ts';
 import { causes } from './commands/causes.ts';
 import { doctor } from './commands/doctor.ts';
 import { exportRecording } from './commands/export.ts';
 import { lab } from './commands/lab.ts';
 import { replay } from './commands/replay.ts';
-import { mindReaders, write } from './commands/stdout.ts';
 import { trace } from './commands/trace.ts';
-import { UsageError } from './commands/usage.ts';
 import { keepIgnored } from './host/signals.ts';
 import { VERSION } from './version.ts';
 

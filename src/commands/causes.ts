@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { UsageError } from '../app/usage.ts';
 import type { Cause } from '../causes/define.ts';
 import { PAGES } from '../causes/pages.gen.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { wrap } from '../sinks/text.ts';
-import { UsageError } from './usage.ts';
 
 /** The catalogue, or the page of one cause. */
 export function causes(

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { openLive } from '../app/attach.ts';
+import { parseTier } from '../app/options.ts';
+import { notObservable } from '../app/run.ts';
 import { FACTS, type Fact } from '../causes/facts.ts';
 import { kernelIdentity } from '../host/kernel.ts';
 import { Symbols } from '../host/symbols.ts';
 import { wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
-import { openLive } from './attach.ts';
-import { parseTier } from './options.ts';
-import { notObservable } from './run.ts';
 
 /** What this kernel lets tcpwhy see: which hook shows each fact, and why not. */
 export function doctor(

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { setImmediate } from 'node:timers/promises';
-import { type Exporter, FORMATS } from './exporters.ts';
-import { type FilterFlags, filesAndTargets, recordedFilterFrom } from './options.ts';
-import { Output } from './output.ts';
-import { Progress } from './progress.ts';
-import { DamageReport, headerFor, narrowedTo, openRecording } from './recording.ts';
-import { UsageError } from './usage.ts';
-import { interruption } from './watch.ts';
+import { type Exporter, FORMATS } from '../app/exporters.ts';
+import { type FilterFlags, filesAndTargets, recordedFilterFrom } from '../app/options.ts';
+import { Output } from '../app/output.ts';
+import { Progress } from '../app/progress.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from '../app/recording.ts';
+import { UsageError } from '../app/usage.ts';
+import { interruption } from '../app/watch.ts';
 
 /** Writes a recording as a file of another format, in bounded memory: its exit status. */
 export async function exportRecording(

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { openLive, RECORDS_PER_S } from '../app/attach.ts';
+import { parseTier } from '../app/options.ts';
+import { refuseExisting, saveAs } from '../app/output.ts';
+import { startOf } from '../app/run.ts';
+import { UsageError } from '../app/usage.ts';
+import { interruption } from '../app/watch.ts';
 import { examine, examineAll, lacks, type Row, TIMES } from '../lab/conformance.ts';
 import { type View, viewed } from '../lab/ends.ts';
 import { missingCommands } from '../lab/netns.ts';
@@ -14,12 +20,6 @@ import { rowLines, scoreLines, viewLines } from '../sinks/lab.ts';
 import { textSink, wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
 import type { Family } from '../tcp/address.ts';
-import { openLive, RECORDS_PER_S } from './attach.ts';
-import { parseTier } from './options.ts';
-import { refuseExisting, saveAs } from './output.ts';
-import { startOf } from './run.ts';
-import { UsageError } from './usage.ts';
-import { interruption } from './watch.ts';
 
 export interface LabFlags {
   all?: boolean;

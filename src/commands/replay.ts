@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import {
+  filesAndTargets,
+  parseSeverity,
+  recordedFilterFrom,
+  type WatchFlags,
+} from '../app/options.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from '../app/recording.ts';
+import { Run, runOptions } from '../app/run.ts';
 import type { Filter } from '../source/filter.ts';
-import { filesAndTargets, parseSeverity, recordedFilterFrom, type WatchFlags } from './options.ts';
-import { DamageReport, headerFor, narrowedTo, openRecording } from './recording.ts';
-import { Run, runOptions } from './run.ts';
 
 /** What trace would have printed for each recording, or for the connections of it that `args` name too. */
 export async function replay(

@@ -2,6 +2,12 @@
 
 import { realpathSync, statSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
+import { type FilterFlags, filesAndTargets, recordedFilterFrom } from '../app/options.ts';
+import { refuseExisting, saveAs } from '../app/output.ts';
+import { Progress } from '../app/progress.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from '../app/recording.ts';
+import { UsageError } from '../app/usage.ts';
+import { interruption } from '../app/watch.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { Anonymizer } from '../record/anonymize.ts';
@@ -18,12 +24,6 @@ import type { Filter } from '../source/filter.ts';
 import { VERSION } from '../version.ts';
 import type { Event } from '../wire/event.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { type FilterFlags, filesAndTargets, recordedFilterFrom } from './options.ts';
-import { refuseExisting, saveAs } from './output.ts';
-import { Progress } from './progress.ts';
-import { DamageReport, headerFor, narrowedTo, openRecording } from './recording.ts';
-import { UsageError } from './usage.ts';
-import { interruption } from './watch.ts';
 
 export interface ReportFlags extends FilterFlags {
   output?: string;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { attachOptions, openLive } from '../app/attach.ts';
+import { filterFrom, recordedFilterFrom, recordingFrom, type WatchFlags } from '../app/options.ts';
+import { Player } from '../app/player.ts';
+import { Recorder } from '../app/recorder.ts';
+import { openRecording } from '../app/recording.ts';
+import { runOptions } from '../app/run.ts';
+import { PipelineScreen } from '../app/screen-source.ts';
+import { show } from '../app/show.ts';
+import { UsageError } from '../app/usage.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import type { Filter } from '../source/filter.ts';
-import { attachOptions, openLive } from './attach.ts';
-import { filterFrom, recordedFilterFrom, recordingFrom, type WatchFlags } from './options.ts';
-import { Player } from './player.ts';
-import { Recorder } from './recorder.ts';
-import { openRecording } from './recording.ts';
-import { runOptions } from './run.ts';
-import { PipelineScreen } from './screen-source.ts';
-import { show } from './show.ts';
-import { UsageError } from './usage.ts';
 
 const TICK_MS = 100;
 

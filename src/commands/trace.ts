@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Header } from '../wire/types.gen.ts';
-import { attachOptions, openLive } from './attach.ts';
+import { attachOptions, openLive } from '../app/attach.ts';
 import {
   filterFrom,
   parseDuration,
   parseSeverity,
   recordingFrom,
   type WatchFlags,
-} from './options.ts';
-import { Recorder, troubleTeller } from './recorder.ts';
-import { Run, runOptions } from './run.ts';
-import { outliveStdout } from './stdout.ts';
-import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from './watch.ts';
+} from '../app/options.ts';
+import { Recorder, troubleTeller } from '../app/recorder.ts';
+import { Run, runOptions } from '../app/run.ts';
+import { outliveStdout } from '../app/stdout.ts';
+import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from '../app/watch.ts';
+import type { Header } from '../wire/types.gen.ts';
 
 /** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */
 export async function trace(

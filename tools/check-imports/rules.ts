@@ -18,6 +18,10 @@ export const RULES: Rule[] = [
     breaks: ({ from, to }) => layer(to) === 'commands' && !/^src\/(cli$|commands\/)/.test(from),
   },
   {
+    says: 'only cli and commands import the application',
+    breaks: ({ from, to }) => layer(to) === 'app' && !/^src\/(cli$|commands\/|app\/)/.test(from),
+  },
+  {
     says: 'only the live source and doctor import more than types of the native binding',
     breaks: ({ from, to, typeOnly }) =>
       to === 'src/native/binding' &&

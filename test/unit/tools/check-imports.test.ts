@@ -26,6 +26,8 @@ test.each([
   ['src/sinks/json.ts', "export { row } from './tui/rows.js';"],
   ['src/commands/top.ts', "import { Session } from '../native/binding.js';"],
   ['src/commands/top.ts', "import { namespace } from '../../test/kernel/namespace.js';"],
+  ['src/app/run.ts', "import { trace } from '../commands/trace.js';"],
+  ['src/sinks/text.ts', "import type { Run } from '../app/run.js';"],
   ['src/record/write.ts', "const { top } = await import('../commands/top.js');"],
 ])('%s may not: %s', (file, source) => {
   expect(broken(file, source)).toHaveLength(1);
@@ -33,6 +35,7 @@ test.each([
 
 test.each([
   ['src/cli.ts', "import { top } from './commands/top.js';"],
+  ['src/commands/top.ts', "import { Run } from '../app/run.js';"],
   ['src/commands/top.ts', "import { flags } from './flags.js';"],
   ['src/commands/doctor.ts', "import { Session } from '../native/binding.js';"],
   ['src/source/totals.ts', "import type { Session } from '../native/binding.js';"],

@@ -11,8 +11,8 @@ import {
   recordedFilterFrom,
   recordingFrom,
   rotationFrom,
-} from '../../../src/commands/options.ts';
-import { UsageError } from '../../../src/commands/usage.ts';
+} from '../../../src/app/options.ts';
+import { UsageError } from '../../../src/app/usage.ts';
 
 const net = (address: string, bits = address.includes(':') ? 128 : 32) => ({ address, bits });
 
