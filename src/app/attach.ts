@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { LiveSource } from '../source/live.ts';
-import { parseTier, parseToaKinds, type WatchFlags } from './options.ts';
+import type { AttachFlags } from './flags.ts';
 import { UsageError } from './usage.ts';
 
 /** Records a second of one key on one CPU; counts stay exact whatever it is. */
@@ -10,19 +10,20 @@ export const RECORDS_PER_S = 100;
 export const RECORDS_PER_S_TO_FILE = 1000;
 
 /** How to attach, but for the filter. */
-export function attachOptions(flags: WatchFlags) {
-  const { tier, btf, hostName: host_name, toaKind } = flags;
-  const toa_kinds = parseToaKinds(toaKind);
+export function attachOptions(flags: AttachFlags) {
+  const { tier, btf, hostName: host_name, toaKind: toa_kinds } = flags;
   return {
     records_per_s: recordsPerSecond(flags),
-    tier: parseTier(tier),
-    ...{ btf, host_name, toa_kinds },
+    tier: tier ?? 'hooks',
+    btf: btf ?? undefined,
+    host_name,
+    toa_kinds,
   };
 }
 
-function recordsPerSecond({ everyRecord, output }: WatchFlags): number {
+function recordsPerSecond({ everyRecord, output }: AttachFlags): number {
   if (everyRecord) return 0;
-  return output === undefined ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE;
+  return output === null ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE;
 }
 
 /** Throws UsageError where this process or kernel cannot be watched. */

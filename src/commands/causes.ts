@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Values } from '../app/declare.ts';
+import type { CATALOGUE } from '../app/flags.ts';
 import { UsageError } from '../app/usage.ts';
 import type { Cause } from '../causes/define.ts';
 import { PAGES } from '../causes/pages.gen.ts';
@@ -8,8 +10,8 @@ import { wrap } from '../sinks/text.ts';
 
 /** The catalogue, or the page of one cause. */
 export function causes(
-  id: string | undefined,
-  flags: { json?: boolean },
+  [id]: readonly string[],
+  flags: Values<typeof CATALOGUE>,
   write: (text: string) => void,
 ): number {
   if (id === undefined) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { openLive } from '../app/attach.ts';
-import { parseTier } from '../app/options.ts';
+import type { Values } from '../app/declare.ts';
+import type { DOCTOR } from '../app/flags.ts';
 import { notObservable } from '../app/run.ts';
 import { FACTS, type Fact } from '../causes/facts.ts';
 import { kernelIdentity } from '../host/kernel.ts';
@@ -10,15 +11,12 @@ import { wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
 
 /** What this kernel lets tcpwhy see: which hook shows each fact, and why not. */
-export function doctor(
-  flags: { json?: boolean; tier?: string; btf?: string },
-  write: (text: string) => void,
-): number {
+export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => void): number {
   const source = openLive({
     filter: EVERYTHING,
     records_per_s: 1,
-    tier: parseTier(flags.tier),
-    btf: flags.btf,
+    tier: flags.tier ?? 'hooks',
+    btf: flags.btf ?? undefined,
   });
   try {
     const { header } = source;

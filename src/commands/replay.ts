@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  filesAndTargets,
-  parseSeverity,
-  recordedFilterFrom,
-  type WatchFlags,
-} from '../app/options.ts';
+import type { Values } from '../app/declare.ts';
+import type { REPLAY } from '../app/flags.ts';
+import { filesAndTargets, recordedFilterFrom } from '../app/options.ts';
 import { DamageReport, headerFor, narrowedTo, openRecording } from '../app/recording.ts';
 import { Run, runOptions } from '../app/run.ts';
 import type { Filter } from '../source/filter.ts';
@@ -13,10 +10,10 @@ import type { Filter } from '../source/filter.ts';
 /** What trace would have printed for each recording, or for the connections of it that `args` name too. */
 export async function replay(
   args: string[],
-  flags: WatchFlags,
+  flags: Values<typeof REPLAY>,
   write: (text: string) => void,
 ): Promise<number> {
-  const options = runOptions(flags, parseSeverity(flags.failOn));
+  const options = runOptions(flags);
   const { files, targets } = filesAndTargets(args);
   const filter = recordedFilterFrom(targets, flags);
   let failed = false;

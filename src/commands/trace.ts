@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { attachOptions, openLive } from '../app/attach.ts';
-import {
-  filterFrom,
-  parseDuration,
-  parseSeverity,
-  recordingFrom,
-  type WatchFlags,
-} from '../app/options.ts';
+import type { TraceFlags } from '../app/flags.ts';
+import { filterFrom, recordingFrom } from '../app/options.ts';
 import { Recorder, troubleTeller } from '../app/recorder.ts';
 import { Run, runOptions } from '../app/run.ts';
 import { outliveStdout } from '../app/stdout.ts';
@@ -17,11 +12,10 @@ import type { Header } from '../wire/types.gen.ts';
 /** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */
 export async function trace(
   targets: string[],
-  flags: WatchFlags,
+  flags: TraceFlags,
   write: (text: string) => void,
 ): Promise<number> {
-  const options = runOptions(flags, parseSeverity(flags.failOn));
-  const duration_ms = flags.for === undefined ? null : parseDuration(flags.for);
+  const options = runOptions(flags);
   const filter = filterFrom(targets, flags);
   recordingFrom(flags);
   const interrupted = interruption();
@@ -34,7 +28,7 @@ export async function trace(
     const sockets = recording.begin();
     const run = new Run(source.header, options, write);
     recording.countIn(run.pipeline.losses);
-    if (flags.output !== undefined) outliveStdout('the recording');
+    if (flags.output !== null) outliveStdout('the recording');
     const tell = troubleTeller(recording);
     run.push(sockets);
     if (flags.verbose) process.stderr.write(hookLines(source.header));
@@ -47,7 +41,7 @@ export async function trace(
         tell();
         return Boolean(flags.first && run.found);
       },
-      duration_ms,
+      flags.for,
       interrupted,
       flags.everyRecord ? EVERY_RECORD_TICK_MS : TICK_MS,
     );
