@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { benign } from '../diagnose/benign.ts';
-import { describe, movedText, PEER_CALLS } from '../diagnose/describe.ts';
+import { describe } from '../diagnose/describe.ts';
+import { movedText, PEER_CALLS } from '../diagnose/texts.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import { endpoint, local, remote } from '../tcp/endpoint.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
