@@ -14,6 +14,8 @@ export type KernelKind = Exclude<EventKind, 'tick' | 'totals' | 'fact' | 'footer
 
 /** What is said of one kind of event, wherever events are shown, and what it is about. */
 interface Kind<Body> {
+  /** For docs/json.md. */
+  is: string;
   /** What happened, without the packet or socket that it happened to. */
   happened(body: Body, known: Knowledge): string;
   /** The same with it, in one line. */
@@ -28,12 +30,14 @@ interface Kind<Body> {
 
 export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
   syn_received: {
+    is: 'a SYN for which a counter of refusals or cookies moved',
     happened: ({ mib }) => `SYN refused (${movedText(mib)})`,
     line: (happened, body) => `${happened}  ${packetText(body.packet)}${stampText(body)}`,
     packet: ({ packet }) => packet,
     asked: ({ packet }) => packet.flow,
   },
   reset_sent: {
+    is: 'a reset that this host sent',
     happened: ({ reason }, known) => `reset sent (${known.resetReason(reason)})`,
     line(happened, { packet, sock }) {
       if (packet) return `${happened} for ${packetText(packet)}`;
@@ -47,11 +51,13 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     asked: ({ packet, sock }) => packet?.flow ?? sock?.flow ?? null,
   },
   reset_received: {
+    is: 'a reset that a socket believed',
     happened: ({ sock }) => `reset received in ${stateName(sock.state)}`,
     line: (happened, { sock }) => `${happened}  ${flowText(sock.flow)}`,
     asked: ({ sock }) => sock.flow,
   },
   drop: {
+    is: 'a TCP segment that was freed',
     happened({ reason, location }, known) {
       const at = known.symbol(location)?.name;
       return `dropped (${known.dropReason(reason)}${at ? ` in ${at}` : ''})`;
@@ -65,6 +71,7 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     asked: ({ packet }) => packet.flow,
   },
   state_change: {
+    is: 'of a listener, or of a connection that failed',
     happened: ({ old_state, new_state }) => `${stateName(old_state)} → ${stateName(new_state)}`,
     line: (happened, { sock }) => `${happened}  ${flowText(sock.flow)}`,
     names: ({ old_state, new_state }) => ({
@@ -74,11 +81,13 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     asked: ({ sock }) => sock.flow,
   },
   retransmit: {
+    is: 'a segment that was sent again',
     happened: ({ synack, syn }) => `retransmitted ${synack ? 'SYN-ACK' : syn ? 'SYN' : 'data'}`,
     line: (happened, { sock }) => `${happened}  ${flowText(sock.flow)}`,
     asked: ({ sock }) => sock.flow,
   },
   peer_name: {
+    is: 'a peer that accept() or getpeername() told',
     happened: ({ call, shown_addr, shown_port }) =>
       `${PEER_CALLS[call] ?? 'a call'} showed ${endpoint(shown_addr, shown_port)}`,
     line: (happened, { sock }) => `${happened} for ${flowText(sock.flow)}`,
@@ -89,10 +98,12 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     asked: ({ sock }) => sock.flow,
   },
   socket: {
+    is: 'one that was there before tcpwhy',
     happened: () => 'socket',
     line: (happened) => happened,
   },
   crossed_reply: {
+    is: 'a segment that belongs to another connection of the same local port',
     happened: ({ fits, packet }) =>
       `fits ${flowText(fits.flow)}, but came as ${packetText(packet)}`,
     line: (happened) => happened,
