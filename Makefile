@@ -94,6 +94,7 @@ check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, 
 fmt: $(NODE_MODULES) ## format every source and write every generated file
 	node tools/gen-wire/main.ts
 	node tools/gen-causes/main.ts
+	node tools/gen-json/main.ts
 	node tools/gen-reasons/main.ts
 	biome check --write --linter-enabled=false
 	clang-format-$(LLVM) -i $(C_SOURCES)

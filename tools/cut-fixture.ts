@@ -10,8 +10,9 @@
 
 import { parseArgs } from 'node:util';
 import { RecordedStream } from '../src/record/read.ts';
-import { decodeEvent, type Event } from '../src/wire/decode.ts';
+import { decodeEvent } from '../src/wire/decode.ts';
 import { tcpwhy } from '../src/wire/event.gen.js';
+import type { Event } from '../src/wire/event.ts';
 import { FrameReader } from '../src/wire/frames.ts';
 import { BYTES_HOLD, MAY_BE_ABSENT } from '../src/wire/types.gen.ts';
 

@@ -19,7 +19,8 @@ import { SCENARIOS } from '../src/lab/scenarios.ts';
 import { Recording } from '../src/record/write.ts';
 import { EVERYTHING } from '../src/source/filter.ts';
 import { LiveSource } from '../src/source/live.ts';
-import { decodeEvent, type Event, encodeFrame } from '../src/wire/decode.ts';
+import { decodeEvent, encodeFrame } from '../src/wire/decode.ts';
+import type { Event } from '../src/wire/event.ts';
 import { FrameReader } from '../src/wire/frames.ts';
 
 const TIMES = 7;

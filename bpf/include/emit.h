@@ -25,7 +25,7 @@ struct count_key {
 #define KEY_ACTIVE (1u << 25)
 #define KEY_SERVED_HERE (1u << 24)
 
-/* Of a connection: who uses the service, as src/causes/define.ts puts connections together. */
+/* Of a connection: who uses the service, as src/causes/shared/groups.ts puts connections together. */
 static __always_inline void key_user(struct count_key *k, const u8 *addr)
 {
 	u64 words[2];

@@ -2,7 +2,7 @@
 /*
  * Which end of a connection is the service. Who listened and who dialled, where that is known; then
  * which ports the namespace gives to its own clients; where nothing tells, the lower port. Userspace
- * reads what was decided here: servedAtSource() in src/causes/define.ts.
+ * reads what was decided here: servedAtSource() in src/tcp/service.ts.
  */
 #ifndef TCPWHY_SERVICE_H
 #define TCPWHY_SERVICE_H

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Values } from '../app/declare.ts';
+import type { CATALOGUE } from '../app/flags.ts';
+import { UsageError } from '../app/usage.ts';
 import type { Cause } from '../causes/define.ts';
 import { PAGES } from '../causes/pages.gen.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { wrap } from '../sinks/text.ts';
-import { UsageError } from './options.ts';
 
 /** The catalogue, or the page of one cause. */
 export function causes(
-  id: string | undefined,
-  flags: { json?: boolean },
+  [id]: readonly string[],
+  flags: Values<typeof CATALOGUE>,
   write: (text: string) => void,
 ): number {
   if (id === undefined) {

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { FACTS, type Fact } from '../diagnose/facts.ts';
+import { openLive } from '../app/attach.ts';
+import type { Values } from '../app/declare.ts';
+import type { DOCTOR } from '../app/flags.ts';
+import { notObservable } from '../app/run.ts';
+import { FACTS, type Fact } from '../causes/facts.ts';
 import { kernelIdentity } from '../host/kernel.ts';
 import { Symbols } from '../host/symbols.ts';
 import { wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
-import { parseTier } from './options.ts';
-import { notObservable } from './run.ts';
-import { openLive } from './trace.ts';
 
 /** What this kernel lets tcpwhy see: which hook shows each fact, and why not. */
-export function doctor(
-  flags: { json?: boolean; tier?: string; btf?: string },
-  write: (text: string) => void,
-): number {
+export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => void): number {
   const source = openLive({
     filter: EVERYTHING,
     records_per_s: 1,
-    tier: parseTier(flags.tier),
-    btf: flags.btf,
+    tier: flags.tier ?? 'hooks',
+    btf: flags.btf ?? undefined,
   });
   try {
     const { header } = source;

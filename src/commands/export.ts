@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { setImmediate } from 'node:timers/promises';
-import { type Exporter, FORMATS } from './exporters.ts';
-import { type FilterFlags, filesAndTargets, recordedFilterFrom, UsageError } from './options.ts';
-import { Output } from './output.ts';
-import { Progress } from './progress.ts';
-import { DamageReport, headerFor, narrowedTo, openRecording } from './replay.ts';
-import { interruption } from './watch.ts';
+import type { Values } from '../app/declare.ts';
+import { type Exporter, FORMATS } from '../app/exporters.ts';
+import type { EXPORT } from '../app/flags.ts';
+import { filesAndTargets, recordedFilterFrom } from '../app/options.ts';
+import { Output } from '../app/output.ts';
+import { Progress } from '../app/progress.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from '../app/recording.ts';
+import { UsageError } from '../app/usage.ts';
+import { interruption } from '../app/watch.ts';
 
 /** Writes a recording as a file of another format, in bounded memory: its exit status. */
 export async function exportRecording(
   args: string[],
-  flags: FilterFlags & { to: string; output?: string; force?: boolean },
+  flags: Values<typeof EXPORT>,
 ): Promise<number> {
   const { files, targets } = filesAndTargets(args);
   const [file = '', second] = files;
@@ -22,7 +25,7 @@ export async function exportRecording(
   if (!format) throw new UsageError(`--to ${flags.to}: ${Object.keys(FORMATS).join(', ')}`);
   if (flags.to === 'protobuf' && narrowedTo(filter))
     throw new UsageError('protobuf is the very messages of the recording: it takes no TARGET');
-  const { output: to = '-' } = flags;
+  const to = flags.output ?? '-';
   if (to === '-' && flags.force) throw new UsageError('--force needs -o FILE');
   if (format.binary && to === '-' && process.stdout.isTTY) {
     throw new UsageError(`${flags.to} is nothing for a terminal: give -o FILE, or a pipe`);

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { openLive, RECORDS_PER_S } from '../app/attach.ts';
+import type { Values } from '../app/declare.ts';
+import type { LAB } from '../app/flags.ts';
+import { refuseExisting, saveAs } from '../app/output.ts';
+import { colored, startOf } from '../app/run.ts';
+import { UsageError } from '../app/usage.ts';
+import { interruption } from '../app/watch.ts';
 import { examine, examineAll, lacks, type Row, TIMES } from '../lab/conformance.ts';
 import { type View, viewed } from '../lab/ends.ts';
 import { missingCommands } from '../lab/netns.ts';
@@ -7,41 +14,26 @@ import type { Scenario } from '../lab/scenario.ts';
 import { SCENARIOS } from '../lab/scenarios.ts';
 import { score } from '../lab/score.ts';
 import { Watching } from '../lab/watching.ts';
-import { type Family, HOSTS } from '../lab/wiring.ts';
+import { HOSTS } from '../lab/wiring.ts';
 import { conformancePage } from '../sinks/conformance-page.ts';
 import { jsonSink } from '../sinks/json.ts';
 import { rowLines, scoreLines, viewLines } from '../sinks/lab.ts';
 import { textSink, wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
-import { parseTier, UsageError } from './options.ts';
-import { refuseExisting, saveAs } from './output.ts';
-import { startOf } from './run.ts';
-import { openLive, RECORDS_PER_S } from './trace.ts';
-import { interruption } from './watch.ts';
+import type { Family } from '../tcp/address.ts';
 
-export interface LabFlags {
-  all?: boolean;
-  times?: string;
-  family?: string;
-  json?: boolean;
-  write?: string;
-  force?: boolean;
-  tier?: string;
-  color: boolean;
-}
-
+type Flags = Values<typeof LAB>;
 type Write = (text: string) => void;
 
 /** Lists the scenarios, makes one happen, or all of them and compares: the exit status. */
-export function lab(ids: string[], flags: LabFlags, write: Write): number | Promise<number> {
+export function lab(ids: string[], flags: Flags, write: Write): number | Promise<number> {
   const scenarios = ids.map(scenarioCalled);
-  if (flags.write !== undefined && !flags.all) throw new UsageError('--write goes with --all');
-  refuseExisting({ output: flags.write, force: flags.force });
+  refuseExisting(flags.write, flags.force);
   if (flags.all) return conformance(ids.length > 0 ? scenarios : SCENARIOS, flags, write);
   const [scenario, second] = scenarios;
   if (!scenario) {
     for (const flag of ['times', 'family', 'tier'] as const) {
-      if (flags[flag] !== undefined) throw new UsageError(`--${flag} needs a SCENARIO, or --all`);
+      if (flags[flag] !== null) throw new UsageError(`--${flag} needs a SCENARIO, or --all`);
     }
     return list(flags, write);
   }
@@ -49,7 +41,7 @@ export function lab(ids: string[], flags: LabFlags, write: Write): number | Prom
   return show(scenario, flags, write);
 }
 
-function list({ json }: LabFlags, write: Write): number {
+function list({ json }: Flags, write: Write): number {
   for (const scenario of SCENARIOS) {
     const { id, cause, title, families } = scenario;
     const lacking = lacks(scenario);
@@ -68,9 +60,9 @@ function list({ json }: LabFlags, write: Write): number {
 }
 
 /** One scenario, what its two ends see, and what tcpwhy says of it. */
-async function show(scenario: Scenario, flags: LabFlags, write: Write): Promise<number> {
+async function show(scenario: Scenario, flags: Flags, write: Write): Promise<number> {
   const family = familyOf(flags.family, scenario);
-  const times = parseTimes(flags.times, 1);
+  const times = flags.times ?? 1;
   const { watching, header, close } = open(flags);
   interruption();
   try {
@@ -101,8 +93,7 @@ async function show(scenario: Scenario, flags: LabFlags, write: Write): Promise<
       for (const text of viewLines(view, namesOf(family))) line(text);
       line();
       line('What tcpwhy says:');
-      const color = flags.color && !process.env.NO_COLOR && (process.stdout.isTTY ?? false);
-      const sink = textSink(write, { color, quiet: false });
+      const sink = textSink(write, { color: colored(flags.color), quiet: false });
       for (const finding of findings) sink.finding(finding);
       line();
       for (const text of rowLines(row)) line(text);
@@ -116,10 +107,10 @@ async function show(scenario: Scenario, flags: LabFlags, write: Write): Promise<
 /** Every scenario, and how well each cause was told. */
 async function conformance(
   scenarios: readonly Scenario[],
-  flags: LabFlags,
+  flags: Flags,
   write: Write,
 ): Promise<number> {
-  const times = parseTimes(flags.times, TIMES);
+  const times = flags.times ?? TIMES;
   const { watching, header, close } = open(flags);
   const interrupted = interruption();
   const rows: Row[] = [];
@@ -151,13 +142,13 @@ async function conformance(
     line(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
   }
   if (interrupted.aborted) return 130;
-  if (flags.write !== undefined) writePage(flags.write, flags.force, header, rows);
+  if (flags.write !== null) writePage(flags.write, flags.force, header, rows);
   return failed === 0 ? 0 : 1;
 }
 
 function writePage(
   path: string,
-  force: boolean | undefined,
+  force: boolean,
   { kernel, tier }: { kernel: string; tier: string },
   rows: Row[],
 ) {
@@ -170,7 +161,7 @@ function writePage(
 }
 
 /** Watches everything. Throws UsageError where labs cannot be made or the kernel not be watched. */
-function open(flags: LabFlags) {
+function open(flags: Flags) {
   if (process.getuid?.() !== 0) {
     throw new UsageError('the lab makes network namespaces: run it as root (sudo tcpwhy lab …)');
   }
@@ -179,7 +170,7 @@ function open(flags: LabFlags) {
   const source = openLive({
     filter: EVERYTHING,
     records_per_s: RECORDS_PER_S,
-    tier: parseTier(flags.tier),
+    tier: flags.tier ?? 'hooks',
   });
   const close = () => source.close();
   return { watching: new Watching(source), header: source.header, close };
@@ -191,23 +182,14 @@ function scenarioCalled(id: string): Scenario {
   return scenario;
 }
 
-function familiesOf(text: string | undefined, { families }: Scenario): readonly Family[] {
-  if (text === undefined) return families;
-  if (text !== '4' && text !== '6') throw new UsageError(`--family ${text}: 4 or 6`);
-  return families.filter((family) => String(family) === text);
+function familiesOf(wanted: Family | null, { families }: Scenario): readonly Family[] {
+  return families.filter((family) => wanted === null || family === wanted);
 }
 
-function familyOf(text: string | undefined, scenario: Scenario): Family {
-  const [family] = familiesOf(text, scenario);
-  if (!family) throw new UsageError(`${scenario.id} is not made with IPv${text}`);
+function familyOf(wanted: Family | null, scenario: Scenario): Family {
+  const [family] = familiesOf(wanted, scenario);
+  if (!family) throw new UsageError(`${scenario.id} is not made with IPv${wanted}`);
   return family;
-}
-
-function parseTimes(text: string | undefined, usual: number): number {
-  const times = Number(text ?? usual);
-  if (!Number.isInteger(times) || times < 1 || times > 1000)
-    throw new UsageError(`--times ${text}: 1 to 1000`);
-  return times;
 }
 
 function namesOf(family: Family): ReadonlyMap<string, string> {

@@ -1,30 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { Narrowed } from '../diagnose/narrowed.ts';
-import type { Damage } from '../record/messages.ts';
-import { RecordedStream, RecordingError } from '../record/read.ts';
-import { type Filter, filterText, matcher } from '../source/filter.ts';
-import type { Losses } from '../wire/loss.ts';
-import type { Header } from '../wire/types.gen.ts';
-import {
-  filesAndTargets,
-  parseSeverity,
-  recordedFilterFrom,
-  UsageError,
-  type WatchFlags,
-} from './options.ts';
-import { Run, runOptions } from './run.ts';
-
-/** Places of damage that are told one by one. */
-const MOST_TOLD = 10;
+import type { Values } from '../app/declare.ts';
+import type { REPLAY } from '../app/flags.ts';
+import { filesAndTargets, recordedFilterFrom } from '../app/options.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from '../app/recording.ts';
+import { Run, runOptions } from '../app/run.ts';
+import type { Filter } from '../source/filter.ts';
 
 /** What trace would have printed for each recording, or for the connections of it that `args` name too. */
 export async function replay(
   args: string[],
-  flags: WatchFlags,
+  flags: Values<typeof REPLAY>,
   write: (text: string) => void,
 ): Promise<number> {
-  const options = runOptions(flags, parseSeverity(flags.failOn));
+  const options = runOptions(flags);
   const { files, targets } = filesAndTargets(args);
   const filter = recordedFilterFrom(targets, flags);
   let failed = false;
@@ -48,60 +37,4 @@ async function replayFile(
   damages.end();
   run.finish();
   return run.failed;
-}
-
-/** Null where the filter lets everything through. One for each file. */
-export function narrowedTo(filter: Filter): Narrowed | null {
-  return filterText(filter).length > 0 ? new Narrowed(matcher(filter)) : null;
-}
-
-/** With what is asked for of the recording, besides what was watched. */
-export function headerFor(header: Header, filter: Filter): Header {
-  return { ...header, filters: [...header.filters, ...filterText(filter)] };
-}
-
-/** Says on stderr where a recording is damaged, and counts it as lost. */
-export class DamageReport {
-  readonly #file: string;
-  readonly #losses: Losses;
-  readonly #write: (text: string) => void;
-  #count = 0;
-
-  constructor(
-    file: string,
-    losses: Losses,
-    write: (text: string) => void = (text) => process.stderr.write(text),
-  ) {
-    this.#file = file;
-    this.#losses = losses;
-    this.#write = write;
-  }
-
-  add({ at, bytes, what }: Damage): void {
-    this.#losses.add(bytes > 0 ? 'recording_damaged' : 'recording_cut_off', Math.max(1, bytes));
-    if (++this.#count > MOST_TOLD) return;
-    const size = bytes > 0 ? `${bytes} bytes ` : '';
-    this.#say(`${size}at byte ${at}: ${what}`);
-  }
-
-  end(): void {
-    if (this.#count > MOST_TOLD) this.#say(`damaged at ${this.#count - MOST_TOLD} more places`);
-    if (this.#count > 0) this.#say('what could be read of it is shown');
-  }
-
-  #say(text: string): void {
-    this.#write(`tcpwhy: ${this.#file}: ${text}\n`);
-  }
-}
-
-/** Throws UsageError, which says what is wrong with the file. */
-export async function openRecording(file: string): Promise<RecordedStream> {
-  try {
-    return await RecordedStream.open(file);
-  } catch (error) {
-    if (error instanceof RecordingError) throw new UsageError(error.message);
-    if ((error as NodeJS.ErrnoException).code)
-      throw new UsageError(`cannot read ${file}: ${(error as Error).message}`);
-    throw error;
-  }
 }

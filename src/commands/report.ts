@@ -2,6 +2,15 @@
 
 import { realpathSync, statSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
+import type { Values } from '../app/declare.ts';
+import type { REPORT } from '../app/flags.ts';
+import { filesAndTargets, recordedFilterFrom } from '../app/options.ts';
+import { refuseExisting, saveAs } from '../app/output.ts';
+import { Progress } from '../app/progress.ts';
+import { DamageReport, headerFor, narrowedTo, openRecording } from '../app/recording.ts';
+import { causesCalled } from '../app/run.ts';
+import { UsageError } from '../app/usage.ts';
+import { interruption } from '../app/watch.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { Anonymizer } from '../record/anonymize.ts';
@@ -16,21 +25,10 @@ import { reportHtml } from '../sinks/report-html/page.ts';
 import { reportMarkdown } from '../sinks/report-md/page.ts';
 import type { Filter } from '../source/filter.ts';
 import { VERSION } from '../version.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { type FilterFlags, filesAndTargets, recordedFilterFrom, UsageError } from './options.ts';
-import { refuseExisting, saveAs } from './output.ts';
-import { Progress } from './progress.ts';
-import { DamageReport, headerFor, narrowedTo, openRecording } from './replay.ts';
-import { interruption } from './watch.ts';
 
-export interface ReportFlags extends FilterFlags {
-  output?: string;
-  cause?: string[];
-  all?: boolean;
-  anonymize?: boolean;
-  force?: boolean;
-}
+type Flags = Values<typeof REPORT>;
 
 const FORMATS: Record<string, (report: Report) => string> = {
   '.html': reportHtml,
@@ -40,23 +38,23 @@ const FORMATS: Record<string, (report: Report) => string> = {
 /** A post-mortem of recordings, to a file by its suffix or as Markdown to `write`: its exit status. */
 export async function report(
   args: string[],
-  flags: ReportFlags,
+  flags: Flags,
   write: (text: string) => void,
 ): Promise<number> {
   const { files: paths, targets } = filesAndTargets(args);
   const filter = recordedFilterFrom(targets, flags);
   const format = formatOf(flags.output);
-  refuseExisting(flags);
+  refuseExisting(flags.output, flags.force);
   const found = await read(paths, filter, flags, interruption());
   if (!found) return 130;
   const text = format(found);
-  if (flags.output === undefined) write(text);
+  if (flags.output === null) write(text);
   else saveAs(flags.output, text, { inputs: paths, force: flags.force });
   return 0;
 }
 
-function formatOf(output: string | undefined) {
-  const suffix = output === undefined ? '.md' : (output.match(/\.[^./]+$/)?.[0] ?? '');
+function formatOf(output: string | null) {
+  const suffix = output === null ? '.md' : (output.match(/\.[^./]+$/)?.[0] ?? '');
   const format = FORMATS[suffix];
   if (format) return format;
   throw new UsageError(
@@ -75,17 +73,14 @@ interface File {
 async function read(
   paths: string[],
   filter: Filter,
-  flags: ReportFlags,
+  flags: Flags,
   interrupted: AbortSignal,
 ): Promise<Report | null> {
-  for (const id of flags.cause ?? []) {
-    if (!CAUSES.some((cause) => cause.id === id))
-      throw new UsageError(`--cause ${id}: no such cause; tcpwhy causes lists them`);
-  }
+  const causes = causesCalled(flags.cause);
   const anonymizer = flags.anonymize ? new Anonymizer() : null;
   const files = await headers([...new Set(paths.map(real))], filter, anonymizer);
   const wanted = ({ cause }: { cause: string }) =>
-    cause === BENIGN.id ? (flags.all ?? false) : (flags.cause?.includes(cause) ?? true);
+    cause === BENIGN.id ? flags.all : (causes?.has(cause) ?? true);
   const change = (event: Event) => anonymizer?.event(event) ?? event;
   const total_bytes = files.reduce((sum, { path }) => sum + statSync(path).size, 0);
 

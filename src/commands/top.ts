@@ -1,58 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { attachOptions, openLive } from '../app/attach.ts';
+import type { Values } from '../app/declare.ts';
+import type { TOP } from '../app/flags.ts';
+import { filterFrom, recordedFilterFrom, recordingFrom } from '../app/options.ts';
+import { Player } from '../app/player.ts';
+import { Recorder } from '../app/recorder.ts';
+import { openRecording } from '../app/recording.ts';
+import { causesCalled, colored } from '../app/run.ts';
+import { PipelineScreen } from '../app/screen-source.ts';
+import { show } from '../app/show.ts';
+import { UsageError } from '../app/usage.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import type { Filter } from '../source/filter.ts';
-import {
-  filterFrom,
-  recordedFilterFrom,
-  recordingFrom,
-  UsageError,
-  type WatchFlags,
-} from './options.ts';
-import { Player } from './player.ts';
-import { Recorder } from './recorder.ts';
-import { openRecording } from './replay.ts';
-import { runOptions } from './run.ts';
-import { PipelineScreen } from './screen-source.ts';
-import { show } from './show.ts';
-import { attachOptions, openLive } from './trace.ts';
 
 const TICK_MS = 100;
 
+type Flags = Values<typeof TOP>;
+
 /** The live screen: of this kernel, or of a recording (--from). */
-export async function top(
-  targets: string[],
-  flags: WatchFlags & { from?: string },
-): Promise<number> {
+export async function top(targets: string[], flags: Flags): Promise<number> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) {
     throw new UsageError('top needs a terminal; without one use tcpwhy trace');
   }
-  if (flags.from === undefined) return topLive(targets, flags);
-  for (const [flag, given] of Object.entries(ofTheKernel(flags))) {
-    if (given)
-      throw new UsageError(`${flag} is for watching this kernel: it does nothing with --from`);
-  }
+  if (flags.from === null) return topLive(targets, flags);
   return topRecording(flags.from, recordedFilterFrom(targets, flags), flags);
 }
 
-function ofTheKernel(flags: WatchFlags): Record<string, boolean> {
-  const { everyRecord, tier, btf, output, maxSize, maxAge, keep, force, hostName } = flags;
-  return {
-    '--every-record': everyRecord ?? false,
-    '--tier': tier !== undefined,
-    '--btf': btf !== undefined,
-    '-o': output !== undefined,
-    '--max-size': maxSize !== undefined,
-    '--max-age': maxAge !== undefined,
-    '--keep': keep !== undefined,
-    '--force': force ?? false,
-    '--no-host-name': hostName === false,
-  };
-}
-
-async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
-  const options = runOptions(flags, 'warning');
+async function topLive(targets: string[], flags: Flags): Promise<number> {
+  const options = screenOptions(flags);
   const filter = filterFrom(targets, flags);
   recordingFrom(flags);
   const source = openLive({ ...attachOptions(flags), filter });
@@ -88,8 +65,8 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
   }
 }
 
-async function topRecording(file: string, filter: Filter, flags: WatchFlags): Promise<number> {
-  const options = runOptions(flags, 'warning');
+async function topRecording(file: string, filter: Filter, flags: Flags): Promise<number> {
+  const options = screenOptions(flags);
   const open = () => openRecording(file);
   const player = new Player(await open(), open, options.causes, filter);
   const quit = new AbortController();
@@ -99,4 +76,8 @@ async function topRecording(file: string, filter: Filter, flags: WatchFlags): Pr
     quit.abort();
   }
   return 0;
+}
+
+function screenOptions({ cause, color }: Flags) {
+  return { causes: causesCalled(cause), color: colored(color) };
 }

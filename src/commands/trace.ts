@@ -1,35 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { LiveSource } from '../source/live.ts';
+import { attachOptions, openLive } from '../app/attach.ts';
+import type { TraceFlags } from '../app/flags.ts';
+import { filterFrom, recordingFrom } from '../app/options.ts';
+import { Recorder, troubleTeller } from '../app/recorder.ts';
+import { Run, runOptions } from '../app/run.ts';
+import { outliveStdout } from '../app/stdout.ts';
+import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from '../app/watch.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { attachError } from './environment.ts';
-import {
-  filterFrom,
-  parseDuration,
-  parseSeverity,
-  parseTier,
-  parseToaKinds,
-  recordingFrom,
-  type WatchFlags,
-} from './options.ts';
-import { Recorder, troubleTeller } from './recorder.ts';
-import { Run, runOptions } from './run.ts';
-import { outliveStdout } from './stdout.ts';
-import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from './watch.ts';
-
-/** Records a second of one key on one CPU; counts stay exact whatever it is. */
-export const RECORDS_PER_S = 100;
-/** Where a file is what is wanted: enough for all but a storm, which would fill the disk. */
-export const RECORDS_PER_S_TO_FILE = 1000;
 
 /** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */
 export async function trace(
   targets: string[],
-  flags: WatchFlags,
+  flags: TraceFlags,
   write: (text: string) => void,
 ): Promise<number> {
-  const options = runOptions(flags, parseSeverity(flags.failOn));
-  const duration_ms = flags.for === undefined ? null : parseDuration(flags.for);
+  const options = runOptions(flags);
   const filter = filterFrom(targets, flags);
   recordingFrom(flags);
   const interrupted = interruption();
@@ -42,7 +28,7 @@ export async function trace(
     const sockets = recording.begin();
     const run = new Run(source.header, options, write);
     recording.countIn(run.pipeline.losses);
-    if (flags.output !== undefined) outliveStdout('the recording');
+    if (flags.output !== null) outliveStdout('the recording');
     const tell = troubleTeller(recording);
     run.push(sockets);
     if (flags.verbose) process.stderr.write(hookLines(source.header));
@@ -55,7 +41,7 @@ export async function trace(
         tell();
         return Boolean(flags.first && run.found);
       },
-      duration_ms,
+      flags.for,
       interrupted,
       flags.everyRecord ? EVERY_RECORD_TICK_MS : TICK_MS,
     );
@@ -66,31 +52,6 @@ export async function trace(
   } finally {
     source.close();
     recorder?.close();
-  }
-}
-
-/** How to attach, but for the filter. */
-export function attachOptions(flags: WatchFlags) {
-  const { tier, btf, hostName: host_name, toaKind } = flags;
-  const toa_kinds = parseToaKinds(toaKind);
-  return {
-    records_per_s: recordsPerSecond(flags),
-    tier: parseTier(tier),
-    ...{ btf, host_name, toa_kinds },
-  };
-}
-
-function recordsPerSecond({ everyRecord, output }: WatchFlags): number {
-  if (everyRecord) return 0;
-  return output === undefined ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE;
-}
-
-/** Throws UsageError where this process or kernel cannot be watched. */
-export function openLive(options: Parameters<typeof LiveSource.open>[0]): LiveSource {
-  try {
-    return LiveSource.open(options);
-  } catch (error) {
-    throw attachError(error);
   }
 }
 

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  before,
-  callers,
-  endOf,
-  isConnection,
-  isLateAck,
-  TCP_FLAG,
-  TCP_STATE,
-} from '../causes/define.ts';
+import { callers } from '../causes/shared/kernel.ts';
+import { isLateAck } from '../causes/shared/late-ack.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
-import type { Event } from '../wire/decode.ts';
+import { TCP_FLAG } from '../tcp/flags.ts';
+import { before, endOf } from '../tcp/sequence.ts';
+import { isConnection, TCP_STATE } from '../tcp/states.ts';
+import type { Event } from '../wire/event.ts';
 import type { Drop, ResetSent } from '../wire/types.gen.ts';
 
 const DUPLICATE = 'a duplicate: the data had arrived before';

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cause, endpoint, type Match } from '../causes/define.ts';
+import type { Cause, Evidence, Match } from '../causes/define.ts';
 import type { WallClock } from '../flow/clock.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import { Queue } from '../flow/queue.ts';
 import type { Followed } from '../flow/trails.ts';
-import { type Event, eventOf } from '../wire/decode.ts';
+import { endpoint } from '../tcp/endpoint.ts';
+import { eventOf } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Before, Toa } from '../wire/types.gen.ts';
 import type { Words } from '../wire/words.ts';
 import type { Written } from '../wire/written.ts';
 import { benign } from './benign.ts';
 import { Counts } from './counts.ts';
-import type { Evidence, Finding } from './finding.ts';
+import type { Finding } from './finding.ts';
 import { type CountListener, Findings, type Repeated } from './findings.ts';
 import { Memory, SAME_FAILURE_NS } from './memory.ts';
-import type { Occurrence } from './occurrence.ts';
-import type { OpenFinding } from './open-finding.ts';
+import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { Reasons } from './reasons.ts';
 import { learnFailed, mayRepeat, repeatableFlow, timesOf } from './repeatable.ts';
 import { type Explained, Repeats } from './repeats.ts';

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** How much a finding asks of whoever reads it. `--fail-on` compares in this order. */
-export type Severity = 'error' | 'warning' | 'info';
-
-/** `direct`: the hook saw the decision itself. `inferred`: it follows from what was seen around it. */
-export type Basis = 'direct' | 'inferred';
-
-export type Subject = 'flow' | 'listener' | 'host';
+import type { Basis, Evidence, Severity, Subject } from '../causes/define.ts';
 
 /** Written as on the wire of the packet or socket: saddr:sport is a socket's local end. */
 export interface FlowText {
@@ -25,17 +19,6 @@ export interface ProcessText {
   /** Container id or name, null outside of any. */
   container: string | null;
 }
-
-export type EvidenceValue =
-  | string
-  | number
-  | boolean
-  | null
-  | EvidenceValue[]
-  | { [name: string]: EvidenceValue };
-
-/** Plain facts by name; units are suffixes of the name. */
-export type Evidence = { [name: string]: EvidenceValue };
 
 /** Another finding, of a cause that met the same connection before. */
 export interface Because {

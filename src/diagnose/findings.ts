@@ -4,20 +4,13 @@ import type { WallClock } from '../flow/clock.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import type { Followed } from '../flow/trails.ts';
 import type { Flow } from '../wire/types.gen.ts';
-import { flowText } from './describe.ts';
 import type { Finding } from './finding.ts';
-import { findingId, type Occurrence, severityOf } from './occurrence.ts';
-import {
-  addEvent,
-  addFlow,
-  EventLine,
-  flowOf,
-  type OpenFinding,
-  openFinding,
-  tell,
-} from './open-finding.ts';
+import { findingId, flowOf, severityOf, tell } from './occurrence.ts';
+import type { Occurrence } from './open-finding.ts';
+import { addEvent, addFlow, EventLine, type OpenFinding, openFinding } from './open-finding.ts';
 import { flowIn } from './repeatable.ts';
 import type { Explained } from './repeats.ts';
+import { flowText } from './texts.ts';
 import { BENIGN, UNEXPLAINED } from './unexplained.ts';
 
 export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;

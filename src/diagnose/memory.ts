@@ -3,10 +3,10 @@
 import type { Cause } from '../causes/define.ts';
 import { perFlow } from '../flow/per-flow.ts';
 import { Recent } from '../flow/recent.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { connectionId, ends } from './connection.ts';
-import type { Occurrence } from './occurrence.ts';
+import type { Occurrence } from './open-finding.ts';
 import { BENIGN, packetOf, UNEXPLAINED } from './unexplained.ts';
 
 /** How far apart the two ends of one failure may be seen. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
 import type { Before, Flow, Totals } from '../wire/types.gen.ts';
-import { packetOf } from './unexplained.ts';
+import { kindOf } from './kinds.ts';
 
 /** Whether a connection is asked for: by namespace and flow, either end of which may be the local one. */
 export type Wanted = (netns: number, flow: Flow) => boolean;
@@ -40,7 +40,7 @@ export class Narrowed {
 
   /** The event as it counts; null where it is not asked for. What is known of the host always is. */
   event(event: Event): Event | null {
-    const flow = flowOf(event);
+    const flow = kindOf(event)?.asked?.(event.body);
     if (!flow) return event;
     const wanted = this.#wanted(event.netns, flow);
     if (event.key === '0') {
@@ -113,19 +113,4 @@ function countOf(counted: Counted): number {
 function undecidedOf(counted: Counted): number {
   const { wanted, others } = counted;
   return wanted > 0 && others > 0 ? Math.max(0, allOf(counted) - wanted - others) : 0;
-}
-
-/** What BPF asks its filter about: the segment where there is one, else the socket. Null: no connection. */
-function flowOf(event: Event): Flow | null {
-  switch (event.kind) {
-    case 'state_change':
-    case 'reset_received':
-    case 'retransmit':
-    case 'peer_name':
-      return event.body.sock.flow;
-    case 'reset_sent':
-      return packetOf(event)?.flow ?? event.body.sock?.flow ?? null;
-    default:
-      return packetOf(event)?.flow ?? null;
-  }
 }

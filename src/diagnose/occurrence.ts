@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cause, inWords, type Match } from '../causes/define.ts';
-import type { Event } from '../wire/decode.ts';
-import type { Basis, Because, Evidence, Severity } from './finding.ts';
-import type { OpenFinding } from './open-finding.ts';
-
-/** One occurrence on its way to a finding. */
-export interface Occurrence {
-  cause: Cause;
-  match: Match<Evidence>;
-  event: Event;
-  seq: number;
-  count: number;
-  /** What says more about the same failure and took it over. */
-  by: Occurrence | null;
-  /** What it comes of, where that was seen. */
-  because: Because | null;
-  /** Where it went; null while it is held. */
-  finding: OpenFinding | null;
-}
+import type { Basis, Severity } from '../causes/define.ts';
+import { inWords } from '../causes/shared/wording.ts';
+import { familyOf } from '../tcp/address.ts';
+import type { Because, Finding, FlowText } from './finding.ts';
+import type { Occurrence, OpenFinding } from './open-finding.ts';
+import { flowsOf } from './unexplained.ts';
 
 /** A cause of one event, said with what was seen of this very event. */
 export interface Verdict {
@@ -57,6 +44,26 @@ export function adviceOf({ cause, match, because }: Occurrence): string[] {
   return [
     `${inWords(becauseText(because))} is why: do what its own finding says, and this one ends too`,
   ];
+}
+
+/** The finding as it stands. What it says is made only when it is asked for: most is never shown. */
+export function tell(open: OpenFinding): Finding {
+  const { finding, untold, events } = open;
+  if (!untold) return finding;
+  const { match, event } = untold;
+  open.untold = null;
+  open.connections = [match.flow, ...(match.related ?? []), ...flowsOf(event)];
+  finding.evidence = match.evidence;
+  finding.flow = flowOf(untold);
+  finding.summary = summaryOf(untold);
+  finding.advice = adviceOf(untold);
+  finding.events = events.map(({ seq }) => seq);
+  return finding;
+}
+
+export function flowOf({ match, event }: Occurrence): FlowText {
+  const { saddr, sport, daddr, dport } = match.flow;
+  return { family: familyOf(saddr), saddr, sport, daddr, dport, netns: event.netns };
 }
 
 /** Occurrences with the same one are one finding. */

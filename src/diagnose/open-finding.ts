@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Cause, Evidence, Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
-import { type Event, eventOf } from '../wire/decode.ts';
+import { eventOf } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { Written } from '../wire/written.ts';
 import { describe } from './describe.ts';
-import type { Finding, FlowText } from './finding.ts';
-import { adviceOf, type Occurrence, summaryOf } from './occurrence.ts';
-import { flowsOf } from './unexplained.ts';
+import type { Because, Finding } from './finding.ts';
 
 const MAX_FLOWS = 50;
 const MAX_EVENTS = 20;
@@ -36,6 +36,21 @@ export class EventLine {
     const event = this.#event instanceof Written ? eventOf(this.#event) : this.#event;
     return event ? describe(event, this.#known) : '';
   }
+}
+
+/** One occurrence on its way to a finding. */
+export interface Occurrence {
+  cause: Cause;
+  match: Match<Evidence>;
+  event: Event;
+  seq: number;
+  count: number;
+  /** What says more about the same failure and took it over. */
+  by: Occurrence | null;
+  /** What it comes of, where that was seen. */
+  because: Because | null;
+  /** Where it went; null while it is held. */
+  finding: OpenFinding | null;
 }
 
 /** A finding while it grows, with what a screen shows beside it. Everything in it is bounded. */
@@ -91,27 +106,6 @@ class Newest {
     this.#next = 0;
     return this.#numbers.splice(0).sort((a, b) => a - b);
   }
-}
-
-/** The finding as it stands. What it says is made only when it is asked for: most is never shown. */
-export function tell(open: OpenFinding): Finding {
-  const { finding, untold, events } = open;
-  if (!untold) return finding;
-  const { match, event } = untold;
-  open.untold = null;
-  open.connections = [match.flow, ...(match.related ?? []), ...flowsOf(event)];
-  finding.evidence = match.evidence;
-  finding.flow = flowOf(untold);
-  finding.summary = summaryOf(untold);
-  finding.advice = adviceOf(untold);
-  finding.events = events.map(({ seq }) => seq);
-  return finding;
-}
-
-export function flowOf({ match, event }: Occurrence): FlowText {
-  const { saddr, sport, daddr, dport } = match.flow;
-  const family = saddr.includes(':') ? 6 : 4;
-  return { family, saddr, sport, daddr, dport, netns: event.netns };
 }
 
 /** The newest ones are kept, oldest first: what was held comes late. */

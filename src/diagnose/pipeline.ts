@@ -3,7 +3,8 @@
 import type { Cause } from '../causes/define.ts';
 import { WallClock } from '../flow/clock.ts';
 import { HostKnowledge } from '../flow/knowledge.ts';
-import { decodeEvent, type Event, eventOf, UndecodableError } from '../wire/decode.ts';
+import { decodeEvent, eventOf, UndecodableError } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
 import { Losses } from '../wire/loss.ts';
@@ -12,7 +13,7 @@ import type { Before, Footer, Header, Totals } from '../wire/types.gen.ts';
 import { Records, Written, writtenIn } from '../wire/written.ts';
 import { Engine } from './engine.ts';
 import type { Narrowed } from './narrowed.ts';
-import type { Occurrence } from './occurrence.ts';
+import type { Occurrence } from './open-finding.ts';
 
 /** An event in the order in which events happened, and what it is an occurrence of (Engine.accept). */
 export type EventListener = (

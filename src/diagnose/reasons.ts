@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cause, Match } from '../causes/define.ts';
+import type { Cause, Evidence, Match } from '../causes/define.ts';
 import { Recent } from '../flow/recent.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import { connectionId, ends } from './connection.ts';
-import type { Because, Evidence } from './finding.ts';
+import type { Because } from './finding.ts';
 import { flowsOf } from './unexplained.ts';
 
 interface Reason {

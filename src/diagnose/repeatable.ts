@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG, TCP_STATE } from '../causes/define.ts';
 import type { FailedConnects } from '../flow/failed-connects.ts';
-import type { Event } from '../wire/decode.ts';
+import { TCP_FLAG } from '../tcp/flags.ts';
+import { TCP_STATE } from '../tcp/states.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { address, u32, type Words } from '../wire/words.ts';
 import { AT, BODY } from '../wire/written.gen.ts';

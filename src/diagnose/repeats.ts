@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { servedAtSource } from '../causes/define.ts';
 import { type Followed, Trails } from '../flow/trails.ts';
-import type { Event } from '../wire/decode.ts';
+import { servedAtSource } from '../tcp/service.ts';
+import type { Event } from '../wire/event.ts';
 import { Ring } from '../wire/ring.ts';
 import type { Words } from '../wire/words.ts';
 import { AT } from '../wire/written.gen.ts';
 import type { Written } from '../wire/written.ts';
 import type { KeyCount } from './counts.ts';
-import { findingId, type Occurrence } from './occurrence.ts';
+import { findingId } from './occurrence.ts';
+import type { Occurrence } from './open-finding.ts';
 import { type Kind, kindOf, seenOf } from './repeatable.ts';
 
 /** So often in a row an explanation has to have been the same. */

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cause, type Match, ownerOf } from '../causes/define.ts';
+import type { Cause, Evidence, Match } from '../causes/define.ts';
+import { ownerOf } from '../causes/shared/processes.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow, Packet } from '../wire/types.gen.ts';
-import { movedText } from './describe.ts';
-import type { Evidence } from './finding.ts';
+import { kindOf } from './kinds.ts';
+import { movedText } from './texts.ts';
 
 const rest = (id: string, title: string, advice: string[]): Cause => ({
   id,
@@ -78,15 +79,7 @@ export function unexplained(
 
 /** The packet that an event is about. */
 export function packetOf(event: Event): Packet | null {
-  switch (event.kind) {
-    case 'drop':
-    case 'syn_received':
-    case 'reset_sent':
-    case 'crossed_reply':
-      return event.body.packet;
-    default:
-      return null;
-  }
+  return kindOf(event)?.packet?.(event.body) ?? null;
 }
 
 /** Every connection that an event names: its packet's, its sockets', and the one that the process was shown. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import type { Header } from '../wire/types.gen.ts';
 
 /** Steps that are remembered: an event is timed within seconds of when it was. */

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from '../wire/decode.ts';
+import { TCP_STATE } from '../tcp/states.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow, Owner, Sock } from '../wire/types.gen.ts';
 import { Queue } from './queue.ts';
 import { Recent } from './recent.ts';
 import { Refused } from './refused.ts';
 
-const SYN_SENT = 2;
-const FIN_WAIT1 = 4;
-const CLOSE = 7;
-const LAST_ACK = 9;
+const { SYN_SENT, FIN_WAIT1, CLOSE, LAST_ACK } = TCP_STATE;
 const ECONNREFUSED = 111;
 
 /** Who accepts for others gives a client up as soon as its own connect has failed. */

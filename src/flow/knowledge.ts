@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from '../wire/decode.ts';
+import { TCP_STATE } from '../tcp/states.ts';
+import type { Event } from '../wire/event.ts';
 import type {
   Header,
   Symbol as KernelSymbol,
@@ -9,8 +10,6 @@ import type {
   Sock,
 } from '../wire/types.gen.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
-
-const TCP_LISTEN = 10;
 
 /** A listening socket, and the namespace it listens in. */
 export interface Listener {
@@ -86,13 +85,13 @@ export class HostKnowledge implements Knowledge {
         return true;
       }
       case 'socket':
-        if (event.body.sock.state === TCP_LISTEN) this.#listen(event.netns, event.body.sock);
+        if (event.body.sock.state === TCP_STATE.LISTEN) this.#listen(event.netns, event.body.sock);
         return true;
       case 'state_change': {
         const { sock, new_state, old_state } = event.body;
-        if (new_state === TCP_LISTEN) this.#listen(event.netns, sock);
-        else if (old_state === TCP_LISTEN && this.#listeners.delete(sock.id)) this.version++;
-        if (old_state === TCP_LISTEN) this.#holders.delete(sock.id);
+        if (new_state === TCP_STATE.LISTEN) this.#listen(event.netns, sock);
+        else if (old_state === TCP_STATE.LISTEN && this.#listeners.delete(sock.id)) this.version++;
+        if (old_state === TCP_STATE.LISTEN) this.#holders.delete(sock.id);
         return false;
       }
       default:

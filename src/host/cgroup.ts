@@ -43,7 +43,8 @@ export class Cgroups {
   }
 }
 
-function cgroup2Root(): string | null {
+/** Where cgroup2 is mounted; null: nowhere. */
+export function cgroup2Root(): string | null {
   try {
     const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
     return (

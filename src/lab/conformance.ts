@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { CAUSES } from '../causes/registry.gen.ts';
 import type { Finding, FlowText } from '../diagnose/finding.ts';
 import { Socket } from '../native/sockets.ts';
+import type { Family } from '../tcp/address.ts';
 import { IPPROTO_MPTCP } from './connections.ts';
 import { destroyingLacks } from './destroying.ts';
 import { Lab } from './lab.ts';
@@ -11,7 +12,6 @@ import { missingCommands } from './netns.ts';
 import { rewriterLacks } from './rewriter.ts';
 import type { Made, Options, Scenario, Wanted } from './scenario.ts';
 import type { Watching } from './watching.ts';
-import type { Family } from './wiring.ts';
 
 /** Any number that nothing else gives: a prime. */
 export const TIMES = 7;

@@ -2,10 +2,12 @@
 
 import { constants } from 'node:os';
 import { type Address, must, POLLERR, POLLIN, POLLOUT, type Socket } from '../native/sockets.ts';
+import type { Family } from '../tcp/address.ts';
+import { familyOf } from '../tcp/address.ts';
 import type { Lab } from './lab.ts';
 import type { Netns } from './netns.ts';
 import { aside, reached, until } from './until.ts';
-import { type Family, HOSTS } from './wiring.ts';
+import { HOSTS } from './wiring.ts';
 
 const PATIENCE_MS = 2000;
 /** Longer than the lab's connections wait for an answer. */
@@ -75,7 +77,7 @@ export function awaitQueued(listener: Socket, count: number): void {
 
 /** Begins so many connects at once. */
 export function dial(lab: Lab, from: Netns, to: Address, times: number, protocol = 0): Socket[] {
-  const family = familyOf(to);
+  const family = familyOf(to.address);
   const sockets = Array.from({ length: times }, () => lab.socket(from, { family, protocol }));
   for (const socket of sockets) beginConnect(socket, to);
   return sockets;
@@ -92,7 +94,7 @@ export function knock(lab: Lab, to: Address, times: number, from = lab.client): 
 
 /** Begins to connect from this end, in the lab's client namespace. */
 export function dialFrom(lab: Lab, from: Address, to: Address): Socket {
-  const socket = lab.socket(lab.client, { family: familyOf(to) });
+  const socket = lab.socket(lab.client, { family: familyOf(to.address) });
   must(socket.bind(from.address, from.port), 'bind');
   beginConnect(socket, to);
   return socket;
@@ -100,7 +102,7 @@ export function dialFrom(lab: Lab, from: Address, to: Address): Socket {
 
 /** The same from a port that other connections may use too. */
 export function shareFrom(lab: Lab, netns: Netns, from: Address, to: Address): Socket {
-  const socket = lab.socket(netns, { family: familyOf(to) });
+  const socket = lab.socket(netns, { family: familyOf(to.address) });
   must(socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1), 'setsockopt');
   must(socket.bind(from.address, from.port), 'bind');
   beginConnect(socket, to);
@@ -110,10 +112,6 @@ export function shareFrom(lab: Lab, netns: Netns, from: Address, to: Address): S
 function beginConnect(socket: Socket, to: Address): void {
   const { error } = socket.connect(to.address, to.port);
   if (error !== 'EINPROGRESS' && error !== null) throw new Error(`connect failed: ${error}`);
-}
-
-function familyOf({ address }: Address): Family {
-  return address.includes(':') ? 6 : 4;
 }
 
 /** Connections from as many ports, accepted; the listener is closed. */

@@ -3,8 +3,8 @@
 import { constants } from 'node:os';
 import { ENDING } from '../host/signals.ts';
 import { Socket, type SocketOptions } from '../native/sockets.ts';
-import { Netns, sweepNetns } from './netns.ts';
-import { sweepRewriters } from './rewriter.ts';
+import { sweep } from './leftovers.ts';
+import { Netns } from './netns.ts';
 import { wire } from './wiring.ts';
 
 /** Apart from those that the kernel chooses. */
@@ -25,8 +25,7 @@ export class Lab {
   #port = FIRST_PORT;
 
   private constructor() {
-    sweepNetns();
-    sweepRewriters();
+    sweep();
     closeWithProcess(this);
     const number = ++labs;
     this.client = this.netns(`client${number}`);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { until } from './until.ts';
 
 const PREFIX = 'tcpwhy-';
-const RUN_NETNS = '/run/netns';
+export const RUN_NETNS = '/run/netns';
 
 /** A network namespace made here; its name says by which process. */
 export class Netns {
@@ -79,19 +79,6 @@ export class Netns {
   }
 }
 
-/** Deletes the namespaces of processes that ended without doing so. */
-export function sweepNetns(): void {
-  for (const name of leftovers(RUN_NETNS)) run('ip', ['netns', 'del', name]);
-}
-
-/** What a lab named in this folder and did not take away, its process being gone. */
-export function leftovers(folder: string): string[] {
-  return list(folder).filter((name) => {
-    const pid = name.match(/^tcpwhy-(\d+)-/)?.[1];
-    return pid !== undefined && !alive(Number(pid));
-  });
-}
-
 /** Those of the programs that are in no folder of PATH. */
 export function missingCommands(commands: readonly string[]): string[] {
   const folders = (process.env.PATH ?? '').split(delimiter);
@@ -100,23 +87,6 @@ export function missingCommands(commands: readonly string[]): string[] {
 
 export function run(command: string, args: string[], input = ''): string {
   return execFileSync(command, args, { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
 }
 
 /** Of the network namespace that a process is in. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { flagsText } from '../causes/define.ts';
-import { addressText } from '../wire/text.ts';
+import { addressText } from '../tcp/address.ts';
+import { flagsText, TCP_FLAG } from '../tcp/flags.ts';
 
 /** What a packet says, as tcpdump would print it. */
 export interface Parsed {
@@ -76,7 +76,7 @@ function segment(tcp: Buffer, bytes: number): Omit<Parsed, 'saddr' | 'daddr'> {
   const times = timestamps(tcp.subarray(20, header_bytes));
   const parts = [
     `[${flagsText(flags)}] seq ${seq}`,
-    flags & 0x10 ? `ack ${ack}` : '',
+    flags & TCP_FLAG.ack ? `ack ${ack}` : '',
     `win ${tcp.readUInt16BE(14)}`,
     times ? `ts ${times.tsval}:${times.tsecr}` : '',
     bytes > header_bytes ? `len ${bytes - header_bytes}` : '',

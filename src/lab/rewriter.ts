@@ -3,10 +3,11 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { builtFile } from '../host/built.ts';
+import { cgroup2Root } from '../host/cgroup.ts';
 import type { Lab } from './lab.ts';
-import { leftovers, missingCommands, run } from './netns.ts';
+import { BPFFS } from './leftovers.ts';
+import { missingCommands, run } from './netns.ts';
 
-const BPFFS = '/sys/fs/bpf';
 const HOOKS = ['getpeername4', 'getpeername6'] as const;
 
 export type Hook = (typeof HOOKS)[number];
@@ -51,14 +52,6 @@ export function attachRewriter(
   run('bpftool', ['cgroup', 'attach', cgroup, hook, ...program, ...flags]);
 }
 
-/** A program goes with its cgroup, once nothing pins it. */
-export function sweepRewriters(): void {
-  for (const name of leftovers(BPFFS)) rmSync(join(BPFFS, name), { recursive: true });
-  const cgroups = cgroupMount();
-  if (cgroups === null) return;
-  for (const name of leftovers(cgroups)) rmdirSync(join(cgroups, name));
-}
-
 /** Works in that cgroup. */
 export function rewritten<T>(lab: Lab, work: () => T): T {
   return within(cgroupCalled(lab.server.name), work);
@@ -77,20 +70,13 @@ export function within<T>(cgroup: string, work: () => T): T {
 const object = () => builtFile('getpeername.bpf.o');
 
 function cgroupCalled(path: string): string {
-  const mount = cgroupMount();
+  const mount = cgroup2Root();
   if (mount === null) throw new Error('no cgroup2 is mounted');
   return join(mount, path);
 }
 
 function enter(cgroup: string): void {
   writeFileSync(join(cgroup, 'cgroup.procs'), String(process.pid));
-}
-
-function cgroupMount(): string | null {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' '));
-  return mounts.find(([, , type]) => type === 'cgroup2')?.[1] ?? null;
 }
 
 function ownCgroup(): string {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Address } from '../native/sockets.ts';
+import type { Family } from '../tcp/address.ts';
 import type { Lab } from './lab.ts';
-import type { Family } from './wiring.ts';
 
 export interface Options {
   /** How often it shall happen. */

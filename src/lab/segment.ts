@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { addressBytes } from '../source/filter.ts';
+import { addressBytes, familyOf, IPV4_AT } from '../tcp/address.ts';
 
 export interface Segment {
   sport: number;
@@ -39,7 +39,7 @@ export function frame(
   segment: Segment,
   macs: { from: string; to: string },
 ): Buffer {
-  const family = from.includes(':') ? 6 : 4;
+  const family = familyOf(from);
   const ethernet = Buffer.concat([mac(macs.to), mac(macs.from), Buffer.alloc(2)]);
   ethernet.writeUInt16BE(ETHER_TYPE[family], 12);
   const ends = [wireAddress(from), wireAddress(to)];
@@ -53,7 +53,7 @@ export function frame(
 
 /** The segment in an Ethernet frame, if it is one to this address. */
 export function parseFrame(bytes: Buffer, to: string): Segment | null {
-  const family = to.includes(':') ? 6 : 4;
+  const family = familyOf(to);
   const tcpAt = ETHERNET_BYTES + IP_BYTES[family];
   if (bytes.length < tcpAt + 20 || bytes.readUInt16BE(12) !== ETHER_TYPE[family]) return null;
   const ip = bytes.subarray(ETHERNET_BYTES, tcpAt);
@@ -84,8 +84,8 @@ function readTimestamps(options: Buffer): Segment['timestamps'] {
   return null;
 }
 
-function wireAddress(text: string): Buffer {
-  return addressBytes(text).subarray(text.includes(':') ? 0 : 12);
+function wireAddress(text: string): Uint8Array {
+  return addressBytes(text).subarray(familyOf(text) === 6 ? 0 : IPV4_AT);
 }
 
 function mac(text: string): Buffer {
@@ -133,7 +133,7 @@ function toaOption({ kind, address, port, claims_bytes }: Toa): Buffer {
   return Buffer.concat([Buffer.from([kind, size, ...before]), addr]);
 }
 
-function ipv4Header(length: number, ends: Buffer[]): Buffer {
+function ipv4Header(length: number, ends: Uint8Array[]): Buffer {
   const ip = Buffer.alloc(12);
   ip.writeUInt8(0x45, 0);
   ip.writeUInt16BE(20 + length, 2);
@@ -144,7 +144,7 @@ function ipv4Header(length: number, ends: Buffer[]): Buffer {
   return header;
 }
 
-function ipv6Header(length: number, ends: Buffer[]): Buffer {
+function ipv6Header(length: number, ends: Uint8Array[]): Buffer {
   const ip = Buffer.alloc(8);
   ip.writeUInt8(0x60, 0);
   ip.writeUInt16BE(length, 4);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../causes/define.ts';
 import { must, POLLIN, type Socket } from '../native/sockets.ts';
+import type { Family } from '../tcp/address.ts';
+import { TCP_FLAG } from '../tcp/flags.ts';
+import { endOf } from '../tcp/sequence.ts';
 import type { Lab } from './lab.ts';
 import { frame, parseFrame, type Segment } from './segment.ts';
 import { reached } from './until.ts';
-import { type Family, HOSTS, MAC } from './wiring.ts';
+import { HOSTS, MAC } from './wiring.ts';
 
 const ETH_P_ALL = 3;
 const PATIENCE_MS = 2000;
@@ -50,13 +52,12 @@ export class Stranger {
 
   /** What comes next for the other end, ports and numbers following from what was received. */
   reply(to: Segment, flags: number, more: Partial<Segment> = {}): void {
-    const taken = to.payload.length + (to.flags & (TCP_FLAG.syn | TCP_FLAG.fin) ? 1 : 0);
     this.send({
       sport: to.dport,
       dport: to.sport,
       flags,
       seq: to.ack,
-      ack: to.seq + taken,
+      ack: endOf({ ...to, payload_len: to.payload.length }),
       window: 65535,
       timestamps:
         this.clock === null ? null : { tsval: this.clock, tsecr: to.timestamps?.tsval ?? 0 },

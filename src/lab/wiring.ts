@@ -3,8 +3,6 @@
 import { type Netns, run } from './netns.ts';
 import { until } from './until.ts';
 
-export type Family = 4 | 6;
-
 /** Hosts of the lab. Those of `nowhere` exist only as segments made by hand. */
 export const HOSTS = {
   4: {

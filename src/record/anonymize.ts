@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { isIP } from 'node:net';
-import type { Event } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import { BYTES_HOLD, type Header } from '../wire/types.gen.ts';
 import { AddressMap } from './anonymize-address.ts';
 import { Names } from './anonymize-names.ts';

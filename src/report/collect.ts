@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cause, servedAtSource, service } from '../causes/define.ts';
+import type { Cause } from '../causes/define.ts';
 import type { Finding } from '../diagnose/finding.ts';
 import type { Narrowed } from '../diagnose/narrowed.ts';
 import type { OpenFinding } from '../diagnose/open-finding.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
-import type { Event } from '../wire/decode.ts';
+import { servedAtSource, service } from '../tcp/service.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow, Footer, Header } from '../wire/types.gen.ts';
 import { Buckets } from './buckets.ts';
 import { Segments } from './segments.ts';

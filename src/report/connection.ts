@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { endpoint } from '../causes/define.ts';
 import { perFlow } from '../flow/per-flow.ts';
+import { endpoint } from '../tcp/endpoint.ts';
 
 /** One end of a connection, as `10.0.0.5:80`. */
 export type End = string;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { flagsText, servedAtSource, TCP_FLAG } from '../causes/define.ts';
+import { flagsText, TCP_FLAG } from '../tcp/flags.ts';
+import { servedAtSource } from '../tcp/service.ts';
 import { endsOf } from './connection.ts';
 import type { Ladder, LadderEnd, NoteRung, Rung, SegmentRung } from './model.ts';
 import { SAME_PACKET_NS, segmentId } from './segments.ts';

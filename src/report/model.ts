@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Finding, Severity } from '../diagnose/finding.ts';
+import type { Severity } from '../causes/define.ts';
+import type { Finding } from '../diagnose/finding.ts';
 
 /** A post-mortem of one or more recordings, on one clock. Plain data; names in it are as the hosts gave them. */
 export interface Report {

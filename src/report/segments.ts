@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../causes/define.ts';
+import { TCP_FLAG } from '../tcp/flags.ts';
 import { connectionOf, endsOf } from './connection.ts';
 import { Sample } from './sample.ts';
 import type { SegmentStep, Step } from './steps.ts';

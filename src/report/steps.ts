@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { endpoint, local, remote, reversed, stateName, TCP_FLAG } from '../causes/define.ts';
 import { benign } from '../diagnose/benign.ts';
-import { describe, movedText, PEER_CALLS } from '../diagnose/describe.ts';
+import { describe } from '../diagnose/describe.ts';
+import { movedText, PEER_CALLS } from '../diagnose/texts.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
-import type { Event } from '../wire/decode.ts';
+import { endpoint, local, remote } from '../tcp/endpoint.ts';
+import { TCP_FLAG } from '../tcp/flags.ts';
+import { endOf } from '../tcp/sequence.ts';
+import { reversed } from '../tcp/service.ts';
+import { stateName } from '../tcp/states.ts';
+import type { Event } from '../wire/event.ts';
 import type { Flow, Packet, ResetSent, Sock } from '../wire/types.gen.ts';
 import type { End } from './connection.ts';
 import type { Mark } from './model.ts';
@@ -116,11 +121,10 @@ function resetSteps(
 
 /** The reset that tcp_v4_send_reset() and tcp_v6_send_reset() build for a packet (RFC 9293, 3.10.7.1). */
 function answerTo(packet: Packet): SegmentStep {
-  const { flags, seq, ack_seq, payload_len } = packet;
+  const { flags, ack_seq } = packet;
   const flow = reversed(packet.flow);
   if (flags & TCP_FLAG.ack) return implied(flow, TCP_FLAG.rst, ack_seq, null);
-  const phantom = (flags & TCP_FLAG.syn ? 1 : 0) + (flags & TCP_FLAG.fin ? 1 : 0);
-  return implied(flow, TCP_FLAG.rst | TCP_FLAG.ack, 0, (seq + payload_len + phantom) >>> 0);
+  return implied(flow, TCP_FLAG.rst | TCP_FLAG.ack, 0, endOf(packet));
 }
 
 function retransmitted({ sock, synack, syn }: { sock: Sock; synack: number; syn: number }): Step {

@@ -3,7 +3,8 @@
 import type { Narrowed } from '../diagnose/narrowed.ts';
 import { flowsOf } from '../diagnose/unexplained.ts';
 import { HostKnowledge } from '../flow/knowledge.ts';
-import { decodeEvent, type Event, UndecodableError } from '../wire/decode.ts';
+import { decodeEvent, UndecodableError } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import { FrameReader } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { connectionOf, type End } from './connection.ts';

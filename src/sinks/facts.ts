@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Evidence, EvidenceValue } from '../diagnose/finding.ts';
+import type { Evidence, EvidenceValue } from '../causes/define.ts';
 import { bytes, clockMicros, duration } from './format.ts';
 import { printable } from './printable.ts';
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { styleText } from 'node:util';
-import type { EvidenceValue, Finding, Severity } from '../diagnose/finding.ts';
+import type { EvidenceValue, Severity } from '../causes/define.ts';
+import type { Finding } from '../diagnose/finding.ts';
 import { adviceParts, commandLines } from './advice.ts';
 import { clock } from './format.ts';
 import { printable } from './printable.ts';

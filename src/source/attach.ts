@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { randomBytes } from 'node:crypto';
-import type { Fact } from '../diagnose/facts.ts';
+import type { Fact } from '../causes/facts.ts';
 import { builtFile } from '../host/built.ts';
 import { kernelIdentity, monotonic_ns, readCounters, readSysctls } from '../host/kernel.ts';
 import { networkNamespaces, ownNetns } from '../host/netns.ts';

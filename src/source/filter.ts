@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { isIPv4, isIPv6 } from 'node:net';
+import { addressBytes } from '../tcp/address.ts';
+import { isHost, isWithin, type Net, prefixOf } from '../tcp/network.ts';
 import type { Flow } from '../wire/types.gen.ts';
 
 /** As the BPF programs have room for (filter_targets of bpf/include/maps.h). */
 export const MOST_TARGETS = 16;
-
-/** Addresses that share the first `bits` with this one: of 32, or of 128. */
-export interface Net {
-  address: string;
-  bits: number;
-}
 
 /** Either may be at either end; null means any. */
 export interface Target {
@@ -40,10 +35,6 @@ function targetText({ net, port }: Target): string {
   return [host, port === null ? null : `port ${port}`].filter((part) => part !== null).join(' ');
 }
 
-function isHost({ address, bits }: Net): boolean {
-  return bits === (isIPv4(address) ? 32 : 128);
-}
-
 /** struct filter_target of bpf/include/maps.h. */
 const TARGET_BYTES = 36;
 const MASK = 16;
@@ -57,7 +48,7 @@ export function filterRodata({ groups, netns }: Filter): Record<string, Uint8Arr
   for (const [group, targets] of groups.entries()) {
     for (const { net, port } of targets) {
       if (net) {
-        const { address, mask } = bytesOf(net);
+        const { address, mask } = prefixOf(net);
         filter_targets.set(address, at);
         filter_targets.set(mask, at + MASK);
       }
@@ -80,35 +71,13 @@ function word(value: number): Buffer {
   return bytes;
 }
 
-/** The address without what lies beyond the prefix, and the prefix. */
-function bytesOf(net: Net): { address: Buffer; mask: Buffer } {
-  const mapped = isIPv4(net.address) ? 96 : 0;
-  const mask = Buffer.from(
-    Array.from({ length: 16 }, (_, i) => {
-      const ones = Math.min(8, Math.max(0, mapped + net.bits - 8 * i));
-      return 0xff & (0xff << (8 - ones));
-    }),
-  );
-  const address = addressBytes(net.address).map((byte, i) => byte & (mask[i] ?? 0));
-  return { address: Buffer.from(address), mask };
-}
-
-/** Whether a network of IPv6 has all of ::ffff:0.0.0.0/96 in it. */
-export function holdsIPv4(net: Net): boolean {
-  return net.bits < 96 && isWithin(addressBytes('0.0.0.0'), bytesOf(net));
-}
-
-function isWithin(bytes: Buffer, { address, mask }: { address: Buffer; mask: Buffer }): boolean {
-  return bytes.every((byte, i) => (byte & (mask[i] ?? 0)) === address[i]);
-}
-
 /** Addresses of which it is remembered where they belong. */
 const MOST_REMEMBERED = 100_000;
 
 /** What bpf/include/filter.h does, on events of a recording. */
 export function matcher({ groups, netns }: Filter): (netns: number, flow: Flow) => boolean {
   const targets = groups.flatMap((group, number) =>
-    group.map(({ net, port }) => ({ net: net && bytesOf(net), port, group: 1 << number })),
+    group.map(({ net, port }) => ({ net: net && prefixOf(net), port, group: 1 << number })),
   );
   const all = (1 << groups.length) - 1;
   const known = new Map<string, number>();
@@ -134,25 +103,4 @@ export function matcher({ groups, netns }: Filter): (netns: number, flow: Flow) 
     }
     return met === all;
   };
-}
-
-/** An address in 16 bytes; IPv4 as ::ffff:a.b.c.d. The text has to be an address. */
-export function addressBytes(text: string): Buffer {
-  const bytes = Buffer.alloc(16);
-  if (isIPv4(text)) {
-    bytes.writeUInt16BE(0xffff, 10);
-    text.split('.').forEach((part, index) => bytes.writeUInt8(Number(part), 12 + index));
-    return bytes;
-  }
-  if (!isIPv6(text)) throw new TypeError(`${text} is no address`);
-  const dotted = text.match(/:(\d+\.\d+\.\d+\.\d+)$/)?.[1];
-  if (dotted) return addressBytes(dotted);
-  const [head = '', tail] = text.split('::');
-  const words = (part: string) => (part === '' ? [] : part.split(':'));
-  words(head).forEach((word, index) => bytes.writeUInt16BE(Number.parseInt(word, 16), 2 * index));
-  const last = words(tail ?? '');
-  last.forEach((word, index) =>
-    bytes.writeUInt16BE(Number.parseInt(word, 16), 16 - 2 * (last.length - index)),
-  );
-  return bytes;
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { TCP_STATE } from '../tcp/states.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Process } from '../wire/types.gen.ts';
 import { u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
 
-const TCP_LISTEN = 10;
 /** Who has a listener open changes, and names of devices do: so long what was told of them holds. */
 const HOLDS_NS = 10e9;
 /**
@@ -68,7 +68,7 @@ export class ListenerFacts {
     for (const place of places.at) {
       const sock = at + BODY + place;
       // A record may end before.
-      if (BODY + place >= words || w[sock + AT.Sock.state] !== TCP_LISTEN) continue;
+      if (BODY + place >= words || w[sock + AT.Sock.state] !== TCP_STATE.LISTEN) continue;
       const { ktime_ns, netns } = readCommon(w, at);
       const ifindex = u32(w, sock + AT.Sock.bound_ifindex);
       const device = ifindex === 0 ? null : this.#device(netns, ifindex, ktime_ns);

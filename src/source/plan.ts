@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Fact } from '../diagnose/facts.ts';
+import type { Fact } from '../causes/facts.ts';
 
 /** How a program is called in its second form: bpf/include/hooks.h. */
 const PROBE = '_probe';

@@ -1,27 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Writer } from 'protobufjs/minimal.js';
+import { addressText } from '../tcp/address.ts';
 import { learnEarlier, readEarlier } from './earlier.ts';
 import { tcpwhy } from './event.gen.js';
+import type { Event } from './event.ts';
 import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
-import { addressText, plainText } from './text.ts';
+import { plainText } from './text.ts';
 import { type Bodies, BYTES_HOLD, type Header, MAY_BE_ABSENT, NUMBERS } from './types.gen.ts';
 import { eventAt, readWritten, type Written } from './written.ts';
-
-interface Common {
-  /** CLOCK_MONOTONIC in nanoseconds. */
-  ktime_ns: number;
-  cpu: number;
-  netns: number;
-  key: string;
-  /** At least 1. */
-  occurrences: number;
-}
-
-/** One record as plain data; `kind` says which body it has. */
-export type Event<Kind extends EventKind = EventKind> = Kind extends EventKind
-  ? Common & { kind: Kind; body: Bodies[Kind] }
-  : never;
 
 /** The bytes of one record were no event: cut off, another version's, or damaged. */
 export class UndecodableError extends Error {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from './decode.ts';
+import type { Event } from './event.ts';
 import type { Words } from './words.ts';
 import { BODY_TAG } from './written.gen.ts';
 import { eventAt, LARGEST, type Layout, layoutNumbered, varint } from './written.ts';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { addressText, plainText } from './text.ts';
+import { addressText } from '../tcp/address.ts';
+import { plainText } from './text.ts';
 
 /** Little-endian words of four bytes. */
 export type Words = Int32Array;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from './decode.ts';
+import type { Event } from './event.ts';
 import { number64, type Words } from './words.ts';
 import { AT, BODY, BODY_TAG, BRIEF, readCommon, WRITTEN } from './written.gen.ts';
 

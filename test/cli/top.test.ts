@@ -97,7 +97,7 @@ describe('of a recording', () => {
 
   test('what is for the kernel only is refused', { timeout: 60_000 }, async () => {
     play('--tier', 'tracepoints');
-    await terminal.shows(/--tier is for watching this kernel[\s\S]*status=2/);
+    await terminal.shows(/--from and --tier together[\s\S]*status=2/);
   });
 });
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it } from 'vitest';
-import { TCP_FLAG } from '../../src/causes/define.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { crossed } from '../../src/lab/scenarios/crossed-reply.ts';
 import type { Segment } from '../../src/lab/segment.ts';
 import { maxDrained } from '../../src/native/binding.ts';
 import { attach } from '../../src/source/attach.ts';
+import { TCP_FLAG } from '../../src/tcp/flags.ts';
 import { decodeEvent } from '../../src/wire/decode.ts';
 import { FrameReader } from '../../src/wire/frames.ts';
 import { EVENT_KINDS } from '../../src/wire/kinds.gen.ts';

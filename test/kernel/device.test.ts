@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it } from 'vitest';
-import { TCP_FLAG } from '../../src/causes/define.ts';
 import { listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { PSH_ACK, Stranger, SYN_ACK } from '../../src/lab/stranger.ts';
+import { TCP_FLAG } from '../../src/tcp/flags.ts';
 import { Running } from './tcpwhy.ts';
 
 const SEGMENTS = 31;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it } from 'vitest';
-import { TCP_FLAG } from '../../src/causes/define.ts';
 import { awaitAll, connect, hangUp, listen, say } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { FIN_ACK, Stranger, SYN_ACK } from '../../src/lab/stranger.ts';
-import type { Family } from '../../src/lab/wiring.ts';
 import { must, POLLIN } from '../../src/native/sockets.ts';
+import type { Family } from '../../src/tcp/address.ts';
+import { TCP_FLAG } from '../../src/tcp/flags.ts';
 import { Running } from './tcpwhy.ts';
 
 const TIMES = 7;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it } from 'vitest';
-import { endpoint } from '../../src/causes/define.ts';
 import {
   accept,
   awaitReset,
@@ -11,7 +10,9 @@ import {
   type Pair,
 } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import { type Family, HOSTS } from '../../src/lab/wiring.ts';
+import { HOSTS } from '../../src/lab/wiring.ts';
+import type { Family } from '../../src/tcp/address.ts';
+import { endpoint } from '../../src/tcp/endpoint.ts';
 import { Running } from './tcpwhy.ts';
 
 const TIMES = 7;

@@ -2,10 +2,11 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { endpoint } from '../../src/causes/define.ts';
 import { accept, awaitReset, dial, lingerZero, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import { type Family, HOSTS } from '../../src/lab/wiring.ts';
+import { HOSTS } from '../../src/lab/wiring.ts';
+import type { Family } from '../../src/tcp/address.ts';
+import { endpoint } from '../../src/tcp/endpoint.ts';
 import { Running } from './tcpwhy.ts';
 
 const TIMES = 100_000;

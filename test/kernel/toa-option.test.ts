@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { endpoint, TCP_FLAG } from '../../src/causes/define.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import type { Toa } from '../../src/lab/segment.ts';
 import { Stranger } from '../../src/lab/stranger.ts';
+import { endpoint } from '../../src/tcp/endpoint.ts';
+import { TCP_FLAG } from '../../src/tcp/flags.ts';
 import { type Finding, type Output, Running } from './tcpwhy.ts';
 
 const TIMES = 7;

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { globSync, readFileSync } from 'node:fs';
+import { circlesIn } from './circles.ts';
 import { importsOf } from './imports.ts';
 import { RULES } from './rules.ts';
 
-let broken = 0;
-for (const file of globSync('src/**/*.{ts,tsx,js}').sort()) {
-  for (const by of importsOf(file, readFileSync(file, 'utf8'))) {
-    for (const rule of RULES.filter((rule) => rule.breaks(by))) {
-      console.error(`${file}:${by.line}: imports ${by.to}: ${rule.says}`);
-      broken += 1;
-    }
-  }
-}
-process.exitCode = broken ? 1 : 0;
+const imports = globSync('{src,test,tools}/**/*.{ts,tsx,js}')
+  .sort()
+  .flatMap((file) => importsOf(file, readFileSync(file, 'utf8')));
+const complaints = [
+  ...imports
+    .filter(({ from }) => from.startsWith('src/'))
+    .flatMap((by) =>
+      RULES.filter((rule) => rule.breaks(by)).map(
+        ({ says }) => `${by.from}:${by.line}: imports ${by.to}: ${says}`,
+      ),
+    ),
+  ...circlesIn(imports).map((way) => `imports in a circle: ${way.join(' → ')}`),
+];
+for (const complaint of complaints) console.error(complaint);
+process.exitCode = complaints.length > 0 ? 1 : 0;

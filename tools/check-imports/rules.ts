@@ -18,29 +18,34 @@ export const RULES: Rule[] = [
     breaks: ({ from, to }) => layer(to) === 'commands' && !/^src\/(cli$|commands\/)/.test(from),
   },
   {
+    says: 'only cli and commands import the application',
+    breaks: ({ from, to }) => layer(to) === 'app' && !/^src\/(cli$|commands\/|app\/)/.test(from),
+  },
+  {
     says: 'only the live source and doctor import more than types of the native binding',
     breaks: ({ from, to, typeOnly }) =>
       to === 'src/native/binding' &&
       !typeOnly &&
       !/^src\/(source\/(attach|live)|commands\/doctor|native\/.*)$/.test(from),
   },
-  values('wire', ['wire']),
-  values('flow', ['wire', 'flow']),
-  values('diagnose', ['wire', 'flow', 'causes', 'diagnose']),
-  values('report', ['wire', 'flow', 'causes', 'diagnose', 'report']),
+  values('tcp', ['tcp']),
+  values('wire', ['tcp', 'wire']),
+  values('flow', ['tcp', 'wire', 'flow']),
+  values('diagnose', ['tcp', 'wire', 'flow', 'causes', 'diagnose']),
+  values('report', ['tcp', 'wire', 'flow', 'causes', 'diagnose', 'report']),
   {
-    says: 'a cause imports its own folder, define, and types that are of no other cause',
+    says: 'a cause imports its own folder, define, shared, tcp, and types that are of no other cause',
     breaks: ({ from, to, typeOnly }) => {
       const own = folder('causes', from);
-      if (!own || to === 'src/causes/define') return false;
+      if (!own || to === 'src/causes/define' || layer(to) === 'tcp') return false;
       const other = folder('causes', to);
-      return other ? other !== own : !(typeOnly && inSource(to));
+      return other ? other !== own && other !== 'shared' : !(typeOnly && inSource(to));
     },
   },
   {
-    says: 'a sink imports its own folder, what the sinks share, and types that are not of flow',
+    says: 'a sink imports its own folder, what the sinks share, tcp, and types that are not of flow',
     breaks: ({ from, to, typeOnly }) => {
-      if (layer(from) !== 'sinks' || !inSource(to)) return false;
+      if (layer(from) !== 'sinks' || !inSource(to) || layer(to) === 'tcp') return false;
       if (layer(to) !== 'sinks') return !typeOnly || layer(to) === 'flow';
       const other = folder('sinks', to);
       return other !== null && other !== folder('sinks', from);

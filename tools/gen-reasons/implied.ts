@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from '../../src/wire/decode.ts';
+import type { Event } from '../../src/wire/event.ts';
 
 const TIME_WAIT = 6;
 const LISTEN = 10;

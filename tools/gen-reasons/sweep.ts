@@ -3,8 +3,8 @@
 import { CAUSES } from '../../src/causes/registry.gen.ts';
 import { benign } from '../../src/diagnose/benign.ts';
 import { HostKnowledge } from '../../src/flow/knowledge.ts';
-import type { Event } from '../../src/wire/decode.ts';
 import { eventFromJson } from '../../src/wire/decode.ts';
+import type { Event } from '../../src/wire/event.ts';
 import type { Header } from '../../src/wire/types.gen.ts';
 import { implied } from './implied.ts';
 import { ENUMS } from './kernels.ts';

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { addressBytes } from '../../src/source/filter.ts';
-import { type Event, eventFromJson } from '../../src/wire/decode.ts';
+import { addressBytes } from '../../src/tcp/address.ts';
+import { eventFromJson } from '../../src/wire/decode.ts';
+import type { Event } from '../../src/wire/event.ts';
 import { MIB_SLOTS } from '../../src/wire/mib.gen.ts';
 
 type Json = { [field: string]: unknown };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../../src/causes/define.ts';
+import { TCP_FLAG } from '../../src/tcp/flags.ts';
 import type { Packet } from '../../src/wire/types.gen.ts';
 
 /** A TCP segment over IPv4, as captured. */

@@ -2,10 +2,11 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TCP_FLAG, TCP_STATE } from '../../src/causes/define.ts';
 import { Checksum } from '../../src/record/check.ts';
 import { FORMAT } from '../../src/record/read.ts';
-import { addressBytes } from '../../src/source/filter.ts';
+import { addressBytes } from '../../src/tcp/address.ts';
+import { TCP_FLAG } from '../../src/tcp/flags.ts';
+import { TCP_STATE } from '../../src/tcp/states.ts';
 import { encodeEvent, encodeHeader } from '../../src/wire/decode.ts';
 import { type Captured, isSyn, readPcap } from './pcap.ts';
 

@@ -2,7 +2,13 @@
 
 import type { Reporter, SerializedError, TestCase, TestModule } from 'vitest/node';
 
-/** Says what was skipped and why, and ends a run with `N passed, N failed`, and `, N skipped` if so. */
+/** More tests than this that pass only when they are run again are a failure of their own. */
+const MOST_AGAIN = 3;
+
+/**
+ * Says what was skipped and why, and which tests needed a second try, and ends a run with
+ * `N passed, N failed`, and `, N skipped` if so.
+ */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
     const broken = modules
@@ -13,8 +19,17 @@ export default class ClosingLine implements Reporter {
       tests.filter((test) => wanted.includes(test.result().state)).length;
     for (const line of tests.flatMap(whySkipped)) console.log(line);
 
+    const again = tests.filter((test) => test.diagnostic()?.flaky);
+    for (const test of again) console.log(`second try: ${test.fullName}`);
+    const unsteady = again.length > MOST_AGAIN;
+    if (unsteady) process.exitCode = 1;
+    if (again.length > 0)
+      console.log(
+        `${again.length} needed a second try${unsteady ? `: more than ${MOST_AGAIN} is a failure` : ''}\n`,
+      );
+
     const passed = count('passed');
-    const failed = count('failed') + broken.length + errors.length;
+    const failed = count('failed') + broken.length + errors.length + (unsteady ? 1 : 0);
     const skipped = count('skipped', 'pending');
     if (modules.some(({ project }) => project.name === 'kernel') && process.getuid?.() !== 0) {
       console.log('The tests on this kernel were skipped: they need root.\n');

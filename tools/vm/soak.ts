@@ -22,10 +22,10 @@ import { CAUSES } from '../../src/causes/registry.gen.ts';
 import { Pipeline } from '../../src/diagnose/pipeline.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
-import type { Family } from '../../src/lab/wiring.ts';
 import { clockOffset_ns } from '../../src/native/binding.ts';
 import { RecordedStream } from '../../src/record/read.ts';
-import type { Event } from '../../src/wire/decode.ts';
+import type { Family } from '../../src/tcp/address.ts';
+import type { Event } from '../../src/wire/event.ts';
 
 const TCPWHY = fileURLToPath(new URL('../../build/tcpwhy', import.meta.url));
 /** What they end with is all seen in the server's namespace, which is what is recorded. */

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from '../../wire/decode.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import type { Event } from '../../wire/event.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
-import {
-  defineCause,
-  refusedAt,
-  SILENCE,
-  sharedAdvice,
-  TCP_FLAG,
-  TCP_STATE,
-  whichListener,
-} from '../define.ts';
+import { defineCause } from '../define.ts';
+import { refusedAt, sharedAdvice, whichListener } from '../shared/listeners.ts';
+import { SILENCE } from '../shared/silence.ts';
 
 type Refused = 'SYN' | 'third ACK' | 'third ACK, with a reset';
 

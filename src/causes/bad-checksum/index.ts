@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, deviceName, endpoint, flagsText, SILENCE } from '../define.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { flagsText } from '../../tcp/flags.ts';
+import { defineCause } from '../define.ts';
+import { SILENCE } from '../shared/silence.ts';
+import { deviceName } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'bad-checksum',

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, local, ownerOf, remote, TCP_STATE, word } from '../define.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'connect-refused',

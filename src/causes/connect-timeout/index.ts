@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  defineCause,
-  ERRNO,
-  local,
-  ownerOf,
-  remote,
-  seconds,
-  TCP_STATE,
-  waited,
-  word,
-} from '../define.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { ERRNO } from '../shared/kernel.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { waited } from '../shared/silence.ts';
+import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'connect-timeout',

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { endpoint } from '../../tcp/endpoint.ts';
+import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
+import { servedAtSource } from '../../tcp/service.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
 import type { Flow } from '../../wire/types.gen.ts';
-import {
-  defineCause,
-  endpoint,
-  flagsText,
-  isLateAck,
-  ownerOf,
-  servedAtSource,
-  TCP_FLAG,
-  TCP_STATE,
-} from '../define.ts';
+import { defineCause } from '../define.ts';
+import { isLateAck } from '../shared/late-ack.ts';
+import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'connection-unknown',

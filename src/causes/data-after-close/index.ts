@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  defineCause,
-  endpoint,
-  NO_REASON,
-  ownerOf,
-  servedAtSource,
-  service,
-  TCP_STATE,
-} from '../define.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { servedAtSource, service } from '../../tcp/service.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { NO_REASON } from '../shared/kernel.ts';
+import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'data-after-close',

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  bracketed,
-  byPeer,
-  callers,
-  defineCause,
-  local,
-  NO_REASON,
-  ownerOf,
-  remote,
-  service,
-  TCP_STATE,
-  word,
-} from '../define.ts';
+import { bracketed } from '../../tcp/address.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { service } from '../../tcp/service.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { byPeer } from '../shared/groups.ts';
+import { callers, NO_REASON } from '../shared/kernel.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'keepalive-timeout',

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { byService, callers, closedBy, defineCause, local, remote, service } from '../define.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { service } from '../../tcp/service.ts';
+import { defineCause } from '../define.ts';
+import { byService } from '../shared/groups.ts';
+import { callers } from '../shared/kernel.ts';
+import { closedBy } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'linger-zero-close',

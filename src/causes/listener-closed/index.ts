@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  callers,
-  closedBy,
-  defineCause,
-  endAdvice,
-  endOfProcess,
-  endText,
-  local,
-  remote,
-} from '../define.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { defineCause } from '../define.ts';
+import { callers } from '../shared/kernel.ts';
+import { closedBy, endAdvice, endOfProcess, endText } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'listener-closed',

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { familyOf } from '../../tcp/address.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { flagsText } from '../../tcp/flags.ts';
+import { servedAtSource, service } from '../../tcp/service.ts';
 import type { Flow } from '../../wire/types.gen.ts';
-import {
-  defineCause,
-  endpoint,
-  flagsText,
-  ownerOf,
-  SILENCE,
-  servedAtSource,
-  service,
-} from '../define.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { SILENCE } from '../shared/silence.ts';
 
 export default defineCause({
   id: 'netfilter-drop',
@@ -66,7 +64,7 @@ export default defineCause({
 /** The flow's packets for nft, by its service's port. */
 function selector(flow: Flow): string {
   const { saddr, sport, daddr, dport } = flow;
-  const ip = saddr.includes(':') ? 'ip6' : 'ip';
+  const ip = familyOf(saddr) === 6 ? 'ip6' : 'ip';
   const port = servedAtSource(flow) ? `sport ${sport}` : `dport ${dport}`;
   return `${ip} saddr ${saddr} ${ip} daddr ${daddr} tcp ${port}`;
 }

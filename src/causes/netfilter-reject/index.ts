@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, flagsText, ownerOf, service } from '../define.ts';
+import { familyOf } from '../../tcp/address.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { flagsText } from '../../tcp/flags.ts';
+import { service } from '../../tcp/service.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
 
 /** As bpf/include/reject.h numbers them. */
 const ANSWERS: Record<number, string> = { 1: 'a reset', 2: 'an ICMP error' };
@@ -49,7 +54,7 @@ export default defineCause({
     return `a rule rejected [${flags}] ${from} → ${to}${where}, with ${answer}`;
   },
   advice({ netns, from, to }, { saddr }) {
-    const save = saddr.includes(':') ? 'ip6tables-save' : 'iptables-save';
+    const save = familyOf(saddr) === 6 ? 'ip6tables-save' : 'iptables-save';
     return [
       `find the rule: \`nft -a list ruleset | grep -n reject\` or \`${save} | grep REJECT\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
       `allow ${from} → ${to} before that rule where it should pass; ${from} is told at once, unlike with drop`,

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { familyOf } from '../../tcp/address.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
-import { defineCause, endpoint, inWords, listensOn, ownerOf, TCP_FLAG } from '../define.ts';
+import { defineCause } from '../define.ts';
+import { listensOn } from '../shared/listeners.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { inWords } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'no-listener',
@@ -101,7 +107,7 @@ function notFor(
   { flow: { daddr }, ifindex }: Packet,
   { flow: { saddr }, ipv6_only, bound_ifindex }: Sock,
 ): 'address' | 'family' | 'device' | null {
-  const ipv6 = daddr.includes(':');
+  const ipv6 = familyOf(daddr) === 6;
   const any = saddr === '0.0.0.0' || saddr === '::';
   if (any && (ipv6 ? saddr === '0.0.0.0' : saddr === '::' && ipv6_only === 1)) return 'family';
   if (!any && saddr !== daddr) return 'address';

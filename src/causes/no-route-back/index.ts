@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, deviceName, endpoint, ownerOf, SILENCE, TCP_FLAG } from '../define.ts';
+import { familyOf } from '../../tcp/address.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { SILENCE } from '../shared/silence.ts';
+import { deviceName } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'no-route-back',
@@ -37,7 +43,7 @@ export default defineCause({
   },
   advice({ client, listener, interface: device, netns }, { saddr, daddr }) {
     const name = deviceName(device);
-    const ip = saddr.includes(':') ? 'ip -6' : 'ip';
+    const ip = familyOf(saddr) === 6 ? 'ip -6' : 'ip';
     return [
       `what does the kernel find in namespace ${netns}? \`${ip} route get ${saddr} from ${daddr}\` Look for unreachable, blackhole and prohibit too: \`${ip} route show table all\``,
       `add the way back, over the router that ${client} is behind: \`${ip} route add ${saddr} via ROUTER${name ? ` dev ${name}` : ''}\``,

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  before,
-  defineCause,
-  distance,
-  endOf,
-  endpoint,
-  flagsText,
-  isConnection,
-  local,
-  refusedBy,
-  SILENCE,
-  TCP_FLAG,
-} from '../define.ts';
+import { endpoint, local } from '../../tcp/endpoint.ts';
+import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
+import { before, distance, endOf } from '../../tcp/sequence.ts';
+import { isConnection } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { refusedBy } from '../shared/groups.ts';
+import { SILENCE } from '../shared/silence.ts';
 
 const REASONS = new Set(['TCP_INVALID_SEQUENCE', 'TCP_INVALID_END_SEQUENCE', 'TCP_OVERWINDOW']);
 

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  before,
-  defineCause,
-  distance,
-  endOf,
-  endpoint,
-  flagsText,
-  isConnection,
-  local,
-  refusedBy,
-  SILENCE,
-  TCP_FLAG,
-  word,
-} from '../define.ts';
+import { endpoint, local } from '../../tcp/endpoint.ts';
+import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
+import { before, distance, endOf } from '../../tcp/sequence.ts';
+import { isConnection } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { refusedBy } from '../shared/groups.ts';
+import { SILENCE } from '../shared/silence.ts';
+import { word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'paws-established',

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, distance, endpoint, ownerOf } from '../define.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { distance } from '../../tcp/sequence.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'paws-passive',

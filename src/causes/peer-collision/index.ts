@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, local, ownerOf, remote } from '../define.ts';
+import { endpoint, local, remote } from '../../tcp/endpoint.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'peer-collision',

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../flow/knowledge.ts';
+import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import type { PeerName } from '../../wire/types.gen.ts';
-import { defineCause, endpoint, local, ownerOf, remote } from '../define.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'peer-rewritten',

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { callers, defineCause, local, ownerOf, remote, reversed } from '../define.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { reversed } from '../../tcp/service.ts';
+import { defineCause } from '../define.ts';
+import { callers } from '../shared/kernel.ts';
+import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'proxy-upstream-failed',

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, ownerOf, TCP_FLAG, TCP_STATE, word } from '../define.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'request-reset',

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  byPeer,
-  defineCause,
-  local,
-  ownerOf,
-  remote,
-  service,
-  TCP_STATE,
-  word,
-} from '../define.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { service } from '../../tcp/service.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { byPeer } from '../shared/groups.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'reset-by-peer',

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  before,
-  defineCause,
-  distance,
-  endpoint,
-  flagsText,
-  isConnection,
-  local,
-  refusedBy,
-  TCP_FLAG,
-} from '../define.ts';
+import { endpoint, local } from '../../tcp/endpoint.ts';
+import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
+import { before, distance } from '../../tcp/sequence.ts';
+import { isConnection } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { refusedBy } from '../shared/groups.ts';
 
 /** The kernel says TCP_RESET where it asked the peer whether it meant it, the others where it did not. */
 const ASKED = 'TCP_RESET';

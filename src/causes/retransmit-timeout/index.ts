@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  bracketed,
-  byPeer,
-  defineCause,
-  ERRNO,
-  local,
-  ownerOf,
-  remote,
-  seconds,
-  service,
-  TCP_STATE,
-  waited,
-  word,
-} from '../define.ts';
+import { bracketed } from '../../tcp/address.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { service } from '../../tcp/service.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { byPeer } from '../shared/groups.ts';
+import { ERRNO } from '../shared/kernel.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { waited } from '../shared/silence.ts';
+import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'retransmit-timeout',

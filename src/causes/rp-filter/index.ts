@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, deviceName, ERRNO, endpoint, inWords, SILENCE } from '../define.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { defineCause } from '../define.ts';
+import { ERRNO } from '../shared/kernel.ts';
+import { SILENCE } from '../shared/silence.ts';
+import { deviceName, inWords } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'rp-filter',

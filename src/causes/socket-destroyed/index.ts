@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  byService,
-  callers,
-  defineCause,
-  inWords,
-  local,
-  ownerOf,
-  remote,
-  service,
-  stateName,
-} from '../define.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { service } from '../../tcp/service.ts';
+import { stateName } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { byService } from '../shared/groups.ts';
+import { callers } from '../shared/kernel.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { inWords } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'socket-destroyed',

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, endpoint, flagsText, ownerOf, TCP_FLAG, TCP_STATE } from '../define.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'syn-cookie-rejected',

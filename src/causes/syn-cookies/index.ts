@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, refusedAt, sharedAdvice, whichListener } from '../define.ts';
+import { defineCause } from '../define.ts';
+import { refusedAt, sharedAdvice, whichListener } from '../shared/listeners.ts';
 
 export default defineCause({
   id: 'syn-cookies',

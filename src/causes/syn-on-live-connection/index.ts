@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  defineCause,
-  endpoint,
-  isConnection,
-  local,
-  ownerOf,
-  stateName,
-  TCP_FLAG,
-  word,
-} from '../define.ts';
+import { endpoint, local } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import { isConnection, stateName } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { word } from '../shared/wording.ts';
 
 /** Before 6.12 the timestamp is looked at first. */
 const REASONS = new Set(['TCP_INVALID_SYN', 'TCP_RFC7323_PAWS']);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { defineCause, refusedAt, SILENCE, sharedAdvice, whichListener } from '../define.ts';
+import { defineCause } from '../define.ts';
+import { refusedAt, sharedAdvice, whichListener } from '../shared/listeners.ts';
+import { SILENCE } from '../shared/silence.ts';
 
 export default defineCause({
   id: 'syn-queue-full',

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from '../../wire/decode.ts';
+import { bracketed } from '../../tcp/address.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import { before, distance } from '../../tcp/sequence.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import type { Event } from '../../wire/event.ts';
 import type { Packet, Sock, Stamp } from '../../wire/types.gen.ts';
-import {
-  before,
-  bracketed,
-  defineCause,
-  distance,
-  endpoint,
-  ownerOf,
-  SILENCE,
-  TCP_FLAG,
-  TCP_STATE,
-  word,
-} from '../define.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { SILENCE } from '../shared/silence.ts';
+import { word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'timewait-paws',

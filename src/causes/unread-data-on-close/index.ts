@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import {
-  byService,
-  callers,
-  closedBy,
-  defineCause,
-  endAdvice,
-  endOfProcess,
-  endText,
-  local,
-  NO_REASON,
-  remote,
-  service,
-} from '../define.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { service } from '../../tcp/service.ts';
+import { defineCause } from '../define.ts';
+import { byService } from '../shared/groups.ts';
+import { callers, NO_REASON } from '../shared/kernel.ts';
+import { closedBy, endAdvice, endOfProcess, endText } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'unread-data-on-close',

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../../causes/define.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { growth, listen } from '../connections.ts';
 import { BOTH, type Scenario } from '../scenario.ts';
 import { Stranger } from '../stranger.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { endpoint } from '../../causes/define.ts';
 import { must, POLLERR, POLLIN, POLLRDHUP, type Socket } from '../../native/sockets.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
 import {
   awaitAll,
   awaitQueued,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { endpoint, TCP_FLAG } from '../../causes/define.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { accept, awaitQueued, dial, hangUp, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../../causes/define.ts';
 import type { Socket } from '../../native/sockets.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { shareFrom } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';

@@ -9,6 +9,7 @@ import {
   POLLRDHUP,
   type Socket,
 } from '../../native/sockets.ts';
+import type { Family } from '../../tcp/address.ts';
 import {
   accept,
   awaitAll,
@@ -30,7 +31,7 @@ import {
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
-import { type Family, HOSTS } from '../wiring.ts';
+import { HOSTS } from '../wiring.ts';
 
 const PORT = 8081;
 const WORKERS = 4;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../../causes/define.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { type Acquaintance, meet, part } from '../acquaintance.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { endpoint, TCP_FLAG } from '../../causes/define.ts';
 import { must, POLLIN } from '../../native/sockets.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { awaitAll, awaitReset, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../../causes/define.ts';
 import { must, POLLOUT, type Socket } from '../../native/sockets.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import {
   accept,
   awaitAll,

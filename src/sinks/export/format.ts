@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Verdict } from '../../diagnose/occurrence.ts';
-import type { Event } from '../../wire/decode.ts';
+import type { Event } from '../../wire/event.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
 
 /** An event as an export writes it, in the order in which events happened. */

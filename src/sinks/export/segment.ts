@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from '../../wire/decode.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import type { Event } from '../../wire/event.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
 import { packetIn } from './format.ts';
 import type { Segment } from './headers.ts';
 
-const SYN = 0x02;
-const RST = 0x04;
-const ACK = 0x10;
-const SYN_SENT = 2;
+const { syn: SYN, rst: RST, ack: ACK } = TCP_FLAG;
+const { SYN_SENT } = TCP_STATE;
 /** What Linux sends with. */
 const DEFAULT_TTL = 64;
 

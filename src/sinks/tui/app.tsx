@@ -9,8 +9,9 @@ import { COMFORTABLE, type Layout, layoutFor } from './layout.ts';
 import { type Line, rule, span } from './lines.ts';
 import type { FindingView } from './model.ts';
 import { visible } from './order.ts';
+import { textIn } from './reduce.ts';
 import { Rows } from './rows.tsx';
-import { type State, textIn } from './state.ts';
+import type { State } from './state.ts';
 import { tableHead, tableLines } from './table.ts';
 import { wrap } from './text.ts';
 

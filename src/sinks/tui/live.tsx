@@ -7,7 +7,8 @@ import type { Glyphs } from './glyphs.ts';
 import { controlOf } from './keymap.ts';
 import { keysOf } from './keys.ts';
 import type { ScreenSource } from './model.ts';
-import { reduce, type State, start } from './state.ts';
+import { reduce, start } from './reduce.ts';
+import type { State } from './state.ts';
 
 /** How often the screen asks for data by itself, and how often at most when keys ask too. */
 const PULL_MS = 200;

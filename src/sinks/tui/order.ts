@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Severity } from '../../diagnose/finding.ts';
+import type { Severity } from '../../causes/define.ts';
 import { UNICODE } from './glyphs.ts';
 import type { FindingView } from './model.ts';
 import { flowText, who } from './where.ts';

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import {
-  byPeer,
-  byService,
-  reversed,
-  servedAtSource,
-  service,
-} from '../../../src/causes/define.ts';
+import { byPeer, byService } from '../../../src/causes/shared/groups.ts';
 import { perFlow } from '../../../src/flow/per-flow.ts';
+import { reversed, servedAtSource, service } from '../../../src/tcp/service.ts';
 
 const NOT_TOLD = 0;
 const SADDR = 1;

@@ -2,7 +2,7 @@
 
 import type { Cause } from '../../../src/causes/define.ts';
 import { defineCause } from '../../../src/causes/define.ts';
-import type { Event } from '../../../src/wire/decode.ts';
+import type { Event } from '../../../src/wire/event.ts';
 import type { Json } from '../causes/fixture.ts';
 
 export const MS = 1e6;

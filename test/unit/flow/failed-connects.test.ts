@@ -2,7 +2,8 @@
 
 import { beforeEach, expect, test } from 'vitest';
 import { FailedConnects } from '../../../src/flow/failed-connects.ts';
-import { type Event, eventFromJson } from '../../../src/wire/decode.ts';
+import { eventFromJson } from '../../../src/wire/decode.ts';
+import type { Event } from '../../../src/wire/event.ts';
 import type { Json } from '../causes/fixture.ts';
 
 const MS = 1e6;

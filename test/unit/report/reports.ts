@@ -6,7 +6,7 @@ import { HostCollection } from '../../../src/report/collect.ts';
 import type { Report } from '../../../src/report/model.ts';
 import { SteadyClock } from '../../../src/report/steady.ts';
 import { WatchReader } from '../../../src/report/watch.ts';
-import type { Event } from '../../../src/wire/decode.ts';
+import type { Event } from '../../../src/wire/event.ts';
 import type { Header } from '../../../src/wire/types.gen.ts';
 
 export interface Recorded {

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { Run } from '../../../src/app/run.ts';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
-import { Run } from '../../../src/commands/run.ts';
 import { checker, misfit, SCHEMA } from '../../schema.ts';
 import { fixtureNames, readFixture, streamOf } from '../causes/fixture.ts';
 

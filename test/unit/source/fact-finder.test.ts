@@ -2,7 +2,8 @@
 
 import { beforeEach, expect, test } from 'vitest';
 import { FactFinder } from '../../../src/source/fact-finder.ts';
-import { decodeEvent, type Event } from '../../../src/wire/decode.ts';
+import { decodeEvent } from '../../../src/wire/decode.ts';
+import type { Event } from '../../../src/wire/event.ts';
 import { FrameReader } from '../../../src/wire/frames.ts';
 import { AT, BODY } from '../../../src/wire/written.gen.ts';
 import { Records } from '../../../src/wire/written.ts';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { circlesIn } from '../../../tools/check-imports/circles.ts';
 import { importsOf } from '../../../tools/check-imports/imports.ts';
 import { RULES } from '../../../tools/check-imports/rules.ts';
 
@@ -10,6 +11,9 @@ const broken = (file: string, source: string) =>
 test.each([
   ['src/flow/state.ts', "import { readFileSync } from 'node:fs';"],
   ['src/flow/state.ts', "import { symbols } from '../host/symbols.js';"],
+  ['src/tcp/address.ts', "import { isIP } from 'node:net';"],
+  ['src/tcp/service.ts', "import { decode } from '../wire/decode.js';"],
+  ['src/causes/shared/wording.ts', "import { x } from '../no-listener/index.js';"],
   ['src/wire/decode.ts', "import { Flow } from '../flow/state.js';"],
   ['src/diagnose/engine.ts', "import { print } from '../sinks/text.js';"],
   ['src/causes/no-listener/index.ts', "import { x } from '../connect-refused/index.js';"],
@@ -22,6 +26,8 @@ test.each([
   ['src/sinks/json.ts', "export { row } from './tui/rows.js';"],
   ['src/commands/top.ts', "import { Session } from '../native/binding.js';"],
   ['src/commands/top.ts', "import { namespace } from '../../test/kernel/namespace.js';"],
+  ['src/app/run.ts', "import { trace } from '../commands/trace.js';"],
+  ['src/sinks/text.ts', "import type { Run } from '../app/run.js';"],
   ['src/record/write.ts', "const { top } = await import('../commands/top.js');"],
 ])('%s may not: %s', (file, source) => {
   expect(broken(file, source)).toHaveLength(1);
@@ -29,6 +35,7 @@ test.each([
 
 test.each([
   ['src/cli.ts', "import { top } from './commands/top.js';"],
+  ['src/commands/top.ts', "import { Run } from '../app/run.js';"],
   ['src/commands/top.ts', "import { flags } from './flags.js';"],
   ['src/commands/doctor.ts', "import { Session } from '../native/binding.js';"],
   ['src/source/totals.ts', "import type { Session } from '../native/binding.js';"],
@@ -38,9 +45,12 @@ test.each([
   ['src/wire/decode.ts', "import protobuf from 'protobufjs/minimal.js';"],
   ['src/causes/no-listener/index.ts', "import { define } from '../define.js';"],
   ['src/causes/no-listener/index.ts', "import { advice } from './advice.js';"],
+  ['src/causes/no-listener/index.ts', "import { inWords } from '../shared/wording.js';"],
+  ['src/causes/no-listener/index.ts', "import { TCP_FLAG } from '../../tcp/flags.js';"],
   ['src/causes/no-listener/index.ts', "import type { Socket } from '../../flow/state.js';"],
   ['src/causes/registry.gen.ts', "import noListener from './no-listener/index.js';"],
   ['src/sinks/tui/app.tsx', "import { Box } from 'ink'; import { row } from './rows.js';"],
+  ['src/sinks/text.ts', "import { endpoint } from '../tcp/endpoint.js';"],
   ['src/sinks/tui/app.tsx', "import { printable } from '../printable.js';"],
   ['src/sinks/text.ts', "import type { Finding } from '../diagnose/finding.js';"],
 ])('%s may: %s', (file, source) => {
@@ -58,4 +68,41 @@ export type { C } from './exported.js';`;
     { from: 'src/flow/state', to: 'src/flow/effect', typeOnly: false, line: 3 },
     { from: 'src/flow/state', to: 'src/flow/exported', typeOnly: true, line: 4 },
   ]);
+});
+
+describe('imports in a circle', () => {
+  const circles = (...files: [string, string][]) =>
+    circlesIn(files.flatMap(([file, source]) => importsOf(file, source)));
+
+  test('are found among files, of types too, once and by the shortest way', () => {
+    expect(
+      circles(
+        ['src/flow/a.ts', "import { b } from './b.ts'; import { c } from './c.ts';"],
+        ['src/flow/b.ts', "import { c } from './c.ts';"],
+        ['src/flow/c.ts', "import type { A } from './a.ts';"],
+      ),
+    ).toEqual([
+      ['src/flow/a', 'src/flow/c', 'src/flow/a'],
+      ['src/flow/b', 'src/flow/c', 'src/flow/a', 'src/flow/b'],
+    ]);
+  });
+
+  test('are found among folders where no files are in one', () => {
+    expect(
+      circles(
+        ['src/flow/a.ts', "import { b } from '../wire/b.ts';"],
+        ['src/wire/c.ts', "import type { D } from '../flow/d.ts';"],
+      ),
+    ).toEqual([['src/flow', 'src/wire', 'src/flow']]);
+  });
+
+  test('are not where several ways lead to one place', () => {
+    expect(
+      circles(
+        ['src/cli.ts', "import { a } from './flow/a.ts'; import { b } from './wire/b.ts';"],
+        ['src/flow/a.ts', "import { b } from '../wire/b.ts'; import { c } from './c.ts';"],
+        ['test/unit/flow/a.test.ts', "import { a } from '../../../src/flow/a.ts';"],
+      ),
+    ).toEqual([]);
+  });
 });

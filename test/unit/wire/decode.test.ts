@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { isIPv6 } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { addressBytes } from '../../../src/source/filter.ts';
 import {
   decodeAnyEvent,
   decodeEvent,
@@ -14,55 +12,8 @@ import {
 } from '../../../src/wire/decode.ts';
 import { tcpwhy } from '../../../src/wire/event.gen.js';
 import { FrameReader } from '../../../src/wire/frames.ts';
-import { addressText } from '../../../src/wire/text.ts';
 import { headerWith } from '../causes/fixture.ts';
 import { packetEvent } from '../diagnose/events.ts';
-import { random } from '../diagnose/random.ts';
-
-describe('addresses', () => {
-  test.each([
-    ['00000000000000000000ffff0a041a2d', '10.4.26.45'],
-    ['00000000000000000000ffff00000000', '0.0.0.0'],
-    ['00000000000000000000ffffffffffff', '255.255.255.255'],
-    ['00000000000000000000000000000000', '::'],
-    ['00000000000000000000000000000001', '::1'],
-    ['20010db8000000000000000000000001', '2001:db8::1'],
-    ['20010db8000000000001000000000001', '2001:db8::1:0:0:1'],
-    // RFC 5952, 4.2: the longest run, of equal ones the first; no run of one; small letters; no zeros
-    // in front.
-    ['20010db8000000000000000000020001', '2001:db8::2:1'],
-    ['20010db8000000010001000100010001', '2001:db8:0:1:1:1:1:1'],
-    ['20010000000000010000000000000001', '2001:0:0:1::1'],
-    ['20010db8000000000001000000000000', '2001:db8:0:0:1::'],
-    ['20010db8aaaabbbbccccddddeeee0001', '2001:db8:aaaa:bbbb:cccc:dddd:eeee:1'],
-    ['00010000000000000000000000000000', '1::'],
-    ['fe80000000000000000000000a0b0c0d', 'fe80::a0b:c0d'],
-    ['0000000000000000fffe0a041a2d0000', '::fffe:a04:1a2d:0'],
-    ['00000000000000000001ffff0a041a2d', '::1:ffff:a04:1a2d'],
-  ])('%s is %s', (hex, text) => {
-    expect(addressText(Buffer.from(hex, 'hex'))).toBe(text);
-  });
-
-  test('of another length are none', () => {
-    expect(addressText(Buffer.alloc(4))).toBe('');
-    expect(addressText(Buffer.alloc(0))).toBe('');
-  });
-
-  test('are read back as they were, in the shortest form', () => {
-    const next = random(1);
-    for (let i = 0; i < 2000; i++) {
-      // Mostly zeros, so that there are runs.
-      const words = Array.from({ length: 8 }, () =>
-        next() < 0.6 ? 0 : Math.floor(next() * 0x10000),
-      );
-      const bytes = Buffer.alloc(16);
-      words.forEach((word, at) => bytes.writeUInt16BE(word, 2 * at));
-      const text = addressText(bytes);
-      expect(addressBytes(text)).toEqual(bytes);
-      if (isIPv6(text)) expect(text).toBe(new URL(`http://[${text}]`).hostname.slice(1, -1));
-    }
-  });
-});
 
 describe('an event', () => {
   test('is plain data', () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import type { Event } from '../../../src/wire/decode.ts';
+import type { Event } from '../../../src/wire/event.ts';
 import { Reorder } from '../../../src/wire/reorder.ts';
 import { interleaved, random } from '../diagnose/random.ts';
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { decodeAnyEvent, type Event } from '../../../src/wire/decode.ts';
+import { decodeAnyEvent } from '../../../src/wire/decode.ts';
+import type { Event } from '../../../src/wire/event.ts';
 import type { Words } from '../../../src/wire/words.ts';
 import { BRIEF, WRITTEN } from '../../../src/wire/written.gen.ts';
 import { eventAt, type Layout, Records, readWritten } from '../../../src/wire/written.ts';

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../../../src/causes/define.ts';
 import { accept, listen, type Pair, shareFrom } from '../../../src/lab/connections.ts';
 import type { Lab } from '../../../src/lab/lab.ts';
 import type { Netns } from '../../../src/lab/netns.ts';
 import { frame, parseFrame } from '../../../src/lab/segment.ts';
 import { HOSTS, plug } from '../../../src/lab/wiring.ts';
 import { type Address, must, POLLIN, type Socket } from '../../../src/native/sockets.ts';
+import { TCP_FLAG } from '../../../src/tcp/flags.ts';
 
 const { client: CLIENT, server: SERVER, vip: VIP, balancer: BALANCER } = HOSTS[4];
 const REAL: Address = { address: SERVER, port: 3269 };

@@ -2,7 +2,7 @@
 
 import type { Verdict } from '../../../../src/diagnose/occurrence.ts';
 import type { ExportedEvent } from '../../../../src/sinks/export/format.ts';
-import { addressBytes } from '../../../../src/source/filter.ts';
+import { addressBytes } from '../../../../src/tcp/address.ts';
 import { eventFromJson } from '../../../../src/wire/decode.ts';
 import type { Packet } from '../../../../src/wire/types.gen.ts';
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ExportedEvent } from '../../../../src/sinks/export/format.ts';
 import { pcapngSink } from '../../../../src/sinks/export/pcapng.ts';
-import { addressBytes } from '../../../../src/source/filter.ts';
+import { addressBytes } from '../../../../src/tcp/address.ts';
 import { eventFromJson } from '../../../../src/wire/decode.ts';
 import { dropped, exportedFrom, TIME_NS, verdict } from './exported.ts';
 import { bytesWithTshark, HAS_TSHARK } from './tshark.ts';

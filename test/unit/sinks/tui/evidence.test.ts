@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import type { Evidence } from '../../../../src/diagnose/finding.ts';
+import type { Evidence } from '../../../../src/causes/define.ts';
 import { adviceParts, commandLines } from '../../../../src/sinks/advice.ts';
 import { facts } from '../../../../src/sinks/facts.ts';
 import {

@@ -8,7 +8,8 @@ import { App } from '../../../../src/sinks/tui/app.tsx';
 import { ASCII, type Glyphs, UNICODE } from '../../../../src/sinks/tui/glyphs.ts';
 import type { Key } from '../../../../src/sinks/tui/keymap.ts';
 import type { ScreenModel } from '../../../../src/sinks/tui/model.ts';
-import { reduce, type State, start } from '../../../../src/sinks/tui/state.ts';
+import { reduce, start } from '../../../../src/sinks/tui/reduce.ts';
+import type { State } from '../../../../src/sinks/tui/state.ts';
 import { widthOf } from '../../../../src/sinks/tui/text.ts';
 import { many, model, NOW_NS, view } from './models.ts';
 

@@ -7,7 +7,7 @@ import type { RecordedStream } from '../record/read.ts';
 import type { Control, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
 import { EVERYTHING, type Filter } from '../source/filter.ts';
 import { ticked } from '../source/ticked.ts';
-import { headerFor, narrowedTo } from './replay.ts';
+import { headerFor, narrowedTo } from './recording.ts';
 import { PipelineScreen } from './screen-source.ts';
 
 /** Pauses in a recording are at most this long when it is shown. */

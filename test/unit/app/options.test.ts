@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
+import { RECORD, REPLAY, TRACE } from '../../../src/app/flags.ts';
 import {
   atLeast,
   filesAndTargets,
   filterFrom,
-  parseDuration,
-  parseSize,
-  parseTarget,
   recordedFilterFrom,
   recordingFrom,
   rotationFrom,
-  UsageError,
-} from '../../../src/commands/options.ts';
+} from '../../../src/app/options.ts';
+import { parseDuration, parseSize, parseTarget } from '../../../src/app/parse.ts';
+import { UsageError } from '../../../src/app/usage.ts';
+import { given } from './given.ts';
 
 const net = (address: string, bits = address.includes(':') ? 128 : 32) => ({ address, bits });
 
@@ -46,13 +46,12 @@ describe('targets', () => {
   test('any of the targets, and of each flag', () => {
     const port = (port: number) => ({ net: null, port });
     const host = (address: string, bits?: number) => ({ net: net(address, bits), port: null });
-    expect(filterFrom(['10.0.0.5', '3306'], { port: ['80', ':81'], host: ['10.0.0.0/8'] })).toEqual(
-      {
-        groups: [[host('10.0.0.5'), port(3306)], [host('10.0.0.0', 8)], [port(80), port(81)]],
-        netns: null,
-      },
-    );
-    expect(filterFrom([], { port: ['80'], netns: '4026531840' })).toEqual({
+    const flags = given(TRACE, '--port', '80', '--host', '10.0.0.0/8', '--port', ':81');
+    expect(filterFrom(['10.0.0.5', '3306'], flags)).toEqual({
+      groups: [[host('10.0.0.5'), port(3306)], [host('10.0.0.0', 8)], [port(80), port(81)]],
+      netns: null,
+    });
+    expect(filterFrom([], given(TRACE, '--port', '80', '--netns', '4026531840'))).toEqual({
       groups: [[port(80)]],
       netns: 4026531840,
     });
@@ -60,13 +59,15 @@ describe('targets', () => {
 
   test('no more than there is room for', () => {
     const ports = (count: number) => Array.from({ length: count }, (_, i) => String(i + 1));
-    expect(filterFrom(ports(16), {}).groups[0]).toHaveLength(16);
-    expect(() => filterFrom(ports(16), { port: ['80'] })).toThrow(/17 targets: at most 16/);
+    expect(filterFrom(ports(16), given(TRACE)).groups[0]).toHaveLength(16);
+    expect(() => filterFrom(ports(16), given(TRACE, '--port', '80'))).toThrow(
+      /17 targets: at most 16/,
+    );
   });
 
   test('of a recording know namespaces by number only', () => {
-    expect(recordedFilterFrom([], { netns: '4026531840' }).netns).toBe(4026531840);
-    expect(() => recordedFilterFrom([], { netns: 'web' })).toThrow(/inode number/);
+    expect(recordedFilterFrom([], given(REPLAY, '--netns', '4026531840')).netns).toBe(4026531840);
+    expect(() => recordedFilterFrom([], given(REPLAY, '--netns', 'web'))).toThrow(/inode number/);
   });
 });
 
@@ -90,25 +91,24 @@ describe('files and targets', () => {
 
 describe('what a recording may be written to', () => {
   const here = import.meta.filename;
-  const flags = { color: false, failOn: 'error' };
 
   test.each([
-    [{ output: here }, /exists: .*--force/],
-    [{ output: '-' }, /stdout has the findings/],
-    [{ output: '/tmp' }, /is a directory/],
-    [{ output: '/dev/null', maxSize: '1M' }, /need files/],
-    [{ output: 'x', maxSize: '1M', force: true }, /each file gets a new name/],
-    [{ force: true }, /--force needs -o/],
-    [{ hostName: false }, /--no-host-name needs -o/],
-    [{ output: 'x', anonymize: true }, /--no-host-name .*report --anonymize/],
-  ])('%j is refused', (more, message) => {
-    expect(() => recordingFrom({ ...flags, ...more })).toThrow(message);
+    [['-o', here], /exists: .*--force/],
+    [['-o', '-'], /stdout has the findings/],
+    [['-o', '/tmp'], /is a directory/],
+    [['-o', '/dev/null', '--max-size', '1M'], /need files/],
+    [['-o', 'x', '--max-size', '1M', '--force'], /each file gets a new name/],
+    [['--force'], /--force needs -o FILE/],
+    [['--no-host-name'], /--no-host-name needs -o FILE/],
+    [['-o', 'x', '--anonymize'], /--no-host-name .*report --anonymize/],
+  ])('%j is refused', (args, message) => {
+    expect(() => recordingFrom(given(TRACE, ...args))).toThrow(message);
   });
 
-  test.each([{ output: here, force: true }, { output: '/dev/null' }, { output: 'not-there' }, {}])(
+  test.each([[['-o', here, '--force']], [['-o', '/dev/null']], [['-o', 'not-there']], [[]]])(
     '%j is not',
-    (more) => {
-      expect(recordingFrom({ ...flags, ...more })).toBe(null);
+    (args) => {
+      expect(recordingFrom(given(TRACE, ...args))).toBe(null);
     },
   );
 });
@@ -143,16 +143,16 @@ test.each([
 });
 
 describe('rotation', () => {
-  const flags = { output: 'x', color: false, failOn: 'error' };
+  const rotation = (...args: string[]) => rotationFrom(given(RECORD, '-o', 'x', ...args));
 
   test('is asked for by size, age or both, and keeps five files', () => {
-    expect(rotationFrom(flags)).toBe(null);
-    expect(rotationFrom({ ...flags, maxSize: '1M' })).toEqual({
+    expect(rotation()).toBe(null);
+    expect(rotation('--max-size', '1M')).toEqual({
       max_bytes: 1_048_576,
       max_age_ms: null,
       keep: 5,
     });
-    expect(rotationFrom({ ...flags, maxAge: '1h', keep: '2' })).toEqual({
+    expect(rotation('--max-age', '1h', '--keep', '2')).toEqual({
       max_bytes: null,
       max_age_ms: 3_600_000,
       keep: 2,
@@ -160,13 +160,16 @@ describe('rotation', () => {
   });
 
   test.each([
-    [{ keep: '5' }, /needs --max-size/],
-    [{ maxSize: '1M', output: undefined as unknown as string }, /need -o/],
-    [{ maxSize: '1K' }, /at least 64K/],
-    [{ maxSize: 'much' }, /no size/],
-    [{ maxAge: '1h', keep: '0' }, /at least 1/],
-    [{ maxAge: '1h', keep: 'all' }, /at least 1/],
-  ])('%j is refused', (more, message) => {
-    expect(() => rotationFrom({ ...flags, ...more })).toThrow(message);
+    [['--keep', '5'], /--keep needs --max-size SIZE or --max-age DURATION/],
+    [['--max-size', '1K'], /at least 64K/],
+    [['--max-size', 'much'], /no size/],
+    [['--max-age', '1h', '--keep', '0'], /at least 1/],
+    [['--max-age', '1h', '--keep', 'all'], /at least 1/],
+  ])('%j is refused', (args, message) => {
+    expect(() => rotation(...args)).toThrow(message);
+  });
+
+  test('needs a file', () => {
+    expect(() => given(TRACE, '--max-size', '1M')).toThrow(/--max-size needs -o FILE/);
   });
 });

@@ -2,7 +2,7 @@
 
 import { Console } from 'node:console';
 import { expect, test } from 'vitest';
-import { show } from '../../../src/commands/show.ts';
+import { show } from '../../../src/app/show.ts';
 import { model } from '../sinks/tui/models.ts';
 import { AS_FOUND, IN_USE, Terminal } from '../sinks/tui/terminal.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Player } from '../../../src/commands/player.ts';
+import { Player } from '../../../src/app/player.ts';
 import { RecordedStream } from '../../../src/record/read.ts';
 import type { Control } from '../../../src/sinks/tui/model.ts';
 import { recorded } from '../record/recordings.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { watch } from '../../../src/commands/watch.ts';
+import { watch } from '../../../src/app/watch.ts';
 
 const HOUR_MS = 3_600_000;
 const never = new AbortController().signal;

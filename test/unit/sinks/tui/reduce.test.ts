@@ -5,7 +5,8 @@ import { UNICODE } from '../../../../src/sinks/tui/glyphs.ts';
 import type { Key } from '../../../../src/sinks/tui/keymap.ts';
 import type { ScreenModel } from '../../../../src/sinks/tui/model.ts';
 import { visible } from '../../../../src/sinks/tui/order.ts';
-import { reduce, type State, start, textIn } from '../../../../src/sinks/tui/state.ts';
+import { reduce, start, textIn } from '../../../../src/sinks/tui/reduce.ts';
+import type { State } from '../../../../src/sinks/tui/state.ts';
 import { many, model, view } from './models.ts';
 
 const SIZE = { columns: 80, rows: 24 };

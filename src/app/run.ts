@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Severity } from '../causes/define.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
-import type { Finding, Severity } from '../diagnose/finding.ts';
+import type { Finding } from '../diagnose/finding.ts';
 import { namedBody } from '../diagnose/named.ts';
 import type { Narrowed } from '../diagnose/narrowed.ts';
 import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
@@ -10,7 +11,9 @@ import { jsonSink } from '../sinks/json.ts';
 import type { Sink, Start } from '../sinks/sink.ts';
 import { textSink } from '../sinks/text.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { atLeast, UsageError, type WatchFlags } from './options.ts';
+import type { PrintFlags } from './flags.ts';
+import { atLeast } from './options.ts';
+import { UsageError } from './usage.ts';
 
 /** Nobody reads faster; less than TICK_MS, so that a tick that comes early shows what it brought. */
 const SHOW_NS = 75e6;
@@ -26,24 +29,23 @@ export interface RunOptions {
   failOn: Severity;
 }
 
-export function runOptions(flags: WatchFlags, failOn: Severity): RunOptions {
-  for (const id of flags.cause ?? []) {
+export function runOptions({ cause, failOn, color, ...shown }: PrintFlags): RunOptions {
+  const { json, quiet, events, all } = shown;
+  return { json, quiet, events, all, color: colored(color), causes: causesCalled(cause), failOn };
+}
+
+/** Whether stdout takes colours, where none forbids them. */
+export function colored(color: boolean): boolean {
+  return color && !process.env.NO_COLOR && (process.stdout.isTTY ?? false);
+}
+
+/** Of --cause; null: all. Throws UsageError. */
+export function causesCalled(ids: readonly string[]): ReadonlySet<string> | null {
+  for (const id of ids) {
     if (!CAUSES.some((cause) => cause.id === id))
       throw new UsageError(`--cause ${id}: no such cause; tcpwhy causes lists them`);
   }
-  for (const [name, given] of Object.entries({ json: flags.json, events: flags.events })) {
-    if (flags.quiet && given)
-      throw new UsageError(`--quiet and --${name} together: --quiet is only the verdict, as text`);
-  }
-  return {
-    json: flags.json ?? false,
-    color: flags.color && !process.env.NO_COLOR && (process.stdout.isTTY ?? false),
-    quiet: flags.quiet ?? false,
-    events: flags.events ?? false,
-    all: flags.all ?? false,
-    causes: flags.cause ? new Set(flags.cause) : null,
-    failOn,
-  };
+  return ids.length > 0 ? new Set(ids) : null;
 }
 
 /** Bytes in, lines out: what trace, record and replay have in common. */

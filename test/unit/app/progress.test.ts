@@ -2,7 +2,7 @@
 
 import { PassThrough } from 'node:stream';
 import { afterEach, expect, test, vi } from 'vitest';
-import { Progress, progressText } from '../../../src/commands/progress.ts';
+import { Progress, progressText } from '../../../src/app/progress.ts';
 
 const MIB = 2 ** 20;
 

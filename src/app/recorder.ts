@@ -3,7 +3,9 @@
 import { Recording } from '../record/write.ts';
 import type { LiveSource } from '../source/live.ts';
 import type { Losses } from '../wire/loss.ts';
-import { recordingFrom, UsageError, type WatchFlags } from './options.ts';
+import type { RecordFlags } from './flags.ts';
+import { recordingFrom } from './options.ts';
+import { UsageError } from './usage.ts';
 
 /** The bytes of the live source on their way to findings, and to the recording of -o where there is one. */
 export class Recorder {
@@ -13,13 +15,13 @@ export class Recorder {
   #part = 1;
 
   /** Throws UsageError where the recording cannot be created. */
-  constructor(source: LiveSource, flags: WatchFlags) {
+  constructor(source: LiveSource, flags: RecordFlags) {
     const rotation = recordingFrom(flags);
     this.#source = source;
     if (rotation) source.beginParts();
     try {
       this.#recording =
-        flags.output === undefined
+        flags.output === null
           ? null
           : new Recording(flags.output, source.header, rotation, flags.force);
     } catch (error) {

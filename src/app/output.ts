@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, fsyncSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { createFile, existing, openStream, refusal } from '../record/create.ts';
-import { UsageError } from './options.ts';
+import { UsageError } from './usage.ts';
 
 const BATCH_BYTES = 256 << 10;
 
@@ -114,10 +114,9 @@ export class Output {
   }
 }
 
-/** Before there is anything to write: throws UsageError where -o names a file that is there. */
-export function refuseExisting({ output, force }: { output?: string; force?: boolean }): void {
-  if (output === undefined && force) throw new UsageError('--force needs -o FILE');
-  const why = output === undefined ? null : refusal(output, force ?? false);
+/** Before there is anything to write: throws UsageError where a file is there by that name. */
+export function refuseExisting(path: string | null, force: boolean): void {
+  const why = path === null ? null : refusal(path, force);
   if (why !== null) throw new UsageError(why);
 }
 
@@ -125,7 +124,7 @@ export function refuseExisting({ output, force }: { output?: string; force?: boo
 export function saveAs(
   path: string,
   text: string,
-  { inputs = [], force }: { inputs?: readonly string[]; force?: boolean | undefined },
+  { inputs = [], force }: { inputs?: readonly string[]; force: boolean },
 ): void {
   const output = Output.open(path, inputs, force);
   try {

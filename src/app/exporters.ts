@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { stateName } from '../causes/define.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { happened } from '../diagnose/describe.ts';
 import type { Narrowed } from '../diagnose/narrowed.ts';
-import { type Occurrence, verdictsOf } from '../diagnose/occurrence.ts';
+import { verdictsOf } from '../diagnose/occurrence.ts';
+import type { Occurrence } from '../diagnose/open-finding.ts';
 import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
 import { Settled } from '../diagnose/settled.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import { csvSink } from '../sinks/export/csv.ts';
 import { type ExportedEvent, type ExportSink, sockIn } from '../sinks/export/format.ts';
 import { pcapngSink } from '../sinks/export/pcapng.ts';
-import { type Event, encodeHeader } from '../wire/decode.ts';
+import { stateName } from '../tcp/states.ts';
+import { encodeHeader } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
 import { Losses } from '../wire/loss.ts';
 import type { Header } from '../wire/types.gen.ts';
 import type { Output } from './output.ts';

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { LiveSource } from '../source/live.ts';
+import type { AttachFlags } from './flags.ts';
+import { UsageError } from './usage.ts';
+
+/** Records a second of one key on one CPU; counts stay exact whatever it is. */
+export const RECORDS_PER_S = 100;
+/** Where a file is what is wanted: enough for all but a storm, which would fill the disk. */
+export const RECORDS_PER_S_TO_FILE = 1000;
+
+/** How to attach, but for the filter. */
+export function attachOptions(flags: AttachFlags) {
+  const { tier, btf, hostName: host_name, toaKind: toa_kinds } = flags;
+  return {
+    records_per_s: recordsPerSecond(flags),
+    tier: tier ?? 'hooks',
+    btf: btf ?? undefined,
+    host_name,
+    toa_kinds,
+  };
+}
+
+function recordsPerSecond({ everyRecord, output }: AttachFlags): number {
+  if (everyRecord) return 0;
+  return output === null ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE;
+}
+
+/** Throws UsageError where this process or kernel cannot be watched. */
+export function openLive(options: Parameters<typeof LiveSource.open>[0]): LiveSource {
+  try {
+    return LiveSource.open(options);
+  } catch (error) {
+    throw attachError(error);
+  }
+}
+
+/** Why the kernel cannot be watched, and what to do about it. */
+function attachError(error: unknown): Error {
+  const { code, message } = error as { code?: string; message: string };
+  switch (code) {
+    case 'EPERM':
+      return new UsageError(
+        `not permitted to load BPF programs: run it as root (sudo tcpwhy …), or give it CAP_BPF and CAP_PERFMON.\n  ${message}`,
+      );
+    case 'ENOBTF':
+      return new UsageError(
+        `no BTF, which tells where this kernel’s fields lie: run a kernel built with CONFIG_DEBUG_INFO_BTF, or give a BTF file made for this very kernel with --btf FILE (pahole -J on its vmlinux with debug information, then objcopy --dump-section .BTF=FILE).\n  ${message}`,
+      );
+    case 'ENOENT':
+    case 'ENOADDON':
+      return new UsageError(`a part of tcpwhy is missing: build it with make.\n  ${message}`);
+    default:
+      return error instanceof Error ? error : new Error(message);
+  }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Knowledge } from '../../flow/knowledge.ts';
+
+/** Of every architecture that tcpwhy runs on. */
+export const ERRNO = { EXDEV: 18, ETIMEDOUT: 110 } as const;
+
+/** The kernel functions on a stack, innermost first; those without a name are left out. */
+export function callers(stack: readonly string[], known: Knowledge): string[] {
+  return stack.flatMap((address) => known.symbol(address)?.name ?? []);
+}
+
+/** What kernels say that give no reason: before 6.10 of any reset, before 6.12 of active ones. */
+export const NO_REASON = 'NOT_SPECIFIED';

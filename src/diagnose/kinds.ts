@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { callers } from '../causes/shared/kernel.ts';
+import type { Knowledge } from '../flow/knowledge.ts';
+import { endpoint } from '../tcp/endpoint.ts';
+import { stateName } from '../tcp/states.ts';
+import type { Event } from '../wire/event.ts';
+import type { EventKind } from '../wire/kinds.gen.ts';
+import type { Bodies, Flow, Packet } from '../wire/types.gen.ts';
+import { flowText, movedText, PEER_CALLS, packetText, stampText } from './texts.ts';
+
+/** Those that the kernel tells, as against what tcpwhy writes into the stream itself. */
+export type KernelKind = Exclude<EventKind, 'tick' | 'totals' | 'fact' | 'footer'>;
+
+/** What is said of one kind of event, wherever events are shown, and what it is about. */
+interface Kind<Body> {
+  /** For docs/json.md. */
+  is: string;
+  /** What happened, without the packet or socket that it happened to. */
+  happened(body: Body, known: Knowledge): string;
+  /** The same with it, in one line. */
+  line(happened: string, body: Body): string;
+  /** The kernel's names for numbers of the body, which stand beside them in JSON; null where the host did not tell. */
+  names?(body: Body, known: Knowledge): { [name: string]: string | string[] | null };
+  /** The packet that it is about. */
+  packet?(body: Body): Packet | null;
+  /** What BPF asks its filter about: the segment where there is one, else the socket. Absent: of no connection. */
+  asked?(body: Body): Flow | null;
+}
+
+export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
+  syn_received: {
+    is: 'a SYN for which a counter of refusals or cookies moved',
+    happened: ({ mib }) => `SYN refused (${movedText(mib)})`,
+    line: (happened, body) => `${happened}  ${packetText(body.packet)}${stampText(body)}`,
+    packet: ({ packet }) => packet,
+    asked: ({ packet }) => packet.flow,
+  },
+  reset_sent: {
+    is: 'a reset that this host sent',
+    happened: ({ reason }, known) => `reset sent (${known.resetReason(reason)})`,
+    line(happened, { packet, sock }) {
+      if (packet) return `${happened} for ${packetText(packet)}`;
+      return `${happened} by ${sock ? flowText(sock.flow) : 'no socket'}`;
+    },
+    names: ({ reason, stack }, known) => ({
+      reason_name: known.resetReason(reason),
+      stack_names: callers(stack, known),
+    }),
+    packet: ({ packet }) => packet,
+    asked: ({ packet, sock }) => packet?.flow ?? sock?.flow ?? null,
+  },
+  reset_received: {
+    is: 'a reset that a socket believed',
+    happened: ({ sock }) => `reset received in ${stateName(sock.state)}`,
+    line: (happened, { sock }) => `${happened}  ${flowText(sock.flow)}`,
+    asked: ({ sock }) => sock.flow,
+  },
+  drop: {
+    is: 'a TCP segment that was freed',
+    happened({ reason, location }, known) {
+      const at = known.symbol(location)?.name;
+      return `dropped (${known.dropReason(reason)}${at ? ` in ${at}` : ''})`;
+    },
+    line: (happened, { packet }) => `${happened}  ${packetText(packet)}`,
+    names: ({ reason, location }, known) => ({
+      reason_name: known.dropReason(reason),
+      location_name: known.symbol(location)?.name ?? null,
+    }),
+    packet: ({ packet }) => packet,
+    asked: ({ packet }) => packet.flow,
+  },
+  state_change: {
+    is: 'of a listener, or of a connection that failed',
+    happened: ({ old_state, new_state }) => `${stateName(old_state)} → ${stateName(new_state)}`,
+    line: (happened, { sock }) => `${happened}  ${flowText(sock.flow)}`,
+    names: ({ old_state, new_state }) => ({
+      old_state_name: stateName(old_state),
+      new_state_name: stateName(new_state),
+    }),
+    asked: ({ sock }) => sock.flow,
+  },
+  retransmit: {
+    is: 'a segment that was sent again',
+    happened: ({ synack, syn }) => `retransmitted ${synack ? 'SYN-ACK' : syn ? 'SYN' : 'data'}`,
+    line: (happened, { sock }) => `${happened}  ${flowText(sock.flow)}`,
+    asked: ({ sock }) => sock.flow,
+  },
+  peer_name: {
+    is: 'a peer that accept() or getpeername() told',
+    happened: ({ call, shown_addr, shown_port }) =>
+      `${PEER_CALLS[call] ?? 'a call'} showed ${endpoint(shown_addr, shown_port)}`,
+    line: (happened, { sock }) => `${happened} for ${flowText(sock.flow)}`,
+    names: ({ call, getname }, known) => ({
+      call_name: PEER_CALLS[call] ?? null,
+      getname_name: known.symbol(getname)?.name ?? null,
+    }),
+    asked: ({ sock }) => sock.flow,
+  },
+  socket: {
+    is: 'one that was there before tcpwhy',
+    happened: () => 'socket',
+    line: (happened) => happened,
+  },
+  crossed_reply: {
+    is: 'a segment that belongs to another connection of the same local port',
+    happened: ({ fits, packet }) =>
+      `fits ${flowText(fits.flow)}, but came as ${packetText(packet)}`,
+    line: (happened) => happened,
+    packet: ({ packet }) => packet,
+    asked: ({ packet }) => packet.flow,
+  },
+};
+
+const BY_NAME: { readonly [K in EventKind]?: Kind<Bodies[EventKind]> } = KINDS;
+
+/** Null for what tcpwhy wrote into the stream itself. */
+export function kindOf(event: Event): Kind<Bodies[EventKind]> | null {
+  return BY_NAME[event.kind] ?? null;
+}

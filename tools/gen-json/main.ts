@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Usage: node tools/gen-json/main.ts [OUT]    writes below OUT, the root of the repository by default
+//
+// What docs/json.md and docs/json.schema.json say of the kinds of events.
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { KINDS, kindOf } from '../../src/diagnose/kinds.ts';
+import { HostKnowledge } from '../../src/flow/knowledge.ts';
+import { decodeHeader, eventFromJson } from '../../src/wire/decode.ts';
+import { loadProto, type Message, readSchema } from '../gen-wire/schema.ts';
+import { rowsOf, schemaWith } from './texts.ts';
+
+const repository = join(import.meta.dirname, '../..');
+const out = process.argv[2] ?? repository;
+const { kinds } = readSchema(loadProto(join(repository, 'proto')));
+const nobody = new HostKnowledge(decodeHeader(new Uint8Array()));
+const bodies = kinds
+  .filter(({ name }) => name in KINDS)
+  .map(({ name: kind, message }) => {
+    if (!message) throw new Error(`${kind} is not written by BPF`);
+    const event = eventFromJson({ [kind]: blank(message) });
+    const row = kindOf(event);
+    const names = Object.keys(row?.names?.(event.body, nobody) ?? {});
+    return { kind, is: row?.is ?? '', fields: message.fields.map(({ name }) => name), names };
+  });
+
+write('docs/json.md', rowsOf(read('docs/json.md'), bodies));
+write('docs/json.schema.json', schemaWith(read('docs/json.schema.json'), bodies));
+
+/** Has every message in it, and no number. */
+function blank({ fields }: Message): { [field: string]: unknown } {
+  return Object.fromEntries(
+    fields.flatMap((field) =>
+      field.kind === 'message' ? [[field.name, blank(field.message)]] : [],
+    ),
+  );
+}
+
+function read(path: string): string {
+  return readFileSync(join(repository, path), 'utf8');
+}
+
+function write(path: string, text: string): void {
+  const file = join(out, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
