@@ -11,12 +11,13 @@ import {
   type WatchFlags,
 } from './options.ts';
 import { Player } from './player.ts';
+import { saying } from './progress.ts';
 import { Recorder } from './recorder.ts';
 import { openRecording } from './replay.ts';
 import { runOptions } from './run.ts';
 import { PipelineScreen } from './screen-source.ts';
 import { show } from './show.ts';
-import { attachOptions, openLive } from './trace.ts';
+import { ATTACHING, attachOptions, openLive } from './trace.ts';
 
 const TICK_MS = 100;
 
@@ -55,7 +56,7 @@ async function topLive(targets: string[], flags: WatchFlags): Promise<number> {
   const options = runOptions(flags, 'warning');
   const filter = filterFrom(targets, flags);
   recordingFrom(flags);
-  const source = openLive({ ...attachOptions(flags), filter });
+  const source = saying(ATTACHING, () => openLive({ ...attachOptions(flags), filter }));
   let recorder: Recorder | null = null;
   let timer: NodeJS.Timeout | undefined;
   try {

@@ -12,6 +12,7 @@ import {
   recordingFrom,
   type WatchFlags,
 } from './options.ts';
+import { saying } from './progress.ts';
 import { Recorder, troubleTeller } from './recorder.ts';
 import { Run, runOptions } from './run.ts';
 import { outliveStdout } from './stdout.ts';
@@ -21,6 +22,9 @@ import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from './watch.ts';
 export const RECORDS_PER_S = 100;
 /** Where a file is what is wanted: enough for all but a storm, which would fill the disk. */
 export const RECORDS_PER_S_TO_FILE = 1000;
+
+/** Shown while it does not watch yet. */
+export const ATTACHING = 'attaching…';
 
 /** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */
 export async function trace(
@@ -33,7 +37,8 @@ export async function trace(
   const filter = filterFrom(targets, flags);
   recordingFrom(flags);
   const interrupted = interruption();
-  const source = openLive({ ...attachOptions(flags), filter });
+  const open = () => openLive({ ...attachOptions(flags), filter });
+  const source = options.json || options.quiet ? open() : saying(ATTACHING, open);
   let recorder: Recorder | null = null;
   try {
     const recording = new Recorder(source, flags);

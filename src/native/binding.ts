@@ -103,6 +103,7 @@ interface PackedMap {
 
 interface NativeSession {
   programs(): ProgramState[];
+  beganNs(): number;
   drain(into: Uint8Array): Drained;
   readMap(name: string): PackedMap;
   totals(whole: boolean): KeyRows;
@@ -181,6 +182,14 @@ export class Session {
   /** Every program of the object, in its order. Works on a closed session too. */
   programs(): ProgramState[] {
     return this.#session.programs().map(withError);
+  }
+
+  /**
+   * CLOCK_MONOTONIC in nanoseconds just before the first program was attached: nothing that they write is
+   * older.
+   */
+  began_ns(): number {
+    return this.#session.beganNs();
   }
 
   /**

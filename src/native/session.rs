@@ -11,6 +11,7 @@ use libbpf_rs::{MapHandle, Object};
 use napi::bindgen_prelude::{Buffer, BufferSlice};
 use napi_derive::napi;
 
+use crate::clock;
 use crate::error::{Result, errno_name, fail, fail_errno};
 use crate::load;
 use crate::maps;
@@ -115,6 +116,8 @@ struct Live {
     rings: Rings,
     object: Object,
     places: Places,
+    /// CLOCK_MONOTONIC when the first program was attached.
+    began_ns: i64,
 }
 
 /// BPF programs attached to this kernel. Nothing is pinned: it all ends with the process.
@@ -156,12 +159,14 @@ impl Session {
                 let _ = iterate(iterator, Some(&netns));
             }
         }
+        let began_ns = clock::monotonic_ns();
         let links = load::attach(&mut programs);
         let live = Some(Live {
             links,
             rings,
             object,
             places: Places::default(),
+            began_ns,
         });
         Ok(Self { live, programs })
     }
@@ -171,6 +176,13 @@ impl Session {
     pub fn programs(&self) -> Vec<ProgramState> {
         let states = self.programs.iter().map(|program| &program.state);
         states.cloned().collect()
+    }
+
+    /// CLOCK_MONOTONIC in nanoseconds just before the first program was attached: nothing that they write is
+    /// older.
+    #[napi(catch_unwind)]
+    pub fn began_ns(&mut self) -> Result<f64> {
+        Ok(self.live()?.began_ns as f64)
     }
 
     /// Takes what the programs have written by now, at most about 16 MiB, without waiting, to the

@@ -78,7 +78,6 @@ export function attach(options: AttachOptions): Attached {
   const failed = refused(tryHooks(object, btf));
   for (let rounds = 1; ; rounds++) {
     const choices = choose(kernel, failed);
-    const start_ktime_ns = monotonic_ns();
     const session = Session.attach({
       object,
       ...(btf !== undefined && { btf }),
@@ -94,7 +93,7 @@ export function attach(options: AttachOptions): Attached {
     });
     const broken = failures(session.programs(), choices);
     if (broken.size === 0) {
-      return { session, header: header(session, choices, options, enums, start_ktime_ns), rounds };
+      return { session, header: header(session, choices, options, enums), rounds };
     }
     session.close();
     for (const [name, why] of broken) failed.set(name, why);
@@ -144,7 +143,6 @@ function header(
   choices: readonly Choice[],
   { filter, host_name }: AttachOptions,
   enums: Enums,
-  start_ktime_ns: number,
 ): Header {
   const sections = new Map(session.programs().map(({ name, section }) => [name, section]));
   const hook = ({ way }: Choice) =>
@@ -156,7 +154,7 @@ function header(
     ...kernelIdentity(),
     ...(host_name === false && { host: '' }),
     ...hostNow(),
-    start_ktime_ns,
+    start_ktime_ns: session.began_ns(),
     tier: tierOf(choices),
     hooks: choices.map((choice) => ({
       fact: choice.fact,
