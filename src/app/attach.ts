@@ -9,6 +9,9 @@ export const RECORDS_PER_S = 100;
 /** Where a file is what is wanted: enough for all but a storm, which would fill the disk. */
 export const RECORDS_PER_S_TO_FILE = 1000;
 
+/** Shown while it does not watch yet. */
+export const ATTACHING = 'attaching…';
+
 /** How to attach, but for the filter. */
 export function attachOptions(flags: AttachFlags) {
   const { tier, btf, hostName: host_name, toaKind: toa_kinds } = flags;

@@ -47,6 +47,21 @@ export class Progress {
   }
 }
 
+/** Does what takes a moment, and says so on a terminal until it is done; nothing where there is no terminal. */
+export function saying<T>(
+  text: string,
+  work: () => T,
+  stream: NodeJS.WriteStream = process.stderr,
+): T {
+  if (!stream.isTTY) return work();
+  stream.write(text);
+  try {
+    return work();
+  } finally {
+    stream.write(CLEAR_LINE);
+  }
+}
+
 /** `[######··················]  25 %, 256 of 1024 MiB, 64 MiB/s, 12 s left` */
 export function progressText(read_bytes: number, total_bytes: number, seconds: number): string {
   const read = mebibytes(read_bytes);

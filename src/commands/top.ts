@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { attachOptions, openLive } from '../app/attach.ts';
+import { ATTACHING, attachOptions, openLive } from '../app/attach.ts';
 import type { Values } from '../app/declare.ts';
 import type { TOP } from '../app/flags.ts';
 import { filterFrom, recordedFilterFrom, recordingFrom } from '../app/options.ts';
 import { Player } from '../app/player.ts';
+import { saying } from '../app/progress.ts';
 import { Recorder } from '../app/recorder.ts';
 import { openRecording } from '../app/recording.ts';
 import { causesCalled, colored } from '../app/run.ts';
@@ -32,7 +33,7 @@ async function topLive(targets: string[], flags: Flags): Promise<number> {
   const options = screenOptions(flags);
   const filter = filterFrom(targets, flags);
   recordingFrom(flags);
-  const source = openLive({ ...attachOptions(flags), filter });
+  const source = saying(ATTACHING, () => openLive({ ...attachOptions(flags), filter }));
   let recorder: Recorder | null = null;
   let timer: NodeJS.Timeout | undefined;
   try {

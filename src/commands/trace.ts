@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { attachOptions, openLive } from '../app/attach.ts';
+import { ATTACHING, attachOptions, openLive } from '../app/attach.ts';
 import type { TraceFlags } from '../app/flags.ts';
 import { filterFrom, recordingFrom } from '../app/options.ts';
+import { saying } from '../app/progress.ts';
 import { Recorder, troubleTeller } from '../app/recorder.ts';
 import { Run, runOptions } from '../app/run.ts';
 import { outliveStdout } from '../app/stdout.ts';
@@ -19,7 +20,8 @@ export async function trace(
   const filter = filterFrom(targets, flags);
   recordingFrom(flags);
   const interrupted = interruption();
-  const source = openLive({ ...attachOptions(flags), filter });
+  const open = () => openLive({ ...attachOptions(flags), filter });
+  const source = options.json || options.quiet ? open() : saying(ATTACHING, open);
   let recorder: Recorder | null = null;
   try {
     const recording = new Recorder(source, flags);

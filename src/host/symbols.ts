@@ -152,9 +152,8 @@ function readProc(name: string): string {
 
 /** Those of the functions that the kernel and its modules have now. */
 export function presentFunctions(names: readonly string[]): Set<string> {
-  const wanted = new Set(names);
-  const rows = readProc('kallsyms').matchAll(/^[0-9a-f]+ [tT] (\S+)/gm);
-  return new Set([...rows].flatMap(([, name = '']) => (wanted.has(name) ? [name] : [])));
+  const symbols = readProc('kallsyms');
+  return new Set(names.filter((name) => new RegExp(` [tT] ${name}[\\t\\n]`).test(symbols)));
 }
 
 /** Without who uses each module, which changes all the time. */

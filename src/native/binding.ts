@@ -103,6 +103,7 @@ interface PackedMap {
 
 interface NativeSession {
   programs(): ProgramState[];
+  beganNs(): number;
   drain(into: Uint8Array): Drained;
   readMap(name: string): PackedMap;
   totals(whole: boolean): KeyRows;
@@ -118,6 +119,7 @@ interface NativeSession {
 
 interface Addon {
   Session: { attach(options: AttachOptions): NativeSession };
+  tryHooks(object: string, btf?: string): ProgramState[];
   kernelEnums(
     names: string[],
     anonymousWith: string[],
@@ -179,7 +181,15 @@ export class Session {
 
   /** Every program of the object, in its order. Works on a closed session too. */
   programs(): ProgramState[] {
-    return this.#session.programs().map((state) => ({ ...state, error: state.error ?? null }));
+    return this.#session.programs().map(withError);
+  }
+
+  /**
+   * CLOCK_MONOTONIC in nanoseconds just before the first program was attached: nothing that they write is
+   * older.
+   */
+  began_ns(): number {
+    return this.#session.beganNs();
   }
 
   /**
@@ -250,6 +260,19 @@ export class Session {
   close(): void {
     this.#session.close();
   }
+}
+
+/**
+ * Every program of a BPF object; those that cannot run here have their error, as far as programs of two
+ * instructions at the same hooks tell. Nothing is attached, and nothing of the object loaded. Throws as
+ * Session.attach().
+ */
+export function tryHooks(object: string, btf?: string): ProgramState[] {
+  return native().tryHooks(object, btf).map(withError);
+}
+
+function withError(state: ProgramState): ProgramState {
+  return { ...state, error: state.error ?? null };
 }
 
 function unpack({ keys, values, keySize, valueSize, perKey }: PackedMap): MapEntry[] {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the kernel's BTF says: numbers of enum members, and which functions and types exist.
 
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::CString;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::{CStr, CString};
 
 use libbpf_rs::btf::{Btf, BtfType, types};
+use libbpf_rs::libbpf_sys::{BTF_KIND_FUNC, BTF_KIND_TYPEDEF};
 use libbpf_rs::{AsRawLibbpf, libbpf_sys};
 use napi_derive::napi;
 
@@ -25,7 +26,7 @@ pub fn kernel(path: Option<&str>) -> Result<Btf<'static>> {
     })
 }
 
-pub fn has(btf: &Btf, kind: u32, name: &str) -> bool {
+fn has(btf: &Btf, kind: u32, name: &str) -> bool {
     let Ok(name) = CString::new(name) else {
         return false;
     };
@@ -33,6 +34,34 @@ pub fn has(btf: &Btf, kind: u32, name: &str) -> bool {
     unsafe {
         libbpf_sys::btf__find_by_name_kind(btf.as_libbpf_object().as_ptr(), name.as_ptr(), kind) > 0
     }
+}
+
+/// The numbers of those that the BTF has of these kinds and names: going through it takes as long for all of
+/// them as for one.
+pub fn ids(btf: &Btf, wanted: &HashSet<(u32, String)>) -> HashMap<(u32, String), u32> {
+    let mut names: HashMap<&[u8], Vec<&(u32, String)>> = HashMap::new();
+    for one in wanted {
+        names.entry(one.1.as_bytes()).or_default().push(one);
+    }
+    let mut found = HashMap::new();
+    let btf = btf.as_libbpf_object().as_ptr();
+    // SAFETY: libbpf has a type of each number below the count, with a name that ends with a zero.
+    unsafe {
+        for id in 1..libbpf_sys::btf__type_cnt(btf) {
+            let of = &*libbpf_sys::btf__type_by_id(btf, id);
+            let kind = of.info >> 24 & 0x1f;
+            if !matches!(kind, BTF_KIND_FUNC | BTF_KIND_TYPEDEF) {
+                continue;
+            }
+            let name = CStr::from_ptr(libbpf_sys::btf__name_by_offset(btf, of.name_off));
+            for one in names.get(name.to_bytes()).into_iter().flatten() {
+                if one.0 == kind {
+                    found.entry((*one).clone()).or_insert(id);
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Members and numbers of kernel enums: those called one of `names`, and, of the anonymous ones,

@@ -12,6 +12,7 @@ mod clock;
 mod cpus;
 mod error;
 mod framing;
+mod hook;
 mod load;
 mod log;
 mod maps;

@@ -8,7 +8,6 @@ use libbpf_rs::{AsRawLibbpf, ObjectBuilder, OpenObject, libbpf_sys};
 
 use crate::error::{Result, fail, fail_errno};
 use crate::log;
-use crate::program::ProgramState;
 use crate::reason;
 
 /// A BPF object on disk and what is set in it before it loads.
@@ -62,20 +61,6 @@ impl Source {
         }
         Ok(())
     }
-}
-
-/// The object's programs, none of them loaded.
-pub fn programs(object: &OpenObject) -> Vec<ProgramState> {
-    object
-        .progs()
-        .map(|program| ProgramState {
-            name: program.name().to_string_lossy().into_owned(),
-            section: program.section().to_string_lossy().into_owned(),
-            loaded: false,
-            attached: false,
-            error: (!program.autoload()).then(|| "off unless asked for".to_string()),
-        })
-        .collect()
 }
 
 fn set_constant(object: &OpenObject, name: &str, bytes: &[u8]) -> Result<()> {

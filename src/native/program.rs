@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+
+use libbpf_rs::OpenObject;
 use libbpf_rs::btf::Btf;
-use libbpf_rs::libbpf_sys::{BTF_KIND_FUNC, BTF_KIND_TYPEDEF};
 use napi_derive::napi;
 
 use crate::btf;
+use crate::hook::Hook;
 
 /// What became of one program of the object.
 #[napi(object)]
@@ -21,42 +25,46 @@ pub struct ProgramState {
     pub error: Option<String>,
 }
 
-impl ProgramState {
-    pub fn is_iterator(&self) -> bool {
-        matches!(self.kind(), "iter" | "iter.s")
-    }
-
-    /// The section's first word: `tp_btf`, `kprobe`.
-    pub fn kind(&self) -> &str {
-        split(&self.section).0
-    }
-
-    /// Why the kernel has nothing to attach this program to, as far as its own BTF tells. Targets
-    /// in modules (`module:function`) are left to libbpf to find.
-    pub fn missing_target(&self, kernel: Option<&Btf>) -> Option<String> {
-        let (kind, target) = split(&self.section);
-        let (btf_kind, prefix, what) = match kind {
-            "tp_btf" => (BTF_KIND_TYPEDEF, "btf_trace_", "tracepoint"),
-            "fentry" | "fentry.s" | "fexit" | "fexit.s" | "fmod_ret" | "fmod_ret.s" => {
-                (BTF_KIND_FUNC, "", "function")
-            }
-            "iter" | "iter.s" => (BTF_KIND_FUNC, "bpf_iter_", "iterator"),
-            "lsm" | "lsm.s" => (BTF_KIND_FUNC, "bpf_lsm_", "LSM hook"),
-            _ => return None,
-        };
-        let Some(kernel) = kernel else {
-            return Some(format!(
-                "{kind} needs the kernel's own BTF (CONFIG_DEBUG_INFO_BTF), which this one lacks"
-            ));
-        };
-        if target.contains(':') || btf::has(kernel, btf_kind, &format!("{prefix}{target}")) {
-            return None;
-        }
-        Some(format!("this kernel has no {what} {target}"))
-    }
+pub struct Program {
+    pub state: ProgramState,
+    pub hook: Hook,
+    /// In the kernel.
+    pub fd: Option<OwnedFd>,
 }
 
-fn split(section: &str) -> (&str, &str) {
-    let section = section.trim_start_matches('?');
-    section.split_once('/').unwrap_or((section, ""))
+/// The object's programs, none of them loaded. Those that the kernel has nothing for have their error, as far
+/// as its own BTF tells.
+pub fn programs(object: &OpenObject, kernel: Option<&Btf>) -> Vec<Program> {
+    let mut programs: Vec<Program> = object
+        .progs()
+        .map(|program| Program {
+            state: ProgramState {
+                name: program.name().to_string_lossy().into_owned(),
+                section: program.section().to_string_lossy().into_owned(),
+                loaded: false,
+                attached: false,
+                error: (!program.autoload()).then(|| "off unless asked for".to_string()),
+            },
+            hook: Hook::of(&program),
+            fd: None,
+        })
+        .collect();
+    let names: HashSet<_> = programs
+        .iter()
+        .filter_map(|program| program.hook.btf_name())
+        .collect();
+    let ids = kernel.map(|kernel| btf::ids(kernel, &names));
+    for Program { state, hook, .. } in &mut programs {
+        if let Some(name) = hook.btf_name() {
+            let missing = hook.found(ids.as_ref().map(|ids| ids.get(&name).copied()));
+            state.error = state.error.take().or(missing);
+        }
+    }
+    programs
+}
+
+impl Program {
+    pub fn is_wanted(&self) -> bool {
+        self.state.error.is_none()
+    }
 }

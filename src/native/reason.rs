@@ -27,10 +27,20 @@ pub fn of_load(kind: &str, errno: i32, log: &str) -> String {
         );
     }
     match errno {
-        libc::EPERM if verifier.is_empty() => format!("{kind}: {}", not_permitted()),
-        libc::EPERM => format!("{kind}: {}: {verifier}", not_permitted()),
-        _ if !verifier.is_empty() => format!("rejected by the verifier: {verifier}"),
-        _ => format!("{}: {}", describe(errno), last_lines(log)),
+        _ if errno != libc::EPERM && verifier.is_empty() => {
+            format!("{}: {}", describe(errno), last_lines(log))
+        }
+        _ => of_trial(kind, errno, &verifier),
+    }
+}
+
+/// Why a program of no more than two instructions was refused, from what the verifier said.
+pub fn of_trial(kind: &str, errno: i32, verifier: &str) -> String {
+    match (errno, last_lines(verifier)) {
+        (libc::EPERM, said) if said.is_empty() => format!("{kind}: {}", not_permitted()),
+        (libc::EPERM, said) => format!("{kind}: {}: {said}", not_permitted()),
+        (_, said) if said.is_empty() => format!("{kind}: {}", describe(errno)),
+        (_, said) => format!("rejected by the verifier: {said}"),
     }
 }
 

@@ -4,22 +4,21 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use libbpf_rs::libbpf_sys::{bpf_iter_create, bpf_prog_get_info_by_fd, bpf_prog_info};
-use libbpf_rs::{IterOpts, Link, MapHandle, Object};
+use libbpf_rs::{MapHandle, Object};
 use napi::bindgen_prelude::{Buffer, BufferSlice};
 use napi_derive::napi;
 
-use crate::error::{Result, fail, fail_errno, last_errno};
+use crate::clock;
+use crate::error::{Result, errno_name, fail, fail_errno};
 use crate::load;
-use crate::log;
 use crate::maps;
 use crate::netns;
 use crate::object::Source;
 use crate::perf::{MAX_DRAINED, Rings};
-use crate::program::ProgramState;
-use crate::reason;
+use crate::program::{Program, ProgramState};
 use crate::totals::{self, Places};
 
 /// An iterator that writes more than this is not read to its end but fails.
@@ -99,19 +98,33 @@ pub struct Counted {
     pub count: f64,
 }
 
+/// Every program of the object; those that cannot run here have their reason, as far as programs of two
+/// instructions at the same hooks tell: nothing of the object itself is loaded. Error codes as of attach.
+#[napi(catch_unwind)]
+pub fn try_hooks(object: String, btf: Option<String>) -> Result<Vec<ProgramState>> {
+    load::try_hooks(&Source {
+        path: object,
+        btf,
+        rodata: HashMap::new(),
+        map_sizes: HashMap::new(),
+    })
+}
+
 /// Fields drop in this order: detach, stop reading, unload.
 struct Live {
-    links: Vec<Link>,
+    links: Vec<OwnedFd>,
     rings: Rings,
     object: Object,
     places: Places,
+    /// CLOCK_MONOTONIC when the first program was attached.
+    began_ns: i64,
 }
 
 /// BPF programs attached to this kernel. Nothing is pinned: it all ends with the process.
 #[napi]
 pub struct Session {
     live: Option<Live>,
-    programs: Vec<ProgramState>,
+    programs: Vec<Program>,
 }
 
 #[napi]
@@ -140,18 +153,20 @@ impl Session {
         });
         let rings = Rings::new(perf_map, options.ring_bytes, unwritten.transpose()?)?;
         if let Some(first) = options.first
-            && check_iterator(&programs, &first).is_ok()
+            && let Ok(iterator) = iterator(&programs, &first)
         {
             for netns in options.first_netns.unwrap_or_default() {
-                let _ = iterate(&object, &first, Some(&netns));
+                let _ = iterate(iterator, Some(&netns));
             }
         }
-        let links = load::attach(&object, &mut programs);
+        let began_ns = clock::monotonic_ns();
+        let links = load::attach(&mut programs);
         let live = Some(Live {
             links,
             rings,
             object,
             places: Places::default(),
+            began_ns,
         });
         Ok(Self { live, programs })
     }
@@ -159,7 +174,15 @@ impl Session {
     /// Every program of the object, in its order. Works on a closed session too.
     #[napi(catch_unwind)]
     pub fn programs(&self) -> Vec<ProgramState> {
-        self.programs.clone()
+        let states = self.programs.iter().map(|program| &program.state);
+        states.cloned().collect()
+    }
+
+    /// CLOCK_MONOTONIC in nanoseconds just before the first program was attached: nothing that they write is
+    /// older.
+    #[napi(catch_unwind)]
+    pub fn began_ns(&mut self) -> Result<f64> {
+        Ok(self.live()?.began_ns as f64)
     }
 
     /// Takes what the programs have written by now, at most about 16 MiB, without waiting, to the
@@ -223,8 +246,8 @@ impl Session {
     /// one network namespace: that at path `netns`, or ours.
     #[napi(catch_unwind)]
     pub fn run_iterator(&mut self, program: String, netns: Option<String>) -> Result<Buffer> {
-        check_iterator(&self.programs, &program)?;
-        iterate(&self.live()?.object, &program, netns.as_deref()).map(Buffer::from)
+        self.live()?;
+        iterate(iterator(&self.programs, &program)?, netns.as_deref()).map(Buffer::from)
     }
 
     /// How often each loaded program was skipped by the kernel because it was already running on
@@ -242,15 +265,17 @@ impl Session {
     }
 
     fn each_program(&mut self, count: impl Fn(&bpf_prog_info) -> f64) -> Result<Vec<Counted>> {
-        self.live()?
-            .object
-            .progs_mut()
-            .filter_map(|program| {
-                let fd = program.as_fd().as_raw_fd();
-                (fd >= 0).then(|| {
-                    let name: String = program.name().to_string_lossy().into();
-                    let count = count(&info_of(fd, &name)?);
-                    Ok(Counted { name, count })
+        self.live()?;
+        let loaded = self
+            .programs
+            .iter()
+            .filter_map(|Program { state, fd, .. }| Some((&state.name, fd.as_ref()?)));
+        loaded
+            .map(|(name, fd)| {
+                let count = count(&info_of(fd.as_raw_fd(), name)?);
+                Ok(Counted {
+                    name: name.clone(),
+                    count,
                 })
             })
             .collect()
@@ -263,7 +288,7 @@ impl Session {
             live.links.clear();
         }
         for program in &mut self.programs {
-            program.attached = false;
+            program.state.attached = false;
         }
     }
 
@@ -271,6 +296,9 @@ impl Session {
     #[napi(catch_unwind)]
     pub fn close(&mut self) {
         self.detach();
+        for program in &mut self.programs {
+            program.fd = None;
+        }
         self.live = None;
     }
 
@@ -292,54 +320,41 @@ fn info_of(fd: i32, name: &str) -> Result<bpf_prog_info> {
     Ok(info)
 }
 
-/// Whether there is such an iterator, and it could be loaded.
-fn check_iterator(programs: &[ProgramState], program: &str) -> Result<()> {
-    let state = programs.iter().find(|state| state.name == program);
-    match state {
-        None => Err(fail(
-            "EINVAL",
-            format!("no program {program} in the object"),
-        )),
-        Some(state) if !state.is_iterator() => Err(fail(
-            "EINVAL",
-            format!("program {program} is not an iterator"),
-        )),
-        Some(ProgramState {
-            loaded: false,
-            error,
-            ..
-        }) => {
-            let why = error.as_deref().unwrap_or_default();
-            Err(fail(
-                "EINVAL",
-                format!("iterator {program} is not loaded: {why}"),
-            ))
+/// The iterator of that name. EINVAL where there is none, and where it could not be loaded.
+fn iterator<'a>(programs: &'a [Program], name: &str) -> Result<&'a Program> {
+    let found = programs.iter().find(|program| program.state.name == name);
+    let why = match found {
+        None => format!("no program {name} in the object"),
+        Some(program) if !program.hook.is_iterator() => {
+            format!("program {name} is not an iterator")
         }
-        Some(_) => Ok(()),
-    }
+        Some(program) if program.fd.is_some() => return Ok(program),
+        Some(Program { state, .. }) => {
+            let why = state.error.as_deref().unwrap_or_default();
+            format!("iterator {name} is not loaded: {why}")
+        }
+    };
+    Err(fail("EINVAL", why))
 }
 
 /// Runs an iterator to its end: what it wrote. ENOENT where the namespace is gone.
-fn iterate(object: &Object, program: &str, netns: Option<&str>) -> Result<Vec<u8>> {
-    let iterator = object
-        .progs_mut()
-        .find(|iterator| iterator.name() == program);
-    let iterator = iterator.ok_or_else(|| fail("EINVAL", "the program is gone"))?;
-    let ((link, errno), log) =
-        log::catch(|| (iterator.attach_iter_with_opts(IterOpts::None), last_errno()));
-    let link = link.map_err(|_| {
-        fail(
-            crate::error::errno_name(errno),
-            reason::of_attach("iter", errno, &log),
-        )
-    })?;
-    let link_fd = link.as_fd().as_raw_fd();
+fn iterate(iterator: &Program, netns: Option<&str>) -> Result<Vec<u8>> {
+    let Program { state, hook, fd } = iterator;
+    let name = &state.name;
+    let fd = fd
+        .as_ref()
+        .ok_or_else(|| fail("EINVAL", "the program is gone"))?;
+    let link = hook
+        .attach(fd.as_fd())
+        .map_err(|errno| fail(errno_name(errno), hook.not_attached(errno)))?;
     // SAFETY: no pointers; the file owns the new descriptor.
-    let file = netns::run_in(netns, || match unsafe { bpf_iter_create(link_fd) } {
-        fd if fd < 0 => Err(fail_errno(-fd, &format!("iterator {program}"))),
-        fd => Ok(unsafe { File::from_raw_fd(fd) }),
+    let file = netns::run_in(netns, || {
+        match unsafe { bpf_iter_create(link.as_raw_fd()) } {
+            fd if fd < 0 => Err(fail_errno(-fd, &format!("iterator {name}"))),
+            fd => Ok(unsafe { File::from_raw_fd(fd) }),
+        }
     })??;
-    read_iterator(file, program)
+    read_iterator(file, name)
 }
 
 /// An iterator that skips a million objects without output answers EAGAIN and goes on.

@@ -8,10 +8,12 @@ import { networkNamespaces, ownNetns } from '../host/netns.ts';
 import { presentFunctions } from '../host/symbols.ts';
 import {
   clockOffset_ns,
+  hasBtf,
   kernelEnums,
   onlineCpus,
   parameterCounts,
   Session,
+  tryHooks,
 } from '../native/binding.ts';
 import { VERSION } from '../version.ts';
 import type { EnumTable, Header } from '../wire/types.gen.ts';
@@ -25,6 +27,7 @@ import {
   choose,
   failures,
   notChosen,
+  refused,
 } from './plan.ts';
 import { ringBytes } from './rings.ts';
 import { toaRodata } from './toa.ts';
@@ -56,24 +59,27 @@ export interface AttachOptions {
 export interface Attached {
   session: Session;
   header: Header;
+  /** How often the programs were loaded: once, unless one that was chosen did not run. */
+  rounds: number;
 }
 
 /**
- * Takes the best way to each fact that this kernel allows: tries the best ones together, and where
- * some fail the next best, until all that is chosen runs. Throws binding errors, with a `code`.
+ * Takes the best way to each fact that this kernel allows: the best of those whose hooks it lets programs
+ * run at, and where one of these programs fails still the next best, until all that is chosen runs. Throws
+ * binding errors, with a `code`.
  */
 export function attach(options: AttachOptions): Attached {
   const { btf, tier, probes = false, ring_bytes = ringBytes(onlineCpus()) } = options;
   const enums = kernelEnums(['skb_drop_reason', 'sk_rst_reason'], [...MIB_ENUMS], btf);
   const parameters = parameterCounts([...ASKED_PARAMETERS], btf);
-  const functions = presentFunctions(ASKED_FUNCTIONS);
+  const functions = asked(btf);
   const kernel = { parameters, functions, tier, trampolines: !probes };
-  const failed = new Map<string, string>();
-  for (;;) {
+  const object = builtFile('tcpwhy.bpf.o');
+  const failed = refused(tryHooks(object, btf));
+  for (let rounds = 1; ; rounds++) {
     const choices = choose(kernel, failed);
-    const start_ktime_ns = monotonic_ns();
     const session = Session.attach({
-      object: builtFile('tcpwhy.bpf.o'),
+      object,
       ...(btf !== undefined && { btf }),
       rodata: rodata(options, enums),
       perfMap: 'events',
@@ -87,11 +93,20 @@ export function attach(options: AttachOptions): Attached {
     });
     const broken = failures(session.programs(), choices);
     if (broken.size === 0) {
-      return { session, header: header(session, choices, options, enums, start_ktime_ns) };
+      return { session, header: header(session, choices, options, enums), rounds };
     }
     session.close();
     for (const [name, why] of broken) failed.set(name, why);
   }
+}
+
+/** Those of ASKED_FUNCTIONS that are there; the symbols, which take longer, tell of modules. */
+function asked(btf: string | undefined): ReadonlySet<string> {
+  const found = hasBtf(
+    ASKED_FUNCTIONS.map((name) => ({ kind: 'func', name })),
+    btf,
+  );
+  return found.every(Boolean) ? new Set(ASKED_FUNCTIONS) : presentFunctions(ASKED_FUNCTIONS);
 }
 
 function rodata(
@@ -128,7 +143,6 @@ function header(
   choices: readonly Choice[],
   { filter, host_name }: AttachOptions,
   enums: Enums,
-  start_ktime_ns: number,
 ): Header {
   const sections = new Map(session.programs().map(({ name, section }) => [name, section]));
   const hook = ({ way }: Choice) =>
@@ -140,7 +154,7 @@ function header(
     ...kernelIdentity(),
     ...(host_name === false && { host: '' }),
     ...hostNow(),
-    start_ktime_ns,
+    start_ktime_ns: session.began_ns(),
     tier: tierOf(choices),
     hooks: choices.map((choice) => ({
       fact: choice.fact,

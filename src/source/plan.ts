@@ -232,7 +232,16 @@ export function failures(
     ({ name, section, loaded, attached }) =>
       chosen.has(name) && !(section.startsWith('iter/') ? loaded : attached),
   );
+  return because(broken);
+}
+
+/** Programs that cannot run here, with the reason. */
+export function refused(programs: readonly Program[]): Map<string, string> {
+  return because(programs.filter(({ error }) => error !== null));
+}
+
+function because(programs: readonly Program[]): Map<string, string> {
   return new Map(
-    broken.map(({ name, section, error }) => [name, `${section}: ${error ?? 'not attached'}`]),
+    programs.map(({ name, section, error }) => [name, `${section}: ${error ?? 'not attached'}`]),
   );
 }

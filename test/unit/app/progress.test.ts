@@ -2,7 +2,7 @@
 
 import { PassThrough } from 'node:stream';
 import { afterEach, expect, test, vi } from 'vitest';
-import { Progress, progressText } from '../../../src/app/progress.ts';
+import { Progress, progressText, saying } from '../../../src/app/progress.ts';
 
 const MIB = 2 ** 20;
 
@@ -68,4 +68,19 @@ test('fits a narrow terminal', () => {
 
 test('is not shown where there is no terminal', () => {
   expect(shown({ isTTY: false })).toEqual(['']);
+});
+
+test('what takes a moment is said on a terminal, and wiped when it fails too', () => {
+  const said = (isTTY: boolean) => {
+    const stream = Object.assign(new PassThrough({ encoding: 'utf8' }), { isTTY });
+    const fail = () => {
+      throw new Error('no');
+    };
+    const terminal = stream as unknown as NodeJS.WriteStream;
+    expect(saying('working…', () => 7, terminal)).toBe(7);
+    expect(() => saying('working…', fail, terminal)).toThrow('no');
+    return stream.read();
+  };
+  expect(said(true)).toBe('working…\r\x1b[K'.repeat(2));
+  expect(said(false)).toBeNull();
 });

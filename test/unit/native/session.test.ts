@@ -11,6 +11,7 @@ import {
   onlineCpus,
   possibleCpus,
   Session,
+  tryHooks,
 } from '../../../src/native/binding.ts';
 import { must, Socket } from '../../../src/native/sockets.ts';
 
@@ -72,6 +73,30 @@ describe.skipIf(!root)('a session (needs root)', () => {
       ]),
     );
     for (const { error } of programs) expect(error ?? '').not.toContain('\n');
+  });
+
+  it('tells of the hooks before anything is loaded', () => {
+    const tried = tryHooks(object);
+    for (const { loaded, attached } of tried)
+      expect({ loaded, attached }).toEqual({ loaded: false, attached: false });
+    expect(tried.map(({ name, error }) => [name, error])).toEqual(
+      expect.arrayContaining([
+        ['on_call', null],
+        ['local_ports', null],
+        ['no_hook', 'this kernel has no tracepoint no_such_tracepoint'],
+        ['refused', null],
+      ]),
+    );
+    const none = () => tryHooks('/nowhere/fixture.bpf.o');
+    expect(none).toThrow(expect.objectContaining({ code: 'ENOENT' }));
+  });
+
+  it('loads an object again and again, one of its programs refused each time', () => {
+    for (let time = 0; time < 7; time++) {
+      const programs = attach().programs();
+      expect(programs.filter(({ loaded }) => loaded)).toHaveLength(4);
+      session?.close();
+    }
   });
 
   it('relocates against a BTF file that is given', () => {
