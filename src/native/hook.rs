@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where a program runs, as its ELF section says: `tp_btf/kfree_skb`.
+//! Where a program runs, as its ELF section says: `tp_btf/kfree_skb`. Those of bpf/ are of tp_btf, fentry,
+//! fexit, iter, raw_tp, kprobe and kretprobe; others are not known here.
 
 use std::ffi::CString;
 use std::fs;
@@ -19,7 +20,6 @@ use crate::reason;
 
 /// Helpers of the kernel are for programs under the GPL, as those of bpf/ are.
 const LICENSE: &std::ffi::CStr = c"Dual BSD/GPL";
-const PROBES: &str = "/sys/bus/event_source/devices/kprobe";
 const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
 const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 const TRIAL_LOG_BYTES: usize = 4096;
@@ -123,7 +123,7 @@ impl Hook {
 
     /// Why the kernel takes no program here, as far as one of two instructions tells.
     pub fn refused(&self) -> Option<String> {
-        if self.program == BPF_PROG_TYPE_KPROBE && fs::metadata(PROBES).is_err() {
+        if self.program == BPF_PROG_TYPE_KPROBE && !reason::has_kprobes() {
             return Some(reason::of_attach(&self.kind, libc::ENOENT, ""));
         }
         let [mut set, mut exit] = [bpf_insn::default(); 2];
@@ -163,7 +163,7 @@ impl Hook {
 
     fn attach_probe(&self, program: i32) -> Result<OwnedFd, Errno> {
         let number = |file: &str, before: &str| {
-            let text = fs::read_to_string(format!("{PROBES}/{file}")).ok()?;
+            let text = fs::read_to_string(format!("{}/{file}", reason::KPROBES)).ok()?;
             text.trim().strip_prefix(before)?.parse::<u32>().ok()
         };
         let type_ = number("type", "").ok_or(libc::ENOENT)?;

@@ -48,11 +48,8 @@ pub fn of_trial(kind: &str, errno: i32, verifier: &str) -> String {
 pub fn of_attach(kind: &str, errno: i32, log: &str) -> String {
     match (kind, errno) {
         (_, libc::EPERM) => format!("{kind}: {}", not_permitted()),
-        ("kprobe" | "kretprobe" | "ksyscall" | "kretsyscall", _) if !any_exists(&KPROBES) => {
+        ("kprobe" | "kretprobe", _) if !has_kprobes() => {
             "this kernel has no kprobes (CONFIG_KPROBE_EVENTS), or tracefs is not mounted".into()
-        }
-        ("tp" | "tracepoint", _) if !any_exists(&TRACEPOINTS) => {
-            "tracefs is not mounted, or this kernel has none".into()
         }
         (_, libc::ENOENT | libc::ESRCH) => {
             format!(
@@ -64,18 +61,11 @@ pub fn of_attach(kind: &str, errno: i32, log: &str) -> String {
     }
 }
 
-const KPROBES: [&str; 3] = [
-    "/sys/bus/event_source/devices/kprobe",
-    "/sys/kernel/tracing/kprobe_events",
-    "/sys/kernel/debug/tracing/kprobe_events",
-];
-const TRACEPOINTS: [&str; 2] = [
-    "/sys/kernel/tracing/events",
-    "/sys/kernel/debug/tracing/events",
-];
+/// What makes them appear in the kernel as perf events.
+pub const KPROBES: &str = "/sys/bus/event_source/devices/kprobe";
 
-fn any_exists(paths: &[&str]) -> bool {
-    paths.iter().any(|path| std::path::Path::new(path).exists())
+pub fn has_kprobes() -> bool {
+    std::path::Path::new(KPROBES).exists()
 }
 
 /// Whether this process holds what loading tracing programs takes.
