@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { addressBytes, familyOf } from '../tcp/address.ts';
 import { Names } from './anonymize-names.ts';
 
 /** Subnets that fit into 10/8, and then the ones beside it. */
@@ -22,7 +23,7 @@ export class AddressMap {
     if (/^127\.|^0\.0\.0\.0$|^::1?$/.test(address)) return address;
     const known = this.#known.get(address);
     if (known !== undefined) return known;
-    const made = address.includes(':') ? this.#v6(address) : this.#v4(address);
+    const made = familyOf(address) === 6 ? this.#v6(address) : this.#v4(address);
     if (this.#known.size < 200_000) this.#known.set(address, made);
     return made;
   }
@@ -62,10 +63,6 @@ function within(names: Map<string, Names>, key: string): Names {
 
 /** Eight words of an address in any of its forms. */
 function v6Words(address: string): string[] {
-  const [head = '', tail] = address.split('::');
-  const words = (text: string) => (text === '' ? [] : text.split(':'));
-  const left = words(head);
-  const right = words(tail ?? '');
-  const zeros = Array(Math.max(0, 8 - left.length - right.length)).fill('0');
-  return [...left, ...zeros, ...right].map((word) => word.replace(/^0+(?=.)/, ''));
+  const bytes = Buffer.from(addressBytes(address));
+  return Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(2 * i).toString(16));
 }

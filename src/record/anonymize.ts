@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { isIP } from 'node:net';
+import { parseAddress } from '../tcp/address.ts';
 import type { Event } from '../wire/event.ts';
 import { BYTES_HOLD, type Header } from '../wire/types.gen.ts';
 import { AddressMap } from './anonymize-address.ts';
@@ -10,7 +10,7 @@ type Rewrite = (text: string) => string;
 
 /**
  * What looks like an address within a text, a port or the end of a sentence behind it; whether it is one,
- * isIP knows. Each part has a longest length: how often a text is gone over does not grow with it.
+ * parseAddress knows. Each part has a longest length: how often a text is gone over does not grow with it.
  */
 const ADDRESSES =
   /(?<![\w:.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f:]{2,39}(?:\.\d{1,3}){0,3})(?!\w)/gi;
@@ -63,9 +63,9 @@ export class Anonymizer {
   /** Addresses within a text. */
   text(text: string): string {
     return text.replace(ADDRESSES, (found) => {
-      if (isIP(found)) return this.address(found);
+      if (parseAddress(found)) return this.address(found);
       const before = found.slice(0, -1);
-      return found.endsWith(':') && isIP(before) ? `${this.address(before)}:` : found;
+      return found.endsWith(':') && parseAddress(before) ? `${this.address(before)}:` : found;
     });
   }
 

@@ -7,7 +7,7 @@ export interface Rule {
   breaks(by: Import): boolean;
 }
 
-/** Who may import what: docs/design.md, section 8. */
+/** Who may import what: docs/design.md, the tree. */
 export const RULES: Rule[] = [
   {
     says: 'nothing imports tests or tools',

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { isIPv4 } from 'node:net';
+import { IPV4_AT, parseAddress } from '../../tcp/address.ts';
 import type { Flow } from '../../wire/types.gen.ts';
 
 /** A TCP segment as far as an event tells of it. */
@@ -109,28 +110,9 @@ function addressBytes(text: string, v4: boolean): Uint8Array {
   let bytes = remembered.get(key);
   if (!bytes) {
     if (remembered.size >= MAX_REMEMBERED) remembered.clear();
-    bytes = parsedAddress(text, v4);
+    // A record that was damaged may lack it.
+    bytes = (parseAddress(text) ?? new Uint8Array(16)).subarray(v4 ? IPV4_AT : 0);
     remembered.set(key, bytes);
   }
   return bytes;
-}
-
-function parsedAddress(text: string, v4: boolean): Uint8Array {
-  if (v4) return Uint8Array.from(text.split('.'), Number);
-  const [head = '', tail] = (isIPv4(text) ? `::ffff:${hex(text)}` : text).split('::');
-  const words = (part = '') => part.split(':').filter((word) => word !== '');
-  const before = words(head);
-  const after = words(tail);
-  const zeros = Array(Math.max(0, 8 - before.length - after.length)).fill('0');
-  return Uint8Array.from(
-    [...before, ...zeros, ...after].flatMap((word) => {
-      const value = Number.parseInt(word, 16);
-      return [value >> 8, value & 0xff];
-    }),
-  );
-}
-
-function hex(dotted: string): string {
-  const [a = 0, b = 0, c = 0, d = 0] = dotted.split('.').map(Number);
-  return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
 }
