@@ -10,9 +10,10 @@ const volatile struct filter_target filter_targets[FILTER_TARGETS] = {};
 const volatile u64 sample_interval_ns = 0;
 const volatile u64 sample_burst = 0;
 const volatile u16 mib_index[MIB_SLOTS] = {};
-const volatile struct mib_read mib_reads[MIB_READS] = {};
+const volatile struct mib_read mib_reads[MIB_READ_KINDS][MIB_READS] = {};
 const volatile u16 mib_place[MIB_SLOTS] = {};
 const volatile u32 mib_words = 0;
+const volatile u32 queued_meanwhile = 0;
 const volatile u8 option_of_kind[256] = {};
 const volatile u32 nr_getpeername = 0, nr_accept = 0, nr_accept4 = 0;
 
@@ -162,6 +163,14 @@ struct {
 	__type(key, u32);
 	__type(value, struct brackets);
 } brackets SEC(".maps");
+
+/* Of the function that handles a SYN or what completes a handshake. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct brackets);
+} handshakes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -191,6 +191,13 @@ static __always_inline int returns(void *ctx, const struct pt_regs *regs, long r
 }
 
 #ifndef PROBES
+/* Whose the socket is is known by then: socket_accepted.bpf.c. */
+static __always_inline int shown_by_accept(void *ctx, const struct pt_regs *regs, long ret,
+					   u32 call)
+{
+	return SYSCALL_PARM2(regs) ? returns(ctx, regs, ret, call) : 0;
+}
+
 SEC("fexit/" SYSCALL(getpeername))
 int BPF_PROG(getpeername_returns, const struct pt_regs *regs, long ret)
 {
@@ -200,13 +207,13 @@ int BPF_PROG(getpeername_returns, const struct pt_regs *regs, long ret)
 SEC("fexit/" SYSCALL(accept))
 int BPF_PROG(accept_returns, const struct pt_regs *regs, long ret)
 {
-	return returns(ctx, regs, ret, CALL_ACCEPT);
+	return shown_by_accept(ctx, regs, ret, CALL_ACCEPT);
 }
 
 SEC("fexit/" SYSCALL(accept4))
 int BPF_PROG(accept4_returns, const struct pt_regs *regs, long ret)
 {
-	return returns(ctx, regs, ret, CALL_ACCEPT4);
+	return shown_by_accept(ctx, regs, ret, CALL_ACCEPT4);
 }
 #endif
 

@@ -2,6 +2,7 @@
 /* TCP segments that the kernel frees as dropped, with its reason. */
 #include "answer.h"
 #include "drop.h"
+#include "handshake.h"
 
 extern struct {
 } pending_reset SEC(".maps");
@@ -20,6 +21,14 @@ static __always_inline bool was_answered(struct pending_reset *r, const struct s
 		return false;
 	r->answered = 0;
 	return true;
+}
+
+/* The peer's FIN in the queue of a socket that closes: nothing was in it, and the kernel has taken it. */
+static __always_inline bool is_taken_fin(const struct sk_buff *skb)
+{
+	const struct sock *sk = MEMBER(skb, sk);
+
+	return sk && !MEMBER(skb, len) && MEMBER(sk, __sk_common.skc_state) == TCP_CLOSE;
 }
 
 /*
@@ -41,6 +50,16 @@ static __always_inline bool may_be_answered(const struct pending_reset *r,
 					    const struct sk_buff *skb)
 {
 	return r && r->skb == (u64)skb && bpf_jiffies64() - r->jiffy < ANSWER_JIFFIES;
+}
+
+/* What should have completed a handshake: the counters that moved say why it did not. */
+static __noinline int refused(void *ctx, const struct sk_buff *skb)
+{
+	struct brackets *b = leave(skb);
+
+	if (b && read_after(b))
+		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST, (const void *)b->sk);
+	return 0;
 }
 
 static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *location, u32 reason,
@@ -136,6 +155,10 @@ ON_EXIT(fib_validate_source, source_check_ends)
 ON_TRACEPOINT(kfree_skb, packet_dropped, struct sk_buff *skb, void *location, u32 reason,
 	      struct sock *rx_sk)
 {
+	if (is_taken_fin(skb))
+		return 0;
+	if (may_be_refused(skb))
+		refused(ctx, skb);
 	if (was_answered(this_cpu_reset(), skb))
 		return 0;
 	return ends(ctx, skb, location, reason, rx_sk, false);
@@ -146,6 +169,10 @@ ON_TRACEPOINT(kfree_skb, packet_dropped_without_sock, struct sk_buff *skb, void 
 {
 	struct pending_reset *r = this_cpu_reset();
 
+	if (is_taken_fin(skb))
+		return 0;
+	if (may_be_refused(skb))
+		refused(ctx, skb);
 	if (may_be_answered(r, skb))
 		return ends_answered(ctx, r, skb);
 	if (was_answered(r, skb))
@@ -157,7 +184,11 @@ ON_TRACEPOINT(kfree_skb, packet_dropped_without_reason, struct sk_buff *skb, voi
 {
 	struct pending_reset *r = this_cpu_reset();
 
+	if (is_taken_fin(skb))
+		return 0;
 	note_without_reason(skb);
+	if (may_be_refused(skb))
+		refused(ctx, skb);
 	if (may_be_answered(r, skb))
 		return ends_answered(ctx, r, skb);
 	return ends_unanswered(ctx, skb, location, 0, true);

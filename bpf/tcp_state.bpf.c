@@ -4,6 +4,7 @@
 #include "ended.h"
 #include "failed_connect.h"
 #include "filter.h"
+#include "handshake.h"
 #include "hashinfo.h"
 #include "key.h"
 #include "service.h"
@@ -17,39 +18,56 @@ static __always_inline void begins_to_listen(const struct sock *sk)
 	remember_served(trusted_netns(sk), port);
 }
 
-static __always_inline void track_peer(const struct sock *sk, const struct owner *o, int old_state,
-				       int new_state)
+static __always_inline u64 true_peer_key(const struct sock *sk, struct wire_flow *f)
 {
-	u64 id = (u64)sk;
-	u32 netns = trusted_netns(sk);
+	trusted_flow(sk, f);
+	return peer_key(f->saddr, f->sport, trusted_netns(sk), f->daddr, f->dport);
+}
+
+static __always_inline void is_established(const struct sock *sk)
+{
+	struct wire_flow f;
+
+	handshake_completes();
+	claim_peer(true_peer_key(sk, &f), (u64)sk);
+}
+
+/* Only who accepts shows its peer to others; the end of either may be asked for. */
+static __always_inline void ends(const struct sock *sk, const struct owner *o, int old_state)
+{
+	/* The peer has acknowledged our end, after its own. */
+	bool in_peace = old_state == TCP_LAST_ACK && !MEMBER(sk, sk_err);
+	bool dialled = o && o->role == ROLE_DIALLED;
 	struct wire_flow f;
 	u64 key;
 
-	trusted_flow(sk, &f);
-	key = peer_key(f.saddr, f.sport, netns, f.daddr, f.dport);
-	if (new_state == TCP_ESTABLISHED) {
-		claim_peer(key, id);
+	if (dialled && !in_peace && !o->shown_port)
 		return;
-	}
-	release_peer(key, id);
-	/* The peer has acknowledged our end, after its own. */
-	if (old_state == TCP_LAST_ACK && !MEMBER(sk, sk_err))
+	key = true_peer_key(sk, &f);
+	if (in_peace)
 		remember_end(key);
+	if (!dialled)
+		release_peer(key, (u64)sk);
 	if (o && o->shown_port)
-		release_peer(peer_key(f.saddr, f.sport, netns, o->shown_addr, o->shown_port), id);
+		release_peer(
+			peer_key(f.saddr, f.sport, trusted_netns(sk), o->shown_addr, o->shown_port),
+			(u64)sk);
 }
 
 /* A connect that failed, a connection that ended with an error, a listener that came or went. */
 static __always_inline bool telling(const struct sock *sk, int old_state, int new_state)
 {
+	int err;
+
 	if (new_state == TCP_LISTEN)
 		return true;
 	if (new_state != TCP_CLOSE)
 		return false;
-	/* A reset in answer to a SYN is told of by itself. */
+	/* A reset that was believed is told of by itself. */
+	err = MEMBER(sk, sk_err);
 	if (old_state == TCP_SYN_SENT)
-		return MEMBER(sk, sk_err) != ECONNREFUSED;
-	return old_state == TCP_LISTEN || MEMBER(sk, sk_err);
+		return err != ECONNREFUSED;
+	return old_state == TCP_LISTEN || (err && err != ECONNRESET && err != EPIPE);
 }
 
 /* Its state is changed when it was told. */
@@ -104,7 +122,7 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 			remember_failed_connect(o->pid);
 	} else {
 		if (old_state != TCP_LISTEN)
-			track_peer(sk, o, old_state, TCP_CLOSE);
+			ends(sk, o, old_state);
 		closed = bpf_map_lookup_elem(&last_close, &zero);
 		if (closed) {
 			closed->sk = (u64)sk;
@@ -115,9 +133,19 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 		o->closed = 1;
 }
 
+/* What a connection goes through that is well: by far the most. */
+static __always_inline bool is_of_no_interest(int old_state, int new_state)
+{
+	return new_state == TCP_FIN_WAIT2 || new_state == TCP_CLOSE_WAIT ||
+	       new_state == TCP_CLOSING ||
+	       (new_state == TCP_ESTABLISHED && old_state != TCP_SYN_RECV);
+}
+
 ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old_state,
 	      int new_state)
 {
+	if (is_of_no_interest(old_state, new_state))
+		return 0;
 	if (MEMBER(sk, sk_protocol) != IPPROTO_TCP) {
 		if (new_state == TCP_CLOSE && MEMBER(sk, sk_protocol) == IPPROTO_MPTCP)
 			let_owner_go((u64)sk);
@@ -140,7 +168,7 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 	else if (old_state == TCP_LISTEN)
 		forget_owner((u64)sk);
 	else if (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED)
-		track_peer(sk, NULL, old_state, TCP_ESTABLISHED);
+		is_established(sk);
 	if (telling(sk, old_state, new_state) || closes_after_failed_connect(new_state))
 		report(ctx, sk, old_state, new_state);
 	return 0;

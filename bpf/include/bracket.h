@@ -87,33 +87,4 @@ static __always_inline void next_bracket(struct brackets *b)
 		bpf_probe_read_kernel(&b->before, mib_words * 8, &b->after);
 }
 
-/* A bracket around a function that decides what becomes of the packet: one at a time. */
-static __always_inline void enter_function(struct brackets *b, u64 sk, const struct net *net,
-					   const struct sk_buff *skb)
-{
-	b->skb[0] = (u64)skb;
-	b->sk = sk;
-	store_pointer(&b->net, net);
-	b->open = trusted_arrays(net, MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6), &b->arrays) &&
-		  read_arrays(&b->arrays, &b->before);
-}
-
-static __always_inline __attribute__((unused)) u64 entered(bool socket)
-{
-	struct brackets *b = this_cpu_brackets();
-
-	return !b ? 0 : socket ? b->sk : b->skb[0];
-}
-
-/* The bracket of this packet where it ends here, else NULL. */
-static __always_inline struct brackets *leave_function(const struct sk_buff *skb)
-{
-	struct brackets *b = this_cpu_brackets();
-
-	if (!b || b->skb[0] != (u64)skb || !b->open || --b->open)
-		return NULL;
-	b->skb[0] = 0;
-	return b;
-}
-
 #endif

@@ -11,6 +11,9 @@ extern struct {
 /* One to ten seconds, as the kernel is built: who reads the records looks at the time itself. */
 #define FAILED_JIFFIES 1000
 
+/* Of the last one, whosever it was. */
+static volatile u64 failed_jiffy;
+
 static __always_inline struct failed_connect *failed_connect_of(u32 pid)
 {
 	u32 slot = pid & (FAILED_CONNECT_SLOTS - 1);
@@ -27,6 +30,7 @@ static __always_inline void remember_failed_connect(u32 pid)
 		return;
 	f->jiffy = bpf_jiffies64();
 	f->pid = pid;
+	failed_jiffy = f->jiffy;
 }
 
 /* close() and shutdown() run for the process. */
@@ -36,6 +40,8 @@ static __always_inline bool closes_after_failed_connect(int new_state)
 	u32 pid;
 
 	if (new_state != TCP_FIN_WAIT1 && new_state != TCP_LAST_ACK)
+		return false;
+	if (bpf_jiffies64() - failed_jiffy >= FAILED_JIFFIES)
 		return false;
 	pid = bpf_get_current_pid_tgid() >> 32;
 	f = failed_connect_of(pid);

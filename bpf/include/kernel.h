@@ -75,6 +75,8 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define SOCK_STREAM 1
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
+#define EPIPE 32
+#define ECONNRESET 104
 #define ECONNREFUSED 111
 #define PF_EXITING 0x4
 #define ENOENT 2
@@ -178,9 +180,12 @@ struct local_ports___pair {
 	int range[2];
 };
 
+/* `int` until Linux 5.15, `u8` from then on. */
 struct netns_ipv4 {
 	struct inet_timewait_death_row tcp_death_row;
 	struct local_ports ip_local_ports;
+	u32 sysctl_tcp_syncookies;
+	u32 sysctl_tcp_abort_on_overflow;
 };
 
 struct netns_ipv4___pair {
@@ -306,8 +311,14 @@ struct inet_sock {
 	__be16 inet_sport;
 };
 
+struct fastopen_queue {
+	int max_qlen;
+};
+
 struct request_sock_queue {
+	u32 rskq_defer_accept;
 	atomic_t qlen;
+	struct fastopen_queue fastopenq;
 };
 
 struct inet_connection_sock {
@@ -495,6 +506,7 @@ struct pt_regs {
 
 #define SYSCALL(name) "__arm64_sys_" #name
 #define SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, syscallno)
+#define SYSCALL_PARM2(regs) ((regs)->user_regs.regs[1])
 #else
 struct pt_regs {
 	unsigned long di;
@@ -512,6 +524,7 @@ struct pt_regs {
 
 #define SYSCALL(name) "__x64_sys_" #name
 #define SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, orig_ax)
+#define SYSCALL_PARM2(regs) ((regs)->si)
 #endif
 
 struct bpf_array {

@@ -14,7 +14,6 @@ enum scratch_slot {
 	SCRATCH_REFUSED,
 	SCRATCH_SYN,
 	SCRATCH_REQUEST,
-	SCRATCH_TIMEWAIT,
 	SCRATCH_STATE,
 	SCRATCH_RETRANSMIT_SKB,
 	SCRATCH_RETRANSMIT_SYNACK,
@@ -227,6 +226,9 @@ struct mib_read {
 };
 
 #define MIB_READS 12
+
+/* Whose counters: all, or those that move while an ordinary listener handles a SYN, or what completes a handshake. */
+enum mib_read_kind { MIB_READ_ALL, MIB_READ_SYN, MIB_READ_REQUEST, MIB_READ_KINDS };
 #define MIB_WORDS 128
 
 struct mib_snapshot {
@@ -240,14 +242,15 @@ struct brackets {
 	u64 skb[BRACKETS];
 	u64 began_ns[BRACKETS];
 	u64 net;
-	/* Depth of the functions that are bracketed. */
-	u32 open;
 	u32 mixed;
 	u32 at;
 	u32 moved;
-	/* Of the bracketed function: the listener and its drops so far, or the socket in TIME_WAIT. */
+	/* Of a bracketed function: whether it is open, enum mib_read_kind, the listener and its drops so far, since when. */
+	u32 open;
+	u32 read;
 	u32 sk_drops;
 	u64 sk;
+	u64 jiffy;
 	struct mib_arrays arrays;
 	struct mib_snapshot before;
 	struct mib_snapshot after;
@@ -341,9 +344,11 @@ extern const volatile u64 sample_burst;
 /* Index of each counter of enum mib_slot in its kernel array, 0xffff where this kernel lacks it. */
 extern const volatile u16 mib_index[MIB_SLOTS];
 /* What to read, up to the first of no counters; where each counter is then, and how many words that is. */
-extern const volatile struct mib_read mib_reads[MIB_READS];
+extern const volatile struct mib_read mib_reads[MIB_READ_KINDS][MIB_READS];
 extern const volatile u16 mib_place[MIB_SLOTS];
 extern const volatile u32 mib_words;
+/* More than other CPUs put into a listener's queue while a SYN is handled. */
+extern const volatile u32 queued_meanwhile;
 /* Which option is looked for under a kind: src/source/toa.ts. */
 extern const volatile u8 option_of_kind[256];
 /* Numbers of the system calls on this architecture. */

@@ -61,26 +61,48 @@ static __always_inline bool trusted_arrays(const struct net *net, bool ipv6, str
  * Counters as they stand. The reads are constants to the verifier: those that are not there are no
  * code in the end. False where they cannot be read.
  */
-static __noinline __attribute__((unused)) int read_arrays(const struct mib_arrays *arrays,
-							  struct mib_snapshot *to)
+static __always_inline int read_of(u32 kind, const struct mib_arrays *arrays,
+				   struct mib_snapshot *to)
 {
 #pragma unroll
 	for (u32 i = 0; i < MIB_READS; i++) {
-		u32 count = mib_reads[i].count, at = mib_reads[i].to;
+		union {
+			u64 word;
+			struct mib_read of;
+		} r = { .word = *(const volatile u64 *)&mib_reads[kind][i] };
+		u32 count = r.of.count, at = r.of.to;
 		u64 base = arrays->linux_mib;
 
 		if (!count)
 			return 1;
-		if (mib_reads[i].array == MIB_ARRAY_TCP)
+		if (r.of.array == MIB_ARRAY_TCP)
 			base = arrays->tcp_mib;
-		else if (mib_reads[i].array == MIB_ARRAY_IP)
+		else if (r.of.array == MIB_ARRAY_IP)
 			base = arrays->ip_mib;
 		if (at >= MIB_WORDS || count > MIB_WORDS - at ||
 		    bpf_probe_read_kernel(&to->words[at], count * 8,
-					  (const void *)(base + mib_reads[i].from * 8)))
+					  (const void *)(base + r.of.from * 8)))
 			return 0;
 	}
 	return 1;
+}
+
+static __noinline __attribute__((unused)) int read_arrays(const struct mib_arrays *arrays,
+							  struct mib_snapshot *to)
+{
+	return read_of(MIB_READ_ALL, arrays, to);
+}
+
+static __noinline __attribute__((unused)) int read_syn_arrays(const struct mib_arrays *arrays,
+							      struct mib_snapshot *to)
+{
+	return read_of(MIB_READ_SYN, arrays, to);
+}
+
+static __noinline __attribute__((unused)) int read_request_arrays(const struct mib_arrays *arrays,
+								  struct mib_snapshot *to)
+{
+	return read_of(MIB_READ_REQUEST, arrays, to);
 }
 
 /* Counters of a namespace as they stand on this CPU; 0 where they cannot be read. */

@@ -83,8 +83,6 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	if (found)
 		fill_sock(&e->body.listener, (const void *)found);
 	e->body.one_of = one_of;
-	if (slot == SCRATCH_TIMEWAIT)
-		fill_timewait_stamp(&e->body.remembered, (const void *)b->sk);
 	fill_mib(&e->body.mib, &b->before, &b->after, mixed);
 	submit(ctx, e, sizeof(*e), t);
 }

@@ -118,12 +118,12 @@ static __always_inline u64 cgroup_of(const struct task_struct *task)
 }
 
 /* The owner is the process: its leader's name, not the thread's. */
-static __always_inline void set_owner(u64 sk, const struct task_struct *task, u32 role)
+static __always_inline struct owner *set_owner(u64 sk, const struct task_struct *task, u32 role)
 {
 	struct owner *o = claim_owner(sk);
 
 	if (!o)
-		return;
+		return NULL;
 	o->pid = BPF_CORE_READ(task, tgid);
 	o->cgroup = cgroup_of(task);
 	BPF_CORE_READ_INTO(&o->comm, task, group_leader, comm);
@@ -131,10 +131,11 @@ static __always_inline void set_owner(u64 sk, const struct task_struct *task, u3
 	o->closed = 0;
 	o->role = role;
 	o->sk = sk;
+	return o;
 }
 
 /* The process that runs now owns the socket: without a helper call where the kernel allows it. */
-static __always_inline void set_owner_to_current(u64 sk, u32 role)
+static __always_inline struct owner *set_owner_to_current(u64 sk, u32 role)
 {
 #ifndef PROBES
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
@@ -143,7 +144,7 @@ static __always_inline void set_owner_to_current(u64 sk, u32 role)
 		const u64 *comm;
 
 		if (!o)
-			return;
+			return NULL;
 		o->pid = task->tgid;
 		o->cgroup = task->cgroups->dfl_cgrp->kn->id;
 		comm = (const u64 *)task->group_leader->comm;
@@ -153,10 +154,10 @@ static __always_inline void set_owner_to_current(u64 sk, u32 role)
 		o->closed = 0;
 		o->role = role;
 		o->sk = sk;
-		return;
+		return o;
 	}
 #endif
-	set_owner(sk, (void *)bpf_get_current_task(), role);
+	return set_owner(sk, (void *)bpf_get_current_task(), role);
 }
 
 /* The process that runs now: the owner only where the kernel works for the process itself. */
@@ -175,6 +176,15 @@ static __always_inline void fill_current(struct wire_owner *w)
  * Of a socket that a tracepoint or traced function hands to the program, whose members the verifier
  * allows to be read directly.
  */
+static __always_inline const struct tcp_sock *trusted_tcp(const struct sock *sk)
+{
+#ifdef PROBES
+	return (const void *)sk;
+#else
+	return bpf_skc_to_tcp_sock((void *)sk);
+#endif
+}
+
 static __always_inline void trusted_local(const struct sock *sk, u8 *addr)
 {
 	u32 *words = (u32 *)addr;
@@ -205,8 +215,12 @@ static __always_inline void trusted_remote(const struct sock *sk, u8 *addr)
 static __always_inline u32 trusted_local_port(const struct sock *sk)
 {
 	u32 port = MEMBER(sk, __sk_common.skc_num);
+	const struct tcp_sock *tp;
 
-	return port ? port : bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
+	if (port)
+		return port;
+	tp = trusted_tcp(sk);
+	return tp ? bpf_ntohs(MEMBER(tp, inet_conn.icsk_inet.inet_sport)) : 0;
 }
 
 static __always_inline void trusted_flow(const struct sock *sk, struct wire_flow *f)
@@ -320,15 +334,6 @@ static __always_inline void fill_sock(struct wire_sock *w, const struct sock *sk
 	sock_flow(sk, &w->flow);
 	if (w->state != TCP_TIME_WAIT && w->state != TCP_NEW_SYN_RECV)
 		fill_state(w, sk, (const void *)sk, false);
-}
-
-static __always_inline const struct tcp_sock *trusted_tcp(const struct sock *sk)
-{
-#ifdef PROBES
-	return (const void *)sk;
-#else
-	return bpf_skc_to_tcp_sock((void *)sk);
-#endif
 }
 
 /* The same of a full TCP socket that a hook handed to the program. */

@@ -38,6 +38,9 @@ const SYSCALLS: Record<string, { getpeername: number; accept: number; accept4: n
   arm64: { getpeername: 205, accept: 202, accept4: 242 },
 };
 
+/** By each CPU while one handles a SYN. */
+const QUEUED_MEANWHILE = 4;
+
 export interface AttachOptions {
   filter: Filter;
   /** Records a second of one key on one CPU that are kept in a storm; 0 keeps every record. */
@@ -118,6 +121,7 @@ function rodata(
     ...filterRodata(filter),
     ...mibRodata(enums),
     ...toaRodata(toa_kinds),
+    queued_meanwhile: u32(QUEUED_MEANWHILE * onlineCpus()),
     sample_interval_ns: u64(records_per_s > 0 ? Math.round(1e9 / records_per_s) : 0),
     sample_burst: u64(records_per_s),
     nr_getpeername: u32(calls.getpeername >>> 0),

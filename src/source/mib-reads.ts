@@ -10,8 +10,28 @@ const MIB_READS = 12;
 const MIB_WORDS = 128;
 const ABSENT = 0xffff;
 
+const ALL = MIB_SLOTS.map(({ counter }) => counter);
+/**
+ * What can move while a listener handles a SYN, or what completes a handshake, unless its queues are full
+ * or it is one for Fast Open, deferred accept or tcp_abort_on_overflow: bpf/tcp_handshake.bpf.c.
+ */
+const OF_SYN = [
+  'LINUX_MIB_PAWSPASSIVEREJECTED',
+  'LINUX_MIB_LISTENOVERFLOWS',
+  'LINUX_MIB_LISTENDROPS',
+  'IPSTATS_MIB_OUTNOROUTES',
+];
+const OF_REQUEST = [
+  'LINUX_MIB_EMBRYONICRSTS',
+  'LINUX_MIB_PAWSESTABREJECTED',
+  'LINUX_MIB_TSECRREJECTED',
+  'LINUX_MIB_LISTENOVERFLOWS',
+  'LINUX_MIB_LISTENDROPS',
+  'IPSTATS_MIB_OUTNOROUTES',
+];
+
 /** A read costs as much as this many more counters. */
-const READ_COSTS = 5;
+const READ_COSTS = 16;
 
 /** Counters of one of the kernel's arrays that are read together. */
 interface Read {
@@ -33,34 +53,47 @@ export const MIB_ENUMS: readonly string[] = ARRAYS.map(({ found }) => found);
 
 /** Where the counters of MibDelta are on this kernel, as `const volatile` variables of the programs. */
 export function mibRodata(enums: Enums): Record<string, Uint8Array> {
-  const slots = MIB_SLOTS.map(({ counter }) => {
+  const at = (counter: string) => {
     const array = ARRAYS.findIndex(({ prefix }) => counter.startsWith(prefix));
     return { array, index: enums[ARRAYS[array]?.found ?? '']?.[counter] };
-  });
-  const reads = together(
-    slots.flatMap(({ array, index }) =>
-      index === undefined ? [] : [{ array, from: index, last: index }],
-    ),
-  );
+  };
+  const readsOf = (counters: readonly string[]) =>
+    together(
+      counters
+        .map(at)
+        .flatMap(({ array, index }) =>
+          index === undefined ? [] : [{ array, from: index, last: index }],
+        ),
+    );
   let words = 0;
-  const placed = reads.map((read) => {
+  const placed = readsOf(ALL).map((read) => {
     const to = words;
     words += length(read);
     return { ...read, to };
   });
   if (words > MIB_WORDS) throw new RangeError(`${words} words of counters, at most ${MIB_WORDS}`);
-  const place = ({ array, index }: (typeof slots)[number]) => {
+  const place = (array: number, index: number) => {
     const read = placed.find(
-      (read) =>
-        index !== undefined && read.array === array && read.from <= index && index <= read.last,
+      (read) => read.array === array && read.from <= index && index <= read.last,
     );
-    return read && index !== undefined ? read.to + index - read.from : ABSENT;
+    return read ? read.to + index - read.from : ABSENT;
   };
-  const filled = placed.flatMap((read) => [read.array, read.from, length(read), read.to]);
+  const filled = (reads: readonly Read[]) => {
+    const numbers = reads.flatMap((read) => [
+      read.array,
+      read.from,
+      length(read),
+      place(read.array, read.from),
+    ]);
+    return [...numbers, ...Array(4 * MIB_READS - numbers.length).fill(0)];
+  };
+  const slots = ALL.map(at);
   return {
     mib_index: u16(slots.map(({ index }) => index ?? ABSENT)),
-    mib_reads: u16([...filled, ...Array(4 * MIB_READS - filled.length).fill(0)]),
-    mib_place: u16(slots.map(place)),
+    mib_reads: u16([placed, readsOf(OF_SYN), readsOf(OF_REQUEST)].flatMap(filled)),
+    mib_place: u16(
+      slots.map(({ array, index }) => (index === undefined ? ABSENT : place(array, index))),
+    ),
     mib_words: Buffer.from(Uint32Array.of(words).buffer),
   };
 }

@@ -37,8 +37,6 @@ const probes = (way: Way): Way => ({
 const orProbes = (...ways: Way[]): Way[] => ways.flatMap((way) => [way, probes(way)]);
 
 const SYN_BRACKET = [
-  'v4_syn_enters',
-  'v4_syn_leaves',
   'syn_enters',
   'syn_leaves',
   'request_enters',
@@ -75,13 +73,7 @@ const RESET_SENT = orProbes(
 
 /** Ways to see each fact, the best first. What all of them need is in each. */
 export const WAYS: Record<Fact, readonly Way[]> = {
-  syn_fate: orProbes(
-    hooks([...SYN_BRACKET, 'request_leaves'], { tcp_check_req: 5 }),
-    hooks([...SYN_BRACKET, 'request_leaves_with_reason'], { tcp_check_req: 6 }),
-    // Before Linux 4.16, where there are no trampolines either.
-    hooks([...SYN_BRACKET, 'request_leaves'], { tcp_check_req: 4 }),
-    tracepoints(['packet_arrives', 'packet_consumed']),
-  ),
+  syn_fate: orProbes(hooks(SYN_BRACKET), tracepoints(['packet_arrives', 'packet_consumed'])),
   reset_sent: RESET_SENT,
   reset_received: orProbes(
     hooks(['reset_believed'], { tcp_reset: 2 }),
@@ -109,19 +101,19 @@ export const WAYS: Record<Fact, readonly Way[]> = {
   ),
   timewait: orProbes(
     tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
-    hooks(['timewait_enters', 'timewait_leaves']),
+    hooks(['timewait_checked']),
   ),
   dialled: RESET_SENT,
   rejected: orProbes(
     { ...hooks([...REJECT_V4, ...REJECT_V6]), functions: [...MODULE_V4, ...MODULE_V6] },
     { ...hooks(REJECT_V4), functions: MODULE_V4 },
     { ...hooks(REJECT_V6), functions: MODULE_V6 },
-    { ...tracepoints(['packet_leaves']), unless: ['v4_syn_enters', 'v4_syn_enters_probe'] },
+    { ...tracepoints(['packet_leaves']), unless: ['syn_enters', 'syn_enters_probe'] },
   ),
   state: orProbes(tracepoints(['state_changes'])),
   retransmit: orProbes(tracepoints(['segment_retransmitted', 'synack_retransmitted'])),
   peer_name: [
-    hooks(['getpeername_returns', 'accept_returns', 'accept4_returns']),
+    hooks(['socket_accepted', 'getpeername_returns', 'accept_returns', 'accept4_returns']),
     ...orProbes(tracepoints(['syscall_returns'])),
   ],
   owner: [

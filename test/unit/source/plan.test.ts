@@ -16,7 +16,6 @@ const kernel: Kernel = {
     'tracepoint:tcp_send_reset': 2,
     'tracepoint:kfree_skb': 3,
     tcp_reset: 2,
-    tcp_check_req: 5,
     tcp_validate_incoming: 4,
     tcp_send_dupack: 2,
   },
@@ -40,9 +39,9 @@ describe('the way to each fact', () => {
   });
 
   test('is that of kprobes where trampolines fail, before that of tracepoints', () => {
-    const failed = new Map([['v4_syn_enters', 'fentry: ENOTSUPP']]);
-    expect(programs('syn_fate', kernel, failed)).toContain('v4_syn_enters_probe');
-    failed.set('v4_syn_enters_probe', 'kprobe: EPERM');
+    const failed = new Map([['syn_enters', 'fentry: ENOTSUPP']]);
+    expect(programs('syn_fate', kernel, failed)).toContain('syn_enters_probe');
+    failed.set('syn_enters_probe', 'kprobe: EPERM');
     expect(programs('syn_fate', kernel, failed)).toEqual(['packet_arrives', 'packet_consumed']);
     const syn_fate = choose(kernel, failed).find(({ fact }) => fact === 'syn_fate');
     expect(syn_fate?.reasons).toEqual(['fentry: ENOTSUPP', 'kprobe: EPERM']);
@@ -72,9 +71,9 @@ describe('the way to each fact', () => {
 
   test('runs for every packet that leaves only where another fact needs it to', () => {
     const none = { ...kernel, functions: new Set<string>() };
-    const failed = new Map([['v4_syn_enters', 'fentry: EPERM']]);
+    const failed = new Map([['syn_enters', 'fentry: EPERM']]);
     expect(programs('rejected', none, failed)).toBeUndefined();
-    failed.set('v4_syn_enters_probe', 'kprobe: EPERM');
+    failed.set('syn_enters_probe', 'kprobe: EPERM');
     expect(programs('rejected', none, failed)).toEqual(['packet_leaves']);
   });
 
