@@ -23,3 +23,4 @@ mod reason;
 mod session;
 mod sockets;
 mod totals;
+mod trace_event;

@@ -11,6 +11,7 @@ use crate::log;
 use crate::object::{self, Source};
 use crate::program::ProgramState;
 use crate::reason;
+use crate::trace_event;
 
 struct Failure {
     errno: i32,
@@ -69,7 +70,10 @@ pub fn attach(object: &Object, programs: &mut [ProgramState]) -> Vec<Link> {
             continue;
         };
         let ((link, errno), log) = log::catch(|| {
-            let link = loaded.attach();
+            let link = match program.trace_event() {
+                Some(event) => trace_event::attach(&loaded, event),
+                None => loaded.attach(),
+            };
             (link, crate::error::last_errno())
         });
         match link {

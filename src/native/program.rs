@@ -31,6 +31,12 @@ impl ProgramState {
         split(&self.section).0
     }
 
+    /// The event of tracefs that it runs at, if it does.
+    pub fn trace_event(&self) -> Option<&str> {
+        let (kind, target) = split(&self.section);
+        (kind == "tp").then_some(target)
+    }
+
     /// Why the kernel has nothing to attach this program to, as far as its own BTF tells. Targets
     /// in modules (`module:function`) are left to libbpf to find.
     pub fn missing_target(&self, kernel: Option<&Btf>) -> Option<String> {

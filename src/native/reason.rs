@@ -41,9 +41,6 @@ pub fn of_attach(kind: &str, errno: i32, log: &str) -> String {
         ("kprobe" | "kretprobe" | "ksyscall" | "kretsyscall", _) if !any_exists(&KPROBES) => {
             "this kernel has no kprobes (CONFIG_KPROBE_EVENTS), or tracefs is not mounted".into()
         }
-        ("tp" | "tracepoint", _) if !any_exists(&TRACEPOINTS) => {
-            "tracefs is not mounted, or this kernel has none".into()
-        }
         (_, libc::ENOENT | libc::ESRCH) => {
             format!(
                 "{kind}: this kernel has no such target: {}",
@@ -58,10 +55,6 @@ const KPROBES: [&str; 3] = [
     "/sys/bus/event_source/devices/kprobe",
     "/sys/kernel/tracing/kprobe_events",
     "/sys/kernel/debug/tracing/kprobe_events",
-];
-const TRACEPOINTS: [&str; 2] = [
-    "/sys/kernel/tracing/events",
-    "/sys/kernel/debug/tracing/events",
 ];
 
 fn any_exists(paths: &[&str]) -> bool {
