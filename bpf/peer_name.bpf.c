@@ -230,27 +230,14 @@ int BPF_PROG(accept4_returns, const struct pt_regs *regs, long ret)
 	return returns(ctx, regs, ret, CALL_ACCEPT4);
 }
 
-/* As they were when the process called. Before there was a helper (5.15) the event itself began with them. */
-static __always_inline const struct pt_regs *user_registers(struct syscall_trace_exit *event)
-{
-	const struct pt_regs *regs = NULL;
-
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
-		return (const void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	bpf_probe_read_kernel(&regs, sizeof(regs), event);
-	return regs;
-}
-
 /*
  * The events of these calls alone: another call costs a bit that is looked at. (A program of this kind
  * is not run where its CPU runs another one of it: that is counted as missed.)
  */
 static __always_inline int ends(struct syscall_trace_exit *event, u32 call)
 {
-	const struct pt_regs *regs = user_registers(event);
+	const struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
-	if (SYSCALL_NUMBER(regs) != (u32)event->nr)
-		return 0;
 	return returns(event, regs, event->ret, call);
 }
 

@@ -40,7 +40,6 @@ enum bpf_map_type {
 /* Which helpers this kernel has: asked for by bpf_core_enum_value_exists(). */
 enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158,
-	BPF_FUNC_task_pt_regs = 175,
 };
 
 /* The place of a cgroup's programs; since 5.15 the kernel has other numbers for that. */
@@ -518,7 +517,6 @@ struct pt_regs {
 
 /* Of the events syscalls:sys_exit_*. */
 struct syscall_trace_exit {
-	int nr;
 	long ret;
 };
 
