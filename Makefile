@@ -40,7 +40,7 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
 .PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-start bench-export \
-	check fmt clean help setup own-crate
+	bench-overhead check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o $(ADDON) ## build everything (the default)
 
@@ -81,7 +81,10 @@ bench-start: build ## how long starting takes, and what is loaded meanwhile, as 
 bench-export: build ## how fast, and in how much memory, a recording of 1 GiB is exported and reported
 	node tools/bench/export.ts $(MIB)
 
-bench: bench-hooks bench-start bench-export ## every benchmark
+bench-overhead: build ## what nginx loses while it is watched, in PAIRS of runs with and without, as root
+	node tools/bench/overhead.ts $(PAIRS)
+
+bench: bench-hooks bench-start bench-export bench-overhead ## every benchmark
 
 check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports, licenses and scripts
 	biome check --error-on-warnings

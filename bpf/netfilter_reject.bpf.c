@@ -52,10 +52,20 @@ static __always_inline void remember_answer(u32 answer, const struct segment *s)
 	r->answer = answer;
 }
 
+/* What a rule answers with belongs to no socket, or to one of the kernel's own, which is never connected. */
+static __always_inline bool is_of_connection(const struct sk_buff *skb)
+{
+	const struct sock *sk = MEMBER(skb, sk);
+
+	return sk && MEMBER(sk, __sk_common.skc_state) != TCP_CLOSE;
+}
+
 ON_TRACEPOINT(net_dev_queue, packet_leaves, struct sk_buff *skb)
 {
 	struct segment s = {};
 
+	if (is_of_connection(skb))
+		return 0;
 	if (!read_segment(skb, &s)) {
 		if (read_unreachable(skb, &s))
 			remember_answer(ANSWER_UNREACHABLE, &s);

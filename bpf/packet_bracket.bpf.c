@@ -24,18 +24,15 @@ static __always_inline void remember_reset(const struct sk_buff *skb, const stru
 	fill_packet(&r->packet, skb, s, &r->parse, true);
 }
 
-ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
+static __always_inline void opens(void *ctx, const struct sk_buff *skb)
 {
-	const struct net_device *dev;
-	const struct net *net;
+	const struct net_device *dev = MEMBER(skb, dev);
+	const struct net *net = MEMBER(dev, nd_net.net);
+	bool ipv6 = MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6);
 	struct segment s;
-	bool ipv6;
 
 	if (!read_segment(skb, &s))
-		return 0;
-	dev = MEMBER(skb, dev);
-	net = MEMBER(dev, nd_net.net);
-	ipv6 = MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6);
+		return;
 	if (s.flags & TCP_RST) {
 		remember_reset(skb, &s);
 		if (!REFUSALS_ARE_DROPS && wanted_segment(MEMBER(net, ns.inum), &s))
@@ -48,6 +45,15 @@ ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
 	} else if (s.flags & TCP_ACK && !(s.flags & TCP_SYN)) {
 		watch_cookie(net);
 	}
+}
+
+/* Every packet comes here: those that neither begin nor reset a connection are done with at once. */
+ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
+{
+	u8 flags = tcp_flags(skb);
+
+	if (flags & (TCP_SYN | TCP_RST) || (flags & TCP_ACK && cookies_were_sent()))
+		opens(ctx, skb);
 	return 0;
 }
 

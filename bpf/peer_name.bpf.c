@@ -11,6 +11,9 @@
 
 enum peer_call { CALL_GETPEERNAME, CALL_ACCEPT, CALL_ACCEPT4 };
 
+/* Whether any socket ever showed another peer than its own: before, no two can show the same one. */
+static volatile u32 ever_rewritten;
+
 struct sockaddr_any {
 	u16 family;
 	__be16 port;
@@ -83,6 +86,20 @@ static __always_inline bool same_peer(const struct wire_flow *f, const u8 *addr,
 	return f->dport == port && same_addr(addr, f->daddr);
 }
 
+/* The same before there is a flow: nearly all that processes are shown ends here. `addr` is aligned. */
+static __always_inline bool is_own_peer(const struct sock *sk, const u8 *addr, u32 port)
+{
+	const u64 *shown = (const u64 *)addr;
+	u64 own[2];
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+		bpf_core_read(&own, sizeof(own), &sk->__sk_common.skc_v6_daddr);
+	else
+		map_ipv4((u8 *)own, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	return shown[0] == own[0] && shown[1] == own[1] &&
+	       bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)) == port;
+}
+
 /*
  * Another live socket that shows this peer on the same local end. Its end may have been missed, where
  * an interrupt brought it in the midst of another's: then its memory is of any socket, or of none.
@@ -119,7 +136,7 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	struct owner *o;
 	u64 id = (u64)sk, key;
 	u32 netns, port = 0;
-	u8 addr[16] = {};
+	u8 addr[16] __attribute__((aligned(8))) = {};
 	bool rewritten;
 
 	if (!e || !sk)
@@ -137,6 +154,8 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 		o->closed = 1;
 	if (!o || !read_shown(user, addr, &port))
 		return;
+	if (!ever_rewritten && is_own_peer(sk, addr, port))
+		return;
 	wire_event_peer_name_init(e);
 	fill_sock(&e->body.sock, sk);
 	netns = netns_of(sock_net(sk));
@@ -144,6 +163,8 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	if (!e->body.sock.flow.dport || !wanted_flow(netns, &e->body.sock.flow))
 		return;
 	rewritten = !same_peer(&e->body.sock.flow, addr, port);
+	if (rewritten)
+		ever_rewritten = 1;
 	key = peer_key(e->body.sock.flow.saddr, e->body.sock.flow.sport, netns, addr, port);
 	other = other_with(key, id, e->body.sock.flow.sport, addr, port, rewritten);
 	if (!rewritten && !other)
@@ -214,6 +235,35 @@ SEC("fexit/" SYSCALL(accept4))
 int BPF_PROG(accept4_returns, const struct pt_regs *regs, long ret)
 {
 	return shown_by_accept(ctx, regs, ret, CALL_ACCEPT4);
+}
+
+/*
+ * The events of these calls alone: another call costs a bit that is looked at. (A program of this kind
+ * is not run where its CPU runs another one of it: that is counted as missed.)
+ */
+static __always_inline int ends(struct syscall_trace_exit *event, u32 call)
+{
+	const struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	return returns(event, regs, event->ret, call);
+}
+
+SEC("tp/syscalls/sys_exit_getpeername")
+int getpeername_ends(struct syscall_trace_exit *event)
+{
+	return ends(event, CALL_GETPEERNAME);
+}
+
+SEC("tp/syscalls/sys_exit_accept")
+int accept_ends(struct syscall_trace_exit *event)
+{
+	return ends(event, CALL_ACCEPT);
+}
+
+SEC("tp/syscalls/sys_exit_accept4")
+int accept4_ends(struct syscall_trace_exit *event)
+{
+	return ends(event, CALL_ACCEPT4);
 }
 #endif
 

@@ -64,6 +64,8 @@ static __always_inline struct brackets *end_bracket(const struct sk_buff *skb)
 	for (u32 i = 0; i < BRACKETS; i++)
 		if (b->skb[i] == (u64)skb)
 			at = i;
+	if (at == BRACKETS)
+		return NULL;
 	/* Through memory: one path for the verifier to follow from here, not one for each bracket. */
 	*(volatile u32 *)&b->at = at;
 	at = *(volatile u32 *)&b->at;

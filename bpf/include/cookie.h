@@ -22,6 +22,15 @@ static __always_inline struct cookie_check *this_cpu_cookie_check(void)
 	return bpf_map_lookup_elem(&cookie_check, &zero);
 }
 
+/* By anyone, ever. */
+static __always_inline __attribute__((unused)) bool cookies_were_sent(void)
+{
+	u32 zero = 0;
+	u64 *sent = bpf_map_lookup_elem(&cookies_sent, &zero);
+
+	return sent && *sent;
+}
+
 static __always_inline void cookie_sent(void)
 {
 	u64 now = bpf_ktime_get_ns();

@@ -92,6 +92,7 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 /* Only asked for: its numbers differ from kernel to kernel. */
 enum skb_drop_reason {
 	SKB_DROP_REASON_NOT_SPECIFIED,
+	SKB_DROP_REASON_QUEUE_PURGE,
 };
 
 enum tcp_state {
@@ -526,6 +527,11 @@ struct pt_regs {
 #define SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, orig_ax)
 #define SYSCALL_PARM2(regs) ((regs)->si)
 #endif
+
+/* Of the events syscalls:sys_exit_*. */
+struct syscall_trace_exit {
+	long ret;
+};
 
 struct bpf_array {
 	void *pptrs[0];

@@ -93,6 +93,30 @@ static __always_inline bool take_tcp(struct segment *s, const struct tcp_header 
 	return true;
 }
 
+#define ANY_FLAGS 0xff
+
+/*
+ * Flags that a packet may have as a TCP segment, for hooks that most packets are nothing to: one read and
+ * no more. Where IP has options that is any; read_segment() says what it is.
+ */
+static __always_inline u8 tcp_flags(const struct sk_buff *skb)
+{
+	u16 protocol = MEMBER(skb, protocol);
+	const unsigned char *at = MEMBER(skb, head) + MEMBER(skb, network_header);
+	union any_segment h;
+
+	if (protocol == bpf_htons(ETH_P_IP)) {
+		if (bpf_probe_read_kernel(&h.v4, sizeof(h.v4), at) ||
+		    h.v4.ip.protocol != IPPROTO_TCP)
+			return 0;
+		return h.v4.ip.version_ihl == 0x45 ? h.v4.th.flags : ANY_FLAGS;
+	}
+	if (protocol != bpf_htons(ETH_P_IPV6) || bpf_probe_read_kernel(&h.v6, sizeof(h.v6), at) ||
+	    h.v6.ip.nexthdr != IPPROTO_TCP)
+		return 0;
+	return h.v6.th.flags;
+}
+
 /*
  * Reads the headers that skb->network_header points at. False where that is no TCP segment whose
  * header is here: another protocol, a later fragment, IPv6 extension headers, or a socket buffer

@@ -16,6 +16,8 @@ export interface Segment {
   toa?: Toa | readonly Toa[];
   /** With a TCP checksum that is wrong. */
   damaged?: boolean;
+  /** Of IPv4: options between its header and that of TCP, which say nothing; a multiple of 4. */
+  ip_options_bytes?: number;
 }
 
 export interface Toa {
@@ -46,7 +48,9 @@ export function frame(
   const tcp = tcpBytes(segment, Buffer.concat(ends));
   return Buffer.concat([
     ethernet,
-    family === 4 ? ipv4Header(tcp.length, ends) : ipv6Header(tcp.length, ends),
+    family === 4
+      ? ipv4Header(tcp.length, ends, segment.ip_options_bytes)
+      : ipv6Header(tcp.length, ends),
     tcp,
   ]);
 }
@@ -133,13 +137,13 @@ function toaOption({ kind, address, port, claims_bytes }: Toa): Buffer {
   return Buffer.concat([Buffer.from([kind, size, ...before]), addr]);
 }
 
-function ipv4Header(length: number, ends: Uint8Array[]): Buffer {
+function ipv4Header(length: number, ends: Uint8Array[], options_bytes = 0): Buffer {
   const ip = Buffer.alloc(12);
-  ip.writeUInt8(0x45, 0);
-  ip.writeUInt16BE(20 + length, 2);
+  ip.writeUInt8(0x45 + options_bytes / 4, 0);
+  ip.writeUInt16BE(20 + options_bytes + length, 2);
   ip.writeUInt8(64, 8);
   ip.writeUInt8(TCP, 9);
-  const header = Buffer.concat([ip, ...ends]);
+  const header = Buffer.concat([ip, ...ends, Buffer.alloc(options_bytes, OPTION.nop)]);
   header.writeUInt16BE(checksum(header), 10);
   return header;
 }

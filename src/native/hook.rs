@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where a program runs, as its ELF section says: `tp_btf/kfree_skb`. Those of bpf/ are of tp_btf, fentry,
-//! fexit, iter, raw_tp, kprobe and kretprobe; others are not known here.
+//! fexit, iter, raw_tp, tp, kprobe and kretprobe; others are not known here.
 
 use std::ffi::CString;
 use std::fs;
@@ -8,15 +8,16 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use libbpf_rs::libbpf_sys::{
-    BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER,
-    BPF_TRACE_RAW_TP, BTF_KIND_FUNC, BTF_KIND_TYPEDEF, PERF_FLAG_FD_CLOEXEC, bpf_attach_type,
-    bpf_insn, bpf_link_create, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type,
-    bpf_program__expected_attach_type, bpf_program__type, bpf_raw_tracepoint_open, perf_event_attr,
+    BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACEPOINT,
+    BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, BPF_TRACE_RAW_TP, BTF_KIND_FUNC, BTF_KIND_TYPEDEF,
+    PERF_FLAG_FD_CLOEXEC, bpf_attach_type, bpf_insn, bpf_link_create, bpf_prog_load,
+    bpf_prog_load_opts, bpf_prog_type, bpf_program__expected_attach_type, bpf_program__type,
+    bpf_raw_tracepoint_open, perf_event_attr,
 };
 use libbpf_rs::{AsRawLibbpf, OpenProgram};
 
 use crate::error::last_errno;
-use crate::reason;
+use crate::{reason, trace_event};
 
 /// Helpers of the kernel are for programs under the GPL, as those of bpf/ are.
 const LICENSE: &std::ffi::CStr = c"Dual BSD/GPL";
@@ -126,6 +127,11 @@ impl Hook {
         if self.program == BPF_PROG_TYPE_KPROBE && !reason::has_kprobes() {
             return Some(reason::of_attach(&self.kind, libc::ENOENT, ""));
         }
+        if self.program == BPF_PROG_TYPE_TRACEPOINT
+            && let Err(error) = trace_event::id(&self.target.to_string_lossy())
+        {
+            return Some(self.not_attached(error.raw_os_error().unwrap_or(libc::EINVAL)));
+        }
         let [mut set, mut exit] = [bpf_insn::default(); 2];
         (set.code, exit.code) = (MOVE, EXIT);
         let mut log = vec![0u8; TRIAL_LOG_BYTES];
@@ -146,7 +152,12 @@ impl Hook {
     pub fn attach(&self, program: BorrowedFd) -> Result<OwnedFd, Errno> {
         let program = program.as_raw_fd();
         match self.program {
-            BPF_PROG_TYPE_KPROBE => self.attach_probe(program),
+            BPF_PROG_TYPE_KPROBE => set_to(self.open_probe()?, program),
+            BPF_PROG_TYPE_TRACEPOINT => {
+                let event = trace_event::open(&self.target.to_string_lossy())
+                    .map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL))?;
+                set_to(event, program)
+            }
             // SAFETY: the name ends with a zero.
             BPF_PROG_TYPE_RAW_TRACEPOINT => {
                 owned(unsafe { bpf_raw_tracepoint_open(self.target.as_ptr(), program) })
@@ -161,7 +172,8 @@ impl Hook {
         reason::of_attach(&self.kind, errno, &self.target.to_string_lossy())
     }
 
-    fn attach_probe(&self, program: i32) -> Result<OwnedFd, Errno> {
+    /// The event of every process on the first CPU; a program that is set to it runs on every CPU.
+    fn open_probe(&self) -> Result<OwnedFd, Errno> {
         let number = |file: &str, before: &str| {
             let text = fs::read_to_string(format!("{}/{file}", reason::KPROBES)).ok()?;
             text.trim().strip_prefix(before)?.parse::<u32>().ok()
@@ -189,19 +201,22 @@ impl Hook {
             return Err(last_errno());
         }
         // SAFETY: opened just now, and of nobody else.
-        let event = unsafe { OwnedFd::from_raw_fd(event as i32) };
-        // A link (since Linux 5.15) would do no more.
-        for (request, argument) in [
-            (PERF_EVENT_IOC_SET_BPF, program),
-            (PERF_EVENT_IOC_ENABLE, 0),
-        ] {
-            // SAFETY: no pointers.
-            if unsafe { libc::ioctl(event.as_raw_fd(), request, argument) } < 0 {
-                return Err(last_errno());
-            }
-        }
-        Ok(event)
+        Ok(unsafe { OwnedFd::from_raw_fd(event as i32) })
     }
+}
+
+/// The program runs at the event until that is closed. A link (since Linux 5.15) would do no more.
+fn set_to(event: OwnedFd, program: i32) -> Result<OwnedFd, Errno> {
+    for (request, argument) in [
+        (PERF_EVENT_IOC_SET_BPF, program),
+        (PERF_EVENT_IOC_ENABLE, 0),
+    ] {
+        // SAFETY: no pointers.
+        if unsafe { libc::ioctl(event.as_raw_fd(), request, argument) } < 0 {
+            return Err(last_errno());
+        }
+    }
+    Ok(event)
 }
 
 fn owned(fd: i32) -> Result<OwnedFd, Errno> {

@@ -24,3 +24,4 @@ mod reason;
 mod session;
 mod sockets;
 mod totals;
+mod trace_event;

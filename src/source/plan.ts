@@ -114,6 +114,7 @@ export const WAYS: Record<Fact, readonly Way[]> = {
   retransmit: orProbes(tracepoints(['segment_retransmitted', 'synack_retransmitted'])),
   peer_name: [
     hooks(['socket_accepted', 'getpeername_returns', 'accept_returns', 'accept4_returns']),
+    tracepoints(['getpeername_ends', 'accept_ends', 'accept4_ends']),
     ...orProbes(tracepoints(['syscall_returns'])),
   ],
   owner: [

@@ -69,6 +69,17 @@ describe('the way to each fact', () => {
     expect(rejected?.reasons).toContain('nf_send_reset: no module that has it is loaded');
   });
 
+  test('runs at every system call only where the calls it needs have no events', () => {
+    const failed = new Map([['accept_returns', 'fexit: EPERM']]);
+    expect(programs('peer_name', kernel, failed)).toEqual([
+      'getpeername_ends',
+      'accept_ends',
+      'accept4_ends',
+    ]);
+    failed.set('accept_ends', 'tp: ENOENT');
+    expect(programs('peer_name', kernel, failed)).toEqual(['syscall_returns']);
+  });
+
   test('runs for every packet that leaves only where another fact needs it to', () => {
     const none = { ...kernel, functions: new Set<string>() };
     const failed = new Map([['syn_enters', 'fentry: EPERM']]);
