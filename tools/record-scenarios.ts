@@ -12,6 +12,7 @@ import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CAUSES } from '../src/causes/registry.gen.ts';
+import { sampling } from '../src/commands/trace.ts';
 import { Pipeline } from '../src/diagnose/pipeline.ts';
 import { Lab } from '../src/lab/lab.ts';
 import type { Scenario } from '../src/lab/scenario.ts';
@@ -50,7 +51,7 @@ process.exit(failed ? 1 : 0);
 async function record(scenario: Scenario, path: string): Promise<void> {
   const source = LiveSource.open({
     filter: EVERYTHING,
-    records_per_s: 0,
+    ...sampling({ everyRecord: true }),
     tier: 'hooks',
     host_name: false,
   });

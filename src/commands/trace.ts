@@ -20,7 +20,16 @@ import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from './watch.ts';
 /** Records a second of one key on one CPU; counts stay exact whatever it is. */
 export const RECORDS_PER_S = 100;
 /** Where a file is what is wanted: enough for all but a storm, which would fill the disk. */
-export const RECORDS_PER_S_TO_FILE = 1000;
+const RECORDS_PER_S_TO_FILE = 1000;
+/** Where the others are kept too, so many are explained at once: all but those of a storm. */
+const EXPLAINED_AT_ONCE = 1000;
+
+/** How many records are made: every one with `everyRecord`. */
+export function sampling({ everyRecord, output }: Pick<WatchFlags, 'everyRecord' | 'output'>) {
+  if (everyRecord)
+    return { records_per_s: RECORDS_PER_S, burst: EXPLAINED_AT_ONCE, every_record: true };
+  return { records_per_s: output === undefined ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE };
+}
 
 /** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */
 export async function trace(
@@ -74,15 +83,10 @@ export function attachOptions(flags: WatchFlags) {
   const { tier, btf, hostName: host_name, toaKind } = flags;
   const toa_kinds = parseToaKinds(toaKind);
   return {
-    records_per_s: recordsPerSecond(flags),
+    ...sampling(flags),
     tier: parseTier(tier),
     ...{ btf, host_name, toa_kinds },
   };
-}
-
-function recordsPerSecond({ everyRecord, output }: WatchFlags): number {
-  if (everyRecord) return 0;
-  return output === undefined ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE;
 }
 
 /** Throws UsageError where this process or kernel cannot be watched. */

@@ -57,8 +57,6 @@ export class HostKnowledge implements Knowledge {
   readonly #holders = new Map<string, Process[]>();
   readonly #devices = new Map<string, string>();
   readonly failed_connects = new FailedConnects();
-  /** Changes with all that `learn` takes in, but for connects that failed. */
-  version = 0;
   readonly #has_drop_reasons: boolean;
 
   constructor(header: Header) {
@@ -73,7 +71,6 @@ export class HostKnowledge implements Knowledge {
     this.failed_connects.learn(event);
     switch (event.kind) {
       case 'fact': {
-        this.version++;
         const { symbol, cgroup, peer_rewriter, device, holders } = event.body;
         if (symbol) this.#name(symbol);
         if (cgroup) {
@@ -91,8 +88,10 @@ export class HostKnowledge implements Knowledge {
       case 'state_change': {
         const { sock, new_state, old_state } = event.body;
         if (new_state === TCP_LISTEN) this.#listen(event.netns, sock);
-        else if (old_state === TCP_LISTEN && this.#listeners.delete(sock.id)) this.version++;
-        if (old_state === TCP_LISTEN) this.#holders.delete(sock.id);
+        else if (old_state === TCP_LISTEN) {
+          this.#listeners.delete(sock.id);
+          this.#holders.delete(sock.id);
+        }
         return false;
       }
       default:
@@ -114,7 +113,6 @@ export class HostKnowledge implements Knowledge {
   }
 
   #listen(netns: number, sock: Sock): void {
-    this.version++;
     this.#listeners.set(sock.id, { netns, sock });
   }
 
