@@ -10,10 +10,9 @@ import { benign } from './benign.ts';
 import { Counts, type More } from './counts.ts';
 import type { Evidence, Finding } from './finding.ts';
 import { type CountListener, Findings } from './findings.ts';
-import { Memory, SAME_FAILURE_NS } from './memory.ts';
+import { FoundBefore, SAME_FAILURE_NS } from './found-before.ts';
 import type { Occurrence } from './occurrence.ts';
 import type { OpenFinding } from './open-finding.ts';
-import { Reasons } from './reasons.ts';
 import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 
 /** Longer than the two ends of one failure on one host are apart, shorter than anyone waits for. */
@@ -31,8 +30,7 @@ export class Engine {
   readonly #known: HostKnowledge;
   readonly #counts = new Counts();
   readonly #held = new Queue<Occurrence>();
-  readonly #memory: Memory;
-  readonly #reasons: Reasons;
+  readonly #before: FoundBefore;
 
   constructor(
     causes: readonly Cause[],
@@ -42,9 +40,7 @@ export class Engine {
   ) {
     this.#known = known;
     this.#findings = new Findings(known, clock, max_findings);
-    const sampled = (key: string) => this.#counts.sampled(key);
-    this.#reasons = new Reasons(causes, sampled);
-    this.#memory = new Memory(causes, sampled);
+    this.#before = new FoundBefore(causes, (key) => this.#counts.sampled(key));
     for (const cause of causes) {
       for (const kind of cause.on)
         this.#byKind.set(kind, [...(this.#byKind.get(kind) ?? []), cause]);
@@ -71,10 +67,10 @@ export class Engine {
         finding: null,
       }),
     );
-    const same = this.#memory.ofPacket(event);
+    const same = this.#before.ofPacket(event);
     if (same && this.#companion(event, same, occurrences)) return same;
     if (!same && this.#companionBefore(event, occurrences)) return [];
-    this.#memory.notePacket(event, occurrences);
+    this.#before.addPacket(event, occurrences);
     this.#counts.went(event.key, occurrences);
     for (const occurrence of occurrences) this.#place(occurrence);
     return occurrences;
@@ -195,16 +191,14 @@ export class Engine {
 
   #place(occurrence: Occurrence): void {
     const { event, cause, match } = occurrence;
-    const others = this.#memory.others(match.flow, event.ktime_ns);
-    occurrence.by = this.#memory.stronger(occurrence, others);
+    const ofFailure = this.#before.ofFailure(match.flow, event.ktime_ns);
+    occurrence.by = this.#before.stronger(occurrence, ofFailure);
     if (occurrence.by) return;
-    occurrence.because = this.#reasons.of(cause, match, event);
-    this.#reasons.note(cause, match, event);
-    for (const other of others) {
+    for (const other of ofFailure) {
       if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other, occurrence);
     }
-    this.#memory.note(occurrence);
-    if (this.#memory.maySayLess(cause) || cause === UNEXPLAINED) this.#held.push(occurrence);
+    this.#before.add(occurrence);
+    if (this.#before.maySayLess(cause) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);
   }
 
@@ -216,15 +210,15 @@ export class Engine {
 
   #commit(occurrence: Occurrence): void {
     // By now what says more may have turned out to be sampled.
-    occurrence.by ??= this.#memory.stronger(occurrence, []);
+    occurrence.by ??= this.#before.stronger(occurrence, []);
     if (occurrence.by) return;
-    const { match, event } = occurrence;
+    const { cameOf, evidence } = occurrence.match;
+    if (cameOf)
+      evidence[cameOf.evidence] =
+        this.#before.first(cameOf.flow, occurrence.event.ktime_ns)?.id ?? null;
+    occurrence.because = this.#before.because(occurrence);
     const open = this.#findings.openFor(occurrence);
     occurrence.finding = open;
-    if (match.broughtOnBy) {
-      const { flow, evidence } = match.broughtOnBy;
-      match.evidence[evidence] = this.#memory.why(flow, event.ktime_ns)?.cause.id ?? null;
-    }
     this.#findings.add(open, occurrence);
   }
 }

@@ -2,8 +2,8 @@
 
 import type { Event } from '../wire/decode.ts';
 import type { Flow, Owner, Sock } from '../wire/types.gen.ts';
+import { ExpiringMap } from './expiring-map.ts';
 import { Queue } from './queue.ts';
-import { Recent } from './recent.ts';
 
 const SYN_SENT = 2;
 const FIN_WAIT1 = 4;
@@ -48,7 +48,7 @@ interface Failed {
 export class FailedConnects {
   readonly #failed = new Queue<Failed>();
   /** By connections that were closed in the ordinary way after a connect had failed. */
-  readonly #closed = new Recent<Failed>(CLOSED_NS, MAX_CLOSED);
+  readonly #closed = new ExpiringMap<Failed>(CLOSED_NS, MAX_CLOSED);
   readonly #explains = new WeakMap<Event, FailedConnect>();
 
   learn(event: Event): void {

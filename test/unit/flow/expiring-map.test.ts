@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { Recent } from '../../../src/flow/recent.ts';
+import { ExpiringMap } from '../../../src/flow/expiring-map.ts';
 import { random } from '../diagnose/random.ts';
 
 const SPAN_NS = 100;
@@ -29,7 +29,7 @@ class Plain {
 }
 
 test.for([3, 8, 9, 40])('keeps what is recent of %i keys, the newest where it is full', (keys) => {
-  const recent = new Recent<number>(SPAN_NS, MAX);
+  const recent = new ExpiringMap<number>(SPAN_NS, MAX);
   const plain = new Plain();
   const next = random(keys);
   let ktime_ns = 0;

@@ -9,7 +9,7 @@ interface Entry<Value> {
 }
 
 /** Values by key for a span of event time, newest last; the oldest go first when it is full. */
-export class Recent<Value> {
+export class ExpiringMap<Value> {
   readonly #entries = new Map<string, Entry<Value>>();
   /** In the order in which they were set, with those that were set anew since. */
   #order = new Queue<Entry<Value>>();
