@@ -15,8 +15,6 @@ export class ExpiringMap<Value> {
   #order = new Queue<Entry<Value>>();
   readonly #span_ns: number;
   readonly #max: number;
-  /** Entries that had to go before their time. */
-  evicted = 0;
 
   constructor(span_ns: number, max: number) {
     this.#span_ns = span_ns;
@@ -41,7 +39,6 @@ export class ExpiringMap<Value> {
       if (this.#entries.get(entry.key) === entry) {
         const expired = ktime_ns - entry.ktime_ns > this.#span_ns;
         if (!expired && this.#entries.size <= this.#max) return;
-        if (!expired) this.evicted++;
         this.#entries.delete(entry.key);
       }
       this.#order.shift();
