@@ -155,6 +155,6 @@ __noinline u32 told_crossed(u32 place)
 		return 0;
 	t = e->event.key ? total_of(e->event.key, kind, 0) : bpf_map_lookup_elem(&overflow, &kind);
 	if (t)
-		t->pending = 0;
+		is_told(t);
 	return 1;
 }

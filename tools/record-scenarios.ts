@@ -11,6 +11,7 @@
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { sampling } from '../src/app/attach.ts';
 import { CAUSES } from '../src/causes/registry.gen.ts';
 import { Pipeline } from '../src/diagnose/pipeline.ts';
 import { Lab } from '../src/lab/lab.ts';
@@ -51,7 +52,7 @@ process.exit(failed ? 1 : 0);
 async function record(scenario: Scenario, path: string): Promise<void> {
   const source = LiveSource.open({
     filter: EVERYTHING,
-    records_per_s: 0,
+    ...sampling({ everyRecord: true, output: null }),
     tier: 'hooks',
     host_name: false,
   });

@@ -126,6 +126,8 @@ static __always_inline struct total *count_unsampled(const struct count_key *k)
 		return NULL;
 	t->count++;
 	t->pending++;
+	if (every_record)
+		t->tokenless = 0;
 	return t;
 }
 
@@ -134,12 +136,22 @@ static __always_inline struct total *count(const struct count_key *k)
 {
 	struct total *t = count_unsampled(k);
 
-	if (!t || !sample_interval_ns)
-		return t;
-	if (!t->tokens && !refill(t))
+	if (!t)
 		return NULL;
-	t->tokens--;
+	if (t->tokens || refill(t)) {
+		t->tokens--;
+		return t;
+	}
+	if (!every_record)
+		return NULL;
+	t->tokenless = 1;
 	return t;
+}
+
+/* Whether the record that is made now stands for itself alone, and is counted only. */
+static __always_inline bool is_tokenless(const struct total *t)
+{
+	return every_record && t->tokenless;
 }
 
 static __always_inline void *record_buffer(u32 slot)
@@ -163,7 +175,7 @@ static __always_inline void fill_event(struct wire_event *e, u32 netns, const st
 	e->cpu = bpf_get_smp_processor_id();
 	e->netns = netns;
 	e->key = t ? t->key : 0;
-	e->occurrences = t ? t->pending : 1;
+	e->occurrences = !t ? 1 : is_tokenless(t) ? 0 : t->pending;
 }
 
 static __noinline __attribute__((unused)) u32 count_unwritten(long err)
@@ -186,11 +198,17 @@ static __always_inline bool output(void *ctx, void *record, u64 size)
 	return !err;
 }
 
+/* The buffer has the record of what was counted last. */
+static __always_inline void is_told(struct total *t)
+{
+	t->pending = is_tokenless(t) && t->pending ? t->pending - 1 : 0;
+}
+
 /* Where the buffer is full the occurrences stay pending and go with the next record of the key. */
 static __always_inline void submit(void *ctx, void *record, u64 size, struct total *t)
 {
 	if (output(ctx, record, size) && t)
-		t->pending = 0;
+		is_told(t);
 }
 
 #endif

@@ -90,7 +90,8 @@ struct total {
 	u32 tokens;
 	u32 kind;
 	u32 reason;
-	u32 unused;
+	/* What was counted last had no token. */
+	u32 tokenless;
 };
 
 /* Why a record was not written; userspace reads it: src/native/perf.rs. */
@@ -338,9 +339,11 @@ struct filter_target {
 extern const volatile u32 filter_netns;
 extern const volatile u32 filter_count, filter_groups;
 extern const volatile struct filter_target filter_targets[FILTER_TARGETS];
-/* Nanoseconds between two records of a key, and how many may come at once; 0: every one is kept. */
+/* Nanoseconds between two tokens of a key, and how many there may be at once. */
 extern const volatile u64 sample_interval_ns;
 extern const volatile u64 sample_burst;
+/* What has no token becomes a record too. */
+extern const volatile bool every_record;
 /* Index of each counter of enum mib_slot in its kernel array, 0xffff where this kernel lacks it. */
 extern const volatile u16 mib_index[MIB_SLOTS];
 /* What to read, up to the first of no counters; where each counter is then, and how many words that is. */

@@ -7,7 +7,9 @@ import { UsageError } from './usage.ts';
 /** Records a second of one key on one CPU; counts stay exact whatever it is. */
 export const RECORDS_PER_S = 100;
 /** Where a file is what is wanted: enough for all but a storm, which would fill the disk. */
-export const RECORDS_PER_S_TO_FILE = 1000;
+const RECORDS_PER_S_TO_FILE = 1000;
+/** Where the others are kept too, so many are explained at once: all but those of a storm. */
+const EXPLAINED_AT_ONCE = 1000;
 
 /** Shown while it does not watch yet. */
 export const ATTACHING = 'attaching…';
@@ -16,7 +18,7 @@ export const ATTACHING = 'attaching…';
 export function attachOptions(flags: AttachFlags) {
   const { tier, btf, hostName: host_name, toaKind: toa_kinds } = flags;
   return {
-    records_per_s: recordsPerSecond(flags),
+    ...sampling(flags),
     tier: tier ?? 'hooks',
     btf: btf ?? undefined,
     host_name,
@@ -24,9 +26,11 @@ export function attachOptions(flags: AttachFlags) {
   };
 }
 
-function recordsPerSecond({ everyRecord, output }: AttachFlags): number {
-  if (everyRecord) return 0;
-  return output === null ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE;
+/** How many records are made: every one with `everyRecord`. */
+export function sampling({ everyRecord, output }: Pick<AttachFlags, 'everyRecord' | 'output'>) {
+  if (everyRecord)
+    return { records_per_s: RECORDS_PER_S, burst: EXPLAINED_AT_ONCE, every_record: true };
+  return { records_per_s: output === null ? RECORDS_PER_S : RECORDS_PER_S_TO_FILE };
 }
 
 /** Throws UsageError where this process or kernel cannot be watched. */

@@ -6,7 +6,7 @@ import type { Narrowed } from '../diagnose/narrowed.ts';
 import { verdictsOf } from '../diagnose/occurrence.ts';
 import type { Occurrence } from '../diagnose/open-finding.ts';
 import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
-import { Settled } from '../diagnose/settled.ts';
+import { UntilFinal } from '../diagnose/until-final.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import { csvSink } from '../sinks/export/csv.ts';
 import { type ExportedEvent, type ExportSink, sockIn } from '../sinks/export/format.ts';
@@ -82,11 +82,11 @@ class FindingsExporter implements Exporter {
 class EventsExporter implements Exporter {
   readonly #pipeline: Pipeline;
   readonly #sink: ExportSink;
-  readonly #settled: Settled<{ exported: ExportedEvent; occurrences: readonly Occurrence[] }>;
+  readonly #settled: UntilFinal<{ exported: ExportedEvent; occurrences: readonly Occurrence[] }>;
 
   constructor(header: Header, sink: ExportSink, narrowed: Narrowed | null) {
     this.#sink = sink;
-    this.#settled = new Settled(({ exported, occurrences }) => {
+    this.#settled = new UntilFinal(({ exported, occurrences }) => {
       exported.verdicts = verdictsOf(occurrences);
       sink.event(exported);
     });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { History } from '../diagnose/history.ts';
+import { Growth } from '../diagnose/growth.ts';
 import type { Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import type { FindingView, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
@@ -16,8 +16,8 @@ export class PipelineScreen implements ScreenSource {
   readonly #header: Header;
   readonly #recording: string | null;
   readonly #causes: ReadonlySet<string> | null;
-  readonly #events = new History();
-  readonly #findings = new Map<string, History>();
+  readonly #events = new Growth();
+  readonly #findings = new Map<string, Growth>();
 
   constructor(
     pipeline: Pipeline,
@@ -36,9 +36,9 @@ export class PipelineScreen implements ScreenSource {
     const { engine, events, lasted_ns } = this.#pipeline;
     this.#events.note(events, lasted_ns);
     for (const { id, count } of engine.takeChanged()) {
-      const history = this.#findings.get(id) ?? new History();
-      this.#findings.set(id, history);
-      history.note(count, lasted_ns);
+      const growth = this.#findings.get(id) ?? new Growth();
+      this.#findings.set(id, growth);
+      growth.note(count, lasted_ns);
     }
   }
 
@@ -69,12 +69,12 @@ export class PipelineScreen implements ScreenSource {
     return [...engine.findings.values()]
       .filter(({ finding }) => finding.count > 0 && (this.#causes?.has(finding.cause) ?? true))
       .map(({ finding, flows, events }) => {
-        const history = this.#findings.get(finding.id);
+        const growth = this.#findings.get(finding.id);
         return {
           finding: { ...finding },
           benign: finding.cause === BENIGN.id,
-          rate_per_s: history?.rate(lasted_ns) ?? 0,
-          history: history?.perSecond(lasted_ns) ?? [],
+          rate_per_s: growth?.rate(lasted_ns) ?? 0,
+          history: growth?.perSecond(lasted_ns) ?? [],
           flows: [...flows.values()].reverse(),
           events: [...events],
         };

@@ -39,8 +39,8 @@ export interface Match<E extends Evidence> {
   /** Occurrences with the same group are one finding; it is part of the cause's own name space. */
   group: string;
   owner: Owner | null;
-  /** Another connection whose failure brought this one about: its cause goes into this evidence. */
-  broughtOnBy?: { flow: Flow; evidence: string };
+  /** It came of the failure of another connection: the cause of that goes into this evidence. */
+  cameOf?: { flow: Flow; evidence: string };
   /** Event time at which what failed began: what happened before is not why. */
   began_ns?: number;
   /** Where this occurrence says more or less than the cause usually does. */

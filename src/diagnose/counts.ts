@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-export interface KeyCount {
+import type { Occurrence } from './open-finding.ts';
+
+interface KeyCount {
   /** Sum of what its records stood for. */
   recorded: number;
-  /** What the kernel's own count was when last heard of. */
+  /** What the kernel's own count was when last heard of, or is by what was only counted. */
   exact: number;
   /** Given out so far. */
   given: number;
+  /** Records that were only counted since the last one that was explained. */
+  tokenless: number;
   /** A record stood for more than itself. */
   thinned: boolean;
+  /** What the last one that was explained came to; null: none was. */
+  went: readonly Occurrence[] | null;
+}
+
+/** How many occurrences are new, and what the last record of their key came to. */
+export interface More {
+  count: number;
+  went: readonly Occurrence[];
 }
 
 /**
@@ -17,55 +29,78 @@ export interface KeyCount {
  */
 export class Counts {
   readonly #keys = new Map<string, KeyCount>();
-  /** Whether any record stood for more than itself. */
-  thinned = false;
-
-  /** Counts of a key. */
-  of(key: string): KeyCount {
-    let count = this.#keys.get(key);
-    if (!count) {
-      count = { recorded: 0, exact: 0, given: 0, thinned: false };
-      this.#keys.set(key, count);
-    }
-    return count;
-  }
 
   /** Its total when the stream began, of which `pending` go with its next record. */
   before(key: string, exact: number, pending: number): void {
-    this.#keys.set(key, { recorded: exact - pending, exact, given: exact, thinned: false });
+    this.#keys.set(key, { ...uncounted(), recorded: exact - pending, exact, given: exact });
   }
 
-  /** A record of `key` that stands for `occurrences`. */
+  /** A record of `key` that is explained, and stands for `occurrences`. */
   record(key: string, occurrences: number): number {
-    return key === '0' ? occurrences : this.add(this.of(key), occurrences);
-  }
-
-  /** The same where what `of` returned is at hand. */
-  add(count: KeyCount, occurrences: number): number {
+    if (key === '0') return occurrences;
+    const count = this.#of(key);
     count.recorded += occurrences;
-    if (occurrences > 1) {
-      count.thinned = true;
-      this.thinned = true;
-    }
+    if (occurrences > 1) count.thinned = true;
     return give(count);
   }
 
-  /** Whether some of its occurrences became no record of their own. */
+  /** The last record of `key` came to that. */
+  went(key: string, occurrences: readonly Occurrence[]): void {
+    if (key !== '0') this.#of(key).went = occurrences;
+  }
+
+  /** What the last record of `key` came to; null: none was explained. */
+  whereTo(key: string): readonly Occurrence[] | null {
+    return this.#keys.get(key)?.went ?? null;
+  }
+
+  /** A record that is only counted; null where none of its key was explained. */
+  tokenless(key: string): More | null {
+    const count = this.#keys.get(key);
+    if (!count?.went) return null;
+    count.tokenless++;
+    count.exact = Math.max(count.exact, count.recorded + count.tokenless);
+    return { count: give(count), went: count.went };
+  }
+
+  /** How many were only counted since the last record of `key`: the next one stands for them too. */
+  takeTokenless(key: string): number {
+    const count = this.#keys.get(key);
+    if (!count?.tokenless) return 0;
+    const { tokenless } = count;
+    count.tokenless = 0;
+    return tokenless;
+  }
+
+  /** Whether some of its occurrences were not explained one by one. */
   sampled(key: string): boolean {
     const count = this.#keys.get(key);
     return count !== undefined && (count.thinned || count.exact > count.recorded);
   }
 
-  /** The kernel's total of `key`. */
-  total(key: string, exact: number): number {
-    const count = this.of(key);
-    count.exact = exact;
-    return give(count);
+  /** The kernel's total of `key`; null where none of its records was explained: they go with its first one. */
+  total(key: string, exact: number): More | null {
+    const count = this.#of(key);
+    count.exact = Math.max(count.exact, exact);
+    return count.went && { count: give(count), went: count.went };
+  }
+
+  #of(key: string): KeyCount {
+    let count = this.#keys.get(key);
+    if (!count) {
+      count = uncounted();
+      this.#keys.set(key, count);
+    }
+    return count;
   }
 }
 
+function uncounted(): KeyCount {
+  return { recorded: 0, exact: 0, given: 0, tokenless: 0, thinned: false, went: null };
+}
+
 function give(count: KeyCount): number {
-  const fresh = Math.max(count.recorded, count.exact) - count.given;
-  count.given += Math.max(0, fresh);
-  return Math.max(0, fresh);
+  const fresh = Math.max(0, Math.max(count.recorded, count.exact) - count.given);
+  count.given += fresh;
+  return fresh;
 }

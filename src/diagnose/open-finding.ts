@@ -2,10 +2,8 @@
 
 import type { Cause, Evidence, Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
-import { eventOf } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
 import type { Flow } from '../wire/types.gen.ts';
-import { Written } from '../wire/written.ts';
 import { describe } from './describe.ts';
 import type { Because, Finding } from './finding.ts';
 
@@ -22,19 +20,18 @@ export interface FlowCount {
 export class EventLine {
   readonly seq: number;
   readonly time_ns: number;
-  readonly #event: Event | Written;
+  readonly #event: Event;
   readonly #known: HostKnowledge;
 
-  constructor(seq: number, time_ns: number, event: Event | Written, known: HostKnowledge) {
+  constructor(seq: number, time_ns: number, event: Event, known: HostKnowledge) {
     this.seq = seq;
     this.time_ns = time_ns;
-    this.#event = event instanceof Written ? event.copy() : event;
+    this.#event = event;
     this.#known = known;
   }
 
   get text(): string {
-    const event = this.#event instanceof Written ? eventOf(this.#event) : this.#event;
-    return event ? describe(event, this.#known) : '';
+    return describe(this.#event, this.#known);
   }
 }
 
@@ -64,9 +61,6 @@ export interface OpenFinding {
   /** Its newest occurrence, while the finding does not say yet what was seen of that one. */
   untold: Occurrence | null;
   newest_seq: number;
-  /** Numbers of records that were only counted: their events are to be told of, and their flows. */
-  repeats: Newest;
-  repeated_flows: Newest;
 }
 
 export function openFinding(finding: Finding): OpenFinding {
@@ -78,34 +72,7 @@ export function openFinding(finding: Finding): OpenFinding {
     connections: [],
     untold: null,
     newest_seq: 0,
-    repeats: new Newest(MAX_EVENTS),
-    repeated_flows: new Newest(MAX_FLOWS),
   };
-}
-
-const NONE: number[] = [];
-
-/** The last of many numbers. */
-class Newest {
-  readonly #numbers: number[] = [];
-  readonly #max: number;
-  #next = 0;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  push(number: number): void {
-    this.#numbers[this.#next] = number;
-    if (++this.#next === this.#max) this.#next = 0;
-  }
-
-  /** Oldest first; then there are none. */
-  take(): number[] {
-    if (this.#numbers.length === 0) return NONE;
-    this.#next = 0;
-    return this.#numbers.splice(0).sort((a, b) => a - b);
-  }
 }
 
 /** The newest ones are kept, oldest first: what was held comes late. */

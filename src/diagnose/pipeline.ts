@@ -83,11 +83,10 @@ export class Pipeline {
    * stream of messages.
    */
   push(chunk: Uint8Array): void {
-    const bytes = this.engine.hold(chunk);
-    const from = this.#frames.rest.bytes > 0 ? 0 : this.#takeRecords(bytes);
+    const from = this.#frames.rest.bytes > 0 ? 0 : this.#takeRecords(chunk);
     this.#frames.skip(from);
-    for (const frame of this.#frames.push(bytes.subarray(from))) this.#decode(frame.bytes);
-    this.#reorder.keep((one) => (isWritten(one) ? this.#kept(one) : one));
+    for (const frame of this.#frames.push(chunk.subarray(from))) this.#decode(frame.bytes);
+    this.#reorder.keep((one) => (isWritten(one) ? one.own : one));
   }
 
   /** From the first event to the newest, in nanoseconds: however the wall clock was set meanwhile. */
@@ -111,29 +110,18 @@ export class Pipeline {
 
   /** Those at the beginning. Returns how many bytes they are. */
   #takeRecords(bytes: Uint8Array): number {
-    const records = new Records(bytes, this.engine.held);
+    const records = new Records(bytes);
     while (records.next()) this.#reorder.push(new Written(records.w, records.at, records.layout));
     return records.bytes;
   }
 
-  #kept(record: Written): Written {
-    const { bytes } = record;
-    const held = this.engine.hold(bytes);
-    return (held === bytes ? null : writtenIn(held, this.engine.held)) ?? record.copy();
-  }
-
   #decode(bytes: Uint8Array): void {
-    const record = this.#recordIn(bytes);
+    const record = writtenIn(bytes);
     if (record) this.#reorder.push(record);
     else {
       const event = this.#decoded(() => decodeEvent(bytes));
       if (event) this.#take(event);
     }
-  }
-
-  #recordIn(bytes: Uint8Array): Written | null {
-    const held = isAligned(bytes) ? bytes : this.engine.hold(bytes);
-    return writtenIn(isAligned(held) ? held : new Uint8Array(held), this.engine.held);
   }
 
   #decoded(decode: () => Event | null): Event | null {
@@ -208,25 +196,25 @@ export class Pipeline {
     for (let i = 0; i < released.length; i++) {
       const one = released[i] as Event | Written;
       if (isWritten(one)) this.#explain(one);
-      else this.#accept(one, null);
+      else this.#accept(one);
     }
   }
 
   #explain(record: Written): void {
     this.#advance(record.ktime_ns);
     // Who listens sees every event, and who changes one may change what it means.
-    const repeats = !this.#listener && !this.#change && !this.#narrowed;
-    if (repeats && this.engine.repeat(record, this.events + 1)) this.events++;
+    const counts = !this.#listener && !this.#change && !this.#narrowed;
+    if (counts && record.tokenless && this.engine.count(record.key)) this.events++;
     else {
       const event = this.#decoded(() => eventOf(record));
-      if (event) this.#accept(event, repeats ? record : null);
+      if (event) this.#accept(event);
     }
   }
 
-  #accept(event: Event, record: Written | null): void {
+  #accept(event: Event): void {
     const seq = ++this.events;
     this.#advance(event.ktime_ns);
-    const occurrences = this.engine.accept(event, seq, record);
+    const occurrences = this.engine.accept(event, seq);
     this.#listener?.(event, seq, this.clock.at(event.ktime_ns), occurrences);
   }
 
@@ -241,8 +229,4 @@ export class Pipeline {
 /** Asked of every event: `instanceof` takes ten times as long. */
 function isWritten(one: Event | Written): one is Written {
   return 'layout' in one;
-}
-
-function isAligned({ byteOffset }: Uint8Array): boolean {
-  return byteOffset % 4 === 0;
 }

@@ -3,9 +3,8 @@
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type { Flow, Owner, Sock } from '../wire/types.gen.ts';
+import { ExpiringMap } from './expiring-map.ts';
 import { Queue } from './queue.ts';
-import { Recent } from './recent.ts';
-import { Refused } from './refused.ts';
 
 const { SYN_SENT, FIN_WAIT1, CLOSE, LAST_ACK } = TCP_STATE;
 const ECONNREFUSED = 111;
@@ -37,8 +36,7 @@ interface Failed {
   err: number;
   /** Connections that it can still explain: one record may stand for more than itself. */
   left: number;
-  /** The socket that failed, or the number of the record that shows it. */
-  sock: Sock | number;
+  sock: Sock;
 }
 
 /**
@@ -47,25 +45,9 @@ interface Failed {
  */
 export class FailedConnects {
   readonly #failed = new Queue<Failed>();
-  readonly #refused = new Refused();
-  /** Those of them that were asked for. */
-  #asked: Failed[] = [];
   /** By connections that were closed in the ordinary way after a connect had failed. */
-  readonly #closed = new Recent<Failed>(CLOSED_NS, MAX_CLOSED);
+  readonly #closed = new ExpiringMap<Failed>(CLOSED_NS, MAX_CLOSED);
   readonly #explains = new WeakMap<Event, FailedConnect>();
-  #closed_ns = Number.NEGATIVE_INFINITY;
-  /** Decodes the record of a number that `learnRefused` was given; null where it is forgotten. */
-  decode: (number: number) => Event | null = () => null;
-
-  /** Whether a reset that answers a segment could be explained: not where nothing was closed for long. */
-  mayExplainAnswers(ktime_ns: number): boolean {
-    return ktime_ns - this.#closed_ns <= CLOSED_NS;
-  }
-
-  /** The same as `learn` of a connect that was refused, whose record is not decoded but has a number. */
-  learnRefused(number: number, netns: number, pid: number, ktime_ns: number, left: number): void {
-    if (pid !== 0) this.#refused.add(number, netns, pid, ktime_ns, left);
-  }
 
   learn(event: Event): void {
     switch (event.kind) {
@@ -85,10 +67,8 @@ export class FailedConnects {
           : sock && this.#before(event, sock.owner);
         if (!failed || failed.left === 0) return;
         failed.left = Math.max(0, failed.left - event.occurrences);
-        const shown = this.#sockOf(failed);
-        if (!shown) return;
-        const { flow, owner, retransmits } = shown;
         const { err, ktime_ns } = failed;
+        const { flow, owner, retransmits } = failed.sock;
         this.#explains.set(event, { flow, owner, retransmits, err, ktime_ns });
       }
     }
@@ -101,54 +81,27 @@ export class FailedConnects {
 
   #fails({ netns, ktime_ns, occurrences: left }: Event, sock: Sock, err: number): void {
     const { pid } = sock.owner;
-    if (pid !== 0) this.#add({ netns, pid, ktime_ns, err, left, sock });
-  }
-
-  #add(failed: Failed): void {
-    this.#failed.push(failed);
+    if (pid === 0) return;
+    this.#failed.push({ netns, pid, ktime_ns, err, left, sock });
     for (let oldest = this.#failed.oldest; oldest; oldest = this.#failed.oldest) {
-      const young = failed.ktime_ns - oldest.ktime_ns <= WINDOW_NS;
+      const young = ktime_ns - oldest.ktime_ns <= WINDOW_NS;
       if (young && this.#failed.length <= MAX_FAILED) return;
       this.#failed.shift();
     }
   }
 
-  #sockOf(failed: Failed): Sock | null {
-    if (typeof failed.sock !== 'number') return failed.sock;
-    const event = this.decode(failed.sock);
-    if (event?.kind !== 'reset_received') return null;
-    failed.sock = event.body.sock;
-    return failed.sock;
-  }
-
   #closes(event: Event, { flow, owner }: Sock): void {
     const failed = this.#before(event, owner);
     if (!failed) return;
-    this.#sockOf(failed);
     this.#closed.set(connection(event.netns, flow), failed, event.ktime_ns);
-    this.#closed_ns = event.ktime_ns;
   }
 
   #before({ netns, ktime_ns }: Event, { pid }: Owner): Failed | undefined {
-    const isHis = (one: Failed) => one.pid === pid && one.netns === netns && one.left > 0;
-    const begin_ns = ktime_ns - WINDOW_NS;
-    let newest: Failed | undefined;
     for (const one of this.#failed.newestFirst()) {
-      if (one.ktime_ns < begin_ns) break;
-      if (isHis(one)) {
-        newest = one;
-        break;
-      }
+      if (ktime_ns - one.ktime_ns > WINDOW_NS) return;
+      if (one.pid === pid && one.netns === netns && one.left > 0) return one;
     }
-    this.#asked = this.#asked.filter((one) => one.ktime_ns >= begin_ns);
-    for (const one of this.#asked)
-      if (isHis(one) && (!newest || one.ktime_ns > newest.ktime_ns)) newest = one;
-    const refused = this.#refused.take(netns, pid, newest?.ktime_ns ?? begin_ns);
-    if (!refused) return newest;
-    const { number, ...more } = refused;
-    const asked = { netns, pid, err: ECONNREFUSED, sock: number, ...more };
-    this.#asked.push(asked);
-    return asked;
+    return;
   }
 }
 

@@ -56,8 +56,6 @@ export class HostKnowledge implements Knowledge {
   readonly #holders = new Map<string, Process[]>();
   readonly #devices = new Map<string, string>();
   readonly failed_connects = new FailedConnects();
-  /** Changes with all that `learn` takes in, but for connects that failed. */
-  version = 0;
   readonly #has_drop_reasons: boolean;
 
   constructor(header: Header) {
@@ -72,7 +70,6 @@ export class HostKnowledge implements Knowledge {
     this.failed_connects.learn(event);
     switch (event.kind) {
       case 'fact': {
-        this.version++;
         const { symbol, cgroup, peer_rewriter, device, holders } = event.body;
         if (symbol) this.#name(symbol);
         if (cgroup) {
@@ -90,8 +87,10 @@ export class HostKnowledge implements Knowledge {
       case 'state_change': {
         const { sock, new_state, old_state } = event.body;
         if (new_state === TCP_STATE.LISTEN) this.#listen(event.netns, sock);
-        else if (old_state === TCP_STATE.LISTEN && this.#listeners.delete(sock.id)) this.version++;
-        if (old_state === TCP_STATE.LISTEN) this.#holders.delete(sock.id);
+        else if (old_state === TCP_STATE.LISTEN) {
+          this.#listeners.delete(sock.id);
+          this.#holders.delete(sock.id);
+        }
         return false;
       }
       default:
@@ -113,7 +112,6 @@ export class HostKnowledge implements Knowledge {
   }
 
   #listen(netns: number, sock: Sock): void {
-    this.version++;
     this.#listeners.set(sock.id, { netns, sock });
   }
 

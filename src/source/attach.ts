@@ -43,8 +43,12 @@ const QUEUED_MEANWHILE = 4;
 
 export interface AttachOptions {
   filter: Filter;
-  /** Records a second of one key on one CPU that are kept in a storm; 0 keeps every record. */
+  /** Records a second of one key on one CPU that are kept in a storm, and explained. */
   records_per_s: number;
+  /** How many may come at once; as many as in a second unless given. */
+  burst?: number;
+  /** The others are kept too, to be counted. */
+  every_record?: boolean;
   /** Highest tier that may be used. */
   tier: 'hooks' | 'tracepoints';
   /** Probes only, as on a kernel without trampolines or BTF: to try them on one that has both. */
@@ -113,7 +117,13 @@ function asked(btf: string | undefined): ReadonlySet<string> {
 }
 
 function rodata(
-  { filter, records_per_s, toa_kinds = [] }: AttachOptions,
+  {
+    filter,
+    records_per_s,
+    burst = records_per_s,
+    every_record = false,
+    toa_kinds = [],
+  }: AttachOptions,
   enums: Enums,
 ): Record<string, Uint8Array> {
   const calls = SYSCALLS[process.arch] ?? { getpeername: -1, accept: -1, accept4: -1 };
@@ -122,8 +132,9 @@ function rodata(
     ...mibRodata(enums),
     ...toaRodata(toa_kinds),
     queued_meanwhile: u32(QUEUED_MEANWHILE * onlineCpus()),
-    sample_interval_ns: u64(records_per_s > 0 ? Math.round(1e9 / records_per_s) : 0),
-    sample_burst: u64(records_per_s),
+    sample_interval_ns: u64(Math.round(1e9 / records_per_s)),
+    sample_burst: u64(burst),
+    every_record: Buffer.from([Number(every_record)]),
     nr_getpeername: u32(calls.getpeername >>> 0),
     nr_accept: u32(calls.accept >>> 0),
     nr_accept4: u32(calls.accept4 >>> 0),

@@ -42,7 +42,8 @@ export namespace tcpwhy {
 
             /**
              * How many occurrences of this key on this CPU the record stands for: itself, and those that were
-             * counted since the last record but did not become one.
+             * counted since the last record but did not become one. 0: itself alone, one of so many that who
+             * watches only counts it.
              */
             occurrences: number;
 
@@ -172,7 +173,8 @@ export namespace tcpwhy {
 
                 /**
                  * How many occurrences of this key on this CPU the record stands for: itself, and those that were
-                 * counted since the last record but did not become one.
+                 * counted since the last record but did not become one. 0: itself alone, one of so many that who
+                 * watches only counts it.
                  */
                 occurrences?: (number|null);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Event } from './event.ts';
-import { number64, type Words } from './words.ts';
+import { number64, u64, type Words } from './words.ts';
 import { AT, BODY, BODY_TAG, BRIEF, readCommon, WRITTEN } from './written.gen.ts';
 
 /**
@@ -66,14 +66,24 @@ export class Written {
     this.ktime_ns = number64(w, at + AT.Event.ktime_ns);
   }
 
+  /** It stands for itself alone, and is only to be counted: nothing was left of its key's share. */
+  get tokenless(): boolean {
+    return this.w[this.at + AT.Event.occurrences] === 0;
+  }
+
+  get key(): string {
+    return u64(this.w, this.at + AT.Event.key);
+  }
+
   /** Whether everything in it is where the layout says. */
   get sound(): boolean {
     return isSound(this.w, this.at, this.layout);
   }
 
-  /** With words of its own. */
-  copy(): Written {
+  /** The same in words of its own. */
+  get own(): Written {
     const { w, at, layout } = this;
+    if (w.buffer.byteLength === 4 * layout.words) return this;
     return new Written(w.slice(at, at + layout.words), 0, layout);
   }
 
@@ -97,25 +107,21 @@ export function eventAt(w: Words, at: number, layout: Layout): Event {
 }
 
 /**
- * Goes through what claims to be records of this version's BPF at the beginning of a stream, in `within`
- * if the bytes are a part of it. What comes after them is another's.
+ * Goes through what claims to be records of this version's BPF at the beginning of a stream. What comes
+ * after them is another's.
  */
 export class Records {
   readonly w: Words;
   /** Where the record is that `next` found, and its layout. */
   at = 0;
   layout: Layout = FIRST;
-  readonly #begin: number;
   readonly #last: number;
   /** Where the next one begins. */
-  #end: number;
+  #end = 0;
 
-  constructor(bytes: Uint8Array, within?: Words) {
-    const begin = wordAt(bytes, within);
-    this.w = wordsOf(begin < 0 ? NO_BYTES : bytes, within);
-    this.#begin = Math.max(0, begin);
-    this.#last = begin < 0 ? 0 : begin + (bytes.length >>> 2);
-    this.#end = this.#begin;
+  constructor(bytes: Uint8Array) {
+    this.w = isAligned(bytes) ? wordsOf(bytes) : NO_WORDS;
+    this.#last = this.w.length;
   }
 
   next(): boolean {
@@ -132,37 +138,28 @@ export class Records {
 
   /** Of all that were found. */
   get bytes(): number {
-    return 4 * (this.#end - this.#begin);
+    return 4 * this.#end;
   }
 }
 
-const NO_BYTES = new Uint8Array(0);
+const NO_WORDS = new Int32Array(0);
 const FIRST = Object.values(WRITTEN)[0] as Layout;
 
-/** The words that the bytes are in: `within`, where they are a part of it, or just they. */
-function wordsOf({ buffer, byteOffset, length }: Uint8Array, within?: Words): Words {
-  return within?.buffer === buffer ? within : new Int32Array(buffer, byteOffset, length >>> 2);
+function wordsOf({ buffer, byteOffset, length }: Uint8Array): Words {
+  return new Int32Array(buffer, byteOffset, length >>> 2);
 }
 
-/** Where in those words they begin; -1 where they do not begin with a word. */
-function wordAt({ buffer, byteOffset }: Uint8Array, within?: Words): number {
-  if (byteOffset % 4 !== 0) return -1;
-  return within?.buffer === buffer ? byteOffset / 4 : 0;
+function isAligned({ byteOffset }: Uint8Array): boolean {
+  return byteOffset % 4 === 0;
 }
 
-/** The record that is known to be at `at`. */
-export function writtenAt(w: Words, at: number): Written | null {
-  const layout = layoutOf(w, at);
-  return layout && new Written(w, at, layout);
-}
-
-/** One aligned record without its length; null where this version's BPF does not write such. */
-export function writtenIn(bytes: Uint8Array, within?: Words): Written | null {
-  const at = wordAt(bytes, within);
+/** One record without its length; null where this version's BPF does not write such. */
+export function writtenIn(bytes: Uint8Array): Written | null {
   const words = bytes.length / 4;
-  if (at < 0 || words <= BODY) return null;
-  const record = writtenAt(wordsOf(bytes, within), at);
-  return record?.layout.words === words ? record : null;
+  if (words <= BODY || words > LARGEST || !Number.isInteger(words)) return null;
+  const w = wordsOf(isAligned(bytes) ? bytes : new Uint8Array(bytes));
+  const layout = layoutOf(w, 0);
+  return layout?.words === words ? new Written(w, 0, layout) : null;
 }
 
 const copy = new Int32Array(LARGEST);

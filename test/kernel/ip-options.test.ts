@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it } from 'vitest';
-import { TCP_FLAG } from '../../src/tcp/flags.ts';
 import { listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { RST_ACK, Stranger, SYN_ACK } from '../../src/lab/stranger.ts';
 import { must } from '../../src/native/sockets.ts';
+import { TCP_FLAG } from '../../src/tcp/flags.ts';
 import { Running } from './tcpwhy.ts';
 
 const TIMES = 7;

@@ -44,7 +44,7 @@ export default defineCause({
         failed_before_ms: Math.round((event.ktime_ns - failed.ktime_ns) / 1e5) / 10,
         unread_bytes: packet ? packet.payload_len : sock.unread_bytes,
       },
-      broughtOnBy: { flow: failed.flow, evidence: 'upstream_cause' },
+      cameOf: { flow: failed.flow, evidence: 'upstream_cause' },
       basis: 'inferred',
       subject: 'flow',
       where: local(flow),

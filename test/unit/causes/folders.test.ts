@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { Cause } from '../../../src/causes/define.ts';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import { FOLDER, fixtureNames, readFixture } from './fixture.ts';
@@ -24,6 +25,39 @@ const folders = readdirSync(FOLDER, { withFileTypes: true })
 
 test('every folder is a cause, and the other way round', () => {
   expect(CAUSES.map(({ id }) => id)).toEqual(folders);
+});
+
+type Related = Pick<Cause, 'id' | 'supersedes' | 'leadsTo'>;
+
+/** Causes of which each stands before the next, and the last before the first; null where there are none. */
+function circleIn(causes: readonly Related[]): string[] | null {
+  const after = new Map(
+    causes.map(({ id, supersedes = [], leadsTo = [] }) => [id, [...supersedes, ...leadsTo]]),
+  );
+  const done = new Set<string>();
+  const walk = (id: string, path: string[]): string[] | null => {
+    if (path.includes(id)) return path.slice(path.indexOf(id));
+    if (done.has(id)) return null;
+    done.add(id);
+    return first(after.get(id) ?? [], (next) => walk(next, [...path, id]));
+  };
+  return first([...after.keys()], (id) => walk(id, []));
+}
+
+function first<From, To>(all: readonly From[], found: (one: From) => To | null): To | null {
+  for (const one of all) {
+    const is = found(one);
+    if (is !== null) return is;
+  }
+  return null;
+}
+
+test('no cause stands before itself, by whatever way', () => {
+  expect(circleIn(CAUSES)).toBeNull();
+  const [a, b, c] = [{ id: 'a', supersedes: ['b'] }, { id: 'b', leadsTo: ['c'] }, { id: 'c' }];
+  expect(circleIn([a, b, c])).toBeNull();
+  expect(circleIn([a, b, { ...c, supersedes: ['b'] }])).toEqual(['b', 'c']);
+  expect(circleIn([{ ...c, leadsTo: ['c'] }])).toEqual(['c']);
 });
 
 describe.each(folders)('%s', (id) => {

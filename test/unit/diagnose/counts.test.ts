@@ -4,33 +4,42 @@ import { expect, test } from 'vitest';
 import { Counts } from '../../../src/diagnose/counts.ts';
 import { random, shuffled } from './random.ts';
 
+/** What the kernel's total gives out where a record of the key was explained. */
+function total(counts: Counts, key: string, exact: number): number {
+  counts.went(key, []);
+  return counts.total(key, exact)?.count ?? 0;
+}
+
+const tokenless = (counts: Counts, key: string) => counts.tokenless(key)?.count ?? null;
+
 test('gives out each occurrence once, whoever tells of it first', () => {
   const counts = new Counts();
   expect(counts.record('7', 1)).toBe(1);
-  expect(counts.total('7', 10)).toBe(9);
+  expect(total(counts, '7', 10)).toBe(9);
   // Nine of these are known from the total.
   expect(counts.record('7', 9)).toBe(0);
   expect(counts.record('7', 5)).toBe(5);
-  expect(counts.total('7', 15)).toBe(0);
+  expect(total(counts, '7', 15)).toBe(0);
 });
 
 test('keeps keys apart', () => {
   const counts = new Counts();
-  expect(counts.total('1', 3)).toBe(3);
+  expect(total(counts, '1', 3)).toBe(3);
   expect(counts.record('2', 3)).toBe(3);
 });
 
 test('does not count what has no key', () => {
   const counts = new Counts();
-  counts.total('0', 1000);
+  expect(total(counts, '0', 1000)).toBe(0);
+  expect(tokenless(counts, '0')).toBeNull();
   expect(counts.record('0', 4)).toBe(4);
   expect(counts.record('0', 4)).toBe(4);
 });
 
 test('takes an old total for what it is', () => {
   const counts = new Counts();
-  expect(counts.total('7', 10)).toBe(10);
-  expect(counts.total('7', 8)).toBe(0);
+  expect(total(counts, '7', 10)).toBe(10);
+  expect(total(counts, '7', 8)).toBe(0);
   expect(counts.record('7', 11)).toBe(1);
 });
 
@@ -43,7 +52,7 @@ test.each(Array.from({ length: 200 }, (_, seed) => seed))('is exact in any order
     exact += occurrences;
     const so_far = exact;
     tellings.push((counts) => counts.record('7', occurrences));
-    if (next() < 0.3) tellings.push((counts) => counts.total('7', so_far));
+    if (next() < 0.3) tellings.push((counts) => total(counts, '7', so_far));
   }
   const counts = new Counts();
   const given = shuffled(tellings, next).map((tell) => tell(counts));
@@ -54,9 +63,24 @@ test.each(Array.from({ length: 200 }, (_, seed) => seed))('is exact in any order
 test('what belongs to an earlier file is not given out, what its records stand for here is', () => {
   const counts = new Counts();
   counts.before('7', 100, 4);
-  expect(counts.total('7', 103)).toBe(3);
+  expect(total(counts, '7', 103)).toBe(3);
   // Four of these were counted in the earlier file, three are known from the total.
   expect(counts.record('7', 8)).toBe(1);
   counts.before('8', 5, 0);
   expect(counts.record('8', 1)).toBe(1);
+});
+
+test('a record that is only counted is one, and the next that is explained stands for it too', () => {
+  const counts = new Counts();
+  expect(tokenless(counts, '7')).toBeNull();
+  counts.record('7', 1);
+  counts.went('7', []);
+  expect([tokenless(counts, '7'), tokenless(counts, '7')]).toEqual([1, 1]);
+  expect(counts.sampled('7')).toBe(true);
+  expect(counts.takeTokenless('7')).toBe(2);
+  expect(counts.takeTokenless('7')).toBe(0);
+  expect(counts.record('7', 3)).toBe(1);
+  // The kernel's total had the last one already.
+  expect(total(counts, '7', 5)).toBe(1);
+  expect(tokenless(counts, '7')).toBe(0);
 });

@@ -87,25 +87,3 @@ test('a connect that the process gave up has failed too', () => {
   const event = aborts(1, 50_000);
   expect(connects.because(event)).toMatchObject({ err: 0, flow: { sport: 40_001 } });
 });
-
-test('connects whose records nobody decoded count as the others do', () => {
-  const decoded: number[] = [];
-  connects.decode = (number) => {
-    decoded.push(number);
-    return refused(0, 41_000 + number, 99);
-  };
-  refused(0, 40_001);
-  connects.learnRefused(1, 1, 5, 10 * MS, 1);
-  connects.learnRefused(2, 1, 6, 20 * MS, 1);
-  refused(30, 40_002);
-  expect(upstreamPort(aborts(40, 50_000))).toBe(40_002);
-  expect(upstreamPort(aborts(41, 50_001))).toBe(41_001);
-  expect(upstreamPort(aborts(42, 50_002))).toBe(40_001);
-  expect(upstreamPort(aborts(43, 50_003))).toBeNull();
-  expect(decoded).toEqual([1]);
-});
-
-test('a connect whose record is forgotten explains nothing', () => {
-  connects.learnRefused(1, 1, 5, 10 * MS, 1);
-  expect(upstreamPort(aborts(40, 50_000))).toBeNull();
-});

@@ -20,10 +20,8 @@ test('an address is called what was told last', () => {
   expect(known.symbol(ADDRESS)).toBe(null);
   name('inet_getname_a', 'toa_a');
   expect(known.symbol(ADDRESS)).toMatchObject({ name: 'inet_getname_a', module: 'toa_a' });
-  const { version } = known;
   name('inet_getname_b', 'toa_b');
   expect(known.symbol(ADDRESS)).toMatchObject({ name: 'inet_getname_b', module: 'toa_b' });
-  expect(known.version).toBeGreaterThan(version);
 });
 
 test('a name that is taken back is none', () => {

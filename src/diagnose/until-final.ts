@@ -10,7 +10,7 @@ const MAX_WAITING = 20_000;
  * Holds what was made of events until their causes are final, in order. Where more than MAX_WAITING
  * wait, the oldest go with the causes that they have by then.
  */
-export class Settled<Value> {
+export class UntilFinal<Value> {
   readonly #waiting = new Queue<{ value: Value; ktime_ns: number }>();
   readonly #take: (value: Value) => void;
 

@@ -4,7 +4,7 @@ const SPAN_S = 30;
 const RATE_S = 5;
 
 /** How a running count grew, second by second, over the last half minute. */
-export class History {
+export class Growth {
   /** Oldest first; `count` as it stood at the end of that second. */
   readonly #seconds: { second: number; count: number }[] = [];
   #before = 0;

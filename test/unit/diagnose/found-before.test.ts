@@ -3,7 +3,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Cause } from '../../../src/causes/define.ts';
 import { Engine } from '../../../src/diagnose/engine.ts';
-import { Reasons } from '../../../src/diagnose/reasons.ts';
+import { FoundBefore } from '../../../src/diagnose/found-before.ts';
+import type { Occurrence } from '../../../src/diagnose/open-finding.ts';
 import { WallClock } from '../../../src/flow/clock.ts';
 import { HostKnowledge } from '../../../src/flow/knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
@@ -102,14 +103,14 @@ test('remembers 20 000 connections: the oldest goes first', () => {
   const known = new HostKnowledge(headerWith(HEADER));
   const found = strong.match(event, known);
   if (!found) throw new Error('not refused');
-  const about = (sport: number, host = '10.0.0.2') => ({
-    ...found,
-    flow: { ...found.flow, sport, saddr: host },
-  });
-  const reasons = new Reasons([weak, strong], () => false);
-  const far = { ...event, body: {} } as typeof event;
-  reasons.note(strong, about(1, '10.0.0.3'), far);
-  for (let sport = 0; sport < 20_000; sport++) reasons.note(strong, about(sport), far);
-  expect(reasons.of(weak, about(1, '10.0.0.3'), far)).toBeNull();
-  expect(reasons.of(weak, about(0), far)).toEqual({ cause: 'strong', where: '10.0.0.1' });
+  const about = (cause: Cause, sport: number, host = '10.0.0.2'): Occurrence => {
+    const match = { ...found, flow: { ...found.flow, sport, saddr: host } };
+    const far = { ...event, body: {} } as typeof event;
+    return { cause, match, event: far, seq: 1, count: 1, by: null, because: null, finding: null };
+  };
+  const before = new FoundBefore([weak, strong], () => false);
+  before.add(about(strong, 1, '10.0.0.3'));
+  for (let sport = 0; sport < 20_000; sport++) before.add(about(strong, sport));
+  expect(before.because(about(weak, 1, '10.0.0.3'))).toBeNull();
+  expect(before.because(about(weak, 0))).toEqual({ cause: 'strong', where: '10.0.0.1' });
 });

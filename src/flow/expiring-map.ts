@@ -9,14 +9,12 @@ interface Entry<Value> {
 }
 
 /** Values by key for a span of event time, newest last; the oldest go first when it is full. */
-export class Recent<Value> {
+export class ExpiringMap<Value> {
   readonly #entries = new Map<string, Entry<Value>>();
   /** In the order in which they were set, with those that were set anew since. */
   #order = new Queue<Entry<Value>>();
   readonly #span_ns: number;
   readonly #max: number;
-  /** Entries that had to go before their time. */
-  evicted = 0;
 
   constructor(span_ns: number, max: number) {
     this.#span_ns = span_ns;
@@ -41,7 +39,6 @@ export class Recent<Value> {
       if (this.#entries.get(entry.key) === entry) {
         const expired = ktime_ns - entry.ktime_ns > this.#span_ns;
         if (!expired && this.#entries.size <= this.#max) return;
-        if (!expired) this.evicted++;
         this.#entries.delete(entry.key);
       }
       this.#order.shift();

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Cause } from '../causes/define.ts';
+
+type Related = Pick<Cause, 'id' | 'supersedes' | 'leadsTo'>;
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** Which causes say more of one failure than others do, and which lead to other failures. */
+export class Precedence {
+  readonly #stronger: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly #leading: ReadonlyMap<string, ReadonlySet<string>>;
+
+  constructor(causes: readonly Related[]) {
+    this.#stronger = turned(causes, ({ supersedes }) => supersedes);
+    this.#leading = turned(causes, ({ leadsTo }) => leadsTo);
+  }
+
+  /** Causes that say more than this one where both are of one failure. */
+  stronger(id: string): ReadonlySet<string> {
+    return this.#stronger.get(id) ?? NONE;
+  }
+
+  /** Causes that this one may come of. */
+  leading(id: string): ReadonlySet<string> {
+    return this.#leading.get(id) ?? NONE;
+  }
+}
+
+/** By each cause that is named: those that name it. */
+function turned(
+  causes: readonly Related[],
+  named: (cause: Related) => readonly string[] | undefined,
+): Map<string, Set<string>> {
+  const by = new Map<string, Set<string>>();
+  for (const cause of causes) {
+    for (const other of named(cause) ?? [])
+      by.set(other, (by.get(other) ?? new Set()).add(cause.id));
+  }
+  return by;
+}
