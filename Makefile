@@ -30,7 +30,7 @@ BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 # What has hooks is compiled a second time for kprobes and raw tracepoints: see bpf/include/hooks.h.
 PROGRAMS := $(patsubst bpf/%.bpf.c,build/bpf/%.bc,$(BPF_SOURCES)) \
 	$(patsubst bpf/%.bpf.c,build/bpf/%.probes.bc,$(shell grep -l '^ON_' $(BPF_SOURCES)))
-WIRE := bpf/include/wire.gen.h src/wire/event.gen.js src/wire/event.gen.d.ts \
+WIRE := bpf/include/wire.gen.h src/wire/messages.gen.ts \
 	src/wire/kinds.gen.ts src/wire/mib.gen.ts src/wire/types.gen.ts src/wire/written.gen.ts
 CAUSES := src/causes/registry.gen.ts src/causes/pages.gen.ts
 
