@@ -30,11 +30,17 @@ interface Modules {
   regions: Region[];
 }
 
-/** In order of address; null ends the function before it, and is none itself. */
+/** A hundred thousand of them are kept for as long as tcpwhy runs: as bytes, not as objects. */
 interface Table {
-  addresses: string[];
-  symbols: (KernelSymbol | null)[];
+  /** In order. */
+  addresses: BigUint64Array;
+  /** Where in `names` the one at that address is; NO_FUNCTION ends the function before it. */
+  places: Uint32Array;
+  /** Each as `NAME\n` or `NAME\tMODULE\n`, one after the other. */
+  names: Buffer;
 }
+
+const NO_FUNCTION = 2 ** 32 - 1;
 
 /** A record of this tick may have been written while the one before it was drained. */
 const TICKS_IN_DOUBT = 2;
@@ -121,8 +127,10 @@ export class Symbols {
   #kernelItself() {
     if (!this.#kernel) {
       const table = this.#load();
-      const at = (name: string) =>
-        table.addresses[table.symbols.findIndex((one) => one?.name === name && !one.module)] ?? '';
+      const at = (name: string) => {
+        const index = table.places.indexOf(placeOf(table, `${name}\n`));
+        return index < 0 ? '' : hexOf(table.addresses[index] as bigint);
+      };
       this.#kernel = { region: { module: '', begin: at('_stext'), end: at('_etext') }, table };
     }
     return this.#kernel;
@@ -189,40 +197,65 @@ function isSame(a: Region, b: Region | null): boolean {
 }
 
 /** The function at an address within a region, if it is one of that module. */
-function lookUp({ addresses, symbols }: Table, { module }: Region, wanted: string) {
+function lookUp({ addresses, places, names }: Table, { module }: Region, wanted: string) {
+  const address = BigInt(`0x${wanted}`);
   let low = 0;
   let high = addresses.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((addresses[middle] as string) <= wanted) low = middle + 1;
+    if ((addresses[middle] as bigint) <= address) low = middle + 1;
     else high = middle;
   }
-  const found = low > 0 ? symbols[low - 1] : null;
-  return found?.module === module ? found : null;
+  const place = low > 0 ? (places[low - 1] as number) : NO_FUNCTION;
+  if (place === NO_FUNCTION) return null;
+  const found = symbolOf(names.toString('latin1', place, names.indexOf('\n', place)));
+  return found.module === module ? found : null;
+}
+
+function symbolOf(text: string): KernelSymbol {
+  const [name = '', module = ''] = text.split('\t');
+  return { name, module: module.replace(/[[\]]/g, '') };
+}
+
+/** Of a function of the kernel itself that is there once; a place that none has where there is none. */
+function placeOf({ names }: Table, line: string): number {
+  if (names.subarray(0, line.length).equals(Buffer.from(line))) return 0;
+  return names.indexOf(`\n${line}`) + 1 || NO_FUNCTION - 1;
+}
+
+function hexOf(address: bigint): string {
+  return address.toString(16).padStart(16, '0');
 }
 
 /** Empty where all addresses read as zero (kptr_restrict). */
 function tableOf(kallsyms: string): Table {
-  const rows = parseKallsyms(kallsyms);
-  return {
-    addresses: rows.map(([address]) => address),
-    symbols: rows.map(([, symbol]) => symbol),
-  };
-}
-
-/** Symbols in order of address; null for what is no function. */
-export function parseKallsyms(text: string): [string, KernelSymbol | null][] {
-  const rows: [string, KernelSymbol | null][] = [];
-  for (const line of text.split('\n')) {
+  const rows: { address: string; place: number }[] = [];
+  const names: string[] = [];
+  let bytes = 0;
+  let last_is_code = true;
+  for (let from = 0, end = 0; end >= 0; from = end + 1) {
+    end = kallsyms.indexOf('\n', from);
+    const line = kallsyms.slice(from, end < 0 ? undefined : end);
     if (line.length < 20 || line.startsWith('0000000000000000')) continue;
     const type = line[17];
     const isCode = type === 't' || type === 'T' || type === 'W' || type === 'w';
     // The kernel's own come in order.
-    if (!isCode && rows.at(-1)?.[1] === null && !line.includes('\t')) continue;
-    const [name = '', module = ''] = line.slice(19).split('\t');
-    const symbol = isCode ? { name, module: module.replace(/[[\]]/g, '') } : null;
-    rows.push([line.slice(0, 16), symbol]);
+    if (!isCode && !last_is_code && !line.includes('\t')) continue;
+    last_is_code = isCode;
+    rows.push({ address: line.slice(0, 16), place: isCode ? bytes : NO_FUNCTION });
+    if (!isCode) continue;
+    const name = line.slice(19);
+    names.push(name, '\n');
+    bytes += name.length + 1;
   }
   // Of two at one address the function comes last, and is what is found there.
-  return rows.sort(([a, one], [b]) => (a < b ? -1 : a > b ? 1 : one === null ? -1 : 0));
+  rows.sort((a, b) => {
+    if (a.address !== b.address) return a.address < b.address ? -1 : 1;
+    return a.place === NO_FUNCTION ? -1 : 0;
+  });
+  return {
+    addresses: BigUint64Array.from(rows, ({ address }) => BigInt(`0x${address}`)),
+    places: Uint32Array.from(rows, ({ place }) => place),
+    names: Buffer.from(names.join(''), 'latin1'),
+  };
 }
