@@ -39,7 +39,7 @@ C_SOURCES := $(shell find bpf tools/bench test -name '*.[ch]')
 SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
-.PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-export \
+.PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-export bench-memory \
 	check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o $(ADDON) ## build everything (the default)
@@ -78,7 +78,10 @@ bench-hooks: build ## count the instructions that watching adds, in a virtual ma
 bench-export: build ## how fast, and in how much memory, a recording of 1 GiB is exported and reported
 	node tools/bench/export.ts $(MIB)
 
-bench: bench-hooks bench-export ## every benchmark
+bench-memory: build ## how much memory watching takes under load, for MINUTES each, as root
+	node tools/bench/memory.ts $(or $(MINUTES),10) $(COMMANDS)
+
+bench: bench-hooks bench-export bench-memory ## every benchmark
 
 check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports, licenses and scripts
 	biome check --error-on-warnings

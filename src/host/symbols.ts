@@ -10,8 +10,8 @@ export interface KernelSymbol {
 
 /** Where names come from. */
 export interface Sources {
-  /** As /proc/kallsyms. */
-  symbols(): string;
+  /** As /proc/kallsyms; whoever reads it may write to it. */
+  symbols(): Uint8Array;
   /** As /proc/modules, then something that changes when its newest module is loaded again. */
   modules(): string;
 }
@@ -138,7 +138,7 @@ export class Symbols {
 }
 
 const RUNNING: Sources = {
-  symbols: () => readProc('kallsyms'),
+  symbols: () => procBytes('kallsyms'),
   modules() {
     const list = readProc('modules');
     const newest = list.slice(0, list.indexOf(' '));
@@ -151,10 +151,15 @@ const RUNNING: Sources = {
 };
 
 function readProc(name: string): string {
+  return procBytes(name).toString('latin1');
+}
+
+/** None where it cannot be read. */
+function procBytes(name: string): Buffer {
   try {
-    return readFileSync(`/proc/${name}`, 'latin1');
+    return readFileSync(`/proc/${name}`);
   } catch {
-    return '';
+    return Buffer.alloc(0);
   }
 }
 
@@ -227,35 +232,57 @@ function hexOf(address: bigint): string {
   return address.toString(16).padStart(16, '0');
 }
 
-/** Empty where all addresses read as zero (kptr_restrict). */
-function tableOf(kallsyms: string): Table {
-  const rows: { address: string; place: number }[] = [];
-  const names: string[] = [];
+/** Of the bytes of /proc/kallsyms, which are no longer there then. Empty where all addresses read as zero (kptr_restrict). */
+function tableOf(kallsyms: Uint8Array): Table {
+  const most = Math.ceil(kallsyms.length / SHORTEST_LINE);
+  const addresses = new BigUint64Array(most);
+  const places = new Uint32Array(most);
+  let count = 0;
   let bytes = 0;
   let last_is_code = true;
-  for (let from = 0, end = 0; end >= 0; from = end + 1) {
-    end = kallsyms.indexOf('\n', from);
-    const line = kallsyms.slice(from, end < 0 ? undefined : end);
-    if (line.length < 20 || line.startsWith('0000000000000000')) continue;
-    const type = line[17];
-    const isCode = type === 't' || type === 'T' || type === 'W' || type === 'w';
+  for (let from = 0, end = 0; from < kallsyms.length; from = end + 1) {
+    end = kallsyms.indexOf(NEWLINE, from);
+    if (end < 0) end = kallsyms.length;
+    if (end - from < SHORTEST_LINE) continue;
+    const address = (BigInt(hex(kallsyms, from)) << 32n) | BigInt(hex(kallsyms, from + 8));
+    if (address === 0n) continue;
+    const isCode = CODE.has(kallsyms[from + 17] as number);
     // The kernel's own come in order.
-    if (!isCode && !last_is_code && !line.includes('\t')) continue;
+    if (!isCode && !last_is_code && !kallsyms.subarray(from, end).includes(TAB)) continue;
     last_is_code = isCode;
-    rows.push({ address: line.slice(0, 16), place: isCode ? bytes : NO_FUNCTION });
+    addresses[count] = address;
+    places[count++] = isCode ? bytes : NO_FUNCTION;
     if (!isCode) continue;
-    const name = line.slice(19);
-    names.push(name, '\n');
-    bytes += name.length + 1;
+    kallsyms.copyWithin(bytes, from + NAME_AT, end);
+    bytes += end - from - NAME_AT;
+    kallsyms[bytes++] = NEWLINE;
   }
   // Of two at one address the function comes last, and is what is found there.
-  rows.sort((a, b) => {
-    if (a.address !== b.address) return a.address < b.address ? -1 : 1;
-    return a.place === NO_FUNCTION ? -1 : 0;
+  const order = Array.from({ length: count }, (_, index) => index).sort((a, b) => {
+    const [one, other] = [addresses[a] as bigint, addresses[b] as bigint];
+    if (one !== other) return one < other ? -1 : 1;
+    return places[a] === NO_FUNCTION ? -1 : 0;
   });
   return {
-    addresses: BigUint64Array.from(rows, ({ address }) => BigInt(`0x${address}`)),
-    places: Uint32Array.from(rows, ({ place }) => place),
-    names: Buffer.from(names.join(''), 'latin1'),
+    addresses: BigUint64Array.from(order, (index) => addresses[index] as bigint),
+    places: Uint32Array.from(order, (index) => places[index] as number),
+    names: Buffer.from(kallsyms.subarray(0, bytes)),
   };
+}
+
+/** `ADDRESS TYPE NAME`, and behind a tab the module. */
+const SHORTEST_LINE = 20;
+const NAME_AT = 19;
+const NEWLINE = 10;
+const TAB = 9;
+const CODE = new Set(Buffer.from('tTwW'));
+
+/** Eight digits. */
+function hex(text: Uint8Array, at: number): number {
+  let value = 0;
+  for (let i = at; i < at + 8; i++) {
+    const digit = text[i] as number;
+    value = (value << 4) | (digit < 0x3a ? digit & 0xf : digit - 0x57);
+  }
+  return value >>> 0;
 }
