@@ -82,6 +82,10 @@ export class Pipeline {
    * stream of messages.
    */
   push(chunk: Uint8Array): void {
+    if (this.#listener && !this.#change && !this.#narrowed) {
+      for (const frame of this.#frames.push(chunk)) this.#takeDecoded(frame.bytes);
+      return;
+    }
     const bytes = this.engine.hold(chunk);
     const from = this.#frames.rest.bytes > 0 ? 0 : this.#takeRecords(bytes);
     this.#frames.skip(from);
@@ -124,10 +128,12 @@ export class Pipeline {
   #decode(bytes: Uint8Array): void {
     const record = this.#recordIn(bytes);
     if (record) this.#reorder.push(record);
-    else {
-      const event = this.#decoded(() => decodeEvent(bytes));
-      if (event) this.#take(event);
-    }
+    else this.#takeDecoded(bytes);
+  }
+
+  #takeDecoded(bytes: Uint8Array): void {
+    const event = this.#decoded(() => decodeEvent(bytes));
+    if (event) this.#take(event);
   }
 
   #recordIn(bytes: Uint8Array): Written | null {
