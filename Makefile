@@ -30,7 +30,7 @@ BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 # What has hooks is compiled a second time for kprobes and raw tracepoints: see bpf/include/hooks.h.
 PROGRAMS := $(patsubst bpf/%.bpf.c,build/bpf/%.bc,$(BPF_SOURCES)) \
 	$(patsubst bpf/%.bpf.c,build/bpf/%.probes.bc,$(shell grep -l '^ON_' $(BPF_SOURCES)))
-WIRE := bpf/include/wire.gen.h src/wire/event.gen.js src/wire/event.gen.d.ts \
+WIRE := bpf/include/wire.gen.h src/wire/messages.gen.ts \
 	src/wire/kinds.gen.ts src/wire/mib.gen.ts src/wire/types.gen.ts src/wire/written.gen.ts
 CAUSES := src/causes/registry.gen.ts src/causes/pages.gen.ts
 
@@ -40,7 +40,7 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
 .PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-start bench-export \
-	bench-overhead check fmt clean help setup own-crate
+	bench-memory bench-overhead check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o $(ADDON) ## build everything (the default)
 
@@ -84,7 +84,10 @@ bench-export: build ## how fast, and in how much memory, a recording of 1 GiB is
 bench-overhead: build ## what nginx loses while it is watched, in PAIRS of runs with and without, as root
 	node tools/bench/overhead.ts $(PAIRS)
 
-bench: bench-hooks bench-start bench-export bench-overhead ## every benchmark
+bench-memory: build ## how much memory watching takes under load, for MINUTES each, as root
+	node tools/bench/memory.ts $(or $(MINUTES),10) $(COMMANDS)
+
+bench: bench-hooks bench-start bench-export bench-memory bench-overhead ## every benchmark
 
 check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports, licenses and scripts
 	biome check --error-on-warnings

@@ -11,10 +11,9 @@
 import { parseArgs } from 'node:util';
 import { RecordedStream } from '../src/record/read.ts';
 import { decodeEvent } from '../src/wire/decode.ts';
-import { tcpwhy } from '../src/wire/event.gen.js';
 import type { Event } from '../src/wire/event.ts';
 import { FrameReader } from '../src/wire/frames.ts';
-import { BYTES_HOLD, MAY_BE_ABSENT } from '../src/wire/types.gen.ts';
+import { ADDRESS_FIELDS, EVENT } from '../src/wire/messages.ts';
 
 type Json = { [field: string]: unknown };
 
@@ -61,8 +60,8 @@ async function readEvents(stream: RecordedStream): Promise<{ event: Event; json:
   for await (const { messages } of stream.pieces()) {
     for (const { bytes } of frames.push(messages)) {
       const event = decodeEvent(bytes);
-      const message = tcpwhy.v1.Event.decode(bytes);
-      const json = tcpwhy.v1.Event.toObject(message, { longs: String, bytes: String });
+      const message = EVENT.decode(bytes);
+      const json = EVENT.toObject(message, { longs: String, bytes: String });
       if (event) events.push({ event, json });
     }
   }
@@ -114,9 +113,9 @@ function pick(from: Record<string, string>, names: string[]): Record<string, str
 }
 
 function body(kind: string, json: Json): Json {
-  const fields = Object.entries(json);
-  const there = fields.filter(
-    ([name, value]) => !(MAY_BE_ABSENT.has(`${kind}.${name}`) && isZero(value)),
+  const { fields } = EVENT.root.lookupType(String(EVENT.fields[kind]?.type));
+  const there = Object.entries(json).filter(
+    ([name, value]) => !(fields[name]?.options?.may_be_absent && isZero(value)),
   );
   return compact(Object.fromEntries(there));
 }
@@ -125,8 +124,7 @@ function body(kind: string, json: Json): Json {
 function compact(message: Json): Json {
   const fields = Object.entries(message)
     .filter(
-      ([name, value]) =>
-        typeof value === 'object' || BYTES_HOLD[name] === 'address' || !isZero(value),
+      ([name, value]) => typeof value === 'object' || ADDRESS_FIELDS.has(name) || !isZero(value),
     )
     .map(([name, value]) => [name, isMessage(value) ? compact(value) : value]);
   return Object.fromEntries(fields);

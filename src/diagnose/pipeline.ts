@@ -83,6 +83,10 @@ export class Pipeline {
    * stream of messages.
    */
   push(chunk: Uint8Array): void {
+    if (this.#listener && !this.#change && !this.#narrowed) {
+      for (const frame of this.#frames.push(chunk)) this.#takeDecoded(frame.bytes);
+      return;
+    }
     const from = this.#frames.rest.bytes > 0 ? 0 : this.#takeRecords(chunk);
     this.#frames.skip(from);
     for (const frame of this.#frames.push(chunk.subarray(from))) this.#decode(frame.bytes);
@@ -118,10 +122,12 @@ export class Pipeline {
   #decode(bytes: Uint8Array): void {
     const record = writtenIn(bytes);
     if (record) this.#reorder.push(record);
-    else {
-      const event = this.#decoded(() => decodeEvent(bytes));
-      if (event) this.#take(event);
-    }
+    else this.#takeDecoded(bytes);
+  }
+
+  #takeDecoded(bytes: Uint8Array): void {
+    const event = this.#decoded(() => decodeEvent(bytes));
+    if (event) this.#take(event);
   }
 
   #decoded(decode: () => Event | null): Event | null {

@@ -10,8 +10,8 @@ export interface KernelSymbol {
 
 /** Where names come from. */
 export interface Sources {
-  /** As /proc/kallsyms. */
-  symbols(): string;
+  /** As /proc/kallsyms; whoever reads it may write to it. */
+  symbols(): Uint8Array;
   /** As /proc/modules, then something that changes when its newest module is loaded again. */
   modules(): string;
 }
@@ -30,11 +30,17 @@ interface Modules {
   regions: Region[];
 }
 
-/** In order of address; null ends the function before it, and is none itself. */
+/** A hundred thousand of them are kept for as long as tcpwhy runs: as bytes, not as objects. */
 interface Table {
-  addresses: string[];
-  symbols: (KernelSymbol | null)[];
+  /** In order. */
+  addresses: BigUint64Array;
+  /** Where in `names` the one at that address is; NO_FUNCTION ends the function before it. */
+  places: Uint32Array;
+  /** Each as `NAME\n` or `NAME\tMODULE\n`, one after the other. */
+  names: Buffer;
 }
+
+const NO_FUNCTION = 2 ** 32 - 1;
 
 /** A record of this tick may have been written while the one before it was drained. */
 const TICKS_IN_DOUBT = 2;
@@ -121,8 +127,10 @@ export class Symbols {
   #kernelItself() {
     if (!this.#kernel) {
       const table = this.#load();
-      const at = (name: string) =>
-        table.addresses[table.symbols.findIndex((one) => one?.name === name && !one.module)] ?? '';
+      const at = (name: string) => {
+        const index = table.places.indexOf(placeOf(table, `${name}\n`));
+        return index < 0 ? '' : hexOf(table.addresses[index] as bigint);
+      };
       this.#kernel = { region: { module: '', begin: at('_stext'), end: at('_etext') }, table };
     }
     return this.#kernel;
@@ -130,7 +138,7 @@ export class Symbols {
 }
 
 const RUNNING: Sources = {
-  symbols: () => readProc('kallsyms'),
+  symbols: () => procBytes('kallsyms'),
   modules() {
     const list = readProc('modules');
     const newest = list.slice(0, list.indexOf(' '));
@@ -143,10 +151,15 @@ const RUNNING: Sources = {
 };
 
 function readProc(name: string): string {
+  return procBytes(name).toString('latin1');
+}
+
+/** None where it cannot be read. */
+function procBytes(name: string): Buffer {
   try {
-    return readFileSync(`/proc/${name}`, 'latin1');
+    return readFileSync(`/proc/${name}`);
   } catch {
-    return '';
+    return Buffer.alloc(0);
   }
 }
 
@@ -188,40 +201,87 @@ function isSame(a: Region, b: Region | null): boolean {
 }
 
 /** The function at an address within a region, if it is one of that module. */
-function lookUp({ addresses, symbols }: Table, { module }: Region, wanted: string) {
+function lookUp({ addresses, places, names }: Table, { module }: Region, wanted: string) {
+  const address = BigInt(`0x${wanted}`);
   let low = 0;
   let high = addresses.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((addresses[middle] as string) <= wanted) low = middle + 1;
+    if ((addresses[middle] as bigint) <= address) low = middle + 1;
     else high = middle;
   }
-  const found = low > 0 ? symbols[low - 1] : null;
-  return found?.module === module ? found : null;
+  const place = low > 0 ? (places[low - 1] as number) : NO_FUNCTION;
+  if (place === NO_FUNCTION) return null;
+  const found = symbolOf(names.toString('latin1', place, names.indexOf('\n', place)));
+  return found.module === module ? found : null;
 }
 
-/** Empty where all addresses read as zero (kptr_restrict). */
-function tableOf(kallsyms: string): Table {
-  const rows = parseKallsyms(kallsyms);
+function symbolOf(text: string): KernelSymbol {
+  const [name = '', module = ''] = text.split('\t');
+  return { name, module: module.replace(/[[\]]/g, '') };
+}
+
+/** Of a function of the kernel itself that is there once; a place that none has where there is none. */
+function placeOf({ names }: Table, line: string): number {
+  if (names.subarray(0, line.length).equals(Buffer.from(line))) return 0;
+  return names.indexOf(`\n${line}`) + 1 || NO_FUNCTION - 1;
+}
+
+function hexOf(address: bigint): string {
+  return address.toString(16).padStart(16, '0');
+}
+
+/** Of the bytes of /proc/kallsyms, which are no longer there then. Empty where all addresses read as zero (kptr_restrict). */
+function tableOf(kallsyms: Uint8Array): Table {
+  const most = Math.ceil(kallsyms.length / SHORTEST_LINE);
+  const addresses = new BigUint64Array(most);
+  const places = new Uint32Array(most);
+  let count = 0;
+  let bytes = 0;
+  let last_is_code = true;
+  for (let from = 0, end = 0; from < kallsyms.length; from = end + 1) {
+    end = kallsyms.indexOf(NEWLINE, from);
+    if (end < 0) end = kallsyms.length;
+    if (end - from < SHORTEST_LINE) continue;
+    const address = (BigInt(hex(kallsyms, from)) << 32n) | BigInt(hex(kallsyms, from + 8));
+    if (address === 0n) continue;
+    const isCode = CODE.has(kallsyms[from + 17] as number);
+    // The kernel's own come in order.
+    if (!isCode && !last_is_code && !kallsyms.subarray(from, end).includes(TAB)) continue;
+    last_is_code = isCode;
+    addresses[count] = address;
+    places[count++] = isCode ? bytes : NO_FUNCTION;
+    if (!isCode) continue;
+    kallsyms.copyWithin(bytes, from + NAME_AT, end);
+    bytes += end - from - NAME_AT;
+    kallsyms[bytes++] = NEWLINE;
+  }
+  // Of two at one address the function comes last, and is what is found there.
+  const order = Array.from({ length: count }, (_, index) => index).sort((a, b) => {
+    const [one, other] = [addresses[a] as bigint, addresses[b] as bigint];
+    if (one !== other) return one < other ? -1 : 1;
+    return places[a] === NO_FUNCTION ? -1 : 0;
+  });
   return {
-    addresses: rows.map(([address]) => address),
-    symbols: rows.map(([, symbol]) => symbol),
+    addresses: BigUint64Array.from(order, (index) => addresses[index] as bigint),
+    places: Uint32Array.from(order, (index) => places[index] as number),
+    names: Buffer.from(kallsyms.subarray(0, bytes)),
   };
 }
 
-/** Symbols in order of address; null for what is no function. */
-export function parseKallsyms(text: string): [string, KernelSymbol | null][] {
-  const rows: [string, KernelSymbol | null][] = [];
-  for (const line of text.split('\n')) {
-    if (line.length < 20 || line.startsWith('0000000000000000')) continue;
-    const type = line[17];
-    const isCode = type === 't' || type === 'T' || type === 'W' || type === 'w';
-    // The kernel's own come in order.
-    if (!isCode && rows.at(-1)?.[1] === null && !line.includes('\t')) continue;
-    const [name = '', module = ''] = line.slice(19).split('\t');
-    const symbol = isCode ? { name, module: module.replace(/[[\]]/g, '') } : null;
-    rows.push([line.slice(0, 16), symbol]);
+/** `ADDRESS TYPE NAME`, and behind a tab the module. */
+const SHORTEST_LINE = 20;
+const NAME_AT = 19;
+const NEWLINE = 10;
+const TAB = 9;
+const CODE = new Set(Buffer.from('tTwW'));
+
+/** Eight digits. */
+function hex(text: Uint8Array, at: number): number {
+  let value = 0;
+  for (let i = at; i < at + 8; i++) {
+    const digit = text[i] as number;
+    value = (value << 4) | (digit < 0x3a ? digit & 0xf : digit - 0x57);
   }
-  // Of two at one address the function comes last, and is what is found there.
-  return rows.sort(([a, one], [b]) => (a < b ? -1 : a > b ? 1 : one === null ? -1 : 0));
+  return value >>> 0;
 }

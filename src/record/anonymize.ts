@@ -2,7 +2,8 @@
 
 import { parseAddress } from '../tcp/address.ts';
 import type { Event } from '../wire/event.ts';
-import { BYTES_HOLD, type Header } from '../wire/types.gen.ts';
+import { ADDRESS_FIELDS } from '../wire/messages.ts';
+import type { Header } from '../wire/types.gen.ts';
 import { AddressMap } from './anonymize-address.ts';
 import { Names } from './anonymize-names.ts';
 
@@ -80,7 +81,7 @@ export class Anonymizer {
 
   #string(field: string, text: string): string {
     if (text === '') return text;
-    if (BYTES_HOLD[field] === 'address') return this.address(text);
+    if (ADDRESS_FIELDS.has(field)) return this.address(text);
     return (this.#rewrites[field] ?? ((other) => this.text(other)))(text);
   }
 

@@ -3,6 +3,9 @@
 /** Control, format (bidi, zero width, tags), unpaired surrogate, line and paragraph separator, and what has no glyph. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
+/** Nearly all texts: they need no look at the properties of each character. */
+const PLAIN = /^[ -~→×’“”]*$/;
+
 const SHORT: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 function escaped(character: string): string {
@@ -17,5 +20,5 @@ function escaped(character: string): string {
  * on its way to a terminal. Doing it twice changes nothing.
  */
 export function printable(text: string): string {
-  return text.replace(INVISIBLE, escaped);
+  return PLAIN.test(text) ? text : text.replace(INVISIBLE, escaped);
 }

@@ -3,8 +3,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { Checksum } from '../../src/record/check.ts';
 import { RecordedStream } from '../../src/record/read.ts';
-import { encodeFrame, encodeHeader } from '../../src/wire/decode.ts';
-import { tcpwhy } from '../../src/wire/event.gen.js';
+import { decodeEvent, encodeFrame, encodeHeader } from '../../src/wire/decode.ts';
 import { FrameReader } from '../../src/wire/frames.ts';
 
 /** What one check is about, as in a recording of a busy host. */
@@ -30,16 +29,18 @@ export async function enlarge(from: string, to: string, size_bytes: number): Pro
   const frames = new FrameReader();
   for await (const piece of recording.pieces()) {
     for (const { bytes } of frames.push(piece.messages)) {
-      const { ktime_ns, fact, footer, tick } = tcpwhy.v1.Event.decode(bytes);
+      const event = decodeEvent(bytes);
+      if (!event) throw new Error(`${from}: an event of an unknown kind`);
+      const { ktime_ns, kind, body } = event;
       // What is written has its own.
-      if (tick?.check) continue;
-      const time_ns = BigInt(String(ktime_ns));
+      if (kind === 'tick' && body.check) continue;
+      const time_ns = BigInt(ktime_ns);
       const copy = Buffer.from(bytes);
       messages.push({
         bytes: copy,
         ktime_ns: time_ns,
         ktime_at: copy.indexOf(fixed64(time_ns)),
-        kind: fact ? 'fact' : footer ? 'footer' : 'event',
+        kind: kind === 'fact' || kind === 'footer' ? kind : 'event',
       });
     }
   }

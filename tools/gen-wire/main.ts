@@ -5,8 +5,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cHeader } from './c-header.ts';
+import { messages } from './messages.ts';
 import { loadProto, readSchema } from './schema.ts';
-import { staticModule } from './static-module.ts';
 import { eventKinds, mibSlots } from './tables.ts';
 import { plainTypes } from './types.ts';
 import { writtenLayouts } from './written.ts';
@@ -15,15 +15,13 @@ const repository = join(import.meta.dirname, '../..');
 const out = process.argv[2] ?? repository;
 const root = loadProto(join(repository, 'proto'));
 const schema = readSchema(root);
-const { js, dts } = await staticModule(root);
 
 write('bpf/include/wire.gen.h', cHeader(schema));
 write('src/wire/kinds.gen.ts', eventKinds(schema));
+write('src/wire/messages.gen.ts', messages(root));
 write('src/wire/mib.gen.ts', mibSlots(schema));
 write('src/wire/types.gen.ts', plainTypes(root));
 write('src/wire/written.gen.ts', writtenLayouts(schema));
-write('src/wire/event.gen.js', js);
-write('src/wire/event.gen.d.ts', dts);
 
 function write(path: string, text: string): void {
   const file = join(out, path);

@@ -19,18 +19,6 @@ export function plainTypes(root: protobuf.Root): string {
   const messages = nestedArray.filter((entry) => entry instanceof protobuf.Type);
   const event = messages.find(({ name }) => name === 'Event');
   const body = event?.oneofsArray[0]?.fieldsArray ?? [];
-  const bytes = messages.flatMap((message) =>
-    message.fieldsArray.filter(({ type }) => type === 'bytes'),
-  );
-  const holds = new Map(bytes.map((field) => [field.name, String(field.options?.['(holds)'])]));
-  const absent = messages.flatMap((message) =>
-    message.fieldsArray
-      .filter((field) => field.options?.['(may_be_absent)'])
-      .map((field) => `'${snakeCase(message.name)}.${field.name}'`),
-  );
-  const numbers = messages.flatMap((message) =>
-    message.fieldsArray.filter(({ type }) => type === 'uint64').map(({ name }) => `'${name}'`),
-  );
   return `${HEADER}
 ${messages
   .filter((message) => message !== event)
@@ -39,18 +27,6 @@ ${messages
 /** What an event of each kind carries. */
 export interface Bodies {
 ${body.map(({ name, type }) => `  ${name}: ${type};\n`).join('')}}
-
-/** What the bytes of a field of that name hold. */
-export const BYTES_HOLD: Record<string, string> = {
-${[...holds].map(([name, what]) => `  ${name}: '${what}',\n`).join('')}};
-
-/** Fields of 64 bits that are numbers here: counts and times, which stay below 2^53. */
-export const NUMBERS: ReadonlySet<string> = new Set([
-${[...new Set(numbers)].map((name) => `  ${name},\n`).join('')}]);
-
-/** Messages that are null where every field is zero, as \`message.field\`. */
-export const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
-${absent.map((name) => `  ${name},\n`).join('')}]);
 `;
 }
 
@@ -74,10 +50,6 @@ function plainType(field: protobuf.Field): string {
   if (field instanceof protobuf.MapField) return `Record<string, ${single}>`;
   if (field.repeated) return `${single}[]`;
   return field.options?.['(may_be_absent)'] || field.partOf ? `${single} | null` : single;
-}
-
-function snakeCase(name: string): string {
-  return name.replace(/(?<=[a-z0-9])[A-Z]/g, '_$&').toLowerCase();
 }
 
 const HEADER = `// SPDX-License-Identifier: Apache-2.0

@@ -30,73 +30,96 @@ const JUMBO = [TCP, 0, 0xc2, 4];
 export const MAX_HEADER_BYTES = IPV6_BYTES + 8 + 20 + 12;
 
 /**
- * The segment's IP and TCP headers; the payload is not recorded. `original_length` has it. The
- * checksum of TCP is the one of a payload of zeros: the right one wherever there is none.
+ * Writes the segment's IP and TCP headers to `to`; the payload is not recorded. Returns the bytes of the
+ * headers, and of the packet as it was. The checksum of TCP is the one of a payload of zeros: the right
+ * one wherever there is none.
  */
-export function headersOf(segment: Segment): { bytes: Buffer; original_length: number } {
-  const { flow, payload_len, ttl } = segment;
+export function writeHeaders(
+  { flow, payload_len, ttl, ...segment }: Segment,
+  to: Buffer,
+  at: number,
+): { length: number; original_length: number } {
   const v4 = isIPv4(flow.saddr) && isIPv4(flow.daddr);
-  const ends = Buffer.concat([addressBytes(flow.saddr, v4), addressBytes(flow.daddr, v4)]);
-  const tcp = tcpHeader(segment, ends);
-  const length = tcp.length + payload_len;
-  const ip = v4 ? ipv4Header(length, ttl, ends) : ipv6Header(length, ttl, ends);
-  return { bytes: Buffer.concat([ip, tcp]), original_length: ip.length + length };
+  const tcp_bytes = segment.timestamps ? 32 : 20;
+  const content = tcp_bytes + payload_len;
+  const jumbo = !v4 && content > 0xffff;
+  const ip_bytes = v4 ? 20 : IPV6_BYTES + (jumbo ? JUMBO.length + 4 : 0);
+  const ends = at + (v4 ? 12 : 8);
+  to.fill(0, at, at + ip_bytes + tcp_bytes);
+  const source = addressBytes(flow.saddr, v4);
+  to.set(source, ends);
+  to.set(addressBytes(flow.daddr, v4), ends + source.length);
+  const from = at + ip_bytes;
+  writeTcp(segment, flow, to, from);
+  let pseudo = TCP + (content & 0xffff) + (content >>> 16);
+  pseudo += sumOf(to, ends, 2 * source.length) + sumOf(to, from, tcp_bytes);
+  put16(to, from + 16, checksum(pseudo));
+  if (v4) writeIpv4(content, ttl, to, at);
+  else writeIpv6(content, ttl, jumbo, to, at);
+  return { length: ip_bytes + tcp_bytes, original_length: ip_bytes + content };
 }
 
-function tcpHeader({ flow, timestamps, payload_len, ...segment }: Segment, ends: Buffer): Buffer {
-  const tcp = Buffer.alloc(timestamps ? 32 : 20);
-  tcp.writeUInt16BE(flow.sport, 0);
-  tcp.writeUInt16BE(flow.dport, 2);
-  tcp.writeUInt32BE(segment.seq, 4);
-  tcp.writeUInt32BE(segment.ack_seq, 8);
-  tcp.writeUInt8((tcp.length / 4) << 4, 12);
-  tcp.writeUInt8(segment.flags & 0xff, 13);
-  tcp.writeUInt16BE(segment.window & 0xffff, 14);
-  if (timestamps) {
-    tcp.set(TIMESTAMPS, 20);
-    tcp.writeUInt32BE(timestamps.tsval, 24);
-    tcp.writeUInt32BE(timestamps.tsecr, 28);
-  }
-  const pseudo = TCP + ((tcp.length + payload_len) & 0xffff) + ((tcp.length + payload_len) >>> 16);
-  tcp.writeUInt16BE(checksum(pseudo, ends, tcp), 16);
-  return tcp;
+function writeTcp(
+  { timestamps, ...segment }: Omit<Segment, 'flow' | 'payload_len' | 'ttl'>,
+  flow: Flow,
+  to: Buffer,
+  at: number,
+): void {
+  put16(to, at, flow.sport);
+  put16(to, at + 2, flow.dport);
+  put32(to, at + 4, segment.seq);
+  put32(to, at + 8, segment.ack_seq);
+  to[at + 12] = (timestamps ? 8 : 5) << 4;
+  to[at + 13] = segment.flags;
+  put16(to, at + 14, segment.window);
+  if (!timestamps) return;
+  to.set(TIMESTAMPS, at + 20);
+  put32(to, at + 24, timestamps.tsval);
+  put32(to, at + 28, timestamps.tsecr);
 }
 
-function ipv4Header(length: number, ttl: number, ends: Buffer): Buffer {
-  const ip = Buffer.alloc(20);
-  ip.writeUInt8(0x45, 0);
+function writeIpv4(content: number, ttl: number, to: Buffer, at: number): void {
+  const length = 20 + content;
+  to[at] = 0x45;
   // A segment that is yet to be cut (TSO, GRO) may be too long: Linux then leaves the length 0 too.
-  ip.writeUInt16BE(ip.length + length > 0xffff ? 0 : ip.length + length, 2);
-  ip.writeUInt16BE(DONT_FRAGMENT, 6);
-  ip.writeUInt8(ttl & 0xff, 8);
-  ip.writeUInt8(TCP, 9);
-  ip.set(ends, 12);
-  ip.writeUInt16BE(checksum(0, ip), 10);
-  return ip;
+  put16(to, at + 2, length > 0xffff ? 0 : length);
+  put16(to, at + 6, DONT_FRAGMENT);
+  to[at + 8] = ttl;
+  to[at + 9] = TCP;
+  put16(to, at + 10, checksum(sumOf(to, at, 20)));
 }
 
-function ipv6Header(length: number, ttl: number, ends: Buffer): Buffer {
-  const jumbo = length > 0xffff;
-  const ip = Buffer.alloc(IPV6_BYTES + (jumbo ? JUMBO.length + 4 : 0));
-  ip.writeUInt8(0x60, 0);
-  ip.writeUInt16BE(jumbo ? 0 : length, 4);
-  ip.writeUInt8(jumbo ? HOP_BY_HOP : TCP, 6);
-  ip.writeUInt8(ttl & 0xff, 7);
-  ip.set(ends, 8);
-  if (jumbo) {
-    ip.set(JUMBO, IPV6_BYTES);
-    ip.writeUInt32BE(length + ip.length - IPV6_BYTES, IPV6_BYTES + JUMBO.length);
-  }
-  return ip;
+function writeIpv6(content: number, ttl: number, jumbo: boolean, to: Buffer, at: number): void {
+  to[at] = 0x60;
+  put16(to, at + 4, jumbo ? 0 : content);
+  to[at + 6] = jumbo ? HOP_BY_HOP : TCP;
+  to[at + 7] = ttl;
+  if (!jumbo) return;
+  to.set(JUMBO, at + IPV6_BYTES);
+  put32(to, at + IPV6_BYTES + JUMBO.length, content + JUMBO.length + 4);
 }
 
-/** RFC 1071, of parts of even length. */
-function checksum(start: number, ...parts: readonly Buffer[]): number {
-  let sum = start;
-  for (const part of parts) {
-    for (let at = 0; at < part.length; at += 2)
-      sum += ((part[at] as number) << 8) | (part[at + 1] as number);
-  }
+function put16(to: Buffer, at: number, value: number): void {
+  to[at] = value >>> 8;
+  to[at + 1] = value;
+}
+
+function put32(to: Buffer, at: number, value: number): void {
+  put16(to, at, value >>> 16);
+  put16(to, at + 2, value);
+}
+
+/** Of 16-bit words; `length` is even. */
+function sumOf(bytes: Buffer, at: number, length: number): number {
+  let sum = 0;
+  for (let i = at; i < at + length; i += 2)
+    sum += ((bytes[i] as number) << 8) | (bytes[i + 1] as number);
+  return sum;
+}
+
+/** RFC 1071. */
+function checksum(total: number): number {
+  let sum = total;
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   return ~sum & 0xffff;
 }

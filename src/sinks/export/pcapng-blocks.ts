@@ -2,7 +2,10 @@
 //
 // The blocks of a pcapng file (draft-ietf-opsawg-pcapng) that an export has.
 
+import { MAX_HEADER_BYTES, type Segment, writeHeaders } from './headers.ts';
+
 const BLOCK = { section: 0x0a0d0d0a, interface: 1, packet: 6 } as const;
+const BLOCK_HEAD_BYTES = 8;
 const BYTE_ORDER = 0x1a2b3c4d;
 const LINKTYPE_RAW = 101;
 const OPTION = {
@@ -36,9 +39,7 @@ export interface Interface {
 export interface CapturedPacket {
   interface_id: number;
   time_ns: bigint;
-  /** As much of it as is there. */
-  bytes: Buffer;
-  original_length: number;
+  segment: Segment;
   inbound: boolean;
   comment: string;
 }
@@ -73,26 +74,58 @@ export function interfaceBlock({ name, description, snaplen }: Interface): Buffe
   ]);
 }
 
-export function packetBlock(packet: CapturedPacket): Buffer {
-  const { interface_id, time_ns, bytes, original_length, inbound, comment } = packet;
-  const fixed = Buffer.alloc(20);
-  fixed.writeUInt32LE(interface_id, 0);
-  fixed.writeUInt32LE(Number(time_ns >> 32n), 4);
-  fixed.writeUInt32LE(Number(time_ns & 0xffffffffn), 8);
-  fixed.writeUInt32LE(bytes.length, 12);
-  fixed.writeUInt32LE(original_length, 16);
-  return block(BLOCK.packet, [
-    fixed,
-    padded(bytes),
-    ...options([
-      [OPTION.packet_flags, inbound ? INBOUND : OUTBOUND],
-      [OPTION.comment, text(comment)],
-    ]),
-  ]);
+/** With a comment of the greatest length. */
+export const MAX_PACKET_BLOCK_BYTES =
+  BLOCK_HEAD_BYTES + 20 + MAX_HEADER_BYTES + 8 + 4 + (MAX_OPTION_BYTES + 1) + 4 + 4;
+
+/** Writes a packet, as much of it as is there, to `to`, which has room. Returns where it ends. */
+export function writePacketBlock(packet: CapturedPacket, to: Buffer, at: number): number {
+  const { interface_id, time_ns, segment, inbound, comment } = packet;
+  const fixed = at + BLOCK_HEAD_BYTES;
+  const { length, original_length } = writeHeaders(segment, to, fixed + 20);
+  put32(to, fixed, interface_id);
+  put32(to, fixed + 4, Number(time_ns >> 32n));
+  put32(to, fixed + 8, Number(time_ns & 0xffffffffn));
+  put32(to, fixed + 12, length);
+  put32(to, fixed + 16, original_length);
+  let end = padTo(to, fixed, fixed + 20 + length);
+  putOptionHead(to, end, OPTION.packet_flags, 4);
+  put32(to, end + 4, inbound ? INBOUND : OUTBOUND);
+  end += 8;
+  if (comment !== '') {
+    // What is too long is never cut within a character.
+    const bytes = to.write(comment, end + 4, MAX_OPTION_BYTES);
+    putOptionHead(to, end, OPTION.comment, bytes);
+    end = padTo(to, end, end + 4 + bytes);
+  }
+  putOptionHead(to, end, 0, 0);
+  end += 8;
+  put32(to, at, BLOCK.packet);
+  put32(to, at + 4, end - at);
+  put32(to, end - 4, end - at);
+  return end;
 }
 
-const INBOUND = Buffer.from([1, 0, 0, 0]);
-const OUTBOUND = Buffer.from([2, 0, 0, 0]);
+const INBOUND = 1;
+const OUTBOUND = 2;
+
+function put32(to: Buffer, at: number, value: number): void {
+  to[at] = value;
+  to[at + 1] = value >>> 8;
+  to[at + 2] = value >>> 16;
+  to[at + 3] = value >>> 24;
+}
+
+function putOptionHead(to: Buffer, at: number, code: number, length: number): void {
+  put32(to, at, code | (length << 16));
+}
+
+/** Zeros up to a multiple of four bytes since `from`. Returns where they end. */
+function padTo(to: Buffer, from: number, end: number): number {
+  const padded = end + (-(end - from) & 3);
+  for (let i = end; i < padded; i++) to[i] = 0;
+  return padded;
+}
 
 function block(type: number, parts: readonly Buffer[]): Buffer {
   const length = parts.reduce((sum, part) => sum + part.length, 12);

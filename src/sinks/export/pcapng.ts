@@ -4,13 +4,20 @@ import type { Verdict } from '../../diagnose/occurrence.ts';
 import type { Header } from '../../wire/types.gen.ts';
 import { printable } from '../printable.ts';
 import type { ExportedEvent, ExportSink } from './format.ts';
-import { headersOf, MAX_HEADER_BYTES } from './headers.ts';
-import { interfaceBlock, packetBlock, sectionBlock } from './pcapng-blocks.ts';
+import { MAX_HEADER_BYTES } from './headers.ts';
+import {
+  interfaceBlock,
+  MAX_PACKET_BLOCK_BYTES,
+  sectionBlock,
+  writePacketBlock,
+} from './pcapng-blocks.ts';
 import { type SeenSegment, segmentOf } from './segment.ts';
 
 /** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
 const SAME_PACKET_NS = 50_000_000n;
 const MAX_PENDING = 10_000;
+/** Packets are handed on so many bytes at a time. */
+const CHUNK_BYTES = 256 << 10;
 
 interface Pending {
   segment: SeenSegment;
@@ -30,6 +37,8 @@ export function pcapngSink(
 ): ExportSink {
   const interfaces = new Map<string, number>();
   const pending = new Map<string, Pending>();
+  let chunk = Buffer.allocUnsafe(0);
+  let chunk_bytes = 0;
   const { host, kernel, machine, tcpwhy_version } = header;
   write(
     sectionBlock({
@@ -67,19 +76,22 @@ export function pcapngSink(
     end() {
       for (const packet of pending.values()) writePacket(packet);
       pending.clear();
+      flush();
     },
   };
 
+  function flush(): void {
+    if (chunk_bytes > 0) write(chunk.subarray(0, chunk_bytes));
+    chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    chunk_bytes = 0;
+  }
+
   function writePacket({ segment, netns, time_ns, verdicts, happened }: Pending): void {
-    write(
-      packetBlock({
-        interface_id: interfaceOf(netns, segment),
-        time_ns,
-        ...headersOf(segment),
-        inbound: segment.inbound,
-        comment: commentOf([...verdicts.values()], happened, segment.seen),
-      }),
-    );
+    const interface_id = interfaceOf(netns, segment);
+    if (chunk_bytes + MAX_PACKET_BLOCK_BYTES > chunk.length) flush();
+    const comment = commentOf(verdicts.values(), happened, segment.seen);
+    const packet = { interface_id, time_ns, segment, inbound: segment.inbound, comment };
+    chunk_bytes = writePacketBlock(packet, chunk, chunk_bytes);
   }
 
   function interfaceOf(netns: number, { device, ifindex }: SeenSegment): number {
@@ -87,6 +99,7 @@ export function pcapngSink(
     const description = `netns ${netns}`;
     const known = interfaces.get(`${description} ${name}`);
     if (known !== undefined) return known;
+    flush();
     write(interfaceBlock({ name, description, snaplen: MAX_HEADER_BYTES }));
     const id = interfaces.size;
     interfaces.set(`${description} ${name}`, id);
@@ -99,18 +112,21 @@ function newPacket({ event, time_ns }: ExportedEvent, segment: SeenSegment): Pen
 }
 
 function packetKey(netns: number, { flow, seq, ack_seq, flags, payload_len }: SeenSegment): string {
-  return `${netns} ${Object.values(flow).join(' ')} ${seq} ${ack_seq} ${flags} ${payload_len}`;
+  const { saddr, sport, daddr, dport, service } = flow;
+  return `${netns} ${saddr} ${sport} ${daddr} ${dport} ${service} ${seq} ${ack_seq} ${flags} ${payload_len}`;
 }
 
 function standsFor(occurrences: number): string {
   return occurrences > 1 ? `; this record stands for ${occurrences}` : '';
 }
 
-function commentOf(verdicts: Verdict[], happened: string[], seen: boolean): string {
-  const said = verdicts.flatMap(({ cause, severity, basis, title, summary }) => [
-    `${cause} (${severity}${basis === 'inferred' ? ', inferred' : ''}): ${title}`,
-    summary,
-  ]);
-  const made = seen ? [] : ['not a captured segment: rebuilt from the socket'];
-  return [...said, ...happened.map((text) => `kernel: ${text}`), ...made].map(printable).join('\n');
+function commentOf(verdicts: Iterable<Verdict>, happened: string[], seen: boolean): string {
+  const lines: string[] = [];
+  for (const { cause, severity, basis, title, summary } of verdicts) {
+    const inferred = basis === 'inferred' ? ', inferred' : '';
+    lines.push(printable(`${cause} (${severity}${inferred}): ${title}`), printable(summary));
+  }
+  for (const text of happened) lines.push(printable(`kernel: ${text}`));
+  if (!seen) lines.push('not a captured segment: rebuilt from the socket');
+  return lines.join('\n');
 }

@@ -49,13 +49,21 @@ export function segmentOf(event: Event, explained: boolean): SeenSegment | null 
   }
 }
 
-function seen({ has_timestamps, tsval, tsecr, ...packet }: Packet): SeenSegment {
+function seen(packet: Packet): SeenSegment {
+  const { flow, flags, seq, ack_seq, window, payload_len, tsval, tsecr, device, ifindex } = packet;
   return {
-    ...packet,
+    flow,
+    flags,
+    seq,
+    ack_seq,
+    window,
+    payload_len,
+    timestamps: packet.has_timestamps ? { tsval, tsecr } : null,
     ttl: packet.ttl || DEFAULT_TTL,
-    timestamps: has_timestamps ? { tsval, tsecr } : null,
     seen: true,
-    inbound: packet.ifindex > 0,
+    inbound: ifindex > 0,
+    device,
+    ifindex,
   };
 }
 

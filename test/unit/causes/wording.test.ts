@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import type { Finding } from '../../../src/diagnose/finding.ts';
 import { adviceParts, commandLines } from '../../../src/sinks/advice.ts';
-import { MAY_BE_ABSENT } from '../../../src/wire/types.gen.ts';
+import { EVENT } from '../../../src/wire/messages.ts';
 import { explain, fixtureNames, type Json, readFixture, streamOf } from './fixture.ts';
 
 const FIXTURES = CAUSES.flatMap(({ id }) =>
@@ -29,7 +29,17 @@ test.each(FIXTURES)('%s: every advice names an object or a command', (_, id, nam
 });
 
 /** What a kernel may not tell. */
-const OPTIONAL = [...MAY_BE_ABSENT, 'owner', 'device', 'ifindex'];
+const OPTIONAL = [...mayBeAbsent('', EVENT), 'owner', 'device', 'ifindex'];
+
+/** As `field.field`: a message in another that is all zeros where there is none. */
+function mayBeAbsent(name: string, { fieldsArray }: typeof EVENT): string[] {
+  const all = fieldsArray.flatMap((field): string[] => {
+    const { resolvedType } = field.resolve();
+    const below = resolvedType ? mayBeAbsent(field.name, resolvedType as typeof EVENT) : [];
+    return field.options?.may_be_absent ? [`${name}.${field.name}`, ...below] : below;
+  });
+  return [...new Set(all)];
+}
 
 test.each(FIXTURES)('%s: every sentence is whole where something is not known', (_, id, name) => {
   for (const field of OPTIONAL) expectWhole(findingsOf(id, name, without(field)));

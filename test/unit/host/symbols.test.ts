@@ -34,7 +34,7 @@ beforeEach(() => {
   symbols = new Symbols({
     symbols() {
       reads++;
-      return kallsyms;
+      return Buffer.from(kallsyms);
     },
     modules: () => modules,
   });
@@ -149,7 +149,7 @@ test('a module that is loaded while the table is read', () => {
     symbols() {
       const before = kallsyms;
       if (reads++ === 0) load(IN_A, A);
-      return before;
+      return Buffer.from(before);
     },
     modules: () => modules,
   });

@@ -10,8 +10,8 @@ import {
   eventFromJson,
   UndecodableError,
 } from '../../../src/wire/decode.ts';
-import { tcpwhy } from '../../../src/wire/event.gen.js';
 import { FrameReader } from '../../../src/wire/frames.ts';
+import { EVENT } from '../../../src/wire/messages.ts';
 import { headerWith } from '../causes/fixture.ts';
 import { packetEvent } from '../diagnose/events.ts';
 
@@ -145,9 +145,7 @@ describe('a header', () => {
 
 test('a tick that tells only its time reads as any tick does', () => {
   for (const ktime_ns of ['1', '4294967296', '123456789012345678', '18446744073709551615']) {
-    const bare = tcpwhy.v1.Event.encode(
-      tcpwhy.v1.Event.fromObject({ ktime_ns, tick: {} }),
-    ).finish();
+    const bare = EVENT.encode(EVENT.fromObject({ ktime_ns, tick: {} })).finish();
     expect(bare).toHaveLength(12);
     expect(decodeEvent(bare)).toEqual(decodeAnyEvent(bare));
     for (let at = 0; at < bare.length; at++) {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import protobuf from 'protobufjs/minimal.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { tcpwhy } from '../../../src/wire/event.gen.js';
+import { EVENT } from '../../../src/wire/messages.ts';
 import { type Field, loadProto, readSchema } from '../../../tools/gen-wire/schema.ts';
 
 const repository = join(import.meta.dirname, '../../..');
@@ -39,8 +39,8 @@ test('protobufjs reads every field of every record', () => {
   const reader = protobuf.Reader.create(stream);
   const events: unknown[] = [];
   while (reader.pos < reader.len) {
-    const event = tcpwhy.v1.Event.decode(reader, reader.uint32());
-    events.push(tcpwhy.v1.Event.toObject(event, { longs: String, bytes: String }));
+    const event = EVENT.decode(reader, reader.uint32());
+    events.push(EVENT.toObject(event, { longs: String, bytes: String }));
   }
   expect(events).toEqual(expected);
 });

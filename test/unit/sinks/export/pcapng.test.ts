@@ -176,3 +176,21 @@ test('every block says its length at both ends', () => {
   }
   expect(blocks).toBe(4);
 });
+
+test('what fits no header, as in a recording that somebody made up, ends nothing', () => {
+  const made_up = dropped({ payload_len: 0xffffffff });
+  const { body } = made_up.event as Extract<ExportedEvent['event'], { kind: 'drop' }>;
+  body.packet.flow.sport = 70_000;
+  const { bytes, left_out } = written([made_up]);
+  expect(left_out).toBe(0);
+  expect(bytes.readUInt32LE(bytes.length - 4)).toBeGreaterThan(0);
+});
+
+test('a long comment is cut, never within a character, and what comes after it is whole', () => {
+  const long = dropped({ happened: `${'→'.repeat(30_000)}` });
+  const { bytes } = written([long, dropped({ at_ns: 10n ** 9n })]);
+  let blocks = 0;
+  for (let at = 0; at < bytes.length; blocks++) at += bytes.readUInt32LE(at + 4);
+  expect(blocks).toBe(4);
+  expect(bytes.includes('\ufffd')).toBe(false);
+});
