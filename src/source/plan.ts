@@ -175,7 +175,7 @@ export function choose(kernel: Kernel, failed: ReadonlyMap<string, string>): Cho
     for (const way of WAYS[fact]) {
       const why = against(way, kernel, failed);
       if (why === null) return { fact, way, reasons };
-      if (why !== '') reasons.push(why);
+      if (why !== '' && !reasons.includes(why)) reasons.push(why);
     }
     return { fact, way: null, reasons };
   });
