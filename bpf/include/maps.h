@@ -179,7 +179,7 @@ struct owner {
 	u32 role;
 };
 
-/* A process that has a listener open. Userspace reads it: src/source/listeners.ts. */
+/* A process that has a listener open. Userspace reads it: src/source/listener-facts.ts. */
 struct holder {
 	u64 listener;
 	u32 pid;

@@ -75,7 +75,7 @@ export function parseSeverity(text: string): Severity {
   throw new UsageError(`--fail-on ${text}: error, warning or info`);
 }
 
-export type Tier = 'hooks' | 'tracepoints';
+type Tier = 'hooks' | 'tracepoints';
 
 /** `--tier`: the highest that may be used. */
 export function parseTier(text: string): Tier {

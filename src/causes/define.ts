@@ -6,7 +6,7 @@ import type { EventKind } from '../wire/kinds.gen.ts';
 import type { Flow, Owner } from '../wire/types.gen.ts';
 import type { Fact } from './facts.ts';
 
-/** How much a finding asks of whoever reads it. `--fail-on` compares in this order. */
+/** How much a finding asks of whoever reads it. */
 export type Severity = 'error' | 'warning' | 'info';
 
 /** `direct`: the hook saw the decision itself. `inferred`: it follows from what was seen around it. */

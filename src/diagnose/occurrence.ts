@@ -34,12 +34,12 @@ export function severityOf({ cause, match, because }: Occurrence): Severity {
   return because ? 'info' : (match.severity ?? cause.severity);
 }
 
-export function summaryOf({ cause, match, because }: Occurrence): string {
+function summaryOf({ cause, match, because }: Occurrence): string {
   const summary = cause.summary(match.evidence, match.flow);
   return because ? `${summary}, because of ${becauseText(because)}` : summary;
 }
 
-export function adviceOf({ cause, match, because }: Occurrence): string[] {
+function adviceOf({ cause, match, because }: Occurrence): string[] {
   if (!because) return cause.advice(match.evidence, match.flow);
   return [
     `${inWords(becauseText(because))} is why: do what its own finding says, and this one ends too`,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** More distinct names than this share the last one. */
-export const MAX_NAMES = 200_000;
+const MAX_NAMES = 200_000;
 
 /** Numbers for names, in the order of first sight: `process-1`, or `1` without a word. */
 export class Names {

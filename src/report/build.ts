@@ -22,7 +22,7 @@ export interface Limits {
   ends: number;
 }
 
-export const LIMITS: Limits = { full: 40, rows: 1000, ends: 15 };
+const LIMITS: Limits = { full: 40, rows: 1000, ends: 15 };
 
 interface Chosen {
   host: number;

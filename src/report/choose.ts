@@ -9,7 +9,7 @@ const REST = ['unexplained', 'benign'];
 type Ranked = { finding: Finding; host: number };
 
 /** The most severe first, then the most frequent. */
-export function byWeight(a: Ranked, b: Ranked): number {
+function byWeight(a: Ranked, b: Ranked): number {
   const [x, y] = [a.finding, b.finding];
   return (
     REST.indexOf(x.cause) - REST.indexOf(y.cause) ||

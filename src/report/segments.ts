@@ -51,7 +51,7 @@ export function segmentId({ flow, flags, seq, ack, len }: SegmentStep): string |
 }
 
 /** The first sequence number of whoever opened the connection, from its SYN or the answer to it. */
-export function isnOf({ flags, seq, ack }: SegmentStep): number | null {
+function isnOf({ flags, seq, ack }: SegmentStep): number | null {
   if (flags === null || !(flags & TCP_FLAG.syn)) return null;
   if (!(flags & TCP_FLAG.ack)) return seq;
   return ack === null ? null : (ack - 1) >>> 0;

@@ -19,6 +19,6 @@ export function jsonSink(write: (text: string) => void): Sink {
   };
 }
 
-export function findingJson({ first_ns, last_ns, evidence, advice, events, ...finding }: Finding) {
+function findingJson({ first_ns, last_ns, evidence, advice, events, ...finding }: Finding) {
   return { ...finding, first: rfc3339(first_ns), last: rfc3339(last_ns), evidence, advice, events };
 }

@@ -13,8 +13,6 @@ import type {
 import { clock, clockMicros, duration, plural } from './format.ts';
 import { printable } from './printable.ts';
 
-/** Words that the reports have in common, whatever they are written in. */
-
 const MONTHS = [
   'January',
   'February',
@@ -33,7 +31,7 @@ const MONTHS = [
 export const thousands = (n: number) => n.toLocaleString('en-US');
 
 /** 22 November 2026 */
-export function day(time_ns: number): string {
+function day(time_ns: number): string {
   const date = new Date(time_ns / 1e6);
   return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]} ${date.getUTCFullYear()}`;
 }
@@ -56,7 +54,7 @@ export function title(report: Report): string {
 }
 
 /** `a`, `a and b`, `a, b and c`. */
-export function listed(items: readonly string[]): string {
+function listed(items: readonly string[]): string {
   if (items.length < 2) return items.join('');
   return `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
 }
@@ -135,7 +133,7 @@ export function clockSentence({ name, clock: note }: HostReport): string {
   return `The clock of ${name} was ${off} (± ${duration(uncertainty_ns ?? 0)}, ${from}); its times here are corrected.`;
 }
 
-export function clockOff({ correction_ns, with: other }: ClockNote): string {
+function clockOff({ correction_ns, with: other }: ClockNote): string {
   const length = duration(Math.abs(correction_ns));
   return `${length} ${correction_ns < 0 ? 'ahead of' : 'behind'} that of ${other}`;
 }

@@ -60,7 +60,7 @@ export function readKeyTotals(session: Session, whole: boolean): KeyTotals {
 
 /** Sockets that found no room in the maps, as rows of the loss table. */
 export function readUntracked(session: Session): Record<string, number> {
-  const names = ['owners_untracked', 'peers_untracked', 'listeners_untracked'];
+  const names = ['owners_untracked', 'peers_untracked'];
   const rows = session.readMap('untracked');
   return Object.fromEntries(
     rows.map(({ key, values }) => [names[key.readUInt32LE()] ?? 'untracked', sum(values, 0)]),

@@ -13,7 +13,7 @@ export function distance(from: number, to: number): number {
 }
 
 /** What a segment takes of the sequence numbers: its bytes, and one each for SYN and FIN. */
-export function spaceOf({ payload_len, flags }: { payload_len: number; flags: number }): number {
+function spaceOf({ payload_len, flags }: { payload_len: number; flags: number }): number {
   return payload_len + (flags & TCP_FLAG.syn ? 1 : 0) + (flags & TCP_FLAG.fin ? 1 : 0);
 }
 

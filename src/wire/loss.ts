@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** Everything that can be lost, by name: how bad, and what it means. */
-export const LOSSES = {
+const LOSSES = {
   records_lost: [
     'info',
     'records that found the perf buffer full, or none on a CPU that had just come online; their occurrences are still counted',
@@ -44,7 +44,7 @@ export const LOSSES = {
   ],
 } as const satisfies Record<string, readonly ['info' | 'warning' | 'error', string]>;
 
-export type LossName = keyof typeof LOSSES;
+type LossName = keyof typeof LOSSES;
 
 /** What was lost so far, by name. */
 export class Losses {

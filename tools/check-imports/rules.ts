@@ -22,11 +22,11 @@ export const RULES: Rule[] = [
     breaks: ({ from, to }) => layer(to) === 'app' && !/^src\/(cli$|commands\/|app\/)/.test(from),
   },
   {
-    says: 'only the live source and doctor import more than types of the native binding',
+    says: 'only the live source imports more than types of the native binding',
     breaks: ({ from, to, typeOnly }) =>
       to === 'src/native/binding' &&
       !typeOnly &&
-      !/^src\/(source\/(attach|live)|commands\/doctor|native\/.*)$/.test(from),
+      !/^src\/(source\/(attach|live)|native\/.*)$/.test(from),
   },
   values('tcp', ['tcp']),
   values('wire', ['tcp', 'wire']),
@@ -65,7 +65,7 @@ function values(of: string, layers: string[]): Rule {
 
 const inSource = (path: string) => path.startsWith('src/');
 
-/** `flow` for src/flow/owner, `cli` for src/cli. */
+/** `flow` for src/flow/clock, `cli` for src/cli. */
 const layer = (path: string) => path.match(/^src\/([^/]+)/)?.[1] ?? '';
 
 /** `tui` for src/sinks/tui/app, null for src/sinks/text. */

@@ -12,7 +12,7 @@ const MAX_LANES = 24;
 const TICKS = 4;
 
 /** The colour of a cause: the same wherever it stands. */
-export function colour(report: Report, cause: string): string {
+function colour(report: Report, cause: string): string {
   return `c${
     Math.max(
       0,

@@ -3,6 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { Flags } from '../../../src/app/declare.ts';
+import * as declared from '../../../src/app/flags.ts';
 import { Run } from '../../../src/app/run.ts';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import { checker, misfit, SCHEMA } from '../../schema.ts';
@@ -72,7 +74,36 @@ describe('docs/json.schema.json', () => {
   });
 });
 
+/** By the command's name. */
+const DECLARED: Record<string, Flags> = {
+  top: declared.TOP,
+  trace: declared.TRACE,
+  record: declared.RECORD,
+  replay: declared.REPLAY,
+  report: declared.REPORT,
+  export: declared.EXPORT,
+  causes: declared.CATALOGUE,
+  lab: declared.LAB,
+  doctor: declared.DOCTOR,
+};
+
 describe('docs/json.md', () => {
+  const commands = Object.groupBy(
+    section('Commands').matchAll(/^\| `([a-z]+)[^|]*\|[^|]*\|([^|]*)\|$/gm),
+    ([, command = '']) => command,
+  );
+
+  test('has every command, and no other', () => {
+    expect(Object.keys(commands).sort()).toEqual(Object.keys(DECLARED).sort());
+  });
+
+  test.each(Object.entries(DECLARED))('%s: every option, and no other', (command, flags) => {
+    const said = (commands[command] ?? []).map(([, , options = '']) => options).join();
+    const options = new Set(said.match(/--[a-z-]+/g));
+    const expected = said.includes('as `trace`') ? optionsOf(declared.TRACE) : [...options].sort();
+    expect(optionsOf(flags)).toEqual(expected);
+  });
+
   const tables = new Map(
     DOC.split(/^### `/m)
       .slice(1)
@@ -87,6 +118,21 @@ describe('docs/json.md', () => {
     expect(tables.get(name)).toEqual(fieldsOf(SCHEMA.$defs[name]));
   });
 });
+
+function section(title: string): string {
+  return DOC.split(/^## /m).find((text) => text.startsWith(title)) ?? '';
+}
+
+/** As they are typed: `--max-size`, `--no-color`. */
+function optionsOf(flags: Flags): string[] {
+  return Object.entries(flags)
+    .filter(([, { hidden }]) => !hidden)
+    .map(([name, { negated }]) => {
+      const typed = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      return negated ? `--no-${typed}` : `--${typed}`;
+    })
+    .sort();
+}
 
 function linesOf(id: string, name: string): Record<string, unknown>[] {
   const { header, events } = readFixture(id, name);

@@ -37,7 +37,6 @@ test.each([
   ['src/cli.ts', "import { top } from './commands/top.js';"],
   ['src/commands/top.ts', "import { Run } from '../app/run.js';"],
   ['src/commands/top.ts', "import { flags } from './flags.js';"],
-  ['src/commands/doctor.ts', "import { Session } from '../native/binding.js';"],
   ['src/source/totals.ts', "import type { Session } from '../native/binding.js';"],
   ['src/source/live.ts', "import { Session } from '../native/binding.ts';"],
   ['src/flow/state.ts', "import type { Symbols } from '../host/symbols.js';"],
