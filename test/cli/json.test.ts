@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { misfit } from '../schema.ts';
-import { RECORDINGS, TCPWHY, tcpwhy } from './run.ts';
+import { RECORDINGS, TCPWHY } from './run.ts';
 
 const recordings = readdirSync(RECORDINGS, { recursive: true, encoding: 'utf8' })
   .filter((name) => /\.tcpwhy(\.zst)?$/.test(name))
@@ -25,22 +25,4 @@ test.each([
   expect(objects.map(misfit).filter(Boolean)).toEqual([]);
   expect(objects[0].type).toBe(first);
   expect(objects.at(-1).type).toBe(last);
-});
-
-test('docs/json.md has every command and every option', () => {
-  const doc = readFileSync(join(RECORDINGS, '../../docs/json.md'), 'utf8');
-  const rows = doc.match(/^\| `[a-z]+.*$/gm) ?? [];
-  const commands = [...tcpwhy('--help').stdout.matchAll(/^ {2}([a-z]+) (?!--)/gm)]
-    .map(([, name]) => name ?? '')
-    .filter((name) => name !== 'help');
-  expect(commands.length).toBeGreaterThan(8);
-  const trace = rows.find((row) => row.startsWith('| `trace ')) ?? '';
-  for (const command of commands) {
-    const own = rows.filter((row) => row.match(/^\| `([a-z]+)/)?.[1] === command).join();
-    expect(own, command).not.toBe('');
-    const documented = own.includes('as `trace`') ? own + trace : own;
-    const options = tcpwhy(command, '--help').stdout.match(/(?<=^ {2}.*)--[a-z-]+/gm) ?? [];
-    const missing = options.filter((name) => name !== '--help' && !documented.includes(name));
-    expect(missing, command).toEqual([]);
-  }
 });
