@@ -208,18 +208,31 @@ static __always_inline bool is_full(const struct sock *sk, u32 moved)
 	return true;
 }
 
-/* Since this was asked last; a listener that is not remembered began with none. */
+/* From the drop until it is told. */
+#define MEANWHILE_JIFFIES 2
+
+/*
+ * Since this was asked last; a listener that is not remembered began with none. Where several CPUs refuse at
+ * once, the first to ask sees the drops of all.
+ */
 static __always_inline bool has_dropped(u64 id)
 {
 	const struct sock *sk = (const void *)id;
-	u32 drops = BPF_CORE_READ(sk, sk_drops.counter), seen = 0;
-	u32 *before = bpf_map_lookup_elem(&drops_before, &id);
+	struct drops_seen *seen = bpf_map_lookup_elem(&drops_before, &id), now = {};
 
-	if (before)
-		seen = *before;
-	if (drops == seen)
-		return false;
-	bpf_map_update_elem(&drops_before, &id, &drops, BPF_ANY);
+	now.drops = BPF_CORE_READ(sk, sk_drops.counter);
+	now.jiffy = bpf_jiffies64();
+	now.others = now.drops - 1;
+	if (seen) {
+		if (now.drops == seen->drops) {
+			if (!seen->others || (u16)(now.jiffy - seen->jiffy) > MEANWHILE_JIFFIES)
+				return false;
+			seen->others--;
+			return true;
+		}
+		now.others -= seen->drops;
+	}
+	bpf_map_update_elem(&drops_before, &id, &now, BPF_ANY);
 	return true;
 }
 

@@ -70,12 +70,12 @@ struct {
 	__type(value, struct lookup);
 } lookups SEC(".maps");
 
-/* What had been counted in sk_drops of a listener that is not alone, when it was looked at last. */
+/* What had been counted in sk_drops, by listener. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, u64);
-	__type(value, u32);
+	__type(value, struct drops_seen);
 } drops_before SEC(".maps");
 
 struct {

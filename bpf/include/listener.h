@@ -42,10 +42,10 @@ static __always_inline bool may_share_end(const struct sock *sk)
 static __always_inline void note_drops(const struct sock *sk)
 {
 	u64 id = 0;
-	u32 drops = BPF_CORE_READ(sk, sk_drops.counter);
+	struct drops_seen seen = { .drops = BPF_CORE_READ(sk, sk_drops.counter) };
 
 	store_pointer(&id, sk);
-	bpf_map_update_elem(&drops_before, &id, &drops, BPF_ANY);
+	bpf_map_update_elem(&drops_before, &id, &seen, BPF_ANY);
 }
 
 static __always_inline void remember_listener(const struct sock *sk, u16 port)

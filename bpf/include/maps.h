@@ -179,6 +179,14 @@ struct owner {
 	u32 role;
 };
 
+/* Of a listener that is not alone, when it was looked at last. */
+struct drops_seen {
+	u32 drops;
+	/* How many of them are what another CPU refuses at this moment, and has not looked at yet. */
+	u16 others;
+	u16 jiffy;
+};
+
 /* A process that has a listener open. Userspace reads it: src/source/listener-facts.ts. */
 struct holder {
 	u64 listener;
