@@ -10,6 +10,8 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TCPWHY = `${ROOT}build/tcpwhy`;
 
 const PATIENCE_MS = 30_000;
+/** In a machine that is emulated the verifier takes its time. */
+const START_PATIENCE_MS = 120_000;
 
 export interface Finding {
   type: 'finding';
@@ -127,7 +129,7 @@ export class Running {
   }
 
   /** Starts it, and comes back once it watches: the first line is printed after attaching. */
-  static async start(args: string[] = [], patience_ms = PATIENCE_MS): Promise<Running> {
+  static async start(args: string[] = [], patience_ms = START_PATIENCE_MS): Promise<Running> {
     const [command = 'trace', ...rest] = args[0]?.startsWith('-') ? ['trace', ...args] : args;
     const running = new Running([
       command,
