@@ -4,6 +4,9 @@
 pub type Error = napi::Error<String>;
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Of a failed system call.
+pub type Errno = i32;
+
 pub fn fail(code: &str, reason: impl Into<String>) -> Error {
     Error::new(code.to_string(), reason.into())
 }
@@ -13,7 +16,7 @@ pub fn fail_errno(errno: i32, what: &str) -> Error {
     fail(errno_name(errno), format!("{what}: {}", describe(errno)))
 }
 
-pub fn last_errno() -> i32 {
+pub fn last_errno() -> Errno {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 

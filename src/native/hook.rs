@@ -3,33 +3,26 @@
 //! fexit, iter, raw_tp, tp, kprobe and kretprobe; others are not known here.
 
 use std::ffi::CString;
-use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use libbpf_rs::libbpf_sys::{
     BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACEPOINT,
     BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, BPF_TRACE_RAW_TP, BTF_KIND_FUNC, BTF_KIND_TYPEDEF,
-    PERF_FLAG_FD_CLOEXEC, bpf_attach_type, bpf_insn, bpf_link_create, bpf_prog_load,
-    bpf_prog_load_opts, bpf_prog_type, bpf_program__expected_attach_type, bpf_program__type,
-    bpf_raw_tracepoint_open, perf_event_attr,
+    bpf_attach_type, bpf_insn, bpf_link_create, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type,
+    bpf_program__expected_attach_type, bpf_program__type, bpf_raw_tracepoint_open,
 };
 use libbpf_rs::{AsRawLibbpf, OpenProgram};
 
-use crate::error::last_errno;
-use crate::{reason, trace_event};
+use crate::error::Errno;
+use crate::{perf_event, reason};
 
 /// Helpers of the kernel are for programs under the GPL, as those of bpf/ are.
 const LICENSE: &std::ffi::CStr = c"Dual BSD/GPL";
-const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
-const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 const TRIAL_LOG_BYTES: usize = 4096;
 /// `r0 = 0` and `exit`.
 const MOVE: u8 = 0xb7;
 const EXIT: u8 = 0x95;
-
-/// An errno.
-pub type Errno = i32;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Hook {
@@ -128,9 +121,9 @@ impl Hook {
             return Some(reason::of_attach(&self.kind, libc::ENOENT, ""));
         }
         if self.program == BPF_PROG_TYPE_TRACEPOINT
-            && let Err(error) = trace_event::id(&self.target.to_string_lossy())
+            && let Err(errno) = perf_event::tracepoint_id(&self.target.to_string_lossy())
         {
-            return Some(self.not_attached(error.raw_os_error().unwrap_or(libc::EINVAL)));
+            return Some(self.not_attached(errno));
         }
         let [mut set, mut exit] = [bpf_insn::default(); 2];
         (set.code, exit.code) = (MOVE, EXIT);
@@ -152,11 +145,12 @@ impl Hook {
     pub fn attach(&self, program: BorrowedFd) -> Result<OwnedFd, Errno> {
         let program = program.as_raw_fd();
         match self.program {
-            BPF_PROG_TYPE_KPROBE => set_to(self.open_probe()?, program),
-            BPF_PROG_TYPE_TRACEPOINT => {
-                let event = trace_event::open(&self.target.to_string_lossy())
-                    .map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL))?;
-                set_to(event, program)
+            BPF_PROG_TYPE_KPROBE | BPF_PROG_TYPE_TRACEPOINT => {
+                let event = match self.kind.as_str() {
+                    "tp" => perf_event::tracepoint(&self.target.to_string_lossy())?,
+                    kind => perf_event::probe(&self.target, kind == "kretprobe")?,
+                };
+                perf_event::run(&event, program).map(|()| event)
             }
             // SAFETY: the name ends with a zero.
             BPF_PROG_TYPE_RAW_TRACEPOINT => {
@@ -171,52 +165,6 @@ impl Hook {
     pub fn not_attached(&self, errno: Errno) -> String {
         reason::of_attach(&self.kind, errno, &self.target.to_string_lossy())
     }
-
-    /// The event of every process on the first CPU; a program that is set to it runs on every CPU.
-    fn open_probe(&self) -> Result<OwnedFd, Errno> {
-        let number = |file: &str, before: &str| {
-            let text = fs::read_to_string(format!("{}/{file}", reason::KPROBES)).ok()?;
-            text.trim().strip_prefix(before)?.parse::<u32>().ok()
-        };
-        let type_ = number("type", "").ok_or(libc::ENOENT)?;
-        let returns = number("format/retprobe", "config:").ok_or(libc::ENOENT)?;
-        // SAFETY: of numbers alone; zero stands for what is not asked for.
-        let mut event: perf_event_attr = unsafe { std::mem::zeroed() };
-        event.size = size_of::<perf_event_attr>() as u32;
-        event.type_ = type_;
-        event.config = u64::from(self.kind == "kretprobe") << returns;
-        event.__bindgen_anon_3.kprobe_func = self.target.as_ptr() as u64;
-        // SAFETY: the kernel reads `size` bytes, and the name; every process, the first CPU.
-        let event = unsafe {
-            libc::syscall(
-                libc::SYS_perf_event_open,
-                &raw const event,
-                -1,
-                0,
-                -1,
-                PERF_FLAG_FD_CLOEXEC as libc::c_ulong,
-            )
-        };
-        if event < 0 {
-            return Err(last_errno());
-        }
-        // SAFETY: opened just now, and of nobody else.
-        Ok(unsafe { OwnedFd::from_raw_fd(event as i32) })
-    }
-}
-
-/// The program runs at the event until that is closed. A link (since Linux 5.15) would do no more.
-fn set_to(event: OwnedFd, program: i32) -> Result<OwnedFd, Errno> {
-    for (request, argument) in [
-        (PERF_EVENT_IOC_SET_BPF, program),
-        (PERF_EVENT_IOC_ENABLE, 0),
-    ] {
-        // SAFETY: no pointers.
-        if unsafe { libc::ioctl(event.as_raw_fd(), request, argument) } < 0 {
-            return Err(last_errno());
-        }
-    }
-    Ok(event)
 }
 
 fn owned(fd: i32) -> Result<OwnedFd, Errno> {

@@ -14,8 +14,8 @@ use libbpf_rs::libbpf_sys::{self, bpf_insn, bpf_prog_load_opts};
 use libbpf_rs::{AsRawLibbpf, Object, OpenObject, OpenProgram};
 
 use crate::btf;
-use crate::error::{Result, fail};
-use crate::hook::{Errno, Hook};
+use crate::error::{Errno, Result, fail};
+use crate::hook::Hook;
 use crate::log;
 use crate::object::Source;
 use crate::program::{self, Program, ProgramState};
