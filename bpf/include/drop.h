@@ -23,13 +23,6 @@ static __always_inline const struct reasonless *known_without_reason(void)
 	return bpf_map_lookup_elem(&reasonless, &zero);
 }
 
-/* What a socket had taken and held when it was closed: each connection leaves its FIN there. */
-static __always_inline bool was_taken(u32 reason)
-{
-	return bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
-	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE);
-}
-
 /* `slot` names the caller's own record buffer; `no_reason`: what `reasonless` holds is of this drop. */
 static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *skb, void *location,
 				    u32 reason, const struct sock *sk, struct brackets *b,
@@ -52,7 +45,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	k.netns = netns_of(net);
 	if (!wanted_segment(k.netns, s))
 		return;
-	if (REFUSALS_ARE_DROPS && slot == SCRATCH_DROP && !was_taken(reason))
+	if (REFUSALS_ARE_DROPS && slot == SCRATCH_DROP)
 		report_crossed(ctx, skb, s, net, k.netns, sk, CROSSED_DROP);
 	state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0;
 	service = service_of_segment(s, net, k.netns, sk, state);

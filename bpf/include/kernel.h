@@ -92,7 +92,6 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 /* Only asked for: its numbers differ from kernel to kernel. */
 enum skb_drop_reason {
 	SKB_DROP_REASON_NOT_SPECIFIED,
-	SKB_DROP_REASON_QUEUE_PURGE,
 };
 
 enum tcp_state {
