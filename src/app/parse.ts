@@ -2,6 +2,7 @@
 
 import type { Severity } from '../causes/define.ts';
 import type { Target } from '../source/filter.ts';
+import type { Tier } from '../source/plan.ts';
 import { mayBeToa } from '../source/toa.ts';
 import { type Family, familyOf } from '../tcp/address.ts';
 import { parsePort as portOf, splitEndpoint } from '../tcp/endpoint.ts';
@@ -74,8 +75,6 @@ export function parseSeverity(text: string): Severity {
   if (text === 'error' || text === 'warning' || text === 'info') return text;
   throw new UsageError(`--fail-on ${text}: error, warning or info`);
 }
-
-type Tier = 'hooks' | 'tracepoints';
 
 /** `--tier`: the highest that may be used. */
 export function parseTier(text: string): Tier {

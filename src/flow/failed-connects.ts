@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { reversed } from '../tcp/service.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type { Flow, Owner, Sock } from '../wire/types.gen.ts';
@@ -63,7 +64,7 @@ export class FailedConnects {
       case 'reset_sent': {
         const { packet, sock } = event.body;
         const failed = packet
-          ? this.#closed.get(connection(event.netns, turned(packet.flow)), event.ktime_ns)
+          ? this.#closed.get(connection(event.netns, reversed(packet.flow)), event.ktime_ns)
           : sock && this.#before(event, sock.owner);
         if (!failed || failed.left === 0) return;
         failed.left = Math.max(0, failed.left - event.occurrences);
@@ -105,12 +106,6 @@ export class FailedConnects {
   }
 }
 
-type Ends = Omit<Flow, 'service'>;
-
-function connection(netns: number, { saddr, sport, daddr, dport }: Ends): string {
+function connection(netns: number, { saddr, sport, daddr, dport }: Flow): string {
   return `${netns} ${saddr} ${sport} ${daddr} ${dport}`;
-}
-
-function turned({ saddr, sport, daddr, dport }: Ends): Ends {
-  return { saddr: daddr, sport: dport, daddr: saddr, dport: sport };
 }

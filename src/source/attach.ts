@@ -28,6 +28,7 @@ import {
   failures,
   notChosen,
   refused,
+  type Tier,
 } from './plan.ts';
 import { ringBytes } from './rings.ts';
 import { toaRodata } from './toa.ts';
@@ -50,7 +51,7 @@ export interface AttachOptions {
   /** The others are kept too, to be counted. */
   every_record?: boolean;
   /** Highest tier that may be used. */
-  tier: 'hooks' | 'tracepoints';
+  tier: Tier;
   /** Probes only, as on a kernel without trampolines or BTF: to try them on one that has both. */
   probes?: boolean;
   /** A file with the kernel's BTF, where the kernel itself has none. */
@@ -198,7 +199,7 @@ export function hostNow() {
 }
 
 /** The tier is that of the fact that differs most between the two. */
-function tierOf(choices: readonly Choice[]): 'hooks' | 'tracepoints' {
+function tierOf(choices: readonly Choice[]): Tier {
   const decisive: Fact = 'syn_fate';
   return choices.find(({ fact }) => fact === decisive)?.way?.tier ?? 'tracepoints';
 }

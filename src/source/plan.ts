@@ -5,10 +5,12 @@ import type { Fact } from '../causes/facts.ts';
 /** How a program is called in its second form: bpf/include/hooks.h. */
 const PROBE = '_probe';
 
+export type Tier = 'hooks' | 'tracepoints';
+
 /** One way to see a fact: programs that are attached together or not at all. */
 export interface Way {
   programs: readonly string[];
-  tier: 'hooks' | 'tracepoints';
+  tier: Tier;
   /** Parameters that a function or tracepoint must have: kernels differ, stable updates too. */
   parameters?: Readonly<Record<string, number>>;
   /** Functions that must be there: modules bring them and take them away. */
@@ -143,7 +145,7 @@ export interface Kernel {
   /** Those of ASKED_FUNCTIONS that are there. */
   functions: ReadonlySet<string>;
   /** Highest tier that may be used. */
-  tier: 'hooks' | 'tracepoints';
+  tier: Tier;
   /** Whether trampolines may be used (fentry, fexit, tp_btf), or only probes. */
   trampolines: boolean;
 }

@@ -2,13 +2,12 @@
 //
 // Usage: node tools/gen-causes/main.ts [OUT]    writes below OUT, the root of the repository by default
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Cause } from '../../src/causes/define.ts';
+import { read, repository, write } from '../generated.ts';
 import { page, pagesModule, readme, registryModule } from './texts.ts';
 
-const repository = join(import.meta.dirname, '../..');
-const out = process.argv[2] ?? repository;
 const folder = join(repository, 'src/causes');
 const ids = readdirSync(folder)
   .filter((name) => existsSync(join(folder, name, 'index.ts')))
@@ -24,14 +23,4 @@ write('README.md', readme(read('README.md'), causes));
 for (const cause of causes) {
   const doc = read(`src/causes/${cause.id}/doc.md`);
   write(`docs/causes/${cause.id}.md`, page(cause, doc, causes));
-}
-
-function read(path: string): string {
-  return readFileSync(join(repository, path), 'utf8');
-}
-
-function write(path: string, text: string): void {
-  const file = join(out, path);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, text);
 }

@@ -4,16 +4,14 @@
 //
 // What docs/json.md and docs/json.schema.json say of the kinds of events.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { KINDS, kindOf } from '../../src/diagnose/kinds.ts';
 import { HostKnowledge } from '../../src/flow/knowledge.ts';
 import { decodeHeader, eventFromJson } from '../../src/wire/decode.ts';
 import { loadProto, type Message, readSchema } from '../gen-wire/schema.ts';
+import { read, repository, write } from '../generated.ts';
 import { rowsOf, schemaWith } from './texts.ts';
 
-const repository = join(import.meta.dirname, '../..');
-const out = process.argv[2] ?? repository;
 const { kinds } = readSchema(loadProto(join(repository, 'proto')));
 const nobody = new HostKnowledge(decodeHeader(new Uint8Array()));
 const bodies = kinds
@@ -36,14 +34,4 @@ function blank({ fields }: Message): { [field: string]: unknown } {
       field.kind === 'message' ? [[field.name, blank(field.message)]] : [],
     ),
   );
-}
-
-function read(path: string): string {
-  return readFileSync(join(repository, path), 'utf8');
-}
-
-function write(path: string, text: string): void {
-  const file = join(out, path);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, text);
 }

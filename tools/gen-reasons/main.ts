@@ -2,17 +2,12 @@
 //
 // Usage: node tools/gen-reasons/main.ts [OUT]    writes below OUT, the root of the repository by default
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { read, write } from '../generated.ts';
 import { ENUMS, type Kernels } from './kernels.ts';
 import { NOT_TCP } from './not-tcp.ts';
 import { dropOutcome, type Outcome, resetOutcome } from './sweep.ts';
 
-const repository = join(import.meta.dirname, '../..');
-const out = process.argv[2] ?? repository;
-const kernels: Kernels = JSON.parse(
-  readFileSync(join(import.meta.dirname, 'kernels.json'), 'utf8'),
-);
+const kernels: Kernels = JSON.parse(read('tools/gen-reasons/kernels.json'));
 
 interface Row {
   reason: string;
@@ -56,10 +51,8 @@ ${table(reset)}
 ${Object.entries(NOT_TCP)
   .map(([reason, why]) => `| ${reason} | ${why} |\n`)
   .join('')}`;
-const file = join(out, 'docs/reasons.md');
-mkdirSync(dirname(file), { recursive: true });
-writeFileSync(file, text);
-if (out === repository) console.log(shares.join('\n'));
+write('docs/reasons.md', text);
+if (!process.argv[2]) console.log(shares.join('\n'));
 
 function reasonsOf(table?: keyof typeof ENUMS): Set<string> {
   const tables = table ? [table] : (Object.keys(ENUMS) as (keyof typeof ENUMS)[]);

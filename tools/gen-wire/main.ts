@@ -2,8 +2,8 @@
 //
 // Usage: node tools/gen-wire/main.ts [OUT]    writes below OUT, the root of the repository by default
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { repository, write } from '../generated.ts';
 import { cHeader } from './c-header.ts';
 import { messages } from './messages.ts';
 import { loadProto, readSchema } from './schema.ts';
@@ -11,8 +11,6 @@ import { eventKinds, mibSlots } from './tables.ts';
 import { plainTypes } from './types.ts';
 import { writtenLayouts } from './written.ts';
 
-const repository = join(import.meta.dirname, '../..');
-const out = process.argv[2] ?? repository;
 const root = loadProto(join(repository, 'proto'));
 const schema = readSchema(root);
 
@@ -22,10 +20,3 @@ write('src/wire/messages.gen.ts', messages(root));
 write('src/wire/mib.gen.ts', mibSlots(schema));
 write('src/wire/types.gen.ts', plainTypes(root));
 write('src/wire/written.gen.ts', writtenLayouts(schema));
-
-function write(path: string, text: string): void {
-  const file = join(out, path);
-  mkdirSync(dirname(file), { recursive: true });
-  // What depends on it is not built again where nothing changed.
-  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
-}

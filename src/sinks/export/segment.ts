@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { TCP_FLAG } from '../../tcp/flags.ts';
+import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
@@ -90,12 +91,10 @@ function synOf(sock: Sock): SeenSegment {
 }
 
 function resetTo(sock: Sock): SeenSegment {
-  const { saddr, sport, daddr, dport } = sock.flow;
   const refused = sock.previous_state === SYN_SENT;
   return {
     ...fromSocket(sock, refused ? RST | ACK : RST),
-    // No header has a place for the last.
-    flow: { saddr: daddr, sport: dport, daddr: saddr, dport: sport, service: 0 },
+    flow: reversed(sock.flow),
     seq: sock.rcv_nxt,
     ack_seq: refused ? sock.snd_nxt : 0,
     inbound: true,
