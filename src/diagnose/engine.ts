@@ -194,9 +194,8 @@ export class Engine {
     const ofFailure = this.#before.ofFailure(match.flow, event.ktime_ns);
     occurrence.by = this.#before.stronger(occurrence, ofFailure);
     if (occurrence.by) return;
-    for (const other of ofFailure) {
-      if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other, occurrence);
-    }
+    for (const other of this.#before.weaker(occurrence, ofFailure))
+      this.#withdraw(other, occurrence);
     this.#before.add(occurrence);
     if (this.#before.maySayLess(cause) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);

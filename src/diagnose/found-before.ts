@@ -8,6 +8,7 @@ import { connectionId, ends } from './connection.ts';
 import type { Because } from './finding.ts';
 import type { Occurrence } from './open-finding.ts';
 import { Precedence } from './precedence.ts';
+import { areOpposite, isReceivedReset } from './resets.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED } from './unexplained.ts';
 
 /** Retries are at most 120 s apart (TCP_RTO_MAX): what was found at the one before is known. */
@@ -86,6 +87,13 @@ export class FoundBefore {
     return found.slice(first).filter(({ by }) => !by);
   }
 
+  /** Of those, what `occurrence` stands for: a reset is none that came from the other end. */
+  weaker({ cause, event }: Occurrence, ofFailure: Found): Found {
+    return ofFailure.filter(
+      (other) => cause.supersedes?.includes(other.cause.id) && !areOpposite(other.event, event),
+    );
+  }
+
   /**
    * A cause of the same failure that says more. Records of the two ends are sampled each on its own:
    * where some are missing, the same service at the same time stands for the same connection.
@@ -93,18 +101,22 @@ export class FoundBefore {
   stronger({ cause, event, match }: Occurrence, ofFailure: Found): Occurrence | null {
     const stronger = this.#precedence.stronger(cause.id);
     if (stronger.size === 0) return null;
-    const exact = ofFailure.find((other) => stronger.has(other.cause.id));
+    const exact = ofFailure.find(
+      (other) => stronger.has(other.cause.id) && !areOpposite(other.event, event),
+    );
     if (exact) return exact;
     const since_ns = event.ktime_ns - SAME_FAILURE_NS;
-    return this.#near(match.flow, event.ktime_ns, (one) => {
+    return this.#near(match.flow, event.ktime_ns, (one, end) => {
       if (!stronger.has(one.cause.id) || one.event.ktime_ns < since_ns) return false;
+      if (areOpposite(one.event, event, end)) return false;
       return event.occurrences > 1 || this.#sampled(one.event.key);
     });
   }
 
   /**
    * What this came of, where that was found since it began. Where what led to it was sampled, its
-   * occurrence for this very connection may be missing: then the same service stands for it.
+   * occurrence for this very connection may be missing: then the same service stands for it. A reset
+   * leads to what the other end is sent of this connection, and of no other.
    */
   because({ cause, event, match }: Occurrence): Because | null {
     const { ktime_ns } = event;
@@ -115,8 +127,14 @@ export class FoundBefore {
     const mayLead = (one: Occurrence) =>
       leading.has(one.cause.id) && isBetween(one, began_ns, ktime_ns);
     const why =
-      found.findLast(mayLead) ??
-      this.#near(match.flow, ktime_ns, (one) => mayLead(one) && this.#sampled(one.event.key));
+      found.findLast(
+        (one) => mayLead(one) && (!isReceivedReset(one.event) || areOpposite(one.event, event)),
+      ) ??
+      this.#near(
+        match.flow,
+        ktime_ns,
+        (one) => mayLead(one) && !isReceivedReset(one.event) && this.#sampled(one.event.key),
+      );
     return why ? { cause: why.cause.id, where: why.match.where } : null;
   }
 
@@ -141,9 +159,13 @@ export class FoundBefore {
   }
 
   /** The newest that is meant, at either of the flow's ends. */
-  #near(flow: Flow, ktime_ns: number, isMeant: (one: Occurrence) => boolean): Occurrence | null {
+  #near(
+    flow: Flow,
+    ktime_ns: number,
+    isMeant: (one: Occurrence, end: string) => boolean,
+  ): Occurrence | null {
     for (const end of ends(flow)) {
-      const near = this.#services.get(end, ktime_ns)?.findLast(isMeant);
+      const near = this.#services.get(end, ktime_ns)?.findLast((one) => isMeant(one, end));
       if (near) return near;
     }
     return null;
