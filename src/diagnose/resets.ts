@@ -29,17 +29,27 @@ function senderOfReceived(event: Event): string | null {
   return packet && packet.flags & TCP_FLAG.rst ? ends(packet.flow)[0] : null;
 }
 
-export function isReceivedReset(event: Event): boolean {
-  return senderOfReceived(event) !== null;
+/** Which ends sent and got the reset that an event tells of: null where it tells of none. */
+export interface Reset {
+  sent_by: string | null;
+  came_from: string | null;
+}
+
+const NONE: Reset = { sent_by: null, came_from: null };
+
+export function resetOf(event: Event): Reset {
+  const sent_by = sender(event);
+  const came_from = senderOfReceived(event);
+  return sent_by === null && came_from === null ? NONE : { sent_by, came_from };
 }
 
 /**
  * Whether one end got the one reset and sent the other: then they are two. `end`: of two connections
  * that have only that one in common.
  */
-export function areOpposite(one: Event, other: Event, end?: string): boolean {
-  const sent = sender(one) ?? sender(other);
-  const received = senderOfReceived(one) ?? senderOfReceived(other);
+export function areOpposite(one: Reset, other: Reset, end?: string): boolean {
+  const sent = one.sent_by ?? other.sent_by;
+  const received = one.came_from ?? other.came_from;
   if (sent === null || received === null) return false;
   return end === undefined ? sent !== received : (sent === end) !== (received === end);
 }
