@@ -36,6 +36,12 @@ const PURGES = new Set([
   'mptcp_destroy_common',
 ]);
 
+/** What frees a large segment whose parts a qdisc dropped, each with a reason of its own. */
+const SPLITTERS = new Set(['tbf_enqueue', 'tbf_segment', 'cake_enqueue', 'netem_enqueue']);
+
+/** Compilers add to the names of functions that they change. */
+const functionName = (symbol: { name: string } | null) => symbol?.name.replace(/\..*$/, '') ?? '';
+
 /** Why an event is nothing to worry about, or null. Asked only of what no cause explains. */
 export function benign(event: Event, known: Knowledge): string | null {
   if (event.kind === 'reset_sent' && isLateAck(event.body)) {
@@ -63,6 +69,12 @@ export function benign(event: Event, known: Knowledge): string | null {
   }
   if (reason === 'NOT_SPECIFIED' && PURGES.has(known.symbol(event.body.location)?.name ?? '')) {
     return ORDINARY.QUEUE_PURGE ?? null;
+  }
+  if (
+    reason === 'NOT_SPECIFIED' &&
+    SPLITTERS.has(functionName(known.symbol(event.body.location)))
+  ) {
+    return 'a large segment that a qdisc cut up: what became of its parts is told by itself';
   }
   if (reason === 'NOT_SPECIFIED' && isTakenAck(event.body, known)) {
     return 'an acknowledgement after the other end had sent its last: the kernel took it';

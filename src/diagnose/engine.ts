@@ -12,6 +12,7 @@ import { Counts, type More } from './counts.ts';
 import type { Finding } from './finding.ts';
 import { type CountListener, Findings } from './findings.ts';
 import { FoundBefore, SAME_FAILURE_NS } from './found-before.ts';
+import { severityOf } from './occurrence.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 
@@ -194,8 +195,9 @@ export class Engine {
     const ofFailure = this.#before.ofFailure(match.flow, event.ktime_ns);
     occurrence.by = this.#before.stronger(occurrence, ofFailure);
     if (occurrence.by) return;
-    for (const other of this.#before.weaker(occurrence, ofFailure))
-      this.#withdraw(other, occurrence);
+    for (const other of ofFailure) {
+      if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other, occurrence);
+    }
     this.#before.add(occurrence);
     if (this.#before.maySayLess(cause) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);
@@ -215,10 +217,20 @@ export class Engine {
     if (cameOf)
       evidence[cameOf.evidence] =
         this.#before.first(cameOf.flow, occurrence.event.ktime_ns)?.id ?? null;
-    occurrence.because = this.#before.because(occurrence);
+    this.#weigh(occurrence);
     const open = this.#findings.openFor(occurrence);
     occurrence.finding = open;
     this.#findings.add(open, occurrence);
+  }
+
+  /** What it came of weighs at least as much as it would by itself. */
+  #weigh(occurrence: Occurrence): void {
+    const severity = severityOf(occurrence);
+    const why = this.#before.because(occurrence);
+    if (why) occurrence.because = { cause: why.cause.id, where: why.match.where };
+    for (const one of why ? [why] : this.#before.unexplained(occurrence)) {
+      if (one.finding) this.#findings.raise(one.finding, severity);
+    }
   }
 }
 

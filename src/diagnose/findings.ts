@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Severity } from '../causes/define.ts';
 import type { WallClock } from '../flow/clock.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import type { Flow } from '../wire/types.gen.ts';
@@ -14,6 +15,10 @@ export type CountListener = (finding: Finding, flow: Flow, count: number, time_n
 
 /** Above it a cause's further occurrences are told of together. */
 const MAX_FINDINGS = 20_000;
+/** The lightest first. */
+const SEVERITIES: readonly Severity[] = ['info', 'warning', 'error'];
+/** Of what no cause explains, and of what is ordinary: they leave room for the others. */
+const MAX_REST = 2000;
 
 /** The findings as they grow. What they say is made when somebody asks: most of it is never shown. */
 export class Findings {
@@ -26,6 +31,7 @@ export class Findings {
   readonly #clock: WallClock;
   readonly #max: number;
   #merged = 0;
+  #rest = 0;
 
   constructor(known: HostKnowledge, clock: WallClock, max = MAX_FINDINGS) {
     this.#known = known;
@@ -56,7 +62,8 @@ export class Findings {
   openFor(occurrence: Occurrence): OpenFinding {
     let id = findingId(occurrence);
     let open = this.#all.get(id);
-    if (!open && this.#all.size >= this.#max) {
+    const isRest = occurrence.cause === BENIGN || occurrence.cause === UNEXPLAINED;
+    if (!open && (this.#all.size >= this.#max || (isRest && this.#rest >= MAX_REST))) {
       id = `${occurrence.cause.id} *`;
       open = this.#all.get(id);
       this.#merged += occurrence.count;
@@ -64,8 +71,16 @@ export class Findings {
     if (!open) {
       open = openFinding(this.#finding(id, occurrence, this.#timeOf(occurrence)));
       this.#all.set(id, open);
+      if (isRest) this.#rest++;
     }
     return open;
+  }
+
+  /** A connection failed of it: it weighs as much as that. */
+  raise(open: OpenFinding, severity: Severity): void {
+    if (SEVERITIES.indexOf(severity) <= SEVERITIES.indexOf(open.finding.severity)) return;
+    open.finding.severity = severity;
+    this.#changed.add(open);
   }
 
   add(open: OpenFinding, occurrence: Occurrence): void {

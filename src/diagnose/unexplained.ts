@@ -3,6 +3,9 @@
 import type { Cause, Evidence, Match } from '../causes/define.ts';
 import { ownerOf } from '../causes/shared/processes.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
+import { local, remote } from '../tcp/endpoint.ts';
+import { flagsText } from '../tcp/flags.ts';
+import { service } from '../tcp/service.ts';
 import type { Event } from '../wire/event.ts';
 import type { Flow, Packet } from '../wire/types.gen.ts';
 import { kindOf } from './kinds.ts';
@@ -16,7 +19,10 @@ const rest = (id: string, title: string, advice: string[]): Cause => ({
   needs: [],
   on: [],
   match: () => null,
-  summary: ({ what, reason, why }) => (why ? `${what} (${reason}): ${why}` : `${what} (${reason})`),
+  summary({ what, reason, why, from, to, flags }) {
+    const segment = flags === undefined ? `${from} → ${to}` : `[${flags}] ${from} → ${to}`;
+    return `${what} (${reason}): ${segment}${why ? `, ${why}` : ''}`;
+  },
   advice: () => advice,
 });
 
@@ -61,17 +67,26 @@ export function unexplained(
   function found(
     what: string,
     reason: string,
-    { flow }: Pick<Packet, 'flow'>,
+    { flow, flags }: { flow: Flow; flags?: number },
     location: string | null,
   ): Match<Evidence> {
-    const evidence: Evidence = { what, reason, ...(location && { location }), ...(why && { why }) };
+    const evidence: Evidence = {
+      what,
+      reason,
+      ...(location && { location }),
+      ...(why && { why }),
+      from: local(flow),
+      to: remote(flow),
+      ...(flags !== undefined && { flags: flagsText(flags) }),
+    };
+    const where = service(flow);
     return {
       evidence,
       basis: 'direct',
-      subject: 'host',
-      where: location ?? reason,
+      subject: 'flow',
+      where,
       flow,
-      group: `${what} ${reason} ${location ?? ''}`,
+      group: `${what} ${reason} ${location ?? ''} ${event.netns} ${where}`,
       owner: null,
     };
   }
