@@ -42,7 +42,8 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 .PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-start bench-export \
 	bench-memory bench-overhead check fmt clean help setup own-crate
 
-build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o $(ADDON) ## build everything (the default)
+build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o \
+	build/dropping.bpf.o $(ADDON) ## build everything (the default)
 
 demo: build ## see findings: makes real failures in private network namespaces
 	node tools/demo.ts

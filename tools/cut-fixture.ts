@@ -84,7 +84,8 @@ function ports(value: unknown): number[] {
 
 function needed(event: Event): boolean {
   if (event.kind !== 'fact') return false;
-  const { symbol, peer_rewriter } = event.body;
+  const { symbol, peer_rewriter, device_hooks } = event.body;
+  if (device_hooks) return events.some(({ event: { netns } }) => netns === device_hooks.netns);
   if (symbol) return bodies.includes(`"${symbol.address}"`);
   return peer_rewriter != null && events.some(({ event: { kind } }) => kind === 'peer_name');
 }

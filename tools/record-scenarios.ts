@@ -108,7 +108,10 @@ function only(stream: Uint8Array, netns: ReadonlySet<number>): Uint8Array {
   );
   return Buffer.concat(kept.map(({ bytes }) => encodeFrame(bytes)));
 
-  function needed({ body: { symbol, cgroup, peer_rewriter } }: Event<'fact'>): boolean {
+  function needed({
+    body: { symbol, cgroup, peer_rewriter, device_hooks },
+  }: Event<'fact'>): boolean {
+    if (device_hooks) return netns.has(device_hooks.netns);
     if (symbol) return said.includes(`"${symbol.address}"`);
     if (cgroup) return said.includes(`"cgroup":"${cgroup.id}"`);
     return peer_rewriter?.cgroup_path.includes(`tcpwhy-${process.pid}-`) ?? false;

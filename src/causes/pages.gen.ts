@@ -3,6 +3,7 @@
 
 import acceptQueueFull from './accept-queue-full/doc.md';
 import badChecksum from './bad-checksum/doc.md';
+import bpfDrop from './bpf-drop/doc.md';
 import connectRefused from './connect-refused/doc.md';
 import connectTimeout from './connect-timeout/doc.md';
 import connectionUnknown from './connection-unknown/doc.md';
@@ -21,6 +22,7 @@ import pawsPassive from './paws-passive/doc.md';
 import peerCollision from './peer-collision/doc.md';
 import peerRewritten from './peer-rewritten/doc.md';
 import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
+import qdiscDrop from './qdisc-drop/doc.md';
 import requestReset from './request-reset/doc.md';
 import resetByPeer from './reset-by-peer/doc.md';
 import resetRejected from './reset-rejected/doc.md';
@@ -40,6 +42,7 @@ import userTimeout from './user-timeout/doc.md';
 export const PAGES: Readonly<Record<string, string>> = {
   'accept-queue-full': acceptQueueFull,
   'bad-checksum': badChecksum,
+  'bpf-drop': bpfDrop,
   'connect-refused': connectRefused,
   'connect-timeout': connectTimeout,
   'connection-unknown': connectionUnknown,
@@ -58,6 +61,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'peer-collision': peerCollision,
   'peer-rewritten': peerRewritten,
   'proxy-upstream-failed': proxyUpstreamFailed,
+  'qdisc-drop': qdiscDrop,
   'request-reset': requestReset,
   'reset-by-peer': resetByPeer,
   'reset-rejected': resetRejected,

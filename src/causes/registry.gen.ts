@@ -4,6 +4,7 @@
 import type { Cause } from './define.ts';
 import acceptQueueFull from './accept-queue-full/index.ts';
 import badChecksum from './bad-checksum/index.ts';
+import bpfDrop from './bpf-drop/index.ts';
 import connectRefused from './connect-refused/index.ts';
 import connectTimeout from './connect-timeout/index.ts';
 import connectionUnknown from './connection-unknown/index.ts';
@@ -22,6 +23,7 @@ import pawsPassive from './paws-passive/index.ts';
 import peerCollision from './peer-collision/index.ts';
 import peerRewritten from './peer-rewritten/index.ts';
 import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
+import qdiscDrop from './qdisc-drop/index.ts';
 import requestReset from './request-reset/index.ts';
 import resetByPeer from './reset-by-peer/index.ts';
 import resetRejected from './reset-rejected/index.ts';
@@ -41,6 +43,7 @@ import userTimeout from './user-timeout/index.ts';
 export const CAUSES = [
   acceptQueueFull,
   badChecksum,
+  bpfDrop,
   connectRefused,
   connectTimeout,
   connectionUnknown,
@@ -59,6 +62,7 @@ export const CAUSES = [
   peerCollision,
   peerRewritten,
   proxyUpstreamFailed,
+  qdiscDrop,
   requestReset,
   resetByPeer,
   resetRejected,

@@ -3,6 +3,7 @@
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type {
+  DeviceHooks,
   Header,
   Symbol as KernelSymbol,
   PeerRewriter,
@@ -31,6 +32,8 @@ export interface Knowledge {
   holders(listener: string): readonly Process[];
   /** Name of a network device, null where the host did not tell. */
   device(netns: number, ifindex: number): string | null;
+  /** What may drop segments at a device, as it was when one was dropped; null where the host did not tell. */
+  hooksOf(netns: number, device: string): DeviceHooks | null;
   /** Whether this kernel gives reasons for drops at all (5.17 and later). */
   hasDropReasons(): boolean;
   /** Whether drops tell how the check of their sender's address ended. */
@@ -55,6 +58,7 @@ export class HostKnowledge implements Knowledge {
   readonly #rewriters: PeerRewriter[] = [];
   readonly #holders = new Map<string, Process[]>();
   readonly #devices = new Map<string, string>();
+  readonly #hooks = new Map<string, DeviceHooks>();
   readonly failed_connects = new FailedConnects();
   readonly #has_drop_reasons: boolean;
 
@@ -70,7 +74,7 @@ export class HostKnowledge implements Knowledge {
     this.failed_connects.learn(event);
     switch (event.kind) {
       case 'fact': {
-        const { symbol, cgroup, peer_rewriter, device, holders } = event.body;
+        const { symbol, cgroup, peer_rewriter, device, holders, device_hooks } = event.body;
         if (symbol) this.#name(symbol);
         if (cgroup) {
           const { id, path } = cgroup;
@@ -78,6 +82,8 @@ export class HostKnowledge implements Knowledge {
         }
         if (peer_rewriter) this.#attach(peer_rewriter);
         if (device) this.#devices.set(`${device.netns} ${device.ifindex}`, device.device);
+        if (device_hooks)
+          this.#hooks.set(`${device_hooks.netns} ${device_hooks.device}`, device_hooks);
         if (holders) this.#holders.set(holders.listener, holders.processes);
         return true;
       }
@@ -145,6 +151,10 @@ export class HostKnowledge implements Knowledge {
 
   device(netns: number, ifindex: number): string | null {
     return this.#devices.get(`${netns} ${ifindex}`) ?? null;
+  }
+
+  hooksOf(netns: number, device: string): DeviceHooks | null {
+    return this.#hooks.get(`${netns} ${device}`) ?? null;
   }
 
   hasDropReasons(): boolean {

@@ -7,6 +7,7 @@ import { Socket } from '../native/sockets.ts';
 import type { Family } from '../tcp/address.ts';
 import { IPPROTO_MPTCP } from './connections.ts';
 import { destroyingLacks } from './destroying.ts';
+import { droppingLacks } from './dropping.ts';
 import { Lab } from './lab.ts';
 import { missingCommands } from './netns.ts';
 import { rewriterLacks } from './rewriter.ts';
@@ -46,7 +47,12 @@ export function sums(findings: readonly Pick<Finding, 'cause' | 'count'>[]): Rep
   return sum;
 }
 
-const NEEDS = { rewriter: rewriterLacks, destroying: destroyingLacks, mptcp: mptcpLacks };
+const NEEDS = {
+  rewriter: rewriterLacks,
+  destroying: destroyingLacks,
+  dropping: droppingLacks,
+  mptcp: mptcpLacks,
+};
 
 function mptcpLacks(): string | null {
   try {

@@ -40,9 +40,10 @@ export interface Scenario {
   says?(options: Options): Wanted;
   /**
    * A BPF program that shows the balancer's connections as the client's (src/lab/rewriter.ts), or a
-   * kernel that lets sockets be destroyed (src/lab/destroying.ts), or has MPTCP.
+   * kernel that lets sockets be destroyed (src/lab/destroying.ts), programs that drop (src/lab/dropping.ts),
+   * or a kernel that has MPTCP.
    */
-  needs?: 'rewriter' | 'destroying' | 'mptcp';
+  needs?: 'rewriter' | 'destroying' | 'dropping' | 'mptcp';
   /** Programs that it runs, besides those of iproute2 and procps. */
   commands?: readonly string[];
   /** What has to be so before: rules, routes, settings. Once in a lab of its own. */

@@ -3,6 +3,7 @@
 import type { Scenario } from './scenario.ts';
 import { acceptQueueFull } from './scenarios/accept-queue-full.ts';
 import { badChecksum } from './scenarios/bad-checksum.ts';
+import { bpfDrop } from './scenarios/bpf-drop.ts';
 import {
   dataAfterClose,
   lingerZeroClose,
@@ -20,6 +21,7 @@ import { noListener } from './scenarios/no-listener.ts';
 import { noRouteBack } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
 import { proxyUpstreamFailed } from './scenarios/proxy-upstream-failed.ts';
+import { qdiscDrop } from './scenarios/qdisc-drop.ts';
 import { refusedSegments } from './scenarios/refused-segments.ts';
 import { requestReset } from './scenarios/request-reset.ts';
 import { resetByPeer } from './scenarios/reset-by-peer.ts';
@@ -59,6 +61,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...refusedSegments,
   netfilterDrop,
   ...netfilterReject,
+  ...bpfDrop,
+  ...qdiscDrop,
   rpFilter,
   badChecksum,
   peerRewritten,

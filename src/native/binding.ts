@@ -62,9 +62,15 @@ export interface Counted {
   count: number;
 }
 
-export interface CgroupProgram {
+export interface BpfProgram {
   id: number;
+  /** Its first 15 characters; empty where it has none, or is gone. */
   name: string;
+}
+
+export interface HookedProgram extends BpfProgram {
+  /** `tcx ingress`, `cgroup egress`. */
+  hook: string;
 }
 
 export interface BtfName {
@@ -127,7 +133,14 @@ interface Addon {
   ): Record<string, Record<string, number>>;
   hasBtf(names: BtfName[], btf?: string): boolean[];
   parameterCounts(names: string[], btf?: string): Record<string, number>;
-  getpeernamePrograms(cgroup: string): CgroupProgram[];
+  getpeernamePrograms(cgroup: string): BpfProgram[];
+  devicePrograms(ifindex: number, netns?: string): HookedProgram[];
+  cgroupPrograms(cgroup: string): HookedProgram[];
+  lookupPrograms(netns: string): HookedProgram[];
+  programsOfTypes(types: number[]): BpfProgram[];
+  programName(id: number): string;
+  pinnedProgram(path: string): number | null;
+  netlink(family: number, requests: Uint8Array[], netns?: string): Buffer[];
   deviceName(ifindex: number, netns?: string): string | null;
   possibleCpus(): number;
   onlineCpus(): number;
@@ -321,8 +334,50 @@ export function parameterCounts(names: string[], btf?: string): Record<string, n
  * Programs attached to exactly this cgroup (its folder) that may change what getpeername() returns.
  * Throws the kernel's errno: EINVAL where the folder is no cgroup2.
  */
-export function getpeernamePrograms(cgroup: string): CgroupProgram[] {
+export function getpeernamePrograms(cgroup: string): BpfProgram[] {
   return native().getpeernamePrograms(cgroup);
+}
+
+/**
+ * Programs at the tcx and netkit hooks of a device, in the namespace at `netns` or in ours. Throws the errno
+ * of entering the namespace.
+ */
+export function devicePrograms(ifindex: number, netns?: string): HookedProgram[] {
+  return native().devicePrograms(ifindex, netns);
+}
+
+/** Programs attached to exactly this cgroup (its folder) that see what its sockets send and receive. */
+export function cgroupPrograms(cgroup: string): HookedProgram[] {
+  return native().cgroupPrograms(cgroup);
+}
+
+/** Programs that choose sockets for what arrives in the namespace at this path. */
+export function lookupPrograms(netns: string): HookedProgram[] {
+  return native().lookupPrograms(netns);
+}
+
+/** Every program of these types (enum bpf_prog_type) that this kernel has. */
+export function programsOfTypes(types: number[]): BpfProgram[] {
+  return native().programsOfTypes(types);
+}
+
+/** Empty where the program has no name, or is gone. */
+export function programName(id: number): string {
+  return native().programName(id);
+}
+
+/** The program that a file of a BPF file system has pinned, by itself or by its link; null: none. */
+export function pinnedProgram(path: string): number | null {
+  return native().pinnedProgram(path) ?? null;
+}
+
+/**
+ * Sends netlink messages of a family (0: rtnetlink) in the namespace at `netns`, or in ours: for each the
+ * messages of its answer, one after another, none where the kernel refused it. Throws the errno of entering
+ * the namespace.
+ */
+export function netlink(family: number, requests: Uint8Array[], netns?: string): Buffer[] {
+  return native().netlink(family, requests, netns);
 }
 
 /**

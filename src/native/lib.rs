@@ -7,7 +7,6 @@
 
 mod address;
 mod btf;
-mod cgroup;
 mod clock;
 mod cpus;
 mod error;
@@ -16,11 +15,13 @@ mod hook;
 mod load;
 mod log;
 mod maps;
+mod netlink;
 mod netns;
 mod object;
 mod perf;
 mod perf_event;
 mod program;
+mod programs;
 mod reason;
 mod session;
 mod sockets;

@@ -35,12 +35,14 @@ export class Anonymizer {
   readonly #devices = new Names('device');
   readonly #cgroups = new Names('cgroup');
   readonly #programs = new Names('program');
+  readonly #pins = new Names('pin');
   readonly #containers = new Names('');
   readonly #rewrites: Record<string, Rewrite> = {
     comm: (name) => this.#processes.of(name),
     device: (name) => (ORDINARY_DEVICE.test(name) ? name : this.#devices.of(name)),
     path: (path) => this.#cgroupPath(path),
     cgroup_path: (path) => this.#cgroupPath(path),
+    pins: (path) => this.#pins.of(path),
     program: (name) => this.#programs.of(name),
   };
 

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { HostKnowledge } from '../flow/knowledge.ts';
+import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
+import { type DeviceHost, deviceHooks } from '../host/device-hooks.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
 import { Symbols } from '../host/symbols.ts';
 import {
   clockOffset_ns,
   deviceName,
+  devicePrograms,
   getpeernamePrograms,
   maxDrained,
+  netlink,
+  pinnedProgram,
+  programName,
   type Session,
 } from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
@@ -16,6 +23,7 @@ import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { ClockWatch } from './clock-watch.ts';
+import { DropFacts, type DropHost } from './drop-facts.ts';
 import { FactFinder } from './fact-finder.ts';
 import { ListenerFacts } from './listener-facts.ts';
 import { PartCounts } from './part-counts.ts';
@@ -33,6 +41,7 @@ export class LiveSource {
   readonly #session: Session;
   readonly #facts: FactFinder;
   readonly #listener_facts: ListenerFacts;
+  readonly #drop_facts: DropFacts;
   readonly #clock: ClockWatch;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
@@ -46,7 +55,9 @@ export class LiveSource {
     this.#session = session;
     this.header = header;
     this.#clock = new ClockWatch(BigInt(header.clock_offset_ns), clockOffset_ns);
-    this.#facts = new FactFinder(new Symbols(), new Cgroups(), getpeernamePrograms);
+    const symbols = new Symbols();
+    this.#facts = new FactFinder(symbols, new Cgroups(), getpeernamePrograms);
+    this.#drop_facts = new DropFacts(dropHost(header, symbols));
     this.#listener_facts = new ListenerFacts({
       deviceName: nameOfDevice,
       holders: () => this.#runIterator('existing_owners'),
@@ -172,6 +183,7 @@ export class LiveSource {
   again(): Uint8Array {
     this.#facts.forget();
     this.#listener_facts.forget();
+    this.#drop_facts.forget();
     const told_ns = String(this.#clock.told_ns);
     const clock = { offset_ns: told_ns, was_ns: told_ns };
     return Buffer.concat([
@@ -222,7 +234,7 @@ export class LiveSource {
     const each = new Records(records);
     while (each.next()) {
       this.#parts?.add(each.w, each.at);
-      for (const finder of [this.#facts, this.#listener_facts]) {
+      for (const finder of [this.#facts, this.#listener_facts, this.#drop_facts]) {
         const found = finder.of(each.w, each.at, each.layout);
         if (found.length > 0) facts.push(...found);
       }
@@ -239,4 +251,29 @@ function nameOfDevice(netns: number, ifindex: number): string | null {
   } catch {
     return null;
   }
+}
+
+function dropHost(header: Header, symbols: Symbols): DropHost {
+  const known = new HostKnowledge(header);
+  const holders = new BpfHolders(pinnedProgram);
+  const host: DeviceHost = {
+    netlink: (requests, netns) => netlink(0, requests, netns),
+    programs: devicePrograms,
+    programName,
+    holders: (ids) => holders.of(ids),
+  };
+  return {
+    dropReason: (reason) => known.dropReason(reason),
+    hasDropReasons: known.hasDropReasons(),
+    symbol: (address) => symbols.at(address)?.name,
+    deviceHooks(inode, device) {
+      try {
+        const path = networkNamespaces().get(inode);
+        return path === undefined ? null : deviceHooks(host, inode, device, path);
+      } catch {
+        // The namespace went away meanwhile.
+        return null;
+      }
+    },
+  };
 }

@@ -167,10 +167,6 @@ export interface ResetReceived {
   sock: Sock;
   /** The reset itself; all zero where it was not seen on this CPU just before. */
   packet: Packet | null;
-  /** TTL (IPv6: hop limit) of the peer's SYN or SYN-ACK; 0: not seen, or long ago. */
-  handshake_ttl: number;
-  /** How long ago the socket had heard of the peer before; 0: not known, or just then. */
-  silent_ms: number;
 }
 
 export interface Drop {
@@ -302,6 +298,42 @@ export interface Fact {
   clock: Clock | null;
   device: Device | null;
   holders: Holders | null;
+  device_hooks: DeviceHooks | null;
+}
+
+export interface DeviceHooks {
+  /** Inode number of its namespace. */
+  netns: number;
+  device: string;
+  hooked: Hooked[];
+  qdiscs: Qdisc[];
+}
+
+export interface Hooked {
+  /** `xdp`, `xdp generic`, `xdp offloaded`, `tc ingress`, `tc egress`, `tcx ingress`, `cgroup egress`. */
+  hook: string;
+  /** `bpf`, or what kind of filter it is: `flower`, `matchall`, `u32`. */
+  kind: string;
+  /** 0: no program. Its name is empty where it has none. */
+  program_id: number;
+  program: string;
+  /** Of a filter: where it is among the others, and what it does with what it matches. */
+  priority: number;
+  actions: string[];
+  /** Who has the program or its link open, and the files that pin it. */
+  processes: Process[];
+  pins: string[];
+}
+
+export interface Qdisc {
+  kind: string;
+  /** As tc writes them; the parent is empty at the root. */
+  handle: string;
+  parent: string;
+  /** What bounds it, in words. */
+  limits: string;
+  /** 1: it had dropped something. */
+  has_dropped: number;
 }
 
 export interface Symbol {

@@ -31,7 +31,7 @@ const TCP_KEEPCNT = 6;
 const TCP_USER_TIMEOUT = 18;
 
 /** A SYN is sent again once: a connect is given up after 3 s, where retries do not wait the same time. */
-function giveUpSoon(netns: Netns): void {
+export function giveUpSoon(netns: Netns): void {
   netns.sysctl({ 'net.ipv4.tcp_syn_retries': 1 });
   const linear = 'net.ipv4.tcp_syn_linear_timeouts';
   if (netns.has(linear)) netns.sysctl({ [linear]: 0 });

@@ -56,7 +56,7 @@ test.each(FIXTURES)('%s: advice fits IPv6', (_, id, name) => {
 
 /** What commands in advice begin with, also after a pipe. */
 const PROGRAMS =
-  'awk|bpftool|cilium|conntrack|ethtool|grep|ip|ip6tables-save|iptables-save|ipvsadm|journalctl|lsns|nft|nsenter|nstat|ping|ss|sysctl|systemctl|tcpdump|tcpwhy|tracepath';
+  'awk|bpftool|cilium|conntrack|ethtool|grep|ip|ip6tables-save|iptables-save|ipvsadm|journalctl|lsns|nft|nsenter|nstat|ping|ss|sysctl|systemctl|tc|tcpdump|tcpwhy|tracepath';
 const BEGINS = new RegExp(`^(${PROGRAMS})\\b`);
 const UNMARKED = new RegExp(
   `(?<![\\w-])(${PROGRAMS})( -\\w| '|( -\\d)? (add|bpf|causes|delete|get|list|monitor|net\\.|route|rule|show|state|trace|tcp_metrics)\\b)|sport =`,
@@ -132,8 +132,8 @@ function named(text: string): (event: Json) => Json {
   bytes.write(text, 0, 15);
   return (event) =>
     walk(event, (name, value) => {
-      if (name === 'comm' || name === 'device') return bytes.toString('base64');
-      if (!['path', 'cgroup_path', 'program', 'module'].includes(name)) return value;
+      if (!['comm', 'device', 'path', 'cgroup_path', 'program', 'module'].includes(name))
+        return value;
       if (typeof value !== 'string') return value;
       // What BPF wrote is 16 bytes.
       return /^[\w+/]{22}==$/.test(value) ? bytes.toString('base64') : text;

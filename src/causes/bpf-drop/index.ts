@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Knowledge } from '../../flow/knowledge.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { flagsText } from '../../tcp/flags.ts';
+import { service } from '../../tcp/service.ts';
+import type { Drop, Hooked } from '../../wire/types.gen.ts';
+import { defineCause } from '../define.ts';
+import { type Dropper, dropper } from '../shared/droppers.ts';
+import { inNetns } from '../shared/netns.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { SILENCE } from '../shared/silence.ts';
+import { deviceName, inWords } from '../shared/wording.ts';
+
+/** Hooks of a device at which programs run that drop with one reason. */
+const HOOKS: { readonly [D in Dropper]?: readonly string[] } = {
+  xdp: ['xdp', 'xdp generic', 'xdp offloaded'],
+  'tc ingress': ['tc ingress', 'tcx ingress', 'netkit peer'],
+  'tc egress': ['tc egress', 'tcx egress', 'netkit primary'],
+};
+
+export default defineCause({
+  id: 'bpf-drop',
+  title: 'a BPF program dropped it',
+  severity: 'warning',
+  explains:
+    'A BPF program of this host (XDP, tc, cgroup, socket filter) dropped the segment: a network policy, or a fault in it.',
+  needs: ['drop'],
+  on: ['drop'],
+  leadsTo: SILENCE,
+  match(event, known) {
+    if (event.kind !== 'drop') return null;
+    const { packet, sock, reason, location } = event.body;
+    const by = dropper(
+      known.dropReason(reason),
+      known.symbol(location)?.name,
+      known.hasDropReasons(),
+    );
+    if (by === null || !HOOKS[by]) return null;
+    const told = known.hooksOf(event.netns, packet.device);
+    const hooked = candidates(by, event.body, event.netns, known);
+    const programs = hooked.filter(({ program_id }) => program_id > 0);
+    // A filter without a program is tc's own, and a kernel without reasons drops for others there too.
+    if (told && hooked.length > 0 && programs.length === 0) return null;
+    if (hooked.length === 0 && !known.hasDropReasons() && by !== 'xdp') return null;
+    const { saddr, daddr, sport, dport } = packet.flow;
+    const filters = hooked.length - programs.length;
+    const sure = by === 'xdp' || known.hasDropReasons();
+    return {
+      evidence: {
+        from: endpoint(saddr, sport),
+        to: endpoint(daddr, dport),
+        flags: flagsText(packet.flags),
+        hook: programs.length === 1 ? (programs[0]?.hook ?? by) : by,
+        interface: packet.device || null,
+        programs: programs.map(programText),
+        other_filters: filters || null,
+        program_ids: programs.map(({ program_id }) => program_id),
+        held_by: [...new Set(programs.flatMap(holdersOf))],
+        programs_known: told !== null,
+        netns: event.netns,
+      },
+      basis: sure && programs.length === 1 && filters === 0 ? 'direct' : 'inferred',
+      subject: 'flow',
+      where: service(packet.flow),
+      flow: packet.flow,
+      group: `${event.netns} ${service(packet.flow)} ${by} ${packet.device}`,
+      owner: ownerOf(sock?.owner),
+    };
+  },
+  summary({ from, to, flags, hook, interface: device, programs, other_filters, programs_known }) {
+    const at = `at ${hook} of ${device ?? 'a device'}`;
+    const [only, ...more] = programs;
+    const who =
+      only === undefined
+        ? `a program or filter ${at}${programs_known ? ', gone since,' : ''}`
+        : more.length === 0 && other_filters === null
+          ? `program ${only} ${at}`
+          : `one of ${programs.join(', ')}${other_filters === null ? '' : ` and ${other_filters} filters`} ${at}`;
+    return `${who} dropped [${flags}] ${from} → ${to}`;
+  },
+  advice({ hook, interface: device, program_ids, held_by, netns }) {
+    const dev = deviceName(device) ?? 'DEV';
+    const show = hook.startsWith('tc ')
+      ? `\`${inNetns(netns, `tc filter show dev ${dev} ${hook.slice(3)}`)}\``
+      : `\`${inNetns(netns, `bpftool net show dev ${dev}`)}\``;
+    const ids = program_ids.map((id) => `\`bpftool prog show id ${id}\``).join(' ');
+    return [
+      `see what is there: ${show}${ids && ` and whose it is: ${ids}`}`,
+      ...(held_by.length > 0
+        ? [
+            `${inWords(held_by.join(', '))} keeps it: its policy for this connection decides, look in its own log and settings`,
+          ]
+        : []),
+      ...(program_ids.length > 1
+        ? [
+            `which of them it was, the kernel does not say; what each does: ${program_ids.map((id) => `\`bpftool prog dump xlated id ${id}\``).join(' ')}`,
+          ]
+        : []),
+    ];
+  },
+});
+
+function candidates(by: Dropper, { packet }: Drop, netns: number, known: Knowledge): Hooked[] {
+  const hooks = HOOKS[by] ?? [];
+  const hooked = known.hooksOf(netns, packet.device)?.hooked ?? [];
+  return hooked.filter(({ hook }) => hooks.includes(hook));
+}
+
+function holdersOf({ processes, pins }: Hooked): string[] {
+  return [...processes.map(({ comm, pid }) => `${comm} (${pid})`), ...pins];
+}
+
+function programText({ program, program_id, priority }: Hooked): string {
+  const id = `id ${program_id}${priority === 0 ? '' : `, pref ${priority}`}`;
+  return program === '' ? `without a name (${id})` : `${program} (${id})`;
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd};
+
+use napi::bindgen_prelude::Buffer;
+use napi_derive::napi;
+
+use crate::error::{Result, fail_errno, last_errno};
+use crate::netns::run_in;
+
+/// What one answer may have in all: a device's qdiscs and filters are a few kilobytes.
+const MOST_BYTES: usize = 16 << 20;
+const HEADER: usize = size_of::<libc::nlmsghdr>();
+const PATIENCE_S: i64 = 2;
+
+/// Sends messages of rtnetlink (`family` 0) or another family of netlink, one after the other, in the
+/// namespace at `netns` or in ours. For each the messages that came as its answer, one after another;
+/// nothing where the kernel refused it. Errors: the errno of entering the namespace, or of the socket.
+#[napi(catch_unwind)]
+pub fn netlink(family: i32, requests: Vec<Buffer>, netns: Option<String>) -> Result<Vec<Buffer>> {
+    let requests: Vec<Vec<u8>> = requests.iter().map(|bytes| bytes.to_vec()).collect();
+    let answers = run_in(netns.as_deref(), move || ask_all(family, &requests))??;
+    Ok(answers.into_iter().map(Buffer::from).collect())
+}
+
+fn ask_all(family: i32, requests: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
+    let mut socket = open(family)?;
+    requests
+        .iter()
+        .map(|request| ask(&mut socket, request))
+        .collect()
+}
+
+fn open(family: i32) -> Result<File> {
+    // SAFETY: no pointers; the file owns the new descriptor, on which reading and writing are recv and send.
+    let socket = unsafe {
+        let fd = libc::socket(
+            libc::AF_NETLINK,
+            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+            family,
+        );
+        if fd < 0 {
+            return Err(fail_errno(last_errno(), "netlink"));
+        }
+        File::from_raw_fd(fd)
+    };
+    let patience = libc::timeval {
+        tv_sec: PATIENCE_S,
+        tv_usec: 0,
+    };
+    // SAFETY: the kernel reads one timeval.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVTIMEO,
+            (&raw const patience).cast(),
+            size_of::<libc::timeval>() as u32,
+        );
+    }
+    Ok(socket)
+}
+
+fn ask(socket: &mut File, request: &[u8]) -> Result<Vec<u8>> {
+    let failed =
+        |error: std::io::Error| fail_errno(error.raw_os_error().unwrap_or(0), "asking netlink");
+    socket.write_all(request).map_err(failed)?;
+    let mut answer = Vec::new();
+    let mut part = vec![0; 1 << 16];
+    while answer.len() < MOST_BYTES {
+        let read = socket.read(&mut part).map_err(failed)?;
+        match take(&part[..read], &mut answer) {
+            Taken::More => {}
+            Taken::All => break,
+            Taken::Refused => return Ok(Vec::new()),
+        }
+    }
+    Ok(answer)
+}
+
+enum Taken {
+    More,
+    All,
+    Refused,
+}
+
+/// The messages of one datagram, without what ends an answer.
+fn take(mut datagram: &[u8], answer: &mut Vec<u8>) -> Taken {
+    while datagram.len() >= HEADER {
+        let number = |at: usize| i32::from_ne_bytes(datagram[at..at + 4].try_into().unwrap());
+        let len = (number(0) as usize).max(HEADER);
+        let kind = i32::from(u16::from_ne_bytes([datagram[4], datagram[5]]));
+        if kind == libc::NLMSG_DONE {
+            return Taken::All;
+        }
+        if kind == libc::NLMSG_ERROR {
+            let refused = datagram.len() >= HEADER + 4 && number(HEADER) != 0;
+            return if refused { Taken::Refused } else { Taken::All };
+        }
+        let end = len.next_multiple_of(4).min(datagram.len());
+        answer.extend_from_slice(&datagram[..end]);
+        datagram = &datagram[end..];
+    }
+    if datagram.is_empty() {
+        Taken::More
+    } else {
+        Taken::All
+    }
+}

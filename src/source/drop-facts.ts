@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { dropper } from '../causes/shared/droppers.ts';
+import { NO_REASON } from '../causes/shared/kernel.ts';
+import { encodeEvent } from '../wire/decode.ts';
+import type { DeviceHooks } from '../wire/types.gen.ts';
+import { text, u32, u64, type Words } from '../wire/words.ts';
+import { AT, BODY, readCommon } from '../wire/written.gen.ts';
+import type { Layout } from '../wire/written.ts';
+
+/** Programs, filters and qdiscs come and go: so long what was told of a device holds. */
+const HOLDS_NS = 1e9;
+/** After asking for what a device has nobody asks for so many times as long. */
+const RESTS = 10;
+const MAX_REMEMBERED = 4096;
+
+const NOTHING: never[] = [];
+
+/** What only the host can tell of a drop. */
+export interface DropHost {
+  dropReason(reason: number): string;
+  hasDropReasons: boolean;
+  symbol(address: string): string | undefined;
+  /** Null where the device or its namespace is gone. */
+  deviceHooks(netns: number, device: string): DeviceHooks | null;
+}
+
+/** Finds what may have dropped a segment at a device, when one was dropped there. */
+export class DropFacts {
+  readonly #host: DropHost;
+  /** By namespace and device: what was told, and until when it holds. */
+  readonly #told = new Map<string, { fact: string; until_ns: number }>();
+  readonly #now_ms: () => number;
+
+  constructor(host: DropHost, now_ms = () => performance.now()) {
+    this.#host = host;
+    this.#now_ms = now_ms;
+  }
+
+  /** Facts that the record at `at` needs and that were not told lately, serialized. */
+  of(w: Words, at: number, { kind }: Layout): Uint8Array[] {
+    if (kind !== 'drop') return NOTHING;
+    const body = at + BODY;
+    const reason = this.#host.dropReason(u32(w, body + AT.Drop.reason));
+    const location = body + AT.Drop.location;
+    const symbol = reason === NO_REASON ? this.#host.symbol(u64(w, location)) : undefined;
+    if (dropper(reason, symbol, this.#host.hasDropReasons) === null) return NOTHING;
+    const device = text(w, body + AT.Drop.packet + AT.Packet.device);
+    const { ktime_ns, netns } = readCommon(w, at);
+    const fact = device === '' ? null : this.#device(netns, device, ktime_ns);
+    return fact ? [encodeEvent({ ktime_ns, fact: { device_hooks: fact } })] : NOTHING;
+  }
+
+  /** Everything is told again. */
+  forget(): void {
+    this.#told.clear();
+  }
+
+  #device(netns: number, device: string, ktime_ns: number): DeviceHooks | null {
+    const id = `${netns} ${device}`;
+    const known = this.#told.get(id);
+    if (known && ktime_ns < known.until_ns) return null;
+    const began_ms = this.#now_ms();
+    const found = this.#host.deviceHooks(netns, device);
+    const took_ns = (this.#now_ms() - began_ms) * 1e6;
+    const fact = JSON.stringify(found);
+    if (this.#told.size >= MAX_REMEMBERED) this.#told.clear();
+    this.#told.set(id, { fact, until_ns: ktime_ns + Math.max(HOLDS_NS, RESTS * took_ns) });
+    return fact === known?.fact ? null : found;
+  }
+}
