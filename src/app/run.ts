@@ -17,6 +17,8 @@ import { UsageError } from './usage.ts';
 
 /** Nobody reads faster; less than TICK_MS, so that a tick that comes early shows what it brought. */
 const SHOW_NS = 75e6;
+/** Until a finding that has grown is told of again. */
+const GROWTH_NS = 1e9;
 
 /** What a run shows, and of which causes. */
 export interface RunOptions {
@@ -54,7 +56,8 @@ export class Run {
   readonly #header: Header;
   readonly #options: RunOptions;
   readonly #sink: Sink;
-  readonly #shown = new Set<string>();
+  /** When each finding was shown last. */
+  readonly #shown = new Map<string, number>();
   #shown_ns = Number.NEGATIVE_INFINITY;
   /** Any finding was seen that is no benign or unexplained one. */
   found = false;
@@ -82,7 +85,8 @@ export class Run {
     const { lasted_ns } = this.pipeline;
     if (lasted_ns - this.#shown_ns < SHOW_NS) return;
     this.#shown_ns = lasted_ns;
-    this.#show();
+    const isDue = (id: string) => lasted_ns - (this.#shown.get(id) ?? -Infinity) >= GROWTH_NS;
+    this.#show(isDue);
   }
 
   /** The verdict. */
@@ -119,10 +123,10 @@ export class Run {
     );
   }
 
-  #show(): void {
-    for (const finding of this.pipeline.engine.takeChanged()) {
+  #show(isDue?: (id: string) => boolean): void {
+    for (const finding of this.pipeline.engine.takeChanged(isDue)) {
       if (!this.#wanted(finding) || (finding.count === 0 && !this.#shown.has(finding.id))) continue;
-      this.#shown.add(finding.id);
+      this.#shown.set(finding.id, this.#shown_ns);
       if (!REST.has(finding.cause)) this.found = true;
       this.#sink.finding(finding);
     }

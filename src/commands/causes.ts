@@ -6,6 +6,7 @@ import { UsageError } from '../app/usage.ts';
 import type { Cause } from '../causes/define.ts';
 import { PAGES } from '../causes/pages.gen.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
+import { jsonText } from '../sinks/printable.ts';
 import { wrap } from '../sinks/text.ts';
 
 /** The catalogue, or the page of one cause. */
@@ -34,7 +35,7 @@ export function causes(
 }
 
 function jsonLine({ id, severity, title, explains, needs, supersedes = [] }: Cause): string {
-  return JSON.stringify({ type: 'cause', id, severity, title, explains, needs, supersedes });
+  return jsonText({ type: 'cause', id, severity, title, explains, needs, supersedes });
 }
 
 function row(id: string, severity: string, title: string): string[] {

@@ -7,6 +7,7 @@ import { notObservable } from '../app/run.ts';
 import { FACTS, type Fact } from '../causes/facts.ts';
 import { kernelIdentity } from '../host/kernel.ts';
 import { Symbols } from '../host/symbols.ts';
+import { jsonText } from '../sinks/printable.ts';
 import { wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
 
@@ -28,7 +29,7 @@ export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => vo
         return { fact, hook: hook || null, reason: reason || null };
       });
       write(
-        `${JSON.stringify({ type: 'doctor', ...kernelIdentity(), tier, hooks, symbols, not_observable: unseen })}\n`,
+        `${jsonText({ type: 'doctor', ...kernelIdentity(), tier, hooks, symbols, not_observable: unseen })}\n`,
       );
       return 0;
     }

@@ -18,6 +18,7 @@ import { HOSTS } from '../lab/wiring.ts';
 import { conformancePage } from '../sinks/conformance-page.ts';
 import { jsonSink } from '../sinks/json.ts';
 import { rowLines, scoreLines, viewLines } from '../sinks/lab.ts';
+import { jsonText } from '../sinks/printable.ts';
 import { textSink, wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
 import type { Family } from '../tcp/address.ts';
@@ -46,9 +47,7 @@ function list({ json }: Flags, write: Write): number {
     const { id, cause, title, families } = scenario;
     const lacking = lacks(scenario);
     if (json) {
-      write(
-        `${JSON.stringify({ type: 'scenario', scenario: id, cause, title, families, lacking })}\n`,
-      );
+      write(`${jsonText({ type: 'scenario', scenario: id, cause, title, families, lacking })}\n`);
       continue;
     }
     const only = families.length === 1 ? ` (IPv${families[0]} only)` : '';
@@ -83,9 +82,9 @@ async function show(scenario: Scenario, flags: Flags, write: Write): Promise<num
     if (flags.json) {
       const sink = jsonSink(write);
       sink.start(startOf(header));
-      write(`${JSON.stringify({ type: 'view', ...(view as View) })}\n`);
+      write(`${jsonText({ type: 'view', ...(view as View) })}\n`);
       for (const finding of findings) sink.finding(finding);
-      write(`${JSON.stringify({ type: 'result', ...row })}\n`);
+      write(`${jsonText({ type: 'result', ...row })}\n`);
     } else {
       const line = (text = '') => write(`${text}\n`);
       for (const text of wrap(`${scenario.id}: ${scenario.title}`, '', '  ')) line(text);
@@ -115,7 +114,7 @@ async function conformance(
   const interrupted = interruption();
   const rows: Row[] = [];
   const line = (text: string) => write(`${text}\n`);
-  const json = (type: string, object: object) => line(JSON.stringify({ type, ...object }));
+  const json = (type: string, object: object) => line(jsonText({ type, ...object }));
   if (flags.json) jsonSink(write).start(startOf(header));
   try {
     const cases = scenarios.flatMap((scenario) =>

@@ -127,9 +127,12 @@ export class Engine {
     return this.#findings.all;
   }
 
-  /** Findings that changed since the last call; one that was explained better since has count 0. */
-  takeChanged(): Finding[] {
-    return this.#findings.takeChanged();
+  /**
+   * Findings that changed since they were taken last; one that was explained better since has count 0. What is
+   * not due is left for later.
+   */
+  takeChanged(isDue?: (id: string) => boolean): Finding[] {
+    return this.#findings.takeChanged(isDue);
   }
 
   /** Occurrences since the last call that found no room for a finding of their own. */

@@ -44,11 +44,18 @@ export class Findings {
     return this.#all;
   }
 
-  /** Those that changed since the last call; one that was explained better since has count 0. */
-  takeChanged(): Finding[] {
-    const changed = [...this.#changed].map(tell);
-    this.#changed.clear();
-    return changed;
+  /**
+   * Those that changed since they were taken last; one that was explained better since has count 0. What is not
+   * due is left for later.
+   */
+  takeChanged(isDue: (id: string) => boolean = () => true): Finding[] {
+    const taken: Finding[] = [];
+    for (const open of this.#changed) {
+      if (!isDue(open.finding.id)) continue;
+      this.#changed.delete(open);
+      taken.push(tell(open));
+    }
+    return taken;
   }
 
   /** Occurrences since the last call that found no room for a finding of their own. */

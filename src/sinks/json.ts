@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Finding } from '../diagnose/finding.ts';
+import { jsonText } from './printable.ts';
 import type { Sink } from './sink.ts';
 import { rfc3339 } from './time.ts';
 
 /** Newline-delimited JSON, one object a line (docs/json.md). */
 export function jsonSink(write: (text: string) => void): Sink {
-  const line = (object: object) => write(`${JSON.stringify(object)}\n`);
+  const line = (object: object) => write(`${jsonText(object)}\n`);
   return {
     start: ({ time_ns, ...start }) => line({ type: 'start', ...start, time: rfc3339(time_ns) }),
     event: ({ cpu, netns, occurrences, seq, time_ns, kind, body }) => {

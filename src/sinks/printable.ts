@@ -15,6 +15,19 @@ function escaped(character: string): string {
 }
 
 /**
+ * JSON with everything that a terminal would obey or hide as an escape: a reader of JSON gets the same strings.
+ */
+export function jsonText(value: unknown): string {
+  const text = JSON.stringify(value);
+  return PLAIN.test(text) ? text : text.replace(INVISIBLE, jsonEscapes);
+}
+
+function jsonEscapes(character: string): string {
+  const units = Array.from({ length: character.length }, (_, i) => character.charCodeAt(i));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
+}
+
+/**
  * The text with everything that a terminal would obey or hide written out, in ASCII: `\x1b`, `\u202e`, `\u200b`.
  * What comes from the kernel or another process (comm, container names, interface names) goes through here
  * on its way to a terminal. Doing it twice changes nothing.
