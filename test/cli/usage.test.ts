@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { RECORDINGS, tcpwhy } from './run.ts';
+import { VERSION } from '../../src/version.ts';
+import { RECORDINGS, TCPWHY, tcpwhy } from './run.ts';
 
 const RECORDING = join(RECORDINGS, 'demo.tcpwhy');
 
@@ -91,4 +93,16 @@ describe('what needs no kernel', () => {
     expect(tcpwhy('trace', '--help').stdout).toMatch(/--fail-on/);
     expect(tcpwhy('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
+});
+
+test('the caller’s surroundings choose nothing of what is run', () => {
+  for (const program of ['readlink', 'dirname', 'node'])
+    writeFileSync(join(folder, program), '#!/bin/sh\necho chosen by the caller\n', { mode: 0o755 });
+  writeFileSync(join(folder, 'required.cjs'), 'process.stdout.write("chosen by the caller")');
+  const env = {
+    PATH: `${folder}:${process.env.PATH}`,
+    NODE_OPTIONS: `--require ${join(folder, 'required.cjs')}`,
+  };
+  const { stdout, stderr } = spawnSync(TCPWHY, ['--version'], { env, encoding: 'utf8' });
+  expect({ stdout: stdout.trim(), stderr }).toEqual({ stdout: VERSION, stderr: '' });
 });
