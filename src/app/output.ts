@@ -39,7 +39,7 @@ export class Output {
       if (inputs.some((input) => sameFile(path, input))) {
         throw new UsageError(`${path} is the recording itself: give -o another name`);
       }
-      if (existing(path) === 'stream') return new Output(path, openStream(path), null);
+      if (existing(path) === 'stream') return new Output(path, openStream(path, true), null);
       const why = refusal(path, force);
       if (why !== null) throw new UsageError(why);
       const partial = `${path}.${randomBytes(4).toString('hex')}.part`;

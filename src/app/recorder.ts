@@ -13,6 +13,7 @@ export class Recorder {
   readonly #recording: Recording | null;
   #losses: Losses | null = null;
   #part = 1;
+  #lost_part: string | null = null;
 
   /** Throws UsageError where the recording cannot be created. */
   constructor(source: LiveSource, flags: RecordFlags) {
@@ -32,7 +33,21 @@ export class Recorder {
   /** The file that cannot be written, and why; null while it can. */
   get trouble(): string | null {
     const recording = this.#recording;
-    return recording?.error == null ? null : `${recording.path}: ${recording.error}`;
+    return recording?.error == null ? this.deleted : `${recording.path}: ${recording.error}`;
+  }
+
+  /** What became of a recording that was deleted; null while it is there, or goes on in another file. */
+  get deleted(): string | null {
+    const recording = this.#recording;
+    if (!recording?.deleted || recording.full) return null;
+    return `${recording.path} was deleted while it was written: what was recorded is gone`;
+  }
+
+  /** A file that was deleted before it was whole, since the last call; the recording goes on in another. */
+  takeLostPart(): string | null {
+    const part = this.#lost_part;
+    this.#lost_part = null;
+    return part;
   }
 
   /** Where it is counted what could not be written. */
@@ -76,6 +91,7 @@ export class Recorder {
 
   #rotate(): void {
     const source = this.#source;
+    if (this.#recording?.deleted) this.#lost_part = this.#recording.path;
     const footer = source.footer('rotated', this.#lost());
     const opening = Buffer.concat([source.again(), source.before()]);
     this.#recording?.next(footer, source.headerOf(++this.#part), opening);
@@ -91,12 +107,17 @@ export class Recorder {
 export function troubleTeller(recorder: Recorder): () => void {
   let said: string | null = null;
   return () => {
-    const { trouble } = recorder;
-    if (trouble === said) return;
+    const part = recorder.takeLostPart();
+    if (part !== null)
+      process.stderr.write(
+        `tcpwhy: ${part} was deleted while it was written: the recording goes on in the next file\n`,
+      );
+    const { trouble, deleted } = recorder;
+    if (trouble === said || deleted !== null) return;
     process.stderr.write(
       trouble === null
         ? 'tcpwhy: the recording is written again\n'
-        : `tcpwhy: ${trouble}: findings go on, the recording waits for room\n`,
+        : `tcpwhy: ${trouble}: findings go on, the recording waits until it can be written\n`,
     );
     said = trouble;
   };

@@ -41,15 +41,20 @@ export async function trace(
       () => {
         run.push(recording.tick());
         tell();
-        return Boolean(flags.first && run.found);
+        return Boolean(flags.first && run.found) || recording.deleted !== null;
       },
       flags.for,
       interrupted,
       flags.everyRecord ? EVERY_RECORD_TICK_MS : TICK_MS,
     );
+    const { deleted } = recording;
     run.push(recording.end(why));
     tell();
     run.finish();
+    if (deleted !== null) {
+      process.stderr.write(`tcpwhy: ${deleted}\n`);
+      return 2;
+    }
     return run.failed ? 1 : 0;
   } finally {
     source.close();

@@ -2,7 +2,7 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, rmSync, statSync } from 'node:fs';
 
-const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 /** What stands under a name already. */
 export type Existing = 'nothing' | 'file' | 'stream';
@@ -26,12 +26,29 @@ export function replaceFile(path: string): number {
   return createFile(path);
 }
 
-/** The file descriptor of a stream. What has become a file meanwhile is not touched. */
-export function openStream(path: string): number {
-  const fd = openSync(path, O_WRONLY);
-  if (!fstatSync(fd).isFile()) return fd;
+/**
+ * The file descriptor of a stream; unless it `waits`, writing to it does not (EAGAIN). What has become a file meanwhile is not
+ * touched, and a pipe that nobody reads is refused.
+ */
+export function openStream(path: string, waits = false): number {
+  const fd = openRead(path);
+  if (fstatSync(fd).isFile()) {
+    closeSync(fd);
+    throw new Error('it is a file by now');
+  }
+  if (!waits) return fd;
+  const waiting = openSync(`/proc/self/fd/${fd}`, O_WRONLY);
   closeSync(fd);
-  throw new Error('it is a file by now');
+  return waiting;
+}
+
+function openRead(path: string): number {
+  try {
+    return openSync(path, O_WRONLY | O_NONBLOCK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
+    throw new Error('nobody reads this pipe: start what reads it first');
+  }
 }
 
 /** Why nothing may be written under this name, and what to do; null where it may. */

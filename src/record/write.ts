@@ -35,6 +35,7 @@ export class Recording {
   #unwritten = 0;
   #unrecorded = 0;
   #forgotten = false;
+  #deleted = false;
 
   /**
    * Creates the file and writes the header; with `force` in place of a file that is there. Throws the file
@@ -48,7 +49,7 @@ export class Recording {
     if (rotation) this.#number = (partNumbers(path).at(-1) ?? 0) + 1;
     this.#open();
     this.#waiting = [encodeHeader(header)];
-    this.#flush();
+    this.flush();
     if (this.error !== null) throw new Error(this.error);
   }
 
@@ -63,7 +64,7 @@ export class Recording {
    */
   write(chunk: Uint8Array): void {
     const most = this.error === null ? BATCH_BYTES : MAX_WAITING_BYTES;
-    if (this.#waiting_bytes + chunk.length > most) this.#flush();
+    if (this.#waiting_bytes + chunk.length > most) this.flush();
     if (this.error !== null && this.#waiting_bytes + chunk.length > MAX_WAITING_BYTES) {
       this.#refuse(chunk);
     } else {
@@ -71,7 +72,7 @@ export class Recording {
       this.#unrecorded = 0;
       this.#add(Buffer.from(chunk));
     }
-    if (performance.now() - this.#written_at_ms >= WRITE_EVERY_MS) this.#flush();
+    if (performance.now() - this.#written_at_ms >= WRITE_EVERY_MS) this.flush();
   }
 
   /** Whether facts may have been among what was lost, and there is room again to tell them. */
@@ -91,10 +92,16 @@ export class Recording {
   /** Whether it is time for another file. While this one cannot be written there is no use in one. */
   get full(): boolean {
     if (!this.#rotation || !this.#file || this.error !== null) return false;
+    if (this.#deleted) return true;
     const { max_bytes, max_age_ms } = this.#rotation;
     if (max_age_ms !== null && performance.now() - this.#opened_at_ms >= max_age_ms) return true;
     const waiting = this.#compressed ? 0 : this.#waiting_bytes;
     return max_bytes !== null && this.#file.bytes + waiting + FOOTER_BYTES >= max_bytes;
+  }
+
+  /** Whether the file that is being written was deleted: what was in it is gone. */
+  get deleted(): boolean {
+    return this.#deleted;
   }
 
   /** Ends this file with `footer`, and goes on in the next. */
@@ -110,7 +117,7 @@ export class Recording {
     }
     this.#add(encodeHeader(header));
     this.#add(opening);
-    this.#flush();
+    this.flush();
   }
 
   /** Writes what waits. What finds no room by now is lost, and counted. */
@@ -120,7 +127,8 @@ export class Recording {
 
   #closeFile(): void {
     if (!this.#file) return;
-    this.#flush();
+    this.flush();
+    this.#deleted = false;
     for (const chunk of this.#waiting) this.#refuse(chunk);
     this.#waiting = [];
     this.#waiting_bytes = 0;
@@ -135,6 +143,7 @@ export class Recording {
   #open(): void {
     this.#file = this.#rotation ? this.#nextFile() : new OutputFile(this.path, this.#force);
     this.#opened_at_ms = performance.now();
+    this.#deleted = false;
   }
 
   /** Under the next number that is free: whatever has it already is left alone. */
@@ -161,12 +170,14 @@ export class Recording {
     this.#forgotten = true;
   }
 
-  #flush(): void {
+  /** Writes what waits, as far as there is room. */
+  flush(): void {
     this.#written_at_ms = performance.now();
     try {
       if (!this.#file) this.#open();
       while (this.#file && this.#waiting.length > 0) this.#writeBatch(this.#file);
       this.error = this.#file?.sync_error ?? null;
+      this.#deleted = this.#file?.deleted ?? false;
       this.#file?.sync();
     } catch (error) {
       this.error = messageOf(error);

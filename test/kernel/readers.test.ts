@@ -110,3 +110,39 @@ describe('a hangup', () => {
     expect(recorded(file)).toEqual({ 'no-listener': times });
   });
 });
+
+describe('a recording that is deleted while it is written', () => {
+  it('is said, and ends the command after its verdict', async () => {
+    const file = join(folder, 'deleted.tcpwhy');
+    using lab = Lab.open();
+    const args = ['record', '-o', file, '--netns', String(lab.server.inode)];
+    const { child, said } = await watching(TCPWHY, [...args, '--json']);
+    let stdout = '';
+    child.stdout?.on('data', (text) => {
+      stdout += text;
+    });
+    refuse(lab);
+    rmSync(file);
+    expect(await ended(child, said.exited)).toBe(2);
+    expect(said.stderr).toBe(
+      `tcpwhy: ${file} was deleted while it was written: what was recorded is gone\n`,
+    );
+    expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '').findings).toEqual({
+      'no-listener': 7,
+    });
+  });
+});
+
+describe('what runs as root', () => {
+  it('opens no port for debuggers', async () => {
+    using lab = Lab.open();
+    const args = ['trace', '--netns', String(lab.server.inode), '--json'];
+    const { child, said } = await watching(TCPWHY, args);
+    child.kill('SIGUSR1');
+    refuse(lab);
+    await told(child, '"count":7');
+    child.kill('SIGINT');
+    expect(await ended(child, said.exited)).toBe(1);
+    expect(said.stderr).toBe('');
+  });
+});

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Recording } from '../../../src/record/write.ts';
+import { encodeEvent } from '../../../src/wire/decode.ts';
 import { headerWith } from '../causes/fixture.ts';
 
 let folder: string;
@@ -42,4 +43,22 @@ test('a recording in several files takes the next name that is free', () => {
   expect(recording.error).toBe(null);
   recording.close();
   expect(victim()).toBe('as it was');
+});
+
+test('what is deleted while it is written goes on in the next file, where there is to be one', () => {
+  const rotation = { max_bytes: null, max_age_ms: 3_600_000, keep: 9 };
+  const parts = new Recording(join(folder, 'x.tcpwhy'), headerWith(), rotation);
+  rmSync(parts.path);
+  parts.write(encodeEvent({ tick: {} }));
+  parts.flush();
+  expect([parts.deleted, parts.full]).toEqual([true, true]);
+  parts.next(Buffer.alloc(0), headerWith(), Buffer.alloc(0));
+  expect(parts.path).toBe(join(folder, 'x.000002.tcpwhy'));
+  expect([parts.deleted, parts.full, parts.error]).toEqual([false, false, null]);
+  parts.close();
+  const one = new Recording(join(folder, 'y.tcpwhy'), headerWith());
+  rmSync(one.path);
+  one.flush();
+  expect([one.deleted, one.full]).toEqual([true, false]);
+  one.close();
 });
