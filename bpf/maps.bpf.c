@@ -181,6 +181,13 @@ struct {
 } last_reset SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HANDSHAKE_TTL_SLOTS);
+	__type(key, u32);
+	__type(value, u64);
+} handshake_ttls SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);

@@ -4,6 +4,7 @@
  * that moved. A refused SYN is consumed like an accepted one; only the counters tell them apart.
  */
 #include "crossed.h"
+#include "handshake_ttl.h"
 #include "listener.h"
 #include "refusal.h"
 
@@ -40,9 +41,11 @@ static __always_inline void opens(void *ctx, const struct sk_buff *skb)
 				       CROSSED_ARRIVAL);
 		if (find_listener(LOOKUP_ARRIVAL, net, s.daddr, s.dport, 0))
 			begin_bracket(skb, net, ipv6);
-	} else if ((s.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
-		begin_bracket(skb, net, ipv6);
-	} else if (s.flags & TCP_ACK && !(s.flags & TCP_SYN)) {
+	} else if (s.flags & TCP_SYN) {
+		remember_handshake_ttl(&s, MEMBER(net, ns.inum));
+		if (!(s.flags & TCP_ACK))
+			begin_bracket(skb, net, ipv6);
+	} else if (s.flags & TCP_ACK) {
 		watch_cookie(net);
 	}
 }

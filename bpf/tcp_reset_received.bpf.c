@@ -2,6 +2,8 @@
 /* Resets that a socket of this host believed. */
 #include "emit.h"
 #include "filter.h"
+#include "handshake_ttl.h"
+#include "jiffies.h"
 #include "key.h"
 #include "sock.h"
 
@@ -9,6 +11,19 @@ extern struct {
 } last_reset SEC(".maps");
 
 #define RESET_STALE_NS 20000000
+
+/* Data and acknowledgements have a stamp each. */
+static __always_inline u32 silent_ms(const struct sock *sk)
+{
+	const struct tcp_sock *tp = trusted_tcp(sk);
+	u32 acked, received;
+
+	if (!tp)
+		return 0;
+	acked = MEMBER(tp, rcv_tstamp);
+	received = MEMBER(tp, inet_conn.icsk_ack.lrcvtime);
+	return ms_since((__s32)(received - acked) > 0 ? received : acked);
+}
 
 static __always_inline struct wire_event_reset_received *received(const struct sock *sk,
 								  struct total **total)
@@ -29,6 +44,8 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 	fill_event(&e->event, k.netns, *total);
 	fill_trusted_sock(&e->body.sock, sk);
 	e->body.sock.flow.service = service;
+	e->body.handshake_ttl = handshake_ttl(&e->body.sock.flow, k.netns);
+	e->body.silent_ms = silent_ms(sk);
 	return e;
 }
 

@@ -329,6 +329,9 @@ struct inet_connection_sock {
 	u8 icsk_retransmits;
 	u8 icsk_probes_out;
 	u32 icsk_user_timeout;
+	struct {
+		u32 lrcvtime;
+	} icsk_ack;
 };
 
 struct tcp_options_received {
@@ -341,6 +344,7 @@ struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	struct tcp_options_received rx_opt;
 	u64 bytes_received;
+	u32 rcv_tstamp;
 	u32 rcv_wnd;
 	u32 rcv_wup;
 	u32 copied_seq;

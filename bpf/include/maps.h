@@ -265,6 +265,9 @@ struct brackets {
 	struct mib_snapshot after;
 };
 
+/* By the hash of both ends and the namespace: the upper 56 bits of that, and the TTL. */
+#define HANDSHAKE_TTL_SLOTS 65536
+
 struct last_reset {
 	u64 ktime_ns;
 	struct wire_packet packet;

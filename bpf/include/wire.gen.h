@@ -470,6 +470,10 @@ struct wire_reset_received {
 	__u32 packet_tag;
 	__u32 packet_len;
 	struct wire_packet packet;
+	__u32 handshake_ttl_tag;
+	__u32 handshake_ttl;
+	__u32 silent_ms_tag;
+	__u32 silent_ms;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_RECEIVED_INIT \
@@ -480,6 +484,8 @@ struct wire_reset_received {
 		.packet_tag = WIRE_LEN(2), \
 		.packet_len = WIRE_VARINT(sizeof(struct wire_packet)), \
 		.packet = WIRE_PACKET_INIT, \
+		.handshake_ttl_tag = WIRE_FIXED32(60), \
+		.silent_ms_tag = WIRE_FIXED32(61), \
 	}
 
 struct wire_drop {

@@ -198,9 +198,8 @@ export class Engine {
     const ofFailure = this.#before.ofFailure(match.flow, event.ktime_ns);
     occurrence.by = this.#before.stronger(occurrence, ofFailure);
     if (occurrence.by) return;
-    for (const other of ofFailure) {
-      if (cause.supersedes?.includes(other.cause.id)) this.#withdraw(other, occurrence);
-    }
+    for (const other of this.#before.weaker(occurrence, ofFailure))
+      this.#withdraw(other, occurrence);
     this.#before.add(occurrence);
     if (this.#before.maySayLess(cause) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);
@@ -230,7 +229,7 @@ export class Engine {
   #weigh(occurrence: Occurrence): void {
     const severity = severityOf(occurrence);
     const why = this.#before.because(occurrence);
-    if (why) occurrence.because = { cause: why.cause.id, where: why.match.where };
+    if (why) occurrence.because = { cause: why.cause.id, where: why.where };
     for (const one of why ? [why] : this.#before.unexplained(occurrence)) {
       if (one.finding) this.#findings.raise(one.finding, severity);
     }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cause } from '../causes/define.ts';
+import type { Cause, Severity } from '../causes/define.ts';
 import { ExpiringMap } from '../flow/expiring-map.ts';
+import { Queue } from '../flow/queue.ts';
 import type { Event } from '../wire/event.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { connectionId, ends } from './connection.ts';
-import type { Occurrence } from './open-finding.ts';
+import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { Precedence } from './precedence.ts';
+import { areOpposite, type Reset, resetOf } from './resets.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED } from './unexplained.ts';
 
 /** Retries are at most 120 s apart (TCP_RTO_MAX): what was found at the one before is known. */
@@ -17,10 +19,61 @@ export const SAME_FAILURE_NS = 2e9;
 const SAME_PACKET_NS = 50e6;
 /** The kernel's own stamps are in milliseconds. */
 const STAMP_NS = 2e6;
+/** Until then what was found can still turn out to be another failure's; after it only its cause is asked for. */
+const WHOLE_NS = 5e9;
 const MOST = 20_000;
 const MOST_OF_ONE = 8;
 
-type Found = readonly Occurrence[];
+type Found = readonly Known[];
+
+/** What was found, with its event and evidence while these are needed: a storm leaves thousands a minute. */
+class Known {
+  readonly cause: Cause;
+  readonly severity: Severity;
+  readonly where: string;
+  readonly ktime_ns: number;
+  readonly key: string;
+  readonly reset: Reset;
+  /** Null after WHOLE_NS. */
+  whole: Occurrence | null;
+  #last: Cause | null = null;
+  #count = 0;
+  #finding: OpenFinding | null = null;
+
+  constructor(occurrence: Occurrence) {
+    this.cause = occurrence.cause;
+    this.severity = occurrence.match.severity ?? occurrence.cause.severity;
+    this.where = occurrence.match.where;
+    this.ktime_ns = occurrence.event.ktime_ns;
+    this.key = occurrence.event.key;
+    this.reset = resetOf(occurrence.event);
+    this.whole = occurrence;
+  }
+
+  /** Of the same failure what says most. */
+  get last(): Cause {
+    let last = this.whole;
+    while (last?.by) last = last.by;
+    return last?.cause ?? this.#last ?? this.cause;
+  }
+
+  get count(): number {
+    return this.whole?.count ?? this.#count;
+  }
+
+  /** What it is part of; null where another took its place. */
+  get finding(): OpenFinding | null {
+    if (!this.whole) return this.#finding;
+    return this.whole.by ? null : this.whole.finding;
+  }
+
+  keepCause(): void {
+    this.#last = this.last;
+    this.#count = this.count;
+    this.#finding = this.finding;
+    this.whole = null;
+  }
+}
 
 /**
  * What was found on each connection, at each service and of each packet: for what says more of the same
@@ -31,7 +84,8 @@ export class FoundBefore {
   readonly #connections = new ExpiringMap<Found>(SPAN_NS, MOST);
   /** At each end the newest of each cause that stands before others, the newest of all last. */
   readonly #services = new ExpiringMap<Found>(SPAN_NS, MOST);
-  readonly #packets = new ExpiringMap<Found>(SAME_PACKET_NS, MOST);
+  readonly #packets = new ExpiringMap<readonly Occurrence[]>(SAME_PACKET_NS, MOST);
+  readonly #whole = new Queue<Known>();
   readonly #precedence: Precedence;
   readonly #sampled: (key: string) => boolean;
 
@@ -48,82 +102,115 @@ export class FoundBefore {
 
   add(occurrence: Occurrence): void {
     const { cause, match, event } = occurrence;
-    this.#addTo(connectionId(match.flow), occurrence);
+    const known = new Known(occurrence);
+    this.#keepCauses(event.ktime_ns);
+    this.#whole.push(known);
+    this.#addTo(connectionId(match.flow), known);
     if (cause.leadsTo) {
       const others = [...(match.related ?? []), ...flowsOf(event)].map(connectionId);
       for (const other of new Set(others))
-        if (other !== connectionId(match.flow)) this.#addTo(other, occurrence);
+        if (other !== connectionId(match.flow)) this.#addTo(other, known);
     }
     if (!cause.supersedes && !cause.leadsTo) return;
     for (const end of ends(match.flow)) {
       const found = this.#services.get(end, event.ktime_ns) ?? NOTHING;
       const others = found.filter((one) => one.cause !== cause);
-      this.#services.set(end, [...others, occurrence], event.ktime_ns);
+      this.#services.set(end, others.concat(known), event.ktime_ns);
     }
   }
 
-  addPacket(event: Event, occurrences: Found): void {
+  addPacket(event: Event, occurrences: readonly Occurrence[]): void {
     const packet = event.kind === 'drop' ? null : packetId(event);
     if (packet !== null) this.#packets.set(packet, occurrences, event.ktime_ns);
   }
 
   /** What was made of the packet of this event. */
-  ofPacket(event: Event): Found | undefined {
+  ofPacket(event: Event): readonly Occurrence[] | undefined {
     const packet = packetId(event);
     return packet === null ? undefined : this.#packets.get(packet, event.ktime_ns);
   }
 
   /** What may be of the same failure: found on the connection, each at most SAME_FAILURE_NS before the next. */
-  ofFailure(flow: Flow, ktime_ns: number): Found {
+  ofFailure(flow: Flow, ktime_ns: number): Occurrence[] {
     const found = this.#connections.get(connectionId(flow), ktime_ns) ?? NOTHING;
     let first = found.length;
     for (let next_ns = ktime_ns; first > 0; first--) {
-      const before_ns = (found[first - 1] as Occurrence).event.ktime_ns;
+      const before_ns = (found[first - 1] as Known).ktime_ns;
       if (next_ns - before_ns > SAME_FAILURE_NS) break;
       next_ns = before_ns;
     }
-    return found.slice(first).filter(({ by }) => !by);
+    return found.slice(first).flatMap(({ whole }) => (whole && !whole.by ? [whole] : []));
+  }
+
+  /** Of those, what `occurrence` stands for: a reset is none that came from the other end. */
+  weaker({ cause, event }: Occurrence, ofFailure: readonly Occurrence[]): Occurrence[] {
+    const reset = resetOf(event);
+    return ofFailure.filter(
+      (other) =>
+        cause.supersedes?.includes(other.cause.id) && !areOpposite(resetOf(other.event), reset),
+    );
   }
 
   /**
    * A cause of the same failure that says more. Records of the two ends are sampled each on its own:
    * where some are missing, the same service at the same time stands for the same connection.
    */
-  stronger({ cause, event, match }: Occurrence, ofFailure: Found): Occurrence | null {
+  stronger(
+    { cause, event, match }: Occurrence,
+    ofFailure: readonly Occurrence[],
+  ): Occurrence | null {
     const stronger = this.#precedence.stronger(cause.id);
     if (stronger.size === 0) return null;
-    const exact = ofFailure.find((other) => stronger.has(other.cause.id));
+    const reset = resetOf(event);
+    const exact = ofFailure.find(
+      (other) => stronger.has(other.cause.id) && !areOpposite(resetOf(other.event), reset),
+    );
     if (exact) return exact;
     const since_ns = event.ktime_ns - SAME_FAILURE_NS;
-    return this.#near(match.flow, event.ktime_ns, (one) => {
-      if (!stronger.has(one.cause.id) || one.event.ktime_ns < since_ns) return false;
-      return event.occurrences > 1 || this.#sampled(one.event.key);
+    const near = this.#near(match.flow, event.ktime_ns, (one, end) => {
+      if (!stronger.has(one.cause.id) || one.ktime_ns < since_ns) return false;
+      if (areOpposite(one.reset, reset, end)) return false;
+      return event.occurrences > 1 || this.#sampled(one.key);
     });
+    return near?.whole ?? null;
   }
 
   /**
    * What this came of, where that was found since it began. Where what led to it was sampled, its
-   * occurrence for this very connection may be missing: then the same service stands for it.
+   * occurrence for this very connection may be missing: then the same service stands for it. A reset
+   * leads to what the other end is sent of this connection, and of no other.
    */
-  because(occurrence: Occurrence): Occurrence | null {
+  because(occurrence: Occurrence): Known | null {
     const { cause, event, match } = occurrence;
     const leading = this.#precedence.leading(cause.id);
     if (leading.size === 0) return null;
     const since = this.#sinceItBegan(occurrence);
-    const mayLead = (one: Occurrence) =>
-      leading.has(one.cause.id) && isBetween(one, beganOf(occurrence), event.ktime_ns);
+    const reset = resetOf(event);
+    const leads = (one: Known) => leading.has(one.cause.id);
     return (
-      since.findLast((one) => leading.has(one.cause.id) && isWhy(one, since, event)) ??
-      this.#near(match.flow, event.ktime_ns, (one) => {
-        return one.cause.severity !== 'info' && mayLead(one) && this.#sampled(one.event.key);
-      })
+      since.findLast(
+        (one) =>
+          leads(one) &&
+          isWhy(one, since, event) &&
+          (!one.reset.came_from || areOpposite(one.reset, reset)),
+      ) ??
+      this.#near(
+        match.flow,
+        event.ktime_ns,
+        (one) =>
+          leads(one) &&
+          one.severity !== 'info' &&
+          isBetween(one, beganOf(occurrence), event.ktime_ns) &&
+          !one.reset.came_from &&
+          this.#sampled(one.key),
+      )
     );
   }
 
   /** Drops that no cause explains of a connection that failed without a word, since that began. */
   unexplained(occurrence: Occurrence): Found {
     if (this.#precedence.leading(occurrence.cause.id).size === 0) return NOTHING;
-    return this.#sinceItBegan(occurrence).filter(({ cause, by }) => cause === UNEXPLAINED && !by);
+    return this.#sinceItBegan(occurrence).filter(({ last }) => last === UNEXPLAINED);
   }
 
   #sinceItBegan(occurrence: Occurrence): Found {
@@ -135,27 +222,34 @@ export class FoundBefore {
   /** The cause of which a connection failed first. */
   first(flow: Flow, ktime_ns: number): Cause | null {
     const found = this.#connections.get(connectionId(flow), ktime_ns) ?? NOTHING;
-    let first = found.find(
+    const first = found.find(
       (one) =>
         one.cause !== BENIGN &&
         one.cause !== UNEXPLAINED &&
         isBetween(one, ktime_ns - SPAN_NS, Number.POSITIVE_INFINITY),
     );
-    while (first?.by) first = first.by;
-    return first?.cause ?? null;
+    return first?.last ?? null;
   }
 
-  #addTo(connection: string, occurrence: Occurrence): void {
-    const { ktime_ns } = occurrence.event;
+  #keepCauses(ktime_ns: number): void {
+    for (let oldest = this.#whole.oldest; oldest; oldest = this.#whole.oldest) {
+      if (ktime_ns - oldest.ktime_ns <= WHOLE_NS) return;
+      oldest.keepCause();
+      this.#whole.shift();
+    }
+  }
+
+  #addTo(connection: string, known: Known): void {
+    const { ktime_ns } = known;
     const found = this.#connections.get(connection, ktime_ns) ?? NOTHING;
     const kept = found.length < MOST_OF_ONE ? found : found.toSpliced(1, 1);
-    this.#connections.set(connection, [...kept, occurrence], ktime_ns);
+    this.#connections.set(connection, kept.concat(known), ktime_ns);
   }
 
   /** The newest that is meant, at either of the flow's ends. */
-  #near(flow: Flow, ktime_ns: number, isMeant: (one: Occurrence) => boolean): Occurrence | null {
+  #near(flow: Flow, ktime_ns: number, isMeant: (one: Known, end: string) => boolean): Known | null {
     for (const end of ends(flow)) {
-      const near = this.#services.get(end, ktime_ns)?.findLast(isMeant);
+      const near = this.#services.get(end, ktime_ns)?.findLast((one) => isMeant(one, end));
       if (near) return near;
     }
     return null;
@@ -170,16 +264,16 @@ const beganOf = ({ match }: Occurrence) => (match.began_ns ?? 0) - STAMP_NS;
  * Whether a connection failed of this. What is only information where connections live, as a queue that
  * drops some of what is sent, is why only where it dropped all that was sent again.
  */
-function isWhy({ cause, match }: Occurrence, found: Found, event: Event): boolean {
-  if ((match.severity ?? cause.severity) !== 'info' || event.kind !== 'state_change') return true;
+function isWhy({ cause, severity }: Known, found: Found, event: Event): boolean {
+  if (severity !== 'info' || event.kind !== 'state_change') return true;
   const dropped = found
     .filter((one) => one.cause === cause)
     .reduce((sum, { count }) => sum + count, 0);
   return dropped >= Math.min(event.body.sock.retransmits, MOST_OF_ONE - 1);
 }
 
-const isBetween = ({ event }: Occurrence, since_ns: number, until_ns: number) =>
-  event.ktime_ns >= since_ns && event.ktime_ns <= until_ns;
+const isBetween = ({ ktime_ns }: Known, since_ns: number, until_ns: number) =>
+  ktime_ns >= since_ns && ktime_ns <= until_ns;
 
 function packetId(event: Event): string | null {
   const packet = packetOf(event);

@@ -16,6 +16,8 @@ export interface Segment {
   toa?: Toa | readonly Toa[];
   /** With a TCP checksum that is wrong. */
   damaged?: boolean;
+  /** Its TTL or hop limit, 64 unless given. */
+  ttl?: number;
   /** Of IPv4: options between its header and that of TCP, which say nothing; a multiple of 4. */
   ip_options_bytes?: number;
 }
@@ -33,6 +35,7 @@ const ETHER_TYPE = { 4: 0x0800, 6: 0x86dd } as const;
 const IP_BYTES = { 4: 20, 6: 40 } as const;
 const OPTION = { end: 0, nop: 1, timestamps: 8 } as const;
 const TIMESTAMPS_BYTES = 10;
+const DEFAULT_TTL = 64;
 
 /** An Ethernet frame with the segment, checksums right unless it shall be damaged. */
 export function frame(
@@ -49,8 +52,8 @@ export function frame(
   return Buffer.concat([
     ethernet,
     family === 4
-      ? ipv4Header(tcp.length, ends, segment.ip_options_bytes)
-      : ipv6Header(tcp.length, ends),
+      ? ipv4Header(tcp.length, ends, segment.ttl, segment.ip_options_bytes)
+      : ipv6Header(tcp.length, ends, segment.ttl),
     tcp,
   ]);
 }
@@ -137,23 +140,28 @@ function toaOption({ kind, address, port, claims_bytes }: Toa): Buffer {
   return Buffer.concat([Buffer.from([kind, size, ...before]), addr]);
 }
 
-function ipv4Header(length: number, ends: Uint8Array[], options_bytes = 0): Buffer {
+function ipv4Header(
+  length: number,
+  ends: Uint8Array[],
+  ttl = DEFAULT_TTL,
+  options_bytes = 0,
+): Buffer {
   const ip = Buffer.alloc(12);
   ip.writeUInt8(0x45 + options_bytes / 4, 0);
   ip.writeUInt16BE(20 + options_bytes + length, 2);
-  ip.writeUInt8(64, 8);
+  ip.writeUInt8(ttl, 8);
   ip.writeUInt8(TCP, 9);
   const header = Buffer.concat([ip, ...ends, Buffer.alloc(options_bytes, OPTION.nop)]);
   header.writeUInt16BE(checksum(header), 10);
   return header;
 }
 
-function ipv6Header(length: number, ends: Uint8Array[]): Buffer {
+function ipv6Header(length: number, ends: Uint8Array[], ttl = DEFAULT_TTL): Buffer {
   const ip = Buffer.alloc(8);
   ip.writeUInt8(0x60, 0);
   ip.writeUInt16BE(length, 4);
   ip.writeUInt8(TCP, 6);
-  ip.writeUInt8(64, 7);
+  ip.writeUInt8(ttl, 7);
   return Buffer.concat([ip, ...ends]);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 export const TCP_STATE = {
+  ESTABLISHED: 1,
   SYN_SENT: 2,
   SYN_RECV: 3,
   FIN_WAIT1: 4,

@@ -167,6 +167,10 @@ export interface ResetReceived {
   sock: Sock;
   /** The reset itself; all zero where it was not seen on this CPU just before. */
   packet: Packet | null;
+  /** TTL (IPv6: hop limit) of the peer's SYN or SYN-ACK; 0: not seen, or long ago. */
+  handshake_ttl: number;
+  /** How long ago the socket had heard of the peer before; 0: not known, or just then. */
+  silent_ms: number;
 }
 
 export interface Drop {

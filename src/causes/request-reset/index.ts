@@ -15,6 +15,8 @@ export default defineCause({
     'A client answers our SYN-ACK with a reset: it does not know the connection, or knows it under another address.',
   needs: ['drop'],
   on: ['drop', 'syn_received'],
+  // What the client may send after its reset.
+  leadsTo: ['connection-unknown'],
   match(event, known) {
     if (event.kind !== 'drop' && event.kind !== 'syn_received') return null;
     const { packet, mib } = event.body;

@@ -6,7 +6,7 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { byPeer } from '../shared/groups.ts';
 import { ownerOf } from '../shared/processes.ts';
-import { word } from '../shared/wording.ts';
+import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'reset-by-peer',
@@ -16,10 +16,12 @@ export default defineCause({
     'The other side ended an open connection with a reset; its shape tells a closing process from a kernel without the socket.',
   needs: ['reset_received'],
   on: ['reset_received'],
+  // What the peer, which did not send it, goes on to send.
+  leadsTo: ['connection-unknown'],
   match(event) {
     if (event.kind !== 'reset_received' || event.body.sock.state === TCP_STATE.SYN_SENT)
       return null;
-    const { sock, packet } = event.body;
+    const { sock, packet, handshake_ttl, silent_ms } = event.body;
     return {
       evidence: {
         peer: remote(sock.flow),
@@ -27,6 +29,9 @@ export default defineCause({
         sent_by: packet ? senderOf(packet.window, packet.has_timestamps === 1) : 'unknown',
         reset_window: packet?.window ?? null,
         reset_timestamps: packet ? packet.has_timestamps === 1 : null,
+        reset_ttl: packet?.ttl ?? null,
+        handshake_ttl: handshake_ttl || null,
+        silent_ms: silent_ms || null,
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
       },
@@ -38,19 +43,40 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ peer, sent_by }) {
-    if (sent_by === 'unknown') return `${peer} reset the connection`;
-    return `${peer} reset the connection: sent by ${sent_by}`;
+  summary({ peer, sent_by, reset_ttl, handshake_ttl, silent_ms }) {
+    const idle = wasIdle(silent_ms) ? ` after ${seconds(silent_ms)} of silence` : '';
+    if (isOfAnother(reset_ttl, handshake_ttl))
+      return `${peer} reset the connection${idle}: TTL ${reset_ttl}, the handshake had ${handshake_ttl}: a box on the way sent it, or the path has changed`;
+    return sent_by === 'unknown'
+      ? `${peer} reset the connection${idle}`
+      : `${peer} reset the connection${idle}: sent by ${sent_by}`;
   },
-  advice({ local: at, peer, sent_by, unacked_bytes }) {
+  advice(
+    { local: at, peer, sent_by, unacked_bytes, reset_ttl, handshake_ttl, silent_ms },
+    { saddr, daddr },
+  ) {
     const lost =
       unacked_bytes > 0
         ? [
             `${unacked_bytes} bytes that ${at} sent were not acknowledged: ${peer} may not have read them`,
           ]
         : [];
+    const forgotten = wasIdle(silent_ms)
+      ? [
+          `nothing had come from ${peer} for ${seconds(silent_ms)}: a NAT, firewall or balancer between forgets connections that are idle, and resets what comes then: have ${at} or ${peer} send keepalive sooner (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time); on a Linux hop: \`conntrack -L -p tcp -s ${saddr}\` and net.netfilter.nf_conntrack_tcp_timeout_established`,
+        ]
+      : [];
+    if (isOfAnother(reset_ttl, handshake_ttl)) {
+      return [
+        `which hop is it? The reset came with TTL ${reset_ttl}, the peer’s handshake with ${handshake_ttl}: \`tracepath -n ${daddr}\` A firewall, NAT or balancer resets in the name of ${peer}: look there first`,
+        ...forgotten,
+        `did ${peer} send it after all? Run there: \`tcpwhy trace ${word(peer)}\``,
+        ...lost,
+      ];
+    }
     if (sent_by === 'a kernel without the socket') {
       return [
+        ...forgotten,
         `${peer}: was the service restarted, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${word(peer)}\``,
         ...lost,
       ];
@@ -61,6 +87,16 @@ export default defineCause({
     ];
   },
 });
+
+/** Longer than an answer on its way takes, and its first retransmissions. */
+const IDLE_MS = 3000;
+
+const wasIdle = (silent_ms: number | null): silent_ms is number =>
+  silent_ms !== null && silent_ms >= IDLE_MS;
+
+/** Hosts send what is of one connection with one TTL. */
+const isOfAnother = (reset_ttl: number | null, handshake_ttl: number | null) =>
+  reset_ttl !== null && handshake_ttl !== null && reset_ttl !== handshake_ttl;
 
 /** A reset that answers a packet has no window and no timestamps; a closing socket sends both. */
 function senderOf(window: number, timestamps: boolean): string {

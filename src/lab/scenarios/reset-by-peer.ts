@@ -3,10 +3,11 @@
 import { must, POLLIN } from '../../native/sockets.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
+import { meet } from '../acquaintance.ts';
 import { awaitAll, awaitReset, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
-import { RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
+import { PSH_ACK, RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
 
 export const resetByPeer: Scenario[] = [
@@ -24,7 +25,31 @@ export const resetByPeer: Scenario[] = [
     families: BOTH,
     run: (lab, options) => resetFromOutside(lab, options, 65_306),
   },
+  {
+    id: 'reset-by-peer/on-the-way',
+    cause: 'reset-by-peer',
+    beside: ['connection-unknown'],
+    title: 'a box on the way resets the server only, and the clients go on to send',
+    families: BOTH,
+    says: () => ({ reset_ttl: BOX_TTL }),
+    run: resetOnTheWay,
+  },
 ];
+
+/** The clients’ own segments come with 64. */
+const BOX_TTL = 57;
+
+function resetOnTheWay(lab: Lab, options: Options): Made {
+  using met = meet(lab, options, 3307);
+  const { stranger, synAcks } = met;
+  for (const synAck of synAcks)
+    stranger.reply(synAck, TCP_FLAG.rst, { ack: 0, window: 0, ttl: BOX_TTL });
+  awaitReset(met.sockets, 'ECONNRESET');
+  for (const synAck of synAcks)
+    stranger.reply(synAck, PSH_ACK, { payload: Buffer.from('select 1') });
+  stranger.receive(TCP_FLAG.rst, options.times);
+  return met.made;
+}
 
 function resetFromOutside(lab: Lab, { times, family }: Options, port: number): Made {
   using stranger = new Stranger(lab, family);

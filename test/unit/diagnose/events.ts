@@ -95,7 +95,7 @@ function cause(id: string, reason: string, on: Cause['on'], supersedes: string[]
   });
 }
 
-function mapped(address: string): string {
+export function mapped(address: string): string {
   const bytes = address.split('.').map(Number);
   return Buffer.from([...Array(10).fill(0), 255, 255, ...bytes]).toString('base64');
 }

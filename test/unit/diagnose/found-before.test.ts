@@ -2,6 +2,7 @@
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Cause } from '../../../src/causes/define.ts';
+import { CAUSES as REAL } from '../../../src/causes/registry.gen.ts';
 import { Engine } from '../../../src/diagnose/engine.ts';
 import { FoundBefore } from '../../../src/diagnose/found-before.ts';
 import type { Occurrence } from '../../../src/diagnose/open-finding.ts';
@@ -9,7 +10,16 @@ import { WallClock } from '../../../src/flow/clock.ts';
 import { HostKnowledge } from '../../../src/flow/knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import { headerWith, type Json } from '../causes/fixture.ts';
-import { answerEvent, CAUSES, HEADER, type Made, MS, packetEvent, REASON } from './events.ts';
+import {
+  answerEvent,
+  CAUSES,
+  HEADER,
+  type Made,
+  MS,
+  mapped,
+  packetEvent,
+  REASON,
+} from './events.ts';
 
 /** How long what failed has gone on when it fails, as its evidence tells. */
 const WAITED_MS = 60_000;
@@ -139,5 +149,57 @@ test('remembers 20 000 connections: the oldest goes first', () => {
   before.add(about(strong, 1, '10.0.0.3'));
   for (let sport = 0; sport < 20_000; sport++) before.add(about(strong, sport));
   expect(before.because(about(weak, 1, '10.0.0.3'))).toBeNull();
-  expect(before.because(about(weak, 0))?.match.where).toBe('10.0.0.1');
+  expect(before.because(about(weak, 0))?.where).toBe('10.0.0.1');
+});
+
+describe('a reset that one end got, and one that it sent', () => {
+  const flow = { saddr: mapped('10.0.0.1'), daddr: mapped('10.0.0.2'), sport: 80, dport: 40_000 };
+  const toThem = { saddr: flow.daddr, daddr: flow.saddr, sport: 40_000, dport: 80 };
+  const got = (ms: number) => ({
+    ktime_ns: String(ms * MS),
+    netns: 1,
+    occurrences: 1,
+    reset_received: { sock: { flow, state: 1, owner: {} }, packet: { flow: toThem, flags: 4 } },
+  });
+  const sent = (ms: number) => ({
+    ktime_ns: String(ms * MS),
+    netns: 1,
+    occurrences: 1,
+    reset_sent: { reason: 1, packet: { flow: toThem, flags: 24, payload_len: 1 } },
+  });
+  const gotThere = (ms: number) => ({
+    ktime_ns: String(ms * MS),
+    netns: 2,
+    occurrences: 1,
+    reset_received: { sock: { flow: toThem, state: 1, owner: {} }, packet: { flow, flags: 4 } },
+  });
+  const found = (...events: Json[]) => {
+    engine = new Engine(REAL, new HostKnowledge(headerWith(HEADER)), new WallClock(headerWith()));
+    take(...events);
+    return [...engine.findings.values()]
+      .filter(({ finding }) => finding.count > 0)
+      .map(({ finding: { cause, because } }) => [cause, because?.cause ?? null]);
+  };
+
+  test('are two failures: what is sent after the first comes of it', () => {
+    expect(found(got(1), sent(200))).toEqual([
+      ['reset-by-peer', null],
+      ['connection-unknown', 'reset-by-peer'],
+    ]);
+  });
+
+  test('are one where the other end got what this one sent', () => {
+    expect(found(sent(1), gotThere(2))).toEqual([['connection-unknown', null]]);
+    expect(found(got(1), sent(200), gotThere(201))).toEqual([
+      ['reset-by-peer', null],
+      ['connection-unknown', 'reset-by-peer'],
+    ]);
+  });
+
+  test('stay apart where what was sent came first', () => {
+    expect(found(sent(1), got(200))).toEqual([
+      ['connection-unknown', null],
+      ['reset-by-peer', null],
+    ]);
+  });
 });
