@@ -3,6 +3,7 @@
 
 import type { Cause } from './define.ts';
 import acceptQueueFull from './accept-queue-full/index.ts';
+import aoMismatch from './ao-mismatch/index.ts';
 import badChecksum from './bad-checksum/index.ts';
 import bpfDrop from './bpf-drop/index.ts';
 import connectRefused from './connect-refused/index.ts';
@@ -10,9 +11,12 @@ import connectTimeout from './connect-timeout/index.ts';
 import connectionUnknown from './connection-unknown/index.ts';
 import crossedReply from './crossed-reply/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
+import deviceDown from './device-down/index.ts';
 import keepaliveTimeout from './keepalive-timeout/index.ts';
 import lingerZeroClose from './linger-zero-close/index.ts';
 import listenerClosed from './listener-closed/index.ts';
+import md5Mismatch from './md5-mismatch/index.ts';
+import minTtl from './min-ttl/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
 import netfilterReject from './netfilter-reject/index.ts';
 import noListener from './no-listener/index.ts';
@@ -38,10 +42,12 @@ import synackWrongSource from './synack-wrong-source/index.ts';
 import timewaitPaws from './timewait-paws/index.ts';
 import unreadDataOnClose from './unread-data-on-close/index.ts';
 import userTimeout from './user-timeout/index.ts';
+import xfrmPolicy from './xfrm-policy/index.ts';
 
 /** Every cause, by id. */
 export const CAUSES = [
   acceptQueueFull,
+  aoMismatch,
   badChecksum,
   bpfDrop,
   connectRefused,
@@ -49,9 +55,12 @@ export const CAUSES = [
   connectionUnknown,
   crossedReply,
   dataAfterClose,
+  deviceDown,
   keepaliveTimeout,
   lingerZeroClose,
   listenerClosed,
+  md5Mismatch,
+  minTtl,
   netfilterDrop,
   netfilterReject,
   noListener,
@@ -77,4 +86,5 @@ export const CAUSES = [
   timewaitPaws,
   unreadDataOnClose,
   userTimeout,
+  xfrmPolicy,
 ] as unknown as readonly Cause[];

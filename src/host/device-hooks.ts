@@ -99,11 +99,20 @@ export function deviceHooks(
   return {
     netns: inode,
     device,
+    state: stateOf(body.readUInt32LE(8)),
     hooked: hooked.map((one) => ({ ...one, ...held.get(one.program_id) })),
     qdiscs: qdiscs
       .filter((message) => message.body.readInt32LE(4) === ifindex)
       .flatMap((message) => qdiscOf(message, number(told.get(IFLA_TXQLEN)))),
   };
+}
+
+const IFF_UP = 0x1;
+const IFF_LOWER_UP = 0x10000;
+
+function stateOf(flags: number): string {
+  if (!(flags & IFF_UP)) return 'down';
+  return flags & IFF_LOWER_UP ? '' : 'no carrier';
 }
 
 const NOTHING: Hooked = {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { CAUSES } from '../causes/registry.gen.ts';
 import type { Finding, FlowText } from '../diagnose/finding.ts';
@@ -12,6 +13,7 @@ import { Lab } from './lab.ts';
 import { missingCommands } from './netns.ts';
 import { rewriterLacks } from './rewriter.ts';
 import type { Made, Options, Scenario, Wanted } from './scenario.ts';
+import { md5Lacks } from './scenarios/keys.ts';
 import type { Watching } from './watching.ts';
 
 /** Any number that nothing else gives: a prime. */
@@ -51,8 +53,14 @@ const NEEDS = {
   rewriter: rewriterLacks,
   destroying: destroyingLacks,
   dropping: droppingLacks,
+  md5: md5Lacks,
   mptcp: mptcpLacks,
+  xfrm: xfrmLacks,
 };
+
+function xfrmLacks(): string | null {
+  return existsSync('/proc/net/xfrm_stat') ? null : 'a kernel with IPsec';
+}
 
 function mptcpLacks(): string | null {
   try {

@@ -77,9 +77,24 @@ export function awaitQueued(listener: Socket, count: number): void {
 
 /** Begins so many connects at once. */
 export function dial(lab: Lab, from: Netns, to: Address, times: number, protocol = 0): Socket[] {
+  return dialWith(lab, from, to, times, () => {}, protocol);
+}
+
+/** The same with sockets that are set up first. */
+export function dialWith(
+  lab: Lab,
+  from: Netns,
+  to: Address,
+  times: number,
+  setUp: (socket: Socket) => void,
+  protocol = 0,
+): Socket[] {
   const family = familyOf(to.address);
   const sockets = Array.from({ length: times }, () => lab.socket(from, { family, protocol }));
-  for (const socket of sockets) beginConnect(socket, to);
+  for (const socket of sockets) {
+    setUp(socket);
+    beginConnect(socket, to);
+  }
   return sockets;
 }
 

@@ -14,7 +14,10 @@ import {
 import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
 import { crossedReply } from './scenarios/crossed-reply.ts';
+import { deviceDown } from './scenarios/device-down.ts';
+import { keys } from './scenarios/keys.ts';
 import { listeners } from './scenarios/listeners.ts';
+import { minTtl } from './scenarios/min-ttl.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { noListener } from './scenarios/no-listener.ts';
@@ -34,6 +37,7 @@ import {
 } from './scenarios/silence.ts';
 import { synCookieRejected, synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
 import { synackWrongSource } from './scenarios/synack-wrong-source.ts';
+import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
 
 /** Every failure that the lab can make. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -63,6 +67,10 @@ export const SCENARIOS: readonly Scenario[] = [
   ...netfilterReject,
   ...bpfDrop,
   ...qdiscDrop,
+  deviceDown,
+  ...keys,
+  minTtl,
+  xfrmPolicy,
   rpFilter,
   badChecksum,
   peerRewritten,

@@ -30,7 +30,7 @@ export const MESSAGES = {
   KeyTotal: {"fields":{"key":{"type":"fixed64","id":1},"count":{"type":"uint64","id":2}}},
   KindTotal: {"fields":{"kind":{"type":"uint32","id":1},"reason":{"type":"uint32","id":2},"count":{"type":"uint64","id":3}}},
   Fact: {"oneofs":{"fact":{"oneof":["symbol","cgroup","peer_rewriter","clock","device","holders","device_hooks"]}},"fields":{"symbol":{"type":"Symbol","id":1},"cgroup":{"type":"Cgroup","id":2},"peer_rewriter":{"type":"PeerRewriter","id":3},"clock":{"type":"Clock","id":4},"device":{"type":"Device","id":5},"holders":{"type":"Holders","id":6},"device_hooks":{"type":"DeviceHooks","id":65}}},
-  DeviceHooks: {"fields":{"netns":{"type":"fixed32","id":1},"device":{"type":"string","id":2},"hooked":{"rule":"repeated","type":"Hooked","id":3},"qdiscs":{"rule":"repeated","type":"Qdisc","id":4}}},
+  DeviceHooks: {"fields":{"netns":{"type":"fixed32","id":1},"device":{"type":"string","id":2},"hooked":{"rule":"repeated","type":"Hooked","id":3},"qdiscs":{"rule":"repeated","type":"Qdisc","id":4},"state":{"type":"string","id":5}}},
   Hooked: {"fields":{"hook":{"type":"string","id":1},"kind":{"type":"string","id":2},"program_id":{"type":"uint32","id":3},"program":{"type":"string","id":4},"priority":{"type":"uint32","id":5},"actions":{"rule":"repeated","type":"string","id":6},"processes":{"rule":"repeated","type":"Process","id":7},"pins":{"rule":"repeated","type":"string","id":8}}},
   Qdisc: {"fields":{"kind":{"type":"string","id":1},"handle":{"type":"string","id":2},"parent":{"type":"string","id":3},"limits":{"type":"string","id":4},"has_dropped":{"type":"uint32","id":5}}},
   Symbol: {"fields":{"address":{"type":"fixed64","id":1},"name":{"type":"string","id":2},"module":{"type":"string","id":3}}},

@@ -311,6 +311,8 @@ export interface DeviceHooks {
   device: string;
   hooked: Hooked[];
   qdiscs: Qdisc[];
+  /** `no carrier`, `down`: why it sends nothing. Empty where it may send. */
+  state: string;
 }
 
 export interface Hooked {

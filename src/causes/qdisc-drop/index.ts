@@ -34,6 +34,8 @@ export default defineCause({
     const by = dropper(name, known.symbol(location)?.name, known.hasDropReasons());
     if (by === null) return null;
     const told = known.hooksOf(event.netns, packet.device);
+    // A device that sends nothing has a qdisc that drops all: `device-down`.
+    if (told && told.state !== '') return null;
     const at = FILTERS[by];
     const filters =
       at === undefined ? [] : (told?.hooked ?? []).filter(({ hook }) => hook.startsWith(at));

@@ -11,7 +11,8 @@ export type Dropper =
   | 'qdisc'
   | 'cgroup egress'
   | 'socket filter'
-  | 'sockmap';
+  | 'sockmap'
+  | 'device';
 
 const BY_REASON: Readonly<Record<string, Dropper>> = {
   XDP: 'xdp',
@@ -22,6 +23,7 @@ const BY_REASON: Readonly<Record<string, Dropper>> = {
   TC_RECLASSIFY_LOOP: 'tc',
   BPF_CGROUP_EGRESS: 'cgroup egress',
   SOCKET_FILTER: 'socket filter',
+  DEV_READY: 'device',
   QDISC_DROP: 'qdisc',
   QDISC_BURST_DROP: 'qdisc',
   QDISC_CONGESTED: 'qdisc',
@@ -35,6 +37,9 @@ const BY_REASON: Readonly<Record<string, Dropper>> = {
 
 /** Functions that free what a program or a qdisc drops, where the kernel gives no reason. */
 const BY_FUNCTION: Readonly<Record<string, Dropper>> = {
+  // What leaves by a device without a queue that is down.
+  __dev_queue_xmit: 'device',
+  noop_enqueue: 'qdisc',
   do_xdp_generic: 'xdp',
   netif_receive_generic_xdp: 'xdp',
   bpf_prog_run_generic_xdp: 'xdp',
@@ -66,5 +71,5 @@ export function dropper(
   if (known || reason !== NO_REASON) return known ?? null;
   // Compilers add to the names of functions that they change.
   const name = at?.replace(/\..*$/, '') ?? '';
-  return BY_FUNCTION[name] ?? (hasReasons ? null : (WITHOUT_REASONS[name] ?? null));
+  return (hasReasons ? null : WITHOUT_REASONS[name]) ?? BY_FUNCTION[name] ?? null;
 }

@@ -48,7 +48,7 @@ function host(answer: (type: number, parent: number) => Buffer[]): DeviceHost {
 
 const link = message(
   16,
-  u32(0, IFINDEX, 0, 0),
+  u32(0, IFINDEX, 0x10001, 0),
   attribute(13, 1000),
   attribute(43, attribute(6, 4)),
 );

@@ -158,6 +158,7 @@ test('no text of an event is left as it was by chance', () => {
     'handle',
     'parent',
     'limits',
+    'state',
   ];
   expect(texts.filter((name) => !told.includes(String(name)))).toEqual([]);
 });

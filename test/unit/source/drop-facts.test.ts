@@ -52,6 +52,7 @@ function finder(hooks: () => DeviceHooks | null, took_ms = 0) {
 const hooks = (program: string): DeviceHooks => ({
   netns: 7,
   device: 's0',
+  state: '',
   hooked: [
     {
       ...{ hook: 'tc ingress', kind: 'bpf', program_id: 5, program, priority: 1 },

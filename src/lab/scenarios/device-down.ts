@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { knock } from '../connections.ts';
+import { BOTH, type Scenario } from '../scenario.ts';
+import { until } from '../until.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 7090;
+
+export const deviceDown: Scenario = {
+  id: 'device-down',
+  cause: 'device-down',
+  title: 'SYNs by a device whose other end was set down',
+  families: BOTH,
+  ownerless: true,
+  says: () => ({ state: 'no carrier', interface: 'c0' }),
+  prepare(lab) {
+    lab.server.ip('link set s0 down');
+    const seen = () => lab.client.exec('cat', ['/sys/class/net/c0/carrier']);
+    until('the cable to carry no more', () => seen().trim() === '0');
+    // IPv6 addresses of a device without carrier are not usable at once.
+    lab.client.ip(`route replace ${HOSTS[6].server}/128 dev c0 src ${HOSTS[6].client}`);
+  },
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].server, port: PORT };
+    const clients = knock(lab, server, times);
+    return { server, clients, netns: lab.client.inode };
+  },
+};

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { knock, listen } from '../connections.ts';
+import { BOTH, type Scenario } from '../scenario.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 7500;
+
+export const xfrmPolicy: Scenario = {
+  id: 'xfrm-policy',
+  cause: 'xfrm-policy',
+  title: 'SYNs that an IPsec policy of the server blocks',
+  families: BOTH,
+  ownerless: true,
+  needs: 'xfrm',
+  prepare(lab, { family }) {
+    const { client, server } = HOSTS[family];
+    const selector = ['src', client, 'dst', server, 'proto', 'tcp', 'dport', String(PORT)];
+    lab.server.exec('ip', ['xfrm', 'policy', 'add', ...selector, 'dir', 'in', 'action', 'block']);
+  },
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].server, port: PORT };
+    using _listener = listen(lab, family, PORT, times);
+    const clients = knock(lab, server, times);
+    return { server, clients, netns: lab.server.inode };
+  },
+};
