@@ -22,6 +22,14 @@ static __always_inline u32 differ(const u8 *a, const u8 *b)
 	return (x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]);
 }
 
+/* States of a socket that a segment with these flags may be meant for. */
+static __always_inline u32 waits_for(u8 flags)
+{
+	if (flags & TCP_SYN)
+		return 1 << TCP_SYN_SENT;
+	return flags & TCP_RST ? SYNCHRONIZED | 1 << TCP_SYN_SENT : SYNCHRONIZED;
+}
+
 /*
  * What the segment carries is exactly what another peer of this local end should send next: the answer
  * to a SYN, or what continues a connection. SNAT on the way out is undone on the way in.
@@ -33,14 +41,20 @@ static __always_inline bool fits(const struct sock *sk, struct crossing *c)
 	const struct segment *s = &c->segment;
 	struct wire_flow *f = &c->flow;
 
-	if (!((s->flags & TCP_SYN ? 1 << TCP_SYN_SENT : SYNCHRONIZED) >> (state & 31) & 1))
+	if (!(waits_for(s->flags) >> (state & 31) & 1))
 		return false;
 	sock_flow(sk, f);
 	if (differ(f->saddr, s->daddr) || !(differ(f->daddr, s->saddr) | (f->dport ^ s->sport)))
 		return false;
+	if ((s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return BPF_CORE_READ(tp, snd_una) == s->seq;
 	/* snd_nxt is set when the SYN has left, and on one host the answer is faster. */
 	if (s->flags & TCP_SYN)
 		return BPF_CORE_READ(tp, snd_una) + 1 == s->ack_seq;
+	/* A SYN that is sent again is refused again: one connect, told of once. */
+	if (state == TCP_SYN_SENT)
+		return BPF_CORE_READ(tp, snd_una) + 1 == s->ack_seq &&
+		       !BPF_CORE_READ(tp, inet_conn.icsk_retransmits);
 	if (BPF_CORE_READ(tp, rcv_nxt) == s->seq)
 		return true;
 	return s->flags & TCP_ACK && (BPF_CORE_READ(tp, snd_nxt) == s->ack_seq ||
@@ -111,6 +125,28 @@ static __noinline void fill_end(struct wire_sock *w, const struct sock *sk)
 	fill_sock(w, sk);
 }
 
+__noinline u64 own_syn(u32 place)
+{
+	const struct tcp_sock *tp = (const void *)belongs_to(place);
+
+	if (!tp)
+		return 0;
+	/* 1: it is sent for the first time. */
+	return 1 + BPF_CORE_READ(tp, inet_conn.icsk_retransmits);
+}
+
+__noinline u32 fill_own_syn(u32 place, u32 slot)
+{
+	struct wire_event_drop *e = record_buffer(slot);
+	const struct sock *dialled = (const void *)belongs_to(place);
+
+	if (!e || !dialled)
+		return 0;
+	fill_end(&e->body.dialled, dialled);
+	e->body.dialled.flow.service = SERVICE_DADDR;
+	return 1;
+}
+
 __noinline u32 make_crossed(u32 place)
 {
 	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
@@ -138,6 +174,7 @@ __noinline u32 make_crossed(u32 place)
 	e->body.fits.flow.service = service_of_sock(other, &e->body.fits.flow);
 	/* It comes from the peer of a local end that both connections have. */
 	e->body.packet.flow.service = turned(e->body.fits.flow.service);
+	e->body.no_connection = place == CROSSED_ANSWER && !c->sk;
 	if (c->sk) {
 		fill_end(&e->body.sock, (const void *)c->sk);
 		e->body.sock.flow.service = turned(e->body.packet.flow.service);

@@ -243,3 +243,10 @@ struct {
 	__type(key, u32);
 	__type(value, struct reasonless);
 } reasonless SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TRACKING_PLACES);
+	__type(key, u32);
+	__type(value, struct tracking);
+} trackings SEC(".maps");

@@ -5,6 +5,7 @@
  * Where functions cannot be hooked, the resets and ICMP errors that leave: a packet that netfilter drops
  * just after it was answered was rejected.
  */
+#include "conntrack.h"
 #include "hooks.h"
 #include "reject.h"
 
@@ -56,8 +57,11 @@ static __always_inline void remember_answer(u32 answer, const struct segment *s)
 static __always_inline bool is_of_connection(const struct sk_buff *skb)
 {
 	const struct sock *sk = MEMBER(skb, sk);
+	u8 state = sk ? MEMBER(sk, __sk_common.skc_state) : TCP_CLOSE;
 
-	return sk && MEMBER(sk, __sk_common.skc_state) != TCP_CLOSE;
+	if (state == TCP_SYN_SENT)
+		track_leaving(skb, sk);
+	return state != TCP_CLOSE;
 }
 
 ON_TRACEPOINT(net_dev_queue, packet_leaves, struct sk_buff *skb)

@@ -31,6 +31,21 @@ static __always_inline bool is_taken_fin(const struct sk_buff *skb)
 	return sk && !MEMBER(skb, len) && MEMBER(sk, __sk_common.skc_state) == TCP_CLOSE;
 }
 
+/* It was not: a reset, which may be one that somebody waits for. */
+static __noinline int ends_unheard(void *ctx, const struct sk_buff *skb)
+{
+	void *e = record_buffer(SCRATCH_DROP);
+	const struct net *net = packet_net(skb, NULL);
+	struct segment *s;
+
+	if (!e)
+		return 0;
+	s = segment_area(e);
+	if (read_segment(skb, s) && s->flags & TCP_RST && wanted_segment(netns_of(net), s))
+		report_crossed(ctx, skb, s, net, netns_of(net), NULL, CROSSED_DROP);
+	return 0;
+}
+
 /*
  * A packet that was about to be answered: it was, where OutRsts moved. The socket may be gone, but its
  * memory is of a socket yet, and nothing on this CPU has taken it.
@@ -40,6 +55,8 @@ static __noinline int ends_answered(void *ctx, struct pending_reset *r, const st
 	r->skb = 0;
 	if (read_counter(r->counter) != r->out_rsts)
 		answer(ctx, (const void *)r->sk, skb, r->netns, 0);
+	else if (REFUSALS_ARE_DROPS && !r->sk)
+		ends_unheard(ctx, skb);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Segments sent again: the sender saw no answer. */
+#include "conntrack.h"
 #include "emit.h"
 #include "filter.h"
 #include "service.h"
@@ -31,6 +32,8 @@ static __always_inline void retransmitted(void *ctx, const struct sock *sk,
 	if (!t)
 		return;
 	fill_event(&e->event, k.netns, t);
+	if (e->body.syn && has_left_translated(sk))
+		fill_retransmitted(slot);
 	w->flow.service = listener ? SERVICE_SADDR : service_of_sock(sk, &w->flow);
 	submit(ctx, e, sizeof(*e), t);
 }

@@ -3,6 +3,7 @@
 #ifndef TCPWHY_ANSWER_H
 #define TCPWHY_ANSWER_H
 
+#include "conntrack.h"
 #include "cookie.h"
 #include "crossed.h"
 #include "emit.h"
@@ -20,7 +21,9 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	struct segment *s;
 	struct total *t;
 	u32 since_end = 0, state, service = SERVICE_DADDR;
+	u32 tracked = 0;
 	bool cookie = false;
+	u64 translated;
 
 	if (!e)
 		return;
@@ -60,9 +63,19 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 			k.port = s->sport;
 		}
 	}
+	if (!sk && track(TRACKING_ANSWER, skb, packet_net(skb, NULL))) {
+		translated = tracking_dialled(TRACKING_ANSWER);
+		k.detail ^= translated;
+		/* A service that nobody else knows of may be one that this host translates, or did. */
+		tracked = translated || !(s->flags & TCP_SYN);
+	}
 	t = count(&k);
 	if (!t)
 		return;
+	/* A SYN of this very host that was translated on its way. */
+	if (!sk && (s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	    remember_own_syn(skb, s, NULL, netns, CROSSED_ANSWER))
+		dialled = (const void *)belongs_to(CROSSED_ANSWER);
 	wire_event_reset_sent_init_brief(e);
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
@@ -71,7 +84,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	if (!sk)
 		listener = (const void *)find_listener(LOOKUP_ANSWER, packet_net(skb, NULL),
 						       s->daddr, s->dport, MEMBER(skb, skb_iif));
-	if (sk || dialled || listener || since_end) {
+	if (sk || dialled || listener || (since_end | tracked)) {
 		size = sizeof(*e);
 		wire_event_reset_sent_init_rest(e);
 		e->body.since_end_ms = since_end;
@@ -86,6 +99,8 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 		}
 		if (listener)
 			fill_sock(&e->body.listener, listener);
+		if (tracked)
+			fill_answered(SCRATCH_RESET_SENT);
 	}
 	submit(ctx, e, size, t);
 }

@@ -23,6 +23,10 @@ extern struct {
  */
 u64 belongs_to(u32 place);
 
+/* In the record of a drop, as a segment of this place: the connecting socket whose SYN it is; 0 for none. */
+u32 fill_own_syn(u32 place, u32 slot);
+u64 own_syn(u32 place);
+
 /*
  * Makes the record of the crossing in this place; 0 where it is none, or is only counted.
  */
@@ -47,6 +51,21 @@ static __always_inline struct crossing *remember_refused(const struct sk_buff *s
 	c->netns = netns;
 	c->segment = *s;
 	return c;
+}
+
+/* A SYN, turned: what a connecting socket of its own ends would be answered. */
+static __always_inline bool remember_own_syn(const struct sk_buff *skb, const struct segment *s,
+					     const struct net *net, u32 netns, u32 place)
+{
+	struct crossing *c = remember_refused(skb, s, net, netns, NULL, place);
+
+	if (!c)
+		return false;
+	__builtin_memcpy(c->segment.saddr, s->daddr, 16);
+	__builtin_memcpy(c->segment.daddr, s->saddr, 16);
+	c->segment.sport = s->dport;
+	c->segment.dport = s->sport;
+	return true;
 }
 
 /* A segment without SYN that is refused. */

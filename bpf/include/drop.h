@@ -4,6 +4,7 @@
 #define TCPWHY_DROP_H
 
 #include "bracket.h"
+#include "conntrack.h"
 #include "crossed.h"
 #include "emit.h"
 #include "expected.h"
@@ -21,6 +22,20 @@ static __always_inline const struct reasonless *known_without_reason(void)
 	u32 zero = 0;
 
 	return bpf_map_lookup_elem(&reasonless, &zero);
+}
+
+static __always_inline bool is_syn(const struct segment *s)
+{
+	return (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+/* Whether netfilter dropped it, as far as the reason tells. */
+static __always_inline bool may_be_by_netfilter(u32 reason, bool no_reason)
+{
+	if (no_reason)
+		return true;
+	return bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP) &&
+	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP);
 }
 
 /* `slot` names the caller's own record buffer; `no_reason`: what `reasonless` holds is of this drop. */
@@ -59,6 +74,10 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 		k.detail ^= (u64)known->damaged << 44 ^ (u64)known->source_errno << 32;
 	rejected = sk ? ANSWER_NONE : reject_answer(skb, s);
 	k.detail ^= (u64)rejected << 45;
+	if (!sk && track(TRACKING_DROP, skb, net) && may_be_by_netfilter(reason, no_reason))
+		k.detail ^= (u64)tracking_detail(TRACKING_DROP) << 36;
+	if (!sk && is_syn(s) && remember_own_syn(skb, s, net, k.netns, CROSSED_DROP))
+		k.detail ^= own_syn(CROSSED_DROP) > 1 ? 1ull << 39 : 0;
 	if (sk)
 		k.detail ^= (u64)expected_detail(sk, skb, s, parse_area(e)) << 40;
 	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN && may_share_end(sk)) {
@@ -85,6 +104,10 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 		e->body.sock.flow.service = turned(service);
 		fill_expected(&e->body, sk);
 	}
+	if (!sk && is_tracked_kernel())
+		fill_dropped(slot);
+	if (!sk && is_syn(s))
+		fill_own_syn(CROSSED_DROP, slot);
 	if (b)
 		fill_mib(&e->body.mib, &b->before, &b->after, b->mixed);
 	submit(ctx, e, sizeof(*e), t);

@@ -92,6 +92,8 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 /* Only asked for: its numbers differ from kernel to kernel. */
 enum skb_drop_reason {
 	SKB_DROP_REASON_NOT_SPECIFIED,
+	SKB_DROP_REASON_NETFILTER_DROP,
+	SKB_DROP_REASON_IP_LOCAL_SOURCE,
 };
 
 enum tcp_state {
@@ -198,6 +200,80 @@ struct proto {
 	} h;
 };
 
+struct ip_conntrack_stat {
+	unsigned int invalid;
+	unsigned int insert_failed;
+	unsigned int drop;
+};
+
+/* Jiffies, by enum tcp_conntrack. */
+struct nf_tcp_net {
+	unsigned int timeouts[4];
+};
+
+struct nf_ip_net {
+	struct nf_tcp_net tcp;
+};
+
+struct netns_ct {
+	struct ip_conntrack_stat *stat;
+	struct nf_ip_net nf_ct_proto;
+};
+
+struct net_generic {
+	void *ptr[1];
+};
+
+struct ctl_table {
+	void *data;
+};
+
+struct ctl_table_header {
+	struct ctl_table *ctl_table;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+/* Of a namespace; has its number of entries since Linux 5.13. */
+struct nf_conntrack_net {
+	atomic_t count;
+	unsigned int users4;
+	unsigned int users6;
+	struct ctl_table_header *sysctl_header;
+};
+
+union nf_inet_addr {
+	__be32 all[4];
+};
+
+struct nf_conntrack_tuple {
+	struct {
+		union nf_inet_addr u3;
+		union {
+			__be16 all;
+		} u;
+		u16 l3num;
+	} src;
+	struct {
+		union nf_inet_addr u3;
+		union {
+			__be16 all;
+		} u;
+	} dst;
+};
+
+struct nf_conntrack_tuple_hash {
+	struct nf_conntrack_tuple tuple;
+};
+
+/* The connection that a packet is of, as nf_conntrack has it. */
+struct nf_conn {
+	struct nf_conntrack_tuple_hash tuplehash[2];
+	unsigned long status;
+};
+
 struct net_device;
 
 struct net {
@@ -206,6 +282,8 @@ struct net {
 	struct netns_ipv4 ipv4;
 	struct ns_common ns;
 	struct netns_mib mib;
+	struct netns_ct ct;
+	struct net_generic *gen;
 };
 
 struct net___pair {
@@ -259,10 +337,6 @@ struct sock_common {
 
 struct socket;
 struct sk_buff;
-
-typedef struct {
-	int counter;
-} atomic_t;
 
 struct sk_buff_head {
 	struct sk_buff *next;
@@ -407,6 +481,7 @@ struct dst_entry {
 };
 
 struct sk_buff {
+	unsigned long _nfct;
 	struct sk_buff *next;
 	struct net_device *dev;
 	struct sock *sk;

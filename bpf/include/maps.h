@@ -307,6 +307,30 @@ struct checked {
 	u64 sk;
 };
 
+/* Where a packet is when connection tracking is asked about it: one may interrupt another on its CPU. */
+enum tracking_place { TRACKING_DROP, TRACKING_ANSWER, TRACKING_LEAVES, TRACKING_PLACES };
+
+/* A packet, and what this CPU's counters of connection tracking said when they were read last. */
+struct tracking {
+	u64 net;
+	u64 skb;
+	u64 sk;
+	/* skb->_nfct: its entry, and in the low bits what the packet is of it. */
+	u64 entry;
+	/* Read last: of which namespace. */
+	u64 read_net;
+	u32 read_drop;
+	u32 read_insert_failed;
+	/* How far they had moved. */
+	u32 dropped;
+	u32 insert_failed;
+	u32 looked_before;
+	/* Which of a namespace's data is that of connection tracking. */
+	u32 net_id;
+	u64 conntrack_net;
+	u64 entries_max;
+};
+
 /* What was answered last on this CPU without a socket: a packet, or where only the answer is known that. */
 struct last_reject {
 	u64 skb;

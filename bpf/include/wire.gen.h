@@ -406,6 +406,52 @@ struct wire_syn_received {
 		.one_of_tag = WIRE_FIXED32(5), \
 	}
 
+struct wire_conntrack {
+	__u32 info_tag;
+	__u32 info;
+	__u32 status_tag;
+	__u32 status;
+	__u32 sent_tag;
+	__u32 sent_len;
+	struct wire_flow sent;
+	__u32 answer_tag;
+	__u32 answer_len;
+	struct wire_flow answer;
+	__u32 entries_tag;
+	__u32 entries;
+	__u32 entries_max_tag;
+	__u32 entries_max;
+	__u32 dropped_tag;
+	__u32 dropped;
+	__u32 insert_failed_tag;
+	__u32 insert_failed;
+	__u32 looked_before_tag;
+	__u32 looked_before;
+	__u32 looked_at_tag;
+	__u32 looked_at;
+	__u32 forgets_after_s_tag;
+	__u32 forgets_after_s;
+} WIRE_STRUCT;
+
+#define WIRE_CONNTRACK_INIT \
+	{ \
+		.info_tag = WIRE_FIXED32(1), \
+		.status_tag = WIRE_FIXED32(2), \
+		.sent_tag = WIRE_LEN(3), \
+		.sent_len = WIRE_VARINT(sizeof(struct wire_flow)), \
+		.sent = WIRE_FLOW_INIT, \
+		.answer_tag = WIRE_LEN(4), \
+		.answer_len = WIRE_VARINT(sizeof(struct wire_flow)), \
+		.answer = WIRE_FLOW_INIT, \
+		.entries_tag = WIRE_FIXED32(5), \
+		.entries_max_tag = WIRE_FIXED32(6), \
+		.dropped_tag = WIRE_FIXED32(7), \
+		.insert_failed_tag = WIRE_FIXED32(8), \
+		.looked_before_tag = WIRE_FIXED32(9), \
+		.looked_at_tag = WIRE_FIXED32(10), \
+		.forgets_after_s_tag = WIRE_FIXED32(11), \
+	}
+
 struct wire_reset_sent {
 	__u32 reason_tag;
 	__u32 reason;
@@ -428,6 +474,9 @@ struct wire_reset_sent {
 	__u32 since_end_ms;
 	__u32 syncookies_failed_tag;
 	__u32 syncookies_failed;
+	__u32 conntrack_tag;
+	__u32 conntrack_len;
+	struct wire_conntrack conntrack;
 	__u32 running_tag;
 	__u32 running_len;
 	struct wire_owner running;
@@ -456,6 +505,9 @@ struct wire_reset_sent {
 		.stack_len = WIRE_VARINT(64), \
 		.since_end_ms_tag = WIRE_FIXED32(31), \
 		.syncookies_failed_tag = WIRE_FIXED32(40), \
+		.conntrack_tag = WIRE_LEN(55), \
+		.conntrack_len = WIRE_VARINT(sizeof(struct wire_conntrack)), \
+		.conntrack = WIRE_CONNTRACK_INIT, \
 		.running_tag = WIRE_LEN(41), \
 		.running_len = WIRE_VARINT(sizeof(struct wire_owner)), \
 		.running = WIRE_OWNER_INIT, \
@@ -513,6 +565,14 @@ struct wire_drop {
 	__u32 peer_isn;
 	__u32 source_errno_tag;
 	__u32 source_errno;
+	__u32 leaves_ifindex_tag;
+	__u32 leaves_ifindex;
+	__u32 conntrack_tag;
+	__u32 conntrack_len;
+	struct wire_conntrack conntrack;
+	__u32 dialled_tag;
+	__u32 dialled_len;
+	struct wire_sock dialled;
 } WIRE_STRUCT;
 
 #define WIRE_DROP_INIT \
@@ -535,6 +595,13 @@ struct wire_drop {
 		.window_end_tag = WIRE_FIXED32(8), \
 		.peer_isn_tag = WIRE_FIXED32(9), \
 		.source_errno_tag = WIRE_FIXED32(10), \
+		.leaves_ifindex_tag = WIRE_FIXED32(55), \
+		.conntrack_tag = WIRE_LEN(56), \
+		.conntrack_len = WIRE_VARINT(sizeof(struct wire_conntrack)), \
+		.conntrack = WIRE_CONNTRACK_INIT, \
+		.dialled_tag = WIRE_LEN(57), \
+		.dialled_len = WIRE_VARINT(sizeof(struct wire_sock)), \
+		.dialled = WIRE_SOCK_INIT, \
 	}
 
 struct wire_state_change {
@@ -564,6 +631,9 @@ struct wire_retransmit {
 	__u32 synack;
 	__u32 syn_tag;
 	__u32 syn;
+	__u32 conntrack_tag;
+	__u32 conntrack_len;
+	struct wire_conntrack conntrack;
 } WIRE_STRUCT;
 
 #define WIRE_RETRANSMIT_INIT \
@@ -573,6 +643,9 @@ struct wire_retransmit {
 		.sock = WIRE_SOCK_INIT, \
 		.synack_tag = WIRE_FIXED32(2), \
 		.syn_tag = WIRE_FIXED32(3), \
+		.conntrack_tag = WIRE_LEN(55), \
+		.conntrack_len = WIRE_VARINT(sizeof(struct wire_conntrack)), \
+		.conntrack = WIRE_CONNTRACK_INIT, \
 	}
 
 struct wire_program {
@@ -670,6 +743,8 @@ struct wire_crossed_reply {
 	__u32 sock_tag;
 	__u32 sock_len;
 	struct wire_sock sock;
+	__u32 no_connection_tag;
+	__u32 no_connection;
 } WIRE_STRUCT;
 
 #define WIRE_CROSSED_REPLY_INIT \
@@ -683,6 +758,7 @@ struct wire_crossed_reply {
 		.sock_tag = WIRE_LEN(3), \
 		.sock_len = WIRE_VARINT(sizeof(struct wire_sock)), \
 		.sock = WIRE_SOCK_INIT, \
+		.no_connection_tag = WIRE_FIXED32(55), \
 	}
 
 _Static_assert(__builtin_offsetof(struct wire_mib_delta, syncookies_sent) == 8 * MIB_SLOT_SYNCOOKIES_SENT + 4,

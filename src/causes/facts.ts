@@ -6,6 +6,7 @@ export const FACTS = {
   reset_sent: 'resets that this host sent, and why',
   reset_received: 'resets that a socket believed',
   drop: 'TCP segments dropped, with the kernel’s reason',
+  tracked: 'what connection tracking has of a packet that was dropped or reset',
   rejected: 'how netfilter answered a packet that it dropped',
   refused: 'what a connection expected of a segment that it dropped',
   timewait: 'what a connection in TIME_WAIT was sent',

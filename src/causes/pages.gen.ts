@@ -8,18 +8,23 @@ import bpfDrop from './bpf-drop/doc.md';
 import connectRefused from './connect-refused/doc.md';
 import connectTimeout from './connect-timeout/doc.md';
 import connectionUnknown from './connection-unknown/doc.md';
+import conntrackFull from './conntrack-full/doc.md';
+import conntrackInvalid from './conntrack-invalid/doc.md';
 import crossedReply from './crossed-reply/doc.md';
 import dataAfterClose from './data-after-close/doc.md';
 import deviceDown from './device-down/doc.md';
 import keepaliveTimeout from './keepalive-timeout/doc.md';
 import lingerZeroClose from './linger-zero-close/doc.md';
 import listenerClosed from './listener-closed/doc.md';
+import martianSource from './martian-source/doc.md';
 import md5Mismatch from './md5-mismatch/doc.md';
 import minTtl from './min-ttl/doc.md';
+import natPortsExhausted from './nat-ports-exhausted/doc.md';
 import netfilterDrop from './netfilter-drop/doc.md';
 import netfilterReject from './netfilter-reject/doc.md';
 import noListener from './no-listener/doc.md';
 import noRouteBack from './no-route-back/doc.md';
+import notOurAddress from './not-our-address/doc.md';
 import outOfWindow from './out-of-window/doc.md';
 import pawsEstablished from './paws-established/doc.md';
 import pawsPassive from './paws-passive/doc.md';
@@ -27,6 +32,7 @@ import peerCollision from './peer-collision/doc.md';
 import peerRewritten from './peer-rewritten/doc.md';
 import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
 import qdiscDrop from './qdisc-drop/doc.md';
+import refusedFromElsewhere from './refused-from-elsewhere/doc.md';
 import requestReset from './request-reset/doc.md';
 import resetByPeer from './reset-by-peer/doc.md';
 import resetRejected from './reset-rejected/doc.md';
@@ -52,18 +58,23 @@ export const PAGES: Readonly<Record<string, string>> = {
   'connect-refused': connectRefused,
   'connect-timeout': connectTimeout,
   'connection-unknown': connectionUnknown,
+  'conntrack-full': conntrackFull,
+  'conntrack-invalid': conntrackInvalid,
   'crossed-reply': crossedReply,
   'data-after-close': dataAfterClose,
   'device-down': deviceDown,
   'keepalive-timeout': keepaliveTimeout,
   'linger-zero-close': lingerZeroClose,
   'listener-closed': listenerClosed,
+  'martian-source': martianSource,
   'md5-mismatch': md5Mismatch,
   'min-ttl': minTtl,
+  'nat-ports-exhausted': natPortsExhausted,
   'netfilter-drop': netfilterDrop,
   'netfilter-reject': netfilterReject,
   'no-listener': noListener,
   'no-route-back': noRouteBack,
+  'not-our-address': notOurAddress,
   'out-of-window': outOfWindow,
   'paws-established': pawsEstablished,
   'paws-passive': pawsPassive,
@@ -71,6 +82,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'peer-rewritten': peerRewritten,
   'proxy-upstream-failed': proxyUpstreamFailed,
   'qdisc-drop': qdiscDrop,
+  'refused-from-elsewhere': refusedFromElsewhere,
   'request-reset': requestReset,
   'reset-by-peer': resetByPeer,
   'reset-rejected': resetRejected,

@@ -9,18 +9,23 @@ import bpfDrop from './bpf-drop/index.ts';
 import connectRefused from './connect-refused/index.ts';
 import connectTimeout from './connect-timeout/index.ts';
 import connectionUnknown from './connection-unknown/index.ts';
+import conntrackFull from './conntrack-full/index.ts';
+import conntrackInvalid from './conntrack-invalid/index.ts';
 import crossedReply from './crossed-reply/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
 import deviceDown from './device-down/index.ts';
 import keepaliveTimeout from './keepalive-timeout/index.ts';
 import lingerZeroClose from './linger-zero-close/index.ts';
 import listenerClosed from './listener-closed/index.ts';
+import martianSource from './martian-source/index.ts';
 import md5Mismatch from './md5-mismatch/index.ts';
 import minTtl from './min-ttl/index.ts';
+import natPortsExhausted from './nat-ports-exhausted/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
 import netfilterReject from './netfilter-reject/index.ts';
 import noListener from './no-listener/index.ts';
 import noRouteBack from './no-route-back/index.ts';
+import notOurAddress from './not-our-address/index.ts';
 import outOfWindow from './out-of-window/index.ts';
 import pawsEstablished from './paws-established/index.ts';
 import pawsPassive from './paws-passive/index.ts';
@@ -28,6 +33,7 @@ import peerCollision from './peer-collision/index.ts';
 import peerRewritten from './peer-rewritten/index.ts';
 import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
 import qdiscDrop from './qdisc-drop/index.ts';
+import refusedFromElsewhere from './refused-from-elsewhere/index.ts';
 import requestReset from './request-reset/index.ts';
 import resetByPeer from './reset-by-peer/index.ts';
 import resetRejected from './reset-rejected/index.ts';
@@ -53,18 +59,23 @@ export const CAUSES = [
   connectRefused,
   connectTimeout,
   connectionUnknown,
+  conntrackFull,
+  conntrackInvalid,
   crossedReply,
   dataAfterClose,
   deviceDown,
   keepaliveTimeout,
   lingerZeroClose,
   listenerClosed,
+  martianSource,
   md5Mismatch,
   minTtl,
+  natPortsExhausted,
   netfilterDrop,
   netfilterReject,
   noListener,
   noRouteBack,
+  notOurAddress,
   outOfWindow,
   pawsEstablished,
   pawsPassive,
@@ -72,6 +83,7 @@ export const CAUSES = [
   peerRewritten,
   proxyUpstreamFailed,
   qdiscDrop,
+  refusedFromElsewhere,
   requestReset,
   resetByPeer,
   resetRejected,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { leavesLoopback } from '../causes/shared/conntrack.ts';
 import { callers } from '../causes/shared/kernel.ts';
 import { isLateAck } from '../causes/shared/late-ack.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
@@ -79,7 +80,16 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (reason === 'NOT_SPECIFIED' && isTakenAck(event.body, known)) {
     return 'an acknowledgement after the other end had sent its last: the kernel took it';
   }
+  if (comesBackAgain(event.body, known))
+    return 'a SYN that was sent again: what becomes of it was told of at first';
   return ORDINARY[reason] ?? repeated(event.body, known);
+}
+
+/** What martian-source tells of once for each connect. */
+function comesBackAgain(drop: Drop, known: Knowledge): boolean {
+  if (!drop.dialled?.retransmits) return false;
+  const location = known.symbol(drop.location)?.name ?? '';
+  return location.startsWith('ip_rcv_finish') || leavesLoopback(drop, known);
 }
 
 /** Of a connection in the queue of a listener of MPTCP each subflow is reset, and then what waited in the queue. */

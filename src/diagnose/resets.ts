@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { redirectedFrom } from '../causes/shared/conntrack.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
@@ -10,7 +11,8 @@ import { packetOf } from './unexplained.ts';
 function sender(event: Event): string | null {
   if (event.kind !== 'reset_sent') return null;
   const { packet, sock } = event.body;
-  if (packet) return ends(packet.flow)[1];
+  // For the client it comes from what it dialled.
+  if (packet) return ends(redirectedFrom(event.body) ?? packet.flow)[1];
   return sock ? ends(sock.flow)[0] : null;
 }
 

@@ -3,13 +3,16 @@
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type {
+  Conntrack,
   DeviceHooks,
+  Flow,
   Header,
   Symbol as KernelSymbol,
   PeerRewriter,
   Process,
   Sock,
 } from '../wire/types.gen.ts';
+import { ExpiringMap } from './expiring-map.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
 
 /** A listening socket, and the namespace it listens in. */
@@ -44,6 +47,8 @@ export interface Knowledge {
   rewriters(cgroup: string): readonly PeerRewriter[];
   /** Null where the host did not tell. */
   cgroupPath(cgroup: string): string | null;
+  /** Where this host sent a connect in place of what was dialled, seen as its SYN was sent again; null: it did not, as far as is known. */
+  redirect(flow: Flow, ktime_ns: number): Conntrack | null;
   /** Of a reset that was sent: the connect of the same process that had failed just before. */
   failedConnect(event: Event): FailedConnect | null;
 }
@@ -60,6 +65,7 @@ export class HostKnowledge implements Knowledge {
   readonly #devices = new Map<string, string>();
   readonly #hooks = new Map<string, DeviceHooks>();
   readonly failed_connects = new FailedConnects();
+  readonly #redirects = new ExpiringMap<Conntrack>(REDIRECT_SPAN_NS, MAX_REDIRECTS);
   readonly #has_drop_reasons: boolean;
 
   constructor(header: Header) {
@@ -97,6 +103,11 @@ export class HostKnowledge implements Knowledge {
           this.#listeners.delete(sock.id);
           this.#holders.delete(sock.id);
         }
+        return false;
+      }
+      case 'retransmit': {
+        const { sock, conntrack } = event.body;
+        if (conntrack) this.#redirects.set(endsOf(sock.flow), conntrack, event.ktime_ns);
         return false;
       }
       default:
@@ -181,10 +192,20 @@ export class HostKnowledge implements Knowledge {
     );
   }
 
+  redirect(flow: Flow, ktime_ns: number): Conntrack | null {
+    return this.#redirects.get(endsOf(flow), ktime_ns) ?? null;
+  }
+
   failedConnect(event: Event): FailedConnect | null {
     return this.failed_connects.because(event);
   }
 }
+
+/** A SYN is sent again after 120 s at the latest. */
+const REDIRECT_SPAN_NS = 130e9;
+const MAX_REDIRECTS = 4096;
+
+const endsOf = ({ saddr, sport, daddr, dport }: Flow) => `${saddr} ${sport} ${daddr} ${dport}`;
 
 /** docker-<64 hex>.scope, cri-containerd-<64 hex>.scope, /docker/<64 hex>, libpod-…, /lxc/NAME. */
 export function containerOf(path: string): string | null {

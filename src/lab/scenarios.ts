@@ -37,6 +37,15 @@ import {
 } from './scenarios/silence.ts';
 import { synCookieRejected, synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
 import { synackWrongSource } from './scenarios/synack-wrong-source.ts';
+import {
+  conntrackFull,
+  conntrackInvalid,
+  martianSource,
+  natPortsExhausted,
+  notOurAddress,
+  redirected,
+  refusedFromElsewhere,
+} from './scenarios/translation.ts';
 import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
 
 /** Every failure that the lab can make. */
@@ -77,4 +86,11 @@ export const SCENARIOS: readonly Scenario[] = [
   peerCollision,
   ...crossedReply,
   ...listeners,
+  ...redirected,
+  conntrackFull,
+  natPortsExhausted,
+  ...conntrackInvalid,
+  ...martianSource,
+  notOurAddress,
+  refusedFromElsewhere,
 ];

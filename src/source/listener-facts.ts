@@ -64,7 +64,7 @@ export class ListenerFacts {
   of(w: Words, at: number, { kind, words }: Layout): Uint8Array[] {
     const places = PLACES[kind];
     if (!places) return NOTHING;
-    let facts: Uint8Array[] = NOTHING;
+    let facts: Uint8Array[] = kind === 'drop' ? this.#arrivedOn(w, at) : NOTHING;
     for (const place of places.at) {
       const sock = at + BODY + place;
       // A record may end before.
@@ -80,6 +80,15 @@ export class ListenerFacts {
         if (fact) facts = [...facts, encodeEvent({ ktime_ns, fact })];
     }
     return facts;
+  }
+
+  /** The packet has the name of the device that it is at, which is another than it came in by where it leaves. */
+  #arrivedOn(w: Words, at: number): Uint8Array[] {
+    const ifindex = u32(w, at + BODY + AT.Drop.packet + AT.Packet.ifindex);
+    if (ifindex === 0 || u32(w, at + BODY + AT.Drop.leaves_ifindex) === 0) return NOTHING;
+    const { ktime_ns, netns } = readCommon(w, at);
+    const fact = this.#device(netns, ifindex, ktime_ns);
+    return fact ? [encodeEvent({ ktime_ns, fact })] : NOTHING;
   }
 
   /** Everything is told again. */

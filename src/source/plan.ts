@@ -106,6 +106,13 @@ export const WAYS: Record<Fact, readonly Way[]> = {
     hooks(['timewait_checked']),
   ),
   dialled: RESET_SENT,
+  tracked: [
+    ...orProbes(
+      tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
+      tracepoints(['packet_dropped_without_sock'], { 'tracepoint:kfree_skb': 3 }),
+    ),
+    ...orProbes(WITHOUT_REASON),
+  ],
   rejected: orProbes(
     { ...hooks([...REJECT_V4, ...REJECT_V6]), functions: [...MODULE_V4, ...MODULE_V6] },
     { ...hooks(REJECT_V4), functions: MODULE_V4 },

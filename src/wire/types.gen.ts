@@ -146,7 +146,7 @@ export interface ResetSent {
   packet: Packet | null;
   /** All zero where no socket was found. */
   sock: Sock | null;
-  /** Of an answer to a SYN-ACK without socket: the connecting socket with the same local end whose first sequence number + 1 the packet acknowledges. All zero: there is none. */
+  /** Of an answer to a SYN-ACK without socket: the connecting socket with the same local end whose first sequence number + 1 the packet acknowledges; to a SYN, the one of this namespace whose SYN it is, where that one dialled something else. All zero: there is none. */
   dialled: Sock | null;
   /** Listener on the packet's destination, where the packet was answered without a socket. */
   listener: Sock | null;
@@ -156,6 +156,8 @@ export interface ResetSent {
   since_end_ms: number;
   /** Of an answer by a listener: 1 where SyncookiesFailed moved for the packet. */
   syncookies_failed: number;
+  /** What connection tracking has of the packet that is answered, where it was translated or is not tracked. */
+  conntrack: Conntrack | null;
   /** Of an active reset: the process that this CPU ran. Only the stack says whether it had a part in it. */
   running: Owner | null;
   /** 1 where that process is ending; then how, as wait() tells it: a signal in the low 7 bits, or the exit code above 8. */
@@ -192,6 +194,34 @@ export interface Drop {
   peer_isn: number;
   /** errno with which the check of the sender's address (fib_validate_source) refused the packet, on kernels that give no reasons for drops: EXDEV is the reverse path filter. 0: it did not, or is not watched. */
   source_errno: number;
+  /** The device that a packet was to leave by, where it had come in by another, or was sent from here; 0: it had not got so far. */
+  leaves_ifindex: number;
+  /** What connection tracking has of a packet without a socket, where it has to do with the drop. */
+  conntrack: Conntrack | null;
+  /** Of a SYN without a socket: the connecting socket of this namespace whose SYN it is, where that one dialled something else. All zero: there is none. */
+  dialled: Sock | null;
+}
+
+export interface Conntrack {
+  /** enum ip_conntrack_info; 7 where a rule said not to track it, 8 where it has no entry for it. */
+  info: number;
+  /** IPS_* of the entry. */
+  status: number;
+  /** Both directions of the entry: as its first packet was sent, and as an answer to it comes. Where they differ in more than the direction, addresses are translated. */
+  sent: Flow | null;
+  answer: Flow | null;
+  /** Entries of the namespace, and how many there may be; 0 where that is not known. */
+  entries: number;
+  entries_max: number;
+  /** How many packets it dropped on this CPU since it was looked at last: in all, and because the entry of a new connection was in the way of another's. */
+  dropped: number;
+  insert_failed: number;
+  /** 1 where it was looked at before on this CPU: then the two are of this packet. */
+  looked_before: number;
+  /** 1 where connections are tracked here, and that was done with the packet before it came so far. */
+  looked_at: number;
+  /** After how long an idle open connection is forgotten. */
+  forgets_after_s: number;
 }
 
 export interface StateChange {
@@ -205,6 +235,8 @@ export interface Retransmit {
   /** 1: a SYN-ACK of a half-open connection, sock is the listener's request. */
   synack: number;
   syn: number;
+  /** Of a SYN that was translated on its way out. All zero: it was not, or that is not known. */
+  conntrack: Conntrack | null;
 }
 
 export interface PeerName {
@@ -241,6 +273,8 @@ export interface CrossedReply {
   fits: Sock;
   /** The socket that received it; all zero where there is none, or the kernel does not name it. */
   sock: Sock | null;
+  /** 1 where it was answered because there is no connection of the ends that it has. */
+  no_connection: number;
 }
 
 export interface Tick {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { local, remote } from '../../tcp/endpoint.ts';
+import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { redirectAdvice } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { word } from '../shared/wording.ts';
 
@@ -19,11 +20,16 @@ export default defineCause({
       return null;
     const { sock, packet } = event.body;
     const { daddr, dport } = sock.flow;
+    // It is as it came in: before this host translated it back.
+    const { saddr, sport } =
+      packet?.ack_seq === sock.snd_nxt ? packet.flow : { saddr: daddr, sport: dport };
+    const redirected_to = saddr === daddr && sport === dport ? null : endpoint(saddr, sport);
     return {
       evidence: {
         dialled: remote(sock.flow),
         from: local(sock.flow),
         reset_ttl: packet?.ttl ?? null,
+        ...(redirected_to !== null && { redirected_to, netns: event.netns }),
       },
       basis: 'direct',
       subject: 'flow',
@@ -33,11 +39,20 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ dialled, reset_ttl }) {
+  summary({ dialled, reset_ttl, redirected_to }) {
     const ttl = reset_ttl === null ? '' : ` (the reset’s TTL is ${reset_ttl})`;
+    if (redirected_to !== undefined)
+      return `${dialled}, translated by this host to ${redirected_to}, refused the connect with a reset${ttl}`;
     return `${dialled} refused the connect with a reset${ttl}`;
   },
-  advice({ dialled, reset_ttl }, { daddr, dport }) {
+  advice({ dialled, reset_ttl, redirected_to, netns }, { daddr, dport }) {
+    if (redirected_to !== undefined && netns !== undefined) {
+      const [, target = '', port = ''] = redirected_to.match(/^\[?([^\]]*)\]?:(\d+)$/) ?? [];
+      return [
+        `on ${target}: does anything listen? \`ss -ltn 'sport = :${port}'\` or run there: \`tcpwhy trace ${word(redirected_to)}\``,
+        redirectAdvice(netns, dialled),
+      ];
+    }
     const ttl =
       reset_ttl === null
         ? []

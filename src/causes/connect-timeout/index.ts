@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { familyOf } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { inNetns, isLoopback, redirectAdvice } from '../shared/conntrack.ts';
 import { ERRNO } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
@@ -23,12 +25,18 @@ export default defineCause({
     if (sock.err !== ERRNO.ETIMEDOUT) return null;
     const { daddr, dport } = sock.flow;
     const waited_ms = waited(sock);
+    const redirect = known.redirect(sock.flow, event.ktime_ns)?.answer;
     return {
       evidence: {
         dialled: remote(sock.flow),
         from: local(sock.flow),
+        ...(redirect && {
+          redirected_to: local(redirect),
+          source_stays: isLoopback(redirect.daddr) && !isLoopback(redirect.saddr),
+        }),
         syns_sent: sock.retransmits + 1,
         waited_ms,
+        ...(redirect && { netns: event.netns }),
         user_timeout_ms: sock.user_timeout_ms || null,
         tcp_syn_retries: known.sysctl('net/ipv4/tcp_syn_retries', event.netns),
       },
@@ -41,15 +49,37 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ dialled, syns_sent, waited_ms }) {
+  summary({ dialled, from, syns_sent, waited_ms, redirected_to, source_stays }) {
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
-    return `${dialled} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}`;
+    const where =
+      redirected_to === undefined
+        ? dialled
+        : `${dialled}, translated by this host to ${redirected_to},`;
+    const source = source_stays ? `; its source was not translated and stays ${from}` : '';
+    return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}`;
   },
-  advice({ dialled, from, user_timeout_ms }, { saddr, daddr, dport }) {
+  advice(
+    { dialled, from, user_timeout_ms, redirected_to, source_stays, netns },
+    { saddr, daddr, dport },
+  ) {
     const limit =
       user_timeout_ms === null
         ? 'net.ipv4.tcp_syn_retries in its namespace says how often a SYN is sent again'
         : `the socket’s TCP_USER_TIMEOUT of ${user_timeout_ms} ms set the limit`;
+    if (redirected_to !== undefined && netns !== undefined) {
+      const target = redirected_to.replace(/:\d+$/, '').replace(/[[\]]/g, '');
+      return [
+        ...(source_stays
+          ? [
+              `no host answers ${from}, an address of loopback: translate the source too: \`${inNetns(netns, `nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade`)}\` or dial an address of this host`,
+            ]
+          : [
+              `do the SYNs arrive at what they were translated to? On ${target}: \`tcpwhy trace ${word(redirected_to)}\` Is that the right one? Here: \`${inNetns(netns, `conntrack -L ${familyOf(daddr) === 6 ? '-f ipv6 ' : ''}-p tcp -d ${daddr}`)}\``,
+            ]),
+        redirectAdvice(netns, dialled),
+        `${from} gave up: ${limit}`,
+      ];
+    }
     return [
       `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
       `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\` On each hop: \`nft list ruleset | grep -nE 'drop|reject'\``,

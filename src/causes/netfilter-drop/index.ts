@@ -6,6 +6,7 @@ import { flagsText } from '../../tcp/flags.ts';
 import { servedAtSource, service } from '../../tcp/service.ts';
 import type { Flow } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
+import { isByNetfilter, leavesLoopback, whereabouts, whereText } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 
@@ -21,11 +22,7 @@ export default defineCause({
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
-    const reason = known.dropReason(event.body.reason);
-    // Without reasons (before 5.17) the function that frees what a rule dropped is proof enough.
-    const freedByHooks =
-      !known.hasDropReasons() && known.symbol(event.body.location)?.name === 'nf_hook_slow';
-    if (reason !== 'NETFILTER_DROP' && !freedByHooks) return null;
+    if (!isByNetfilter(event.body, known) || leavesLoopback(event.body, known)) return null;
     const { packet, sock } = event.body;
     const { saddr, daddr, sport, dport } = packet.flow;
     return {
@@ -34,7 +31,8 @@ export default defineCause({
         to: endpoint(daddr, dport),
         flags: flagsText(packet.flags),
         interface: packet.device || null,
-        arrived: packet.ifindex > 0,
+        arrived: packet.ifindex > 0 && event.body.leaves_ifindex === 0,
+        ...whereabouts(event.body, event.netns, known),
         netns: event.netns,
       },
       basis: 'direct',
@@ -45,14 +43,15 @@ export default defineCause({
       owner: ownerOf(sock?.owner),
     };
   },
-  summary({ from, to, flags, interface: device, arrived }) {
+  summary({ from, to, flags, interface: device, arrived, ...at }) {
+    if (at.leaves_by !== null) return `a rule dropped [${flags}] ${from} → ${to} ${whereText(at)}`;
     const where = arrived
       ? ` that arrived on ${device ?? 'an unknown interface'}`
       : ' on its way out';
     return `a rule dropped [${flags}] ${from} → ${to}${where}`;
   },
-  advice({ netns, from, to, arrived }, flow) {
-    const hook = arrived ? 'prerouting' : 'output';
+  advice({ netns, from, to, arrived, arrived_on }, flow) {
+    const hook = arrived || arrived_on ? 'prerouting' : 'output';
     return [
       `find the rule: \`nft -a list ruleset | grep -nE 'drop|reject'\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
       `see which it is: \`nft add table inet why && nft 'add chain inet why t { type filter hook ${hook} priority -350; }' && nft add rule inet why t ${selector(flow)} meta nftrace set 1\` Then watch it drop: \`nft monitor trace\` Afterwards: \`nft delete table inet why\``,

@@ -5,6 +5,7 @@ import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
+import { redirectAdvice, redirectedFrom } from '../shared/conntrack.ts';
 import { listensOn } from '../shared/listeners.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { inWords } from '../shared/wording.ts';
@@ -23,7 +24,11 @@ export default defineCause({
     const { packet, sock } = event.body;
     if (sock || !packet || (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) !== TCP_FLAG.syn)
       return null;
-    const { saddr, daddr, dport } = packet.flow;
+    const { daddr, dport } = packet.flow;
+    const { dialled: connecting } = event.body;
+    const redirected = redirectedFrom(event.body);
+    const { saddr } = redirected ?? packet.flow;
+    const dialled = redirected && endpoint(redirected.daddr, redirected.dport);
     const elsewhere = known
       .listenersOnPort(dport)
       .sort((a, b) => Number(b.netns === event.netns) - Number(a.netns === event.netns))
@@ -40,19 +45,24 @@ export default defineCause({
         came_in_on: packet.device || null,
         netns: event.netns,
         from: saddr,
+        ...(dialled !== null && { dialled }),
       },
       basis: 'direct',
       subject: 'listener',
-      where: endpoint(packet.flow.daddr, packet.flow.dport),
-      flow: packet.flow,
-      group: `${event.netns} ${packet.flow.daddr} ${packet.flow.dport}`,
-      owner: null,
+      where: dialled ?? endpoint(daddr, dport),
+      flow: redirected ?? packet.flow,
+      ...(redirected && { related: [packet.flow] }),
+      group: `${event.netns} ${daddr} ${dport}${dialled === null ? '' : ` for ${dialled}`}`,
+      owner: ownerOf(connecting?.owner),
     };
   },
-  summary({ address, listeners_on_port, came_in_on, from }) {
+  summary({ address, listeners_on_port, came_in_on, from, dialled: redirected }) {
     const here = listeners_on_port.find(({ same_netns }) => same_netns);
     const away = listeners_on_port[0];
-    const dialled = `${from} dialled ${address}`;
+    const dialled =
+      redirected === undefined
+        ? `${from} dialled ${address}`
+        : `${from} dialled ${redirected}, which was redirected by this host to ${address}`;
     switch (here?.not_for) {
       case 'device':
         return `${dialled} by ${came_in_on ?? 'another device'}, but the listener is bound to a device: ${here.address}`;
@@ -67,40 +77,69 @@ export default defineCause({
       return `${dialled}; nothing listens there, but in another network namespace on ${away.address}`;
     return `${dialled}, where nothing listens`;
   },
-  advice({ address, listeners_on_port, came_in_on, netns }, { dport }) {
-    const here = listeners_on_port.find(({ same_netns }) => same_netns);
-    if (here) {
-      const who = here.process === null ? 'the process' : inWords(here.process);
-      const look = `who listens on the port: \`ss -ltnp 'sport = :${dport}'\``;
-      switch (here.not_for) {
-        case 'device':
-          return [
-            `${who} listens on ${inWords(here.address)} alone (SO_BINDTODEVICE, or a VRF): do without that, or let the client come in by that device and not by ${inWords(came_in_on ?? 'another')}`,
-            look,
-          ];
-        case 'family':
-          return [
-            `${who} listens on ${inWords(here.address)}, which is not for ${address}: let it listen on the other family too, or (an IPv6 one) without IPV6_V6ONLY: \`sysctl net.ipv6.bindv6only\``,
-            look,
-          ];
-        case 'address':
-          return [
-            `${who} listens on ${inWords(here.address)}, not on ${address}: change its bind address, or what the client dials`,
-            look,
-          ];
-        default:
-          return [
-            `${who} listens on ${inWords(here.address)} now: was it restarted a moment before? Else a program of the namespace chooses listeners (BPF sk_lookup): \`bpftool net\``,
-            look,
-          ];
-      }
-    }
+  advice(evidence, flow) {
+    const { dialled, address, netns } = evidence;
+    if (dialled === undefined) return listenAdvice(evidence, flow.dport);
+    const port = Number(address.replace(/^.*:/, ''));
+    const [first = '', ...more] = listenAdvice(evidence, port);
     return [
-      `start the service, or correct the port that the client dials: \`ss -ltnp 'sport = :${dport}'\``,
-      `look in the namespace that the packet reached: \`lsns -t net | grep ${netns}\``,
+      evidence.listeners_on_port.some(({ same_netns }) => same_netns)
+        ? first.replace('what the client dials', 'where the rule sends it')
+        : `start what shall take these connections on ${address} (a proxy that comes up later than its clients?): \`ss -ltnp 'sport = :${port}'\``,
+      redirectAdvice(netns, dialled),
+      ...more.filter((line) => line.startsWith('who listens')),
     ];
   },
 });
+
+interface Refused {
+  address: string;
+  listeners_on_port: {
+    address: string;
+    same_netns: boolean;
+    process: string | null;
+    not_for: string | null;
+  }[];
+  came_in_on: string | null;
+  netns: number;
+}
+
+function listenAdvice(
+  { address, listeners_on_port, came_in_on, netns }: Refused,
+  dport: number,
+): string[] {
+  const here = listeners_on_port.find(({ same_netns }) => same_netns);
+  if (here) {
+    const who = here.process === null ? 'the process' : inWords(here.process);
+    const look = `who listens on the port: \`ss -ltnp 'sport = :${dport}'\``;
+    switch (here.not_for) {
+      case 'device':
+        return [
+          `${who} listens on ${inWords(here.address)} alone (SO_BINDTODEVICE, or a VRF): do without that, or let the client come in by that device and not by ${inWords(came_in_on ?? 'another')}`,
+          look,
+        ];
+      case 'family':
+        return [
+          `${who} listens on ${inWords(here.address)}, which is not for ${address}: let it listen on the other family too, or (an IPv6 one) without IPV6_V6ONLY: \`sysctl net.ipv6.bindv6only\``,
+          look,
+        ];
+      case 'address':
+        return [
+          `${who} listens on ${inWords(here.address)}, not on ${address}: change its bind address, or what the client dials`,
+          look,
+        ];
+      default:
+        return [
+          `${who} listens on ${inWords(here.address)} now: was it restarted a moment before? Else a program of the namespace chooses listeners (BPF sk_lookup): \`bpftool net\``,
+          look,
+        ];
+    }
+  }
+  return [
+    `start the service, or correct the port that the client dials: \`ss -ltnp 'sport = :${dport}'\``,
+    `look in the namespace that the packet reached: \`lsns -t net | grep ${netns}\``,
+  ];
+}
 
 /** Why a listener on the port that was dialled is not for what was dialled; null: nothing is known to speak against it. */
 function notFor(

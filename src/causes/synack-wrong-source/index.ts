@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
 import { ownerOf } from '../shared/processes.ts';
 
@@ -17,7 +18,7 @@ export default defineCause({
   match(event) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, dialled } = event.body;
-    if (!packet || !dialled) return null;
+    if (!packet || !dialled || !(packet.flags & TCP_FLAG.ack)) return null;
     const { saddr, sport } = packet.flow;
     return {
       evidence: {

@@ -84,6 +84,31 @@ const ROWS = [
     'unexplained',
   ],
   ['drop NETFILTER_DROP', 'a rule that drops', 'netfilter-drop/fires', 'netfilter-drop'],
+  ['drop NETFILTER_DROP', 'a full connection table', 'conntrack-full/fires', 'conntrack-full'],
+  [
+    'drop NETFILTER_DROP',
+    'no port to translate to',
+    'nat-ports-exhausted/fires',
+    'nat-ports-exhausted',
+  ],
+  [
+    'drop NETFILTER_DROP',
+    'no route for what was translated',
+    'martian-source/fires-loopback-translated',
+    'martian-source',
+  ],
+  [
+    'drop NO_SOCKET',
+    'a reset from the wrong address',
+    'refused-from-elsewhere/fires',
+    'refused-from-elsewhere',
+  ],
+  [
+    'reset NO_SOCKET',
+    'a translation that was forgotten',
+    'conntrack-invalid/fires-forgotten',
+    'conntrack-invalid',
+  ],
   [
     'drop NETFILTER_DROP',
     'a rule that answers first',

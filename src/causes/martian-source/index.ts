@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Knowledge } from '../../flow/knowledge.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { flagsText } from '../../tcp/flags.ts';
+import { service } from '../../tcp/service.ts';
+import type { Drop } from '../../wire/types.gen.ts';
+import { defineCause } from '../define.ts';
+import {
+  ENTRY,
+  inNetns,
+  isLoopback,
+  leavesLoopback,
+  redirectAdvice,
+  whereabouts,
+} from '../shared/conntrack.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { SILENCE } from '../shared/silence.ts';
+import { deviceName } from '../shared/wording.ts';
+
+type Kind =
+  | 'own SYN'
+  | 'own address'
+  | 'loopback source'
+  | 'loopback destination'
+  | 'loopback translated'
+  | 'invalid source'
+  | 'invalid destination';
+
+export default defineCause({
+  id: 'martian-source',
+  title: 'an address that cannot be where it is',
+  severity: 'warning',
+  explains:
+    'A segment has an address that it cannot have on its way: this host’s own as its source, or one of loopback.',
+  needs: ['drop', 'tracked'],
+  on: ['drop'],
+  supersedes: ['netfilter-drop'],
+  leadsTo: SILENCE,
+  match(event, known) {
+    if (event.kind !== 'drop') return null;
+    const kind = kindOf(event.body, known);
+    if (kind === null) return null;
+    const { packet, dialled, conntrack } = event.body;
+    const connect = dialled?.flow ?? null;
+    return {
+      evidence: {
+        kind,
+        from: local(packet.flow),
+        to: remote(packet.flow),
+        dialled: connect && remote(connect),
+        translated_from:
+          connect || !conntrack?.sent || !(conntrack.status & ENTRY.DST_NAT)
+            ? null
+            : remote(conntrack.sent),
+        flags: flagsText(packet.flags),
+        ...whereabouts(event.body, event.netns, known),
+        netns: event.netns,
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: connect ? remote(connect) : service(packet.flow),
+      flow: connect ?? packet.flow,
+      related: [packet.flow],
+      group: `${event.netns} ${kind} ${connect ? remote(connect) : packet.flow.saddr} ${service(packet.flow)}`,
+      owner: ownerOf(dialled?.owner),
+    };
+  },
+  summary({ kind, from, to, dialled, translated_from, arrived_on }) {
+    const by = arrived_on === null ? '' : ` by ${arrived_on}`;
+    switch (kind) {
+      case 'own SYN':
+        return `this host’s own SYN to ${dialled} came back${by} as ${from} → ${to}, with its own address as source: hairpin`;
+      case 'own address':
+        return `${from} → ${to} came in${by} with an address of this host as its source`;
+      case 'loopback translated':
+        return `the connect to ${dialled ?? translated_from} was translated to ${to}, but its source stays ${from}: what comes from loopback may not leave`;
+      case 'loopback source':
+        return `${from} → ${to} came in${by} with a loopback address as its source: its sender translated (DNAT) a connect to loopback, and not its source`;
+      case 'loopback destination':
+        return translated_from === null
+          ? `${from} → ${to} came in${by}, where loopback addresses may not be reached`
+          : `${translated_from} is translated here to ${to}, which what comes in${by} may not reach: it is loopback`;
+      case 'invalid destination':
+        return `${from} → ${to} came in${by}: no connection can have such a destination`;
+      default:
+        return `${from} → ${to} came in${by}: no host can have such an address as its source`;
+    }
+  },
+  advice({ kind, from, to, dialled, arrived_on, netns }, { saddr, daddr }) {
+    const device = deviceName(arrived_on) ?? 'DEV';
+    const mac = `\`tcpdump -eni ${device} host ${saddr}\` shows the sender’s MAC`;
+    const localnet = (name: string) =>
+      `\`${inNetns(netns, `sysctl -w net.ipv4.conf.${name}.route_localnet=1`)}\``;
+    switch (kind) {
+      case 'own SYN':
+        return [
+          `${dialled} leads back to this host, which a balancer or NAT chose as the backend: have it translate the source too (masquerade, hairpin mode)`,
+          `or dial the service here without the way round: \`${inNetns(netns, 'ss -ltn')}\``,
+          `the way to it: \`${inNetns(netns, `ip route get ${daddr}`)}\``,
+        ];
+      case 'own address':
+        return [
+          `has another host the address ${saddr}, or does what this host sent come back (a loop, a balancer that keeps the source)? ${mac}`,
+          `a host may take such packets: \`${inNetns(netns, `sysctl net.ipv4.conf.${device}.accept_local`)}\``,
+        ];
+      case 'loopback translated':
+        return [
+          `dial an address of this host in place of ${dialled ?? 'loopback'}: then its source may leave`,
+          `or translate the source as well: \`${inNetns(netns, 'nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade')}\` and let it leave: ${localnet('all')}`,
+          redirectAdvice(netns, dialled ?? from),
+        ];
+      case 'loopback source':
+        return [
+          `whose is it? ${mac}. On that host: \`nft list ruleset | grep -n dnat\``,
+          'there: translate the source too (masquerade what leaves from 127.0.0.0/8), or dial that host’s own address in place of 127.0.0.1',
+        ];
+      case 'loopback destination':
+        return [
+          `let the rule send it to an address of this host in place of ${to} (redirect does), and the service listen there: \`${inNetns(netns, 'ss -ltn')}\``,
+          `or allow it on that device: ${localnet(device)} Then loopback services can be reached from that network`,
+        ];
+      default:
+        return [`who sends it? ${mac}`];
+    }
+  },
+});
+
+/** What is wrong with its addresses; null: nothing, or it was told of when the SYN was sent first. */
+function kindOf(drop: Drop, known: Knowledge): Kind | null {
+  const { packet, dialled } = drop;
+  const { saddr, daddr } = packet.flow;
+  const own = () => ((dialled?.retransmits ?? 0) === 0 ? 'own SYN' : null);
+  const loopback = () => (isLoopback(saddr) ? 'loopback source' : 'loopback destination');
+  switch (known.dropReason(drop.reason)) {
+    case 'IP_LOCAL_SOURCE':
+      return dialled ? own() : 'own address';
+    case 'IP_LOCALNET':
+      return loopback();
+    case 'IP_INVALID_SOURCE':
+      return 'invalid source';
+    case 'IP_INVALID_DEST':
+      return 'invalid destination';
+  }
+  if (isUnroutable(drop, known)) {
+    if (dialled) return own();
+    return isLoopback(saddr) || isLoopback(daddr) ? loopback() : null;
+  }
+  return (dialled?.retransmits ?? 0) === 0 && leavesLoopback(drop, known)
+    ? 'loopback translated'
+    : null;
+}
+
+/** Before Linux 6.13 the kernel says only where: as it looked for the way of a packet that came in. */
+function isUnroutable({ reason, location, packet }: Drop, known: Knowledge): boolean {
+  return (
+    packet.ifindex > 0 &&
+    packet.device !== 'lo' &&
+    ['NOT_SPECIFIED', 'IP_INADDRERRORS'].includes(known.dropReason(reason)) &&
+    (known.symbol(location)?.name.startsWith('ip_rcv_finish') ?? false)
+  );
+}

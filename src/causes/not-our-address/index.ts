@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { familyOf } from '../../tcp/address.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
+import { defineCause } from '../define.ts';
+import { inNetns } from '../shared/conntrack.ts';
+import { SILENCE } from '../shared/silence.ts';
+import { deviceName } from '../shared/wording.ts';
+
+export default defineCause({
+  id: 'not-our-address',
+  title: 'sent to an address that this host does not have',
+  severity: 'warning',
+  explains:
+    'A segment came in for an address that is none of this host’s, or no longer is, and this host does not forward.',
+  needs: ['drop'],
+  on: ['drop'],
+  leadsTo: SILENCE,
+  match(event, known) {
+    if (event.kind !== 'drop') return null;
+    const { packet, reason, location, sock } = event.body;
+    const by = known.symbol(location)?.name ?? '';
+    // Before 6.13 the reason is that of senders too that cannot be where they are.
+    if (known.dropReason(reason) !== 'IP_INADDRERRORS' || !NOT_FORWARDED.includes(by)) return null;
+    if (sock || packet.ifindex === 0) return null;
+    const { saddr, sport, daddr, dport } = packet.flow;
+    const opens = (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn;
+    return {
+      evidence: {
+        address: daddr,
+        from: endpoint(saddr, sport),
+        to: endpoint(daddr, dport),
+        flags: flagsText(packet.flags),
+        of_a_connection: !opens,
+        arrived_on: packet.device || null,
+        netns: event.netns,
+      },
+      basis: 'direct',
+      subject: 'host',
+      where: daddr,
+      flow: packet.flow,
+      group: `${event.netns} ${daddr}`,
+      owner: null,
+    };
+  },
+  summary({ address, from, to, flags, of_a_connection, arrived_on }) {
+    const longer = of_a_connection ? 'no longer an address' : 'no address';
+    return `${address} is ${longer} of this host: [${flags}] ${from} → ${to} came in by ${arrived_on ?? 'an unknown interface'} all the same`;
+  },
+  advice({ address, of_a_connection, arrived_on, netns }, { daddr }) {
+    const device = deviceName(arrived_on) ?? 'DEV';
+    const ip = (command: string) => `\`${inNetns(netns, `ip ${command}`)}\``;
+    const add = ip(`addr add ${daddr}/PREFIX dev ${device}`);
+    return [
+      ...(of_a_connection
+        ? [
+            `was ${address} removed (DHCP lease, failover, network restart)? ${ip('addr')} Put it back: ${add} Who takes it away: ${ip('-ts monitor address')}`,
+            `connections that still have it can send no more: \`${inNetns(netns, `ss -tnp src ${daddr}`)}\``,
+          ]
+        : [`who should have ${address}? If this host: ${add}`]),
+      `if another host has it, the sender’s route or neighbour entry leads here. On the sender: \`ip route get ${daddr}\` and \`ip neigh show ${daddr}\``,
+      `if this host shall pass it on: \`${inNetns(netns, `sysctl net.${familyOf(daddr) === 6 ? 'ipv6.conf.all.forwarding' : 'ipv4.ip_forward'}`)}\``,
+    ];
+  },
+});
+
+/** Where a packet for others ends that is not forwarded. */
+const NOT_FORWARDED = ['ip_error', 'ip6_forward'];

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Knowledge } from '../../flow/knowledge.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import type { Conntrack, Drop, Flow, Packet, ResetSent } from '../../wire/types.gen.ts';
+
+/** What a packet is of its entry: enum ip_conntrack_info, and what BPF adds to it. */
+export const TRACKED = { NEW: 2, REPLY: 3, NO_ENTRY: 8 } as const;
+
+/** Of an entry's status: it is in the table; its source, its destination is translated. */
+export const ENTRY = { CONFIRMED: 1 << 3, SRC_NAT: 1 << 4, DST_NAT: 1 << 5 } as const;
+
+/** Netfilter dropped it: a rule, or what works beside the rules. */
+export function isByNetfilter({ reason, location }: Drop, known: Knowledge): boolean {
+  // Without reasons (before 5.17) the function that frees what a rule dropped is proof enough.
+  return known.hasDropReasons()
+    ? known.dropReason(reason) === 'NETFILTER_DROP'
+    : known.symbol(location)?.name === 'nf_hook_slow';
+}
+
+/** The same, and not a rule of nftables: those are told apart since Linux 6.8. */
+export function isBesideRules(drop: Drop, known: Knowledge): boolean {
+  return isByNetfilter(drop, known) && known.symbol(drop.location)?.name !== 'nft_do_chain';
+}
+
+/** Of an answer to a SYN: the connect as it was dialled, where this host sent it elsewhere; else null. */
+export function redirectedFrom({ packet, conntrack, dialled }: ResetSent): Flow | null {
+  if (!packet || packet.flags & TCP_FLAG.ack) return null;
+  return beforeRedirect(packet, conntrack) ?? dialled?.flow ?? null;
+}
+
+/** The packet's connection as its sender began it, where this host sent it elsewhere since; else null. */
+function beforeRedirect(packet: Packet, conntrack: Conntrack | null): Flow | null {
+  const sent = conntrack?.sent;
+  if (!sent || conntrack.info >= TRACKED.REPLY || !(conntrack.status & ENTRY.DST_NAT)) return null;
+  const { daddr, dport, service } = packet.flow;
+  if (sent.daddr === daddr && sent.dport === dport) return null;
+  return { ...sent, service };
+}
+
+export const isLoopback = (addr: string) => addr.startsWith('127.') || addr === '::1';
+
+/** Was sent elsewhere, and then there was no way for it: its source is an address of loopback still. No rule drops it. */
+export function leavesLoopback(drop: Drop, known: Knowledge): boolean {
+  const { packet, conntrack, leaves_ifindex } = drop;
+  return (
+    packet.ifindex === 0 &&
+    leaves_ifindex === 0 &&
+    conntrack !== null &&
+    (conntrack.status & ENTRY.DST_NAT) !== 0 &&
+    isLoopback(packet.flow.saddr) &&
+    !isLoopback(packet.flow.daddr) &&
+    isByNetfilter(drop, known)
+  );
+}
+
+/** Where a dropped packet was: where it had come in, and where it should have left. */
+export function whereabouts({ packet, leaves_ifindex }: Drop, netns: number, known: Knowledge) {
+  const named = (ifindex: number) =>
+    ifindex === 0 ? null : (known.device(netns, ifindex) ?? `if${ifindex}`);
+  const at = packet.device || null;
+  const leaves = leaves_ifindex > 0;
+  return {
+    arrived_on: leaves ? named(packet.ifindex) : packet.ifindex > 0 ? at : null,
+    leaves_by: leaves ? at : null,
+  };
+}
+
+/** `that arrived on c0`, `on its way out by s0`. */
+export function whereText({ arrived_on, leaves_by }: ReturnType<typeof whereabouts>): string {
+  if (leaves_by === null)
+    return arrived_on === null ? 'on its way out' : `that arrived on ${arrived_on}`;
+  const from = arrived_on === null ? '' : `, arrived on ${arrived_on}`;
+  return `on its way out by ${leaves_by}${from}`;
+}
+
+/** A command in a network namespace, for a shell. */
+export function inNetns(netns: number, command: string): string {
+  return `nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') ${command}`;
+}
+
+/** How to find the rule that sends connections to an end elsewhere. */
+export function redirectAdvice(netns: number, dialled: string): string {
+  return `the rule that sends ${dialled} there: \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'redirect|dnat'\` or \`iptables-save -c | grep -E 'REDIRECT|DNAT'\``;
+}
+
+/** The port of a redirected end. */
+export const ends = ({ saddr, sport, daddr, dport }: Flow) => ({
+  from: endpoint(saddr, sport),
+  to: endpoint(daddr, dport),
+});
