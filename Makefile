@@ -40,7 +40,7 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
 .PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-start bench-export \
-	bench-memory bench-overhead check fmt clean help setup own-crate
+	bench-memory bench-overhead fuzz check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o \
 	build/dropping.bpf.o $(ADDON) ## build everything (the default)
@@ -87,6 +87,9 @@ bench-overhead: build ## what nginx loses while it is watched, in PAIRS of runs 
 
 bench-memory: build ## how much memory watching takes under load, for MINUTES each, as root
 	node tools/bench/memory.ts $(or $(MINUTES),10) $(COMMANDS)
+
+fuzz: build ## every output of senseless recordings, for MINUTES
+	node tools/fuzz/main.ts $(or $(MINUTES),60)
 
 bench: bench-hooks bench-start bench-export bench-memory bench-overhead ## every benchmark
 

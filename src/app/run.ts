@@ -144,7 +144,7 @@ export function startOf(header: Header): Start {
     version: header.tcpwhy_version,
     host: header.host,
     kernel: header.kernel,
-    tier: header.tier,
+    tier: header.tier === 'hooks' ? 'hooks' : 'tracepoints',
     hooks: Object.fromEntries(header.hooks.map(({ fact, hook }) => [fact, hook || null])),
     time_ns: header.start_ktime_ns + Number(header.clock_offset_ns),
     filters: header.filters,

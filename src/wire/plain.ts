@@ -53,7 +53,7 @@ function single(field: protobuf.Field, value: unknown): unknown {
     case 'bytes':
       return bytesOf(options?.holds, value as Uint8Array);
     default:
-      return value;
+      return options?.bits ? (value as number) & (2 ** (options.bits as number) - 1) : value;
   }
 }
 

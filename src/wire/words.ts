@@ -25,6 +25,11 @@ export function u32(w: Words, at: number): number {
   return (w[at] as number) >>> 0;
 }
 
+/** Only the bits of `mask`. */
+export function low(w: Words, at: number, mask: number): number {
+  return (w[at] as number) & mask;
+}
+
 /** Exact below 2^53. */
 export function number64(w: Words, at: number): number {
   return u32(w, at + 1) * 2 ** 32 + u32(w, at);

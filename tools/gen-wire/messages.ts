@@ -23,8 +23,16 @@ function message(type: protobuf.Type): protobuf.IType {
 
 function fieldOf(field: protobuf.Field): protobuf.IField {
   const { options: _, comment: __, ...json } = field.toJSON() as protobuf.IField;
-  const { '(holds)': holds, '(may_be_absent)': may_be_absent } = field.options ?? {};
-  const options = { ...(holds && { holds }), ...(may_be_absent && { may_be_absent }) };
+  const {
+    '(holds)': holds,
+    '(may_be_absent)': may_be_absent,
+    '(bits)': bits,
+  } = field.options ?? {};
+  const options = {
+    ...(holds && { holds }),
+    ...(may_be_absent && { may_be_absent }),
+    ...(bits && { bits }),
+  };
   return Object.keys(options).length > 0 ? { ...json, options } : json;
 }
 

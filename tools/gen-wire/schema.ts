@@ -8,7 +8,8 @@ const protobufjs = dirname(fileURLToPath(import.meta.resolve('protobufjs')));
 
 /** What BPF can write: every field has a width that does not depend on its value. */
 export type Field = { name: string; number: number } & (
-  | { kind: 'fixed32' | 'fixed64' }
+  | { kind: 'fixed32'; bits: number }
+  | { kind: 'fixed64' }
   | { kind: 'bytes'; len: number; holds: string }
   | { kind: 'message'; message: Message; may_be_absent: boolean }
 );
@@ -91,9 +92,9 @@ function fixedField(field: protobuf.Field, message: (type: protobuf.Type) => Mes
   const name = field.name;
   const number = field.id;
   if (field.repeated || field.map) throw unwritable(field, 'it repeats');
-  if (field.type === 'fixed32' || field.type === 'fixed64') {
-    return { name, number, kind: field.type };
-  }
+  if (field.type === 'fixed64') return { name, number, kind: 'fixed64' };
+  if (field.type === 'fixed32')
+    return { name, number, kind: 'fixed32', bits: Number(field.options?.['(bits)'] ?? 32) };
   if (field.type === 'bytes') {
     const len = Number(field.options?.['(len)']);
     if (!(len > 0) || len % 4 !== 0) throw unwritable(field, 'its (len) is no multiple of 4');

@@ -19,7 +19,7 @@ export function writtenLayouts(schema: Schema): string {
   const types = schema.messages.map(({ type }) => `${type}, `);
   return `${HEADER}
 import type { ${types.join('')}} from './types.gen.ts';
-import { address, isZero, number64, pointers, text, u32, u64, type Words } from './words.ts';
+import { address, isZero, low, number64, pointers, text, u32, u64, type Words } from './words.ts';
 
 ${absent.map((message) => constant(valuesOf(message), list(values(message.fields, 0)))).join('')}
 ${schema.messages.map(reader).join('\n')}
@@ -121,7 +121,7 @@ function read(field: Field, at: number): string {
   const place = `w, at + ${at + headOf(field)}`;
   switch (field.kind) {
     case 'fixed32':
-      return `u32(${place})`;
+      return field.bits === 32 ? `u32(${place})` : `low(${place}, ${2 ** field.bits - 1})`;
     case 'fixed64':
       return field.name === 'ktime_ns' ? `number64(${place})` : `u64(${place})`;
     case 'bytes':
