@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Occurrence } from './open-finding.ts';
+import { Queue } from '../flow/queue.ts';
+import { countOnly, type Occurrence } from './open-finding.ts';
+
+/** After which nothing more becomes of an occurrence than that others are counted with it. */
+const WHOLE_NS = 5e9;
 
 interface KeyCount {
   /** Sum of what its records stood for. */
@@ -29,6 +33,7 @@ export interface More {
  */
 export class Counts {
   readonly #keys = new Map<string, KeyCount>();
+  readonly #whole = new Queue<{ count: KeyCount; went: readonly Occurrence[] }>();
 
   /** Its total when the stream began, of which `pending` go with its next record. */
   before(key: string, exact: number, pending: number): void {
@@ -46,7 +51,20 @@ export class Counts {
 
   /** The last record of `key` came to that. */
   went(key: string, occurrences: readonly Occurrence[]): void {
-    if (key !== '0') this.#of(key).went = occurrences;
+    if (key === '0') return;
+    const count = this.#of(key);
+    count.went = occurrences;
+    if (occurrences.length > 0) this.#whole.push({ count, went: occurrences });
+  }
+
+  /** Event time has come to `ktime_ns`. Keys stay as long as tcpwhy runs: little is kept for each. */
+  advance(ktime_ns: number): void {
+    for (let oldest = this.#whole.oldest; oldest; oldest = this.#whole.oldest) {
+      const { count, went } = oldest;
+      if (ktime_ns - (went[0]?.event.ktime_ns ?? 0) <= WHOLE_NS) return;
+      if (count.went === went) count.went = went.map(countOnly);
+      this.#whole.shift();
+    }
   }
 
   /** What the last record of `key` came to; null: none was explained. */

@@ -111,6 +111,7 @@ export class Engine {
 
   /** Event time has come to `ktime_ns`: what was held long enough is settled. */
   advance(ktime_ns: number): void {
+    this.#counts.advance(ktime_ns);
     for (let oldest = this.#held.oldest; oldest; oldest = this.#held.oldest) {
       if (ktime_ns - oldest.event.ktime_ns <= SETTLE_NS) return;
       this.#held.shift();

@@ -14,7 +14,7 @@ import { BENIGN, UNEXPLAINED } from './unexplained.ts';
 export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
 
 /** Above it a cause's further occurrences are told of together. */
-const MAX_FINDINGS = 20_000;
+const MAX_FINDINGS = 5000;
 /** The lightest first. */
 const SEVERITIES: readonly Severity[] = ['info', 'warning', 'error'];
 /** Of what no cause explains, and of what is ordinary: they leave room for the others. */

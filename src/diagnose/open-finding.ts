@@ -50,6 +50,18 @@ export interface Occurrence {
   finding: OpenFinding | null;
 }
 
+const NO_BODY = {} as Event['body'];
+
+/** An occurrence of which nothing is left to say: only what counts, and where. */
+export function countOnly(occurrence: Occurrence): Occurrence {
+  const { match, event } = occurrence;
+  return {
+    ...occurrence,
+    match: { ...match, evidence: {}, related: [], owner: null },
+    event: { ...event, body: NO_BODY } as Event,
+  };
+}
+
 /** A finding while it grows, with what a screen shows beside it. Everything in it is bounded. */
 export interface OpenFinding {
   finding: Finding;

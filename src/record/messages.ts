@@ -23,6 +23,7 @@ export interface Piece {
 export const CUT_OFF = 'cut off within a message';
 export const NO_FOOTER = 'ends without a footer: it was cut off, or is still being written';
 const NO_MESSAGE = 'not as it was written: no messages of tcpwhy';
+export const GIVEN_UP = 'no messages of tcpwhy, for so long that the rest was not read';
 const WRONG_SUM = 'not as it was written: it has another checksum';
 
 /** Without a check for so long, messages are handed on unchecked: older recordings have none. */
@@ -69,8 +70,13 @@ export class MessageReader {
     yield { messages: NOTHING, damage };
   }
 
-  /** No more bytes. */
-  *end(): Generator<Piece> {
+  /** So far nothing could be read of so many bytes. */
+  get lost_bytes(): number {
+    return this.#lost_at === null ? 0 : this.#at + this.#rest.length - this.#lost_at;
+  }
+
+  /** No more bytes; of what could not be read, `lost` is said. */
+  *end(lost = NO_MESSAGE): Generator<Piece> {
     yield* this.#advance();
     // A message that goes on beyond a check has a wrong length.
     while (this.#lost_at === null && findCheck(this.#rest, this.#next) >= 0) {
@@ -79,7 +85,7 @@ export class MessageReader {
     }
     if (this.#lost_at !== null) {
       const bytes = this.#at + this.#rest.length - this.#lost_at;
-      yield { messages: NOTHING, damage: { at: this.#lost_at, bytes, what: NO_MESSAGE } };
+      yield { messages: NOTHING, damage: { at: this.#lost_at, bytes, what: lost } };
       return;
     }
     const sound = this.#sound();

@@ -4,10 +4,13 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { decodeHeader, UndecodableError } from '../wire/decode.ts';
 import { readLength } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { CUT_OFF, MessageReader, type Piece } from './messages.ts';
+import { CUT_OFF, GIVEN_UP, MessageReader, type Piece } from './messages.ts';
 import { decompressed, isZstd } from './zstd.ts';
 
 const CHUNK_BYTES = 1 << 20;
+
+/** Of which nothing can be read: more is a device without end, or was made to take long. */
+const MOST_LOST_BYTES = 256 << 20;
 
 /** Newest format that this version understands. */
 export const FORMAT = 1;
@@ -122,6 +125,7 @@ async function* piecesOf(file: CountedFile): AsyncGenerator<Piece> {
   const reader = new MessageReader();
   for await (const content of await contentOf(file)) {
     yield* content instanceof Uint8Array ? reader.push(content) : reader.gap(content);
+    if (reader.lost_bytes > MOST_LOST_BYTES) return yield* reader.end(GIVEN_UP);
   }
   yield* reader.end();
 }

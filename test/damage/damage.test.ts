@@ -18,7 +18,7 @@ import { afterAll, expect, test, vi } from 'vitest';
 import { CAUSES } from '../../src/causes/registry.gen.ts';
 import { Pipeline } from '../../src/diagnose/pipeline.ts';
 import { CHECK_BYTES, Checksum, isCheck } from '../../src/record/check.ts';
-import { CUT_OFF, type Damage, NO_FOOTER } from '../../src/record/messages.ts';
+import { CUT_OFF, type Damage, GIVEN_UP, NO_FOOTER } from '../../src/record/messages.ts';
 import { RecordedStream, RecordingError } from '../../src/record/read.ts';
 import { decodeHeader, encodeFrame } from '../../src/wire/decode.ts';
 import { FrameReader } from '../../src/wire/frames.ts';
@@ -273,6 +273,22 @@ test.each([
   for (let i = 0; i < times; i++) writeSync(fd, block);
   closeSync(fd);
   expect(mostMemory(path)).toBeLessThan(MOST_BYTES);
+  rmSync(path);
+});
+
+test('what never ends and has nothing in it is given up', async () => {
+  await expect(RecordedStream.open('/dev/zero')).rejects.toThrow(RecordingError);
+  const path = join(folder, 'endless');
+  writeFileSync(path, batches[0] ?? '');
+  const hole = 2 ** 30;
+  const fd = openSync(path, 'r+');
+  writeSync(fd, batches[1] ?? Buffer.alloc(0), 0, null, hole);
+  closeSync(fd);
+  const damages: Damage[] = [];
+  const recording = await RecordedStream.open(path);
+  for await (const { damage } of recording.pieces()) if (damage) damages.push(damage);
+  expect(damages.map(({ what }) => what)).toEqual([GIVEN_UP]);
+  expect(recording.read_bytes).toBeLessThan(hole / 2);
   rmSync(path);
 });
 
