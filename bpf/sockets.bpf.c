@@ -5,6 +5,7 @@
 #include "hashinfo.h"
 #include "service.h"
 #include "shown_peer.h"
+#include "timers.h"
 
 /* The listening TCP socket that this one is or, of MPTCP, has; NULL: none. */
 static __always_inline const struct sock *listener_in(const struct sock *sk)
@@ -83,6 +84,7 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 	fill_sock(&e->body.sock, sk);
 	f = &e->body.sock.flow;
 	remember_hashinfo(sk);
+	remember_write_timer(sk);
 	if (state == TCP_LISTEN) {
 		remember_listener(sk, f->sport);
 		remember_served(netns, f->sport);

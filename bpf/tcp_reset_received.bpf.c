@@ -12,19 +12,6 @@ extern struct {
 
 #define RESET_STALE_NS 20000000
 
-/* Data and acknowledgements have a stamp each. */
-static __always_inline u32 silent_ms(const struct sock *sk)
-{
-	const struct tcp_sock *tp = trusted_tcp(sk);
-	u32 acked, received;
-
-	if (!tp)
-		return 0;
-	acked = MEMBER(tp, rcv_tstamp);
-	received = MEMBER(tp, inet_conn.icsk_ack.lrcvtime);
-	return ms_since((__s32)(received - acked) > 0 ? received : acked);
-}
-
 static __always_inline struct wire_event_reset_received *received(const struct sock *sk,
 								  struct total **total)
 {

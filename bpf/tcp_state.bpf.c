@@ -9,6 +9,7 @@
 #include "key.h"
 #include "service.h"
 #include "shown_peer.h"
+#include "timers.h"
 
 static __always_inline void begins_to_listen(const struct sock *sk)
 {
@@ -156,6 +157,7 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 		set_owner_to_current((u64)sk,
 				     new_state == TCP_SYN_SENT ? ROLE_DIALLED : ROLE_NOT_KNOWN);
 		remember_hashinfo(sk);
+		remember_write_timer(sk);
 	}
 	if (new_state == TCP_SYN_SENT) {
 		remember_dialled(trusted_netns(sk), bpf_ntohs(MEMBER(sk, __sk_common.skc_dport)));

@@ -11,6 +11,7 @@
 #include "filter.h"
 #include "listener.h"
 #include "reject.h"
+#include "route.h"
 #include "service.h"
 
 extern struct {
@@ -50,6 +51,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	struct total *t;
 	const struct reasonless *known;
 	u32 rejected, service, state;
+	u64 route;
 
 	if (!e)
 		return;
@@ -103,6 +105,11 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 		fill_sock(&e->body.sock, sk);
 		e->body.sock.flow.service = turned(service);
 		fill_expected(&e->body, sk);
+	} else {
+		/* The segment has been told: its place is free. */
+		route = route_of(pointer_value((u64 *)s->saddr, skb));
+		e->body.route_ifindex = route;
+		e->body.route_mtu = route >> 32;
 	}
 	if (!sk && is_tracked_kernel())
 		fill_dropped(slot);

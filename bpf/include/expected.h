@@ -3,7 +3,7 @@
 #ifndef TCPWHY_EXPECTED_H
 #define TCPWHY_EXPECTED_H
 
-#include "sock.h"
+#include "jiffies.h"
 
 #define NSEC_PER_SEC 1000000000ull
 
@@ -74,6 +74,9 @@ static __always_inline void fill_expected(struct wire_drop *w, const struct sock
 			   BPF_CORE_READ(tp, rx_opt.ts_recent_stamp));
 		w->window_end = BPF_CORE_READ(tp, rcv_wup) + BPF_CORE_READ(tp, rcv_wnd);
 		w->peer_isn = peer_isn(tp, state);
+		w->receive_memory_bytes = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+		w->receive_buffer_bytes = BPF_CORE_READ(sk, sk_rcvbuf);
+		w->since_data_ms = ms_since(BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime));
 	}
 }
 

@@ -1,30 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Times that the kernel keeps in jiffies, whose length it tells nobody. */
+/* Times that the kernel keeps in jiffies. */
 #ifndef TCPWHY_JIFFIES_H
 #define TCPWHY_JIFFIES_H
 
-#include "kernel.h"
+#include "sock.h"
 
-/* jiffies_64 begins so long before it passes 2^32. */
-#define WRAPS_AT_MS 300000ull
-/* The boot's first moments count in one of both clocks only. */
-#define NEAR_WRAP_MS 10000ull
+/* How long ago a stamp of tcp_jiffies32 was; 0 where that cannot be told. As jiffies.bpf.c verified once. */
+u32 ms_since(u32 jiffies32);
 
-static __always_inline u64 apart(u64 a, u64 b)
+/* When a connection was sent anything last: data and acknowledgements have a stamp each. */
+static __always_inline u32 silent_ms(const struct sock *sk)
 {
-	return a > b ? a - b : b - a;
-}
+	const struct tcp_sock *tp = (const void *)sk;
+	u32 acked = BPF_CORE_READ(tp, rcv_tstamp);
+	u32 received = BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime);
 
-/* How long ago a stamp of tcp_jiffies32 was; 0 where that cannot be told. */
-static __always_inline u32 ms_since(u32 jiffies32)
-{
-	u64 now = bpf_jiffies64(), now_ms = bpf_ktime_get_ns() / 1000000;
-	u64 jiffies = apart(now, 1ull << 32), ms = apart(now_ms, WRAPS_AT_MS);
-	u32 age = (u32)now - jiffies32;
-
-	if (!jiffies || ms < NEAR_WRAP_MS || age >> 31)
-		return 0;
-	return age * ms / jiffies;
+	return ms_since((__s32)(received - acked) > 0 ? received : acked);
 }
 
 #endif

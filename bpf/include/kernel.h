@@ -188,6 +188,7 @@ struct netns_ipv4 {
 	struct local_ports ip_local_ports;
 	u32 sysctl_tcp_syncookies;
 	u32 sysctl_tcp_abort_on_overflow;
+	u32 sysctl_tcp_synack_retries;
 };
 
 struct netns_ipv4___pair {
@@ -330,6 +331,7 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 	struct proto *skc_prot;
 	unsigned long skc_flags;
+	struct sock *skc_listener;
 	struct hlist_node skc_bind_node;
 	struct hlist_nulls_node skc_nulls_node;
 	int skc_incoming_cpu;
@@ -360,10 +362,20 @@ struct sock_cgroup_data___flags {
 	u64 val;
 };
 
+struct timer_list {
+	void (*function)(struct timer_list *);
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	/* From Linux 7.0. */
+	struct timer_list tcp_retransmit_timer;
 	struct sock_cgroup_data sk_cgrp_data;
 	atomic_t sk_drops;
+	struct {
+		atomic_t rmem_alloc;
+	} sk_backlog;
+	int sk_rcvbuf;
 	struct sk_buff_head sk_receive_queue;
 	struct sock_reuseport *sk_reuseport_cb;
 	int sk_err;
@@ -377,7 +389,17 @@ struct sock {
 
 struct request_sock {
 	struct sock_common __req_common;
-	struct sock *rsk_listener;
+	u8 num_retrans;
+	u8 num_timeout : 7;
+	struct timer_list rsk_timer;
+};
+
+struct inet_request_sock {
+	u16 acked : 1;
+};
+
+struct tcp_request_sock {
+	u64 snt_synack;
 };
 
 struct inet_sock {
@@ -392,6 +414,7 @@ struct fastopen_queue {
 struct request_sock_queue {
 	u32 rskq_defer_accept;
 	atomic_t qlen;
+	atomic_t young;
 	struct fastopen_queue fastopenq;
 };
 
@@ -400,8 +423,13 @@ struct inet_connection_sock {
 	struct request_sock_queue icsk_accept_queue;
 	struct hlist_node icsk_listen_portaddr_node;
 	void *icsk_ulp_data;
+	struct timer_list icsk_retransmit_timer;
+	u32 icsk_pmtu_cookie;
+	u8 icsk_pending;
+	u8 icsk_syn_retries;
 	u8 icsk_retransmits;
 	u8 icsk_probes_out;
+	u32 icsk_probes_tstamp;
 	u32 icsk_user_timeout;
 	struct {
 		u32 lrcvtime;
@@ -425,6 +453,10 @@ struct tcp_sock {
 	u32 rcv_nxt;
 	u32 snd_nxt;
 	u32 snd_una;
+	u32 snd_wnd;
+	u32 mss_cache;
+	u32 sacked_out;
+	u64 bytes_acked;
 	u32 write_seq;
 	u32 retrans_stamp;
 	bool is_mptcp;
@@ -473,6 +505,7 @@ struct socket {
 struct net_device {
 	char name[16];
 	int ifindex;
+	unsigned int mtu;
 	possible_net_t nd_net;
 };
 

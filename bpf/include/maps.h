@@ -17,6 +17,7 @@ enum scratch_slot {
 	SCRATCH_STATE,
 	SCRATCH_RETRANSMIT_SKB,
 	SCRATCH_RETRANSMIT_SYNACK,
+	SCRATCH_TIMER,
 	SCRATCH_PEER_NAME,
 	SCRATCH_ITER_TCP,
 	/* One for each enum crossing_place. */
@@ -263,6 +264,12 @@ struct brackets {
 	struct mib_arrays arrays;
 	struct mib_snapshot before;
 	struct mib_snapshot after;
+};
+
+/* Functions of TCP's timers, as sockets had them that were seen; 0: none was. */
+struct tcp_timers {
+	u64 write;
+	u64 request;
 };
 
 /* By the hash of both ends and the namespace: the upper 56 bits of that, and the TTL. */

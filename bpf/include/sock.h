@@ -365,6 +365,7 @@ static __always_inline void fill_patience(struct wire_sock *w, const struct sock
 	u32 stamp = BPF_CORE_READ((const struct tcp_sock *)sk, retrans_stamp);
 
 	w->user_timeout_ms = BPF_CORE_READ(icsk, icsk_user_timeout);
+	w->snd_wnd = BPF_CORE_READ((const struct tcp_sock *)sk, snd_wnd);
 	w->unanswered_probes = BPF_CORE_READ(icsk, icsk_probes_out);
 	w->unanswered_ms = stamp ? (u32)(bpf_ktime_get_ns() / 1000000) - stamp : 0;
 }

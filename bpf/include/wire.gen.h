@@ -247,6 +247,8 @@ struct wire_sock {
 	__u32 unanswered_ms;
 	__u32 mptcp_tag;
 	__u32 mptcp;
+	__u32 snd_wnd_tag;
+	__u32 snd_wnd;
 } WIRE_STRUCT;
 
 #define WIRE_SOCK_INIT \
@@ -278,6 +280,7 @@ struct wire_sock {
 		.unanswered_probes_tag = WIRE_FIXED32(21), \
 		.unanswered_ms_tag = WIRE_FIXED32(22), \
 		.mptcp_tag = WIRE_FIXED32(23), \
+		.snd_wnd_tag = WIRE_FIXED32(60), \
 	}
 
 struct wire_mib_delta {
@@ -573,6 +576,16 @@ struct wire_drop {
 	__u32 dialled_tag;
 	__u32 dialled_len;
 	struct wire_sock dialled;
+	__u32 since_data_ms_tag;
+	__u32 since_data_ms;
+	__u32 route_ifindex_tag;
+	__u32 route_ifindex;
+	__u32 route_mtu_tag;
+	__u32 route_mtu;
+	__u32 receive_memory_bytes_tag;
+	__u32 receive_memory_bytes;
+	__u32 receive_buffer_bytes_tag;
+	__u32 receive_buffer_bytes;
 } WIRE_STRUCT;
 
 #define WIRE_DROP_INIT \
@@ -602,6 +615,11 @@ struct wire_drop {
 		.dialled_tag = WIRE_LEN(57), \
 		.dialled_len = WIRE_VARINT(sizeof(struct wire_sock)), \
 		.dialled = WIRE_SOCK_INIT, \
+		.since_data_ms_tag = WIRE_FIXED32(60), \
+		.route_ifindex_tag = WIRE_FIXED32(61), \
+		.route_mtu_tag = WIRE_FIXED32(62), \
+		.receive_memory_bytes_tag = WIRE_FIXED32(63), \
+		.receive_buffer_bytes_tag = WIRE_FIXED32(64), \
 	}
 
 struct wire_state_change {
@@ -623,6 +641,40 @@ struct wire_state_change {
 		.sock = WIRE_SOCK_INIT, \
 	}
 
+struct wire_stall {
+	__u32 what_tag;
+	__u32 what;
+	__u32 since_ms_tag;
+	__u32 since_ms;
+	__u32 segment_bytes_tag;
+	__u32 segment_bytes;
+	__u32 mss_tag;
+	__u32 mss;
+	__u32 acked_bytes_tag;
+	__u32 acked_bytes;
+	__u32 sacked_tag;
+	__u32 sacked;
+	__u32 path_mtu_tag;
+	__u32 path_mtu;
+	__u32 silent_ms_tag;
+	__u32 silent_ms;
+	__u32 synacks_tag;
+	__u32 synacks;
+} WIRE_STRUCT;
+
+#define WIRE_STALL_INIT \
+	{ \
+		.what_tag = WIRE_FIXED32(1), \
+		.since_ms_tag = WIRE_FIXED32(2), \
+		.segment_bytes_tag = WIRE_FIXED32(3), \
+		.mss_tag = WIRE_FIXED32(4), \
+		.acked_bytes_tag = WIRE_FIXED32(5), \
+		.sacked_tag = WIRE_FIXED32(6), \
+		.path_mtu_tag = WIRE_FIXED32(7), \
+		.silent_ms_tag = WIRE_FIXED32(8), \
+		.synacks_tag = WIRE_FIXED32(9), \
+	}
+
 struct wire_retransmit {
 	__u32 sock_tag;
 	__u32 sock_len;
@@ -634,6 +686,9 @@ struct wire_retransmit {
 	__u32 conntrack_tag;
 	__u32 conntrack_len;
 	struct wire_conntrack conntrack;
+	__u32 stall_tag;
+	__u32 stall_len;
+	struct wire_stall stall;
 } WIRE_STRUCT;
 
 #define WIRE_RETRANSMIT_INIT \
@@ -646,6 +701,9 @@ struct wire_retransmit {
 		.conntrack_tag = WIRE_LEN(55), \
 		.conntrack_len = WIRE_VARINT(sizeof(struct wire_conntrack)), \
 		.conntrack = WIRE_CONNTRACK_INIT, \
+		.stall_tag = WIRE_LEN(60), \
+		.stall_len = WIRE_VARINT(sizeof(struct wire_stall)), \
+		.stall = WIRE_STALL_INIT, \
 	}
 
 struct wire_program {

@@ -45,6 +45,10 @@ export interface Match<E extends Evidence> {
   began_ns?: number;
   /** Where this occurrence says more or less than the cause usually does. */
   severity?: Severity;
+  /** What comes of it, however much later, may take its place. */
+  goes_on?: true;
+  /** It says what has become of an occurrence that was counted before. */
+  again?: true;
 }
 
 /** One reason why TCP failed: when it holds, and what to say then. Pure: nothing but its arguments. */

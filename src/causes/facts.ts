@@ -13,6 +13,7 @@ export const FACTS = {
   dialled: 'which answer each connecting socket waits for',
   state: 'connects and connections that failed; listeners that come and go',
   retransmit: 'segments sent again',
+  stalled: 'senders that get no further, by TCP’s timers',
   peer_name: 'the peer that accept() and getpeername() told the process',
   owner: 'which process a socket belongs to',
 } as const;

@@ -19,6 +19,7 @@ import listenerClosed from './listener-closed/doc.md';
 import martianSource from './martian-source/doc.md';
 import md5Mismatch from './md5-mismatch/doc.md';
 import minTtl from './min-ttl/doc.md';
+import mtuBlackHole from './mtu-black-hole/doc.md';
 import natPortsExhausted from './nat-ports-exhausted/doc.md';
 import netfilterDrop from './netfilter-drop/doc.md';
 import netfilterReject from './netfilter-reject/doc.md';
@@ -30,13 +31,17 @@ import pawsEstablished from './paws-established/doc.md';
 import pawsPassive from './paws-passive/doc.md';
 import peerCollision from './peer-collision/doc.md';
 import peerRewritten from './peer-rewritten/doc.md';
+import peerWindowShut from './peer-window-shut/doc.md';
 import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
 import qdiscDrop from './qdisc-drop/doc.md';
+import receiveBufferFull from './receive-buffer-full/doc.md';
+import receiverNotReading from './receiver-not-reading/doc.md';
 import refusedFromElsewhere from './refused-from-elsewhere/doc.md';
 import requestReset from './request-reset/doc.md';
 import resetByPeer from './reset-by-peer/doc.md';
 import resetRejected from './reset-rejected/doc.md';
 import retransmitTimeout from './retransmit-timeout/doc.md';
+import retransmitting from './retransmitting/doc.md';
 import rpFilter from './rp-filter/doc.md';
 import socketDestroyed from './socket-destroyed/doc.md';
 import synCookieRejected from './syn-cookie-rejected/doc.md';
@@ -44,6 +49,7 @@ import synCookies from './syn-cookies/doc.md';
 import synOnLiveConnection from './syn-on-live-connection/doc.md';
 import synQueueFull from './syn-queue-full/doc.md';
 import synackWrongSource from './synack-wrong-source/doc.md';
+import thirdAckMissing from './third-ack-missing/doc.md';
 import timewaitPaws from './timewait-paws/doc.md';
 import unreadDataOnClose from './unread-data-on-close/doc.md';
 import userTimeout from './user-timeout/doc.md';
@@ -69,6 +75,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'martian-source': martianSource,
   'md5-mismatch': md5Mismatch,
   'min-ttl': minTtl,
+  'mtu-black-hole': mtuBlackHole,
   'nat-ports-exhausted': natPortsExhausted,
   'netfilter-drop': netfilterDrop,
   'netfilter-reject': netfilterReject,
@@ -80,13 +87,17 @@ export const PAGES: Readonly<Record<string, string>> = {
   'paws-passive': pawsPassive,
   'peer-collision': peerCollision,
   'peer-rewritten': peerRewritten,
+  'peer-window-shut': peerWindowShut,
   'proxy-upstream-failed': proxyUpstreamFailed,
   'qdisc-drop': qdiscDrop,
+  'receive-buffer-full': receiveBufferFull,
+  'receiver-not-reading': receiverNotReading,
   'refused-from-elsewhere': refusedFromElsewhere,
   'request-reset': requestReset,
   'reset-by-peer': resetByPeer,
   'reset-rejected': resetRejected,
   'retransmit-timeout': retransmitTimeout,
+  'retransmitting': retransmitting,
   'rp-filter': rpFilter,
   'socket-destroyed': socketDestroyed,
   'syn-cookie-rejected': synCookieRejected,
@@ -94,6 +105,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'syn-on-live-connection': synOnLiveConnection,
   'syn-queue-full': synQueueFull,
   'synack-wrong-source': synackWrongSource,
+  'third-ack-missing': thirdAckMissing,
   'timewait-paws': timewaitPaws,
   'unread-data-on-close': unreadDataOnClose,
   'user-timeout': userTimeout,

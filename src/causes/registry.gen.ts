@@ -20,6 +20,7 @@ import listenerClosed from './listener-closed/index.ts';
 import martianSource from './martian-source/index.ts';
 import md5Mismatch from './md5-mismatch/index.ts';
 import minTtl from './min-ttl/index.ts';
+import mtuBlackHole from './mtu-black-hole/index.ts';
 import natPortsExhausted from './nat-ports-exhausted/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
 import netfilterReject from './netfilter-reject/index.ts';
@@ -31,13 +32,17 @@ import pawsEstablished from './paws-established/index.ts';
 import pawsPassive from './paws-passive/index.ts';
 import peerCollision from './peer-collision/index.ts';
 import peerRewritten from './peer-rewritten/index.ts';
+import peerWindowShut from './peer-window-shut/index.ts';
 import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
 import qdiscDrop from './qdisc-drop/index.ts';
+import receiveBufferFull from './receive-buffer-full/index.ts';
+import receiverNotReading from './receiver-not-reading/index.ts';
 import refusedFromElsewhere from './refused-from-elsewhere/index.ts';
 import requestReset from './request-reset/index.ts';
 import resetByPeer from './reset-by-peer/index.ts';
 import resetRejected from './reset-rejected/index.ts';
 import retransmitTimeout from './retransmit-timeout/index.ts';
+import retransmitting from './retransmitting/index.ts';
 import rpFilter from './rp-filter/index.ts';
 import socketDestroyed from './socket-destroyed/index.ts';
 import synCookieRejected from './syn-cookie-rejected/index.ts';
@@ -45,6 +50,7 @@ import synCookies from './syn-cookies/index.ts';
 import synOnLiveConnection from './syn-on-live-connection/index.ts';
 import synQueueFull from './syn-queue-full/index.ts';
 import synackWrongSource from './synack-wrong-source/index.ts';
+import thirdAckMissing from './third-ack-missing/index.ts';
 import timewaitPaws from './timewait-paws/index.ts';
 import unreadDataOnClose from './unread-data-on-close/index.ts';
 import userTimeout from './user-timeout/index.ts';
@@ -70,6 +76,7 @@ export const CAUSES = [
   martianSource,
   md5Mismatch,
   minTtl,
+  mtuBlackHole,
   natPortsExhausted,
   netfilterDrop,
   netfilterReject,
@@ -81,13 +88,17 @@ export const CAUSES = [
   pawsPassive,
   peerCollision,
   peerRewritten,
+  peerWindowShut,
   proxyUpstreamFailed,
   qdiscDrop,
+  receiveBufferFull,
+  receiverNotReading,
   refusedFromElsewhere,
   requestReset,
   resetByPeer,
   resetRejected,
   retransmitTimeout,
+  retransmitting,
   rpFilter,
   socketDestroyed,
   synCookieRejected,
@@ -95,6 +106,7 @@ export const CAUSES = [
   synOnLiveConnection,
   synQueueFull,
   synackWrongSource,
+  thirdAckMissing,
   timewaitPaws,
   unreadDataOnClose,
   userTimeout,

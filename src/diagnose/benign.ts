@@ -7,6 +7,7 @@ import type { Knowledge } from '../flow/knowledge.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, endOf } from '../tcp/sequence.ts';
 import { isConnection, TCP_STATE } from '../tcp/states.ts';
+import { isShutTo } from '../tcp/window.ts';
 import type { Event } from '../wire/event.ts';
 import type { Drop, ResetSent } from '../wire/types.gen.ts';
 
@@ -114,7 +115,16 @@ function isTakenAck({ packet, sock, location }: Drop, known: Knowledge): boolean
 }
 
 /** Why sockets refuse what they have already. */
-const REFUSALS = new Set(['TCP_INVALID_SEQUENCE', 'TCP_RFC7323_PAWS', 'TCP_INVALID_SYN']);
+const REFUSALS = new Set([
+  'TCP_INVALID_SEQUENCE',
+  'TCP_INVALID_END_SEQUENCE',
+  'TCP_OVERWINDOW',
+  'TCP_ZEROWINDOW',
+  'TCP_RFC7323_PAWS',
+  'TCP_INVALID_SYN',
+]);
+
+const PROBE = 'a probe of a window that is shut for a moment';
 
 /** Something that a connection has got before; it refuses that like what never was its own. */
 function repeated(drop: Drop, known: Knowledge): string | null {
@@ -122,6 +132,7 @@ function repeated(drop: Drop, known: Knowledge): string | null {
   const reason = known.dropReason(drop.reason);
   if (known.hasDropReasons() && !REFUSALS.has(reason)) return null;
   if (packet.flags & TCP_FLAG.rst) return null;
+  if (isShutTo(drop)) return PROBE;
   if (reason === 'TCP_INVALID_SYN' && packet.flags & TCP_FLAG.ack) return LATE_SYN_ACK;
   if (!sock || !isConnection(sock.state)) {
     const bare = packet.payload_len === 0 && !(packet.flags & (TCP_FLAG.syn | TCP_FLAG.fin));

@@ -62,7 +62,7 @@ export class Engine {
         match,
         event,
         seq,
-        count,
+        count: match.again ? 0 : count,
         by: null,
         because: null,
         finding: null,
@@ -72,7 +72,10 @@ export class Engine {
     if (same && this.#companion(event, same, occurrences)) return same;
     if (!same && this.#companionBefore(event, occurrences)) return [];
     this.#before.addPacket(event, occurrences);
-    this.#counts.went(event.key, occurrences);
+    this.#counts.went(
+      event.key,
+      occurrences.filter(({ match }) => !match.again),
+    );
     for (const occurrence of occurrences) this.#place(occurrence);
     return occurrences;
   }

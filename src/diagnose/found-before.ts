@@ -102,9 +102,13 @@ export class FoundBefore {
 
   add(occurrence: Occurrence): void {
     const { cause, match, event } = occurrence;
-    const known = new Known(occurrence);
     this.#keepCauses(event.ktime_ns);
-    this.#whole.push(known);
+    if (match.again) {
+      this.#keepKnown(match.flow, event.ktime_ns);
+      return;
+    }
+    const known = new Known(occurrence);
+    if (!match.goes_on) this.#whole.push(known);
     this.#addTo(connectionId(match.flow), known);
     if (cause.leadsTo) {
       const others = [...(match.related ?? []), ...flowsOf(event)].map(connectionId);
@@ -142,10 +146,18 @@ export class FoundBefore {
     return found.slice(first).flatMap(({ whole }) => (whole && !whole.by ? [whole] : []));
   }
 
-  /** Of those, what `occurrence` stands for: a reset is none that came from the other end. */
-  weaker({ cause, event }: Occurrence, ofFailure: readonly Occurrence[]): Occurrence[] {
+  /**
+   * What `occurrence` stands for, of those and of what was found since it began and goes on: a reset is none
+   * that came from the other end.
+   */
+  weaker(occurrence: Occurrence, ofFailure: readonly Occurrence[]): Occurrence[] {
+    const { cause, event, match } = occurrence;
     const reset = resetOf(event);
-    return ofFailure.filter(
+    const since = match.began_ns === undefined ? NOTHING : this.#sinceItBegan(occurrence);
+    const ongoing = since.flatMap(({ whole }) =>
+      whole?.match.goes_on && !whole.by && !ofFailure.includes(whole) ? [whole] : [],
+    );
+    return [...ofFailure, ...ongoing].filter(
       (other) =>
         cause.supersedes?.includes(other.cause.id) && !areOpposite(resetOf(other.event), reset),
     );
@@ -244,6 +256,11 @@ export class FoundBefore {
     const found = this.#connections.get(connection, ktime_ns) ?? NOTHING;
     const kept = found.length < MOST_OF_ONE ? found : found.toSpliced(1, 1);
     this.#connections.set(connection, kept.concat(known), ktime_ns);
+  }
+
+  #keepKnown(flow: Flow, ktime_ns: number): void {
+    const found = this.#connections.get(connectionId(flow), ktime_ns);
+    if (found) this.#connections.set(connectionId(flow), found, ktime_ns);
   }
 
   /** The newest that is meant, at either of the flow's ends. */

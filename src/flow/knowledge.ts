@@ -12,8 +12,10 @@ import type {
   Process,
   Sock,
 } from '../wire/types.gen.ts';
+import { DroppedAgain } from './dropped-again.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
+import { type Stalled, Stalls } from './stalls.ts';
 
 /** A listening socket, and the namespace it listens in. */
 export interface Listener {
@@ -51,6 +53,10 @@ export interface Knowledge {
   redirect(flow: Flow, ktime_ns: number): Conntrack | null;
   /** Of a reset that was sent: the connect of the same process that had failed just before. */
   failedConnect(event: Event): FailedConnect | null;
+  /** Of a sender or receiver that gets no further: which stall the event is of, and whether it opens it. */
+  stall(event: Event): Stalled | null;
+  /** Of a large segment that was dropped: how long before this very one was first; null: it is the first. */
+  droppedBefore_ms(event: Event): number | null;
 }
 
 /** Knowledge as it grows with the events: listeners while they are there. */
@@ -66,6 +72,8 @@ export class HostKnowledge implements Knowledge {
   readonly #hooks = new Map<string, DeviceHooks>();
   readonly failed_connects = new FailedConnects();
   readonly #redirects = new ExpiringMap<Conntrack>(REDIRECT_SPAN_NS, MAX_REDIRECTS);
+  readonly #stalls = new Stalls();
+  readonly #dropped = new DroppedAgain();
   readonly #has_drop_reasons: boolean;
 
   constructor(header: Header) {
@@ -78,6 +86,8 @@ export class HostKnowledge implements Knowledge {
   /** Takes in what an event says of the host; true where it says nothing else. */
   learn(event: Event): boolean {
     this.failed_connects.learn(event);
+    this.#stalls.learn(event);
+    this.#dropped.learn(event);
     switch (event.kind) {
       case 'fact': {
         const { symbol, cgroup, peer_rewriter, device, holders, device_hooks } = event.body;
@@ -198,6 +208,14 @@ export class HostKnowledge implements Knowledge {
 
   failedConnect(event: Event): FailedConnect | null {
     return this.failed_connects.because(event);
+  }
+
+  stall(event: Event): Stalled | null {
+    return this.#stalls.of(event);
+  }
+
+  droppedBefore_ms(event: Event): number | null {
+    return this.#dropped.before_ms(event);
   }
 }
 

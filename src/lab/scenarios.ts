@@ -35,6 +35,7 @@ import {
   retransmitTimeout,
   userTimeout,
 } from './scenarios/silence.ts';
+import { stalls } from './scenarios/stalls.ts';
 import { synCookieRejected, synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
 import { synackWrongSource } from './scenarios/synack-wrong-source.ts';
 import {
@@ -93,4 +94,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ...martianSource,
   notOurAddress,
   refusedFromElsewhere,
+  ...stalls,
 ];

@@ -66,9 +66,9 @@ export class Stranger {
   }
 
   /** Waits for so many segments with exactly these flags, in the order in which they came. */
-  receive(flags: number, count: number): Segment[] {
+  receive(flags: number, count: number, patience_ms = PATIENCE_MS): Segment[] {
     const received: Segment[] = [];
-    const deadline = performance.now() + PATIENCE_MS;
+    const deadline = performance.now() + patience_ms;
     while (received.length < count) {
       const left = deadline - performance.now();
       if (left <= 0)

@@ -34,6 +34,9 @@ const PLACES: { readonly [Kind in Layout['kind']]?: { at: readonly number[]; ref
     reset_sent: { at: [AT.ResetSent.sock, AT.ResetSent.listener], refused: true },
   };
 
+/** Of IPv4 and TCP. */
+const LEAST_HEADERS = 40;
+
 const NOTHING: never[] = [];
 
 /** What only the host can tell of a listener that an event names. */
@@ -44,7 +47,10 @@ export interface ListenerHost {
   holders(): Uint8Array;
 }
 
-/** Finds of listeners what their sockets do not say: their device's name, and every process that has them open. */
+/**
+ * Finds of listeners what their sockets do not say: their device's name, and every process that has them
+ * open; and the name of a device that a dropped segment was too big for.
+ */
 export class ListenerFacts {
   readonly #host: ListenerHost;
   readonly #devices = new Map<string, { name: string | null; told_ns: number }>();
@@ -64,7 +70,8 @@ export class ListenerFacts {
   of(w: Words, at: number, { kind, words }: Layout): Uint8Array[] {
     const places = PLACES[kind];
     if (!places) return NOTHING;
-    let facts: Uint8Array[] = kind === 'drop' ? this.#arrivedOn(w, at) : NOTHING;
+    let facts: Uint8Array[] =
+      kind === 'drop' ? [...this.#arrivedOn(w, at), ...this.#tooBig(w, at)] : NOTHING;
     for (const place of places.at) {
       const sock = at + BODY + place;
       // A record may end before.
@@ -95,6 +102,17 @@ export class ListenerFacts {
   forget(): void {
     this.#devices.clear();
     this.#told_ns.clear();
+  }
+
+  /** The device that a segment is too big for. */
+  #tooBig(w: Words, at: number): Uint8Array[] {
+    const drop = at + BODY;
+    const mtu = u32(w, drop + AT.Drop.route_mtu);
+    if (mtu === 0 || u32(w, drop + AT.Drop.packet + AT.Packet.payload_len) + LEAST_HEADERS <= mtu)
+      return NOTHING;
+    const { ktime_ns, netns } = readCommon(w, at);
+    const device = this.#device(netns, u32(w, drop + AT.Drop.route_ifindex), ktime_ns);
+    return device ? [encodeEvent({ ktime_ns, fact: device })] : NOTHING;
   }
 
   #device(netns: number, ifindex: number, ktime_ns: number) {

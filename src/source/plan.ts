@@ -121,6 +121,9 @@ export const WAYS: Record<Fact, readonly Way[]> = {
   ),
   state: orProbes(tracepoints(['state_changes'])),
   retransmit: orProbes(tracepoints(['segment_retransmitted', 'synack_retransmitted'])),
+  stalled: orProbes(
+    tracepoints(['segment_retransmitted', 'synack_retransmitted', 'timer_expires']),
+  ),
   peer_name: [
     hooks(['socket_accepted', 'getpeername_returns', 'accept_returns', 'accept4_returns']),
     tracepoints(['getpeername_ends', 'accept_ends', 'accept4_ends']),

@@ -93,6 +93,8 @@ export interface Sock {
   unanswered_ms: number;
   /** 1: a subflow of MPTCP. The owner and the unread bytes are those of the MPTCP socket. */
   mptcp: number;
+  /** The window that the peer gave last, in bytes. */
+  snd_wnd: number;
 }
 
 export interface MibDelta {
@@ -200,6 +202,14 @@ export interface Drop {
   conntrack: Conntrack | null;
   /** Of a SYN without a socket: the connecting socket of this namespace whose SYN it is, where that one dialled something else. All zero: there is none. */
   dialled: Sock | null;
+  /** Of a connection: how long ago it took data in last; 0: just then, or not known. */
+  since_data_ms: number;
+  /** Without a socket: the device that the packet's route leads to, and its MTU; 0: it had no route. */
+  route_ifindex: number;
+  route_mtu: number;
+  /** Of a connection: bytes of memory that what it has received takes, and may take (SO_RCVBUF). */
+  receive_memory_bytes: number;
+  receive_buffer_bytes: number;
 }
 
 export interface Conntrack {
@@ -237,6 +247,28 @@ export interface Retransmit {
   syn: number;
   /** Of a SYN that was translated on its way out. All zero: it was not, or that is not known. */
   conntrack: Conntrack | null;
+  /** Where the sender has waited for long: all zero before. */
+  stall: Stall | null;
+}
+
+export interface Stall {
+  /** 1: data is sent again, for at least the third time in a row; 2: a probe of the window that the peer keeps shut; 3: nobody acknowledged a SYN-ACK, and the half-open connection ends. */
+  what: number;
+  /** Since the first of these probes, or the first SYN-ACK. */
+  since_ms: number;
+  /** Of data: bytes of the segment that is sent again, and as many as one may have. */
+  segment_bytes: number;
+  mss: number;
+  /** Bytes of the connection that the peer acknowledged, modulo 2^32, SYN and FIN among them. */
+  acked_bytes: number;
+  /** Segments after it that did arrive. */
+  sacked: number;
+  /** MTU of the path as the connection knows it. */
+  path_mtu: number;
+  /** How long ago the peer was heard of. */
+  silent_ms: number;
+  /** SYN-ACKs that were sent. */
+  synacks: number;
 }
 
 export interface PeerName {

@@ -4,6 +4,7 @@ import { endpoint, local } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { before, distance, endOf } from '../../tcp/sequence.ts';
 import { isConnection } from '../../tcp/states.ts';
+import { isShutTo } from '../../tcp/window.ts';
 import { defineCause } from '../define.ts';
 import { refusedBy } from '../shared/groups.ts';
 import { SILENCE } from '../shared/silence.ts';
@@ -27,6 +28,8 @@ export default defineCause({
     const stale = remembered && packet.has_timestamps && before(packet.tsval, remembered.tsval);
     if (known.hasDropReasons() ? !REASONS.has(known.dropReason(reason)) : stale) return null;
     if (!before(window_end, endOf(packet))) return null;
+    // The process here does not read, and the peer asks whether there is room: receiver-not-reading.
+    if (isShutTo(event.body)) return null;
     const { saddr, sport } = packet.flow;
     return {
       evidence: {

@@ -19,6 +19,8 @@ export default defineCause({
     'An open connection ended with ETIMEDOUT: what was sent was sent again and again, and never acknowledged.',
   needs: ['state'],
   on: ['state_change'],
+  // While it waited.
+  supersedes: ['retransmitting'],
   match(event, known) {
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock } = event.body;

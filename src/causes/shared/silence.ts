@@ -2,12 +2,16 @@
 
 import type { Sock } from '../../wire/types.gen.ts';
 
-/** What a connection ends in whose segments are dropped without a word: each `leadsTo` them. */
+/** What an open connection ends in that gets no further. */
+export const TIMEOUTS = ['keepalive-timeout', 'retransmit-timeout', 'user-timeout'] as const;
+
+/** What comes of segments that are dropped without a word: each `leadsTo` it. */
 export const SILENCE = [
   'connect-timeout',
-  'keepalive-timeout',
-  'retransmit-timeout',
-  'user-timeout',
+  ...TIMEOUTS,
+  'third-ack-missing',
+  'mtu-black-hole',
+  'retransmitting',
 ] as const;
 
 /** How long a socket that gave up had waited for an answer; null where the kernel does not tell. */

@@ -19,6 +19,8 @@ export default defineCause({
     'An open connection ended with ETIMEDOUT because data stayed unacknowledged for longer than the program allows (TCP_USER_TIMEOUT).',
   needs: ['state'],
   on: ['state_change'],
+  // While it waited.
+  supersedes: ['retransmitting'],
   match(event) {
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock } = event.body;
@@ -34,6 +36,7 @@ export default defineCause({
         unacked_bytes: sock.unacked_bytes,
         retransmits: sock.retransmits,
         unanswered_probes: sock.unanswered_probes,
+        peer_window_bytes: sock.snd_wnd,
         waited_ms,
       },
       basis: 'direct',
@@ -45,17 +48,29 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ peer, unacked_bytes, user_timeout_ms, retransmits }) {
+  summary({ local: at, peer, unacked_bytes, user_timeout_ms, retransmits, peer_window_bytes }) {
+    const limit = `within TCP_USER_TIMEOUT (${seconds(user_timeout_ms)})`;
+    if (retransmits === 0 && peer_window_bytes > 0)
+      return `${at} could not send its ${unacked_bytes} bytes to ${peer}, which has room, ${limit}: they did not leave this host`;
     const how = retransmits > 0 ? 'did not acknowledge' : 'had no room for';
-    return `${peer} ${how} ${unacked_bytes} bytes within TCP_USER_TIMEOUT (${seconds(user_timeout_ms)})`;
+    return `${peer} ${how} ${unacked_bytes} bytes ${limit}`;
   },
-  advice({ local: at, peer, user_timeout_ms, retransmits }, { saddr, daddr }) {
+  advice({ local: at, peer, user_timeout_ms, retransmits, peer_window_bytes }, { saddr, daddr }) {
+    const unsent = retransmits === 0 && peer_window_bytes > 0;
     const there =
       retransmits > 0
-        ? `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``
-        : `the process at ${peer} does not read. On ${daddr}: \`ss -tnm dst ${word(bracketed(saddr))}\``;
+        ? [
+            `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``,
+          ]
+        : unsent
+          ? [
+              `what drops here on the way out? The device’s queue: \`tc -s qdisc show\` Rules: \`nft list ruleset | grep -nE 'drop|reject'\` The route: \`ip route get ${daddr}\``,
+            ]
+          : [
+              `the process at ${peer} does not read. On ${daddr}: \`ss -tnm dst ${word(bracketed(saddr))}\``,
+            ];
     return [
-      there,
+      ...there,
       `${at}: its program, or its HTTP or gRPC library, set TCP_USER_TIMEOUT to ${user_timeout_ms} ms: is that longer than ${daddr} may pause? The timer: \`ss -tno dst ${word(bracketed(daddr))}\``,
     ];
   },

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { familyOf } from '../../tcp/address.ts';
+import { endpoint, local, remote } from '../../tcp/endpoint.ts';
+import { service } from '../../tcp/service.ts';
+import type { Drop } from '../../wire/types.gen.ts';
+import { defineCause } from '../define.ts';
+import { errnoName } from '../shared/errno.ts';
+import { byPeer } from '../shared/groups.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { TIMEOUTS } from '../shared/silence.ts';
+import { deviceName, seconds } from '../shared/wording.ts';
+
+/** Whoever got the ICMP message has sent smaller ones by then. */
+const HEEDED_MS = 700;
+
+/** Makes the MSS that the ends tell each other fit the route. */
+const CLAMP =
+  "`nft add table inet clamp && nft 'add chain inet clamp f { type filter hook forward priority -150; }' && nft 'add rule inet clamp f tcp flags syn tcp option maxseg size set rt mtu'`";
+
+type TooLarge = {
+  from: string;
+  to: string;
+  segment_bytes: number;
+  passed_bytes: number | null;
+  smaller_arrived: boolean | null;
+  /** Null where it was dropped here. */
+  retransmits: number | null;
+  waited_ms: number | null;
+  mtu: number | null;
+  device: string | null;
+  repeated_ms: number | null;
+  ended_with: string | null;
+};
+
+export default defineCause<TooLarge>({
+  id: 'mtu-black-hole',
+  title: 'segments too large for the path',
+  severity: 'error',
+  explains:
+    'Full-size segments die and small ones pass: a link on the way takes less, and the ICMP message that says so does not arrive.',
+  needs: ['stalled', 'drop'],
+  on: ['retransmit', 'state_change', 'drop'],
+  supersedes: [...TIMEOUTS, 'retransmitting'],
+  match(event, known) {
+    const { netns } = event;
+    const stalled = known.stall(event);
+    const full = stalled?.kind === 'timeouts' ? stalled.full : null;
+    if (stalled && full) {
+      const { sock, ended, since_ms: waited_ms } = stalled;
+      return {
+        evidence: {
+          from: local(sock.flow),
+          to: remote(sock.flow),
+          segment_bytes: full.segment_bytes,
+          passed_bytes: full.passed_bytes,
+          smaller_arrived: full.smaller_arrived,
+          retransmits: sock.retransmits,
+          waited_ms,
+          mtu: full.path_mtu || null,
+          device: null,
+          repeated_ms: null,
+          ended_with: ended === null ? null : errnoName(ended),
+        },
+        basis: full.smaller_arrived ? 'direct' : 'inferred',
+        subject: 'flow',
+        where: service(sock.flow),
+        flow: sock.flow,
+        group: byPeer(netns, sock.flow),
+        owner: ownerOf(sock.owner),
+        began_ns: event.ktime_ns - waited_ms * 1e6,
+        ...(!full.opens && { again: true as const }),
+      };
+    }
+    if (event.kind !== 'drop' || known.dropReason(event.body.reason) !== 'PKT_TOO_BIG') return null;
+    const { packet, route_mtu, route_ifindex } = event.body;
+    const repeated_ms = known.droppedBefore_ms(event);
+    const unheeded = repeated_ms !== null && repeated_ms >= HEEDED_MS;
+    const { saddr, sport, daddr, dport } = packet.flow;
+    return {
+      evidence: {
+        from: endpoint(saddr, sport),
+        to: endpoint(daddr, dport),
+        segment_bytes: packet.payload_len,
+        passed_bytes: null,
+        smaller_arrived: null,
+        retransmits: null,
+        waited_ms: null,
+        mtu: route_mtu < bytesOf(event.body) ? route_mtu || null : null,
+        device: known.device(netns, route_ifindex) ?? (packet.device || null),
+        repeated_ms,
+        ended_with: null,
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: service(packet.flow),
+      flow: packet.flow,
+      group: `${netns} ${service(packet.flow)} ${unheeded ? 'unheeded' : ''}`,
+      owner: null,
+      severity: unheeded ? 'warning' : 'info',
+    };
+  },
+  summary({ from, to, segment_bytes, passed_bytes, smaller_arrived, retransmits, mtu, ...more }) {
+    if (retransmits === null) {
+      const { device, repeated_ms } = more;
+      const again =
+        repeated_ms !== null && repeated_ms >= HEEDED_MS
+          ? `; it came again after ${seconds(repeated_ms)}: the ICMP message does not reach ${from}`
+          : ', and told the sender by ICMP';
+      return `a segment of ${segment_bytes} bytes ${from} → ${to} is too big for ${device ?? 'the next hop'}${mtu === null ? '' : ` (MTU ${mtu})`}${again}`;
+    }
+    const passes = smaller_arrived
+      ? 'smaller ones after it arrived'
+      : `what went before, ${passed_bytes} bytes in all, passed`;
+    const sure = smaller_arrived ? '' : ', unless the peer is gone';
+    const end = more.ended_with === null ? '' : `; the connection ended with ${more.ended_with}`;
+    return `segments of ${segment_bytes} bytes ${from} → ${to} are never acknowledged, sent again ${retransmits} times; ${passes}, and no ICMP came: a link on the path has a smaller MTU than ${mtu ?? 'this host has'}${sure}${end}`;
+  },
+  advice({ retransmits, segment_bytes, device, mtu }, { saddr, daddr }) {
+    const six = familyOf(daddr) === 6;
+    const ping = six ? 'ping -6' : 'ping';
+    if (retransmits === null) {
+      const known = deviceName(device);
+      return [
+        `does the ICMP message that this hop sends (${six ? 'packet too big' : 'fragmentation needed'}${mtu === null ? '' : `, MTU ${mtu}`}) reach ${saddr}? There: \`tcpdump -ni any ${six ? 'icmp6' : 'icmp'}\` A rule that drops ICMP, here or on the way back, makes a black hole: \`nft list ruleset | grep -n icmp\``,
+        `clamp the MSS of what passes here, so that no segment is too big: ${CLAMP}`,
+        `or is the MTU of the device too small? \`ip link show${known === null ? '' : ` dev ${known}`}\``,
+      ];
+    }
+    const ip_bytes = six ? 40 : 20;
+    const icmp_bytes = Number(segment_bytes) + 32 - 8;
+    return [
+      `this decides: small ones are answered and large ones are not, then it is the MTU: \`${ping} -c 3 ${daddr}\` and \`${ping} -c 3 -M do -s ${icmp_bytes} ${daddr}\`${mtu === null ? '' : ` (with headers ${icmp_bytes + 8 + ip_bytes} of ${mtu} bytes)`} If none is answered, the host is gone or the path is cut`,
+      `where on the way: \`tracepath -n ${daddr}\` Behind a tunnel, VPN or PPPoE the MSS has to be clamped there: ${CLAMP}`,
+      `let ICMP ${six ? 'packet too big' : 'fragmentation needed'} pass on the way back to ${saddr}`,
+      `until then: a smaller MTU on the route: \`ip route get ${daddr}\` shows it, and net.ipv4.tcp_mtu_probing=1 in its namespace finds it by itself`,
+    ];
+  },
+});
+
+/** With its headers; those of a segment that is many in one are counted once. */
+function bytesOf({ packet }: Drop): number {
+  const headers = (familyOf(packet.flow.saddr) === 6 ? 40 : 20) + (packet.has_timestamps ? 32 : 20);
+  return packet.payload_len + headers;
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { bracketed } from '../../tcp/address.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import { service } from '../../tcp/service.ts';
+import { defineCause } from '../define.ts';
+import { errnoName } from '../shared/errno.ts';
+import { byPeer } from '../shared/groups.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { TIMEOUTS } from '../shared/silence.ts';
+import { seconds, word } from '../shared/wording.ts';
+
+export default defineCause({
+  id: 'peer-window-shut',
+  title: 'the peer keeps its window shut',
+  severity: 'warning',
+  explains:
+    'The other side has no room for what waits here, and answers probes: its process does not read.',
+  needs: ['stalled'],
+  on: ['retransmit', 'state_change', 'reset_received'],
+  leadsTo: TIMEOUTS,
+  match(event, known) {
+    const stall = known.stall(event);
+    if (stall?.kind !== 'peer_window') return null;
+    const { sock, since_ms, ended } = stall;
+    const probes = event.kind === 'retransmit' ? sock.unanswered_probes : null;
+    const heard = event.kind === 'retransmit' && (event.body.stall?.silent_ms ?? 0) < since_ms;
+    return {
+      evidence: {
+        peer: remote(sock.flow),
+        local: local(sock.flow),
+        shut_for_ms: since_ms,
+        waiting_bytes: sock.unacked_bytes,
+        answers_probes: probes === null ? null : heard && probes <= 1,
+        unanswered_probes: probes,
+        ended_with: ended === null ? null : errnoName(ended),
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: service(sock.flow),
+      flow: sock.flow,
+      group: byPeer(event.netns, sock.flow),
+      owner: ownerOf(sock.owner),
+      began_ns: event.ktime_ns - since_ms * 1e6,
+      ...(!stall.opens && { again: true as const }),
+    };
+  },
+  summary({ peer, local: here, shut_for_ms, waiting_bytes, answers_probes, ended_with }) {
+    const how =
+      ended_with !== null
+        ? `, until the connection ended with ${ended_with}`
+        : answers_probes
+          ? ', and answers probes'
+          : ', and does not answer probes any more';
+    return `${peer} keeps its window shut for ${seconds(shut_for_ms)}${how}: ${waiting_bytes} bytes of ${here} wait`;
+  },
+  advice({ peer, answers_probes }, { daddr, sport, dport }) {
+    const gone =
+      answers_probes === false ? [`is ${daddr} still there? \`ping -c 3 ${daddr}\``] : [];
+    return [
+      ...gone,
+      `the process at ${peer} does not read: it is stopped, stuck or slow. On ${daddr}: \`ss -tnmp 'sport = :${dport} and dport = :${sport}'\` (Recv-Q is what it has not read) and \`tcpwhy trace ${word(peer)}\``,
+      `this host waits for as long as probes are answered: a limit is TCP_USER_TIMEOUT on the socket. The timer: \`ss -tno dst ${word(bracketed(daddr))}\` (persist)`,
+      `is ${daddr} a proxy, or does it copy to another host? Then it may wait for that one: look there for the same`,
+    ];
+  },
+});

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { local, remote } from '../../tcp/endpoint.ts';
+import { service } from '../../tcp/service.ts';
+import { defineCause } from '../define.ts';
+import { errnoName } from '../shared/errno.ts';
+import { byPeer } from '../shared/groups.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { seconds } from '../shared/wording.ts';
+
+export default defineCause({
+  id: 'receiver-not-reading',
+  title: 'the process here does not read',
+  severity: 'warning',
+  explains:
+    'What arrived fills the receive buffer and its process does not read it: the window is shut, and the peer can send nothing.',
+  needs: ['refused'],
+  on: ['drop', 'state_change', 'reset_received'],
+  supersedes: ['peer-window-shut'],
+  match(event, known) {
+    const stall = known.stall(event);
+    if (stall?.kind !== 'own_window') return null;
+    const { sock, since_ms, ended } = stall;
+    return {
+      evidence: {
+        local: local(sock.flow),
+        peer: remote(sock.flow),
+        unread_bytes: sock.unread_bytes,
+        shut_for_ms: since_ms,
+        ended_with: ended === null ? null : errnoName(ended),
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: service(sock.flow),
+      flow: sock.flow,
+      group: byPeer(event.netns, sock.flow),
+      owner: ownerOf(sock.owner),
+      ...(!stall.opens && { again: true as const }),
+    };
+  },
+  summary({ local: here, peer, unread_bytes, shut_for_ms, ended_with }) {
+    const end = ended_with === null ? '' : `, until the connection ended with ${ended_with}`;
+    return `the process at ${here} does not read: ${unread_bytes} bytes of ${peer} wait in Recv-Q, and the window is shut for ${seconds(shut_for_ms)}${end}`;
+  },
+  advice({ local: here }, { sport, dport }) {
+    const socket = `'sport = :${sport} and dport = :${dport}'`;
+    return [
+      `what does the process do? \`ss -tnmpe ${socket}\` shows it and its Recv-Q. Stopped (state T), or what does it wait for? \`ps -o pid,stat,wchan:32,args -p PID\``,
+      `where one thread serves many connections, a slow one holds up ${here} too: what does it wait for (disk, lock, another host)?`,
+      `it reads, but slowly: a larger receive buffer (net.ipv4.tcp_rmem in its namespace, SO_RCVBUF) only puts it off`,
+    ];
+  },
+});

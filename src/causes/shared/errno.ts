@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+const NAMES: { readonly [err: number]: string } = {
+  32: 'EPIPE',
+  101: 'ENETUNREACH',
+  104: 'ECONNRESET',
+  110: 'ETIMEDOUT',
+  111: 'ECONNREFUSED',
+  113: 'EHOSTUNREACH',
+};
+
+/** `ETIMEDOUT`, `errno 5`. */
+export function errnoName(err: number): string {
+  return NAMES[err] ?? `errno ${err}`;
+}

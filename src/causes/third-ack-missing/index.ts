@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { local, remote } from '../../tcp/endpoint.ts';
+import { STALL } from '../../tcp/stall.ts';
+import { defineCause } from '../define.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { seconds } from '../shared/wording.ts';
+
+export default defineCause({
+  id: 'third-ack-missing',
+  title: 'our SYN-ACKs were never acknowledged',
+  severity: 'warning',
+  explains:
+    'A listener answered a SYN, sent its SYN-ACK again to the last, and no third ACK came: an asymmetric path, a box that drops, or a SYN with a forged source.',
+  needs: ['stalled'],
+  on: ['retransmit'],
+  match(event, known) {
+    if (event.kind !== 'retransmit' || event.body.stall?.what !== STALL.half_open) return null;
+    const { sock, stall } = event.body;
+    return {
+      evidence: {
+        listener: local(sock.flow),
+        client: remote(sock.flow),
+        synacks_sent: stall.synacks,
+        waited_ms: stall.since_ms,
+        tcp_synack_retries: known.sysctl('net/ipv4/tcp_synack_retries', event.netns),
+      },
+      basis: 'direct',
+      subject: 'listener',
+      where: local(sock.flow),
+      flow: sock.flow,
+      group: `${event.netns} ${sock.flow.saddr} ${sock.flow.sport}`,
+      owner: ownerOf(sock.owner),
+      began_ns: event.ktime_ns - stall.since_ms * 1e6,
+    };
+  },
+  summary({ listener, client, synacks_sent, waited_ms }) {
+    const synacks = synacks_sent === 1 ? 'a SYN-ACK' : `${synacks_sent} SYN-ACKs`;
+    return `${listener} answered a SYN of ${client} with ${synacks}, and no third ACK came in ${seconds(waited_ms)}: nobody completes the handshake`;
+  },
+  advice({ listener }, { saddr, sport, daddr }) {
+    return [
+      `does ${daddr} get the SYN-ACKs? There: \`tcpdump -ni any host ${saddr} and tcp port ${sport}\` If not, the way back loses them: \`ip route get ${daddr}\` here, and each hop on it`,
+      `it gets them and its ACK does not arrive: a firewall on the way in saw the SYN and not the SYN-ACK, which takes another way, and drops the ACK as invalid. On each hop: \`nft list ruleset | grep -nE 'invalid|drop'\``,
+      `many addresses, each once: a SYN flood with forged sources: ${listener} needs SYN cookies (net.ipv4.tcp_syncookies=1). How many are open: \`ss -tn state syn-recv 'sport = :${sport}'\``,
+    ];
+  },
+});

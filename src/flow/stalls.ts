@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { STALL } from '../tcp/stall.ts';
+import { TCP_STATE } from '../tcp/states.ts';
+import { isShutTo } from '../tcp/window.ts';
+import type { Event } from '../wire/event.ts';
+import type { Drop, Retransmit, Sock, Stall } from '../wire/types.gen.ts';
+import { ExpiringMap } from './expiring-map.ts';
+
+/** A window that is shut for less is nothing: bpf/tcp_retransmit.bpf.c. */
+const STALLED_MS = 2500;
+const STALLED_TIMEOUTS = 4;
+/** Options may take so much of a full segment. */
+const OPTIONS_BYTES = 40;
+/** Paths that take less have other troubles. */
+const LEAST_MSS = 500;
+/** Retries and probes are at most 120 s apart (TCP_RTO_MAX). */
+const SPAN_NS = 130e9;
+const MOST = 20_000;
+/** What two looks at one stall may differ by: jiffies, and the time that a retry takes. */
+const SAME_MS = 1000;
+
+/** What a connection waits for: the peer's acknowledgement, the peer's process, its own process. */
+export type StallKind = 'timeouts' | 'peer_window' | 'own_window';
+
+export interface Stalled {
+  kind: StallKind;
+  /** The first event of it. */
+  opens: boolean;
+  /** errno with which the connection ended, where it did. */
+  ended: number | null;
+  since_ms: number;
+  /** The socket as it was when the stall was seen last. */
+  sock: Sock;
+  /** Of timeouts: where only full segments die. `opens`: that is seen for the first time. */
+  full: (Full & { opens: boolean }) | null;
+}
+
+interface Open {
+  kind: StallKind;
+  began_ns: number;
+  retransmits: number;
+  sock: Sock;
+  full: Full | null;
+}
+
+/** A full segment that does not pass, where smaller ones do. */
+export interface Full {
+  segment_bytes: number;
+  /** What was acknowledged before, where that is less than a full segment: all of it went in smaller ones. */
+  passed_bytes: number | null;
+  /** Smaller ones that were sent after it have arrived. */
+  smaller_arrived: boolean;
+  path_mtu: number;
+}
+
+/** Connections that get no further, by socket: each stall is opened once, and ends with its connection. */
+export class Stalls {
+  readonly #open = new ExpiringMap<Open | null>(SPAN_NS, MOST);
+  readonly #of = new WeakMap<Event, Stalled>();
+
+  learn(event: Event): void {
+    const seen = look(event);
+    if (seen) this.#see(event, seen);
+    else if (event.kind === 'state_change' && event.body.new_state === TCP_STATE.CLOSE)
+      this.#end(event, event.body.sock, event.body.sock.err);
+    else if (event.kind === 'reset_received') this.#end(event, event.body.sock, ECONNRESET);
+  }
+
+  of(event: Event): Stalled | null {
+    return this.#of.get(event) ?? null;
+  }
+
+  #see(event: Event, { kind, sock, since_ms, full }: Seen): void {
+    const { netns, ktime_ns } = event;
+    const before = this.#open.get(keyOf(netns, sock), ktime_ns);
+    const began_ns = ktime_ns - since_ms * 1e6;
+    const same =
+      before?.kind === kind &&
+      (kind === 'timeouts'
+        ? before.retransmits < sock.retransmits
+        : Math.abs(before.began_ns - began_ns) < SAME_MS * 1e6);
+    const known = same ? before.full : null;
+    this.#open.set(
+      keyOf(netns, sock),
+      { kind, began_ns, retransmits: sock.retransmits, sock, full: known ?? full },
+      ktime_ns,
+    );
+    // One timeout earlier nothing is said yet but of full segments.
+    const tooEarly = kind === 'timeouts' && sock.retransmits < STALLED_TIMEOUTS;
+    const told = known ?? full;
+    if (tooEarly && !full) return;
+    this.#of.set(event, {
+      kind,
+      opens: !same || (kind === 'timeouts' && before.retransmits < STALLED_TIMEOUTS),
+      ended: null,
+      since_ms,
+      sock,
+      full: told && { ...told, opens: known === null },
+    });
+  }
+
+  #end(event: Event, { id }: Sock, ended: number): void {
+    const open = this.#open.get(keyOf(event.netns, { id }), event.ktime_ns);
+    if (!open) return;
+    this.#open.set(keyOf(event.netns, { id }), null, event.ktime_ns);
+    const { kind, sock, began_ns, retransmits, full } = open;
+    if (kind === 'timeouts' && retransmits < STALLED_TIMEOUTS && !full) return;
+    const since_ms = Math.round((event.ktime_ns - began_ns) / 1e6);
+    const told = full && { ...full, opens: false };
+    this.#of.set(event, { kind, opens: false, ended, since_ms, sock, full: told });
+  }
+}
+
+const ECONNRESET = 104;
+
+interface Seen {
+  kind: StallKind;
+  sock: Sock;
+  since_ms: number;
+  full: Full | null;
+}
+
+function look(event: Event): Seen | null {
+  if (event.kind === 'retransmit') return ofSender(event.body);
+  return event.kind === 'drop' ? ofReceiver(event.body) : null;
+}
+
+function ofSender({ sock, stall }: Retransmit): Seen | null {
+  if (stall?.what === STALL.window)
+    return { kind: 'peer_window', sock, since_ms: stall.since_ms, full: null };
+  if (stall?.what !== STALL.timeouts) return null;
+  return { kind: 'timeouts', sock, since_ms: sock.unanswered_ms, full: fullOnly(sock, stall) };
+}
+
+/** Null where nothing tells that smaller segments pass. */
+function fullOnly(sock: Sock, stall: Stall): Full | null {
+  const { segment_bytes, mss, acked_bytes, sacked, path_mtu } = stall;
+  if (mss < LEAST_MSS || segment_bytes + OPTIONS_BYTES < mss) return null;
+  // The SYN counts too.
+  const acked = Math.max(0, acked_bytes - 1);
+  const smaller_arrived = sacked > 0 && sock.unacked_bytes > segment_bytes;
+  const passed_bytes = acked > 0 && acked < segment_bytes ? acked : null;
+  if (!smaller_arrived && passed_bytes === null) return null;
+  return { segment_bytes, passed_bytes, smaller_arrived, path_mtu };
+}
+
+function ofReceiver(drop: Drop): Seen | null {
+  const { sock, since_data_ms } = drop;
+  if (!sock || since_data_ms < STALLED_MS || !isShutTo(drop)) return null;
+  return { kind: 'own_window', sock, since_ms: since_data_ms, full: null };
+}
+
+function keyOf(netns: number, { id }: Pick<Sock, 'id'>): string {
+  return `${netns} ${id}`;
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { must, POLLIN, POLLOUT, type Socket } from '../../native/sockets.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import { accept, awaitAll, dial, listen, localOf, type Pair } from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Segment } from '../segment.ts';
+import { FIN_ACK, PSH_ACK, Stranger, SYN_ACK } from '../stranger.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 8080;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SMALL_BYTES = 4096;
+/** Until the first probe after it was shut for as long as is told. */
+const SHUT_MS = 3500;
+/** Until what is sent again comes again, or a probe does. */
+const RETRY_MS = 8000;
+/** After 0.2, 0.6, 1.4 and 3 s. */
+const PROBES = 4;
+/** A SYN-ACK is sent again after 1 s, and given up 2 s later. */
+const HALF_OPEN_MS = 3300;
+/** Less than any segment is limited to. */
+const REQUEST = Buffer.from('GET / HTTP/1.1\r\n\r\n');
+const UPLOAD = Buffer.alloc(5000, 'x');
+
+/** Lets time go by: nothing comes meanwhile. */
+function sleep(socket: Socket, ms: number): void {
+  if (socket.poll(POLLIN, ms) !== 0) throw new Error('something came that nobody waits for');
+}
+
+/** Connections to a host that exists only here, and what it heard of each. */
+function acquainted(lab: Lab, stranger: Stranger, times: number) {
+  const server = { address: stranger.address, port: PORT };
+  const sockets = dial(lab, lab.server, server, times);
+  const clients = sockets.map(localOf);
+  for (const syn of stranger.receive(TCP_FLAG.syn, times)) stranger.reply(syn, SYN_ACK, { seq: 1 });
+  awaitAll(sockets, POLLOUT, 'the connect');
+  stranger.receive(TCP_FLAG.ack, times);
+  return { sockets, made: { server, clients, netns: lab.server.inode } };
+}
+
+function sendAll(sockets: Socket[], bytes: Buffer): void {
+  for (const socket of sockets) must(socket.send(bytes), 'send');
+}
+
+/** Acknowledges them, and hears out what the other end still has to say. */
+function partFrom(stranger: Stranger, sockets: Socket[], heard: Segment[]): void {
+  for (const segment of heard) stranger.reply(segment, TCP_FLAG.ack);
+  for (const socket of sockets) socket.close();
+  for (const fin of stranger.receive(FIN_ACK, sockets.length)) stranger.reply(fin, FIN_ACK);
+  stranger.receive(TCP_FLAG.ack, sockets.length);
+}
+
+/** Connections to a server with a small receive buffer. */
+function connectNarrow(lab: Lab, { times, family }: Options): Pair[] {
+  using listener = listen(lab, family, PORT, times);
+  must(listener.setsockopt(SOL_SOCKET, SO_RCVBUF, SMALL_BYTES), 'setsockopt');
+  const server = { address: HOSTS[family].server, port: PORT };
+  return accept(listener, dial(lab, lab.client, server, times));
+}
+
+/** Fills what the server has room for, and what the client may hold. */
+function fill({ client }: Pair): void {
+  must(client.setsockopt(SOL_SOCKET, SO_SNDBUF, SMALL_BYTES), 'setsockopt');
+  while (client.poll(POLLOUT, 300) & POLLOUT) must(client.send(Buffer.alloc(SMALL_BYTES)), 'send');
+}
+
+/** Reads what is there, to the end. */
+function readOut({ client, server }: Pair): void {
+  client.close();
+  do awaitAll([server], POLLIN, 'more to read', RETRY_MS);
+  while (must(server.recv(), 'recv').data.length > 0);
+  server.close();
+}
+
+function windowOfPeer(lab: Lab, { times, family }: Options): Made {
+  using stranger = new Stranger(lab, family);
+  const { sockets, made } = acquainted(lab, stranger, times);
+  sendAll(sockets, REQUEST);
+  const heard = stranger.receive(PSH_ACK, times);
+  for (const segment of heard) stranger.reply(segment, TCP_FLAG.ack, { window: 0 });
+  sendAll(sockets, REQUEST);
+  for (let probes = 0; probes < PROBES; probes++) {
+    // A probe has the number before the one that comes next.
+    for (const probe of stranger.receive(TCP_FLAG.ack, times, RETRY_MS))
+      stranger.reply({ ...probe, seq: probe.seq + 1 }, TCP_FLAG.ack, { window: 0 });
+  }
+  for (const segment of heard) stranger.reply(segment, TCP_FLAG.ack);
+  partFrom(stranger, sockets, stranger.receive(PSH_ACK, times));
+  return made;
+}
+
+export const stalls: Scenario[] = [
+  {
+    id: 'third-ack-missing',
+    cause: 'third-ack-missing',
+    title: 'clients whose third ACK never comes',
+    families: BOTH,
+    says: () => ({ synacks_sent: 2 }),
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_synack_retries': 1 }),
+    run(lab, { times, family }) {
+      using stranger = new Stranger(lab, family);
+      using listener = listen(lab, family, PORT, 64);
+      const ports = lab.ports(times);
+      stranger.sendSyns(PORT, ports);
+      stranger.receive(SYN_ACK, 2 * times);
+      sleep(listener, HALF_OPEN_MS);
+      return {
+        server: { address: HOSTS[family].server, port: PORT },
+        clients: ports.map((port) => ({ address: stranger.address, port })),
+        netns: lab.server.inode,
+      };
+    },
+  },
+  {
+    id: 'peer-window-shut',
+    cause: 'peer-window-shut',
+    title: 'another host that keeps its window shut, and answers probes',
+    families: BOTH,
+    says: () => ({ answers_probes: true, waiting_bytes: REQUEST.length }),
+    run: windowOfPeer,
+  },
+  {
+    id: 'receiver-not-reading',
+    cause: 'receiver-not-reading',
+    title: 'a server that does not read what clients send',
+    // What was on its way as the buffer became full.
+    beside: ['receive-buffer-full'],
+    families: BOTH,
+    run(lab, options) {
+      const pairs = connectNarrow(lab, options);
+      const clients = pairs.map(({ client }) => localOf(client));
+      for (const pair of pairs) fill(pair);
+      sleep(pairs[0]?.client as Socket, SHUT_MS);
+      for (const pair of pairs) readOut(pair);
+      return {
+        server: { address: HOSTS[options.family].server, port: PORT },
+        clients,
+        netns: lab.server.inode,
+      };
+    },
+  },
+  {
+    id: 'retransmitting',
+    cause: 'retransmitting',
+    title: 'requests that are acknowledged when they were sent again four times',
+    families: BOTH,
+    run(lab, { times, family }) {
+      using stranger = new Stranger(lab, family);
+      const { sockets, made } = acquainted(lab, stranger, times);
+      sendAll(sockets, REQUEST);
+      for (let sent = 0; sent < 4; sent++) stranger.receive(PSH_ACK, times, RETRY_MS);
+      partFrom(stranger, sockets, stranger.receive(PSH_ACK, times, RETRY_MS));
+      return made;
+    },
+  },
+  {
+    id: 'mtu-black-hole',
+    cause: 'mtu-black-hole',
+    title: 'small segments are acknowledged, full ones never',
+    families: BOTH,
+    says: () => ({ passed_bytes: REQUEST.length }),
+    run(lab, { times, family }) {
+      using stranger = new Stranger(lab, family);
+      const { sockets, made } = acquainted(lab, stranger, times);
+      sendAll(sockets, REQUEST);
+      for (const segment of stranger.receive(PSH_ACK, times)) stranger.reply(segment, TCP_FLAG.ack);
+      sendAll(sockets, UPLOAD);
+      const ends = stranger.receive(PSH_ACK, times);
+      for (let sent = 0; sent < 3; sent++) stranger.receive(TCP_FLAG.ack, times, RETRY_MS);
+      partFrom(stranger, sockets, ends);
+      return made;
+    },
+  },
+];
