@@ -13,6 +13,7 @@
 #include "reject.h"
 #include "route.h"
 #include "service.h"
+#include "socket_programs.h"
 
 extern struct {
 } reasonless SEC(".maps");
@@ -94,6 +95,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	e->body.reason = reason;
 	e->body.location = (u64)location;
 	e->body.rejected = rejected;
+	fill_programs(&e->body, skb, sk, reason);
 	fill_packet(&e->body.packet, skb, s, parse_area(e), true);
 	e->body.packet.flow.service = service;
 	known = no_reason ? known_without_reason() : NULL;

@@ -94,6 +94,8 @@ enum skb_drop_reason {
 	SKB_DROP_REASON_NOT_SPECIFIED,
 	SKB_DROP_REASON_NETFILTER_DROP,
 	SKB_DROP_REASON_IP_LOCAL_SOURCE,
+	SKB_DROP_REASON_SOCKET_FILTER,
+	SKB_DROP_REASON_BPF_CGROUP_EGRESS,
 };
 
 enum tcp_state {
@@ -351,6 +353,12 @@ struct sock_reuseport {
 	struct sock *socks[0];
 };
 
+struct bpf_prog;
+
+struct sk_filter {
+	struct bpf_prog *prog;
+};
+
 struct cgroup;
 
 struct sock_cgroup_data {
@@ -371,6 +379,7 @@ struct sock {
 	/* From Linux 7.0. */
 	struct timer_list tcp_retransmit_timer;
 	struct sock_cgroup_data sk_cgrp_data;
+	struct sk_filter *sk_filter;
 	atomic_t sk_drops;
 	struct {
 		atomic_t rmem_alloc;

@@ -586,6 +586,15 @@ struct wire_drop {
 	__u32 receive_memory_bytes;
 	__u32 receive_buffer_bytes_tag;
 	__u32 receive_buffer_bytes;
+	__u32 cgroup_tag;
+	__u64 cgroup;
+	__u32 socket_filter_tag;
+	__u32 socket_filter;
+	__u32 socket_filter_id_tag;
+	__u32 socket_filter_id;
+	__u32 sender_tag;
+	__u32 sender_len;
+	struct wire_owner sender;
 } WIRE_STRUCT;
 
 #define WIRE_DROP_INIT \
@@ -620,6 +629,12 @@ struct wire_drop {
 		.route_mtu_tag = WIRE_FIXED32(62), \
 		.receive_memory_bytes_tag = WIRE_FIXED32(63), \
 		.receive_buffer_bytes_tag = WIRE_FIXED32(64), \
+		.cgroup_tag = WIRE_FIXED64(65), \
+		.socket_filter_tag = WIRE_FIXED32(66), \
+		.socket_filter_id_tag = WIRE_FIXED32(67), \
+		.sender_tag = WIRE_LEN(68), \
+		.sender_len = WIRE_VARINT(sizeof(struct wire_owner)), \
+		.sender = WIRE_OWNER_INIT, \
 	}
 
 struct wire_state_change {

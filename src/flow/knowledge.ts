@@ -11,6 +11,7 @@ import type {
   PeerRewriter,
   Process,
   Sock,
+  SocketHooks,
 } from '../wire/types.gen.ts';
 import { DroppedAgain } from './dropped-again.ts';
 import { ExpiringMap } from './expiring-map.ts';
@@ -39,6 +40,8 @@ export interface Knowledge {
   device(netns: number, ifindex: number): string | null;
   /** What may drop segments at a device, as it was when one was dropped; null where the host did not tell. */
   hooksOf(netns: number, device: string): DeviceHooks | null;
+  /** Programs that may drop what a socket of a cgroup sends or receives; null where the host did not tell. */
+  socketHooks(cgroup: string, socket_filter_id: number): SocketHooks | null;
   /** Whether this kernel gives reasons for drops at all (5.17 and later). */
   hasDropReasons(): boolean;
   /** Whether drops tell how the check of their sender's address ended. */
@@ -70,6 +73,7 @@ export class HostKnowledge implements Knowledge {
   readonly #holders = new Map<string, Process[]>();
   readonly #devices = new Map<string, string>();
   readonly #hooks = new Map<string, DeviceHooks>();
+  readonly #socket_hooks = new Map<string, SocketHooks>();
   readonly failed_connects = new FailedConnects();
   readonly #redirects = new ExpiringMap<Conntrack>(REDIRECT_SPAN_NS, MAX_REDIRECTS);
   readonly #stalls = new Stalls();
@@ -90,7 +94,8 @@ export class HostKnowledge implements Knowledge {
     this.#dropped.learn(event);
     switch (event.kind) {
       case 'fact': {
-        const { symbol, cgroup, peer_rewriter, device, holders, device_hooks } = event.body;
+        const { symbol, cgroup, peer_rewriter, device, holders, device_hooks, socket_hooks } =
+          event.body;
         if (symbol) this.#name(symbol);
         if (cgroup) {
           const { id, path } = cgroup;
@@ -100,6 +105,10 @@ export class HostKnowledge implements Knowledge {
         if (device) this.#devices.set(`${device.netns} ${device.ifindex}`, device.device);
         if (device_hooks)
           this.#hooks.set(`${device_hooks.netns} ${device_hooks.device}`, device_hooks);
+        if (socket_hooks) {
+          const { cgroup, socket_filter_id } = socket_hooks;
+          this.#socket_hooks.set(`${cgroup} ${socket_filter_id}`, socket_hooks);
+        }
         if (holders) this.#holders.set(holders.listener, holders.processes);
         return true;
       }
@@ -176,6 +185,10 @@ export class HostKnowledge implements Knowledge {
 
   hooksOf(netns: number, device: string): DeviceHooks | null {
     return this.#hooks.get(`${netns} ${device}`) ?? null;
+  }
+
+  socketHooks(cgroup: string, socket_filter_id: number): SocketHooks | null {
+    return this.#socket_hooks.get(`${cgroup} ${socket_filter_id}`) ?? null;
   }
 
   hasDropReasons(): boolean {

@@ -90,7 +90,7 @@ export function deviceHooks(
     ...xdpPrograms(host, attributes(told.get(IFLA_XDP))),
     ...host
       .programs(ifindex, netns)
-      .map(({ hook, id, name }) => ({ ...NOTHING, hook, program_id: id, program: name })),
+      .map(({ hook, id, name }) => ({ ...NOTHING_HOOKED, hook, program_id: id, program: name })),
     ...TC_HOOKS.flatMap(([hook], index) =>
       (filters[index] ?? []).flatMap((message) => filterOf(host, hook, message)),
     ),
@@ -115,7 +115,8 @@ function stateOf(flags: number): string {
   return flags & IFF_LOWER_UP ? '' : 'no carrier';
 }
 
-const NOTHING: Hooked = {
+/** For what a hook does not have. */
+export const NOTHING_HOOKED: Hooked = {
   hook: '',
   kind: 'bpf',
   program_id: 0,
@@ -124,6 +125,7 @@ const NOTHING: Hooked = {
   actions: [],
   processes: [],
   pins: [],
+  cgroup_path: '',
 };
 
 function ask(host: DeviceHost, requests: Buffer[], netns: string): Message[][] {
@@ -150,7 +152,7 @@ function xdpPrograms(host: DeviceHost, xdp: Attributes): Hooked[] {
   return XDP_HOOKS.flatMap(([hook, attribute]) => {
     const program_id = number(xdp.get(attribute));
     if (program_id === 0) return [];
-    return { ...NOTHING, hook, program_id, program: host.programName(program_id) };
+    return { ...NOTHING_HOOKED, hook, program_id, program: host.programName(program_id) };
   });
 }
 
@@ -164,7 +166,7 @@ function filterOf(host: DeviceHost, hook: string, { body }: Message): Hooked[] {
   const actions = listed(options.get(ACTIONS[kind] ?? 0));
   return [
     {
-      ...NOTHING,
+      ...NOTHING_HOOKED,
       hook,
       kind,
       program_id,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { dropper } from '../causes/shared/droppers.ts';
+import { type Dropper, dropper } from '../causes/shared/droppers.ts';
 import { NO_REASON } from '../causes/shared/kernel.ts';
 import { encodeEvent } from '../wire/decode.ts';
-import type { DeviceHooks } from '../wire/types.gen.ts';
+import type { DeviceHooks, SocketHooks } from '../wire/types.gen.ts';
 import { text, u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
@@ -14,6 +14,8 @@ const HOLDS_NS = 1e9;
 const RESTS = 10;
 const MAX_REMEMBERED = 4096;
 
+const OF_SOCKETS: ReadonlySet<Dropper> = new Set(['cgroup egress', 'socket filter', 'sockmap']);
+
 const NOTHING: never[] = [];
 
 /** What only the host can tell of a drop. */
@@ -23,12 +25,14 @@ export interface DropHost {
   symbol(address: string): string | undefined;
   /** Null where the device or its namespace is gone. */
   deviceHooks(netns: number, device: string): DeviceHooks | null;
+  /** `by` tells which programs may have dropped it. */
+  socketHooks(by: Dropper, cgroup: string, socket_filter_id: number): SocketHooks;
 }
 
 /** Finds what may have dropped a segment at a device, when one was dropped there. */
 export class DropFacts {
   readonly #host: DropHost;
-  /** By namespace and device: what was told, and until when it holds. */
+  /** By device, or by cgroup and filter: what was told, and until when it holds. */
   readonly #told = new Map<string, { fact: string; until_ns: number }>();
   readonly #now_ms: () => number;
 
@@ -44,11 +48,23 @@ export class DropFacts {
     const reason = this.#host.dropReason(u32(w, body + AT.Drop.reason));
     const location = body + AT.Drop.location;
     const symbol = reason === NO_REASON ? this.#host.symbol(u64(w, location)) : undefined;
-    if (dropper(reason, symbol, this.#host.hasDropReasons) === null) return NOTHING;
+    const by = dropper(reason, symbol, this.#host.hasDropReasons);
+    if (by === null) return NOTHING;
     const device = text(w, body + AT.Drop.packet + AT.Packet.device);
     const { ktime_ns, netns } = readCommon(w, at);
-    const fact = device === '' ? null : this.#device(netns, device, ktime_ns);
-    return fact ? [encodeEvent({ ktime_ns, fact: { device_hooks: fact } })] : NOTHING;
+    if (OF_SOCKETS.has(by)) {
+      const cgroup = u64(w, body + AT.Drop.cgroup);
+      const id = u32(w, body + AT.Drop.socket_filter_id);
+      const socket_hooks = this.#asked(`${by} ${cgroup} ${id}`, ktime_ns, () =>
+        this.#host.socketHooks(by, cgroup, id),
+      );
+      return socket_hooks ? [encodeEvent({ ktime_ns, fact: { socket_hooks } })] : NOTHING;
+    }
+    if (device === '') return NOTHING;
+    const device_hooks = this.#asked(`${netns} ${device}`, ktime_ns, () =>
+      this.#host.deviceHooks(netns, device),
+    );
+    return device_hooks ? [encodeEvent({ ktime_ns, fact: { device_hooks } })] : NOTHING;
   }
 
   /** Everything is told again. */
@@ -56,12 +72,12 @@ export class DropFacts {
     this.#told.clear();
   }
 
-  #device(netns: number, device: string, ktime_ns: number): DeviceHooks | null {
-    const id = `${netns} ${device}`;
+  /** Null where it was told lately, and is the same. */
+  #asked<Told>(id: string, ktime_ns: number, ask: () => Told | null): Told | null {
     const known = this.#told.get(id);
     if (known && ktime_ns < known.until_ns) return null;
     const began_ms = this.#now_ms();
-    const found = this.#host.deviceHooks(netns, device);
+    const found = ask();
     const took_ns = (this.#now_ms() - began_ms) * 1e6;
     const fact = JSON.stringify(found);
     if (this.#told.size >= MAX_REMEMBERED) this.#told.clear();

@@ -6,8 +6,10 @@ import { Cgroups } from '../host/cgroup.ts';
 import { type DeviceHost, deviceHooks } from '../host/device-hooks.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
+import { type SocketHost, socketHooks } from '../host/socket-hooks.ts';
 import { Symbols } from '../host/symbols.ts';
 import {
+  cgroupPrograms,
   clockOffset_ns,
   deviceName,
   devicePrograms,
@@ -16,6 +18,7 @@ import {
   netlink,
   pinnedProgram,
   programName,
+  programsOfTypes,
   type Session,
 } from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
@@ -56,8 +59,9 @@ export class LiveSource {
     this.header = header;
     this.#clock = new ClockWatch(BigInt(header.clock_offset_ns), clockOffset_ns);
     const symbols = new Symbols();
-    this.#facts = new FactFinder(symbols, new Cgroups(), getpeernamePrograms);
-    this.#drop_facts = new DropFacts(dropHost(header, symbols));
+    const cgroups = new Cgroups();
+    this.#facts = new FactFinder(symbols, cgroups, getpeernamePrograms);
+    this.#drop_facts = new DropFacts(dropHost(header, symbols, cgroups));
     this.#listener_facts = new ListenerFacts({
       deviceName: nameOfDevice,
       holders: () => this.#runIterator('existing_owners'),
@@ -253,7 +257,7 @@ function nameOfDevice(netns: number, ifindex: number): string | null {
   }
 }
 
-function dropHost(header: Header, symbols: Symbols): DropHost {
+function dropHost(header: Header, symbols: Symbols, cgroups: Cgroups): DropHost {
   const known = new HostKnowledge(header);
   const holders = new BpfHolders(pinnedProgram);
   const host: DeviceHost = {
@@ -262,10 +266,18 @@ function dropHost(header: Header, symbols: Symbols): DropHost {
     programName,
     holders: (ids) => holders.of(ids),
   };
+  const sockets: SocketHost = {
+    cgroups: (cgroup) => cgroups.upwards(cgroup),
+    cgroupPrograms,
+    programsOfTypes,
+    programName,
+    holders: (ids) => holders.of(ids),
+  };
   return {
     dropReason: (reason) => known.dropReason(reason),
     hasDropReasons: known.hasDropReasons(),
     symbol: (address) => symbols.at(address)?.name,
+    socketHooks: (by, cgroup, id) => socketHooks(sockets, by, cgroup, id),
     deviceHooks(inode, device) {
       try {
         const path = networkNamespaces().get(inode);

@@ -210,6 +210,13 @@ export interface Drop {
   /** Of a connection: bytes of memory that what it has received takes, and may take (SO_RCVBUF). */
   receive_memory_bytes: number;
   receive_buffer_bytes: number;
+  /** Cgroup of the socket that sent or received it, where its programs may have dropped it; 0: not known. */
+  cgroup: string;
+  /** 1 where the receiving socket has a filter; then its program, 0 for a classic one. */
+  socket_filter: number;
+  socket_filter_id: number;
+  /** Whose the socket is that sent it. All zero: not known, or it was forwarded. */
+  sender: Owner | null;
 }
 
 export interface Conntrack {
@@ -369,6 +376,7 @@ export interface Fact {
   device: Device | null;
   holders: Holders | null;
   device_hooks: DeviceHooks | null;
+  socket_hooks: SocketHooks | null;
 }
 
 export interface DeviceHooks {
@@ -381,8 +389,15 @@ export interface DeviceHooks {
   state: string;
 }
 
+export interface SocketHooks {
+  /** Drop.cgroup and Drop.socket_filter_id. */
+  cgroup: string;
+  socket_filter_id: number;
+  hooked: Hooked[];
+}
+
 export interface Hooked {
-  /** `xdp`, `xdp generic`, `xdp offloaded`, `tc ingress`, `tc egress`, `tcx ingress`, `cgroup egress`. */
+  /** `xdp`, `xdp generic`, `xdp offloaded`, `tc ingress`, `tc egress`, `tcx ingress`, `cgroup egress`, `socket filter`. */
   hook: string;
   /** `bpf`, or what kind of filter it is: `flower`, `matchall`, `u32`. */
   kind: string;
@@ -395,6 +410,8 @@ export interface Hooked {
   /** Who has the program or its link open, and the files that pin it. */
   processes: Process[];
   pins: string[];
+  /** The cgroup that it is attached to. */
+  cgroup_path: string;
 }
 
 export interface Qdisc {

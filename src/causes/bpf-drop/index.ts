@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../flow/knowledge.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
-import type { Drop, Hooked } from '../../wire/types.gen.ts';
+import type { Hooked } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { type Dropper, dropper } from '../shared/droppers.ts';
 import { inNetns } from '../shared/netns.ts';
@@ -17,7 +16,16 @@ const HOOKS: { readonly [D in Dropper]?: readonly string[] } = {
   xdp: ['xdp', 'xdp generic', 'xdp offloaded'],
   'tc ingress': ['tc ingress', 'tcx ingress', 'netkit peer'],
   'tc egress': ['tc egress', 'tcx egress', 'netkit primary'],
+  'cgroup egress': ['cgroup egress'],
+  // The kernel has one reason for both.
+  'socket filter': ['cgroup ingress', 'socket filter'],
+  sockmap: ['sockmap'],
 };
+
+const OF_SOCKETS: ReadonlySet<Dropper> = new Set(['cgroup egress', 'socket filter', 'sockmap']);
+const SOCKET_HOOKS: ReadonlySet<string> = new Set([...OF_SOCKETS, 'cgroup ingress']);
+/** A filter that is no program of its own. */
+const CLASSIC = 'the socket’s own filter';
 
 export default defineCause({
   id: 'bpf-drop',
@@ -37,12 +45,18 @@ export default defineCause({
       known.hasDropReasons(),
     );
     if (by === null || !HOOKS[by]) return null;
-    const told = known.hooksOf(event.netns, packet.device);
-    const hooked = candidates(by, event.body, event.netns, known);
+    const { cgroup, socket_filter, socket_filter_id, sender } = event.body;
+    const ofSocket = OF_SOCKETS.has(by);
+    const told = ofSocket
+      ? known.socketHooks(cgroup, socket_filter_id)
+      : known.hooksOf(event.netns, packet.device);
+    const hooked = (told?.hooked ?? []).filter(({ hook }) => HOOKS[by]?.includes(hook));
+    const isClassic = socket_filter > 0 && socket_filter_id === 0;
     const programs = hooked.filter(({ program_id }) => program_id > 0);
     // A filter without a program is tc's own, and a kernel without reasons drops for others there too.
-    if (told && hooked.length > 0 && programs.length === 0) return null;
-    if (hooked.length === 0 && !known.hasDropReasons() && by !== 'xdp') return null;
+    if (!ofSocket && hooked.length > 0 && programs.length === 0) return null;
+    if (hooked.length === 0 && !known.hasDropReasons() && by !== 'xdp' && by !== 'sockmap')
+      return null;
     const { saddr, daddr, sport, dport } = packet.flow;
     const filters = hooked.length - programs.length;
     const sure = by === 'xdp' || known.hasDropReasons();
@@ -52,41 +66,61 @@ export default defineCause({
         to: endpoint(daddr, dport),
         flags: flagsText(packet.flags),
         hook: programs.length === 1 ? (programs[0]?.hook ?? by) : by,
-        interface: packet.device || null,
-        programs: programs.map(programText),
+        interface: ofSocket ? null : packet.device || null,
+        cgroup: programs.length === 1 ? programs[0]?.cgroup_path || null : null,
+        programs: [...programs.map(programText), ...(isClassic ? [CLASSIC] : [])],
         other_filters: filters || null,
         program_ids: programs.map(({ program_id }) => program_id),
         held_by: [...new Set(programs.flatMap(holdersOf))],
         programs_known: told !== null,
         netns: event.netns,
       },
-      basis: sure && programs.length === 1 && filters === 0 ? 'direct' : 'inferred',
+      basis: sure && programs.length + Number(isClassic) + filters === 1 ? 'direct' : 'inferred',
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
-      group: `${event.netns} ${service(packet.flow)} ${by} ${packet.device}`,
-      owner: ownerOf(sock?.owner),
+      group: `${event.netns} ${service(packet.flow)} ${by} ${ofSocket ? '' : packet.device}`,
+      owner: ownerOf(sock?.owner) ?? ownerOf(sender ?? undefined),
     };
   },
-  summary({ from, to, flags, hook, interface: device, programs, other_filters, programs_known }) {
-    const at = `at ${hook} of ${device ?? 'a device'}`;
+  summary({
+    from,
+    to,
+    flags,
+    hook,
+    interface: device,
+    cgroup,
+    programs,
+    other_filters,
+    programs_known,
+  }) {
+    const at = SOCKET_HOOKS.has(hook)
+      ? `at the ${hook}${cgroup === null ? '' : ` of ${cgroup}`}`
+      : `at ${hook} of ${device ?? 'a device'}`;
     const [only, ...more] = programs;
     const who =
       only === undefined
         ? `a program or filter ${at}${programs_known ? ', gone since,' : ''}`
         : more.length === 0 && other_filters === null
-          ? `program ${only} ${at}`
+          ? only === CLASSIC
+            ? CLASSIC
+            : `program ${only} ${at}`
           : `one of ${programs.join(', ')}${other_filters === null ? '' : ` and ${other_filters} filters`} ${at}`;
     return `${who} dropped [${flags}] ${from} → ${to}`;
   },
-  advice({ hook, interface: device, program_ids, held_by, netns }) {
+  advice({ to, hook, interface: device, program_ids, programs, held_by, netns }) {
     const dev = deviceName(device) ?? 'DEV';
-    const show = hook.startsWith('tc ')
-      ? `\`${inNetns(netns, `tc filter show dev ${dev} ${hook.slice(3)}`)}\``
-      : `\`${inNetns(netns, `bpftool net show dev ${dev}`)}\``;
+    const show = SOCKET_HOOKS.has(hook)
+      ? '`bpftool cgroup tree`'
+      : hook.startsWith('tc ')
+        ? `\`${inNetns(netns, `tc filter show dev ${dev} ${hook.slice(3)}`)}\``
+        : `\`${inNetns(netns, `bpftool net show dev ${dev}`)}\``;
     const ids = program_ids.map((id) => `\`bpftool prog show id ${id}\``).join(' ');
     return [
       `see what is there: ${show}${ids && ` and whose it is: ${ids}`}`,
+      ...(programs.includes(CLASSIC)
+        ? [`the process that has the socket of ${to} gave it a filter (SO_ATTACH_FILTER)`]
+        : []),
       ...(held_by.length > 0
         ? [
             `${inWords(held_by.join(', '))} keeps it: its policy for this connection decides, look in its own log and settings`,
@@ -100,12 +134,6 @@ export default defineCause({
     ];
   },
 });
-
-function candidates(by: Dropper, { packet }: Drop, netns: number, known: Knowledge): Hooked[] {
-  const hooks = HOOKS[by] ?? [];
-  const hooked = known.hooksOf(netns, packet.device)?.hooked ?? [];
-  return hooked.filter(({ hook }) => hooks.includes(hook));
-}
 
 function holdersOf({ processes, pins }: Hooked): string[] {
   return [...processes.map(({ comm, pid }) => `${comm} (${pid})`), ...pins];

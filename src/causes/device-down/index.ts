@@ -20,7 +20,7 @@ export default defineCause({
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
-    const { packet, sock, reason, location } = event.body;
+    const { packet, sock, sender, reason, location } = event.body;
     const drop_reason = known.dropReason(reason);
     const by = dropper(drop_reason, known.symbol(location)?.name, known.hasDropReasons());
     const sends = by === 'device' || by === 'qdisc';
@@ -35,7 +35,7 @@ export default defineCause({
       where: packet.device || service(packet.flow),
       flow: packet.flow,
       group: `${event.netns} ${service(packet.flow)} ${packet.device}`,
-      owner: ownerOf(sock?.owner),
+      owner: ownerOf(sock?.owner) ?? ownerOf(sender ?? undefined),
     };
   },
   summary({ from, to, flags, interface: device, state }) {

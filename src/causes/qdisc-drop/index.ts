@@ -29,7 +29,7 @@ export default defineCause({
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
-    const { packet, sock, reason, location } = event.body;
+    const { packet, sock, sender, reason, location } = event.body;
     const name = known.dropReason(reason);
     const by = dropper(name, known.symbol(location)?.name, known.hasDropReasons());
     if (by === null) return null;
@@ -65,7 +65,7 @@ export default defineCause({
       where: packet.device || 'a device',
       flow: packet.flow,
       group: `${event.netns} ${service(packet.flow)} ${packet.device} ${isFilter ? 'filter' : 'qdisc'}`,
-      owner: ownerOf(sock?.owner),
+      owner: ownerOf(sock?.owner) ?? ownerOf(sender ?? undefined),
     };
   },
   summary({ from, to, flags, payload_bytes, interface: device, qdiscs, filters, direction }) {

@@ -34,6 +34,7 @@ function finder(hooks: () => DeviceHooks | null, took_ms = 0) {
       dropReason: (reason) => REASONS[reason] ?? '',
       hasDropReasons: true,
       symbol: () => 'do_xdp_generic',
+      socketHooks: (_, cgroup, socket_filter_id) => ({ cgroup, socket_filter_id, hooked: [] }),
       deviceHooks(netns, device) {
         asked.push(`${netns} ${device}`);
         now_ms += took_ms;
@@ -56,7 +57,7 @@ const hooks = (program: string): DeviceHooks => ({
   hooked: [
     {
       ...{ hook: 'tc ingress', kind: 'bpf', program_id: 5, program, priority: 1 },
-      ...{ actions: [], processes: [], pins: [] },
+      ...{ actions: [], processes: [], pins: [], cgroup_path: '' },
     },
   ],
   qdiscs: [],
