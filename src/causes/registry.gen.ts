@@ -3,9 +3,11 @@
 
 import type { Cause } from './define.ts';
 import acceptQueueFull from './accept-queue-full/index.ts';
+import ackUnacceptable from './ack-unacceptable/index.ts';
 import aoMismatch from './ao-mismatch/index.ts';
 import badChecksum from './bad-checksum/index.ts';
 import bpfDrop from './bpf-drop/index.ts';
+import bridgeDrop from './bridge-drop/index.ts';
 import connectRefused from './connect-refused/index.ts';
 import connectTimeout from './connect-timeout/index.ts';
 import connectionUnknown from './connection-unknown/index.ts';
@@ -14,12 +16,18 @@ import conntrackInvalid from './conntrack-invalid/index.ts';
 import crossedReply from './crossed-reply/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
 import deviceDown from './device-down/index.ts';
+import deviceQueueFull from './device-queue-full/index.ts';
+import fragmentLost from './fragment-lost/index.ts';
+import ipv6Disabled from './ipv6-disabled/index.ts';
 import keepaliveTimeout from './keepalive-timeout/index.ts';
+import kernelOutOfMemory from './kernel-out-of-memory/index.ts';
 import lingerZeroClose from './linger-zero-close/index.ts';
 import listenerClosed from './listener-closed/index.ts';
+import malformedPacket from './malformed-packet/index.ts';
 import martianSource from './martian-source/index.ts';
 import md5Mismatch from './md5-mismatch/index.ts';
 import minTtl from './min-ttl/index.ts';
+import mptcpReset from './mptcp-reset/index.ts';
 import mtuBlackHole from './mtu-black-hole/index.ts';
 import natPortsExhausted from './nat-ports-exhausted/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
@@ -44,14 +52,19 @@ import resetRejected from './reset-rejected/index.ts';
 import retransmitTimeout from './retransmit-timeout/index.ts';
 import retransmitting from './retransmitting/index.ts';
 import rpFilter from './rp-filter/index.ts';
+import securityDrop from './security-drop/index.ts';
 import socketDestroyed from './socket-destroyed/index.ts';
+import socketDisconnected from './socket-disconnected/index.ts';
 import synCookieRejected from './syn-cookie-rejected/index.ts';
 import synCookies from './syn-cookies/index.ts';
 import synOnLiveConnection from './syn-on-live-connection/index.ts';
 import synQueueFull from './syn-queue-full/index.ts';
+import synackUnacceptable from './synack-unacceptable/index.ts';
 import synackWrongSource from './synack-wrong-source/index.ts';
 import thirdAckMissing from './third-ack-missing/index.ts';
 import timewaitPaws from './timewait-paws/index.ts';
+import tsecrRejected from './tsecr-rejected/index.ts';
+import tunnelDrop from './tunnel-drop/index.ts';
 import unreadDataOnClose from './unread-data-on-close/index.ts';
 import userTimeout from './user-timeout/index.ts';
 import xfrmPolicy from './xfrm-policy/index.ts';
@@ -59,9 +72,11 @@ import xfrmPolicy from './xfrm-policy/index.ts';
 /** Every cause, by id. */
 export const CAUSES = [
   acceptQueueFull,
+  ackUnacceptable,
   aoMismatch,
   badChecksum,
   bpfDrop,
+  bridgeDrop,
   connectRefused,
   connectTimeout,
   connectionUnknown,
@@ -70,12 +85,18 @@ export const CAUSES = [
   crossedReply,
   dataAfterClose,
   deviceDown,
+  deviceQueueFull,
+  fragmentLost,
+  ipv6Disabled,
   keepaliveTimeout,
+  kernelOutOfMemory,
   lingerZeroClose,
   listenerClosed,
+  malformedPacket,
   martianSource,
   md5Mismatch,
   minTtl,
+  mptcpReset,
   mtuBlackHole,
   natPortsExhausted,
   netfilterDrop,
@@ -100,14 +121,19 @@ export const CAUSES = [
   retransmitTimeout,
   retransmitting,
   rpFilter,
+  securityDrop,
   socketDestroyed,
+  socketDisconnected,
   synCookieRejected,
   synCookies,
   synOnLiveConnection,
   synQueueFull,
+  synackUnacceptable,
   synackWrongSource,
   thirdAckMissing,
   timewaitPaws,
+  tsecrRejected,
+  tunnelDrop,
   unreadDataOnClose,
   userTimeout,
   xfrmPolicy,

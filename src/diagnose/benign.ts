@@ -13,6 +13,7 @@ import type { Drop, ResetSent } from '../wire/types.gen.ts';
 
 const DUPLICATE = 'a duplicate: the data had arrived before';
 const LATE_ACK = 'an acknowledgement that arrived late';
+const COPY = 'a copy for a raw or packet socket (tcpdump), which had no room for it';
 const LATE_SYN_ACK = 'a SYN-ACK that arrived again, or late';
 
 /** Ordinary duplicates and teardown, by the kernel's drop reason. */
@@ -24,6 +25,8 @@ const ORDINARY: Record<string, string> = {
   TCP_OFOMERGE: 'out-of-order data that a later segment contains too',
   TCP_OFO_DROP: 'out-of-order data that a later segment contains too',
   TCP_RFC7323_PAWS_ACK: 'an acknowledgement that arrived late, by its timestamp',
+  PACKET_SOCK_ERROR: COPY,
+  SOCKET_RCVBUFF: COPY,
   QUEUE_PURGE: 'what a closed socket still held',
   SOCKET_CLOSE: 'what a closed socket still held',
   TCP_CLOSE: 'a segment that crossed with the end of its connection',
@@ -40,6 +43,9 @@ const PURGES = new Set([
 
 /** What frees a large segment whose parts a qdisc dropped, each with a reason of its own. */
 const SPLITTERS = new Set(['tbf_enqueue', 'tbf_segment', 'cake_enqueue', 'netem_enqueue']);
+
+/** Packet sockets drop only the copy that was made for them. */
+const COPIERS = new Set(['packet_rcv', 'tpacket_rcv', 'packet_rcv_spkt']);
 
 /** Compilers add to the names of functions that they change. */
 const functionName = (symbol: { name: string } | null) => symbol?.name.replace(/\..*$/, '') ?? '';
@@ -64,6 +70,16 @@ export function benign(event: Event, known: Knowledge): string | null {
   ) {
     return 'a reset to a listener, for a connection that is gone already';
   }
+  if (reason === 'TCP_FLAGS' && event.body.packet.flags & TCP_FLAG.rst) {
+    return 'a reset to a listener, for a connection that is gone already';
+  }
+  if (reason === 'TCP_FASTOPEN' && event.body.packet.flags & TCP_FLAG.syn) {
+    return 'the SYN of a connection that Fast Open has opened, once more';
+  }
+  if (reason === 'NOT_SPECIFIED' && COPIERS.has(functionName(known.symbol(event.body.location)))) {
+    return COPY;
+  }
+  if (isRepeatedSyn(event.body, known)) return 'the SYN of this half-open connection, once more';
   const ended =
     event.body.sock?.state === TCP_STATE.TIME_WAIT && !(event.body.packet.flags & TCP_FLAG.syn);
   if (ended && (reason === 'NOT_SPECIFIED' || reason === 'TCP_RFC7323_TW_PAWS')) {
@@ -97,6 +113,17 @@ function comesBackAgain(drop: Drop, known: Knowledge): boolean {
 function isSubflowOfListener({ packet, stack }: ResetSent, known: Knowledge): boolean {
   const by = packet ? [] : callers(stack, known);
   return by.includes('mptcp_subflow_queue_clean') && !by.includes('inet_csk_listen_stop');
+}
+
+/** Of a half-open connection the kernel answers a SYN that comes again, and frees it without a reason. */
+function isRepeatedSyn({ packet, sock, reason, location }: Drop, known: Knowledge): boolean {
+  const at = functionName(known.symbol(location));
+  return (
+    (at === 'tcp_v4_rcv' || at === 'tcp_v6_rcv') &&
+    known.dropReason(reason) === 'NOT_SPECIFIED' &&
+    (sock?.state === TCP_STATE.NEW_SYN_RECV || sock?.state === TCP_STATE.LISTEN) &&
+    (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst)) === TCP_FLAG.syn
+  );
 }
 
 /** States in which the other end has closed and has no more to send. */

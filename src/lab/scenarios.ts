@@ -47,6 +47,7 @@ import {
   redirected,
   refusedFromElsewhere,
 } from './scenarios/translation.ts';
+import { unacceptable } from './scenarios/unacceptable.ts';
 import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
 
 /** Every failure that the lab can make. */
@@ -80,6 +81,7 @@ export const SCENARIOS: readonly Scenario[] = [
   deviceDown,
   ...keys,
   minTtl,
+  ...unacceptable,
   xfrmPolicy,
   rpFilter,
   badChecksum,

@@ -46,8 +46,8 @@ const ROWS = [
   [
     'reset TCP_STATE',
     'disconnect(), with SO_LINGER 0 set',
-    'linger-zero-close/quiet-disconnect',
-    'unexplained',
+    'socket-disconnected/fires',
+    'socket-disconnected',
   ],
   ['reset TCP_STATE', 'ss -K', 'socket-destroyed/fires', 'socket-destroyed'],
   [

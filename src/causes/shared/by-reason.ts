@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Knowledge } from '../../flow/knowledge.ts';
+import { service } from '../../tcp/service.ts';
+import type { Event } from '../../wire/event.ts';
+import type { Evidence, Match } from '../define.ts';
+import { ownerOf } from './processes.ts';
+import { segmentOf } from './segments.ts';
+
+export interface ReasonEvidence extends Evidence {
+  from: string;
+  to: string;
+  flags: string;
+  interface: string | null;
+  arrived: boolean;
+  drop_reason: string;
+  netns: number;
+}
+
+/** A drop for one of the reasons that these sentences are about. */
+export function byReason(
+  says: Readonly<Record<string, string>>,
+  event: Event,
+  known: Knowledge,
+): Match<ReasonEvidence> | null {
+  if (event.kind !== 'drop') return null;
+  const { packet, sock, sender, reason } = event.body;
+  const drop_reason = known.dropReason(reason);
+  if (says[drop_reason] === undefined) return null;
+  const where = service(packet.flow);
+  return {
+    evidence: { ...segmentOf(packet), drop_reason, netns: event.netns },
+    basis: 'direct',
+    subject: 'flow',
+    where,
+    flow: packet.flow,
+    group: `${event.netns} ${where} ${packet.device} ${drop_reason}`,
+    owner: ownerOf(sock?.owner) ?? ownerOf(sender ?? undefined),
+  };
+}
+
+/** `[S] 10.0.0.1:40000 → 10.0.0.2:80 on eth0 has a wrong IP header checksum`. */
+export function reasonText(
+  says: Readonly<Record<string, string>>,
+  { from, to, flags, interface: device, drop_reason }: ReasonEvidence,
+): string {
+  return `[${flags}] ${from} → ${to}${device === null ? '' : ` on ${device}`} ${says[drop_reason]}`;
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import { meet, part } from '../acquaintance.ts';
+import { dial, localOf } from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { Stranger, SYN_ACK } from '../stranger.ts';
+
+const PORT = 3270;
+const BEYOND = 1 << 20;
+
+/** Connects that are answered with these flags, and an acknowledgement of something else. */
+function answered(lab: Lab, { times, family }: Options, flags: number): Made {
+  using stranger = new Stranger(lab, family);
+  const server = { address: stranger.address, port: PORT };
+  const sockets = dial(lab, lab.server, server, times);
+  const clients = sockets.map(localOf);
+  for (const syn of stranger.receive(TCP_FLAG.syn, times))
+    stranger.reply(syn, flags, { seq: 1, ack: syn.seq + BEYOND });
+  stranger.receive(TCP_FLAG.rst, times);
+  for (const socket of sockets) socket.close();
+  return { server, clients, netns: lab.server.inode };
+}
+
+export const unacceptable: Scenario[] = [
+  {
+    id: 'synack-unacceptable',
+    cause: 'synack-unacceptable',
+    title: 'SYN-ACKs that acknowledge what was not sent',
+    families: BOTH,
+    says: () => ({ answer: 'SYN-ACK', wrong: 'acknowledgement' }),
+    run: (lab, options) => answered(lab, options, SYN_ACK),
+  },
+  {
+    id: 'synack-unacceptable/ack',
+    cause: 'synack-unacceptable',
+    title: 'connects that a host answers for an older connection of the same ports',
+    families: BOTH,
+    says: () => ({ answer: 'ACK', wrong: 'acknowledgement' }),
+    run: (lab, options) => answered(lab, options, TCP_FLAG.ack),
+  },
+  {
+    id: 'ack-unacceptable',
+    cause: 'ack-unacceptable',
+    title: 'segments of open connections that acknowledge what was not sent',
+    families: BOTH,
+    says: () => ({ kernel_reason: 'TCP_ACK_UNSENT_DATA', reset: false }),
+    run(lab, options) {
+      using met = meet(lab, options, PORT);
+      const { stranger } = met;
+      for (const synAck of met.synAcks)
+        stranger.reply(synAck, TCP_FLAG.ack, { ack: synAck.seq + BEYOND });
+      stranger.receive(TCP_FLAG.ack, options.times);
+      part(met);
+      return met.made;
+    },
+  },
+];
