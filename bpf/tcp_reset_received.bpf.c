@@ -53,6 +53,25 @@ ON_ENTRY(tcp_reset, reset_believed, struct sock *sk, struct sk_buff *skb)
 	return 0;
 }
 
+/* More than a SYN has data. */
+#define MOST_OF_SYN 65536
+
+/*
+ * Whether this reset, as it came in, is for the socket. It may be translated since; what answers a SYN
+ * has its number too.
+ */
+static __always_inline bool is_for(const struct wire_packet *reset, const struct sock *sk,
+				   const struct wire_sock *w)
+{
+	const struct tcp_sock *tp = trusted_tcp(sk);
+
+	if (reset->flow.dport != w->flow.sport)
+		return false;
+	if (w->state != TCP_SYN_SENT || !tp)
+		return reset->flow.sport == w->flow.dport;
+	return reset->ack_seq - MEMBER(tp, snd_una) - 1 < MOST_OF_SYN;
+}
+
 /* The packet is the reset that arrived on this CPU just before, where packet_arrives sees them. */
 ON_TRACEPOINT(tcp_receive_reset, reset_received, struct sock *sk)
 {
@@ -65,8 +84,7 @@ ON_TRACEPOINT(tcp_receive_reset, reset_received, struct sock *sk)
 		return 0;
 	r = bpf_map_lookup_elem(&last_reset, &zero);
 	if (r && bpf_ktime_get_ns() - r->ktime_ns < RESET_STALE_NS &&
-	    r->packet.flow.sport == e->body.sock.flow.dport &&
-	    r->packet.flow.dport == e->body.sock.flow.sport) {
+	    is_for(&r->packet, sk, &e->body.sock)) {
 		bpf_probe_read_kernel(&e->body.packet, sizeof(e->body.packet), &r->packet);
 		e->body.packet.flow.service = turned(e->body.sock.flow.service);
 	}

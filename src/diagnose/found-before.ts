@@ -227,7 +227,9 @@ export class FoundBefore {
 
   #sinceItBegan(occurrence: Occurrence): Found {
     const { event, match } = occurrence;
-    const found = this.#connections.get(connectionId(match.flow), event.ktime_ns) ?? NOTHING;
+    const found = [match.flow, ...(match.related ?? [])].flatMap(
+      (flow) => this.#connections.get(connectionId(flow), event.ktime_ns) ?? NOTHING,
+    );
     return found.filter((one) => isBetween(one, beganOf(occurrence), event.ktime_ns));
   }
 

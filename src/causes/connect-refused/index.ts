@@ -21,8 +21,7 @@ export default defineCause({
     const { sock, packet } = event.body;
     const { daddr, dport } = sock.flow;
     // It is as it came in: before this host translated it back.
-    const { saddr, sport } =
-      packet?.ack_seq === sock.snd_nxt ? packet.flow : { saddr: daddr, sport: dport };
+    const { saddr, sport } = packet ? packet.flow : { saddr: daddr, sport: dport };
     const redirected_to = saddr === daddr && sport === dport ? null : endpoint(saddr, sport);
     return {
       evidence: {

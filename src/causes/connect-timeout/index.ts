@@ -2,6 +2,7 @@
 
 import { familyOf } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
+import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { inNetns, isLoopback, redirectAdvice } from '../shared/conntrack.ts';
@@ -44,6 +45,7 @@ export default defineCause({
       subject: 'flow',
       where: remote(sock.flow),
       flow: sock.flow,
+      ...(redirect && { related: [{ ...reversed(redirect), service: sock.flow.service }] }),
       group: `${event.netns} ${daddr} ${dport}`,
       owner: ownerOf(sock.owner),
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),

@@ -4,12 +4,12 @@ import type { Knowledge } from '../../flow/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
-import { reversed, service } from '../../tcp/service.ts';
+import { reversed, servedAtSource, service } from '../../tcp/service.ts';
 import { isConnection } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
-import type { CrossedReply, Drop, Packet, ResetSent } from '../../wire/types.gen.ts';
+import type { Conntrack, CrossedReply, Drop, Packet, ResetSent } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
-import { inNetns, isByNetfilter, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { ENTRY, inNetns, isByNetfilter, TRACKED, whereabouts } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 
@@ -169,13 +169,26 @@ function notTranslated(event: Event, crossed: CrossedReply): Match<Known> | null
   };
 }
 
+const hasNoEntry = ({ info, looked_at }: Conntrack) => info === TRACKED.NO_ENTRY && looked_at === 1;
+
+/** It began a new entry in the middle of a connection, where rules translate. */
+const isTakenUp = ({ info, status }: Conntrack) =>
+  info === TRACKED.NEW && (status & ENTRY.DST_NAT_DONE) !== 0;
+
 /** It came to an address of this host, where nothing listens, in the middle of a connection. */
 function forgotten(
   event: Event,
-  { packet, sock, listener, conntrack, dialled }: ResetSent,
+  { packet, sock, listener, conntrack, dialled, since_end_ms }: ResetSent,
 ): Match<Known> | null {
   if (!packet || sock || listener || dialled || packet.flags & TCP_FLAG.syn) return null;
-  if (conntrack?.info !== TRACKED.NO_ENTRY || !conntrack.looked_at) return null;
+  if (
+    !conntrack ||
+    !(
+      hasNoEntry(conntrack) ||
+      (isTakenUp(conntrack) && servedAtSource(packet.flow) && since_end_ms === 0)
+    )
+  )
+    return null;
   return {
     evidence: {
       ...about(packet, event.netns),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../flow/knowledge.ts';
+import { familyOf } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
@@ -118,7 +119,11 @@ export default defineCause({
       case 'loopback destination':
         return [
           `let the rule send it to an address of this host in place of ${to} (redirect does), and the service listen there: \`${inNetns(netns, 'ss -ltn')}\``,
-          `or allow it on that device: ${localnet(device)} Then loopback services can be reached from that network`,
+          ...(familyOf(daddr) === 6
+            ? []
+            : [
+                `or allow it on that device: ${localnet(device)} Then loopback services can be reached from that network`,
+              ]),
         ];
       default:
         return [`who sends it? ${mac}`];
@@ -137,6 +142,8 @@ function kindOf(drop: Drop, known: Knowledge): Kind | null {
       return dialled ? own() : 'own address';
     case 'IP_LOCALNET':
       return loopback();
+    case 'IP_INNOROUTES':
+      return packet.ifindex > 0 && daddr === '::1' ? 'loopback destination' : null;
     case 'IP_INVALID_SOURCE':
       return 'invalid source';
     case 'IP_INVALID_DEST':

@@ -9,7 +9,13 @@ import type { Conntrack, Drop, Flow, Packet, ResetSent } from '../../wire/types.
 export const TRACKED = { NEW: 2, REPLY: 3, NO_ENTRY: 8 } as const;
 
 /** Of an entry's status: it is in the table; its source, its destination is translated. */
-export const ENTRY = { CONFIRMED: 1 << 3, SRC_NAT: 1 << 4, DST_NAT: 1 << 5 } as const;
+export const ENTRY = {
+  CONFIRMED: 1 << 3,
+  SRC_NAT: 1 << 4,
+  DST_NAT: 1 << 5,
+  /** The rules that translate destinations were asked: there are such. */
+  DST_NAT_DONE: 1 << 8,
+} as const;
 
 /** Netfilter dropped it: a rule, or what works beside the rules. */
 export function isByNetfilter({ reason, location }: Drop, known: Knowledge): boolean {

@@ -122,6 +122,20 @@ function strays(lab: Lab, { times, family }: Options, netns = lab.server): Made 
   };
 }
 
+/** What a service goes on to send to a host that translated for others, and has forgotten that it did. */
+function pushed(lab: Lab, { times, family }: Options): Made {
+  using stranger = new Stranger(lab, family);
+  const { address } = stranger;
+  const ports = lab.ports(times);
+  for (const dport of ports)
+    stranger.send({ sport: PORT, dport, flags: TCP_FLAG.ack, seq: 1, ack: 1, window: 100 });
+  return {
+    server: { address, port: PORT },
+    clients: ports.map((port) => ({ address: HOSTS[family].server, port })),
+    netns: lab.server.inode,
+  };
+}
+
 /** What continues each connection comes from another end than it was dialled at. */
 function notTranslated(lab: Lab, { times, family }: Options): Made {
   using stranger = new Stranger(lab, family);
@@ -167,6 +181,9 @@ export const redirected: Scenario[] = [
     title: 'connects that the client’s own NAT sends to a host that refuses them',
     families: BOTH,
     commands: ['nft'],
+    says: ({ family }) => ({
+      redirected_to: bracketed(family, HOSTS[family].server, OTHER_PORT),
+    }),
     prepare(lab, { family }) {
       const { vip, server } = HOSTS[family];
       const ip = table(family);
@@ -187,6 +204,9 @@ export const redirected: Scenario[] = [
     title: 'connects that the host’s own NAT sends to one that never answers',
     families: BOTH,
     commands: ['nft'],
+    says: ({ family }) => ({
+      redirected_to: bracketed(family, HOSTS[family].nowhere, OTHER_PORT),
+    }),
     prepare(lab, { family }) {
       const { client, nowhere } = HOSTS[family];
       const ip = table(family);
@@ -272,6 +292,27 @@ export const conntrackInvalid: Scenario[] = [
     run(lab, options) {
       const resets = growth(lab.server, 'Tcp', 'OutRsts');
       const made = strays(lab, options);
+      until('the segments to be reset', () => resets() >= options.times);
+      return made;
+    },
+  },
+  {
+    id: 'conntrack-invalid/taken-up',
+    cause: 'conntrack-invalid',
+    title: 'segments to a host that translates for others, and begins anew with them',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({ kind: 'forgotten' }),
+    prepare: (lab, { family }) =>
+      rules(
+        lab.server,
+        family,
+        'chain there { type nat hook prerouting priority -100; tcp dport 1 redirect to :2; }',
+      ),
+    run(lab, options) {
+      const resets = growth(lab.server, 'Tcp', 'OutRsts');
+      const made = pushed(lab, options);
       until('the segments to be reset', () => resets() >= options.times);
       return made;
     },
