@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* How long a jiffy is, which the kernel tells nobody: jiffies and the monotonic clock began together. */
-#include "jiffies.h"
+#include "sock.h"
 
 /* jiffies_64 begins so long before it passes 2^32. */
 #define WRAPS_AT_MS 300000ull

@@ -3,7 +3,6 @@
 #include "emit.h"
 #include "filter.h"
 #include "handshake_ttl.h"
-#include "jiffies.h"
 #include "key.h"
 #include "sock.h"
 

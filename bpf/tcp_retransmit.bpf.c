@@ -3,7 +3,6 @@
 #include "conntrack.h"
 #include "emit.h"
 #include "filter.h"
-#include "jiffies.h"
 #include "service.h"
 #include "timers.h"
 

@@ -3,7 +3,7 @@
 #ifndef TCPWHY_EXPECTED_H
 #define TCPWHY_EXPECTED_H
 
-#include "jiffies.h"
+#include "sock.h"
 
 #define NSEC_PER_SEC 1000000000ull
 

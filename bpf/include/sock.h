@@ -357,6 +357,19 @@ static __always_inline bool has_unread(const struct sock *sk)
 	return tp && MEMBER(tp, rcv_nxt) != MEMBER(tp, copied_seq);
 }
 
+/* How long ago a stamp of tcp_jiffies32 was; 0 where that cannot be told. As jiffies.bpf.c verified once. */
+u32 ms_since(u32 jiffies32);
+
+/* When a connection was sent anything last: data and acknowledgements have a stamp each. */
+static __always_inline u32 silent_ms(const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const void *)sk;
+	u32 acked = BPF_CORE_READ(tp, rcv_tstamp);
+	u32 received = BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime);
+
+	return ms_since((__s32)(received - acked) > 0 ? received : acked);
+}
+
 /* How long a socket that gave up has waited, and for what. */
 static __always_inline void fill_patience(struct wire_sock *w, const struct sock *sk)
 {
@@ -365,6 +378,7 @@ static __always_inline void fill_patience(struct wire_sock *w, const struct sock
 	u32 stamp = BPF_CORE_READ((const struct tcp_sock *)sk, retrans_stamp);
 
 	w->user_timeout_ms = BPF_CORE_READ(icsk, icsk_user_timeout);
+	w->silent_ms = silent_ms(sk);
 	w->snd_wnd = BPF_CORE_READ((const struct tcp_sock *)sk, snd_wnd);
 	w->unanswered_probes = BPF_CORE_READ(icsk, icsk_probes_out);
 	w->unanswered_ms = stamp ? (u32)(bpf_ktime_get_ns() / 1000000) - stamp : 0;

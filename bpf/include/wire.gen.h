@@ -249,6 +249,8 @@ struct wire_sock {
 	__u32 mptcp;
 	__u32 snd_wnd_tag;
 	__u32 snd_wnd;
+	__u32 silent_ms_tag;
+	__u32 silent_ms;
 } WIRE_STRUCT;
 
 #define WIRE_SOCK_INIT \
@@ -281,6 +283,7 @@ struct wire_sock {
 		.unanswered_ms_tag = WIRE_FIXED32(22), \
 		.mptcp_tag = WIRE_FIXED32(23), \
 		.snd_wnd_tag = WIRE_FIXED32(60), \
+		.silent_ms_tag = WIRE_FIXED32(61), \
 	}
 
 struct wire_mib_delta {

@@ -95,6 +95,8 @@ export interface Sock {
   mptcp: number;
   /** The window that the peer gave last, in bytes. */
   snd_wnd: number;
+  /** How long ago the peer was heard of; 0: not known, or just then. */
+  silent_ms: number;
 }
 
 export interface MibDelta {

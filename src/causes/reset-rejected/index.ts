@@ -3,7 +3,8 @@
 import { endpoint, local } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { before, distance } from '../../tcp/sequence.ts';
-import { isConnection } from '../../tcp/states.ts';
+import { reversed } from '../../tcp/service.ts';
+import { isConnection, TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { refusedBy } from '../shared/groups.ts';
 
@@ -17,7 +18,21 @@ const REASONS = new Set([
   'TCP_OVERWINDOW',
 ]);
 
-export default defineCause({
+type Rejected = {
+  local: string;
+  peer: string;
+  flags: string;
+  seq: number;
+  /** Null of a half-open connection, of which the kernel names only the listener. */
+  rcv_nxt: number | null;
+  off_by_bytes: number | null;
+  window_bytes: number | null;
+  challenged: boolean;
+  half_open: boolean;
+  ttl: number;
+};
+
+export default defineCause<Rejected>({
   id: 'reset-rejected',
   title: 'a reset that was not believed',
   severity: 'warning',
@@ -27,9 +42,31 @@ export default defineCause({
   on: ['drop'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
-    const { packet, sock, reason, window_end } = event.body;
-    if (!sock || !isConnection(sock.state) || !(packet.flags & TCP_FLAG.rst)) return null;
+    const { packet, sock, reason, window_end, mib } = event.body;
+    if (!sock || !(packet.flags & TCP_FLAG.rst)) return null;
     const why = known.dropReason(reason);
+    if (sock.state === TCP_STATE.LISTEN) {
+      // The listener is asked for a request of its own; a reset to itself has the reason TCP_RESET.
+      const challenged = (mib?.tcp_challenge_ack ?? 0) > 0 && !mib?.embryonic_rsts && !mib?.mixed;
+      if (!challenged && (why === ASKED || !REASONS.has(why))) return null;
+      return {
+        evidence: {
+          local: endpoint(packet.flow.daddr, packet.flow.dport),
+          peer: endpoint(packet.flow.saddr, packet.flow.sport),
+          flags: flagsText(packet.flags),
+          seq: packet.seq,
+          rcv_nxt: null,
+          off_by_bytes: null,
+          window_bytes: null,
+          challenged,
+          half_open: true,
+          ttl: packet.ttl,
+        },
+        basis: 'direct',
+        ...refusedBy(event.netns, { ...sock, flow: reversed(packet.flow) }, packet),
+      };
+    }
+    if (!isConnection(sock.state)) return null;
     if (packet.seq === sock.rcv_nxt || (known.hasDropReasons() && !REASONS.has(why))) return null;
     const beyond = !before(packet.seq, window_end);
     const inWindow = before(sock.rcv_nxt, packet.seq) && !beyond;
@@ -44,6 +81,7 @@ export default defineCause({
         off_by_bytes: distance(sock.rcv_nxt, packet.seq),
         window_bytes: distance(sock.rcv_nxt, window_end),
         challenged: known.hasDropReasons() ? why === ASKED : inWindow,
+        half_open: false,
         ttl: packet.ttl,
       },
       basis: 'direct',
@@ -51,11 +89,13 @@ export default defineCause({
     };
   },
   summary({ peer, local: here, seq, rcv_nxt, off_by_bytes, challenged }) {
-    const off = Number(off_by_bytes);
     const what = challenged ? 'the peer was asked' : 'nobody was told';
+    if (off_by_bytes === null)
+      return `${here} did not believe a reset from ${peer} for a half-open connection: seq ${seq} is not what comes next (${what})`;
+    const off = off_by_bytes;
     return `${here} did not believe a reset from ${peer}: seq ${seq} is ${Math.abs(off)} bytes ${off < 0 ? 'before' : 'after'} ${rcv_nxt}, which comes next (${what})`;
   },
-  advice({ peer, local: here, challenged, ttl }, { saddr, sport, dport }) {
+  advice({ peer, local: here, challenged, half_open, ttl }, { saddr, sport, dport }) {
     const asked = challenged
       ? [
           `if ${peer} did mean it, its next reset answers the challenge ACK and has the right number: is that ACK, or the answer, filtered as invalid on the way?`,
@@ -64,7 +104,9 @@ export default defineCause({
     return [
       `is it the peer’s own? A firewall, a balancer or somebody else can send it in its name: compare TTL ${ttl} and IP id with what else comes from there: \`tcpdump -ni any -vvS host ${saddr} and port ${sport} and port ${dport}\``,
       ...asked,
-      `the connection of ${here} is open still: if ${saddr} has closed it, it ends by keepalive or by what is sent next: \`ss -tnoe 'sport = :${dport}'\``,
+      half_open
+        ? `the half-open connection of ${here} goes on, and its SYN-ACK is sent again: \`ss -tn state syn-recv 'sport = :${dport}'\``
+        : `the connection of ${here} is open still: if ${saddr} has closed it, it ends by keepalive or by what is sent next: \`ss -tnoe 'sport = :${dport}'\``,
     ];
   },
 });

@@ -8,7 +8,7 @@ import { defineCause } from '../define.ts';
 import { byPeer } from '../shared/groups.ts';
 import { ERRNO } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
-import { waited } from '../shared/silence.ts';
+import { idleBefore, waited } from '../shared/silence.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -36,6 +36,7 @@ export default defineCause({
         unacked_bytes: sock.unacked_bytes,
         retransmits: sock.retransmits,
         waited_ms,
+        idle_before_ms: idleBefore(sock, waited_ms),
         tcp_retries2: known.sysctl('net/ipv4/tcp_retries2', event.netns),
       },
       basis: 'direct',
@@ -47,14 +48,25 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ peer, unacked_bytes, retransmits, waited_ms }) {
+  summary({ peer, unacked_bytes, retransmits, waited_ms, idle_before_ms }) {
     const time = waited_ms === null ? '' : ` in ${seconds(waited_ms)}`;
+    const idle =
+      idle_before_ms === null
+        ? ''
+        : `; the connection had been idle for ${seconds(idle_before_ms)}`;
     const times = retransmits === 1 ? 'once' : `${retransmits} times`;
-    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}`;
+    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}`;
   },
-  advice({ local: at, peer, tcp_retries2 }, { saddr, daddr }) {
+  advice({ local: at, peer, tcp_retries2, idle_before_ms }, { saddr, daddr }) {
     const now = tcp_retries2 === null ? '' : ` (now ${tcp_retries2})`;
+    const forgotten =
+      idle_before_ms === null
+        ? []
+        : [
+            `nothing was sent for ${seconds(idle_before_ms)} before: a NAT, firewall or balancer between forgets connections that are idle: have ${at} or ${peer} send keepalive sooner (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time; on a Linux hop net.netfilter.nf_conntrack_tcp_timeout_established)`,
+          ];
     return [
+      ...forgotten,
       `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``,
       `it is, and only large segments are lost: a tunnel on the way takes less: \`tracepath -n ${daddr}\``,
       `it is, and does not know the connection: a firewall or NAT on the way forgot it and drops instead of resetting: \`conntrack -L -p tcp -s ${saddr} -d ${daddr}\``,

@@ -19,5 +19,15 @@ export function waited({ unanswered_ms }: Sock): number | null {
   return unanswered_ms > 0 && unanswered_ms < LONGEST_WAIT_MS ? unanswered_ms : null;
 }
 
+/** How long a connection had been idle before what was never answered was sent; null: not for long. */
+export function idleBefore({ silent_ms }: Sock, waited_ms: number | null): number | null {
+  if (waited_ms === null || silent_ms === 0) return null;
+  const idle_ms = silent_ms - waited_ms;
+  return idle_ms >= IDLE_MS ? idle_ms : null;
+}
+
+/** Longer than answers on their way take. */
+const IDLE_MS = 3000;
+
 /** 255 retries 120 s apart; where a route asks for stamps in microseconds they give more. */
 const LONGEST_WAIT_MS = 255 * 120_000;
