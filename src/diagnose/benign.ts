@@ -73,6 +73,9 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (reason === 'TCP_FLAGS' && event.body.packet.flags & TCP_FLAG.rst) {
     return 'a reset to a listener, for a connection that is gone already';
   }
+  if (reason === 'TCP_FLAGS' && isEarlyData(event.body)) {
+    return 'a segment that overtook its SYN-ACK: it is sent again';
+  }
   if (reason === 'TCP_FASTOPEN' && event.body.packet.flags & TCP_FLAG.syn) {
     return 'the SYN of a connection that Fast Open has opened, once more';
   }
@@ -113,6 +116,14 @@ function comesBackAgain(drop: Drop, known: Knowledge): boolean {
 function isSubflowOfListener({ packet, stack }: ResetSent, known: Knowledge): boolean {
   const by = packet ? [] : callers(stack, known);
   return by.includes('mptcp_subflow_queue_clean') && !by.includes('inet_csk_listen_stop');
+}
+
+/** A connecting socket takes nothing before the SYN-ACK. */
+function isEarlyData({ packet, sock }: Drop): boolean {
+  return (
+    sock?.state === TCP_STATE.SYN_SENT &&
+    (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst)) === TCP_FLAG.ack
+  );
 }
 
 /** Of a half-open connection the kernel answers a SYN that comes again, and frees it without a reason. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
 import { byReason, reasonText } from '../shared/by-reason.ts';
 import { inNetns } from '../shared/netns.ts';
@@ -14,9 +15,13 @@ const SAYS: Readonly<Record<string, string>> = {
   DEV_HDR: 'has a link header that its device cannot read',
   SKB_CSUM: 'has a checksum that could not be made or checked',
   SKB_BAD_GSO: 'says of itself that it is to be cut up in a way that cannot be',
+  TCP_FLAGS: 'has none of the flags SYN, ACK and RST',
   IPV6_BAD_EXTHDR: 'has an IPv6 extension header that cannot be',
   IPV6_TOO_MANY_EXTHDRS: 'has more IPv6 extension headers than this host takes',
 };
+
+/** Every segment has one of them. */
+const SOME_FLAG = TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst;
 
 export default defineCause({
   id: 'malformed-packet',
@@ -27,7 +32,12 @@ export default defineCause({
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,
-  match: (event, known) => byReason(SAYS, event, known),
+  match(event, known) {
+    const match = byReason(SAYS, event, known);
+    // The kernel has that reason for other segments too.
+    if (match?.evidence.drop_reason !== 'TCP_FLAGS' || event.kind !== 'drop') return match;
+    return event.body.packet.flags & SOME_FLAG ? null : match;
+  },
   summary: (evidence) => reasonText(SAYS, evidence),
   advice({ interface: device, netns }, { saddr, daddr }) {
     const dev = deviceName(device) ?? 'DEV';
