@@ -201,6 +201,22 @@ struct {
 	__type(value, struct pending_reset);
 } pending_reset SEC(".maps");
 
+/* By namespace and address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, NEIGHBOUR_SLOTS);
+	__type(key, u64);
+	__type(value, struct silent_neighbour);
+} silent_neighbours SEC(".maps");
+
+/* By namespace and both ends: the last ICMP error for a connection. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, ICMP_SLOTS);
+	__type(key, u64);
+	__type(value, struct icmp_seen);
+} icmp_errors SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

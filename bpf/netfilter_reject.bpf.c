@@ -64,6 +64,12 @@ static __always_inline bool is_of_connection(const struct sk_buff *skb)
 	return state != TCP_CLOSE;
 }
 
+static __always_inline bool is_unreachable(const struct sk_buff *skb, u8 type)
+{
+	return type == (MEMBER(skb, protocol) == bpf_htons(ETH_P_IP) ? ICMP_DEST_UNREACH
+								     : ICMPV6_DEST_UNREACH);
+}
+
 ON_TRACEPOINT(net_dev_queue, packet_leaves, struct sk_buff *skb)
 {
 	struct segment s = {};
@@ -71,7 +77,7 @@ ON_TRACEPOINT(net_dev_queue, packet_leaves, struct sk_buff *skb)
 	if (is_of_connection(skb))
 		return 0;
 	if (!read_segment(skb, &s)) {
-		if (read_unreachable(skb, &s))
+		if (read_quoted(skb, &s) && is_unreachable(skb, s.flags))
 			remember_answer(ANSWER_UNREACHABLE, &s);
 		return 0;
 	}

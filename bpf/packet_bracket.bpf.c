@@ -4,6 +4,7 @@
  * that moved. A refused SYN is consumed like an accepted one; only the counters tell them apart.
  */
 #include "crossed.h"
+#include "icmp.h"
 #include "handshake_ttl.h"
 #include "listener.h"
 #include "refusal.h"
@@ -50,12 +51,14 @@ static __always_inline void opens(void *ctx, const struct sk_buff *skb)
 	}
 }
 
-/* Every packet comes here: those that neither begin nor reset a connection are done with at once. */
+/* Every packet comes here: those that neither begin nor reset a connection, nor tell of one, are done with at once. */
 ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
 {
-	u8 flags = tcp_flags(skb);
+	u16 flags = tcp_flags(skb);
 
-	if (flags & (TCP_SYN | TCP_RST) || (flags & TCP_ACK && cookies_were_sent()))
+	if (flags == ICMP_ERROR)
+		remember_icmp(skb);
+	else if (flags & (TCP_SYN | TCP_RST) || (flags & TCP_ACK && cookies_were_sent()))
 		opens(ctx, skb);
 	return 0;
 }

@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Resets that this host sends, as the tracepoint tells of them. */
 #include "answer.h"
+#include "icmp.h"
 #include "key.h"
+#include "next_hop.h"
 
 extern struct {
 } pending_reset SEC(".maps");
 
 /* The program, its trampoline and the tracepoint's own function. */
 #define STACK_SKIP 2
-
-/* Whether the process that runs is ending, not only one of its threads, and as wait() will tell it. */
-static __always_inline void fill_end_of_process(struct wire_reset_sent *w)
-{
-	const struct task_struct *task = (void *)bpf_get_current_task();
-
-	if (!(BPF_CORE_READ(task, flags) & PF_EXITING) || BPF_CORE_READ(task, signal, live.counter))
-		return;
-	w->process_ends = 1;
-	w->exit_status = BPF_CORE_READ(task, exit_code);
-}
 
 static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 {
@@ -51,7 +42,10 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	if (!e->body.sock.owner.pid && e->body.sock.state == TCP_CLOSE)
 		fill_current(&e->body.sock.owner);
 	fill_current(&e->body.running);
-	fill_end_of_process(&e->body);
+	fill_end_of_process(&e->body.process_ends, &e->body.exit_status);
+	fill_icmp(&e->body.icmp, &e->body.sock.flow, k.netns);
+	fill_next_hop(&e->body.next_hop, BPF_CORE_READ(sk, sk_dst_cache), e->body.sock.flow.daddr);
+	fill_silence(&e->body.next_hop, e->body.sock.flow.daddr, k.netns);
 	bpf_get_stack(ctx, e->body.stack, sizeof(e->body.stack), STACK_SKIP);
 	submit(ctx, e, sizeof(*e), t);
 }

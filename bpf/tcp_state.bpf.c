@@ -6,7 +6,9 @@
 #include "filter.h"
 #include "handshake.h"
 #include "hashinfo.h"
+#include "icmp.h"
 #include "key.h"
+#include "next_hop.h"
 #include "service.h"
 #include "shown_peer.h"
 #include "timers.h"
@@ -55,6 +57,28 @@ static __always_inline void ends(const struct sock *sk, const struct owner *o, i
 			(u64)sk);
 }
 
+/* An ICMP error ended it, as a reset does that is told of by itself. */
+static __noinline bool ended_by_icmp(const struct sock *sk)
+{
+	const struct icmp_seen *seen;
+	struct wire_flow f;
+
+	sock_flow(sk, &f);
+	seen = icmp_for(&f, netns_of(sock_net(sk)));
+	return seen && age_ms(seen) <= ICMP_ENDS_MS;
+}
+
+/* Its own SYN came back to it, which it takes for a SYN of the other end. */
+static __always_inline bool is_of_itself(const struct sock *sk)
+{
+	struct wire_flow f;
+
+	if (MEMBER(sk, __sk_common.skc_num) != bpf_ntohs(MEMBER(sk, __sk_common.skc_dport)))
+		return false;
+	trusted_flow(sk, &f);
+	return !__builtin_memcmp(f.saddr, f.daddr, 16);
+}
+
 /* A connect that failed, a connection that ended with an error, a listener that came or went. */
 static __always_inline bool telling(const struct sock *sk, int old_state, int new_state)
 {
@@ -62,12 +86,14 @@ static __always_inline bool telling(const struct sock *sk, int old_state, int ne
 
 	if (new_state == TCP_LISTEN)
 		return true;
+	if (new_state == TCP_SYN_RECV)
+		return old_state == TCP_SYN_SENT && is_of_itself(sk);
 	if (new_state != TCP_CLOSE)
 		return false;
 	/* A reset that was believed is told of by itself. */
 	err = MEMBER(sk, sk_err);
 	if (old_state == TCP_SYN_SENT)
-		return err != ECONNREFUSED;
+		return err != ECONNREFUSED || ended_by_icmp(sk);
 	return old_state == TCP_LISTEN || (err && err != ECONNRESET && err != EPIPE);
 }
 
@@ -79,6 +105,24 @@ static __always_inline void fill_new_listener(struct wire_sock *w, const struct 
 	w->state = TCP_LISTEN;
 	if (tp)
 		fill_listening(w, sk, tp, true);
+}
+
+static __noinline int fill_failure(struct wire_state_change *w, const struct sock *sk, u32 netns)
+{
+	fill_icmp(&w->icmp, &w->sock.flow, netns);
+	fill_next_hop(&w->next_hop, BPF_CORE_READ(sk, sk_dst_cache), w->sock.flow.daddr);
+	fill_silence(&w->next_hop, w->sock.flow.daddr, netns);
+	return 0;
+}
+
+static __noinline int fill_connect(struct wire_connect *w, const struct sock *sk)
+{
+	u32 range = client_ports(sock_net(sk));
+
+	w->first_port = range & 0xffff;
+	w->last_port = range >> 16;
+	fill_end_of_process(&w->process_ends, &w->exit_status);
+	return 0;
 }
 
 static __always_inline void report(void *ctx, const struct sock *sk, int old_state, int new_state)
@@ -106,6 +150,10 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	fill_patience(&e->body.sock, sk);
 	if (new_state == TCP_LISTEN)
 		fill_new_listener(&e->body.sock, sk);
+	if (new_state == TCP_CLOSE && old_state != TCP_LISTEN)
+		fill_failure(&e->body, sk, k.netns);
+	if (new_state == TCP_CLOSE && old_state == TCP_SYN_SENT)
+		fill_connect(&e->body.connect, sk);
 	e->body.old_state = old_state;
 	e->body.new_state = new_state;
 	submit(ctx, e, sizeof(*e), t);

@@ -10,6 +10,7 @@
 #include "expected.h"
 #include "filter.h"
 #include "listener.h"
+#include "next_hop.h"
 #include "reject.h"
 #include "route.h"
 #include "service.h"
@@ -38,6 +39,19 @@ static __always_inline bool may_be_by_netfilter(u32 reason, bool no_reason)
 		return true;
 	return bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP) &&
 	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP);
+}
+
+static __noinline __attribute__((unused)) int fill_route(struct wire_drop *w,
+							 const struct sk_buff *skb)
+{
+	const struct dst_entry *dst = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~7UL);
+
+	if (!dst)
+		return 0;
+	w->route_errno = -BPF_CORE_READ(dst, error);
+	if (!w->route_errno)
+		fill_next_hop(&w->next_hop, dst, w->packet.flow.daddr);
+	return 0;
 }
 
 /* `slot` names the caller's own record buffer; `no_reason`: what `reasonless` holds is of this drop. */
@@ -108,6 +122,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 		e->body.sock.flow.service = turned(service);
 		fill_expected(&e->body, sk);
 	} else {
+		fill_route(&e->body, skb);
 		/* The segment has been told: its place is free. */
 		route = route_of(pointer_value((u64 *)s->saddr, skb));
 		e->body.route_ifindex = route;

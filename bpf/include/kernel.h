@@ -386,6 +386,7 @@ struct sock {
 	} sk_backlog;
 	int sk_rcvbuf;
 	struct sk_buff_head sk_receive_queue;
+	struct dst_entry *sk_dst_cache;
 	struct sock_reuseport *sk_reuseport_cb;
 	int sk_err;
 	u16 sk_type;
@@ -520,6 +521,31 @@ struct net_device {
 
 struct dst_entry {
 	struct net_device *dev;
+	short error;
+};
+
+struct neigh_table {
+	int family;
+};
+
+struct neighbour {
+	struct neigh_table *tbl;
+	struct net_device *dev;
+	u8 nud_state;
+	atomic_t probes;
+	u8 primary_key[0];
+};
+
+struct rtable {
+	u8 rt_gw_family;
+	union {
+		__be32 rt_gw4;
+		struct in6_addr rt_gw6;
+	};
+};
+
+struct rt6_info {
+	struct in6_addr rt6i_gateway;
 };
 
 struct sk_buff {

@@ -356,6 +356,28 @@ struct reasonless {
 	u32 damaged;
 };
 
+#define ICMP_SLOTS 4096
+
+/* An ICMP error for a connection. */
+struct icmp_seen {
+	u64 ktime_ns;
+	u8 from[16] __attribute__((aligned(8)));
+	u32 type;
+	u32 code;
+	u32 seq;
+	u32 unused;
+};
+
+#define NEIGHBOUR_SLOTS 1024
+
+/* A neighbour that was asked for and did not answer. */
+struct silent_neighbour {
+	u64 ktime_ns;
+	u32 ifindex;
+	u32 unused;
+	char device[16];
+};
+
 struct last_close {
 	u64 sk;
 	u32 state;

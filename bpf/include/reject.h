@@ -97,14 +97,9 @@ union any_error {
 	struct ipv6_error v6;
 };
 
-#define IPPROTO_ICMP 1
-#define IPPROTO_ICMPV6 58
-#define ICMP_DEST_UNREACH 3
-#define ICMPV6_DEST_UNREACH 1
-
-/* The segment that an ICMP error says cannot be delivered. */
-static __noinline __attribute__((unused)) bool read_unreachable(const struct sk_buff *skb,
-								struct segment *s)
+/* The TCP segment that an ICMP error quotes, with the type of the error in place of its flags. */
+static __noinline __attribute__((unused)) bool read_quoted(const struct sk_buff *skb,
+							   struct segment *s)
 {
 	u16 protocol = bpf_ntohs(BPF_CORE_READ(skb, protocol));
 	const u8 *at = BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, network_header);
@@ -113,19 +108,21 @@ static __noinline __attribute__((unused)) bool read_unreachable(const struct sk_
 
 	if (protocol == ETH_P_IP) {
 		if (bpf_probe_read_kernel(&e.v4, sizeof(e.v4), at) ||
-		    e.v4.ip.protocol != IPPROTO_ICMP || e.v4.icmp.type != ICMP_DEST_UNREACH ||
+		    !icmp_error_flag(e.v4.ip.protocol, e.v4.icmp.type) ||
 		    e.v4.quoted_ip.protocol != IPPROTO_TCP)
 			return false;
 		map_ipv4(s->saddr, e.v4.quoted_ip.saddr);
 		map_ipv4(s->daddr, e.v4.quoted_ip.daddr);
+		s->flags = e.v4.icmp.type;
 		th = &e.v4.th;
 	} else {
 		if (protocol != ETH_P_IPV6 || bpf_probe_read_kernel(&e.v6, sizeof(e.v6), at) ||
-		    e.v6.ip.nexthdr != IPPROTO_ICMPV6 || e.v6.icmp.type != ICMPV6_DEST_UNREACH ||
+		    !icmp_error_flag(e.v6.ip.nexthdr, e.v6.icmp.type) ||
 		    e.v6.quoted_ip.nexthdr != IPPROTO_TCP)
 			return false;
 		__builtin_memcpy(s->saddr, e.v6.quoted_ip.saddr, 16);
 		__builtin_memcpy(s->daddr, e.v6.quoted_ip.daddr, 16);
+		s->flags = e.v6.icmp.type;
 		th = &e.v6.th;
 	}
 	s->sport = bpf_ntohs(th->source);

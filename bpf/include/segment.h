@@ -95,25 +95,50 @@ static __always_inline bool take_tcp(struct segment *s, const struct tcp_header 
 
 #define ANY_FLAGS 0xff
 
+/* Beside TCP's flags: an ICMP error, which tells of another packet. */
+#define ICMP_ERROR 0x100
+
+#define IPPROTO_ICMP 1
+#define IPPROTO_ICMPV6 58
+#define ICMP_DEST_UNREACH 3
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETERPROB 12
+#define ICMPV6_DEST_UNREACH 1
+#define ICMPV6_PARAMPROB 4
+
+static __always_inline u16 icmp_error_flag(u8 protocol, u8 type)
+{
+	if (protocol == IPPROTO_ICMP)
+		return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED ||
+				       type == ICMP_PARAMETERPROB
+			       ? ICMP_ERROR
+			       : 0;
+	return protocol == IPPROTO_ICMPV6 && type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB
+		       ? ICMP_ERROR
+		       : 0;
+}
+
 /*
- * Flags that a packet may have as a TCP segment, for hooks that most packets are nothing to: one read and
+ * Flags that a packet may have as a TCP segment, or ICMP_ERROR, for hooks that most packets are nothing to: one read and
  * no more. Where IP has options that is any; read_segment() says what it is.
  */
-static __always_inline u8 tcp_flags(const struct sk_buff *skb)
+static __always_inline u16 tcp_flags(const struct sk_buff *skb)
 {
 	u16 protocol = MEMBER(skb, protocol);
 	const unsigned char *at = MEMBER(skb, head) + MEMBER(skb, network_header);
 	union any_segment h;
 
 	if (protocol == bpf_htons(ETH_P_IP)) {
-		if (bpf_probe_read_kernel(&h.v4, sizeof(h.v4), at) ||
-		    h.v4.ip.protocol != IPPROTO_TCP)
+		if (bpf_probe_read_kernel(&h.v4, sizeof(h.v4), at))
 			return 0;
+		if (h.v4.ip.protocol != IPPROTO_TCP)
+			return icmp_error_flag(h.v4.ip.protocol, *(u8 *)&h.v4.th);
 		return h.v4.ip.version_ihl == 0x45 ? h.v4.th.flags : ANY_FLAGS;
 	}
-	if (protocol != bpf_htons(ETH_P_IPV6) || bpf_probe_read_kernel(&h.v6, sizeof(h.v6), at) ||
-	    h.v6.ip.nexthdr != IPPROTO_TCP)
+	if (protocol != bpf_htons(ETH_P_IPV6) || bpf_probe_read_kernel(&h.v6, sizeof(h.v6), at))
 		return 0;
+	if (h.v6.ip.nexthdr != IPPROTO_TCP)
+		return icmp_error_flag(h.v6.ip.nexthdr, *(u8 *)&h.v6.th);
 	return h.v6.th.flags;
 }
 

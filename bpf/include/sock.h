@@ -370,6 +370,17 @@ static __always_inline u32 silent_ms(const struct sock *sk)
 	return ms_since((__s32)(received - acked) > 0 ? received : acked);
 }
 
+/* Whether the process that runs is ending, not only one of its threads, and as wait() will tell it. */
+static __always_inline void fill_end_of_process(u32 *ends, u32 *status)
+{
+	const struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (!(BPF_CORE_READ(task, flags) & PF_EXITING) || BPF_CORE_READ(task, signal, live.counter))
+		return;
+	*ends = 1;
+	*status = BPF_CORE_READ(task, exit_code);
+}
+
 /* How long a socket that gave up has waited, and for what. */
 static __always_inline void fill_patience(struct wire_sock *w, const struct sock *sk)
 {

@@ -458,6 +458,50 @@ struct wire_conntrack {
 		.forgets_after_s_tag = WIRE_FIXED32(11), \
 	}
 
+struct wire_icmp_error {
+	__u32 type_tag;
+	__u32 type;
+	__u32 code_tag;
+	__u32 code;
+	__u32 from_tag;
+	__u32 from_len;
+	__u8 from[16];
+	__u32 age_ms_tag;
+	__u32 age_ms;
+	__u32 seq_tag;
+	__u32 seq;
+} WIRE_STRUCT;
+
+#define WIRE_ICMP_ERROR_INIT \
+	{ \
+		.type_tag = WIRE_FIXED32(1), \
+		.code_tag = WIRE_FIXED32(2), \
+		.from_tag = WIRE_LEN(3), \
+		.from_len = WIRE_VARINT(16), \
+		.age_ms_tag = WIRE_FIXED32(4), \
+		.seq_tag = WIRE_FIXED32(5), \
+	}
+
+struct wire_next_hop {
+	__u32 addr_tag;
+	__u32 addr_len;
+	__u8 addr[16];
+	__u32 device_tag;
+	__u32 device_len;
+	__u8 device[16];
+	__u32 is_silent_tag;
+	__u32 is_silent;
+} WIRE_STRUCT;
+
+#define WIRE_NEXT_HOP_INIT \
+	{ \
+		.addr_tag = WIRE_LEN(1), \
+		.addr_len = WIRE_VARINT(16), \
+		.device_tag = WIRE_LEN(2), \
+		.device_len = WIRE_VARINT(16), \
+		.is_silent_tag = WIRE_FIXED32(3), \
+	}
+
 struct wire_reset_sent {
 	__u32 reason_tag;
 	__u32 reason;
@@ -490,6 +534,12 @@ struct wire_reset_sent {
 	__u32 process_ends;
 	__u32 exit_status_tag;
 	__u32 exit_status;
+	__u32 icmp_tag;
+	__u32 icmp_len;
+	struct wire_icmp_error icmp;
+	__u32 next_hop_tag;
+	__u32 next_hop_len;
+	struct wire_next_hop next_hop;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -519,6 +569,12 @@ struct wire_reset_sent {
 		.running = WIRE_OWNER_INIT, \
 		.process_ends_tag = WIRE_FIXED32(42), \
 		.exit_status_tag = WIRE_FIXED32(43), \
+		.icmp_tag = WIRE_LEN(50), \
+		.icmp_len = WIRE_VARINT(sizeof(struct wire_icmp_error)), \
+		.icmp = WIRE_ICMP_ERROR_INIT, \
+		.next_hop_tag = WIRE_LEN(51), \
+		.next_hop_len = WIRE_VARINT(sizeof(struct wire_next_hop)), \
+		.next_hop = WIRE_NEXT_HOP_INIT, \
 	}
 
 struct wire_reset_received {
@@ -579,6 +635,11 @@ struct wire_drop {
 	__u32 dialled_tag;
 	__u32 dialled_len;
 	struct wire_sock dialled;
+	__u32 next_hop_tag;
+	__u32 next_hop_len;
+	struct wire_next_hop next_hop;
+	__u32 route_errno_tag;
+	__u32 route_errno;
 	__u32 since_data_ms_tag;
 	__u32 since_data_ms;
 	__u32 route_ifindex_tag;
@@ -627,6 +688,10 @@ struct wire_drop {
 		.dialled_tag = WIRE_LEN(57), \
 		.dialled_len = WIRE_VARINT(sizeof(struct wire_sock)), \
 		.dialled = WIRE_SOCK_INIT, \
+		.next_hop_tag = WIRE_LEN(50), \
+		.next_hop_len = WIRE_VARINT(sizeof(struct wire_next_hop)), \
+		.next_hop = WIRE_NEXT_HOP_INIT, \
+		.route_errno_tag = WIRE_FIXED32(51), \
 		.since_data_ms_tag = WIRE_FIXED32(60), \
 		.route_ifindex_tag = WIRE_FIXED32(61), \
 		.route_mtu_tag = WIRE_FIXED32(62), \
@@ -640,6 +705,25 @@ struct wire_drop {
 		.sender = WIRE_OWNER_INIT, \
 	}
 
+struct wire_connect {
+	__u32 first_port_tag;
+	__u32 first_port;
+	__u32 last_port_tag;
+	__u32 last_port;
+	__u32 process_ends_tag;
+	__u32 process_ends;
+	__u32 exit_status_tag;
+	__u32 exit_status;
+} WIRE_STRUCT;
+
+#define WIRE_CONNECT_INIT \
+	{ \
+		.first_port_tag = WIRE_FIXED32(1), \
+		.last_port_tag = WIRE_FIXED32(2), \
+		.process_ends_tag = WIRE_FIXED32(3), \
+		.exit_status_tag = WIRE_FIXED32(4), \
+	}
+
 struct wire_state_change {
 	__u32 old_state_tag;
 	__u32 old_state;
@@ -648,6 +732,15 @@ struct wire_state_change {
 	__u32 sock_tag;
 	__u32 sock_len;
 	struct wire_sock sock;
+	__u32 icmp_tag;
+	__u32 icmp_len;
+	struct wire_icmp_error icmp;
+	__u32 next_hop_tag;
+	__u32 next_hop_len;
+	struct wire_next_hop next_hop;
+	__u32 connect_tag;
+	__u32 connect_len;
+	struct wire_connect connect;
 } WIRE_STRUCT;
 
 #define WIRE_STATE_CHANGE_INIT \
@@ -657,6 +750,15 @@ struct wire_state_change {
 		.sock_tag = WIRE_LEN(3), \
 		.sock_len = WIRE_VARINT(sizeof(struct wire_sock)), \
 		.sock = WIRE_SOCK_INIT, \
+		.icmp_tag = WIRE_LEN(50), \
+		.icmp_len = WIRE_VARINT(sizeof(struct wire_icmp_error)), \
+		.icmp = WIRE_ICMP_ERROR_INIT, \
+		.next_hop_tag = WIRE_LEN(51), \
+		.next_hop_len = WIRE_VARINT(sizeof(struct wire_next_hop)), \
+		.next_hop = WIRE_NEXT_HOP_INIT, \
+		.connect_tag = WIRE_LEN(52), \
+		.connect_len = WIRE_VARINT(sizeof(struct wire_connect)), \
+		.connect = WIRE_CONNECT_INIT, \
 	}
 
 struct wire_stall {

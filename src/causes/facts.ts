@@ -11,6 +11,8 @@ export const FACTS = {
   refused: 'what a connection expected of a segment that it dropped',
   timewait: 'what a connection in TIME_WAIT was sent',
   dialled: 'which answer each connecting socket waits for',
+  icmp: 'ICMP errors for connections',
+  neighbour: 'next hops that do not answer ARP or neighbour discovery',
   state: 'connects and connections that failed; listeners that come and go',
   retransmit: 'segments sent again',
   stalled: 'senders that get no further, by TCP’s timers',

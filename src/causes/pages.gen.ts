@@ -7,6 +7,7 @@ import aoMismatch from './ao-mismatch/doc.md';
 import badChecksum from './bad-checksum/doc.md';
 import bpfDrop from './bpf-drop/doc.md';
 import bridgeDrop from './bridge-drop/doc.md';
+import connectGivenUp from './connect-given-up/doc.md';
 import connectRefused from './connect-refused/doc.md';
 import connectTimeout from './connect-timeout/doc.md';
 import connectionUnknown from './connection-unknown/doc.md';
@@ -17,6 +18,7 @@ import dataAfterClose from './data-after-close/doc.md';
 import deviceDown from './device-down/doc.md';
 import deviceQueueFull from './device-queue-full/doc.md';
 import fragmentLost from './fragment-lost/doc.md';
+import icmpUnreachable from './icmp-unreachable/doc.md';
 import ipv6Disabled from './ipv6-disabled/doc.md';
 import keepaliveTimeout from './keepalive-timeout/doc.md';
 import kernelOutOfMemory from './kernel-out-of-memory/doc.md';
@@ -29,6 +31,7 @@ import minTtl from './min-ttl/doc.md';
 import mptcpReset from './mptcp-reset/doc.md';
 import mtuBlackHole from './mtu-black-hole/doc.md';
 import natPortsExhausted from './nat-ports-exhausted/doc.md';
+import neighbourFailed from './neighbour-failed/doc.md';
 import netfilterDrop from './netfilter-drop/doc.md';
 import netfilterReject from './netfilter-reject/doc.md';
 import noListener from './no-listener/doc.md';
@@ -40,6 +43,7 @@ import pawsPassive from './paws-passive/doc.md';
 import peerCollision from './peer-collision/doc.md';
 import peerRewritten from './peer-rewritten/doc.md';
 import peerWindowShut from './peer-window-shut/doc.md';
+import portsExhausted from './ports-exhausted/doc.md';
 import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
 import qdiscDrop from './qdisc-drop/doc.md';
 import receiveBufferFull from './receive-buffer-full/doc.md';
@@ -52,6 +56,7 @@ import retransmitTimeout from './retransmit-timeout/doc.md';
 import retransmitting from './retransmitting/doc.md';
 import rpFilter from './rp-filter/doc.md';
 import securityDrop from './security-drop/doc.md';
+import selfConnect from './self-connect/doc.md';
 import socketDestroyed from './socket-destroyed/doc.md';
 import socketDisconnected from './socket-disconnected/doc.md';
 import synCookieRejected from './syn-cookie-rejected/doc.md';
@@ -76,6 +81,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'bad-checksum': badChecksum,
   'bpf-drop': bpfDrop,
   'bridge-drop': bridgeDrop,
+  'connect-given-up': connectGivenUp,
   'connect-refused': connectRefused,
   'connect-timeout': connectTimeout,
   'connection-unknown': connectionUnknown,
@@ -86,6 +92,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'device-down': deviceDown,
   'device-queue-full': deviceQueueFull,
   'fragment-lost': fragmentLost,
+  'icmp-unreachable': icmpUnreachable,
   'ipv6-disabled': ipv6Disabled,
   'keepalive-timeout': keepaliveTimeout,
   'kernel-out-of-memory': kernelOutOfMemory,
@@ -98,6 +105,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'mptcp-reset': mptcpReset,
   'mtu-black-hole': mtuBlackHole,
   'nat-ports-exhausted': natPortsExhausted,
+  'neighbour-failed': neighbourFailed,
   'netfilter-drop': netfilterDrop,
   'netfilter-reject': netfilterReject,
   'no-listener': noListener,
@@ -109,6 +117,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'peer-collision': peerCollision,
   'peer-rewritten': peerRewritten,
   'peer-window-shut': peerWindowShut,
+  'ports-exhausted': portsExhausted,
   'proxy-upstream-failed': proxyUpstreamFailed,
   'qdisc-drop': qdiscDrop,
   'receive-buffer-full': receiveBufferFull,
@@ -121,6 +130,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'retransmitting': retransmitting,
   'rp-filter': rpFilter,
   'security-drop': securityDrop,
+  'self-connect': selfConnect,
   'socket-destroyed': socketDestroyed,
   'socket-disconnected': socketDisconnected,
   'syn-cookie-rejected': synCookieRejected,

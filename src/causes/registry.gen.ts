@@ -8,6 +8,7 @@ import aoMismatch from './ao-mismatch/index.ts';
 import badChecksum from './bad-checksum/index.ts';
 import bpfDrop from './bpf-drop/index.ts';
 import bridgeDrop from './bridge-drop/index.ts';
+import connectGivenUp from './connect-given-up/index.ts';
 import connectRefused from './connect-refused/index.ts';
 import connectTimeout from './connect-timeout/index.ts';
 import connectionUnknown from './connection-unknown/index.ts';
@@ -18,6 +19,7 @@ import dataAfterClose from './data-after-close/index.ts';
 import deviceDown from './device-down/index.ts';
 import deviceQueueFull from './device-queue-full/index.ts';
 import fragmentLost from './fragment-lost/index.ts';
+import icmpUnreachable from './icmp-unreachable/index.ts';
 import ipv6Disabled from './ipv6-disabled/index.ts';
 import keepaliveTimeout from './keepalive-timeout/index.ts';
 import kernelOutOfMemory from './kernel-out-of-memory/index.ts';
@@ -30,6 +32,7 @@ import minTtl from './min-ttl/index.ts';
 import mptcpReset from './mptcp-reset/index.ts';
 import mtuBlackHole from './mtu-black-hole/index.ts';
 import natPortsExhausted from './nat-ports-exhausted/index.ts';
+import neighbourFailed from './neighbour-failed/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
 import netfilterReject from './netfilter-reject/index.ts';
 import noListener from './no-listener/index.ts';
@@ -41,6 +44,7 @@ import pawsPassive from './paws-passive/index.ts';
 import peerCollision from './peer-collision/index.ts';
 import peerRewritten from './peer-rewritten/index.ts';
 import peerWindowShut from './peer-window-shut/index.ts';
+import portsExhausted from './ports-exhausted/index.ts';
 import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
 import qdiscDrop from './qdisc-drop/index.ts';
 import receiveBufferFull from './receive-buffer-full/index.ts';
@@ -53,6 +57,7 @@ import retransmitTimeout from './retransmit-timeout/index.ts';
 import retransmitting from './retransmitting/index.ts';
 import rpFilter from './rp-filter/index.ts';
 import securityDrop from './security-drop/index.ts';
+import selfConnect from './self-connect/index.ts';
 import socketDestroyed from './socket-destroyed/index.ts';
 import socketDisconnected from './socket-disconnected/index.ts';
 import synCookieRejected from './syn-cookie-rejected/index.ts';
@@ -77,6 +82,7 @@ export const CAUSES = [
   badChecksum,
   bpfDrop,
   bridgeDrop,
+  connectGivenUp,
   connectRefused,
   connectTimeout,
   connectionUnknown,
@@ -87,6 +93,7 @@ export const CAUSES = [
   deviceDown,
   deviceQueueFull,
   fragmentLost,
+  icmpUnreachable,
   ipv6Disabled,
   keepaliveTimeout,
   kernelOutOfMemory,
@@ -99,6 +106,7 @@ export const CAUSES = [
   mptcpReset,
   mtuBlackHole,
   natPortsExhausted,
+  neighbourFailed,
   netfilterDrop,
   netfilterReject,
   noListener,
@@ -110,6 +118,7 @@ export const CAUSES = [
   peerCollision,
   peerRewritten,
   peerWindowShut,
+  portsExhausted,
   proxyUpstreamFailed,
   qdiscDrop,
   receiveBufferFull,
@@ -122,6 +131,7 @@ export const CAUSES = [
   retransmitting,
   rpFilter,
   securityDrop,
+  selfConnect,
   socketDestroyed,
   socketDisconnected,
   synCookieRejected,

@@ -94,7 +94,8 @@ export function isAbout({ saddr, sport, daddr, dport, netns }: FlowText, made: M
   const isClient = (end: unknown) => made.clients.some((client) => isDeepStrictEqual(end, client));
   const [one, other] = ends;
   const between = (isServer(one) && isClient(other)) || (isServer(other) && isClient(one));
-  return between && netns === made.netns;
+  const to_itself = isClient(one) && isDeepStrictEqual(one, other);
+  return (between || to_itself) && netns === made.netns;
 }
 
 /** Where else it is said to have happened than in the one place where it shall be, or null. */

@@ -48,6 +48,14 @@ import {
   refusedFromElsewhere,
 } from './scenarios/translation.ts';
 import { unacceptable } from './scenarios/unacceptable.ts';
+import {
+  connectGivenUp,
+  icmpUnreachable,
+  neighbourFailed,
+  neighbourFailedGateway,
+  portsExhausted,
+  selfConnect,
+} from './scenarios/unreachable.ts';
 import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
 
 /** Every failure that the lab can make. */
@@ -63,6 +71,12 @@ export const SCENARIOS: readonly Scenario[] = [
   requestReset,
   connectRefused,
   ...connectTimeout,
+  icmpUnreachable,
+  neighbourFailed,
+  neighbourFailedGateway,
+  connectGivenUp,
+  portsExhausted,
+  selfConnect,
   ...resetByPeer,
   keepaliveTimeout,
   retransmitTimeout,

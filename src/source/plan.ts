@@ -119,6 +119,8 @@ export const WAYS: Record<Fact, readonly Way[]> = {
     { ...hooks(REJECT_V6), functions: MODULE_V6 },
     { ...tracepoints(['packet_leaves']), unless: ['syn_enters', 'syn_enters_probe'] },
   ),
+  icmp: orProbes(hooks(['v4_error', 'v6_error']), tracepoints(['packet_arrives'])),
+  neighbour: orProbes(tracepoints(['neighbour_waits', 'neighbour_answers'])),
   state: orProbes(tracepoints(['state_changes'])),
   retransmit: orProbes(tracepoints(['segment_retransmitted', 'synack_retransmitted'])),
   stalled: orProbes(

@@ -167,6 +167,9 @@ export interface ResetSent {
   /** 1 where that process is ending; then how, as wait() tells it: a signal in the low 7 bits, or the exit code above 8. */
   process_ends: number;
   exit_status: number;
+  /** Of an active reset: as in StateChange. */
+  icmp: IcmpError | null;
+  next_hop: NextHop | null;
 }
 
 export interface ResetReceived {
@@ -204,6 +207,10 @@ export interface Drop {
   conntrack: Conntrack | null;
   /** Of a SYN without a socket: the connecting socket of this namespace whose SYN it is, where that one dialled something else. All zero: there is none. */
   dialled: Sock | null;
+  /** Where it was to go next. All zero: it had no route that leads on. */
+  next_hop: NextHop | null;
+  /** errno with which its route refuses everything; 0: it does not, or there is none. */
+  route_errno: number;
   /** Of a connection: how long ago it took data in last; 0: just then, or not known. */
   since_data_ms: number;
   /** Without a socket: the device that the packet's route leads to, and its MTU; 0: it had no route. */
@@ -247,6 +254,40 @@ export interface StateChange {
   old_state: number;
   new_state: number;
   sock: Sock;
+  /** Of what ends: the last ICMP error for it. All zero: none came. */
+  icmp: IcmpError | null;
+  /** Where its packets go first. All zero: it has no route any more. */
+  next_hop: NextHop | null;
+  /** Of a connect. All zero where it did not end in CLOSE. */
+  connect: Connect | null;
+}
+
+export interface IcmpError {
+  /** As IPv4 or IPv6 number them: `from` tells which. */
+  type: number;
+  code: number;
+  from: string;
+  /** How long ago it came. */
+  age_ms: number;
+  /** Sequence number of the segment. */
+  seq: number;
+}
+
+export interface NextHop {
+  /** The gateway, or without one the destination. */
+  addr: string;
+  device: string;
+  /** 1: as the kernel saw last, it answers neither ARP nor neighbour discovery. */
+  is_silent: number;
+}
+
+export interface Connect {
+  /** ip_local_port_range of the namespace. */
+  first_port: number;
+  last_port: number;
+  /** 1 where its process is ending; then how, as wait() tells it. */
+  process_ends: number;
+  exit_status: number;
 }
 
 export interface Retransmit {

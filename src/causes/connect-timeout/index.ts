@@ -6,9 +6,10 @@ import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { inNetns, isLoopback, redirectAdvice } from '../shared/conntrack.ts';
-import { ERRNO } from '../shared/kernel.ts';
+import { errnoName } from '../shared/errno.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
+import { endedBy, endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -21,9 +22,9 @@ export default defineCause({
   on: ['state_change'],
   match(event, known) {
     if (event.kind !== 'state_change') return null;
-    const { old_state, new_state, sock } = event.body;
+    const { old_state, new_state, sock, icmp } = event.body;
     if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
-    if (sock.err !== ERRNO.ETIMEDOUT) return null;
+    if (!endedInSilence(sock.err) || endedBy(icmp, sock.err)) return null;
     const { daddr, dport } = sock.flow;
     const waited_ms = waited(sock);
     const redirect = known.redirect(sock.flow, event.ktime_ns)?.answer;
@@ -39,6 +40,8 @@ export default defineCause({
         waited_ms,
         ...(redirect && { netns: event.netns }),
         user_timeout_ms: sock.user_timeout_ms || null,
+        error: errnoName(sock.err),
+        unreachable: unreachable(event.body, sock.flow),
         tcp_syn_retries: known.sysctl('net/ipv4/tcp_syn_retries', event.netns),
       },
       basis: 'direct',
@@ -51,19 +54,20 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ dialled, from, syns_sent, waited_ms, redirected_to, source_stays }) {
+  summary({ dialled, from, syns_sent, waited_ms, redirected_to, source_stays, unreachable: why }) {
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
     const where =
       redirected_to === undefined
         ? dialled
         : `${dialled}, translated by this host to ${redirected_to},`;
     const source = source_stays ? `; its source was not translated and stays ${from}` : '';
-    return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}`;
+    return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${why === null ? '' : `: ${why}`}`;
   },
   advice(
-    { dialled, from, user_timeout_ms, redirected_to, source_stays, netns },
-    { saddr, daddr, dport },
+    { dialled, from, user_timeout_ms, redirected_to, source_stays, netns, unreachable: why },
+    flow,
   ) {
+    const { saddr, daddr, dport } = flow;
     const limit =
       user_timeout_ms === null
         ? 'net.ipv4.tcp_syn_retries in its namespace says how often a SYN is sent again'
@@ -83,6 +87,7 @@ export default defineCause({
       ];
     }
     return [
+      ...unreachableAdvice(why, flow),
       `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
       `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\` On each hop: \`nft list ruleset | grep -nE 'drop|reject'\``,
       `they arrive and are answered: the answer is lost. On ${daddr}: \`ip route get ${saddr}\``,

@@ -8,6 +8,7 @@ import { defineCause } from '../define.ts';
 import { byPeer } from '../shared/groups.ts';
 import { callers, NO_REASON } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -36,6 +37,7 @@ export default defineCause({
         peer: remote(sock.flow),
         unanswered_probes: sock.unanswered_probes,
         user_timeout_ms: sock.user_timeout_ms || null,
+        unreachable: unreachable(event.body, sock.flow),
         tcp_keepalive_time: known.sysctl('net/ipv4/tcp_keepalive_time', event.netns),
       },
       basis: 'direct',
@@ -46,15 +48,17 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ peer, unanswered_probes, user_timeout_ms }) {
+  summary({ peer, unanswered_probes, user_timeout_ms, unreachable: why }) {
     const probes =
       unanswered_probes === 1 ? 'a keepalive probe' : `${unanswered_probes} keepalive probes`;
     const limit =
       user_timeout_ms === null ? '' : ` within TCP_USER_TIMEOUT (${user_timeout_ms} ms)`;
-    return `${peer} did not answer ${probes}${limit}: the idle connection was reset`;
+    return `${peer} did not answer ${probes}${limit}: the idle connection was reset${why === null ? '' : `: ${why}`}`;
   },
-  advice({ local: at, peer }, { saddr, daddr }) {
+  advice({ local: at, peer, unreachable: why }, flow) {
+    const { saddr, daddr } = flow;
     return [
+      ...unreachableAdvice(why, flow),
       `is ${daddr} still there? \`ping -c 3 ${daddr}\` Does it have the connection? On it: \`ss -tn dst ${word(bracketed(saddr))}\``,
       `it has: a firewall, NAT or balancer between forgot an idle connection: have ${at} or ${peer} probe sooner than its idle limit (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time; on a Linux hop net.netfilter.nf_conntrack_tcp_timeout_established)`,
       `are the probes dropped there? On ${daddr}: \`tcpwhy trace ${word(peer)}\``,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Knowledge } from '../../flow/knowledge.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
+import type { Event } from '../../wire/event.ts';
 import { defineCause } from '../define.ts';
 import { byReason, reasonText } from '../shared/by-reason.ts';
 import { inNetns } from '../shared/netns.ts';
@@ -20,6 +22,12 @@ const SAYS: Readonly<Record<string, string>> = {
   IPV6_TOO_MANY_EXTHDRS: 'has more IPv6 extension headers than this host takes',
 };
 
+/** A router at which its TTL ends gives the same reason, and answers with an ICMP error. */
+function isTooFar(event: Event, known: Knowledge): boolean {
+  if (event.kind !== 'drop') return false;
+  return /^ip6?_forward/.test(known.symbol(event.body.location)?.name ?? '');
+}
+
 /** Every segment has one of them. */
 const SOME_FLAG = TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst;
 
@@ -33,6 +41,7 @@ export default defineCause({
   on: ['drop'],
   leadsTo: SILENCE,
   match(event, known) {
+    if (isTooFar(event, known)) return null;
     const match = byReason(SAYS, event, known);
     // The kernel has that reason for other segments too.
     if (match?.evidence.drop_reason !== 'TCP_FLAGS' || event.kind !== 'drop') return match;

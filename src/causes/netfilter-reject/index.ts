@@ -18,7 +18,7 @@ export default defineCause({
     'A netfilter rule (nftables or iptables) of this host refused the segment and answered it, with a reset or an ICMP error that no socket sent.',
   needs: ['drop', 'rejected'],
   on: ['drop'],
-  supersedes: ['netfilter-drop', 'connect-refused', 'reset-by-peer'],
+  supersedes: ['netfilter-drop', 'connect-refused', 'icmp-unreachable', 'reset-by-peer'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, rejected, reason, location } = event.body;

@@ -16,7 +16,7 @@ export default defineCause({
   needs: ['drop', 'dialled'],
   on: ['crossed_reply'],
   supersedes: ['crossed-reply'],
-  leadsTo: ['connect-timeout'],
+  leadsTo: ['connect-given-up', 'connect-timeout'],
   match(event) {
     if (event.kind !== 'crossed_reply') return null;
     const { packet, fits } = event.body;

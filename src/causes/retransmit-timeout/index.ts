@@ -5,10 +5,11 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
-import { ERRNO } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { idleBefore, waited } from '../shared/silence.ts';
+import { endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -25,7 +26,7 @@ export default defineCause({
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock } = event.body;
     if (old_state === TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
-    if (sock.err !== ERRNO.ETIMEDOUT || sock.user_timeout_ms > 0) return null;
+    if (!endedInSilence(sock.err) || sock.user_timeout_ms > 0) return null;
     // Keepalive ends with everything acknowledged; a peer that keeps its window shut, with nothing resent.
     if (sock.unacked_bytes === 0 || sock.retransmits === 0) return null;
     const waited_ms = waited(sock);
@@ -37,6 +38,8 @@ export default defineCause({
         retransmits: sock.retransmits,
         waited_ms,
         idle_before_ms: idleBefore(sock, waited_ms),
+        error: errnoName(sock.err),
+        unreachable: unreachable(event.body, sock.flow),
         tcp_retries2: known.sysctl('net/ipv4/tcp_retries2', event.netns),
       },
       basis: 'direct',
@@ -48,16 +51,17 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ peer, unacked_bytes, retransmits, waited_ms, idle_before_ms }) {
+  summary({ peer, unacked_bytes, retransmits, waited_ms, idle_before_ms, unreachable: why }) {
     const time = waited_ms === null ? '' : ` in ${seconds(waited_ms)}`;
     const idle =
       idle_before_ms === null
         ? ''
         : `; the connection had been idle for ${seconds(idle_before_ms)}`;
     const times = retransmits === 1 ? 'once' : `${retransmits} times`;
-    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}`;
+    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}${why === null ? '' : `: ${why}`}`;
   },
-  advice({ local: at, peer, tcp_retries2, idle_before_ms }, { saddr, daddr }) {
+  advice({ local: at, peer, tcp_retries2, idle_before_ms, unreachable: why }, flow) {
+    const { saddr, daddr } = flow;
     const now = tcp_retries2 === null ? '' : ` (now ${tcp_retries2})`;
     const forgotten =
       idle_before_ms === null
@@ -66,6 +70,7 @@ export default defineCause({
             `nothing was sent for ${seconds(idle_before_ms)} before: a NAT, firewall or balancer between forgets connections that are idle: have ${at} or ${peer} send keepalive sooner (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time; on a Linux hop net.netfilter.nf_conntrack_tcp_timeout_established)`,
           ];
     return [
+      ...unreachableAdvice(why, flow),
       ...forgotten,
       `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``,
       `it is, and only large segments are lost: a tunnel on the way takes less: \`tracepath -n ${daddr}\``,

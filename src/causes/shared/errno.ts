@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 const NAMES: { readonly [err: number]: string } = {
+  1: 'EPERM',
+  13: 'EACCES',
+  22: 'EINVAL',
   32: 'EPIPE',
+  97: 'EAFNOSUPPORT',
+  98: 'EADDRINUSE',
+  99: 'EADDRNOTAVAIL',
   101: 'ENETUNREACH',
   104: 'ECONNRESET',
   110: 'ETIMEDOUT',

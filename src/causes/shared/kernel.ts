@@ -3,7 +3,14 @@
 import type { Knowledge } from '../../flow/knowledge.ts';
 
 /** Of every architecture that tcpwhy runs on. */
-export const ERRNO = { EXDEV: 18, ETIMEDOUT: 110 } as const;
+export const ERRNO = {
+  EINVAL: 22,
+  EACCES: 13,
+  EXDEV: 18,
+  ENETUNREACH: 101,
+  ETIMEDOUT: 110,
+  EHOSTUNREACH: 113,
+} as const;
 
 /** The kernel functions on a stack, innermost first; those without a name are left out. */
 export function callers(stack: readonly string[], known: Knowledge): string[] {

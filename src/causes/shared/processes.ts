@@ -20,6 +20,11 @@ export function endOfProcess(
   known: Knowledge,
 ): string | null {
   if (process_ends === 0 || !closes(stack, known)) return null;
+  return exitText(exit_status);
+}
+
+/** `SIGKILL`, `exit status 1`: as wait() tells it. */
+export function exitText(exit_status: number): string {
   const signal = exit_status & 0x7f;
   return signal === 0
     ? `exit status ${exit_status >>> 8}`

@@ -7,6 +7,7 @@ export const TIMEOUTS = ['keepalive-timeout', 'retransmit-timeout', 'user-timeou
 
 /** What comes of segments that are dropped without a word: each `leadsTo` it. */
 export const SILENCE = [
+  'connect-given-up',
   'connect-timeout',
   ...TIMEOUTS,
   'third-ack-missing',

@@ -14,7 +14,7 @@ export default defineCause({
   needs: ['reset_sent', 'dialled'],
   on: ['reset_sent'],
   supersedes: ['request-reset', 'connection-unknown', 'reset-by-peer'],
-  leadsTo: ['connect-timeout'],
+  leadsTo: ['connect-given-up', 'connect-timeout'],
   match(event) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, dialled } = event.body;

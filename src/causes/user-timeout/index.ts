@@ -5,10 +5,11 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
-import { ERRNO } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
+import { endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -25,7 +26,7 @@ export default defineCause({
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock } = event.body;
     if (old_state === TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
-    if (sock.err !== ERRNO.ETIMEDOUT || sock.user_timeout_ms === 0) return null;
+    if (!endedInSilence(sock.err) || sock.user_timeout_ms === 0) return null;
     if (sock.unacked_bytes === 0) return null;
     const waited_ms = waited(sock);
     return {
@@ -38,6 +39,8 @@ export default defineCause({
         unanswered_probes: sock.unanswered_probes,
         peer_window_bytes: sock.snd_wnd,
         waited_ms,
+        error: errnoName(sock.err),
+        unreachable: unreachable(event.body, sock.flow),
       },
       basis: 'direct',
       subject: 'flow',
@@ -48,14 +51,26 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ local: at, peer, unacked_bytes, user_timeout_ms, retransmits, peer_window_bytes }) {
+  summary({
+    local: at,
+    peer,
+    unacked_bytes,
+    user_timeout_ms,
+    retransmits,
+    peer_window_bytes,
+    unreachable: why,
+  }) {
     const limit = `within TCP_USER_TIMEOUT (${seconds(user_timeout_ms)})`;
     if (retransmits === 0 && peer_window_bytes > 0)
-      return `${at} could not send its ${unacked_bytes} bytes to ${peer}, which has room, ${limit}: they did not leave this host`;
+      return `${at} could not send its ${unacked_bytes} bytes to ${peer}, which has room, ${limit}: they did not leave this host${why === null ? '' : `: ${why}`}`;
     const how = retransmits > 0 ? 'did not acknowledge' : 'had no room for';
-    return `${peer} ${how} ${unacked_bytes} bytes ${limit}`;
+    return `${peer} ${how} ${unacked_bytes} bytes ${limit}${why === null ? '' : `: ${why}`}`;
   },
-  advice({ local: at, peer, user_timeout_ms, retransmits, peer_window_bytes }, { saddr, daddr }) {
+  advice(
+    { local: at, peer, user_timeout_ms, retransmits, peer_window_bytes, unreachable: why },
+    flow,
+  ) {
+    const { saddr, daddr } = flow;
     const unsent = retransmits === 0 && peer_window_bytes > 0;
     const there =
       retransmits > 0
@@ -70,6 +85,7 @@ export default defineCause({
               `the process at ${peer} does not read. On ${daddr}: \`ss -tnm dst ${word(bracketed(saddr))}\``,
             ];
     return [
+      ...unreachableAdvice(why, flow),
       ...there,
       `${at}: its program, or its HTTP or gRPC library, set TCP_USER_TIMEOUT to ${user_timeout_ms} ms: is that longer than ${daddr} may pause? The timer: \`ss -tno dst ${word(bracketed(daddr))}\``,
     ];

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { local, remote } from '../../tcp/endpoint.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { exitText, ownerOf } from '../shared/processes.ts';
+import { waited } from '../shared/silence.ts';
+import { endedBy, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
+import { seconds, word } from '../shared/wording.ts';
+
+/** Programs that dial several addresses at once close the others as soon as one answers. */
+const SHORTEST_MS = 1000;
+
+export default defineCause({
+  id: 'connect-given-up',
+  title: 'the program gave a connect up that nobody had answered',
+  severity: 'warning',
+  explains:
+    'A program of this host closed its socket, by its own timeout or because it ended, while its SYNs were unanswered.',
+  needs: ['state'],
+  on: ['state_change'],
+  match(event) {
+    if (event.kind !== 'state_change') return null;
+    const { old_state, new_state, sock, connect, icmp } = event.body;
+    if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
+    // Without a port no SYN was sent.
+    if (sock.err !== 0 || sock.flow.sport === 0 || endedBy(icmp, sock.err)) return null;
+    const waited_ms = waited(sock);
+    if (sock.retransmits === 0 && (waited_ms ?? 0) < SHORTEST_MS) return null;
+    const { daddr, dport } = sock.flow;
+    return {
+      evidence: {
+        dialled: remote(sock.flow),
+        from: local(sock.flow),
+        syns_sent: sock.retransmits + 1,
+        waited_ms,
+        process_end: connect?.process_ends ? exitText(connect.exit_status) : null,
+        unreachable: unreachable(event.body, sock.flow),
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: remote(sock.flow),
+      flow: sock.flow,
+      group: `${event.netns} ${daddr} ${dport} ${connect?.process_ends ?? 0}`,
+      owner: ownerOf(sock.owner),
+      ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
+    };
+  },
+  summary({ dialled, syns_sent, waited_ms, process_end, unreachable: why }) {
+    const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
+    const after = waited_ms === null ? '' : ` after ${seconds(waited_ms)}`;
+    const who = process_end === null ? 'the program gave up' : `its process ended (${process_end})`;
+    return `${dialled} did not answer ${syns}, and ${who}${after}${why === null ? '' : `: ${why}`}`;
+  },
+  advice({ dialled, from, waited_ms, process_end, unreachable: why }, flow) {
+    const { saddr, daddr, dport } = flow;
+    const limit =
+      process_end === null
+        ? `${from}: the limit${waited_ms === null ? '' : ` of ${seconds(waited_ms)}`} is the program’s own (a connect timeout): a longer one helps only where ${dialled} answers late`
+        : `${from}: its process ended (${process_end}) while it waited: look there only if it should not have`;
+    return [
+      ...unreachableAdvice(why, flow),
+      `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
+      `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\``,
+      limit,
+    ];
+  },
+});

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { local, remote } from '../../tcp/endpoint.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { errnoName } from '../shared/errno.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { endedBy, icmpName, icmpProtocol, isNeighbourFailure } from '../shared/unreachable.ts';
+import { word } from '../shared/wording.ts';
+
+export default defineCause({
+  id: 'icmp-unreachable',
+  title: 'an ICMP error ended it',
+  severity: 'warning',
+  explains:
+    'A connect from this host ended at once because a router, a firewall or the host itself answered with an ICMP error.',
+  needs: ['state', 'icmp'],
+  on: ['state_change'],
+  match(event) {
+    if (event.kind !== 'state_change') return null;
+    const { old_state, new_state, sock, icmp } = event.body;
+    if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
+    if (!endedBy(icmp, sock.err) || isNeighbourFailure(icmp, sock.flow)) return null;
+    const { saddr, daddr, dport } = sock.flow;
+    const protocol = icmpProtocol(icmp);
+    return {
+      evidence: {
+        dialled: remote(sock.flow),
+        from: local(sock.flow),
+        icmp: `${protocol} ${icmpName(icmp)}`,
+        icmp_type: icmp.type,
+        icmp_code: icmp.code,
+        icmp_from: icmp.from,
+        sender:
+          icmp.from === daddr ? 'the host dialled' : icmp.from === saddr ? 'this host' : 'a hop',
+        error: sock.err === 0 ? null : errnoName(sock.err),
+        syns_sent: sock.retransmits + 1,
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: remote(sock.flow),
+      flow: sock.flow,
+      group: `${event.netns} ${daddr} ${dport} ${icmp.from} ${icmp.type} ${icmp.code}`,
+      owner: ownerOf(sock.owner),
+    };
+  },
+  summary({ dialled, icmp, icmp_from, sender, error }) {
+    return `${icmp} from ${icmp_from} (${sender}) ended the connect to ${dialled}: ${error ?? 'its program closed it'}`;
+  },
+  advice({ dialled, icmp, icmp_from, sender }, { saddr, daddr, dport }) {
+    const see = `\`tcpdump -nvi any 'icmp or icmp6'\``;
+    const rules = `\`nft -a list ruleset | grep -n reject\``;
+    if (sender === 'this host')
+      return [
+        `a rule of this host rejects ${dialled} on its way out: ${rules}`,
+        `or its route leads nowhere: \`ip route get ${daddr}\``,
+      ];
+    const there =
+      sender === 'the host dialled' ? daddr : `${icmp_from}, which is on the way to ${daddr},`;
+    const why = String(icmp).endsWith('prohibited')
+      ? 'a rule there forbids it'
+      : String(icmp).endsWith('port unreachable')
+        ? 'a rule there rejects it (a closed port answers with a reset)'
+        : 'it has no route to the next hop, or that does not answer it';
+    return [
+      `${there} says so: ${why}. On it: ${rules} and \`tcpwhy trace ${word(String(dialled))}\``,
+      `on a router: \`ip route get ${daddr} from ${saddr} iif DEV\` and \`ip neigh\``,
+      `see the answers here: ${see} while a client connects to port ${dport}`,
+    ];
+  },
+});

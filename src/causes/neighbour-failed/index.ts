@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { local, remote } from '../../tcp/endpoint.ts';
+import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
+import { service } from '../../tcp/service.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
+import { defineCause } from '../define.ts';
+import { neighbourDrop } from '../shared/neighbours.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { SILENCE, waited } from '../shared/silence.ts';
+import { endedBy, isNeighbourFailure, neighbourText, resolution } from '../shared/unreachable.ts';
+import { deviceName } from '../shared/wording.ts';
+
+export default defineCause({
+  id: 'neighbour-failed',
+  title: 'nobody answers for the next hop',
+  severity: 'warning',
+  explains:
+    'The next hop (the host itself on its own segment, else the gateway) answers neither ARP nor neighbour discovery.',
+  needs: ['state', 'icmp', 'drop'],
+  on: ['state_change', 'drop'],
+  leadsTo: SILENCE,
+  match(event, known) {
+    if (event.kind === 'state_change') {
+      const { old_state, new_state, sock, icmp, next_hop } = event.body;
+      if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
+      if (!endedBy(icmp, sock.err) || !isNeighbourFailure(icmp, sock.flow)) return null;
+      const { daddr } = sock.flow;
+      const addr = next_hop?.addr ?? null;
+      return {
+        evidence: {
+          neighbour: addr,
+          is_gateway: addr !== null && addr !== daddr,
+          device: next_hop?.device || null,
+          asked_by: resolution(daddr),
+          dialled: remote(sock.flow) as string | null,
+          from: local(sock.flow),
+          to: remote(sock.flow),
+          flags: null as string | null,
+          waited_ms: waited(sock),
+          drop_reason: null as string | null,
+        },
+        basis: 'direct',
+        subject: 'flow',
+        where: remote(sock.flow),
+        flow: sock.flow,
+        group: `${event.netns} ${addr} ${next_hop?.device ?? ''}`,
+        owner: ownerOf(sock.owner),
+      };
+    }
+    if (event.kind !== 'drop') return null;
+    const { packet, next_hop } = event.body;
+    const drop_reason = neighbourDrop(event.body, known);
+    // A connection of this host says so itself when it fails.
+    const isForwarded = packet.ifindex > 0;
+    const isAnswer = (packet.flags & TCP_FLAG.syn) !== 0 && (packet.flags & TCP_FLAG.ack) !== 0;
+    if (drop_reason === null || !(isForwarded || isAnswer)) return null;
+    const { flow } = packet;
+    const addr = next_hop?.addr ?? null;
+    return {
+      evidence: {
+        neighbour: addr,
+        is_gateway: addr !== null && addr !== flow.daddr,
+        device: next_hop?.device || packet.device || null,
+        asked_by: resolution(flow.daddr),
+        dialled: null,
+        from: local(flow),
+        to: remote(flow),
+        flags: flagsText(packet.flags),
+        waited_ms: null,
+        drop_reason,
+      },
+      basis: 'direct',
+      subject: 'flow',
+      where: service(flow),
+      flow,
+      group: `${event.netns} ${addr} ${next_hop?.device || packet.device} dropped`,
+      owner: null,
+    };
+  },
+  summary({ neighbour, device, dialled, from, to, flags, is_gateway }, { daddr }) {
+    const hop = neighbourText(neighbour, device, daddr, is_gateway);
+    return dialled === null
+      ? `${hop}: [${flags}] ${from} → ${to} was dropped`
+      : `${hop}: the connect to ${dialled} failed`;
+  },
+  advice({ neighbour, device, is_gateway }, { daddr }) {
+    const dev = deviceName(device) ?? 'DEV';
+    if (neighbour === null)
+      return [`which next hop? \`ip route get ${daddr}\` and whether it answers: \`ip neigh\``];
+    return [
+      `is ${neighbour} up, and on the segment of ${dev}? \`ip neigh show ${neighbour} dev ${dev}\` then \`ping -c 3 ${neighbour.startsWith('fe80:') ? `${neighbour}%${dev}` : neighbour}\``,
+      is_gateway
+        ? `is it the right gateway? \`ip route get ${daddr}\``
+        : `is ${neighbour} on this segment at all? Its route says so, without a gateway: \`ip route get ${daddr}\``,
+      `the wrong VLAN or bridge port, a cable, or a filter of ARP loses the questions: \`tcpdump -eni ${dev} 'arp or icmp6'\``,
+    ];
+  },
+});

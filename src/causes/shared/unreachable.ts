@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { familyOf } from '../../tcp/address.ts';
+import type { Flow, IcmpError, NextHop } from '../../wire/types.gen.ts';
+import { ERRNO } from './kernel.ts';
+
+/** How long before its connect fails the ICMP error comes that ends it. */
+const ENDS_MS = 100;
+
+/** What a socket is told that waited in vain: ETIMEDOUT, or the error that it had heard of meanwhile. */
+const SILENT: readonly number[] = [ERRNO.ETIMEDOUT, ERRNO.EHOSTUNREACH, ERRNO.ENETUNREACH];
+
+const UNREACHABLE_V4 = [
+  'network unreachable',
+  'host unreachable',
+  'protocol unreachable',
+  'port unreachable',
+  'fragmentation needed',
+  'source route failed',
+  'network unknown',
+  'host unknown',
+  'source host isolated',
+  'network prohibited',
+  'host prohibited',
+  'network unreachable for this TOS',
+  'host unreachable for this TOS',
+  'communication administratively prohibited',
+  'host precedence violation',
+  'precedence cutoff',
+];
+const UNREACHABLE_V6 = [
+  'no route',
+  'communication administratively prohibited',
+  'beyond the scope of the source address',
+  'address unreachable',
+  'port unreachable',
+  'source address failed policy',
+  'reject route',
+];
+const [HOST_UNREACHABLE, ADDRESS_UNREACHABLE] = [1, 3];
+
+/** Types of ICMP and of ICMPv6. */
+const V4: Readonly<Record<number, string>> = { 11: 'time exceeded', 12: 'parameter problem' };
+const V6: Readonly<Record<number, string>> = {
+  2: 'packet too big',
+  3: 'time exceeded',
+  4: 'parameter problem',
+};
+
+/** `port unreachable`, `host prohibited`. */
+export function icmpName({ type, code, from }: IcmpError): string {
+  const [codes, unreachable, types] =
+    familyOf(from) === 4 ? [UNREACHABLE_V4, 3, V4] : [UNREACHABLE_V6, 1, V6];
+  const name = type === unreachable ? codes[code] : types[type];
+  return name ?? `type ${type} code ${code}`;
+}
+
+/** `ICMP`, `ICMPv6`. */
+export function icmpProtocol({ from }: IcmpError): string {
+  return familyOf(from) === 4 ? 'ICMP' : 'ICMPv6';
+}
+
+/** Whether a connect ended, with this error or because its program closed it, just as this ICMP error came. */
+export function endedBy(icmp: IcmpError | null, err: number): icmp is IcmpError {
+  return icmp !== null && err !== ERRNO.ETIMEDOUT && icmp.age_ms <= ENDS_MS;
+}
+
+/** Whether it ended because nothing came for too long. */
+export function endedInSilence(err: number): boolean {
+  return SILENT.includes(err);
+}
+
+/** The kernel says so to itself where the next hop answers neither ARP nor neighbour discovery. */
+export function isNeighbourFailure(icmp: IcmpError, { saddr }: Pick<Flow, 'saddr'>): boolean {
+  if (icmp.from !== saddr) return false;
+  return familyOf(saddr) === 4
+    ? icmp.type === 3 && icmp.code === HOST_UNREACHABLE
+    : icmp.type === 1 && icmp.code === ADDRESS_UNREACHABLE;
+}
+
+/** How the next hop is asked for. */
+export function resolution(addr: string): string {
+  return familyOf(addr) === 4 ? 'ARP' : 'neighbour discovery';
+}
+
+/** `neighbour 10.1.0.9 on c0 does not answer ARP`, `gateway 10.1.0.1 …`; without an address, by where it leads. */
+export function neighbourText(
+  addr: string | null,
+  device: string | null,
+  daddr: string,
+  is_gateway = addr !== null && addr !== daddr,
+): string {
+  const hop =
+    addr === null ? `the next hop to ${daddr}` : `${is_gateway ? 'gateway' : 'neighbour'} ${addr}`;
+  return `${hop}${device ? ` on ${device}` : ''} does not answer ${resolution(daddr)}`;
+}
+
+/** What the socket had heard of why its packets get nowhere, in a few words, or null. */
+export function unreachable(
+  { icmp, next_hop }: { icmp: IcmpError | null; next_hop: NextHop | null },
+  flow: Flow,
+): string | null {
+  const failed = icmp !== null && isNeighbourFailure(icmp, flow);
+  if (failed || next_hop?.is_silent)
+    return neighbourText(next_hop?.addr ?? null, next_hop?.device || null, flow.daddr);
+  if (!icmp) return null;
+  return `${icmpProtocol(icmp)} ${icmpName(icmp)} from ${icmp.from}`;
+}
+
+/** What to do about that, before anything else. */
+export function unreachableAdvice(why: string | null, { daddr }: Pick<Flow, 'daddr'>): string[] {
+  return why === null
+    ? []
+    : [`${why}: look there first: \`ip route get ${daddr}\` and \`ip neigh\``];
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { type Address, must, type Socket } from '../../native/sockets.ts';
+import { awaitReset, connect, dial, hangUp, localOf } from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import type { Netns } from '../netns.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { until } from '../until.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 8080;
+const IPPROTO_IP = 0;
+const IP_TTL = 2;
+const IPPROTO_IPV6 = 41;
+const IPV6_UNICAST_HOPS = 16;
+
+/** On the lab's own segment, where nobody has them. */
+const ABSENT = { 4: '10.4.26.99', 6: '2001:db8:26::99' } as const;
+
+export const icmpUnreachable: Scenario = {
+  id: 'icmp-unreachable',
+  cause: 'icmp-unreachable',
+  title: 'connects to a host that is farther away than their packets may go',
+  families: BOTH,
+  prepare(lab, { family }) {
+    lab.client.ip(`route add ${HOSTS[family].nowhere} via ${HOSTS[family].server}`);
+    lab.server.sysctl({
+      'net.ipv4.ip_forward': 1,
+      'net.ipv6.conf.all.forwarding': 1,
+      'net.ipv4.icmp_ratelimit': 0,
+      'net.ipv6.icmp.ratelimit': 0,
+    });
+  },
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].nowhere, port: PORT };
+    const sockets = Array.from({ length: times }, () => lab.socket(lab.client, { family }));
+    for (const socket of sockets) {
+      const [level, name] = family === 4 ? [IPPROTO_IP, IP_TTL] : [IPPROTO_IPV6, IPV6_UNICAST_HOPS];
+      must(socket.setsockopt(level, name, 1), 'setsockopt');
+      socket.connect(server.address, server.port);
+    }
+    return refused(lab.client, server, sockets);
+  },
+};
+
+export const neighbourFailed: Scenario = {
+  id: 'neighbour-failed',
+  cause: 'neighbour-failed',
+  title: 'connects to an address of the own segment that nobody has',
+  families: BOTH,
+  says: ({ family }) => ({ neighbour: ABSENT[family], device: 's0', is_gateway: false }),
+  prepare: (lab) => askOnce(lab.server),
+  run(lab, { times, family }) {
+    const server = { address: ABSENT[family], port: PORT };
+    return refused(lab.server, server, dial(lab, lab.server, server, times));
+  },
+};
+
+export const neighbourFailedGateway: Scenario = {
+  id: 'neighbour-failed/gateway',
+  cause: 'neighbour-failed',
+  title: 'connects by a gateway that is gone',
+  families: BOTH,
+  says: ({ family }) => ({ neighbour: ABSENT[family], device: 's0', is_gateway: true }),
+  prepare(lab, { family }) {
+    askOnce(lab.server);
+    lab.server.ip(`route replace ${HOSTS[family].nowhere} via ${ABSENT[family]}`);
+  },
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].nowhere, port: PORT };
+    return refused(lab.server, server, dial(lab, lab.server, server, times));
+  },
+};
+
+/** One question, so that it takes a second and not three. */
+function askOnce(netns: Netns): void {
+  netns.sysctl({ 'net.ipv4.neigh.s0.mcast_solicit': 1, 'net.ipv6.neigh.s0.mcast_solicit': 1 });
+}
+
+/** All fail with EHOSTUNREACH. */
+function refused({ inode: netns }: Netns, server: Address, sockets: Socket[]): Made {
+  const clients = sockets.map(localOf);
+  awaitReset(sockets, 'EHOSTUNREACH');
+  return { server, clients, netns };
+}
+
+export const connectGivenUp: Scenario = {
+  id: 'connect-given-up',
+  cause: 'connect-given-up',
+  title: 'connects to a host that never answers, closed after a second',
+  families: BOTH,
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].nowhere, port: PORT };
+    const retransmitted = () => lab.server.counter('TcpExt', 'TCPSynRetrans');
+    const before = retransmitted();
+    const sockets = dial(lab, lab.server, server, times);
+    const clients = sockets.map(localOf);
+    until('the SYNs to be sent again', () => retransmitted() - before >= times);
+    for (const socket of sockets) socket.close();
+    return { server, clients, netns: lab.server.inode };
+  },
+};
+
+/** Of so few ports that the connects of one scenario use them all. */
+const FIRST = 40_000;
+
+export const portsExhausted: Scenario = {
+  id: 'ports-exhausted',
+  cause: 'ports-exhausted',
+  title: 'connects that find no local port any more',
+  families: BOTH,
+  says: () => ({ ip_local_port_range: `${FIRST}-${FIRST + 1}`, ports_in_range: 2 }),
+  prepare: (lab) => lab.client.sysctl({ 'net.ipv4.ip_local_port_range': `${FIRST} ${FIRST + 1}` }),
+  run(lab: Lab, { times, family }: Options) {
+    const server = { address: HOSTS[family].server, port: PORT };
+    const held = connect(lab, { times: 2, family }, PORT);
+    for (let time = 0; time < times; time++) {
+      const socket = lab.socket(lab.client, { family });
+      const { error } = socket.connect(server.address, server.port);
+      if (error !== 'EADDRNOTAVAIL') throw new Error(`expected EADDRNOTAVAIL, got ${error}`);
+      socket.close();
+    }
+    hangUp(held);
+    const clients = [{ address: HOSTS[family].client, port: 0 }];
+    return { server, clients, netns: lab.client.inode };
+  },
+};
+
+export const selfConnect: Scenario = {
+  id: 'self-connect',
+  cause: 'self-connect',
+  title: 'connects to the port that is their own',
+  families: BOTH,
+  run(lab, { times, family }) {
+    const address = HOSTS[family].server;
+    for (let time = 0; time < times; time++) {
+      const socket = lab.socket(lab.server, { family });
+      must(socket.bind(address, PORT + time), 'bind');
+      const { error } = socket.connect(address, PORT + time);
+      if (error !== null && error !== 'EINPROGRESS') throw new Error(`connect failed: ${error}`);
+      socket.close();
+    }
+    const clients = Array.from({ length: times }, (_, time) => ({ address, port: PORT + time }));
+    return { server: { address, port: PORT }, clients, netns: lab.server.inode };
+  },
+};
