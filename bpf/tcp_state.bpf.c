@@ -38,17 +38,16 @@ static __always_inline void is_established(const struct sock *sk)
 /* Only who accepts shows its peer to others; the end of either may be asked for. */
 static __always_inline void ends(const struct sock *sk, const struct owner *o, int old_state)
 {
-	/* The peer has acknowledged our end, after its own. */
-	bool in_peace = old_state == TCP_LAST_ACK && !MEMBER(sk, sk_err);
+	bool closed_here = CLOSED_HERE >> old_state & 1 && !MEMBER(sk, sk_err);
 	bool dialled = o && o->role == ROLE_DIALLED;
 	struct wire_flow f;
 	u64 key;
 
-	if (dialled && !in_peace && !o->shown_port)
+	if (dialled && !closed_here && !o->shown_port)
 		return;
 	key = true_peer_key(sk, &f);
-	if (in_peace)
-		remember_end(key);
+	if (closed_here)
+		remember_end(key, sk, o, old_state);
 	if (!dialled)
 		release_peer(key, (u64)sk);
 	if (o && o->shown_port)

@@ -20,7 +20,8 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	u64 size = WIRE_EVENT_RESET_SENT_BRIEF;
 	struct segment *s;
 	struct total *t;
-	u32 since_end = 0, state, service = SERVICE_DADDR;
+	const struct ended *ended = NULL;
+	u32 state, ended_in = 0, service = SERVICE_DADDR;
 	u32 tracked = 0;
 	bool cookie = false;
 	u64 translated;
@@ -46,13 +47,19 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 			dialled = (const void *)belongs_to(CROSSED_ANSWER);
 		report_crossed(ctx, skb, s, NULL, netns, sk, CROSSED_ANSWER);
 		/* A listener was found for lack of a connection; a SYN is of a new one. */
-		if (!(s->flags & TCP_SYN) && (!sk || state == TCP_LISTEN))
-			since_end = since_end_ms(s, k.netns);
+		if (!(s->flags & TCP_SYN) && (!sk || state == TCP_LISTEN || state == TCP_TIME_WAIT))
+			ended = find_ended(s, k.netns);
+		if (ended) {
+			ended_in = ended->state;
+			k.detail ^= (u64)ended_in << 32 | (u64)ended->peer_closed << 40 |
+				    (u64)ended->timewait_full << 41 |
+				    (u64)(s->flags & TCP_FIN) << 42;
+		}
 		if (state == TCP_LISTEN) {
 			cookie = has_failed_cookie(skb, k.netns);
 			k.detail |= listener_detail(sk);
 		}
-		k.detail |= (u64)(dialled != NULL) << 8 | (u64)(since_end != 0) << 9 |
+		k.detail |= (u64)(dialled != NULL) << 8 | (u64)(ended_in != 0) << 9 |
 			    (u64)cookie << 10 | (u64)(s->payload_len != 0) << 11 | (u64)state << 16;
 		if (service == SERVICE_DADDR) {
 			k.detail |= KEY_SERVED_HERE;
@@ -84,10 +91,11 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	if (!sk)
 		listener = (const void *)find_listener(LOOKUP_ANSWER, packet_net(skb, NULL),
 						       s->daddr, s->dport, MEMBER(skb, skb_iif));
-	if (sk || dialled || listener || (since_end | tracked)) {
+	if (sk || dialled || listener || (ended_in | tracked)) {
 		size = sizeof(*e);
 		wire_event_reset_sent_init_rest(e);
-		e->body.since_end_ms = since_end;
+		if (ended)
+			fill_ended(e, ended, packet_net(skb, sk));
 		e->body.syncookies_failed = cookie;
 		if (sk) {
 			fill_sock(&e->body.sock, sk);

@@ -171,8 +171,20 @@ struct inet_hashinfo {
 	struct inet_listen_hashbucket *lhash2;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
+/* `tw_count` until Linux 5.16. */
 struct inet_timewait_death_row {
 	struct inet_hashinfo *hashinfo;
+	refcount_t tw_refcount;
+	atomic_t tw_count;
+	int sysctl_max_tw_buckets;
 };
 
 /* Both ports of the range in one number; a pair until Linux 6.7. */
@@ -191,6 +203,8 @@ struct netns_ipv4 {
 	u32 sysctl_tcp_syncookies;
 	u32 sysctl_tcp_abort_on_overflow;
 	u32 sysctl_tcp_synack_retries;
+	int sysctl_tcp_fin_timeout;
+	int sysctl_max_syn_backlog;
 };
 
 struct netns_ipv4___pair {
@@ -234,10 +248,6 @@ struct ctl_table {
 struct ctl_table_header {
 	struct ctl_table *ctl_table;
 };
-
-typedef struct {
-	int counter;
-} atomic_t;
 
 /* Of a namespace; has its number of entries since Linux 5.13. */
 struct nf_conntrack_net {
@@ -469,6 +479,7 @@ struct tcp_sock {
 	u64 bytes_acked;
 	u32 write_seq;
 	u32 retrans_stamp;
+	int linger2;
 	bool is_mptcp;
 };
 

@@ -209,10 +209,18 @@ struct shown_peer {
 /* Two places a key; what finds both taken goes to a hash. */
 #define SHOWN_PEER_SLOTS 131072
 
-/* A connection that both ends had closed. */
+/* A connection that a process here had closed, in `state`, and that the kernel gave up. */
 struct ended {
 	u64 key;
 	u64 ktime_ns;
+	u64 jiffy;
+	u64 cgroup;
+	char comm[16];
+	u32 pid;
+	u32 linger2;
+	u8 state;
+	u8 peer_closed;
+	u8 timewait_full;
 };
 
 #define ENDED_SLOTS 16384

@@ -8,6 +8,7 @@
 #include "emit.h"
 #include "expected.h"
 #include "filter.h"
+#include "limits.h"
 #include "service.h"
 
 #define MOVED(slot) (1u << MIB_SLOT_##slot)
@@ -83,6 +84,7 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	if (found)
 		fill_sock(&e->body.listener, (const void *)found);
 	e->body.one_of = one_of;
+	fill_limits(&e->body.limits, (const struct net *)b->net);
 	fill_mib(&e->body.mib, &b->before, &b->after, mixed);
 	submit(ctx, e, sizeof(*e), t);
 }

@@ -378,6 +378,28 @@ struct wire_stamp {
 		.age_s_tag = WIRE_FIXED32(2), \
 	}
 
+struct wire_limits {
+	__u32 timewait_tag;
+	__u32 timewait;
+	__u32 timewait_max_tag;
+	__u32 timewait_max;
+	__u32 fin_timeout_tag;
+	__u32 fin_timeout;
+	__u32 syncookies_tag;
+	__u32 syncookies;
+	__u32 syn_backlog_max_tag;
+	__u32 syn_backlog_max;
+} WIRE_STRUCT;
+
+#define WIRE_LIMITS_INIT \
+	{ \
+		.timewait_tag = WIRE_FIXED32(1), \
+		.timewait_max_tag = WIRE_FIXED32(2), \
+		.fin_timeout_tag = WIRE_FIXED32(3), \
+		.syncookies_tag = WIRE_FIXED32(4), \
+		.syn_backlog_max_tag = WIRE_FIXED32(5), \
+	}
+
 struct wire_syn_received {
 	__u32 packet_tag;
 	__u32 packet_len;
@@ -393,6 +415,9 @@ struct wire_syn_received {
 	struct wire_stamp remembered;
 	__u32 one_of_tag;
 	__u32 one_of;
+	__u32 limits_tag;
+	__u32 limits_len;
+	struct wire_limits limits;
 } WIRE_STRUCT;
 
 #define WIRE_SYN_RECEIVED_INIT \
@@ -410,6 +435,9 @@ struct wire_syn_received {
 		.remembered_len = WIRE_VARINT(sizeof(struct wire_stamp)), \
 		.remembered = WIRE_STAMP_INIT, \
 		.one_of_tag = WIRE_FIXED32(5), \
+		.limits_tag = WIRE_LEN(70), \
+		.limits_len = WIRE_VARINT(sizeof(struct wire_limits)), \
+		.limits = WIRE_LIMITS_INIT, \
 	}
 
 struct wire_conntrack {
@@ -502,6 +530,37 @@ struct wire_next_hop {
 		.is_silent_tag = WIRE_FIXED32(3), \
 	}
 
+struct wire_closed {
+	__u32 since_ms_tag;
+	__u32 since_ms;
+	__u32 since_jiffies_tag;
+	__u32 since_jiffies;
+	__u32 state_tag;
+	__u32 state;
+	__u32 peer_closed_tag;
+	__u32 peer_closed;
+	__u32 timewait_full_tag;
+	__u32 timewait_full;
+	__u32 linger2_tag;
+	__u32 linger2;
+	__u32 owner_tag;
+	__u32 owner_len;
+	struct wire_owner owner;
+} WIRE_STRUCT;
+
+#define WIRE_CLOSED_INIT \
+	{ \
+		.since_ms_tag = WIRE_FIXED32(1), \
+		.since_jiffies_tag = WIRE_FIXED32(2), \
+		.state_tag = WIRE_FIXED32(3), \
+		.peer_closed_tag = WIRE_FIXED32(4), \
+		.timewait_full_tag = WIRE_FIXED32(5), \
+		.linger2_tag = WIRE_FIXED32(6), \
+		.owner_tag = WIRE_LEN(7), \
+		.owner_len = WIRE_VARINT(sizeof(struct wire_owner)), \
+		.owner = WIRE_OWNER_INIT, \
+	}
+
 struct wire_reset_sent {
 	__u32 reason_tag;
 	__u32 reason;
@@ -540,6 +599,12 @@ struct wire_reset_sent {
 	__u32 next_hop_tag;
 	__u32 next_hop_len;
 	struct wire_next_hop next_hop;
+	__u32 closed_tag;
+	__u32 closed_len;
+	struct wire_closed closed;
+	__u32 limits_tag;
+	__u32 limits_len;
+	struct wire_limits limits;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -575,6 +640,12 @@ struct wire_reset_sent {
 		.next_hop_tag = WIRE_LEN(51), \
 		.next_hop_len = WIRE_VARINT(sizeof(struct wire_next_hop)), \
 		.next_hop = WIRE_NEXT_HOP_INIT, \
+		.closed_tag = WIRE_LEN(70), \
+		.closed_len = WIRE_VARINT(sizeof(struct wire_closed)), \
+		.closed = WIRE_CLOSED_INIT, \
+		.limits_tag = WIRE_LEN(71), \
+		.limits_len = WIRE_VARINT(sizeof(struct wire_limits)), \
+		.limits = WIRE_LIMITS_INIT, \
 	}
 
 struct wire_reset_received {

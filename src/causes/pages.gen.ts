@@ -17,6 +17,7 @@ import crossedReply from './crossed-reply/doc.md';
 import dataAfterClose from './data-after-close/doc.md';
 import deviceDown from './device-down/doc.md';
 import deviceQueueFull from './device-queue-full/doc.md';
+import finWait2Expired from './fin-wait2-expired/doc.md';
 import fragmentLost from './fragment-lost/doc.md';
 import icmpUnreachable from './icmp-unreachable/doc.md';
 import ipv6Disabled from './ipv6-disabled/doc.md';
@@ -66,6 +67,7 @@ import synQueueFull from './syn-queue-full/doc.md';
 import synackUnacceptable from './synack-unacceptable/doc.md';
 import synackWrongSource from './synack-wrong-source/doc.md';
 import thirdAckMissing from './third-ack-missing/doc.md';
+import timewaitOverflow from './timewait-overflow/doc.md';
 import timewaitPaws from './timewait-paws/doc.md';
 import tsecrRejected from './tsecr-rejected/doc.md';
 import tunnelDrop from './tunnel-drop/doc.md';
@@ -91,6 +93,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'data-after-close': dataAfterClose,
   'device-down': deviceDown,
   'device-queue-full': deviceQueueFull,
+  'fin-wait2-expired': finWait2Expired,
   'fragment-lost': fragmentLost,
   'icmp-unreachable': icmpUnreachable,
   'ipv6-disabled': ipv6Disabled,
@@ -140,6 +143,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'synack-unacceptable': synackUnacceptable,
   'synack-wrong-source': synackWrongSource,
   'third-ack-missing': thirdAckMissing,
+  'timewait-overflow': timewaitOverflow,
   'timewait-paws': timewaitPaws,
   'tsecr-rejected': tsecrRejected,
   'tunnel-drop': tunnelDrop,

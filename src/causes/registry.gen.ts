@@ -18,6 +18,7 @@ import crossedReply from './crossed-reply/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
 import deviceDown from './device-down/index.ts';
 import deviceQueueFull from './device-queue-full/index.ts';
+import finWait2Expired from './fin-wait2-expired/index.ts';
 import fragmentLost from './fragment-lost/index.ts';
 import icmpUnreachable from './icmp-unreachable/index.ts';
 import ipv6Disabled from './ipv6-disabled/index.ts';
@@ -67,6 +68,7 @@ import synQueueFull from './syn-queue-full/index.ts';
 import synackUnacceptable from './synack-unacceptable/index.ts';
 import synackWrongSource from './synack-wrong-source/index.ts';
 import thirdAckMissing from './third-ack-missing/index.ts';
+import timewaitOverflow from './timewait-overflow/index.ts';
 import timewaitPaws from './timewait-paws/index.ts';
 import tsecrRejected from './tsecr-rejected/index.ts';
 import tunnelDrop from './tunnel-drop/index.ts';
@@ -92,6 +94,7 @@ export const CAUSES = [
   dataAfterClose,
   deviceDown,
   deviceQueueFull,
+  finWait2Expired,
   fragmentLost,
   icmpUnreachable,
   ipv6Disabled,
@@ -141,6 +144,7 @@ export const CAUSES = [
   synackUnacceptable,
   synackWrongSource,
   thirdAckMissing,
+  timewaitOverflow,
   timewaitPaws,
   tsecrRejected,
   tunnelDrop,

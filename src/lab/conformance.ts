@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { CAUSES } from '../causes/registry.gen.ts';
 import type { Finding, FlowText } from '../diagnose/finding.ts';
@@ -55,11 +55,18 @@ const NEEDS = {
   dropping: droppingLacks,
   md5: md5Lacks,
   mptcp: mptcpLacks,
+  reset_reasons: resetReasonsLack,
   xfrm: xfrmLacks,
 };
 
 function xfrmLacks(): string | null {
   return existsSync('/proc/net/xfrm_stat') ? null : 'a kernel with IPsec';
+}
+
+/** Of active resets too: the last that got theirs. */
+function resetReasonsLack(): string | null {
+  const has = readFileSync('/sys/kernel/btf/vmlinux').includes('SK_RST_REASON_TCP_ABORT_ON_LINGER');
+  return has ? null : 'a kernel that says why it resets';
 }
 
 function mptcpLacks(): string | null {

@@ -22,6 +22,7 @@ const IPPROTO_TCP = 6;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 export const IPPROTO_MPTCP = 262;
+const TCP_LINGER2 = 8;
 const TCP_INFO = 11;
 /** In struct tcp_info; of a listener it is the length of its accept queue. */
 const TCPI_UNACKED = 24;
@@ -216,6 +217,11 @@ export function hangUp(pairs: Pair[]): void {
 
 export function localOf(socket: Socket): Address {
   return must(socket.getsockname(), 'getsockname');
+}
+
+/** Closing it does not wait for the other end in FIN_WAIT2. */
+export function neverLinger(socket: Socket): void {
+  must(socket.setsockopt(IPPROTO_TCP, TCP_LINGER2, -1), 'setsockopt');
 }
 
 /** How much a counter has grown since, asked as often as wanted. */

@@ -41,9 +41,9 @@ export interface Scenario {
   /**
    * A BPF program that shows the balancer's connections as the client's (src/lab/rewriter.ts), or a
    * kernel that lets sockets be destroyed (src/lab/destroying.ts), programs that drop (src/lab/dropping.ts),
-   * or a kernel that has MPTCP, TCP-MD5 or IPsec.
+   * or a kernel that has MPTCP, TCP-MD5, IPsec or reasons for its resets.
    */
-  needs?: 'rewriter' | 'destroying' | 'dropping' | 'md5' | 'mptcp' | 'xfrm';
+  needs?: 'reset_reasons' | 'rewriter' | 'destroying' | 'dropping' | 'md5' | 'mptcp' | 'xfrm';
   /** Programs that it runs, besides those of iproute2 and procps. */
   commands?: readonly string[];
   /** What has to be so before: rules, routes, settings. Once in a lab of its own. */

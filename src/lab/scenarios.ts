@@ -6,9 +6,11 @@ import { badChecksum } from './scenarios/bad-checksum.ts';
 import { bpfDrop } from './scenarios/bpf-drop.ts';
 import {
   dataAfterClose,
+  finWait2Expired,
   lingerZeroClose,
   listenerClosed,
   socketDestroyed,
+  timewaitOverflow,
   unreadDataOnClose,
 } from './scenarios/closing.ts';
 import { connectRefused } from './scenarios/connect-refused.ts';
@@ -85,6 +87,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...lingerZeroClose,
   socketDestroyed,
   ...dataAfterClose,
+  ...timewaitOverflow,
+  ...finWait2Expired,
   listenerClosed,
   ...proxyUpstreamFailed,
   ...refusedSegments,

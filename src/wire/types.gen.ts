@@ -141,6 +141,7 @@ export interface SynReceived {
   remembered: Stamp | null;
   /** How many listeners of the same end may have refused it; 0 where it is known which. */
   one_of: number;
+  limits: Limits | null;
 }
 
 export interface ResetSent {
@@ -170,6 +171,37 @@ export interface ResetSent {
   /** Of an active reset: as in StateChange. */
   icmp: IcmpError | null;
   next_hop: NextHop | null;
+  /** How this host had closed the connection that the packet was of; all zero where that is not known. Only where the packet was answered without a socket, by a listener, or by a socket in TIME_WAIT. */
+  closed: Closed | null;
+  /** Beside `closed`. */
+  limits: Limits | null;
+}
+
+export interface Closed {
+  /** How long ago the kernel gave it up, at least 1; the same in jiffies. */
+  since_ms: number;
+  since_jiffies: number;
+  /** Its state until then: FIN_WAIT1, FIN_WAIT2, CLOSING or LAST_ACK. */
+  state: number;
+  /** 1 where the peer had closed too: its FIN had come. */
+  peer_closed: number;
+  /** 1 where the namespace had as many connections in TIME_WAIT as it may have. */
+  timewait_full: number;
+  /** TCP_LINGER2 in jiffies: how long it waits for the peer's FIN; 0: not set. */
+  linger2: number;
+  owner: Owner;
+}
+
+export interface Limits {
+  /** Connections in TIME_WAIT, and tcp_max_tw_buckets. */
+  timewait: number;
+  timewait_max: number;
+  /** tcp_fin_timeout in jiffies. */
+  fin_timeout: number;
+  /** tcp_syncookies: 0 never, 1 where a queue is full, 2 always. */
+  syncookies: number;
+  /** tcp_max_syn_backlog. */
+  syn_backlog_max: number;
 }
 
 export interface ResetReceived {

@@ -8,6 +8,7 @@ import type { Flow } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { isLateAck } from '../shared/late-ack.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { seconds } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'connection-unknown',
@@ -40,6 +41,7 @@ export default defineCause({
         ack: packet.ack_seq,
         payload_bytes: packet.payload_len,
         ttl: packet.ttl,
+        closed_ms: event.body.closed?.since_ms ?? null,
         port_has_listener: listener !== null,
         listener_elsewhere:
           known.listenersOnPort(packet.flow.dport).length > 0 && listener === null,
@@ -49,18 +51,24 @@ export default defineCause({
       where: endpoint(packet.flow.daddr, packet.flow.dport),
       flow: packet.flow,
       group: `${event.netns} ${serverEnd(packet.flow)}`,
-      owner: ownerOf(listener?.owner),
+      owner: ownerOf(listener?.owner) ?? ownerOf(event.body.closed?.owner),
     };
   },
-  summary({ from, to, flags, port_has_listener }) {
+  summary({ from, to, flags, closed_ms, port_has_listener }) {
     if (flags === 'SA')
       return `${from} answered a connect from ${to} that was given up: its socket is gone`;
+    if (closed_ms !== null)
+      return `${from} sent [${flags}] to ${to}, where that connection was closed ${seconds(closed_ms)} before`;
     const state = port_has_listener
       ? 'which listens, but has no such connection'
       : 'which has no such connection';
     return `${from} sent [${flags}] to ${to}, ${state}`;
   },
-  advice({ from, to, flags, port_has_listener }, { saddr, daddr }) {
+  advice({ from, to, flags, closed_ms, port_has_listener }, { saddr, daddr }) {
+    if (closed_ms !== null)
+      return [
+        `${from} did not hear how ${to} ended the connection: was a reset or a FIN lost on the way? Look for drops there, and at the hops between`,
+      ];
     if (flags === 'SA') {
       return [
         `the client at ${to} closed its socket before ${from} answered: compare its connect timeout with the time to answer`,

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { endpoint } from '../../tcp/endpoint.ts';
+import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
+import { distance } from '../../tcp/sequence.ts';
 import { servedAtSource, service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
+import type { ResetSent } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
+import { type Forgotten, waitedForFin, whyForgotten } from '../shared/closed.ts';
 import { NO_REASON } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { seconds } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'data-after-close',
@@ -18,24 +23,27 @@ export default defineCause({
   supersedes: ['reset-by-peer', 'connection-unknown'],
   match(event, known) {
     if (event.kind !== 'reset_sent') return null;
-    const { packet, sock, reason } = event.body;
-    if (!packet || !sock) return null;
-    const name = known.resetReason(reason);
-    const timewait = sock.state === TCP_STATE.TIME_WAIT && packet.payload_len > 0;
-    // Without a reason: the socket was closed by this very segment, in FIN_WAIT1 or FIN_WAIT2.
-    const finished =
-      name === NO_REASON &&
-      sock.state === TCP_STATE.CLOSE &&
-      packet.payload_len > 0 &&
-      (sock.previous_state === TCP_STATE.FIN_WAIT1 || sock.previous_state === TCP_STATE.FIN_WAIT2);
-    if (!timewait && !finished && name !== 'TCP_ABORT_ON_DATA') return null;
+    const { packet, sock, closed, reason } = event.body;
+    if (!packet || packet.flags & TCP_FLAG.syn) return null;
+    const forgotten = expired(event.body);
+    const closed_state = forgotten
+      ? 'FIN_WAIT2'
+      : stateOfClosed(event.body, known.resetReason(reason));
+    if (closed_state === null) return null;
     const { daddr, dport, saddr, sport } = packet.flow;
+    const ends = (packet.flags & TCP_FLAG.fin) !== 0 && packet.payload_len === 0;
+    const whole = sock !== null && closed_state === 'FIN_WAIT';
     return {
       evidence: {
         local: endpoint(daddr, dport),
         peer: endpoint(saddr, sport),
+        flags: flagsText(packet.flags),
         payload_bytes: packet.payload_len,
-        closed_state: timewait ? 'TIME_WAIT' : 'FIN_WAIT',
+        lost_bytes: ends && whole ? Math.max(0, distance(sock.rcv_nxt, packet.seq)) : null,
+        closed_state,
+        closed_ms: closed?.since_ms ?? null,
+        forgotten_after: forgotten,
+        forgotten_after_s: forgotten && waitedForFin(event.body),
       },
       basis: 'direct',
       subject: 'flow',
@@ -44,16 +52,67 @@ export default defineCause({
       group: servedAtSource(packet.flow)
         ? `${event.netns} from ${saddr} ${sport}`
         : `${event.netns} at ${daddr} ${dport}`,
-      owner: ownerOf(sock.owner),
+      owner: ownerOf(sock?.owner) ?? ownerOf(closed?.owner),
     };
   },
-  summary({ local: at, peer, payload_bytes }) {
-    return `${peer} sent ${payload_bytes} bytes to ${at} after it was closed`;
+  summary({
+    local: at,
+    peer,
+    flags,
+    payload_bytes,
+    lost_bytes,
+    closed_ms,
+    forgotten_after,
+    forgotten_after_s,
+  }) {
+    const when = closed_ms === null ? '' : ` ${seconds(closed_ms)}`;
+    if (forgotten_after !== null) {
+      const what = payload_bytes > 0 ? `${payload_bytes} bytes` : `[${flags}]`;
+      return `${peer} sent ${what} to ${at}, closed${when} before and forgotten after ${forgotten_after} (${forgotten_after_s} s)`;
+    }
+    if (payload_bytes > 0)
+      return closed_ms === null
+        ? `${peer} sent ${payload_bytes} bytes to ${at} after it was closed`
+        : `${peer} sent ${payload_bytes} bytes to ${at}${when} after it was closed`;
+    const lost = lost_bytes === null ? 'data' : `${lost_bytes} bytes`;
+    return `${peer} closed too, after ${lost} that never arrived at ${at}, which had closed${closed_ms === null ? '' : `${when} before`}`;
   },
-  advice({ local: at, peer }) {
+  advice({ local: at, peer, payload_bytes, forgotten_after, forgotten_after_s }) {
+    if (forgotten_after !== null)
+      return [
+        `${at} closed before ${peer} had said all. Does its process give up too early, or does ${peer} answer later than ${forgotten_after_s} s? Who waits for an answer shuts down only its own direction (shutdown(SHUT_WR)) and reads until the end`,
+        `a longer ${forgotten_after} does not help: nobody reads what comes after close(). It only keeps the connection in mind`,
+      ];
+    const sent =
+      payload_bytes > 0
+        ? []
+        : [
+            `what ${peer} had sent last was lost on the way and not sent again in time: look there, and at the hops between, for drops`,
+          ];
     return [
+      ...sent,
       `${at} closed first and ${peer} did not know yet: make the side that sends be the one that closes`,
       `HTTP: keepalive_timeout of the server (${at}) above the idle timeout of its client or balancer (${peer})`,
     ];
   },
 });
+
+/** Why a connection is gone that was kept as long as the kernel keeps it. */
+function expired(reset: ResetSent): Forgotten | null {
+  const why = whyForgotten(reset);
+  return why === 'TIME_WAIT table full' ? null : why;
+}
+
+/** Of a socket that is still known: in what state it met data, or a FIN beyond data that never came. */
+function stateOfClosed({ packet, sock }: ResetSent, reason: string): string | null {
+  if (!packet || !sock) return null;
+  const says = packet.payload_len > 0 || (packet.flags & TCP_FLAG.fin) !== 0;
+  if (!says) return null;
+  if (sock.state === TCP_STATE.TIME_WAIT) return 'TIME_WAIT';
+  // Without a reason: the socket was closed by this very segment, in FIN_WAIT1 or FIN_WAIT2.
+  const finished =
+    reason === NO_REASON &&
+    sock.state === TCP_STATE.CLOSE &&
+    (sock.previous_state === TCP_STATE.FIN_WAIT1 || sock.previous_state === TCP_STATE.FIN_WAIT2);
+  return finished || reason === 'TCP_ABORT_ON_DATA' ? 'FIN_WAIT' : null;
+}

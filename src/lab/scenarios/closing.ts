@@ -8,15 +8,18 @@ import {
   awaitReset,
   connect,
   dial,
+  growth,
   lingerZero,
   listen,
   localOf,
+  neverLinger,
   type Pair,
   say,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 /** Opens connections, lets `fail` break each at one end, and waits for the other to learn of the reset. */
@@ -137,6 +140,108 @@ export const dataAfterClose: Scenario[] = [
     families: BOTH,
     run: (lab, options) =>
       sentAfterFin(lab, options, (server) => must(server.shutdown('both'), 'shutdown')),
+  },
+  {
+    id: 'data-after-close/forgotten',
+    cause: 'data-after-close',
+    title: 'servers answer after the clients closed, when tcp_fin_timeout is over',
+    families: BOTH,
+    says: () => ({ forgotten_after: 'tcp_fin_timeout', forgotten_after_s: 1 }),
+    prepare: (lab) => lab.client.sysctl({ 'net.ipv4.tcp_fin_timeout': 1 }),
+    run: (lab, options) =>
+      sentWhen(lab, options, 'client', () => {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FORGOTTEN_MS);
+      }),
+  },
+];
+
+/** Longer than a timer of one second may be late. */
+const FORGOTTEN_MS = 1300;
+
+/** The others send what they have to say when the kernel has given up what was closed. */
+function sentWhen(lab: Lab, options: Options, by: 'server' | 'client', givenUp: () => void): Made {
+  const fail = (pairs: Pair[]) => {
+    const others = pairs.map(({ client, server }) => (by === 'server' ? client : server));
+    for (const pair of pairs) pair[by].close();
+    awaitAll(others, POLLRDHUP, 'the end of the stream');
+    givenUp();
+    say(others, 'one more thing');
+  };
+  return broken(lab, options, 8000, fail, { code: 'EPIPE', by });
+}
+
+function sentAfterOverflow(lab: Lab, options: Options, by: 'server' | 'client'): Made {
+  const overflows = growth(lab[by], 'TcpExt', 'TCPTimeWaitOverflow');
+  return sentWhen(lab, options, by, () =>
+    until('no room in the table', () => overflows() >= options.times),
+  );
+}
+
+export const timewaitOverflow: Scenario[] = [
+  {
+    id: 'timewait-overflow',
+    cause: 'timewait-overflow',
+    title: 'clients send after the server closed, which keeps no connection in TIME_WAIT',
+    families: BOTH,
+    says: () => ({ payload_bytes: 14, tcp_max_tw_buckets: 0 }),
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_max_tw_buckets': 0 }),
+    run: (lab, options) => sentAfterOverflow(lab, options, 'server'),
+  },
+  {
+    id: 'timewait-overflow/dialled',
+    cause: 'timewait-overflow',
+    title: 'the same where the clients close',
+    families: BOTH,
+    says: () => ({ payload_bytes: 14, tcp_max_tw_buckets: 0 }),
+    prepare: (lab) => lab.client.sysctl({ 'net.ipv4.tcp_max_tw_buckets': 0 }),
+    run: (lab, options) => sentAfterOverflow(lab, options, 'client'),
+  },
+];
+
+export const finWait2Expired: Scenario[] = [
+  {
+    id: 'fin-wait2-expired',
+    cause: 'fin-wait2-expired',
+    title: 'a server shuts its end down, and closes with TCP_LINGER2 below 0',
+    families: BOTH,
+    says: () => ({ ended_by: 'TCP_LINGER2' }),
+    needs: 'reset_reasons',
+    run: (lab, options) =>
+      broken(
+        lab,
+        options,
+        8000,
+        (pairs) => {
+          for (const { client, server } of pairs) {
+            must(server.shutdown('write'), 'shutdown');
+            awaitAll([client], POLLRDHUP, 'the end of the stream');
+            neverLinger(server);
+            server.close();
+          }
+        },
+        { code: 'EPIPE' },
+      ),
+  },
+  {
+    id: 'fin-wait2-expired/at-once',
+    cause: 'fin-wait2-expired',
+    title: 'the same without shutting down before',
+    families: BOTH,
+    says: () => ({ ended_by: 'TCP_LINGER2' }),
+    needs: 'reset_reasons',
+    run: (lab, options) =>
+      broken(
+        lab,
+        options,
+        8000,
+        (pairs) => {
+          for (const { server } of pairs) {
+            neverLinger(server);
+            server.close();
+          }
+        },
+        { code: 'EPIPE' },
+      ),
   },
 ];
 
