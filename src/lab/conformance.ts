@@ -65,8 +65,14 @@ function xfrmLacks(): string | null {
 
 /** Of active resets too: the last that got theirs. */
 function resetReasonsLack(): string | null {
-  const has = readFileSync('/sys/kernel/btf/vmlinux').includes('SK_RST_REASON_TCP_ABORT_ON_LINGER');
-  return has ? null : 'a kernel that says why it resets';
+  return kernelKnows('SK_RST_REASON_TCP_ABORT_ON_LINGER')
+    ? null
+    : 'a kernel that says why it resets';
+}
+
+/** Whether its BTF has the name. */
+function kernelKnows(name: string): boolean {
+  return readFileSync('/sys/kernel/btf/vmlinux').includes(`\0${name}\0`);
 }
 
 function mptcpLacks(): string | null {
@@ -79,9 +85,11 @@ function mptcpLacks(): string | null {
 }
 
 /** What this machine has not that the scenario needs, or null. */
-export function lacks({ needs, commands = [] }: Scenario): string | null {
+export function lacks({ needs, drop_reason, commands = [] }: Scenario): string | null {
   const lacking = needs ? NEEDS[needs]() : null;
   if (lacking) return `needs ${lacking}`;
+  if (drop_reason && !kernelKnows(`SKB_DROP_REASON_${drop_reason}`))
+    return `needs a kernel with the reason ${drop_reason}`;
   const [missing] = missingCommands(commands);
   return missing === undefined ? null : `needs ${missing}`;
 }

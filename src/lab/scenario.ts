@@ -44,6 +44,8 @@ export interface Scenario {
    * or a kernel that has MPTCP, TCP-MD5, IPsec or reasons for its resets.
    */
   needs?: 'reset_reasons' | 'rewriter' | 'destroying' | 'dropping' | 'md5' | 'mptcp' | 'xfrm';
+  /** The kernel's reason for its drops (enum skb_drop_reason), where nothing else tells what they are. */
+  drop_reason?: string;
   /** Programs that it runs, besides those of iproute2 and procps. */
   commands?: readonly string[];
   /** What has to be so before: rules, routes, settings. Once in a lab of its own. */

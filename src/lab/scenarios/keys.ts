@@ -66,6 +66,7 @@ const md5 = (
   title,
   families: BOTH,
   needs: 'md5',
+  drop_reason: 'TCP_MD5NOTFOUND',
   says: () => ({ keys }),
   run: (lab, options) => unauthorised(lab, options, set),
 });
@@ -95,6 +96,7 @@ export const keys: Scenario[] = [
     title: 'connects without the TCP-MD5 key that the listener has',
     families: BOTH,
     needs: 'md5',
+    drop_reason: 'TCP_MD5NOTFOUND',
     prepare: (lab) => giveUpSoon(lab.client),
     run(lab, options) {
       const { times, family } = options;

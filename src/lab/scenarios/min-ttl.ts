@@ -18,6 +18,7 @@ export const minTtl: Scenario = {
   cause: 'min-ttl',
   title: 'SYNs with TTL 64 to a listener that takes no less than 65',
   families: BOTH,
+  drop_reason: 'TCP_MINTTL',
   says: () => ({ ttl: 64 }),
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].server, port: PORT };

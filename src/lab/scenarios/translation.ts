@@ -398,6 +398,7 @@ export const notOurAddress: Scenario = {
   cause: 'not-our-address',
   title: 'connects to an address that is routed to a host that does not have it',
   families: BOTH,
+  drop_reason: 'IP_INADDRERRORS',
   ownerless: true,
   prepare: (lab, { family }) => routeVip(lab, family),
   run(lab, { times, family }) {

@@ -27,6 +27,7 @@ export const unacceptable: Scenario[] = [
   {
     id: 'synack-unacceptable',
     cause: 'synack-unacceptable',
+    beside: ['connect-given-up'],
     title: 'SYN-ACKs that acknowledge what was not sent',
     families: BOTH,
     says: () => ({ answer: 'SYN-ACK', wrong: 'acknowledgement' }),
@@ -35,6 +36,7 @@ export const unacceptable: Scenario[] = [
   {
     id: 'synack-unacceptable/ack',
     cause: 'synack-unacceptable',
+    beside: ['connect-given-up'],
     title: 'connects that a host answers for an older connection of the same ports',
     families: BOTH,
     says: () => ({ answer: 'ACK', wrong: 'acknowledgement' }),
@@ -45,13 +47,13 @@ export const unacceptable: Scenario[] = [
     cause: 'ack-unacceptable',
     title: 'segments of open connections that acknowledge what was not sent',
     families: BOTH,
+    drop_reason: 'TCP_ACK_UNSENT_DATA',
     says: () => ({ kernel_reason: 'TCP_ACK_UNSENT_DATA', reset: false }),
     run(lab, options) {
       using met = meet(lab, options, PORT);
       const { stranger } = met;
       for (const synAck of met.synAcks)
         stranger.reply(synAck, TCP_FLAG.ack, { ack: synAck.seq + BEYOND });
-      stranger.receive(TCP_FLAG.ack, options.times);
       part(met);
       return met.made;
     },

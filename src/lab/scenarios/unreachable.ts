@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Address, must, type Socket } from '../../native/sockets.ts';
-import { awaitReset, connect, dial, hangUp, localOf } from '../connections.ts';
+import { type Address, must, POLLOUT, type Socket } from '../../native/sockets.ts';
+import { awaitAll, awaitReset, connect, dial, hangUp, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
@@ -138,6 +138,7 @@ export const selfConnect: Scenario = {
       must(socket.bind(address, PORT + time), 'bind');
       const { error } = socket.connect(address, PORT + time);
       if (error !== null && error !== 'EINPROGRESS') throw new Error(`connect failed: ${error}`);
+      awaitAll([socket], POLLOUT, 'the connect');
       socket.close();
     }
     const clients = Array.from({ length: times }, (_, time) => ({ address, port: PORT + time }));

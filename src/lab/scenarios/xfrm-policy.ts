@@ -13,6 +13,7 @@ export const xfrmPolicy: Scenario = {
   families: BOTH,
   ownerless: true,
   needs: 'xfrm',
+  drop_reason: 'XFRM_POLICY',
   prepare(lab, { family }) {
     const { client, server } = HOSTS[family];
     const selector = ['src', client, 'dst', server, 'proto', 'tcp', 'dport', String(PORT)];
