@@ -4,6 +4,7 @@
 #include "icmp.h"
 #include "key.h"
 #include "next_hop.h"
+#include "limits.h"
 
 extern struct {
 } pending_reset SEC(".maps");
@@ -35,6 +36,7 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	fill_event(&e->event, k.netns, t);
 	e->body.reason = reason;
 	fill_patience(&e->body.sock, sk);
+	fill_memory(&e->body.memory, sk);
 	/*
 	 * close(), disconnect() and the end of a process run for the process itself, and close the socket
 	 * first; timers and ss -K reset before they close.

@@ -211,7 +211,15 @@ struct netns_ipv4___pair {
 	struct local_ports___pair ip_local_ports;
 };
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+typedef atomic64_t atomic_long_t;
+
 struct proto {
+	atomic_long_t *memory_allocated;
+	long *sysctl_mem;
 	union {
 		struct inet_hashinfo *hashinfo;
 	} h;
@@ -404,6 +412,7 @@ struct sock {
 	unsigned long sk_lingertime;
 	u32 sk_ack_backlog;
 	u32 sk_max_ack_backlog;
+	int sk_wmem_queued;
 	struct socket *sk_socket;
 };
 

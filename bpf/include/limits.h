@@ -39,4 +39,19 @@ static __noinline __attribute__((unused)) int fill_limits(struct wire_limits *w,
 	return 0;
 }
 
+/* Of a full socket. */
+static __noinline __attribute__((unused)) int fill_memory(struct wire_memory *w,
+							  const struct sock *sk)
+{
+	const struct proto *prot = BPF_CORE_READ(sk, __sk_common.skc_prot);
+	const long *limits = BPF_CORE_READ(prot, sysctl_mem);
+	long most = 0;
+
+	bpf_probe_read_kernel(&most, sizeof(most), limits + 2);
+	w->pages = BPF_CORE_READ(prot, memory_allocated, counter);
+	w->pages_max = most;
+	w->send_bytes = BPF_CORE_READ(sk, sk_wmem_queued);
+	return 0;
+}
+
 #endif

@@ -561,6 +561,22 @@ struct wire_closed {
 		.owner = WIRE_OWNER_INIT, \
 	}
 
+struct wire_memory {
+	__u32 pages_tag;
+	__u32 pages;
+	__u32 pages_max_tag;
+	__u32 pages_max;
+	__u32 send_bytes_tag;
+	__u32 send_bytes;
+} WIRE_STRUCT;
+
+#define WIRE_MEMORY_INIT \
+	{ \
+		.pages_tag = WIRE_FIXED32(1), \
+		.pages_max_tag = WIRE_FIXED32(2), \
+		.send_bytes_tag = WIRE_FIXED32(3), \
+	}
+
 struct wire_reset_sent {
 	__u32 reason_tag;
 	__u32 reason;
@@ -605,6 +621,9 @@ struct wire_reset_sent {
 	__u32 limits_tag;
 	__u32 limits_len;
 	struct wire_limits limits;
+	__u32 memory_tag;
+	__u32 memory_len;
+	struct wire_memory memory;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -646,6 +665,9 @@ struct wire_reset_sent {
 		.limits_tag = WIRE_LEN(71), \
 		.limits_len = WIRE_VARINT(sizeof(struct wire_limits)), \
 		.limits = WIRE_LIMITS_INIT, \
+		.memory_tag = WIRE_LEN(72), \
+		.memory_len = WIRE_VARINT(sizeof(struct wire_memory)), \
+		.memory = WIRE_MEMORY_INIT, \
 	}
 
 struct wire_reset_received {

@@ -38,6 +38,7 @@ import netfilterReject from './netfilter-reject/doc.md';
 import noListener from './no-listener/doc.md';
 import noRouteBack from './no-route-back/doc.md';
 import notOurAddress from './not-our-address/doc.md';
+import orphanLimit from './orphan-limit/doc.md';
 import outOfWindow from './out-of-window/doc.md';
 import pawsEstablished from './paws-established/doc.md';
 import pawsPassive from './paws-passive/doc.md';
@@ -58,6 +59,7 @@ import retransmitting from './retransmitting/doc.md';
 import rpFilter from './rp-filter/doc.md';
 import securityDrop from './security-drop/doc.md';
 import selfConnect from './self-connect/doc.md';
+import socketBacklogFull from './socket-backlog-full/doc.md';
 import socketDestroyed from './socket-destroyed/doc.md';
 import socketDisconnected from './socket-disconnected/doc.md';
 import synCookieRejected from './syn-cookie-rejected/doc.md';
@@ -66,6 +68,7 @@ import synOnLiveConnection from './syn-on-live-connection/doc.md';
 import synQueueFull from './syn-queue-full/doc.md';
 import synackUnacceptable from './synack-unacceptable/doc.md';
 import synackWrongSource from './synack-wrong-source/doc.md';
+import tcpMemory from './tcp-memory/doc.md';
 import thirdAckMissing from './third-ack-missing/doc.md';
 import timewaitOverflow from './timewait-overflow/doc.md';
 import timewaitPaws from './timewait-paws/doc.md';
@@ -114,6 +117,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'no-listener': noListener,
   'no-route-back': noRouteBack,
   'not-our-address': notOurAddress,
+  'orphan-limit': orphanLimit,
   'out-of-window': outOfWindow,
   'paws-established': pawsEstablished,
   'paws-passive': pawsPassive,
@@ -134,6 +138,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'rp-filter': rpFilter,
   'security-drop': securityDrop,
   'self-connect': selfConnect,
+  'socket-backlog-full': socketBacklogFull,
   'socket-destroyed': socketDestroyed,
   'socket-disconnected': socketDisconnected,
   'syn-cookie-rejected': synCookieRejected,
@@ -142,6 +147,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'syn-queue-full': synQueueFull,
   'synack-unacceptable': synackUnacceptable,
   'synack-wrong-source': synackWrongSource,
+  'tcp-memory': tcpMemory,
   'third-ack-missing': thirdAckMissing,
   'timewait-overflow': timewaitOverflow,
   'timewait-paws': timewaitPaws,

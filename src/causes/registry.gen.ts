@@ -39,6 +39,7 @@ import netfilterReject from './netfilter-reject/index.ts';
 import noListener from './no-listener/index.ts';
 import noRouteBack from './no-route-back/index.ts';
 import notOurAddress from './not-our-address/index.ts';
+import orphanLimit from './orphan-limit/index.ts';
 import outOfWindow from './out-of-window/index.ts';
 import pawsEstablished from './paws-established/index.ts';
 import pawsPassive from './paws-passive/index.ts';
@@ -59,6 +60,7 @@ import retransmitting from './retransmitting/index.ts';
 import rpFilter from './rp-filter/index.ts';
 import securityDrop from './security-drop/index.ts';
 import selfConnect from './self-connect/index.ts';
+import socketBacklogFull from './socket-backlog-full/index.ts';
 import socketDestroyed from './socket-destroyed/index.ts';
 import socketDisconnected from './socket-disconnected/index.ts';
 import synCookieRejected from './syn-cookie-rejected/index.ts';
@@ -67,6 +69,7 @@ import synOnLiveConnection from './syn-on-live-connection/index.ts';
 import synQueueFull from './syn-queue-full/index.ts';
 import synackUnacceptable from './synack-unacceptable/index.ts';
 import synackWrongSource from './synack-wrong-source/index.ts';
+import tcpMemory from './tcp-memory/index.ts';
 import thirdAckMissing from './third-ack-missing/index.ts';
 import timewaitOverflow from './timewait-overflow/index.ts';
 import timewaitPaws from './timewait-paws/index.ts';
@@ -115,6 +118,7 @@ export const CAUSES = [
   noListener,
   noRouteBack,
   notOurAddress,
+  orphanLimit,
   outOfWindow,
   pawsEstablished,
   pawsPassive,
@@ -135,6 +139,7 @@ export const CAUSES = [
   rpFilter,
   securityDrop,
   selfConnect,
+  socketBacklogFull,
   socketDestroyed,
   socketDisconnected,
   synCookieRejected,
@@ -143,6 +148,7 @@ export const CAUSES = [
   synQueueFull,
   synackUnacceptable,
   synackWrongSource,
+  tcpMemory,
   thirdAckMissing,
   timewaitOverflow,
   timewaitPaws,

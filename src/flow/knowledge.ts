@@ -8,6 +8,7 @@ import type {
   Flow,
   Header,
   Symbol as KernelSymbol,
+  Orphans,
   PeerRewriter,
   Process,
   Sock,
@@ -42,6 +43,8 @@ export interface Knowledge {
   hooksOf(netns: number, device: string): DeviceHooks | null;
   /** Programs that may drop what a socket of a cgroup sends or receives; null where the host did not tell. */
   socketHooks(cgroup: string, socket_filter_id: number): SocketHooks | null;
+  /** As they were told last, which is when one was too many; null where the host did not tell. */
+  orphans(): Orphans | null;
   /** Whether this kernel gives reasons for drops at all (5.17 and later). */
   hasDropReasons(): boolean;
   /** Whether drops tell how the check of their sender's address ended. */
@@ -74,6 +77,7 @@ export class HostKnowledge implements Knowledge {
   readonly #devices = new Map<string, string>();
   readonly #hooks = new Map<string, DeviceHooks>();
   readonly #socket_hooks = new Map<string, SocketHooks>();
+  #orphans: Orphans | null = null;
   readonly failed_connects = new FailedConnects();
   readonly #redirects = new ExpiringMap<Conntrack>(REDIRECT_SPAN_NS, MAX_REDIRECTS);
   readonly #stalls = new Stalls();
@@ -94,8 +98,16 @@ export class HostKnowledge implements Knowledge {
     this.#dropped.learn(event);
     switch (event.kind) {
       case 'fact': {
-        const { symbol, cgroup, peer_rewriter, device, holders, device_hooks, socket_hooks } =
-          event.body;
+        const {
+          symbol,
+          cgroup,
+          peer_rewriter,
+          device,
+          holders,
+          device_hooks,
+          socket_hooks,
+          orphans,
+        } = event.body;
         if (symbol) this.#name(symbol);
         if (cgroup) {
           const { id, path } = cgroup;
@@ -103,6 +115,7 @@ export class HostKnowledge implements Knowledge {
         }
         if (peer_rewriter) this.#attach(peer_rewriter);
         if (device) this.#devices.set(`${device.netns} ${device.ifindex}`, device.device);
+        if (orphans) this.#orphans = orphans;
         if (device_hooks)
           this.#hooks.set(`${device_hooks.netns} ${device_hooks.device}`, device_hooks);
         if (socket_hooks) {
@@ -189,6 +202,10 @@ export class HostKnowledge implements Knowledge {
 
   socketHooks(cgroup: string, socket_filter_id: number): SocketHooks | null {
     return this.#socket_hooks.get(`${cgroup} ${socket_filter_id}`) ?? null;
+  }
+
+  orphans(): Orphans | null {
+    return this.#orphans;
   }
 
   hasDropReasons(): boolean {

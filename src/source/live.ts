@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { readFileSync } from 'node:fs';
 import { HostKnowledge } from '../flow/knowledge.ts';
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
@@ -29,6 +30,7 @@ import { ClockWatch } from './clock-watch.ts';
 import { DropFacts, type DropHost } from './drop-facts.ts';
 import { FactFinder } from './fact-finder.ts';
 import { ListenerFacts } from './listener-facts.ts';
+import { OrphanFacts } from './orphan-facts.ts';
 import { PartCounts } from './part-counts.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
 
@@ -45,6 +47,7 @@ export class LiveSource {
   readonly #facts: FactFinder;
   readonly #listener_facts: ListenerFacts;
   readonly #drop_facts: DropFacts;
+  readonly #orphan_facts: OrphanFacts;
   readonly #clock: ClockWatch;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
@@ -62,6 +65,11 @@ export class LiveSource {
     const cgroups = new Cgroups();
     this.#facts = new FactFinder(symbols, cgroups, getpeernamePrograms);
     this.#drop_facts = new DropFacts(dropHost(header, symbols, cgroups));
+    const known = new HostKnowledge(header);
+    this.#orphan_facts = new OrphanFacts(
+      (reason) => known.resetReason(reason) === 'TCP_ABORT_ON_MEMORY',
+      (path) => readFileSync(path, 'utf8'),
+    );
     this.#listener_facts = new ListenerFacts({
       deviceName: nameOfDevice,
       holders: () => this.#runIterator('existing_owners'),
@@ -188,6 +196,7 @@ export class LiveSource {
     this.#facts.forget();
     this.#listener_facts.forget();
     this.#drop_facts.forget();
+    this.#orphan_facts.forget();
     const told_ns = String(this.#clock.told_ns);
     const clock = { offset_ns: told_ns, was_ns: told_ns };
     return Buffer.concat([
@@ -238,7 +247,12 @@ export class LiveSource {
     const each = new Records(records);
     while (each.next()) {
       this.#parts?.add(each.w, each.at);
-      for (const finder of [this.#facts, this.#listener_facts, this.#drop_facts]) {
+      for (const finder of [
+        this.#facts,
+        this.#listener_facts,
+        this.#drop_facts,
+        this.#orphan_facts,
+      ]) {
         const found = finder.of(each.w, each.at, each.layout);
         if (found.length > 0) facts.push(...found);
       }

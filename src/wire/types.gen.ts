@@ -175,6 +175,8 @@ export interface ResetSent {
   closed: Closed | null;
   /** Beside `closed`. */
   limits: Limits | null;
+  /** Of an active reset. */
+  memory: Memory | null;
 }
 
 export interface Closed {
@@ -202,6 +204,14 @@ export interface Limits {
   syncookies: number;
   /** tcp_max_syn_backlog. */
   syn_backlog_max: number;
+}
+
+export interface Memory {
+  /** Pages of all TCP sockets, and the last number of tcp_mem. */
+  pages: number;
+  pages_max: number;
+  /** What this one has to send, with what the kernel itself takes for it. */
+  send_bytes: number;
 }
 
 export interface ResetReceived {
@@ -452,6 +462,7 @@ export interface Fact {
   holders: Holders | null;
   device_hooks: DeviceHooks | null;
   socket_hooks: SocketHooks | null;
+  orphans: Orphans | null;
 }
 
 export interface DeviceHooks {
@@ -498,6 +509,11 @@ export interface Qdisc {
   limits: string;
   /** 1: it had dropped something. */
   has_dropped: number;
+}
+
+export interface Orphans {
+  count: number;
+  max: number;
 }
 
 export interface Symbol {

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { endpoint } from '../../tcp/endpoint.ts';
+import { defineCause } from '../define.ts';
+import { refusedBy } from '../shared/groups.ts';
+import { TIMEOUTS } from '../shared/silence.ts';
+import { word } from '../shared/wording.ts';
+
+export default defineCause({
+  id: 'socket-backlog-full',
+  title: 'the socket backlog is full',
+  severity: 'warning',
+  explains:
+    'While a process held a socket so much arrived for it that the kernel could not let it all wait, and dropped the rest.',
+  needs: ['refused'],
+  on: ['drop'],
+  leadsTo: [...TIMEOUTS, 'retransmitting'],
+  match(event, known) {
+    if (event.kind !== 'drop') return null;
+    const { packet, sock, reason, receive_memory_bytes, receive_buffer_bytes } = event.body;
+    if (known.dropReason(reason) !== 'SOCKET_BACKLOG' || !sock) return null;
+    const { daddr, dport, saddr, sport } = packet.flow;
+    return {
+      ...refusedBy(event.netns, sock, packet),
+      evidence: {
+        local: endpoint(daddr, dport),
+        peer: endpoint(saddr, sport),
+        payload_bytes: packet.payload_len,
+        receive_memory_bytes,
+        receive_buffer_bytes,
+      },
+      basis: 'direct',
+    };
+  },
+  summary({ local: at, peer, payload_bytes }) {
+    return `${at} was held by a process, and too much waited already for ${payload_bytes} bytes of ${peer} to wait too`;
+  },
+  advice({ local: at, receive_buffer_bytes }) {
+    return [
+      `${at}: its process holds the socket for long (large reads or writes, or it is not given the CPU). How much may wait goes by SO_RCVBUF (${receive_buffer_bytes} here) and SO_SNDBUF: \`ss -tanpm src ${word(at)}\``,
+      'how often? `nstat -az TcpExtTCPBacklogDrop`',
+    ];
+  },
+});
