@@ -36,6 +36,7 @@ import neighbourFailed from './neighbour-failed/doc.md';
 import netfilterDrop from './netfilter-drop/doc.md';
 import netfilterReject from './netfilter-reject/doc.md';
 import noListener from './no-listener/doc.md';
+import noRoute from './no-route/doc.md';
 import noRouteBack from './no-route-back/doc.md';
 import notOurAddress from './not-our-address/doc.md';
 import orphanLimit from './orphan-limit/doc.md';
@@ -115,6 +116,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'netfilter-drop': netfilterDrop,
   'netfilter-reject': netfilterReject,
   'no-listener': noListener,
+  'no-route': noRoute,
   'no-route-back': noRouteBack,
   'not-our-address': notOurAddress,
   'orphan-limit': orphanLimit,

@@ -37,6 +37,7 @@ import neighbourFailed from './neighbour-failed/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
 import netfilterReject from './netfilter-reject/index.ts';
 import noListener from './no-listener/index.ts';
+import noRoute from './no-route/index.ts';
 import noRouteBack from './no-route-back/index.ts';
 import notOurAddress from './not-our-address/index.ts';
 import orphanLimit from './orphan-limit/index.ts';
@@ -116,6 +117,7 @@ export const CAUSES = [
   netfilterDrop,
   netfilterReject,
   noListener,
+  noRoute,
   noRouteBack,
   notOurAddress,
   orphanLimit,

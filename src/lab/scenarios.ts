@@ -23,6 +23,7 @@ import { minTtl } from './scenarios/min-ttl.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { noListener } from './scenarios/no-listener.ts';
+import { noRoute } from './scenarios/no-route.ts';
 import { noRouteBack } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
 import { proxyUpstreamFailed } from './scenarios/proxy-upstream-failed.ts';
@@ -69,6 +70,7 @@ export const SCENARIOS: readonly Scenario[] = [
   synCookieRejected,
   synQueueFull,
   noRouteBack,
+  ...noRoute,
   synackWrongSource,
   requestReset,
   connectRefused,

@@ -36,7 +36,7 @@ export default defineCause({
     'A segment has an address that it cannot have on its way: this host’s own as its source, or one of loopback.',
   needs: ['drop', 'tracked'],
   on: ['drop'],
-  supersedes: ['netfilter-drop'],
+  supersedes: ['netfilter-drop', 'no-route'],
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
