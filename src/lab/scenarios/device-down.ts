@@ -12,7 +12,6 @@ export const deviceDown: Scenario = {
   cause: 'device-down',
   title: 'SYNs by a device whose other end was set down',
   families: BOTH,
-  ownerless: true,
   says: () => ({ state: 'no carrier', interface: 'c0' }),
   prepare(lab) {
     lab.server.ip('link set s0 down');

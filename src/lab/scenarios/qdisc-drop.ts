@@ -37,7 +37,6 @@ export const qdiscDrop: Scenario[] = [
     cause: 'qdisc-drop',
     title: 'SYNs that the client’s own qdisc has no room for',
     families: BOTH,
-    ownerless: true,
     says: () => ({ qdiscs: [/^tbf \(rate 8 Mbit\/s, .*limit 1 bytes\)$/] }),
     prepare: (lab) => shape(lab, FULL),
     run: knocked,

@@ -161,7 +161,6 @@ export const redirected: Scenario[] = [
     cause: 'no-listener',
     title: 'connects that the client’s own NAT redirects to a port where nothing listens',
     families: BOTH,
-    ownerless: true,
     commands: ['nft'],
     says: ({ family }) => ({ dialled: bracketed(family, HOSTS[family].server, PORT) }),
     prepare: (lab, { family }) =>

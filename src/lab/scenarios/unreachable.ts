@@ -20,6 +20,8 @@ const ABSENT = { 4: '10.4.26.99', 6: '2001:db8:26::99' } as const;
 export const icmpUnreachable: Scenario = {
   id: 'icmp-unreachable',
   cause: 'icmp-unreachable',
+  // The gateway's drop has no cause of its own.
+  beside: ['unexplained'],
   title: 'connects to a host that is farther away than their packets may go',
   families: BOTH,
   prepare(lab, { family }) {
@@ -131,17 +133,19 @@ export const selfConnect: Scenario = {
   cause: 'self-connect',
   title: 'connects to the port that is their own',
   families: BOTH,
+  // The same port again: none stays in TIME_WAIT.
+  prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_max_tw_buckets': 0 }),
   run(lab, { times, family }) {
     const address = HOSTS[family].server;
     for (let time = 0; time < times; time++) {
       const socket = lab.socket(lab.server, { family });
-      must(socket.bind(address, PORT + time), 'bind');
-      const { error } = socket.connect(address, PORT + time);
+      must(socket.bind(address, PORT), 'bind');
+      const { error } = socket.connect(address, PORT);
       if (error !== null && error !== 'EINPROGRESS') throw new Error(`connect failed: ${error}`);
       awaitAll([socket], POLLOUT, 'the connect');
       socket.close();
     }
-    const clients = Array.from({ length: times }, (_, time) => ({ address, port: PORT + time }));
-    return { server: { address, port: PORT }, clients, netns: lab.server.inode };
+    const self = { address, port: PORT };
+    return { server: self, clients: [self], netns: lab.server.inode };
   },
 };

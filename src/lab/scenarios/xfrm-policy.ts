@@ -11,7 +11,6 @@ export const xfrmPolicy: Scenario = {
   cause: 'xfrm-policy',
   title: 'SYNs that an IPsec policy of the server blocks',
   families: BOTH,
-  ownerless: true,
   needs: 'xfrm',
   drop_reason: 'XFRM_POLICY',
   prepare(lab, { family }) {
