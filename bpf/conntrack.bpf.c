@@ -2,6 +2,7 @@
 /* Entries of connection tracking, its counters and its limits: of the packet that is asked about. */
 #include "conntrack.h"
 #include "mib.h"
+#include "sock.h"
 
 #define IPS_SRC_NAT (1 << 4)
 #define IPS_DST_NAT (1 << 5)
@@ -130,27 +131,7 @@ static __always_inline void fill_entry(struct wire_conntrack *w, const struct tr
 	FILL_DIRECTION(&w->answer, ct, 1);
 }
 
-#define NSEC_PER_SEC 1000000000ull
-/* jiffies begin five minutes before 32 bits of it are full. */
-#define FIRST_JIFFY_S 300
 #define TCP_CONNTRACK_ESTABLISHED 3
-
-/* How many jiffies a second has: the kernel's configuration, by how far they have come. */
-static __always_inline u32 jiffies_per_s(void)
-{
-	const u32 rates[] = { 100, 250, 300, 1000 };
-	__s64 jiffies = bpf_jiffies64() - (1ull << 32);
-	__s64 up_s = bpf_ktime_get_ns() / NSEC_PER_SEC;
-
-#pragma unroll
-	for (int i = 0; i < 4; i++) {
-		__s64 off = jiffies - (up_s - FIRST_JIFFY_S) * rates[i];
-
-		if (off > -10 * (__s64)rates[i] && off < 10 * (__s64)rates[i])
-			return rates[i];
-	}
-	return 0;
-}
 
 /* How many packets it found to be of no connection on this CPU. */
 static __always_inline u32 read_invalid(const struct net *net)
@@ -193,7 +174,6 @@ static __always_inline void fill_tracking(struct wire_conntrack *w, u32 place)
 	const struct nf_conntrack_net *n;
 	const struct net *net;
 	bool found;
-	u32 rate;
 
 	if (!t)
 		return;
@@ -211,11 +191,9 @@ static __always_inline void fill_tracking(struct wire_conntrack *w, u32 place)
 	}
 	w->looked_at = was_looked_at(t, found);
 	net = (const void *)t->net;
-	rate = jiffies_per_s();
-	if (rate)
-		w->forgets_after_s =
-			BPF_CORE_READ(net, ct.nf_ct_proto.tcp.timeouts[TCP_CONNTRACK_ESTABLISHED]) /
-			rate;
+	w->forgets_after_s =
+		ms_of(BPF_CORE_READ(net, ct.nf_ct_proto.tcp.timeouts[TCP_CONNTRACK_ESTABLISHED])) /
+		1000;
 }
 
 /* The device that a packet was to leave by. */

@@ -45,10 +45,13 @@ static __noinline __attribute__((unused)) int fill_route(struct wire_drop *w,
 							 const struct sk_buff *skb)
 {
 	const struct dst_entry *dst = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~7UL);
+	int error;
 
 	if (!dst)
 		return 0;
-	w->route_errno = -BPF_CORE_READ(dst, error);
+	/* Positive for IPv4, negative for IPv6. */
+	error = BPF_CORE_READ(dst, error);
+	w->route_errno = error < 0 ? -error : error;
 	if (!w->route_errno)
 		fill_next_hop(&w->next_hop, dst, w->packet.flow.daddr);
 	return 0;

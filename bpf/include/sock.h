@@ -359,6 +359,8 @@ static __always_inline bool has_unread(const struct sock *sk)
 
 /* How long ago a stamp of tcp_jiffies32 was; 0 where that cannot be told. As jiffies.bpf.c verified once. */
 u32 ms_since(u32 jiffies32);
+/* The same of a number of jiffies. */
+u32 ms_of(u32 jiffies);
 
 /* When a connection was sent anything last: data and acknowledgements have a stamp each. */
 static __always_inline u32 silent_ms(const struct sock *sk)

@@ -30,8 +30,7 @@ export default defineCause({
     const { packet, reason, route_errno, sock } = event.body;
     const name = known.dropReason(reason);
     const without = name === 'IP_INNOROUTES' || name === 'IP_OUTNOROUTES';
-    // IPv6 keeps it as a negative number.
-    const type = TYPES[Math.abs(route_errno | 0)];
+    const type = TYPES[route_errno];
     if (!without && !(name === NO_REASON && type !== undefined)) return null;
     const { saddr, sport, daddr, dport } = packet.flow;
     return {
