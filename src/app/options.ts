@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { existsSync } from 'node:fs';
-import type { Severity } from '../causes/define.ts';
+import { type Severity, weight } from '../causes/define.ts';
 import { findNetns } from '../host/netns.ts';
 import { existing, refusal } from '../record/create.ts';
 import type { Rotation } from '../record/parts.ts';
@@ -106,6 +106,5 @@ export function recordingFrom(flags: RecordFlags): Rotation | null {
 }
 
 export function atLeast(severity: Severity, floor: Severity): boolean {
-  const order: Severity[] = ['info', 'warning', 'error'];
-  return order.indexOf(severity) >= order.indexOf(floor);
+  return weight(severity) >= weight(floor);
 }

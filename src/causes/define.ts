@@ -7,7 +7,15 @@ import type { Flow, Owner } from '../wire/types.gen.ts';
 import type { Fact } from './facts.ts';
 
 /** How much a finding asks of whoever reads it. */
-export type Severity = 'error' | 'warning' | 'info';
+export type Severity = (typeof SEVERITIES)[number];
+
+/** The lightest first. */
+export const SEVERITIES = ['info', 'warning', 'error'] as const;
+
+/** Orders severities: what weighs more is greater. */
+export function weight(severity: Severity): number {
+  return SEVERITIES.indexOf(severity);
+}
 
 /** `direct`: the hook saw the decision itself. `inferred`: it follows from what was seen around it. */
 export type Basis = 'direct' | 'inferred';

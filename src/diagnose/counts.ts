@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Queue } from '../flow/queue.ts';
+import { WHOLE_NS } from './found-before.ts';
 import { countOnly, type Occurrence } from './open-finding.ts';
-
-/** After which nothing more becomes of an occurrence than that others are counted with it. */
-const WHOLE_NS = 5e9;
 
 interface KeyCount {
   /** Sum of what its records stood for. */

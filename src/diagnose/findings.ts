@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Severity } from '../causes/define.ts';
+import { type Severity, weight } from '../causes/define.ts';
 import type { WallClock } from '../flow/clock.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
 import type { Flow } from '../wire/types.gen.ts';
@@ -15,8 +15,6 @@ export type CountListener = (finding: Finding, flow: Flow, count: number, time_n
 
 /** Above it a cause's further occurrences are told of together. */
 const MAX_FINDINGS = 5000;
-/** The lightest first. */
-const SEVERITIES: readonly Severity[] = ['info', 'warning', 'error'];
 /** Of what no cause explains, and of what is ordinary: they leave room for the others. */
 const MAX_REST = 2000;
 
@@ -85,7 +83,7 @@ export class Findings {
 
   /** A connection failed of it: it weighs as much as that. */
   raise(open: OpenFinding, severity: Severity): void {
-    if (SEVERITIES.indexOf(severity) <= SEVERITIES.indexOf(open.finding.severity)) return;
+    if (weight(severity) <= weight(open.finding.severity)) return;
     open.finding.severity = severity;
     this.#changed.add(open);
   }

@@ -19,8 +19,8 @@ export const SAME_FAILURE_NS = 2e9;
 const SAME_PACKET_NS = 50e6;
 /** The kernel's own stamps are in milliseconds. */
 const STAMP_NS = 2e6;
-/** Until then what was found can still turn out to be another failure's; after it only its cause is asked for. */
-const WHOLE_NS = 5e9;
+/** Until then what was found can still turn out to be another failure's; after it only its cause and its count are asked for. */
+export const WHOLE_NS = 5e9;
 const MOST = 20_000;
 const MOST_OF_ONE = 8;
 

@@ -31,7 +31,7 @@ export function replaceFile(path: string): number {
  * touched, and a pipe that nobody reads is refused.
  */
 export function openStream(path: string, waits = false): number {
-  const fd = openRead(path);
+  const fd = openUnlessUnread(path);
   if (fstatSync(fd).isFile()) {
     closeSync(fd);
     throw new Error('it is a file by now');
@@ -42,7 +42,7 @@ export function openStream(path: string, waits = false): number {
   return waiting;
 }
 
-function openRead(path: string): number {
+function openUnlessUnread(path: string): number {
   try {
     return openSync(path, O_WRONLY | O_NONBLOCK);
   } catch (error) {

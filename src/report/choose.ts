@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { weight } from '../causes/define.ts';
 import type { Finding } from '../diagnose/finding.ts';
 
-const SEVERITIES = ['error', 'warning', 'info'];
 /** No causes: what is left over goes last. */
 const REST = ['unexplained', 'benign'];
 
@@ -13,7 +13,7 @@ function byWeight(a: Ranked, b: Ranked): number {
   const [x, y] = [a.finding, b.finding];
   return (
     REST.indexOf(x.cause) - REST.indexOf(y.cause) ||
-    SEVERITIES.indexOf(x.severity) - SEVERITIES.indexOf(y.severity) ||
+    weight(y.severity) - weight(x.severity) ||
     y.count - x.count ||
     x.first_ns - y.first_ns ||
     (x.id < y.id ? -1 : 1)

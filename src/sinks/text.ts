@@ -6,6 +6,7 @@ import type { Finding } from '../diagnose/finding.ts';
 import { adviceParts, commandLines } from './advice.ts';
 import { clock } from './format.ts';
 import { printable } from './printable.ts';
+import { weight } from './severity.ts';
 import type { LossRow, Sink, Start, Summary } from './sink.ts';
 
 const WIDTH = 80;
@@ -69,7 +70,7 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
   function verdictLines(summary: Summary, findings: Finding[]): string[] {
     const shown = findings
       .filter(({ count }) => count > 0)
-      .sort((a, b) => rank(b) - rank(a) || b.count - a.count);
+      .sort((a, b) => weight(b.severity) - weight(a.severity) || b.count - a.count);
     const rows = shown.flatMap((finding) => {
       const head = `${String(finding.count).padStart(7)} × ${MARK[finding.severity]} ${finding.cause}  `;
       return wrap(finding.summary, head, ' '.repeat(12)).map((text, index) =>
@@ -111,10 +112,6 @@ function startLines({ version, host, kernel, tier, filters }: Start): string[] {
 
 function lossLine({ name, count, meaning }: LossRow): string {
   return wrap(`lost: ${count} × ${name}: ${meaning}`, '', '  ').join('\n');
-}
-
-function rank({ severity }: Finding): number {
-  return { info: 0, warning: 1, error: 2 }[severity];
 }
 
 function isEmpty(value: EvidenceValue): boolean {

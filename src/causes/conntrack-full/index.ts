@@ -2,7 +2,8 @@
 
 import { flagsText } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
-import { ends, inNetns, isBesideRules, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { ends, isBesideRules, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 
 /** Entries of other CPUs end between the drop and the look at their number. */

@@ -9,7 +9,8 @@ import { isConnection } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Conntrack, CrossedReply, Drop, Packet, ResetSent } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
-import { ENTRY, inNetns, isByNetfilter, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { ENTRY, isByNetfilter, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 

@@ -9,12 +9,12 @@ import type { Drop } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import {
   ENTRY,
-  inNetns,
   isLoopback,
   leavesLoopback,
   redirectAdvice,
   whereabouts,
 } from '../shared/conntrack.ts';
+import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceName } from '../shared/wording.ts';

@@ -3,7 +3,8 @@
 import { familyOf } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { defineCause } from '../define.ts';
-import { ENTRY, inNetns, isBesideRules, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { ENTRY, isBesideRules, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 
 export default defineCause({

@@ -4,7 +4,7 @@ import { familyOf } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
-import { inNetns } from '../shared/conntrack.ts';
+import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceName } from '../shared/wording.ts';
 

@@ -4,6 +4,7 @@ import type { Knowledge } from '../../flow/knowledge.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Conntrack, Drop, Flow, Packet, ResetSent } from '../../wire/types.gen.ts';
+import { inNetns } from './netns.ts';
 
 /** What a packet is of its entry: enum ip_conntrack_info, and what BPF adds to it. */
 export const TRACKED = { NEW: 2, REPLY: 3, NO_ENTRY: 8 } as const;
@@ -79,11 +80,6 @@ export function whereText({ arrived_on, leaves_by }: ReturnType<typeof whereabou
     return arrived_on === null ? 'on its way out' : `that arrived on ${arrived_on}`;
   const from = arrived_on === null ? '' : `, arrived on ${arrived_on}`;
   return `on its way out by ${leaves_by}${from}`;
-}
-
-/** A command in a network namespace, for a shell. */
-export function inNetns(netns: number, command: string): string {
-  return `nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') ${command}`;
 }
 
 /** How to find the rule that sends connections to an end elsewhere. */

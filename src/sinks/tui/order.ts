@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Severity } from '../../causes/define.ts';
+import { weight } from '../severity.ts';
 import { UNICODE } from './glyphs.ts';
 import type { FindingView } from './model.ts';
 import { flowText, who } from './where.ts';
@@ -12,11 +12,10 @@ export function nextSort(sort: Sort): Sort {
   return SORTS[(SORTS.indexOf(sort) + 1) % SORTS.length] ?? 'severity';
 }
 
-const WEIGHT: Record<Severity, number> = { error: 0, warning: 1, info: 2 };
-
-const weight = (view: FindingView) => (view.benign ? 3 : WEIGHT[view.finding.severity]);
+/** What is ordinary goes last. */
+const weightOf = ({ benign, finding }: FindingView) => (benign ? -1 : weight(finding.severity));
 const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-const bySeverity = (a: FindingView, b: FindingView) => weight(a) - weight(b);
+const bySeverity = (a: FindingView, b: FindingView) => weightOf(b) - weightOf(a);
 const byCount = (a: FindingView, b: FindingView) => b.finding.count - a.finding.count;
 
 const FIRST: Record<Sort, (a: FindingView, b: FindingView) => number> = {
