@@ -7,7 +7,7 @@ import type { Event } from '../wire/event.ts';
 import type { Drop, Retransmit, Sock, Stall } from '../wire/types.gen.ts';
 import { ExpiringMap } from './expiring-map.ts';
 
-/** A window that is shut for less is nothing: bpf/tcp_retransmit.bpf.c. */
+/** A window that is shut for less is nothing: bpf/include/stall.h. */
 const STALLED_MS = 2500;
 const STALLED_TIMEOUTS = 4;
 /** Options may take so much of a full segment. */
