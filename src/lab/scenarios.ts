@@ -2,6 +2,7 @@
 
 import type { Scenario } from './scenario.ts';
 import { acceptQueueFull } from './scenarios/accept-queue-full.ts';
+import { martianSource, notOurAddress, refusedFromElsewhere } from './scenarios/addresses.ts';
 import { badChecksum } from './scenarios/bad-checksum.ts';
 import { bpfDrop } from './scenarios/bpf-drop.ts';
 import {
@@ -15,6 +16,7 @@ import {
 } from './scenarios/closing.ts';
 import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
+import { conntrackFull, conntrackInvalid, natPortsExhausted } from './scenarios/conntrack.ts';
 import { crossedReply } from './scenarios/crossed-reply.ts';
 import { deviceDown } from './scenarios/device-down.ts';
 import { keys } from './scenarios/keys.ts';
@@ -28,6 +30,7 @@ import { noRouteBack } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
 import { proxyUpstreamFailed } from './scenarios/proxy-upstream-failed.ts';
 import { qdiscDrop } from './scenarios/qdisc-drop.ts';
+import { redirected } from './scenarios/redirected.ts';
 import { refusedSegments } from './scenarios/refused-segments.ts';
 import { requestReset } from './scenarios/request-reset.ts';
 import { resetByPeer } from './scenarios/reset-by-peer.ts';
@@ -41,15 +44,6 @@ import {
 import { stalls } from './scenarios/stalls.ts';
 import { synCookieRejected, synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
 import { synackWrongSource } from './scenarios/synack-wrong-source.ts';
-import {
-  conntrackFull,
-  conntrackInvalid,
-  martianSource,
-  natPortsExhausted,
-  notOurAddress,
-  redirected,
-  refusedFromElsewhere,
-} from './scenarios/translation.ts';
 import { unacceptable } from './scenarios/unacceptable.ts';
 import {
   connectGivenUp,

@@ -2,58 +2,31 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { must, POLLIN, type Socket } from '../../native/sockets.ts';
-import type { Family } from '../../tcp/address.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import {
   awaitAll,
   awaitQueued,
-  awaitReset,
-  awaitTimeout,
   connect,
   dial,
   growth,
   hangUp,
   knock,
   listen,
-  localOf,
   shareFrom,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
+import { rules } from '../nat.ts';
 import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
-import { giveUpSoon } from './silence.ts';
 
 const PORT = 443;
 const OTHER_PORT = 15_001;
 const MAX = '/proc/sys/net/netfilter/nf_conntrack_max';
 /** No other namespace of a machine that makes failures has as many for a moment. */
 const ENTRIES = 100;
-
-const table = (family: Family) => (family === 4 ? 'ip' : 'ip6');
-const bracketed = (family: Family, address: string, port: number) =>
-  family === 4 ? `${address}:${port}` : `[${address}]:${port}`;
-
-function rules(netns: Netns, family: Family, chains: string): void {
-  netns.exec('nft', ['-f', '-'], `table ${table(family)} lab { ${chains}\n}`);
-}
-
-/** What leaves for this end goes to another. */
-function redirect(netns: Netns, family: Family, match: string, verdict: string): void {
-  rules(netns, family, `chain output { type nat hook output priority -100; ${match} ${verdict}; }`);
-}
-
-/** Has the client reach the service address by way of the server. */
-function routeVip(lab: Lab, family: Family): void {
-  const { vip, server } = HOSTS[family];
-  lab.client.ip(`route add ${vip} via ${server}`);
-}
-
-function forward(netns: Netns): void {
-  netns.sysctl({ 'net.ipv4.ip_forward': 1, 'net.ipv6.conf.all.forwarding': 1 });
-}
 
 /** Counters of connection tracking, summed over all CPUs. */
 function tracked(netns: Netns, name: string): number {
@@ -154,74 +127,6 @@ function notTranslated(lab: Lab, { times, family }: Options): Made {
 }
 
 const track = 'ct state new accept;';
-
-export const redirected: Scenario[] = [
-  {
-    id: 'no-listener/redirected',
-    cause: 'no-listener',
-    title: 'connects that the client’s own NAT redirects to a port where nothing listens',
-    families: BOTH,
-    commands: ['nft'],
-    says: ({ family }) => ({ dialled: bracketed(family, HOSTS[family].server, PORT) }),
-    prepare: (lab, { family }) =>
-      redirect(lab.client, family, `tcp dport ${PORT}`, `redirect to :${OTHER_PORT}`),
-    run(lab, { times, family }) {
-      const server = { address: HOSTS[family].server, port: PORT };
-      const sockets = dial(lab, lab.client, server, times);
-      const clients = sockets.map(localOf);
-      awaitReset(sockets, 'ECONNREFUSED');
-      return { server, clients, netns: lab.client.inode };
-    },
-  },
-  {
-    id: 'connect-refused/redirected',
-    cause: 'connect-refused',
-    beside: ['no-listener'],
-    title: 'connects that the client’s own NAT sends to a host that refuses them',
-    families: BOTH,
-    commands: ['nft'],
-    says: ({ family }) => ({
-      redirected_to: bracketed(family, HOSTS[family].server, OTHER_PORT),
-    }),
-    prepare(lab, { family }) {
-      const { vip, server } = HOSTS[family];
-      const ip = table(family);
-      const to = bracketed(family, server, OTHER_PORT);
-      redirect(lab.client, family, `${ip} daddr ${vip} tcp dport ${PORT}`, `dnat to ${to}`);
-    },
-    run(lab, { times, family }) {
-      const server = { address: HOSTS[family].vip, port: PORT };
-      const sockets = dial(lab, lab.client, server, times);
-      const clients = sockets.map(localOf);
-      awaitReset(sockets, 'ECONNREFUSED');
-      return { server, clients, netns: lab.client.inode };
-    },
-  },
-  {
-    id: 'connect-timeout/redirected',
-    cause: 'connect-timeout',
-    title: 'connects that the host’s own NAT sends to one that never answers',
-    families: BOTH,
-    commands: ['nft'],
-    says: ({ family }) => ({
-      redirected_to: bracketed(family, HOSTS[family].nowhere, OTHER_PORT),
-    }),
-    prepare(lab, { family }) {
-      const { client, nowhere } = HOSTS[family];
-      const ip = table(family);
-      const to = bracketed(family, nowhere, OTHER_PORT);
-      giveUpSoon(lab.server);
-      redirect(lab.server, family, `${ip} daddr ${client} tcp dport ${PORT}`, `dnat to ${to}`);
-    },
-    run(lab, { times, family }) {
-      const server = { address: HOSTS[family].client, port: PORT };
-      const sockets = dial(lab, lab.server, server, times);
-      const clients = sockets.map(localOf);
-      awaitTimeout(sockets);
-      return { server, clients, netns: lab.server.inode };
-    },
-  },
-];
 
 export const conntrackFull: Scenario = {
   id: 'conntrack-full',
@@ -325,108 +230,3 @@ export const conntrackInvalid: Scenario[] = [
     run: notTranslated,
   },
 ];
-
-export const martianSource: Scenario[] = [
-  {
-    id: 'martian-source',
-    cause: 'martian-source',
-    title: 'a balancer sends a client’s SYN back to the client itself',
-    families: [4],
-    commands: ['nft'],
-    says: () => ({ kind: 'own SYN' }),
-    prepare(lab, { family }) {
-      const { vip, client } = HOSTS[family];
-      routeVip(lab, family);
-      forward(lab.server);
-      const dnat = `ip daddr ${vip} dnat to ${client};`;
-      rules(lab.server, family, `chain pre { type nat hook prerouting priority -100; ${dnat} }`);
-    },
-    run(lab, { times, family }) {
-      const server = { address: HOSTS[family].vip, port: PORT };
-      const came = growth(lab.server, 'Ip', 'ForwDatagrams');
-      const sockets = dial(lab, lab.client, server, times);
-      const clients = sockets.map(localOf);
-      until('the SYNs to come back', () => came() >= times);
-      for (const socket of sockets) socket.close();
-      return { server, clients, netns: lab.client.inode };
-    },
-  },
-  {
-    id: 'martian-source/loopback-translated',
-    cause: 'martian-source',
-    title: 'connects to loopback that NAT sends to another host, and may not leave',
-    families: [4],
-    commands: ['nft'],
-    says: () => ({ kind: 'loopback translated' }),
-    prepare: fromLoopback,
-    run: dialLoopback,
-  },
-  {
-    id: 'martian-source/loopback-source',
-    cause: 'martian-source',
-    ownerless: true,
-    title: 'connects from loopback that NAT sends to another host, with the source that they had',
-    families: [4],
-    commands: ['nft'],
-    says: () => ({ kind: 'loopback source' }),
-    prepare(lab, options) {
-      fromLoopback(lab, options);
-      const settings = ['all', 'lo', 'c0'].map((name) => `net.ipv4.conf.${name}.route_localnet`);
-      lab.client.sysctl(Object.fromEntries(settings.map((name) => [name, 1])));
-    },
-    run(lab, options) {
-      const { clients } = dialLoopback(lab, options);
-      const server = { address: HOSTS[4].server, port: OTHER_PORT };
-      return { server, clients, netns: lab.server.inode };
-    },
-  },
-];
-
-function fromLoopback(lab: Lab, { family }: Options): void {
-  const to = `${HOSTS[family].server}:${OTHER_PORT}`;
-  redirect(lab.client, family, `ip daddr 127.0.0.1 tcp dport ${PORT}`, `dnat to ${to}`);
-}
-
-function dialLoopback(lab: Lab, { times }: Options): Made {
-  const server = { address: '127.0.0.1', port: PORT };
-  return { server, clients: knock(lab, server, times), netns: lab.client.inode };
-}
-
-export const notOurAddress: Scenario = {
-  id: 'not-our-address',
-  cause: 'not-our-address',
-  title: 'connects to an address that is routed to a host that does not have it',
-  families: BOTH,
-  drop_reason: 'IP_INADDRERRORS',
-  ownerless: true,
-  prepare: (lab, { family }) => routeVip(lab, family),
-  run(lab, { times, family }) {
-    const server = { address: HOSTS[family].vip, port: PORT };
-    return { server, clients: knock(lab, server, times), netns: lab.server.inode };
-  },
-};
-
-export const refusedFromElsewhere: Scenario = {
-  id: 'refused-from-elsewhere',
-  cause: 'refused-from-elsewhere',
-  beside: ['no-listener'],
-  title: 'a service address is translated to a closed port, and the reset comes from there',
-  families: BOTH,
-  commands: ['nft'],
-  prepare(lab, { family }) {
-    const { vip, server } = HOSTS[family];
-    const ip = table(family);
-    routeVip(lab, family);
-    const there = `${ip} daddr ${vip} ${ip} daddr set ${server};`;
-    rules(lab.server, family, `chain there { type filter hook prerouting priority raw; ${there} }`);
-  },
-  run(lab, { times, family }) {
-    const server = { address: HOSTS[family].vip, port: PORT };
-    const resets = growth(lab.server, 'Tcp', 'OutRsts');
-    const sockets = dial(lab, lab.client, server, times);
-    const clients = sockets.map(localOf);
-    until('the SYNs to be refused', () => resets() >= times);
-    for (const socket of sockets) socket.close();
-    return { server, clients, netns: lab.client.inode };
-  },
-};

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { dial, growth, knock, localOf } from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import { forward, redirect, routeVip, rules, table } from '../nat.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { until } from '../until.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 443;
+const OTHER_PORT = 15_001;
+
+export const martianSource: Scenario[] = [
+  {
+    id: 'martian-source',
+    cause: 'martian-source',
+    title: 'a balancer sends a client’s SYN back to the client itself',
+    families: [4],
+    commands: ['nft'],
+    says: () => ({ kind: 'own SYN' }),
+    prepare(lab, { family }) {
+      const { vip, client } = HOSTS[family];
+      routeVip(lab, family);
+      forward(lab.server);
+      const dnat = `ip daddr ${vip} dnat to ${client};`;
+      rules(lab.server, family, `chain pre { type nat hook prerouting priority -100; ${dnat} }`);
+    },
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].vip, port: PORT };
+      const came = growth(lab.server, 'Ip', 'ForwDatagrams');
+      const sockets = dial(lab, lab.client, server, times);
+      const clients = sockets.map(localOf);
+      until('the SYNs to come back', () => came() >= times);
+      for (const socket of sockets) socket.close();
+      return { server, clients, netns: lab.client.inode };
+    },
+  },
+  {
+    id: 'martian-source/loopback-translated',
+    cause: 'martian-source',
+    title: 'connects to loopback that NAT sends to another host, and may not leave',
+    families: [4],
+    commands: ['nft'],
+    says: () => ({ kind: 'loopback translated' }),
+    prepare: fromLoopback,
+    run: dialLoopback,
+  },
+  {
+    id: 'martian-source/loopback-source',
+    cause: 'martian-source',
+    ownerless: true,
+    title: 'connects from loopback that NAT sends to another host, with the source that they had',
+    families: [4],
+    commands: ['nft'],
+    says: () => ({ kind: 'loopback source' }),
+    prepare(lab, options) {
+      fromLoopback(lab, options);
+      const settings = ['all', 'lo', 'c0'].map((name) => `net.ipv4.conf.${name}.route_localnet`);
+      lab.client.sysctl(Object.fromEntries(settings.map((name) => [name, 1])));
+    },
+    run(lab, options) {
+      const { clients } = dialLoopback(lab, options);
+      const server = { address: HOSTS[4].server, port: OTHER_PORT };
+      return { server, clients, netns: lab.server.inode };
+    },
+  },
+];
+
+function fromLoopback(lab: Lab, { family }: Options): void {
+  const to = `${HOSTS[family].server}:${OTHER_PORT}`;
+  redirect(lab.client, family, `ip daddr 127.0.0.1 tcp dport ${PORT}`, `dnat to ${to}`);
+}
+
+function dialLoopback(lab: Lab, { times }: Options): Made {
+  const server = { address: '127.0.0.1', port: PORT };
+  return { server, clients: knock(lab, server, times), netns: lab.client.inode };
+}
+
+export const notOurAddress: Scenario = {
+  id: 'not-our-address',
+  cause: 'not-our-address',
+  title: 'connects to an address that is routed to a host that does not have it',
+  families: BOTH,
+  drop_reason: 'IP_INADDRERRORS',
+  ownerless: true,
+  prepare: (lab, { family }) => routeVip(lab, family),
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].vip, port: PORT };
+    return { server, clients: knock(lab, server, times), netns: lab.server.inode };
+  },
+};
+
+export const refusedFromElsewhere: Scenario = {
+  id: 'refused-from-elsewhere',
+  cause: 'refused-from-elsewhere',
+  beside: ['no-listener'],
+  title: 'a service address is translated to a closed port, and the reset comes from there',
+  families: BOTH,
+  commands: ['nft'],
+  prepare(lab, { family }) {
+    const { vip, server } = HOSTS[family];
+    const ip = table(family);
+    routeVip(lab, family);
+    const there = `${ip} daddr ${vip} ${ip} daddr set ${server};`;
+    rules(lab.server, family, `chain there { type filter hook prerouting priority raw; ${there} }`);
+  },
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].vip, port: PORT };
+    const resets = growth(lab.server, 'Tcp', 'OutRsts');
+    const sockets = dial(lab, lab.client, server, times);
+    const clients = sockets.map(localOf);
+    until('the SYNs to be refused', () => resets() >= times);
+    for (const socket of sockets) socket.close();
+    return { server, clients, netns: lab.client.inode };
+  },
+};

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { awaitReset, awaitTimeout, dial, localOf } from '../connections.ts';
+import { bracketed, redirect, table } from '../nat.ts';
+import { BOTH, type Scenario } from '../scenario.ts';
+import { HOSTS } from '../wiring.ts';
+import { giveUpSoon } from './silence.ts';
+
+const PORT = 443;
+const OTHER_PORT = 15_001;
+
+export const redirected: Scenario[] = [
+  {
+    id: 'no-listener/redirected',
+    cause: 'no-listener',
+    title: 'connects that the client’s own NAT redirects to a port where nothing listens',
+    families: BOTH,
+    commands: ['nft'],
+    says: ({ family }) => ({ dialled: bracketed(family, HOSTS[family].server, PORT) }),
+    prepare: (lab, { family }) =>
+      redirect(lab.client, family, `tcp dport ${PORT}`, `redirect to :${OTHER_PORT}`),
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].server, port: PORT };
+      const sockets = dial(lab, lab.client, server, times);
+      const clients = sockets.map(localOf);
+      awaitReset(sockets, 'ECONNREFUSED');
+      return { server, clients, netns: lab.client.inode };
+    },
+  },
+  {
+    id: 'connect-refused/redirected',
+    cause: 'connect-refused',
+    beside: ['no-listener'],
+    title: 'connects that the client’s own NAT sends to a host that refuses them',
+    families: BOTH,
+    commands: ['nft'],
+    says: ({ family }) => ({
+      redirected_to: bracketed(family, HOSTS[family].server, OTHER_PORT),
+    }),
+    prepare(lab, { family }) {
+      const { vip, server } = HOSTS[family];
+      const ip = table(family);
+      const to = bracketed(family, server, OTHER_PORT);
+      redirect(lab.client, family, `${ip} daddr ${vip} tcp dport ${PORT}`, `dnat to ${to}`);
+    },
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].vip, port: PORT };
+      const sockets = dial(lab, lab.client, server, times);
+      const clients = sockets.map(localOf);
+      awaitReset(sockets, 'ECONNREFUSED');
+      return { server, clients, netns: lab.client.inode };
+    },
+  },
+  {
+    id: 'connect-timeout/redirected',
+    cause: 'connect-timeout',
+    title: 'connects that the host’s own NAT sends to one that never answers',
+    families: BOTH,
+    commands: ['nft'],
+    says: ({ family }) => ({
+      redirected_to: bracketed(family, HOSTS[family].nowhere, OTHER_PORT),
+    }),
+    prepare(lab, { family }) {
+      const { client, nowhere } = HOSTS[family];
+      const ip = table(family);
+      const to = bracketed(family, nowhere, OTHER_PORT);
+      giveUpSoon(lab.server);
+      redirect(lab.server, family, `${ip} daddr ${client} tcp dport ${PORT}`, `dnat to ${to}`);
+    },
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].client, port: PORT };
+      const sockets = dial(lab, lab.server, server, times);
+      const clients = sockets.map(localOf);
+      awaitTimeout(sockets);
+      return { server, clients, netns: lab.server.inode };
+    },
+  },
+];
