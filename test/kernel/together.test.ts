@@ -3,16 +3,16 @@
 import { expect, it } from 'vitest';
 import { NEEDS } from '../software/healthy.ts';
 import { lacking } from '../software/service.ts';
-import { FIVE, together } from '../software/together.ts';
+import { TWELVE, together } from '../software/together.ts';
 
-/** tools/five-at-once.ts does the same for half a minute. */
+/** tools/twelve-at-once.ts does the same for half a minute. */
 const SECONDS = 3;
 
-it('tells five failures apart that happen at once on a busy host', async ({ skip }) => {
+it('tells twelve failures apart that happen at once on a busy host', async ({ skip }) => {
   const missing = lacking(...NEEDS, 'bpftool');
   skip(missing !== null, missing ?? '');
   const { failures, ofHealthy } = await together(SECONDS);
-  expect(failures).toHaveLength(FIVE.length);
+  expect(failures).toHaveLength(TWELVE.length);
   for (const { cause, beside, made, reported } of failures) {
     const told = Object.entries(reported).filter(([one]) => !beside.includes(one));
     expect(Object.fromEntries(told)).toEqual({ [cause]: made });

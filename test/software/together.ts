@@ -9,13 +9,23 @@ import { type Finding, Running, type Summary } from '../kernel/tcpwhy.ts';
 import type { Again } from './again.ts';
 import { HealthyLoad } from './healthy.ts';
 
-/** The five failures: one peer twice, the wrong answer, the proxy, and two of stale timestamps. */
-export const FIVE = [
+/**
+ * The five failures that tcpwhy is for (one peer twice, the wrong answer, the proxy, and two of stale
+ * timestamps), and seven that end connects and connections by other ways.
+ */
+export const TWELVE = [
   'peer-collision',
   'synack-wrong-source',
   'proxy-upstream-failed',
   'timewait-paws',
   'paws-established',
+  'accept-queue-full',
+  'unread-data-on-close',
+  'netfilter-reject',
+  'neighbour-failed',
+  'conntrack-invalid',
+  'no-listener/redirected',
+  'bpf-drop',
 ];
 
 const SETTLE_MS = 15_000;
@@ -29,13 +39,13 @@ export interface Together {
   summary: Summary;
 }
 
-/** All five at once, each in a process and lab of its own, beside nginx under load. */
+/** All twelve at once, each in a process and lab of its own, beside nginx under load. */
 export async function together(seconds: number): Promise<Together> {
   using lab = Lab.open();
   await using tcpwhy = await Running.start();
   await using load = await HealthyLoad.start(lab);
   const failures = await Promise.all(
-    FIVE.map((id, index) => again(id, index % 2 ? '6' : '4', seconds)),
+    TWELVE.map((id, index) => again(id, index % 2 ? '6' : '4', seconds)),
   );
   await tcpwhy.until(
     (output) => failures.every(({ cause, made }) => output.count(cause) >= made),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage, as root: node tools/five-at-once.ts [SECONDS]
+// Usage, as root: node tools/twelve-at-once.ts [SECONDS]
 //
-// Makes the five failures that tcpwhy is for happen together for half a minute, beside nginx under
-// load. Prints how often each was made and reported, and fails where that differs.
+// Makes twelve failures happen together for half a minute, beside nginx under load: the five that
+// tcpwhy is for, and seven more. Prints how often each was made and reported, and fails where that differs.
 
 import { isDeepStrictEqual } from 'node:util';
 import { NEEDS } from '../test/software/healthy.ts';
