@@ -70,6 +70,11 @@ ON_TRACEPOINT(consume_skb, packet_consumed, struct sk_buff *skb)
 
 	if (!b)
 		return 0;
+	/* A SYN that was queued and freed elsewhere left its place in memory to this segment. */
+	if (!(tcp_flags(skb) & (TCP_SYN | TCP_RST))) {
+		next_bracket(b);
+		return 0;
+	}
 	/* A device of another namespace than the counters': they are not what this SYN met. */
 	dev = route_device(skb);
 	report_refusal(ctx, b, skb,
