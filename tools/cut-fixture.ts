@@ -84,8 +84,18 @@ function ports(value: unknown): number[] {
 
 function needed(event: Event): boolean {
   if (event.kind !== 'fact') return false;
-  const { symbol, peer_rewriter, device_hooks } = event.body;
+  const { symbol, peer_rewriter, device_hooks, drop_rules } = event.body;
   if (device_hooks) return events.some(({ event: { netns } }) => netns === device_hooks.netns);
+  if (drop_rules) {
+    const { netns, flow } = drop_rules;
+    return events.some(
+      ({ event: one }) =>
+        one.netns === netns &&
+        one.kind === 'drop' &&
+        one.body.packet.flow.sport === flow?.sport &&
+        one.body.packet.flow.dport === flow?.dport,
+    );
+  }
   if (symbol) return bodies.includes(`"${symbol.address}"`);
   return peer_rewriter != null && events.some(({ event: { kind } }) => kind === 'peer_name');
 }

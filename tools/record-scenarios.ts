@@ -109,9 +109,10 @@ function only(stream: Uint8Array, netns: ReadonlySet<number>): Uint8Array {
   return Buffer.concat(kept.map(({ bytes }) => encodeFrame(bytes)));
 
   function needed({
-    body: { symbol, cgroup, peer_rewriter, device_hooks },
+    body: { symbol, cgroup, peer_rewriter, device_hooks, drop_rules },
   }: Event<'fact'>): boolean {
     if (device_hooks) return netns.has(device_hooks.netns);
+    if (drop_rules) return netns.has(drop_rules.netns);
     if (symbol) return said.includes(`"${symbol.address}"`);
     if (cgroup) return said.includes(`"cgroup":"${cgroup.id}"`);
     return peer_rewriter?.cgroup_path.includes(`tcpwhy-${process.pid}-`) ?? false;

@@ -14,6 +14,7 @@ import type {
   Sock,
   SocketHooks,
 } from '../wire/types.gen.ts';
+import { type DroppedBy, DropRulesTold } from './drop-rules.ts';
 import { DroppedAgain } from './dropped-again.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
@@ -63,6 +64,8 @@ export interface Knowledge {
   stall(event: Event): Stalled | null;
   /** Of a large segment that was dropped: how long before this very one was first; null: it is the first. */
   droppedBefore_ms(event: Event): number | null;
+  /** Of a packet that netfilter dropped: which rules may have; null where the host did not tell. */
+  droppedBy(event: Event): DroppedBy | null;
 }
 
 /** Knowledge as it grows with the events: listeners while they are there. */
@@ -82,6 +85,7 @@ export class HostKnowledge implements Knowledge {
   readonly #redirects = new ExpiringMap<Conntrack>(REDIRECT_SPAN_NS, MAX_REDIRECTS);
   readonly #stalls = new Stalls();
   readonly #dropped = new DroppedAgain();
+  readonly #drop_rules = new DropRulesTold();
   readonly #has_drop_reasons: boolean;
 
   constructor(header: Header) {
@@ -96,6 +100,7 @@ export class HostKnowledge implements Knowledge {
     this.failed_connects.learn(event);
     this.#stalls.learn(event);
     this.#dropped.learn(event);
+    this.#drop_rules.learn(event);
     switch (event.kind) {
       case 'fact': {
         const {
@@ -246,6 +251,10 @@ export class HostKnowledge implements Knowledge {
 
   droppedBefore_ms(event: Event): number | null {
     return this.#dropped.before_ms(event);
+  }
+
+  droppedBy(event: Event): DroppedBy | null {
+    return this.#drop_rules.of(event);
   }
 }
 

@@ -24,6 +24,7 @@ import { listeners } from './scenarios/listeners.ts';
 import { minTtl } from './scenarios/min-ttl.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
+import { netfilterRules } from './scenarios/netfilter-rules.ts';
 import { noListener } from './scenarios/no-listener.ts';
 import { noRoute } from './scenarios/no-route.ts';
 import { noRouteBack } from './scenarios/no-route-back.ts';
@@ -90,6 +91,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...refusedSegments,
   netfilterDrop,
   ...netfilterReject,
+  ...netfilterRules,
   ...bpfDrop,
   ...qdiscDrop,
   deviceDown,

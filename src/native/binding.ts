@@ -142,6 +142,7 @@ interface Addon {
   pinnedProgram(path: string): number | null;
   netlink(family: number, requests: Uint8Array[], netns?: string): Buffer[];
   deviceName(ifindex: number, netns?: string): string | null;
+  netnsFile(name: string, netns?: string): string | null;
   possibleCpus(): number;
   onlineCpus(): number;
   clockOffsetNs(): bigint;
@@ -386,6 +387,14 @@ export function netlink(family: number, requests: Uint8Array[], netns?: string):
  */
 export function deviceName(ifindex: number, netns?: string): string | null {
   return native().deviceName(ifindex, netns);
+}
+
+/**
+ * A file of /proc/net as it is in the namespace at `netns`, or in ours; null where it cannot be read. Throws the
+ * errno of entering the namespace.
+ */
+export function netnsFile(name: string, netns?: string): string | null {
+  return native().netnsFile(name, netns);
 }
 
 /** How many CPUs this machine may ever have: the length of a per-CPU map's `values`. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use std::ffi::CStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::thread;
 
@@ -23,6 +23,15 @@ pub fn device_name(ifindex: u32, netns: Option<String>) -> Result<Option<String>
         // SAFETY: as above.
         let name = unsafe { CStr::from_ptr(name.as_ptr()) };
         Some(name.to_string_lossy().into_owned())
+    })
+}
+
+/// A file of /proc/net as it is in the namespace at `netns`, or in ours; null where it cannot be read.
+/// Errors: the errno of entering the namespace.
+#[napi(catch_unwind)]
+pub fn netns_file(name: String, netns: Option<String>) -> Result<Option<String>> {
+    run_in(netns.as_deref(), || {
+        fs::read_to_string(format!("/proc/thread-self/net/{name}")).ok()
     })
 }
 

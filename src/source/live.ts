@@ -17,6 +17,7 @@ import {
   getpeernamePrograms,
   maxDrained,
   netlink,
+  netnsFile,
   pinnedProgram,
   programName,
   programsOfTypes,
@@ -32,6 +33,7 @@ import { FactFinder } from './fact-finder.ts';
 import { ListenerFacts } from './listener-facts.ts';
 import { OrphanFacts } from './orphan-facts.ts';
 import { PartCounts } from './part-counts.ts';
+import { RuleFacts, type RuleHost } from './rule-facts.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
 
 const TOTALS_EVERY_NS = 1e9;
@@ -48,6 +50,7 @@ export class LiveSource {
   readonly #listener_facts: ListenerFacts;
   readonly #drop_facts: DropFacts;
   readonly #orphan_facts: OrphanFacts;
+  readonly #rule_facts: RuleFacts;
   readonly #clock: ClockWatch;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
@@ -65,6 +68,7 @@ export class LiveSource {
     const cgroups = new Cgroups();
     this.#facts = new FactFinder(symbols, cgroups, getpeernamePrograms);
     this.#drop_facts = new DropFacts(dropHost(header, symbols, cgroups));
+    this.#rule_facts = new RuleFacts(ruleHost(header, symbols));
     const known = new HostKnowledge(header);
     this.#orphan_facts = new OrphanFacts(
       (reason) => known.resetReason(reason) === 'TCP_ABORT_ON_MEMORY',
@@ -197,6 +201,7 @@ export class LiveSource {
     this.#listener_facts.forget();
     this.#drop_facts.forget();
     this.#orphan_facts.forget();
+    this.#rule_facts.forget();
     const told_ns = String(this.#clock.told_ns);
     const clock = { offset_ns: told_ns, was_ns: told_ns };
     return Buffer.concat([
@@ -252,6 +257,7 @@ export class LiveSource {
         this.#listener_facts,
         this.#drop_facts,
         this.#orphan_facts,
+        this.#rule_facts,
       ]) {
         const found = finder.of(each.w, each.at, each.layout);
         if (found.length > 0) facts.push(...found);
@@ -301,5 +307,38 @@ function dropHost(header: Header, symbols: Symbols, cgroups: Cgroups): DropHost 
         return null;
       }
     },
+  };
+}
+
+const NETLINK_NETFILTER = 12;
+
+function ruleHost(header: Header, symbols: Symbols): RuleHost {
+  const known = new HostKnowledge(header);
+  const hasReasons = known.hasDropReasons();
+  const nameOf = (address: string) => symbols.at(address)?.name;
+  const [major = 0, minor = 0] = header.kernel.split('.').map(Number);
+  return {
+    isByNetfilter: (reason, location) =>
+      hasReasons
+        ? known.dropReason(reason) === 'NETFILTER_DROP'
+        : nameOf(location) === 'nf_hook_slow',
+    symbol: nameOf,
+    frees: major > 6 || (major === 6 && minor >= 8),
+    ask(netns) {
+      const path = networkNamespaces().get(netns);
+      return path === undefined ? null : (requests) => netlink(NETLINK_NETFILTER, requests, path);
+    },
+    deviceName: nameOfDevice,
+    legacyTables(netns, family) {
+      try {
+        const path = networkNamespaces().get(netns);
+        const file = family === 4 ? 'ip_tables_names' : 'ip6_tables_names';
+        const names = path === undefined ? null : netnsFile(file, path);
+        return names?.split('\n').filter((name) => name !== '') ?? [];
+      } catch {
+        return [];
+      }
+    },
+    now_ns: monotonic_ns,
   };
 }

@@ -463,6 +463,39 @@ export interface Fact {
   device_hooks: DeviceHooks | null;
   socket_hooks: SocketHooks | null;
   orphans: Orphans | null;
+  drop_rules: DropRules | null;
+}
+
+export interface DropRules {
+  /** Of the packet: what Drop and its event say. */
+  netns: number;
+  flow: Flow;
+  flags: number;
+  ifindex: number;
+  leaves_ifindex: number;
+  rejected: number;
+  /** The first of them, and how many more there are. */
+  rules: DropRule[];
+  others: number;
+  /** 1: there were too many rules to look through. */
+  too_many: number;
+  /** Tables of iptables-legacy that may have dropped it. */
+  legacy_tables: string[];
+}
+
+export interface DropRule {
+  /** `ip`, `ip6`, `inet`, `bridge`, `netdev`. */
+  family: string;
+  table: string;
+  chain: string;
+  /** `prerouting`, `input`, `forward`, `output`, `postrouting`, `ingress`, `egress`; `bridge` for all of a bridge's. */
+  hook: string;
+  /** 0: no rule, but the policy of the chain. */
+  handle: string;
+  /** As nft writes it, without what its counters say. */
+  text: string;
+  /** How it answers: 0 not at all, 1 with a reset, 2 with an ICMP error. */
+  answer: number;
 }
 
 export interface DeviceHooks {

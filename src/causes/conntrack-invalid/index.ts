@@ -48,7 +48,13 @@ export default defineCause<Known>({
     'A segment of an open connection was INVALID to connection tracking: a rule dropped it, or it was not translated.',
   needs: ['drop', 'reset_sent', 'tracked'],
   on: ['drop', 'crossed_reply', 'reset_sent'],
-  supersedes: ['netfilter-drop', 'crossed-reply', 'connection-unknown', 'reset-by-peer'],
+  supersedes: [
+    'netfilter-drop',
+    'netfilter-reject',
+    'crossed-reply',
+    'connection-unknown',
+    'reset-by-peer',
+  ],
   leadsTo: SILENCE,
   match(event, known) {
     switch (event.kind) {

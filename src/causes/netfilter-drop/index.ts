@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { familyOf } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
-import { servedAtSource, service } from '../../tcp/service.ts';
-import type { Flow } from '../../wire/types.gen.ts';
+import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
 import { isByNetfilter, leavesLoopback, whereabouts, whereText } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { nftSelector, ruleAdvice, ruleEvidence, ruleGroup, ruleWords } from '../shared/rules.ts';
 import { SILENCE } from '../shared/silence.ts';
 
 export default defineCause({
@@ -25,6 +24,7 @@ export default defineCause({
     if (!isByNetfilter(event.body, known) || leavesLoopback(event.body, known)) return null;
     const { packet, sock } = event.body;
     const { saddr, daddr, sport, dport } = packet.flow;
+    const rule = ruleEvidence(known.droppedBy(event));
     return {
       evidence: {
         from: endpoint(saddr, sport),
@@ -33,37 +33,37 @@ export default defineCause({
         interface: packet.device || null,
         arrived: packet.ifindex > 0 && event.body.leaves_ifindex === 0,
         ...whereabouts(event.body, event.netns, known),
+        ...rule,
         netns: event.netns,
       },
       basis: 'direct',
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
-      group: `${event.netns} ${service(packet.flow)}`,
+      group: `${event.netns} ${service(packet.flow)}${ruleGroup(rule)}`,
       owner: ownerOf(sock?.owner),
     };
   },
   summary({ from, to, flags, interface: device, arrived, ...at }) {
-    if (at.leaves_by !== null) return `a rule dropped [${flags}] ${from} → ${to} ${whereText(at)}`;
+    const who = ruleWords(at);
+    if (at.leaves_by !== null) return `${who} dropped [${flags}] ${from} → ${to} ${whereText(at)}`;
     const where = arrived
       ? ` that arrived on ${device ?? 'an unknown interface'}`
       : ' on its way out';
-    return `a rule dropped [${flags}] ${from} → ${to}${where}`;
+    return `${who} dropped [${flags}] ${from} → ${to}${where}`;
   },
-  advice({ netns, from, to, arrived, arrived_on }, flow) {
+  advice({ netns, from, to, arrived, arrived_on, ...rule }, flow) {
+    const known = ruleAdvice(rule, netns, flow);
+    if (known) return known;
     const hook = arrived || arrived_on ? 'prerouting' : 'output';
+    const isNone = rule.rules_read && rule.one_of.length + rule.legacy_tables.length === 0;
     return [
+      ...(isNone
+        ? [`none of the rules that are there now drops ${from} → ${to}: they have changed since`]
+        : []),
       `find the rule: \`nft -a list ruleset | grep -nE 'drop|reject'\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
-      `see which it is: \`nft add table inet why && nft 'add chain inet why t { type filter hook ${hook} priority -350; }' && nft add rule inet why t ${selector(flow)} meta nftrace set 1\` Then watch it drop: \`nft monitor trace\` Afterwards: \`nft delete table inet why\``,
+      `see which it is: \`nft add table inet why && nft 'add chain inet why t { type filter hook ${hook} priority -350; }' && nft add rule inet why t ${nftSelector(flow)} meta nftrace set 1\` Then watch it drop: \`nft monitor trace\` Afterwards: \`nft delete table inet why\``,
       `a policy of drop and a REJECT count too: allow ${from} → ${to} where it should pass`,
     ];
   },
 });
-
-/** The flow's packets for nft, by its service's port. */
-function selector(flow: Flow): string {
-  const { saddr, sport, daddr, dport } = flow;
-  const ip = familyOf(saddr) === 6 ? 'ip6' : 'ip';
-  const port = servedAtSource(flow) ? `sport ${sport}` : `dport ${dport}`;
-  return `${ip} saddr ${saddr} ${ip} daddr ${daddr} tcp ${port}`;
-}

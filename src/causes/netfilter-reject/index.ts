@@ -5,7 +5,10 @@ import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
+import { isByNetfilter } from '../shared/conntrack.ts';
+import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { ruleAdvice, ruleEvidence, ruleGroup, ruleWords } from '../shared/rules.ts';
 
 /** As bpf/include/reject.h numbers them. */
 const ANSWERS: Record<number, string> = { 1: 'a reset', 2: 'an ICMP error' };
@@ -21,13 +24,12 @@ export default defineCause({
   supersedes: ['netfilter-drop', 'connect-refused', 'icmp-unreachable', 'reset-by-peer'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
-    const { packet, sock, rejected, reason, location } = event.body;
-    const answer = ANSWERS[rejected];
-    if (answer === undefined) return null;
-    const byNetfilter = known.hasDropReasons()
-      ? known.dropReason(reason) === 'NETFILTER_DROP'
-      : known.symbol(location)?.name === 'nf_hook_slow';
-    if (!byNetfilter) return null;
+    const { packet, sock, rejected } = event.body;
+    const told = known.droppedBy(event);
+    const how = rejected || told?.answer || 0;
+    const answer = ANSWERS[how];
+    if (answer === undefined || !isByNetfilter(event.body, known)) return null;
+    const rule = ruleEvidence(told);
     const { saddr, daddr, sport, dport } = packet.flow;
     return {
       evidence: {
@@ -35,29 +37,43 @@ export default defineCause({
         to: endpoint(daddr, dport),
         flags: flagsText(packet.flags),
         answer,
+        unanswered: told?.unanswered ?? 0,
         interface: packet.device || null,
         arrived: packet.ifindex > 0,
+        ...rule,
         netns: event.netns,
       },
       basis: 'direct',
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
-      group: `${event.netns} ${service(packet.flow)} ${rejected}`,
+      group: `${event.netns} ${service(packet.flow)} ${how}${ruleGroup(rule)}`,
       owner: ownerOf(sock?.owner),
     };
   },
-  summary({ from, to, flags, answer, interface: device, arrived }) {
+  summary({ from, to, flags, answer, unanswered, interface: device, arrived, ...rule }) {
     const where = arrived
       ? ` that arrived on ${device ?? 'an unknown interface'}`
       : ' on its way out';
-    return `a rule rejected [${flags}] ${from} → ${to}${where}, with ${answer}`;
+    const silent = unanswered > 0 ? `; ${unanswered} so far without the answer` : '';
+    return `${ruleWords(rule)} rejected [${flags}] ${from} → ${to}${where}, with ${answer}${silent}`;
   },
-  advice({ netns, from, to }, { saddr }) {
-    const save = familyOf(saddr) === 6 ? 'ip6tables-save' : 'iptables-save';
+  advice({ netns, from, to, answer, unanswered, ...rule }, flow) {
+    const { saddr } = flow;
+    const isV6 = familyOf(saddr) === 6;
+    const save = isV6 ? 'ip6tables-save' : 'iptables-save';
+    const limit = isV6 ? 'net.ipv6.icmp.ratelimit' : 'net.ipv4.icmp_ratelimit';
+    const allow = `allow ${from} → ${to} before that rule where it should pass; ${from} is told at once, unlike with drop`;
     return [
-      `find the rule: \`nft -a list ruleset | grep -n reject\` or \`${save} | grep REJECT\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
-      `allow ${from} → ${to} before that rule where it should pass; ${from} is told at once, unlike with drop`,
+      ...(ruleAdvice(rule, netns, flow) ?? [
+        `find the rule: \`nft -a list ruleset | grep -n reject\` or \`${save} | grep REJECT\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
+        allow,
+      ]),
+      ...(unanswered > 0 && answer === ANSWERS[2]
+        ? [
+            `ICMP errors are limited to one in so many milliseconds for each host (${limit}): those that got none look dropped to their sender. See \`${inNetns(netns, `sysctl ${limit}`)}\`, or have the rule answer with a reset, which is not limited`,
+          ]
+        : []),
     ];
   },
 });

@@ -26,9 +26,12 @@ export function isByNetfilter({ reason, location }: Drop, known: Knowledge): boo
     : known.symbol(location)?.name === 'nf_hook_slow';
 }
 
+/** The function of nf_tables that frees what its rules and policies drop, since Linux 6.8. */
+export const NFT_FREES = 'nft_do_chain';
+
 /** The same, and not a rule of nftables: those are told apart since Linux 6.8. */
 export function isBesideRules(drop: Drop, known: Knowledge): boolean {
-  return isByNetfilter(drop, known) && known.symbol(drop.location)?.name !== 'nft_do_chain';
+  return isByNetfilter(drop, known) && known.symbol(drop.location)?.name !== NFT_FREES;
 }
 
 /** Of an answer to a SYN: the connect as it was dialled, where this host sent it elsewhere; else null. */

@@ -40,4 +40,18 @@ export const netfilterReject: Scenario[] = [
     },
     run: (lab, options) => knocked(lab, options, PORT),
   },
+  {
+    id: 'netfilter-reject/limited',
+    cause: 'netfilter-reject',
+    title:
+      'a firewall rule of the server rejects SYNs, most of them without the ICMP error that is limited',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    prepare(lab) {
+      lab.server.sysctl({ 'net.ipv4.icmp_ratelimit': 60_000, 'net.ipv6.icmp.ratelimit': 60_000 });
+      rule(lab, PORT, 'reject');
+    },
+    run: (lab, options) => knocked(lab, options, PORT),
+  },
 ];

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { DroppedBy } from '../../flow/drop-rules.ts';
+import { familyOf } from '../../tcp/address.ts';
+import { servedAtSource } from '../../tcp/service.ts';
+import type { DropRule, Flow } from '../../wire/types.gen.ts';
+import { inNetns } from './netns.ts';
+import { inWords } from './wording.ts';
+
+/** Which rule dropped a packet, as evidence: `rule` where it can be only one, `rules` where one of several. */
+export function ruleEvidence(told: DroppedBy | null) {
+  const { rules = [], others = 0, legacy_tables = [] } = told ?? {};
+  const only = rules.length === 1 && others === 0 && legacy_tables.length === 0 ? rules[0] : null;
+  return {
+    rule: only ? only.text : null,
+    family: only ? only.family : null,
+    table: only ? only.table : null,
+    chain: only ? only.chain : null,
+    handle: only && only.handle !== '0' ? Number(only.handle) : null,
+    hook: only ? only.hook : null,
+    one_of: only ? [] : rules.map(placeText),
+    other_rules: others || null,
+    legacy_tables,
+    rules_read: told !== null && told.too_many === 0,
+  };
+}
+
+export type RuleEvidence = ReturnType<typeof ruleEvidence>;
+
+/** What tells findings of one service apart: the rule, where it is known. */
+export function ruleGroup({ family, table, chain, handle }: RuleEvidence): string {
+  return family === null ? '' : ` ${family} ${table} ${chain} ${handle}`;
+}
+
+/** Whoever it was, at the beginning of a sentence. */
+export function ruleWords(of: RuleEvidence): string {
+  const { rule, family, table, chain, handle, one_of, other_rules, legacy_tables } = of;
+  if (rule !== null) {
+    const place = inWords(`${family} ${table} ${chain}`);
+    return handle === null
+      ? `the policy of chain ${place}`
+      : `rule ${handle} of ${place} (${inWords(rule)})`;
+  }
+  const more = [
+    ...one_of.map(inWords),
+    ...(other_rules === null ? [] : [`${other_rules} more`]),
+    ...legacy_tables.map((name) => `the rules of table ${inWords(name)} of iptables-legacy`),
+  ];
+  return more.length === 0 ? 'a rule' : `one of ${more.join(', ')}`;
+}
+
+function placeText({ family, table, chain, handle, text }: DropRule): string {
+  const place = `${family} ${table} ${chain}`;
+  return handle === '0' ? `the policy of ${place}` : `rule ${handle} of ${place} (${text})`;
+}
+
+/** Null where it is not known which rule it was. */
+export function ruleAdvice(of: RuleEvidence, netns: number, flow: Flow): string[] | null {
+  const { family, table, chain, handle } = of;
+  if (family === null || table === null || chain === null) return null;
+  const isWord = [table, chain].every((name) => /^\w[\w./-]*$/.test(name));
+  if (!isWord) return [`see it: \`${inNetns(netns, 'nft -a list ruleset')}\``];
+  const isV6 = family === 'ip6' || (family !== 'ip' && familyOf(flow.saddr) === 6);
+  if (isOfIptables(of)) {
+    const iptables = isV6 ? 'ip6tables' : 'iptables';
+    return [
+      `see it: \`${inNetns(netns, `${iptables} -t ${table} -nvL ${chain} --line-numbers`)}\`${handle === null ? '' : ` or, by its handle ${handle}, \`${inNetns(netns, `nft -a list chain ${family} ${table} ${chain}`)}\``}`,
+      `where it should pass: \`${inNetns(netns, `${iptables} -t ${table} -I ${chain} ${iptablesSelector(flow)} -j ACCEPT`)}\` ${WRITER}`,
+    ];
+  }
+  const place = `${family} ${table} ${chain}`;
+  return [
+    `see it${handle === null ? '' : ` (handle ${handle})`}: \`${inNetns(netns, `nft -a list chain ${place}`)}\``,
+    `where it should pass: \`${inNetns(netns, `nft ${handle === null ? `add rule ${place}` : `insert rule ${place} handle ${handle}`} ${nftSelector(flow)} accept`)}\` ${WRITER}`,
+  ];
+}
+
+const WRITER =
+  'Where a program wrote it (firewalld, ufw, a network policy) it writes it again: allow it there.';
+
+/** Tables that iptables-nft keeps its rules in. */
+const OF_IPTABLES: ReadonlySet<string> = new Set(['filter', 'mangle', 'raw', 'security']);
+
+function isOfIptables({ family, table, chain, hook }: RuleEvidence): boolean {
+  return (
+    (family === 'ip' || family === 'ip6') &&
+    OF_IPTABLES.has(table ?? '') &&
+    hook !== null &&
+    (chain === hook.toUpperCase() || /^[A-Z]/.test(chain ?? ''))
+  );
+}
+
+/** The flow's packets for nft, by its service's port. */
+export function nftSelector(flow: Flow): string {
+  const { saddr, sport, daddr, dport } = flow;
+  const ip = familyOf(saddr) === 6 ? 'ip6' : 'ip';
+  const port = servedAtSource(flow) ? `sport ${sport}` : `dport ${dport}`;
+  return `${ip} saddr ${saddr} ${ip} daddr ${daddr} tcp ${port}`;
+}
+
+function iptablesSelector(flow: Flow): string {
+  const { saddr, sport, daddr, dport } = flow;
+  const port = servedAtSource(flow) ? `--sport ${sport}` : `--dport ${dport}`;
+  return `-p tcp -s ${saddr} -d ${daddr} ${port}`;
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { service } from '../tcp/service.ts';
+import type { Event } from '../wire/event.ts';
+import type { Drop, DropRules } from '../wire/types.gen.ts';
+import { ExpiringMap } from './expiring-map.ts';
+
+/** A segment that is sent again comes after 120 s at the latest. */
+const SPAN_NS = 130e9;
+const MAX_PACKETS = 8192;
+const MAX_SERVICES = 4096;
+
+/** What tells packets apart that other rules may drop. */
+export function packetOfRules(
+  netns: number,
+  { packet, leaves_ifindex, rejected }: Pick<Drop, 'packet' | 'leaves_ifindex' | 'rejected'>,
+): string {
+  return idOf({ ...packet, netns, leaves_ifindex, rejected });
+}
+
+function idOf(of: Omit<DropRules, 'rules' | 'others' | 'too_many' | 'legacy_tables'>): string {
+  const { netns, flow, flags, ifindex, leaves_ifindex, rejected } = of;
+  if (!flow) return '';
+  const { saddr, sport, daddr, dport } = flow;
+  return `${netns} ${saddr} ${sport} ${daddr} ${dport} ${flags} ${ifindex} ${leaves_ifindex} ${rejected}`;
+}
+
+/** Which rules may have dropped a packet, as they were just after it. */
+export interface DroppedBy extends DropRules {
+  /** How the rule answers: 1 with a reset, 2 with an ICMP error; null: it may have been one that does not. */
+  answer: number | null;
+  /** How many packets to this service such rules left without an answer until now. */
+  unanswered: number;
+}
+
+export class DropRulesTold {
+  readonly #told = new ExpiringMap<DropRules>(SPAN_NS, MAX_PACKETS);
+  readonly #unanswered = new ExpiringMap<number>(SPAN_NS, MAX_SERVICES);
+
+  learn(event: Event): void {
+    if (event.kind === 'fact') {
+      const { drop_rules } = event.body;
+      if (drop_rules) this.#told.set(idOf(drop_rules), drop_rules, event.ktime_ns);
+    } else if (event.kind === 'drop' && event.body.rejected === 0) {
+      const told = this.#of(event);
+      const answer = told && answerOf(told);
+      if (!answer) return;
+      const place = placeOf(event, answer);
+      const before = this.#unanswered.get(place, event.ktime_ns) ?? 0;
+      this.#unanswered.set(place, before + event.occurrences, event.ktime_ns);
+    }
+  }
+
+  /** Null where the host did not tell. */
+  of(event: Event): DroppedBy | null {
+    const told = this.#of(event);
+    if (!told) return null;
+    const answer = answerOf(told);
+    const unanswered = answer ? this.#unanswered.get(placeOf(event, answer), event.ktime_ns) : 0;
+    return { ...told, answer, unanswered: unanswered ?? 0 };
+  }
+
+  #of(event: Event): DropRules | null {
+    if (event.kind !== 'drop') return null;
+    return this.#told.get(packetOfRules(event.netns, event.body), event.ktime_ns) ?? null;
+  }
+}
+
+function placeOf(event: Event, answer: number): string {
+  return event.kind === 'drop' ? `${event.netns} ${service(event.body.packet.flow)} ${answer}` : '';
+}
+
+function answerOf({ rules, others, too_many, legacy_tables }: DropRules): number | null {
+  const [first] = rules;
+  const isSure = others === 0 && too_many === 0 && legacy_tables.length === 0;
+  if (!first || first.answer === 0 || !isSure) return null;
+  return rules.every(({ answer }) => answer === first.answer) ? first.answer : null;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+export interface Verdict {
+  /** NF_DROP, NF_ACCEPT, or one of nf_tables' own. */
+  code: number;
+  chain: string;
+}
+
+export const VERDICT = {
+  DROP: 0,
+  ACCEPT: 1,
+  CONTINUE: -1,
+  BREAK: -2,
+  JUMP: -3,
+  GOTO: -4,
+  RETURN: -5,
+} as const;
+
+/** As enum nft_payload_bases has them. */
+export const BASE = { NETWORK: 1, TRANSPORT: 2 } as const;
+
+/**
+ * One step of a rule, with registers counted in words of four bytes. What is not known loads a value
+ * that nobody knows (`unknown`), or may end the rule (`maybe`).
+ */
+export type Op =
+  | { kind: 'payload'; base: number; offset: number; bytes: number; to: number }
+  | { kind: 'meta'; key: number; to: number }
+  | { kind: 'ct'; key: number; direction: number | null; to: number }
+  | { kind: 'unknown'; name: string; to: number }
+  | { kind: 'value'; to: number; data: Buffer }
+  | { kind: 'cmp'; from: number; op: number; data: Buffer }
+  | { kind: 'range'; from: number; outside: boolean; low: Buffer; high: Buffer }
+  | { kind: 'bitwise'; from: number; to: number; mask: Buffer; xor: Buffer }
+  | { kind: 'lookup'; set: string; from: number; to: number | null; inverted: boolean }
+  | { kind: 'test'; test: Test; text: string }
+  | { kind: 'maybe'; text: string }
+  | { kind: 'pass'; text: string }
+  | { kind: 'counter'; packets: number | null }
+  | { kind: 'verdict'; verdict: Verdict }
+  | { kind: 'reject'; answer: Answer; with: string; text: string }
+  /** No later rule of the chain sees the packet; `may drop`: nor does anybody, perhaps. */
+  | { kind: 'end'; text: string; drops: boolean };
+
+export type Answer = 'reset' | 'icmp';
+
+/** What matches of iptables ask of a packet; null: not known. */
+export type Test = (packet: {
+  flags: number;
+  sport: number;
+  dport: number;
+  state: number | null;
+}) => boolean | null;
+
+/** In place of a register. */
+export const ALL_REGISTERS = -1;

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { string } from './attributes.ts';
+import { BASE, type Op, type Test } from './op.ts';
+
+/** Matches and targets of iptables, as iptables-nft keeps them in rules of nf_tables. */
+
+/** A register that rules do not use. */
+const SCRATCH = 20;
+const DPORT = 2;
+const FLAGS = 13;
+
+/** Numbers of structs are of this machine's byte order. */
+export function matchOps(name: string, revision: number, info: Buffer): Op[] {
+  const ops = MATCHES[name]?.(info, revision);
+  return ops ?? [{ kind: 'maybe', text: `xt match "${name}"` }];
+}
+
+type Decode = (info: Buffer, revision: number) => Op[] | null;
+
+const test = (text: string, asks: Test): Op[] => [{ kind: 'test', text, test: asks }];
+
+const MATCHES: Readonly<Record<string, Decode>> = {
+  comment: (info) => [{ kind: 'pass', text: `comment "${string(info)}"` }],
+  tcp(info) {
+    if (info.length < 12) return null;
+    const inverted = info[11] ?? 0;
+    return [
+      ...(info[8] === 0 ? [] : [MAYBE_OPTION]),
+      ...ports(0, info.readUInt16LE(0), info.readUInt16LE(2), (inverted & 1) !== 0),
+      ...ports(DPORT, info.readUInt16LE(4), info.readUInt16LE(6), (inverted & 2) !== 0),
+      ...flags(info[9] ?? 0, info[10] ?? 0, (inverted & 4) !== 0),
+    ];
+  },
+  multiport(info, revision) {
+    if (revision !== 1 || info.length < 48) return null;
+    const ranges = Array.from({ length: Math.min(info[1] ?? 0, 15) }, (_, at) => ({
+      port: info.readUInt16LE(2 + 2 * at),
+      goes_on: (info[32 + at] ?? 0) !== 0,
+    }));
+    const inverted = info[47] !== 0;
+    const which = info[0];
+    const has = (port: number) =>
+      ranges.some(({ port: low, goes_on }, at) => {
+        if (ranges[at - 1]?.goes_on) return false;
+        return goes_on ? port >= low && port <= (ranges[at + 1]?.port ?? low) : port === low;
+      });
+    const text = ranges.map(({ port, goes_on }) => `${port}${goes_on ? ':' : ','}`).join('');
+    const called = which === 0 ? 'sports' : which === 1 ? 'dports' : 'ports';
+    return test(`multiport ${inverted ? '! ' : ''}--${called} ${text.slice(0, -1)}`, ({
+      sport,
+      dport,
+    }) => ((which !== 1 && has(sport)) || (which !== 0 && has(dport))) !== inverted);
+  },
+  conntrack(info, revision) {
+    if (revision < 2 || info.length < 156) return null;
+    const wanted = info.readUInt16LE(148);
+    if (wanted !== CONNTRACK_STATE) return null;
+    return states(info.readUInt16LE(152), (info.readUInt16LE(150) & CONNTRACK_STATE) !== 0, 256);
+  },
+  state: (info) => (info.length < 4 ? null : states(info.readUInt32LE(0), false, 64)),
+};
+
+const MAYBE_OPTION: Op = { kind: 'maybe', text: 'tcp option' };
+
+function ports(offset: number, low: number, high: number, outside: boolean): Op[] {
+  if (low === 0 && high === 0xffff && !outside) return [];
+  const bytes = (port: number) => Buffer.from([port >> 8, port & 0xff]);
+  return [
+    { kind: 'payload', base: BASE.TRANSPORT, offset, bytes: 2, to: SCRATCH },
+    low === high
+      ? { kind: 'cmp', from: SCRATCH, op: outside ? 1 : 0, data: bytes(low) }
+      : { kind: 'range', from: SCRATCH, outside, low: bytes(low), high: bytes(high) },
+  ];
+}
+
+function flags(mask: number, wanted: number, outside: boolean): Op[] {
+  if (mask === 0) return [];
+  const byte = (value: number) => Buffer.from([value]);
+  return [
+    { kind: 'payload', base: BASE.TRANSPORT, offset: FLAGS, bytes: 1, to: SCRATCH },
+    { kind: 'bitwise', from: SCRATCH, to: SCRATCH, mask: byte(mask), xor: byte(0) },
+    { kind: 'cmp', from: SCRATCH, op: outside ? 1 : 0, data: byte(wanted) },
+  ];
+}
+
+const CONNTRACK_STATE = 1;
+/** As matches number them; the bit of what is not tracked differs. */
+const STATES: readonly [bit: number, called: string][] = [
+  [1, 'INVALID'],
+  [2, 'ESTABLISHED'],
+  [4, 'RELATED'],
+  [8, 'NEW'],
+];
+/** Of `ct state`. */
+const UNTRACKED = 64;
+
+function states(mask: number, inverted: boolean, untracked: number): Op[] {
+  const called = [...STATES, [untracked, 'UNTRACKED'] as const]
+    .filter(([bit]) => mask & bit)
+    .map(([, name]) => name);
+  // Of translated connections, of which the state does not tell.
+  if (mask & ~(15 | untracked)) return [{ kind: 'maybe', text: `ctstate ${called.join(',')}` }];
+  return test(`${inverted ? '! ' : ''}ctstate ${called.join(',')}`, ({ state }) => {
+    if (state === null) return null;
+    const has = state === UNTRACKED ? (mask & untracked) !== 0 : (mask & state) !== 0;
+    return has !== inverted;
+  });
+}
+
+/** Targets after which the packet goes on. */
+const GOES_ON: ReadonlySet<string> = new Set([
+  ...[
+    'AUDIT',
+    'CHECKSUM',
+    'CLASSIFY',
+    'CONNMARK',
+    'CONNSECMARK',
+    'CT',
+    'DSCP',
+    'ECN',
+    'HL',
+    'HMARK',
+  ],
+  ...['IDLETIMER', 'LED', 'LOG', 'MARK', 'NFLOG', 'NOTRACK', 'RATEEST', 'SECMARK', 'SET', 'TCPMSS'],
+  ...['TCPOPTSTRIP', 'TEE', 'TOS', 'TRACE', 'TTL'],
+]);
+const ENDS: ReadonlySet<string> = new Set([
+  ...['DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP', 'NFQUEUE', 'TPROXY'],
+]);
+
+/** By `enum ipt_reject_with` and its twin of IPv6. */
+const REJECT_WITH = {
+  4: [
+    ...['icmp-net-unreachable', 'icmp-host-unreachable', 'icmp-proto-unreachable'],
+    ...['icmp-port-unreachable', 'echo-reply', 'icmp-net-prohibited', 'icmp-host-prohibited'],
+    ...['tcp-reset', 'icmp-admin-prohibited'],
+  ],
+  6: [
+    ...['icmp6-no-route', 'icmp6-adm-prohibited', 'icmp6-not-neighbour', 'icmp6-addr-unreachable'],
+    ...['icmp6-port-unreachable', 'echo-reply', 'tcp-reset', 'icmp6-policy-fail'],
+    ...['icmp6-reject-route'],
+  ],
+} as const;
+
+export function targetOp(name: string, info: Buffer, family: number): Op {
+  if (name === 'REJECT' && info.length >= 4) {
+    const answers: readonly string[] = REJECT_WITH[family === 10 ? 6 : 4];
+    const answer = answers[info.readUInt32LE(0)] ?? 'icmp';
+    const isReset = answer === 'tcp-reset';
+    const text = `REJECT --reject-with ${answer}`;
+    return { kind: 'reject', answer: isReset ? 'reset' : 'icmp', with: answer, text };
+  }
+  if (GOES_ON.has(name)) return { kind: 'pass', text: name };
+  return { kind: 'end', text: name, drops: !ENDS.has(name) };
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { NFT_FREES } from '../causes/shared/conntrack.ts';
+import { packetOfRules } from '../flow/drop-rules.ts';
+import { type Ask, Changed, FAMILIES, Nftables, TooLarge } from '../host/nftables/ruleset.ts';
+import { ruleText } from '../host/nftables/text.ts';
+import {
+  type Candidate,
+  type Device,
+  droppers,
+  type Hook,
+  type Segment,
+  TooMany,
+} from '../host/nftables/walk.ts';
+import { addressBytes, familyOf, IPV4_AT } from '../tcp/address.ts';
+import { TCP_FLAG } from '../tcp/flags.ts';
+import { encodeEvent } from '../wire/decode.ts';
+import type { Event } from '../wire/event.ts';
+import type { Drop, DropRules } from '../wire/types.gen.ts';
+import { u32, u64, type Words } from '../wire/words.ts';
+import { AT, BODY } from '../wire/written.gen.ts';
+import { eventAt, type Layout } from '../wire/written.ts';
+
+/** So long holds what is read of a namespace: what its rules count, what is in sets, names of devices. */
+const HOLDS_NS = 1e9;
+/** Nobody looks for so many times as long as it took, but that so much of it may be put off. */
+const RESTS = 10;
+const PUTS_OFF_NS = 5e9;
+const MAX_REMEMBERED = 4096;
+const MAX_NAMESPACES = 64;
+/** Of one packet that are told. */
+const MAX_RULES = 4;
+
+const NOTHING: never[] = [];
+
+/** What only the host can tell of the rules of a network namespace (its inode number). */
+export interface RuleHost {
+  /** Whether netfilter frees what is dropped for this reason at that place. */
+  isByNetfilter(reason: number, location: string): boolean;
+  symbol(location: string): string | undefined;
+  /** Where nf_tables drops a packet, it frees it itself. */
+  frees: boolean;
+  /** Netlink of nf_tables; null where the namespace is gone. */
+  ask(netns: number): Ask | null;
+  deviceName(netns: number, ifindex: number): string | null;
+  /** Of iptables-legacy, that are there. */
+  legacyTables(netns: number, family: 4 | 6): string[];
+  now_ns(): number;
+}
+
+interface Namespace {
+  rules: Nftables;
+  /** Until then they are as they are. */
+  checked_ns: number;
+  /** Those before, where they changed between the last two checks; and the first of these. */
+  before: Nftables | null;
+  before_ns: number;
+  devices: Map<number, string | null>;
+  /** From then on all of it is read anew. */
+  until_ns: number;
+}
+
+/** Finds which rules may have dropped a packet, when one was dropped by a rule. */
+export class RuleFacts {
+  readonly #host: RuleHost;
+  readonly #namespaces = new Map<number, Namespace>();
+  /** By packet: what was told. */
+  readonly #told = new Map<string, string>();
+  readonly #legacy = new Map<string, { names: string[]; until_ns: number }>();
+  #rested_ns = 0;
+
+  constructor(host: RuleHost) {
+    this.#host = host;
+  }
+
+  /** The fact that the record at `at` needs, where it was not told lately, serialized. */
+  of(w: Words, at: number, layout: Layout): Uint8Array[] {
+    if (layout.kind !== 'drop') return NOTHING;
+    const drop = at + BODY + AT.Drop.reason;
+    if (!this.#host.isByNetfilter(u32(w, drop), u64(w, at + BODY + AT.Drop.location)))
+      return NOTHING;
+    const event = eventAt(w, at, layout) as Event;
+    if (event.kind !== 'drop') return NOTHING;
+    const { ktime_ns, netns } = event;
+    const id = packetOfRules(netns, event.body);
+    if (this.#rested_ns - ktime_ns > PUTS_OFF_NS) return NOTHING;
+    const began_ns = this.#host.now_ns();
+    const drop_rules = this.#find(netns, event.body, ktime_ns);
+    const took_ns = this.#host.now_ns() - began_ns;
+    this.#rested_ns = Math.max(this.#rested_ns, ktime_ns) + RESTS * took_ns;
+    if (!drop_rules) return NOTHING;
+    const fact = JSON.stringify(drop_rules);
+    if (this.#told.size >= MAX_REMEMBERED) this.#told.clear();
+    if (fact === this.#told.get(id)) return NOTHING;
+    this.#told.set(id, fact);
+    const { sport, dport } = event.body.packet.flow;
+    const flow = {
+      ...{ sport, dport },
+      saddr: addressBytes(event.body.packet.flow.saddr),
+      daddr: addressBytes(event.body.packet.flow.daddr),
+    };
+    return [encodeEvent({ ktime_ns, fact: { drop_rules: { ...drop_rules, flow } } })];
+  }
+
+  /** Everything is told again. */
+  forget(): void {
+    this.#told.clear();
+  }
+
+  /** Null where nothing can be told: the namespace is gone, or its rules have just changed. */
+  #find(netns: number, drop: Drop, ktime_ns: number): Omit<DropRules, 'flow'> | null {
+    const { packet, leaves_ifindex, rejected } = drop;
+    const family = familyOf(packet.flow.saddr);
+    const isNft = this.#host.symbol(drop.location) === NFT_FREES;
+    const legacy_tables = isNft ? [] : this.#legacyTables(netns, family, ktime_ns);
+    const told = {
+      ...{ netns, flags: packet.flags, ifindex: packet.ifindex, leaves_ifindex, rejected },
+      ...{ rules: [], others: 0, too_many: 0, legacy_tables },
+    };
+    if (this.#host.frees && !isNft) return legacy_tables.length === 0 ? null : told;
+    const found = this.#found(netns, drop, family, ktime_ns);
+    if (found === null) return null;
+    if (found === 'too many') return { ...told, too_many: 1 };
+    return {
+      ...told,
+      rules: found.slice(0, MAX_RULES).map(toldOf),
+      others: Math.max(0, found.length - MAX_RULES),
+    };
+  }
+
+  #found(
+    netns: number,
+    drop: Drop,
+    family: 4 | 6,
+    ktime_ns: number,
+  ): Candidate[] | 'too many' | null {
+    // A namespace may have the number of one that went away.
+    for (let tries = 0; tries < 2; tries++) {
+      try {
+        return this.#candidates(netns, drop, family, ktime_ns);
+      } catch (error) {
+        if (error instanceof TooLarge || error instanceof TooMany) return 'too many';
+        if (error instanceof Changed) return null;
+        this.#namespaces.delete(netns);
+      }
+    }
+    return null;
+  }
+
+  #candidates(netns: number, drop: Drop, family: 4 | 6, ktime_ns: number): Candidate[] | null {
+    const namespace = this.#namespace(netns, ktime_ns);
+    if (!namespace) return null;
+    const { before, before_ns } = namespace;
+    const rules = before && ktime_ns <= before_ns ? before : namespace.rules;
+    const segment = this.#segment(netns, namespace.devices, drop, family);
+    const droppersOf = (rules: Nftables) =>
+      droppers(rules, segment).filter(
+        ({ chain, rule }) => !rule || !rules.metNothing(chain, rule, ktime_ns),
+      );
+    const found = droppersOf(rules);
+    if (rules.wasRead() && !rules.isSame()) return null;
+    // Which came first, the drop or the change, nobody knows.
+    const gone = before && rules !== before ? droppersOf(before) : [];
+    return answering([...gone, ...found], drop);
+  }
+
+  #legacyTables(netns: number, family: 4 | 6, ktime_ns: number): string[] {
+    const id = `${netns} ${family}`;
+    const known = this.#legacy.get(id);
+    if (known && ktime_ns < known.until_ns) return known.names;
+    const names = this.#host.legacyTables(netns, family);
+    if (this.#legacy.size >= MAX_NAMESPACES) this.#legacy.clear();
+    this.#legacy.set(id, { names, until_ns: this.#host.now_ns() + HOLDS_NS });
+    return names;
+  }
+
+  /** As it was just after `ktime_ns`; null where it is gone. */
+  #namespace(netns: number, ktime_ns: number): Namespace | null {
+    const known = this.#namespaces.get(netns);
+    if (known && ktime_ns <= known.checked_ns) return known;
+    const now_ns = this.#host.now_ns();
+    if (known && now_ns < known.until_ns && known.rules.isSame()) {
+      known.checked_ns = now_ns;
+      known.before = null;
+      return known;
+    }
+    this.#namespaces.delete(netns);
+    const ask = this.#host.ask(netns);
+    if (!ask) return null;
+    const rules = new Nftables(ask, () => this.#host.now_ns(), known?.rules);
+    if (this.#namespaces.size >= MAX_NAMESPACES) this.#namespaces.clear();
+    const namespace: Namespace = {
+      rules,
+      checked_ns: now_ns,
+      before: known && ktime_ns < known.until_ns && hasChanged(known.rules) ? known.rules : null,
+      before_ns: known?.checked_ns ?? 0,
+      devices: new Map(),
+      until_ns: now_ns + HOLDS_NS,
+    };
+    this.#namespaces.set(netns, namespace);
+    return namespace;
+  }
+
+  #segment(netns: number, devices: Map<number, string | null>, drop: Drop, family: 4 | 6): Segment {
+    const { packet, leaves_ifindex, route_ifindex, conntrack } = drop;
+    const { flow, flags, seq, ack_seq, window, ttl, ifindex } = packet;
+    const bytes = (text: string) => addressBytes(text).subarray(family === 4 ? IPV4_AT : 0);
+    const hooks = hooksOf(drop);
+    const device = (ifindex: number): Device => {
+      let name = ifindex === 0 ? '' : devices.get(ifindex);
+      if (name === undefined) {
+        name = this.#host.deviceName(netns, ifindex);
+        devices.set(ifindex, name);
+      }
+      return { ifindex, name };
+    };
+    const leaves = leaves_ifindex || (hooks.some((hook) => LEAVING.has(hook)) ? route_ifindex : 0);
+    return {
+      ...{ family, flags, seq, ack_seq, window, ttl, hooks },
+      saddr: bytes(flow.saddr),
+      daddr: bytes(flow.daddr),
+      sport: flow.sport,
+      dport: flow.dport,
+      // The kernel does not always tell a rule there where the packet came in.
+      arrived_on: hooks.includes('postrouting') && ifindex > 0 ? null : device(ifindex),
+      leaves_by: leaves === 0 && hooks.some((hook) => LEAVING.has(hook)) ? null : device(leaves),
+      conntrack: conntrack && { info: conntrack.info, status: conntrack.status },
+    };
+  }
+}
+
+/** Not where the namespace is another, of the same number. */
+function hasChanged(rules: Nftables): boolean {
+  try {
+    return !rules.isSame();
+  } catch {
+    return false;
+  }
+}
+
+const LEAVING: ReadonlySet<Hook> = new Set(['forward', 'output', 'postrouting']);
+const LOOPBACK_IFINDEX = 1;
+
+/** Where a packet was, by where it came in, where it should leave, and where its route leads. */
+function hooksOf({ packet, leaves_ifindex, route_ifindex }: Drop): Hook[] {
+  const { ifindex } = packet;
+  if (leaves_ifindex > 0) return ['postrouting'];
+  if (ifindex === 0) return ['output'];
+  // What a host sends to itself has its route from the beginning.
+  if (ifindex === LOOPBACK_IFINDEX) return ['prerouting', 'input'];
+  if (route_ifindex === 0) return ['prerouting'];
+  if (route_ifindex === LOOPBACK_IFINDEX) return ['input'];
+  // A device that stands for others (VRF) has the routes to this host too.
+  return route_ifindex === ifindex ? ['forward', 'input'] : ['forward'];
+}
+
+/** Those that do what was seen: answer, or not. */
+function answering(found: Candidate[], { rejected, packet }: Drop): Candidate[] {
+  if (rejected > 0) return found.filter((one) => answerOf(one) === rejected);
+  // Resets are answered with none, and ICMP errors are limited.
+  const mayBeSilent = (one: Candidate) =>
+    answerOf(one) !== RESET || (packet.flags & TCP_FLAG.rst) !== 0;
+  const silent = found.filter(mayBeSilent);
+  return silent.length > 0 ? silent : found;
+}
+
+/** As Drop.rejected numbers them. */
+const [RESET, ICMP] = [1, 2];
+
+function answerOf({ rule }: Candidate): number {
+  for (const op of rule?.ops ?? []) {
+    if (op.kind === 'reject') return op.answer === 'reset' ? RESET : ICMP;
+  }
+  return 0;
+}
+
+function toldOf(candidate: Candidate): DropRules['rules'][number] {
+  const { hook, chain, rule } = candidate;
+  return {
+    family: FAMILIES[chain.family] ?? String(chain.family),
+    ...{ table: chain.table, chain: chain.chain, hook },
+    handle: rule?.handle ?? '0',
+    text: rule ? ruleText(rule) : 'policy drop',
+    answer: answerOf(candidate),
+  };
+}

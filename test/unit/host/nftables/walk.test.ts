@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from 'vitest';
+import { Changed, Nftables } from '../../../../src/host/nftables/ruleset.ts';
+import { ruleText } from '../../../../src/host/nftables/text.ts';
+import { droppers, type Segment } from '../../../../src/host/nftables/walk.ts';
+import {
+  be32,
+  bitwise,
+  cmp,
+  counter,
+  ct,
+  dport,
+  expression,
+  kernel,
+  limit,
+  lookup,
+  meta,
+  payload,
+  reject,
+  type Told,
+  type ToldChain,
+  verdict,
+  verdictData,
+} from './encode.ts';
+
+const SYN: Segment = {
+  family: 4,
+  saddr: Buffer.from([10, 1, 0, 2]),
+  daddr: Buffer.from([10, 1, 0, 1]),
+  ...{ sport: 40_000, dport: 80, flags: 2, seq: 1, ack_seq: 0, window: 64_240, ttl: 64 },
+  hooks: ['input'],
+  arrived_on: { ifindex: 2, name: 's0' },
+  leaves_by: { ifindex: 0, name: '' },
+  conntrack: { info: 2, status: 0 },
+};
+
+function told(...chains: ToldChain[]): Told {
+  return { generation: 1, chains };
+}
+
+const input = (...rules: Buffer[][]): ToldChain => ({ chain: 'input', hook: 1, rules });
+const DROP = verdict('DROP');
+
+/** What may have dropped it: `CHAIN HANDLE: TEXT`, or `CHAIN policy`. */
+function asked(of: Told, segment: Partial<Segment> = {}): string[] {
+  const rules = new Nftables(
+    kernel(() => of),
+    () => 0,
+  );
+  return droppers(rules, { ...SYN, ...segment }).map(({ chain, rule }) =>
+    rule ? `${chain.chain} ${rule.handle}: ${ruleText(rule)}` : `${chain.chain} policy`,
+  );
+}
+
+test('the rule that matches, and none after it', () => {
+  const rules = told(
+    input(
+      [...dport(22), DROP],
+      [...dport(80), DROP],
+      [payload(1, 12, 4), cmp(Buffer.from(SYN.saddr)), DROP],
+    ),
+  );
+  expect(asked(rules)).toEqual(['input 2: tcp dport 80 drop']);
+  expect(asked(rules, { dport: 443 })).toEqual(['input 3: ip saddr 10.1.0.2 drop']);
+  expect(asked(rules, { hooks: ['forward'] })).toEqual([]);
+});
+
+test('what was accepted before is not dropped', () => {
+  const rules = told(
+    input([ct(0), bitwise(Buffer.from([6, 0, 0, 0])), cmp(be32(0), 1), verdict('ACCEPT')], [DROP]),
+  );
+  expect(asked(rules)).toEqual(['input 2: drop']);
+  expect(asked(rules, { conntrack: { info: 0, status: 0 } })).toEqual([]);
+  const [established] = new Nftables(
+    kernel(() => rules),
+    () => 0,
+  ).rules({ family: 1, table: 'filter', chain: 'input', base: null });
+  expect(established && ruleText(established)).toBe('ct state established,related accept');
+});
+
+test('what nobody can tell may match: both are told', () => {
+  const mark = [meta(3), cmp(be32(7))];
+  expect(
+    asked(told(input([...mark, DROP], [...dport(80), limit(), DROP], [...dport(80), DROP]))),
+  ).toEqual([
+    'input 1: meta mark 117440512 drop',
+    'input 2: tcp dport 80 limit rate over 3/second drop',
+    'input 3: tcp dport 80 drop',
+  ]);
+  expect(asked(told(input([...mark, verdict('ACCEPT')], [DROP])))).toEqual(['input 2: drop']);
+});
+
+test('a later chain sees what was not dropped for sure', () => {
+  const strict = { chain: 'strict', hook: 1, priority: 10, drops: true, rules: [] };
+  const mark = [meta(3), cmp(be32(7))];
+  expect(asked(told(strict, input([...dport(80), DROP])))).toEqual(['input 1: tcp dport 80 drop']);
+  expect(asked(told(strict, input([...mark, DROP], [...dport(80), DROP])))).toHaveLength(2);
+  expect(asked(told(strict, input([...mark, verdict('ACCEPT')], [DROP])))).toEqual([
+    'input 2: drop',
+    'strict policy',
+  ]);
+});
+
+test('jumps, gotos and returns', () => {
+  const rules = (how: 'JUMP' | 'GOTO') =>
+    told(
+      { ...input([...dport(80), verdict(how, 'web')], [DROP]), drops: true },
+      { chain: 'web', rules: [[...dport(22), DROP], [verdict('RETURN')], [DROP]] },
+    );
+  expect(asked(rules('JUMP'))).toEqual(['input 2: drop']);
+  expect(asked(rules('GOTO'))).toEqual(['input policy']);
+});
+
+test('sets and maps are asked for the packet’s own key', () => {
+  const sets = {
+    blocked: { bytes: 4, elements: { '0a010002': Buffer.alloc(0) } },
+    __map0: { bytes: 2, elements: { '0050': verdictData('JUMP', 'web') } },
+  };
+  const chains = [
+    input([payload(1, 16, 4), lookup('blocked'), DROP], [payload(2, 2, 2), lookup('__map0', 0)]),
+    { chain: 'web', rules: [[payload(1, 12, 4), lookup('blocked'), DROP]] },
+  ];
+  const rules = { ...told(...chains), sets };
+  expect(asked(rules)).toEqual(['web 1: ip saddr @blocked drop']);
+  expect(asked(rules, { saddr: Buffer.from([10, 9, 9, 9]) })).toEqual([]);
+  expect(asked({ ...rules, sets: {} })).toHaveLength(2);
+});
+
+test('where a packet was, and by which devices', () => {
+  const s0 = Buffer.concat([Buffer.from('s0'), Buffer.alloc(14)]);
+  const rules = told({
+    chain: 'forward',
+    hook: 2,
+    rules: [
+      [meta(7), cmp(s0), DROP],
+      [meta(6), cmp(Buffer.from('s')), DROP],
+    ],
+  });
+  expect(asked(rules, { hooks: ['forward'] })).toEqual(['forward 2: iifname "s*" drop']);
+  expect(asked(rules, { hooks: ['forward'], leaves_by: null, arrived_on: null })).toHaveLength(2);
+});
+
+test('the other family has its own rules', () => {
+  const rules = told(
+    { ...input([DROP]), family: 10 },
+    { ...input([...dport(80), DROP]), family: 2, chain: 'in4' },
+  );
+  expect(asked(rules)).toEqual(['in4 1: tcp dport 80 drop']);
+});
+
+test('rules that answer, and those of iptables', () => {
+  const tcp = Buffer.from([0, 0, 0xff, 0xff, 80, 0, 90, 0, 0, 0, 0, 0]);
+  const match = (kind: string, info: Buffer) =>
+    expression(
+      'match',
+      Buffer.from([
+        kind.length + 5,
+        0,
+        1,
+        0,
+        ...Buffer.from(`${kind}\0`),
+        ...Buffer.alloc((4 - ((kind.length + 1) % 4)) % 4),
+      ]),
+      Buffer.concat([Buffer.from([8, 0, 2, 0]), be32(0)]),
+      Buffer.concat([Buffer.from([info.length + 4, 0, 3, 0]), info]),
+    );
+  expect(asked(told(input([...dport(80), reject(1)])))).toEqual([
+    'input 1: tcp dport 80 reject with tcp reset',
+  ]);
+  expect(asked(told(input([match('tcp', tcp), reject(2, 3)])))).toEqual([
+    'input 1: tcp dport 80-90 reject with icmpx admin-prohibited',
+  ]);
+  expect(asked(told(input([match('tcp', tcp), DROP])), { dport: 91 })).toEqual([]);
+  expect(asked(told(input([match('recent', tcp), DROP], [DROP])))).toHaveLength(2);
+});
+
+test('a counter of nothing tells that the rule dropped nothing', () => {
+  let packets = 0;
+  let now_ns = 10;
+  const ask = kernel(() => told(input([...dport(80), counter(packets), DROP])));
+  const read = (earlier: Nftables | null = null) => {
+    const rules = new Nftables(ask, () => now_ns, earlier);
+    const [chain] = rules.chains;
+    const [rule] = chain ? rules.rules(chain) : [];
+    if (!chain || !rule) throw new Error('nothing there');
+    return { rules, metNothing: (ktime_ns: number) => rules.metNothing(chain, rule, ktime_ns) };
+  };
+  const first = read();
+  expect(first.metNothing(5)).toBe(true);
+  // It was read before this one was dropped.
+  expect(first.metNothing(11)).toBe(false);
+  packets = 3;
+  now_ns = 20;
+  const second = read(first.rules);
+  expect(second.metNothing(15)).toBe(false);
+  now_ns = 30;
+  expect(read(second.rules).metNothing(25)).toBe(true);
+  expect(read(second.rules).metNothing(15)).toBe(false);
+});
+
+test('rules that have changed are not asked for again', () => {
+  let of = told(input([...dport(80), DROP]), { chain: 'forward', hook: 2, rules: [] });
+  const rules = new Nftables(
+    kernel(() => of),
+    () => 0,
+  );
+  expect(droppers(rules, SYN)).toHaveLength(1);
+  of = { ...of, generation: 2 };
+  expect(rules.isSame()).toBe(false);
+  expect(droppers(rules, SYN)).toHaveLength(1);
+  expect(() => droppers(rules, { ...SYN, hooks: ['forward'] })).toThrow(Changed);
+});
+
+test('a segment of IPv6', () => {
+  const address = Buffer.from('20010db8000000000000000000000002', 'hex');
+  const rules = told(input([payload(1, 8, 8), cmp(address.subarray(0, 8)), ...dport(80), DROP]));
+  const v6 = { family: 6, saddr: address, daddr: address } as const;
+  expect(asked(rules, v6)).toEqual(['input 1: ip6 saddr 2001:db8::/64 tcp dport 80 drop']);
+  expect(asked(rules, { ...v6, saddr: Buffer.alloc(16) })).toEqual([]);
+});

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from 'vitest';
+import { RuleFacts } from '../../../src/source/rule-facts.ts';
+import { addressBytes } from '../../../src/tcp/address.ts';
+import { decodeEvent } from '../../../src/wire/decode.ts';
+import { FrameReader } from '../../../src/wire/frames.ts';
+import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
+import {
+  dport,
+  kernel,
+  reject,
+  type Told,
+  type ToldChain,
+  verdict,
+} from '../host/nftables/encode.ts';
+
+const layout = WRITTEN[19];
+const BY_NETFILTER = 2;
+const INPUT_ROUTE = 1;
+
+interface Dropped {
+  ktime_ns: number;
+  port?: number;
+  rejected?: number;
+  reason?: number;
+}
+
+/** The record of a SYN that came in for this host. */
+function record({ ktime_ns, port = 80, rejected = 0, reason = BY_NETFILTER }: Dropped) {
+  const w = new Int32Array(layout.words);
+  const bytes = Buffer.from(w.buffer);
+  const packet = BODY + AT.Drop.packet;
+  const flow = packet + AT.Packet.flow;
+  w[BODY + AT.Drop.reason] = reason;
+  w[BODY + AT.Drop.rejected] = rejected;
+  w[BODY + AT.Drop.route_ifindex] = INPUT_ROUTE;
+  bytes.set(addressBytes('10.1.0.2'), 4 * (flow + AT.Flow.saddr));
+  bytes.set(addressBytes('10.1.0.1'), 4 * (flow + AT.Flow.daddr));
+  w[flow + AT.Flow.sport] = 40_000;
+  w[flow + AT.Flow.dport] = port;
+  w[packet + AT.Packet.flags] = 2;
+  w[packet + AT.Packet.ifindex] = 2;
+  bytes.writeBigUInt64LE(BigInt(ktime_ns), 4 * AT.Event.ktime_ns);
+  w[AT.Event.netns] = 7;
+  return w;
+}
+
+const input = (...rules: Buffer[][]): ToldChain => ({ chain: 'input', hook: 1, rules });
+const DROP = [...dport(80), verdict('DROP')];
+
+function finder(first: Told, { symbol = 'nft_do_chain', legacy = [] as string[] } = {}) {
+  let told = first;
+  let now_ns = 0;
+  let takes_ns = 0;
+  let is_gone = false;
+  const asked: number[] = [];
+  const facts = new RuleFacts({
+    isByNetfilter: (reason) => reason === BY_NETFILTER,
+    symbol: () => symbol,
+    frees: true,
+    ask: () => {
+      const answers = kernel(() => told, asked);
+      return is_gone
+        ? null
+        : (requests) => {
+            now_ns += takes_ns;
+            return answers(requests);
+          };
+    },
+    deviceName: (_, ifindex) => `eth${ifindex}`,
+    legacyTables: () => legacy,
+    now_ns: () => now_ns,
+  });
+  return {
+    asked,
+    facts,
+    of(dropped: Dropped) {
+      now_ns = Math.max(now_ns, dropped.ktime_ns + 1e6);
+      const frames = new FrameReader().push(Buffer.concat(facts.of(record(dropped), 0, layout)));
+      return [...frames].flatMap(({ bytes }) => {
+        const event = decodeEvent(bytes);
+        return event?.kind === 'fact' && event.body.drop_rules ? [event.body.drop_rules] : [];
+      });
+    },
+    change(to: Told) {
+      told = to;
+    },
+    slow(ns: number) {
+      takes_ns = ns;
+    },
+    gone() {
+      is_gone = true;
+    },
+  };
+}
+
+test('a drop by netfilter has its rule told once, others ask for nothing', () => {
+  const { of, asked, facts } = finder({ generation: 1, chains: [input(DROP)] });
+  expect(of({ ktime_ns: 1e6, reason: 3 })).toEqual([]);
+  expect(asked).toEqual([]);
+  expect(of({ ktime_ns: 2e6 })).toMatchObject([
+    { netns: 7, rules: [{ chain: 'input', handle: '1', text: 'tcp dport 80 drop', answer: 0 }] },
+  ]);
+  const before = asked.length;
+  expect(of({ ktime_ns: 2.5e6 })).toEqual([]);
+  expect(asked).toHaveLength(before);
+  facts.forget();
+  expect(of({ ktime_ns: 2.6e6 })).toHaveLength(1);
+  expect(of({ ktime_ns: 2.7e6, port: 81 })).toMatchObject([{ rules: [] }]);
+});
+
+test('where the rules have changed meanwhile it may be a rule of either', () => {
+  const both = { generation: 2, chains: [input([...dport(80), reject(2)], DROP)] };
+  const { of, change } = finder({ generation: 1, chains: [input(DROP)] });
+  expect(of({ ktime_ns: 1e6 })).toMatchObject([{ rules: [{ handle: '1' }] }]);
+  change(both);
+  expect(of({ ktime_ns: 100e6 })).toMatchObject([
+    { rules: [{ text: 'tcp dport 80 drop' }, { answer: 2 }] },
+  ]);
+  expect(of({ ktime_ns: 200e6 })).toMatchObject([{ rules: [{ answer: 2 }] }]);
+});
+
+test('a packet that was answered was so by a rule that answers', () => {
+  const chains = [input([...dport(80), reject(1)], DROP)];
+  const { of } = finder({ generation: 1, chains });
+  expect(of({ ktime_ns: 1e6, rejected: 1 })).toMatchObject([{ rules: [{ answer: 1 }] }]);
+  expect(of({ ktime_ns: 2e6, rejected: 2 })).toMatchObject([{ rules: [] }]);
+});
+
+test('what nf_tables does not free is none of its rules', () => {
+  const chains = { generation: 1, chains: [input(DROP)] };
+  expect(finder(chains, { symbol: 'nf_hook_slow' }).of({ ktime_ns: 1e6 })).toEqual([]);
+  const legacy = finder(chains, { symbol: 'nf_hook_slow', legacy: ['filter'] });
+  expect(legacy.of({ ktime_ns: 1e6 })).toMatchObject([{ rules: [], legacy_tables: ['filter'] }]);
+});
+
+test('a host on which it takes long is asked less often, a namespace that is gone not at all', () => {
+  const { of, asked, slow, gone } = finder({ generation: 1, chains: [input(DROP)] });
+  slow(400e6);
+  expect(of({ ktime_ns: 1e6 })).toHaveLength(1);
+  const before = asked.length;
+  expect(of({ ktime_ns: 3e9, port: 81 })).toEqual([]);
+  expect(asked).toHaveLength(before);
+  gone();
+  expect(of({ ktime_ns: 60e9, port: 81 })).toEqual([]);
+});
