@@ -209,6 +209,14 @@ struct {
 	__type(value, struct silent_neighbour);
 } silent_neighbours SEC(".maps");
 
+/* By address and namespace. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, NEIGHBOUR_SLOTS);
+	__type(key, u64);
+	__type(value, struct known_neighbour);
+} known_neighbours SEC(".maps");
+
 /* By namespace and both ends: the last ICMP error for a connection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

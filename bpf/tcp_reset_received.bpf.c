@@ -4,6 +4,7 @@
 #include "filter.h"
 #include "handshake_ttl.h"
 #include "key.h"
+#include "next_hop.h"
 #include "sock.h"
 
 extern struct {
@@ -32,6 +33,8 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 	e->body.sock.flow.service = service;
 	e->body.handshake_ttl = handshake_ttl(&e->body.sock.flow, k.netns);
 	e->body.silent_ms = silent_ms(sk);
+	fill_mac_change(&e->body.mac_change, BPF_CORE_READ(sk, sk_dst_cache),
+			e->body.sock.flow.daddr, k.netns);
 	return e;
 }
 

@@ -110,14 +110,28 @@ static __noinline int fill_failure(struct wire_state_change *w, const struct soc
 {
 	fill_icmp(&w->icmp, &w->sock.flow, netns);
 	fill_next_hop(&w->next_hop, BPF_CORE_READ(sk, sk_dst_cache), w->sock.flow.daddr);
+	fill_mac_change(&w->mac_change, BPF_CORE_READ(sk, sk_dst_cache), w->sock.flow.daddr, netns);
 	fill_silence(&w->next_hop, w->sock.flow.daddr, netns);
 	return 0;
+}
+
+/* What setsockopt() gave it, IP_TTL or IPV6_UNICAST_HOPS. */
+static __always_inline u32 own_ttl(const struct sock *sk)
+{
+	const struct inet_sock *inet = (const void *)sk;
+	const struct ipv6_pinfo *six = BPF_CORE_READ(inet, pinet6);
+	bool ipv6 = BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6;
+	int ttl = ipv6 && six ? (int)BPF_CORE_READ_BITFIELD_PROBED(six, hop_limit)
+			      : (__s16)BPF_CORE_READ(inet, uc_ttl);
+
+	return ttl > 0 ? ttl : 0;
 }
 
 static __noinline int fill_connect(struct wire_connect *w, const struct sock *sk)
 {
 	u32 range = client_ports(sock_net(sk));
 
+	w->ttl = own_ttl(sk);
 	w->first_port = range & 0xffff;
 	w->last_port = range >> 16;
 	fill_end_of_process(&w->process_ends, &w->exit_status);

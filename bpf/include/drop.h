@@ -3,6 +3,7 @@
 #ifndef TCPWHY_DROP_H
 #define TCPWHY_DROP_H
 
+#include "arrival.h"
 #include "bracket.h"
 #include "conntrack.h"
 #include "crossed.h"
@@ -69,7 +70,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	struct total *t;
 	const struct reasonless *known;
 	u32 rejected, service, state;
-	u64 route;
+	u64 route, packet;
 
 	if (!e)
 		return;
@@ -127,7 +128,9 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	} else {
 		fill_route(&e->body, skb);
 		/* The segment has been told: its place is free. */
-		route = route_of(pointer_value((u64 *)s->saddr, skb));
+		packet = pointer_value((u64 *)s->saddr, skb);
+		fill_arrival(packet, slot);
+		route = route_of(packet);
 		e->body.route_ifindex = route;
 		e->body.route_mtu = route >> 32;
 	}

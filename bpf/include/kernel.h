@@ -297,7 +297,12 @@ struct nf_conn {
 
 struct net_device;
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct net {
+	struct list_head dev_base_head;
 	struct net_device *loopback_dev;
 	u32 hash_mix;
 	struct netns_ipv4 ipv4;
@@ -431,9 +436,15 @@ struct tcp_request_sock {
 	u64 snt_synack;
 };
 
+struct ipv6_pinfo {
+	__s16 hop_limit : 9;
+};
+
 struct inet_sock {
 	struct sock sk;
 	__be16 inet_sport;
+	__s16 uc_ttl;
+	struct ipv6_pinfo *pinet6;
 };
 
 struct fastopen_queue {
@@ -532,10 +543,33 @@ struct socket {
 	const struct proto_ops *ops;
 };
 
+struct in_ifaddr {
+	struct in_ifaddr *ifa_next;
+	__be32 ifa_local;
+};
+
+struct in_device {
+	struct in_ifaddr *ifa_list;
+};
+
+struct inet6_ifaddr {
+	struct in6_addr addr;
+	struct list_head if_list;
+};
+
+struct inet6_dev {
+	struct list_head addr_list;
+};
+
 struct net_device {
 	char name[16];
 	int ifindex;
 	unsigned int mtu;
+	unsigned short type;
+	const unsigned char *dev_addr;
+	struct in_device *ip_ptr;
+	struct inet6_dev *ip6_ptr;
+	struct list_head dev_list;
 	possible_net_t nd_net;
 };
 
@@ -552,6 +586,7 @@ struct neighbour {
 	struct neigh_table *tbl;
 	struct net_device *dev;
 	u8 nud_state;
+	unsigned char ha[0];
 	atomic_t probes;
 	u8 primary_key[0];
 };
@@ -578,6 +613,8 @@ struct sk_buff {
 	int skb_iif;
 	__be16 protocol;
 	u16 network_header;
+	u16 mac_header;
+	u8 pkt_type : 3;
 	u8 csum_valid : 1;
 	u8 csum_complete_sw : 1;
 	char cb[48];

@@ -280,8 +280,9 @@ struct tcp_timers {
 	u64 request;
 };
 
-/* By the hash of both ends and the namespace: the upper 56 bits of that, and the TTL. */
+/* By the hash of both ends and the namespace: the upper 48 bits of that, the TTL before, and the TTL. */
 #define HANDSHAKE_TTL_SLOTS 65536
+#define HANDSHAKE_TTL_KEY (~0ull << 16)
 
 struct last_reset {
 	u64 ktime_ns;
@@ -384,6 +385,13 @@ struct silent_neighbour {
 	u32 ifindex;
 	u32 unused;
 	char device[16];
+};
+
+/* A neighbour's MAC as it said last, and the one before: none where `moved_ns` is 0. */
+struct known_neighbour {
+	u64 mac;
+	u64 was;
+	u64 moved_ns;
 };
 
 struct last_close {

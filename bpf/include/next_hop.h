@@ -4,10 +4,11 @@
 #define TCPWHY_NEXT_HOP_H
 
 #include "hash.h"
+#include "mac.h"
 #include "segment.h"
 
 extern struct {
-} silent_neighbours SEC(".maps");
+} silent_neighbours SEC(".maps"), known_neighbours SEC(".maps");
 
 static __always_inline u64 neighbour_key(const u8 *addr, u32 netns)
 {
@@ -75,6 +76,30 @@ fill_next_hop(struct wire_next_hop *w, const struct dst_entry *dst, const u8 *da
 	if (!filled[0] && !filled[1])
 		__builtin_memcpy(w->addr, daddr, 16);
 	bpf_probe_read_kernel(w->device, 16, dev->name);
+	return 0;
+}
+
+/* Of the next hop of what is sent to `daddr` by this route: whether its MAC has changed. */
+static __noinline __attribute__((unused)) int
+fill_mac_change(struct wire_mac_change *w, const struct dst_entry *dst, const u8 *daddr, u32 netns)
+{
+	u8 addr[16] __attribute__((aligned(8))) = {};
+	const u64 *words = (const u64 *)addr;
+	const struct known_neighbour *known;
+	u64 key;
+
+	if (dst)
+		fill_gateway(addr, dst, is_mapped_ipv4(daddr));
+	if (!words[0] && !words[1])
+		__builtin_memcpy(addr, daddr, 16);
+	key = neighbour_key(addr, netns);
+	known = bpf_map_lookup_elem(&known_neighbours, &key);
+	if (!known || !known->moved_ns)
+		return 0;
+	__builtin_memcpy(w->addr, addr, 16);
+	fill_mac(w->mac, known->mac);
+	fill_mac(w->mac_was, known->was);
+	w->ago_ms = (bpf_ktime_get_ns() - known->moved_ns) / 1000000;
 	return 0;
 }
 

@@ -670,6 +670,31 @@ struct wire_reset_sent {
 		.memory = WIRE_MEMORY_INIT, \
 	}
 
+struct wire_mac_change {
+	__u32 addr_tag;
+	__u32 addr_len;
+	__u8 addr[16];
+	__u32 mac_tag;
+	__u32 mac_len;
+	__u8 mac[16];
+	__u32 mac_was_tag;
+	__u32 mac_was_len;
+	__u8 mac_was[16];
+	__u32 ago_ms_tag;
+	__u32 ago_ms;
+} WIRE_STRUCT;
+
+#define WIRE_MAC_CHANGE_INIT \
+	{ \
+		.addr_tag = WIRE_LEN(95), \
+		.addr_len = WIRE_VARINT(16), \
+		.mac_tag = WIRE_LEN(96), \
+		.mac_len = WIRE_VARINT(16), \
+		.mac_was_tag = WIRE_LEN(97), \
+		.mac_was_len = WIRE_VARINT(16), \
+		.ago_ms_tag = WIRE_FIXED32(98), \
+	}
+
 struct wire_reset_received {
 	__u32 sock_tag;
 	__u32 sock_len;
@@ -681,6 +706,9 @@ struct wire_reset_received {
 	__u32 handshake_ttl;
 	__u32 silent_ms_tag;
 	__u32 silent_ms;
+	__u32 mac_change_tag;
+	__u32 mac_change_len;
+	struct wire_mac_change mac_change;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_RECEIVED_INIT \
@@ -693,6 +721,34 @@ struct wire_reset_received {
 		.packet = WIRE_PACKET_INIT, \
 		.handshake_ttl_tag = WIRE_FIXED32(60), \
 		.silent_ms_tag = WIRE_FIXED32(61), \
+		.mac_change_tag = WIRE_LEN(95), \
+		.mac_change_len = WIRE_VARINT(sizeof(struct wire_mac_change)), \
+		.mac_change = WIRE_MAC_CHANGE_INIT, \
+	}
+
+struct wire_frame {
+	__u32 mac_to_tag;
+	__u32 mac_to_len;
+	__u8 mac_to[16];
+	__u32 mac_from_tag;
+	__u32 mac_from_len;
+	__u8 mac_from[16];
+	__u32 mac_here_tag;
+	__u32 mac_here_len;
+	__u8 mac_here[16];
+	__u32 is_ours_tag;
+	__u32 is_ours;
+} WIRE_STRUCT;
+
+#define WIRE_FRAME_INIT \
+	{ \
+		.mac_to_tag = WIRE_LEN(95), \
+		.mac_to_len = WIRE_VARINT(16), \
+		.mac_from_tag = WIRE_LEN(96), \
+		.mac_from_len = WIRE_VARINT(16), \
+		.mac_here_tag = WIRE_LEN(97), \
+		.mac_here_len = WIRE_VARINT(16), \
+		.is_ours_tag = WIRE_FIXED32(98), \
 	}
 
 struct wire_drop {
@@ -752,6 +808,11 @@ struct wire_drop {
 	__u32 sender_tag;
 	__u32 sender_len;
 	struct wire_owner sender;
+	__u32 frame_tag;
+	__u32 frame_len;
+	struct wire_frame frame;
+	__u32 ttl_before_tag;
+	__u32 ttl_before;
 } WIRE_STRUCT;
 
 #define WIRE_DROP_INIT \
@@ -796,6 +857,10 @@ struct wire_drop {
 		.sender_tag = WIRE_LEN(68), \
 		.sender_len = WIRE_VARINT(sizeof(struct wire_owner)), \
 		.sender = WIRE_OWNER_INIT, \
+		.frame_tag = WIRE_LEN(95), \
+		.frame_len = WIRE_VARINT(sizeof(struct wire_frame)), \
+		.frame = WIRE_FRAME_INIT, \
+		.ttl_before_tag = WIRE_FIXED32(96), \
 	}
 
 struct wire_connect {
@@ -807,6 +872,8 @@ struct wire_connect {
 	__u32 process_ends;
 	__u32 exit_status_tag;
 	__u32 exit_status;
+	__u32 ttl_tag;
+	__u32 ttl;
 } WIRE_STRUCT;
 
 #define WIRE_CONNECT_INIT \
@@ -815,6 +882,7 @@ struct wire_connect {
 		.last_port_tag = WIRE_FIXED32(2), \
 		.process_ends_tag = WIRE_FIXED32(3), \
 		.exit_status_tag = WIRE_FIXED32(4), \
+		.ttl_tag = WIRE_FIXED32(95), \
 	}
 
 struct wire_state_change {
@@ -834,6 +902,9 @@ struct wire_state_change {
 	__u32 connect_tag;
 	__u32 connect_len;
 	struct wire_connect connect;
+	__u32 mac_change_tag;
+	__u32 mac_change_len;
+	struct wire_mac_change mac_change;
 } WIRE_STRUCT;
 
 #define WIRE_STATE_CHANGE_INIT \
@@ -852,6 +923,9 @@ struct wire_state_change {
 		.connect_tag = WIRE_LEN(52), \
 		.connect_len = WIRE_VARINT(sizeof(struct wire_connect)), \
 		.connect = WIRE_CONNECT_INIT, \
+		.mac_change_tag = WIRE_LEN(95), \
+		.mac_change_len = WIRE_VARINT(sizeof(struct wire_mac_change)), \
+		.mac_change = WIRE_MAC_CHANGE_INIT, \
 	}
 
 struct wire_stall {

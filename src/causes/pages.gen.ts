@@ -74,9 +74,11 @@ import thirdAckMissing from './third-ack-missing/doc.md';
 import timewaitOverflow from './timewait-overflow/doc.md';
 import timewaitPaws from './timewait-paws/doc.md';
 import tsecrRejected from './tsecr-rejected/doc.md';
+import ttlExceeded from './ttl-exceeded/doc.md';
 import tunnelDrop from './tunnel-drop/doc.md';
 import unreadDataOnClose from './unread-data-on-close/doc.md';
 import userTimeout from './user-timeout/doc.md';
+import wrongMac from './wrong-mac/doc.md';
 import xfrmPolicy from './xfrm-policy/doc.md';
 
 /** The text of each cause's doc.md, by its id. */
@@ -154,8 +156,10 @@ export const PAGES: Readonly<Record<string, string>> = {
   'timewait-overflow': timewaitOverflow,
   'timewait-paws': timewaitPaws,
   'tsecr-rejected': tsecrRejected,
+  'ttl-exceeded': ttlExceeded,
   'tunnel-drop': tunnelDrop,
   'unread-data-on-close': unreadDataOnClose,
   'user-timeout': userTimeout,
+  'wrong-mac': wrongMac,
   'xfrm-policy': xfrmPolicy,
 };

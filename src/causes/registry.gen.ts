@@ -75,9 +75,11 @@ import thirdAckMissing from './third-ack-missing/index.ts';
 import timewaitOverflow from './timewait-overflow/index.ts';
 import timewaitPaws from './timewait-paws/index.ts';
 import tsecrRejected from './tsecr-rejected/index.ts';
+import ttlExceeded from './ttl-exceeded/index.ts';
 import tunnelDrop from './tunnel-drop/index.ts';
 import unreadDataOnClose from './unread-data-on-close/index.ts';
 import userTimeout from './user-timeout/index.ts';
+import wrongMac from './wrong-mac/index.ts';
 import xfrmPolicy from './xfrm-policy/index.ts';
 
 /** Every cause, by id. */
@@ -155,8 +157,10 @@ export const CAUSES = [
   timewaitOverflow,
   timewaitPaws,
   tsecrRejected,
+  ttlExceeded,
   tunnelDrop,
   unreadDataOnClose,
   userTimeout,
+  wrongMac,
   xfrmPolicy,
 ] as unknown as readonly Cause[];

@@ -3,6 +3,7 @@
 import { leavesLoopback } from '../causes/shared/conntrack.ts';
 import { callers } from '../causes/shared/kernel.ts';
 import { isLateAck } from '../causes/shared/late-ack.ts';
+import { isForAnotherMac } from '../causes/shared/mac.ts';
 import { neighbourDrop } from '../causes/shared/neighbours.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
@@ -100,6 +101,9 @@ export function benign(event: Event, known: Knowledge): string | null {
   }
   if (reason === 'NOT_SPECIFIED' && isTakenAck(event.body, known)) {
     return 'an acknowledgement after the other end had sent its last: the kernel took it';
+  }
+  if (isForAnotherMac(event.body, known) && !event.body.frame?.is_ours) {
+    return 'a frame for another host that this one was shown too: its device is promiscuous, or a bridge flooded it';
   }
   if (neighbourDrop(event.body, known) !== null) {
     return 'what waited for a neighbour that does not answer: its connection tells of it when it fails';

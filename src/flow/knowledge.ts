@@ -8,6 +8,7 @@ import type {
   Flow,
   Header,
   Symbol as KernelSymbol,
+  LookupHooks,
   Orphans,
   PeerRewriter,
   Process,
@@ -44,6 +45,8 @@ export interface Knowledge {
   hooksOf(netns: number, device: string): DeviceHooks | null;
   /** Programs that may drop what a socket of a cgroup sends or receives; null where the host did not tell. */
   socketHooks(cgroup: string, socket_filter_id: number): SocketHooks | null;
+  /** Programs of a namespace that choose sockets for what arrives; null where the host did not tell. */
+  lookupHooks(netns: number): LookupHooks | null;
   /** As they were told last, which is when one was too many; null where the host did not tell. */
   orphans(): Orphans | null;
   /** Whether this kernel gives reasons for drops at all (5.17 and later). */
@@ -80,6 +83,7 @@ export class HostKnowledge implements Knowledge {
   readonly #devices = new Map<string, string>();
   readonly #hooks = new Map<string, DeviceHooks>();
   readonly #socket_hooks = new Map<string, SocketHooks>();
+  readonly #lookup_hooks = new Map<number, LookupHooks>();
   #orphans: Orphans | null = null;
   readonly failed_connects = new FailedConnects();
   readonly #redirects = new ExpiringMap<Conntrack>(REDIRECT_SPAN_NS, MAX_REDIRECTS);
@@ -111,6 +115,7 @@ export class HostKnowledge implements Knowledge {
           holders,
           device_hooks,
           socket_hooks,
+          lookup_hooks,
           orphans,
         } = event.body;
         if (symbol) this.#name(symbol);
@@ -121,6 +126,7 @@ export class HostKnowledge implements Knowledge {
         if (peer_rewriter) this.#attach(peer_rewriter);
         if (device) this.#devices.set(`${device.netns} ${device.ifindex}`, device.device);
         if (orphans) this.#orphans = orphans;
+        if (lookup_hooks) this.#lookup_hooks.set(lookup_hooks.netns, lookup_hooks);
         if (device_hooks)
           this.#hooks.set(`${device_hooks.netns} ${device_hooks.device}`, device_hooks);
         if (socket_hooks) {
@@ -207,6 +213,10 @@ export class HostKnowledge implements Knowledge {
 
   socketHooks(cgroup: string, socket_filter_id: number): SocketHooks | null {
     return this.#socket_hooks.get(`${cgroup} ${socket_filter_id}`) ?? null;
+  }
+
+  lookupHooks(netns: number): LookupHooks | null {
+    return this.#lookup_hooks.get(netns) ?? null;
   }
 
   orphans(): Orphans | null {

@@ -19,9 +19,9 @@ export function dropAtTc(netns: Netns, device: string, direction: 'ingress' | 'e
   netns.exec('tc', [...filter, 'bpf', 'da', 'obj', object(), 'sec', 'tc']);
 }
 
-/** Has a generic XDP program drop what comes in at a device. */
-export function dropAtXdp(netns: Netns, device: string): void {
-  netns.ip(`link set dev ${device} xdpgeneric obj ${object()} sec xdp`);
+/** Has an XDP program drop what comes in at a device: the kernel runs it, or the driver. */
+export function dropAtXdp(netns: Netns, device: string, by: 'xdpgeneric' | 'xdpdrv'): void {
+  netns.ip(`link set dev ${device} ${by} obj ${object()} sec xdp`);
 }
 
 const object = () => builtFile('dropping.bpf.o');

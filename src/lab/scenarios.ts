@@ -2,7 +2,12 @@
 
 import type { Scenario } from './scenario.ts';
 import { acceptQueueFull } from './scenarios/accept-queue-full.ts';
-import { martianSource, notOurAddress, refusedFromElsewhere } from './scenarios/addresses.ts';
+import {
+  martianSource,
+  notOurAddress,
+  refusedFromElsewhere,
+  wrongMac,
+} from './scenarios/addresses.ts';
 import { badChecksum } from './scenarios/bad-checksum.ts';
 import { bpfDrop } from './scenarios/bpf-drop.ts';
 import {
@@ -19,6 +24,7 @@ import { connectionUnknown } from './scenarios/connection-unknown.ts';
 import { conntrackFull, conntrackInvalid, natPortsExhausted } from './scenarios/conntrack.ts';
 import { crossedReply } from './scenarios/crossed-reply.ts';
 import { deviceDown } from './scenarios/device-down.ts';
+import { ttlExceeded } from './scenarios/forwarding.ts';
 import { keys } from './scenarios/keys.ts';
 import { listeners } from './scenarios/listeners.ts';
 import { minTtl } from './scenarios/min-ttl.ts';
@@ -94,7 +100,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...netfilterRules,
   ...bpfDrop,
   ...qdiscDrop,
-  deviceDown,
+  ...deviceDown,
   ...keys,
   minTtl,
   ...unacceptable,
@@ -111,6 +117,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...conntrackInvalid,
   ...martianSource,
   notOurAddress,
+  wrongMac,
+  ...ttlExceeded,
   refusedFromElsewhere,
   ...stalls,
 ];

@@ -9,7 +9,7 @@ import { frame, parseFrame, type Segment } from './segment.ts';
 import { reached } from './until.ts';
 import { HOSTS, MAC } from './wiring.ts';
 
-const ETH_P_ALL = 3;
+export const ETH_P_ALL = 3;
 const PATIENCE_MS = 2000;
 
 /**

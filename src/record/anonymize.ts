@@ -37,6 +37,7 @@ export class Anonymizer {
   readonly #programs = new Names('program');
   readonly #pins = new Names('pin');
   readonly #containers = new Names('');
+  readonly #macs = new Names('');
   readonly #rewrites: Record<string, Rewrite> = {
     comm: (name) => this.#processes.of(name),
     device: (name) => (ORDINARY_DEVICE.test(name) ? name : this.#devices.of(name)),
@@ -44,6 +45,11 @@ export class Anonymizer {
     cgroup_path: (path) => this.#cgroupPath(path),
     pins: (path) => this.#pins.of(path),
     program: (name) => this.#programs.of(name),
+    mac: (digits) => this.#mac(digits),
+    mac_was: (digits) => this.#mac(digits),
+    mac_to: (digits) => this.#mac(digits),
+    mac_from: (digits) => this.#mac(digits),
+    mac_here: (digits) => this.#mac(digits),
   };
 
   header(header: Header): Header {
@@ -85,6 +91,11 @@ export class Anonymizer {
     if (text === '') return text;
     if (ADDRESS_FIELDS.has(field)) return this.address(text);
     return (this.#rewrites[field] ?? ((other) => this.text(other)))(text);
+  }
+
+  /** One that is given out by nobody: `020000000001`. */
+  #mac(digits: string): string {
+    return `02${Number(this.#macs.of(digits)).toString(16).padStart(10, '0')}`;
   }
 
   /** Level by level, so that what lies below what still does; an id of a container stays one. */

@@ -3,7 +3,7 @@
 import { type Dropper, dropper } from '../causes/shared/droppers.ts';
 import { NO_REASON } from '../causes/shared/kernel.ts';
 import { encodeEvent } from '../wire/decode.ts';
-import type { DeviceHooks, SocketHooks } from '../wire/types.gen.ts';
+import type { DeviceHooks, LookupHooks, SocketHooks } from '../wire/types.gen.ts';
 import { text, u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
@@ -27,9 +27,11 @@ export interface DropHost {
   deviceHooks(netns: number, device: string): DeviceHooks | null;
   /** `by` tells which programs may have dropped it. */
   socketHooks(by: Dropper, cgroup: string, socket_filter_id: number): SocketHooks;
+  /** Null where the namespace is gone. */
+  lookupHooks(netns: number): LookupHooks | null;
 }
 
-/** Finds what may have dropped a segment at a device, when one was dropped there. */
+/** Finds what may have dropped a segment at a device, when one was dropped there, or kept it from its listener. */
 export class DropFacts {
   readonly #host: DropHost;
   /** By device, or by cgroup and filter: what was told, and until when it holds. */
@@ -42,9 +44,10 @@ export class DropFacts {
   }
 
   /** Facts that the record at `at` needs and that were not told lately, serialized. */
-  of(w: Words, at: number, { kind }: Layout): Uint8Array[] {
-    if (kind !== 'drop') return NOTHING;
+  of(w: Words, at: number, { kind, words }: Layout): Uint8Array[] {
     const body = at + BODY;
+    if (kind === 'reset_sent') return this.#ofRefusal(w, at, words);
+    if (kind !== 'drop') return NOTHING;
     const reason = this.#host.dropReason(u32(w, body + AT.Drop.reason));
     const location = body + AT.Drop.location;
     const symbol = reason === NO_REASON ? this.#host.symbol(u64(w, location)) : undefined;
@@ -65,6 +68,18 @@ export class DropFacts {
       this.#host.deviceHooks(netns, device),
     );
     return device_hooks ? [encodeEvent({ ktime_ns, fact: { device_hooks } })] : NOTHING;
+  }
+
+  /** No socket was found for what a listener waits for. */
+  #ofRefusal(w: Words, at: number, words: number): Uint8Array[] {
+    const listener = BODY + AT.ResetSent.listener + AT.Sock.id;
+    // A record may end before.
+    if (listener + 1 >= words || u64(w, at + listener) === '0') return NOTHING;
+    const { ktime_ns, netns } = readCommon(w, at);
+    const lookup_hooks = this.#asked(`sk_lookup ${netns}`, ktime_ns, () =>
+      this.#host.lookupHooks(netns),
+    );
+    return lookup_hooks ? [encodeEvent({ ktime_ns, fact: { lookup_hooks } })] : NOTHING;
   }
 
   /** Everything is told again. */

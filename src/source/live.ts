@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { HostKnowledge } from '../flow/knowledge.ts';
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
-import { type DeviceHost, deviceHooks } from '../host/device-hooks.ts';
+import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
 import { type SocketHost, socketHooks } from '../host/socket-hooks.ts';
@@ -15,6 +15,7 @@ import {
   deviceName,
   devicePrograms,
   getpeernamePrograms,
+  lookupPrograms,
   maxDrained,
   netlink,
   netnsFile,
@@ -277,6 +278,16 @@ function nameOfDevice(netns: number, ifindex: number): string | null {
   }
 }
 
+/** Null where the namespace is gone, or goes away meanwhile. */
+function inNetns<T>(inode: number, ask: (path: string) => T): T | null {
+  try {
+    const path = networkNamespaces().get(inode);
+    return path === undefined ? null : ask(path);
+  } catch {
+    return null;
+  }
+}
+
 function dropHost(header: Header, symbols: Symbols, cgroups: Cgroups): DropHost {
   const known = new HostKnowledge(header);
   const holders = new BpfHolders(pinnedProgram);
@@ -298,15 +309,20 @@ function dropHost(header: Header, symbols: Symbols, cgroups: Cgroups): DropHost 
     hasDropReasons: known.hasDropReasons(),
     symbol: (address) => symbols.at(address)?.name,
     socketHooks: (by, cgroup, id) => socketHooks(sockets, by, cgroup, id),
-    deviceHooks(inode, device) {
-      try {
-        const path = networkNamespaces().get(inode);
-        return path === undefined ? null : deviceHooks(host, inode, device, path);
-      } catch {
-        // The namespace went away meanwhile.
-        return null;
-      }
-    },
+    deviceHooks: (inode, device) =>
+      inNetns(inode, (path) => deviceHooks(host, inode, device, path)),
+    lookupHooks: (netns) =>
+      inNetns(netns, (path) => {
+        const programs = lookupPrograms(path);
+        const held = holders.of(programs.map(({ id }) => id));
+        return {
+          netns,
+          hooked: programs.map(({ hook, id, name }) => ({
+            ...{ ...NOTHING_HOOKED, hook, program_id: id, program: name },
+            ...held.get(id),
+          })),
+        };
+      }),
   };
 }
 

@@ -222,6 +222,15 @@ export interface ResetReceived {
   handshake_ttl: number;
   /** How long ago the socket had heard of the peer before; 0: not known, or just then. */
   silent_ms: number;
+  /** Of its next hop. All zero: none is known. */
+  mac_change: MacChange | null;
+}
+
+export interface MacChange {
+  addr: string;
+  mac: string;
+  mac_was: string;
+  ago_ms: number;
 }
 
 export interface Drop {
@@ -268,6 +277,19 @@ export interface Drop {
   socket_filter_id: number;
   /** Whose the socket is that sent it. All zero: not known, or it was forwarded. */
   sender: Owner | null;
+  /** Where its frame was for another host: its link-layer addresses. */
+  frame: Frame | null;
+  /** Of a SYN that came in with the last of its TTL: with which it had come in before; 0: it had not, or that is not known. */
+  ttl_before: number;
+}
+
+export interface Frame {
+  mac_to: string;
+  mac_from: string;
+  /** Of the device that it came in by. */
+  mac_here: string;
+  /** 1: the packet's destination is an address of that device, and no device of the namespace has `mac_to`. */
+  is_ours: number;
 }
 
 export interface Conntrack {
@@ -302,6 +324,8 @@ export interface StateChange {
   next_hop: NextHop | null;
   /** Of a connect. All zero where it did not end in CLOSE. */
   connect: Connect | null;
+  /** Of its next hop. All zero: none is known. */
+  mac_change: MacChange | null;
 }
 
 export interface IcmpError {
@@ -330,6 +354,8 @@ export interface Connect {
   /** 1 where its process is ending; then how, as wait() tells it. */
   process_ends: number;
   exit_status: number;
+  /** TTL (IPv6: hop limit) that the socket itself asks for; 0: it leaves it to the host and the route. */
+  ttl: number;
 }
 
 export interface Retransmit {
@@ -464,6 +490,7 @@ export interface Fact {
   socket_hooks: SocketHooks | null;
   orphans: Orphans | null;
   drop_rules: DropRules | null;
+  lookup_hooks: LookupHooks | null;
 }
 
 export interface DropRules {
@@ -498,6 +525,11 @@ export interface DropRule {
   answer: number;
 }
 
+export interface LookupHooks {
+  netns: number;
+  hooked: Hooked[];
+}
+
 export interface DeviceHooks {
   /** Inode number of its namespace. */
   netns: number;
@@ -516,7 +548,7 @@ export interface SocketHooks {
 }
 
 export interface Hooked {
-  /** `xdp`, `xdp generic`, `xdp offloaded`, `tc ingress`, `tc egress`, `tcx ingress`, `cgroup egress`, `socket filter`. */
+  /** `xdp`, `xdp generic`, `xdp offloaded`, `tc ingress`, `tc egress`, `tcx ingress`, `cgroup egress`, `socket filter`, `sk_lookup`. */
   hook: string;
   /** `bpf`, or what kind of filter it is: `flower`, `matchall`, `u32`. */
   kind: string;

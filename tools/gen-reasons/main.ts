@@ -19,6 +19,11 @@ const resets = reasonsOf('sk_rst_reason');
 const drop = rowsOf('skb_drop_reason', (reason) => dropOutcome(reason, resets.has(reason)));
 const reset = rowsOf('sk_rst_reason', resetOutcome);
 const shares = [share('drop reasons', drop), share('reset reasons', reset)];
+const unknown = [...drop, ...reset].filter(({ outcome }) => saysNothing(outcome));
+if (unknown.length > 0)
+  throw new Error(
+    `no cause for ${unknown.map(({ reason }) => reason).join(', ')}: explain it, or say in not-tcp.ts why no segment can meet it`,
+  );
 const unused = Object.keys(NOT_TCP).filter((reason) => !reasonsOf().has(reason));
 if (unused.length > 0)
   throw new Error(`no kernel has ${unused.join(', ')}: take it out of not-tcp.ts`);

@@ -16,6 +16,7 @@ const STATES = [NO_STATE, 1, 2, 4, 5, 6, 7, 8, 9, LISTEN, 12];
 /** Before, at, and beyond what the socket waits for. */
 const SEQS = [500, 1000, 2_000_000];
 const NEXT = 1000;
+const LAST_TTL = 1;
 
 /** What a connection knows of its peer: a later timestamp than any segment here has. */
 const CONNECTION = { remembered: { tsval: 100 }, window_end: 3000, peer_isn: 400 };
@@ -32,6 +33,8 @@ export const FUNCTIONS = [
   'tcp_check_oom',
   'sk_stream_kill_queues',
   'nf_hook_slow',
+  'ip_error',
+  'ip_forward',
 ].map((name, index) => ({ address: String(4096 * (index + 1)), name, module: '' }));
 
 /** Who sends resets of its own accord, innermost first. */
@@ -53,11 +56,14 @@ export function drops(): Event<'drop'>[] {
       })),
     ),
   );
-  const placed = FUNCTIONS.map(({ address: location }) => ({
-    packet: packet(FLAGS.A, NEXT),
-    location,
+  const placed = FUNCTIONS.flatMap(({ address: location }) =>
+    [64, LAST_TTL].map((ttl) => ({ packet: { ...packet(FLAGS.A, NEXT), ttl }, location })),
+  );
+  const framed = [0, 1].map((is_ours) => ({
+    packet: packet(FLAGS.S, NEXT),
+    frame: frame(is_ours),
   }));
-  return [...plain, ...counted, ...placed].map(
+  return [...plain, ...counted, ...placed, ...framed].map(
     (drop) => made({ drop: { ...drop, ...CONNECTION } }) as Event<'drop'>,
   );
 }
@@ -73,7 +79,13 @@ export function resets(): Event<'reset_sent'>[] {
     ].map((socks) => ({ packet: packet(flags, NEXT), ...socks })),
   );
   const active = STATES.filter((state) => state !== NO_STATE).flatMap((state) =>
-    STACKS.map((stack) => ({ sock: sock(state), stack: stackOf(stack) })),
+    STACKS.flatMap((stack) =>
+      [{}, { memory: { pages: 3, pages_max: 2, send_bytes: 10_000 } }].map((more) => ({
+        sock: sock(state),
+        stack: stackOf(stack),
+        ...more,
+      })),
+    ),
   );
   return [...answers, ...active].map((reset_sent) => made({ reset_sent }) as Event<'reset_sent'>);
 }
@@ -94,6 +106,11 @@ function packet(flags: number, seq: number): Json {
   const at = { ifindex: 2, ttl: 64, device: Buffer.from('eth0') };
   const payload_len = flags === FLAGS.PA ? 100 : 0;
   return { flow, flags, seq, ack_seq: 77, window: 512, payload_len, ...timestamps, ...at };
+}
+
+function frame(is_ours: number): Json {
+  const [mac_to, mac_from, mac_here] = [1, 2, 3].map((n) => Buffer.from(`02000000000${n}`));
+  return { mac_to, mac_from, mac_here, is_ours };
 }
 
 function sockIn(state: number): Json {

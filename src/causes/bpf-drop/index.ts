@@ -5,7 +5,7 @@ import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import type { Hooked } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { type Dropper, dropper } from '../shared/droppers.ts';
+import { type Dropper, dropper, programText } from '../shared/droppers.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
@@ -56,6 +56,9 @@ export default defineCause({
     // A filter without a program is tc's own, and a kernel without reasons drops for others there too.
     if (!ofSocket && hooked.length > 0 && programs.length === 0) return null;
     if (hooked.length === 0 && !known.hasDropReasons() && by !== 'xdp' && by !== 'sockmap')
+      return null;
+    // A veth drops for others there too: segments that it has no memory for.
+    if (by === 'xdp' && known.symbol(location)?.name.startsWith('veth_') && hooked.length === 0)
       return null;
     const { saddr, daddr, sport, dport } = packet.flow;
     const filters = hooked.length - programs.length;
@@ -137,9 +140,4 @@ export default defineCause({
 
 function holdersOf({ processes, pins }: Hooked): string[] {
   return [...processes.map(({ comm, pid }) => `${comm} (${pid})`), ...pins];
-}
-
-function programText({ program, program_id, priority }: Hooked): string {
-  const id = `id ${program_id}${priority === 0 ? '' : `, pref ${priority}`}`;
-  return program === '' ? `without a name (${id})` : `${program} (${id})`;
 }

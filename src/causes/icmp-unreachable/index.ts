@@ -5,8 +5,17 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { errnoName } from '../shared/errno.ts';
 import { ownerOf } from '../shared/processes.ts';
-import { endedBy, icmpName, icmpProtocol, isNeighbourFailure } from '../shared/unreachable.ts';
+import {
+  endedBy,
+  icmpName,
+  icmpProtocol,
+  isNeighbourFailure,
+  isTtlExceeded,
+} from '../shared/unreachable.ts';
 import { word } from '../shared/wording.ts';
+
+/** Hops between hosts of the Internet, and more. */
+const FARTHEST = 32;
 
 export default defineCause({
   id: 'icmp-unreachable',
@@ -18,7 +27,7 @@ export default defineCause({
   on: ['state_change'],
   match(event) {
     if (event.kind !== 'state_change') return null;
-    const { old_state, new_state, sock, icmp } = event.body;
+    const { old_state, new_state, sock, icmp, connect } = event.body;
     if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
     if (!endedBy(icmp, sock.err) || isNeighbourFailure(icmp, sock.flow)) return null;
     const { saddr, daddr, dport } = sock.flow;
@@ -35,6 +44,7 @@ export default defineCause({
           icmp.from === daddr ? 'the host dialled' : icmp.from === saddr ? 'this host' : 'a hop',
         error: sock.err === 0 ? null : errnoName(sock.err),
         syns_sent: sock.retransmits + 1,
+        ...(isTtlExceeded(icmp) && { own_ttl: connect?.ttl || null }),
       },
       basis: 'direct',
       subject: 'flow',
@@ -44,10 +54,27 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ dialled, icmp, icmp_from, sender, error }) {
-    return `${icmp} from ${icmp_from} (${sender}) ended the connect to ${dialled}: ${error ?? 'its program closed it'}`;
+  summary({ dialled, icmp, icmp_from, sender, error, own_ttl }) {
+    const ended = `${icmp} from ${icmp_from} (${sender}) ended the connect to ${dialled}: ${error ?? 'its program closed it'}`;
+    if (own_ttl === undefined) return ended;
+    const why =
+      own_ttl === null || own_ttl > FARTHEST
+        ? 'a routing loop, most likely'
+        : `its socket asks for a TTL of ${own_ttl}, which is too low, or there is a routing loop`;
+    return `${ended}; the TTL ended there: ${why}`;
   },
-  advice({ dialled, icmp, icmp_from, sender }, { saddr, daddr, dport }) {
+  advice({ dialled, icmp, icmp_from, sender, own_ttl }, { saddr, daddr, dport }) {
+    if (own_ttl !== undefined)
+      return [
+        ...(own_ttl === null
+          ? []
+          : [
+              `the program gives its socket a TTL of ${own_ttl} (IP_TTL, IPV6_UNICAST_HOPS): ${icmp_from} is as far as that goes`,
+            ]),
+        `which hops come again? They are those of the loop: \`tracepath -n ${daddr}\``,
+        `on ${icmp_from} and on the hop that it sends to: \`ip route get ${daddr} from ${saddr} iif DEV\` and \`tcpwhy trace ${word(dialled)}\``,
+        `no hop comes again: too low a TTL leaves here: \`sysctl net.ipv4.ip_default_ttl net.ipv6.conf.all.hop_limit\` or a rule lowers it: \`nft list ruleset | grep -nE 'ttl|hoplimit'\``,
+      ];
     const see = `\`tcpdump -nvi any 'icmp or icmp6'\``;
     const rules = `\`nft -a list ruleset | grep -n reject\``;
     if (sender === 'this host')

@@ -15,6 +15,7 @@ const SAYS: Readonly<Record<string, string>> = {
   PKT_TOO_SMALL: 'is shorter than its headers say',
   HDR_TRUNC: 'ends within its headers',
   DEV_HDR: 'has a link header that its device cannot read',
+  NEIGH_HH_FILLFAIL: 'could not be given a link header for its next hop by its device',
   SKB_CSUM: 'has a checksum that could not be made or checked',
   SKB_BAD_GSO: 'says of itself that it is to be cut up in a way that cannot be',
   TCP_FLAGS: 'has none of the flags SYN, ACK and RST',

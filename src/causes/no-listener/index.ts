@@ -6,7 +6,9 @@ import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { redirectAdvice, redirectedFrom } from '../shared/conntrack.ts';
+import { programText } from '../shared/droppers.ts';
 import { listensOn } from '../shared/listeners.ts';
+import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { inWords } from '../shared/wording.ts';
 
@@ -33,9 +35,12 @@ export default defineCause({
       .listenersOnPort(dport)
       .sort((a, b) => Number(b.netns === event.netns) - Number(a.netns === event.netns))
       .slice(0, 5);
+    const choosing = event.body.listener ? known.lookupHooks(event.netns) : null;
     return {
       evidence: {
         address: endpoint(daddr, dport),
+        ...(choosing &&
+          choosing.hooked.length > 0 && { chosen_by: choosing.hooked.map(programText) }),
         listeners_on_port: elsewhere.map(({ netns, sock }) => ({
           address: listensOn(netns, sock, known),
           same_netns: netns === event.netns,
@@ -47,7 +52,7 @@ export default defineCause({
         from: saddr,
         ...(dialled !== null && { dialled }),
       },
-      basis: 'direct',
+      basis: choosing && choosing.hooked.length > 0 ? 'inferred' : 'direct',
       subject: 'listener',
       where: dialled ?? endpoint(daddr, dport),
       flow: redirected ?? packet.flow,
@@ -56,7 +61,7 @@ export default defineCause({
       owner: ownerOf(connecting?.owner),
     };
   },
-  summary({ address, listeners_on_port, came_in_on, from, dialled: redirected }) {
+  summary({ address, listeners_on_port, came_in_on, from, dialled: redirected, chosen_by }) {
     const here = listeners_on_port.find(({ same_netns }) => same_netns);
     const away = listeners_on_port[0];
     const dialled =
@@ -71,6 +76,8 @@ export default defineCause({
       case 'address':
         return `${dialled}, but the port is only listened to on ${here.address}`;
       case null:
+        if (chosen_by !== undefined)
+          return `${dialled}, where ${here?.address} listens, and was not given to it: ${chosen_by.join(', ')} chooses the socket (sk_lookup), and found none`;
         return `${dialled}, which had no listener then: ${here?.address} listens now`;
     }
     if (away)
@@ -94,6 +101,7 @@ export default defineCause({
 
 interface Refused {
   address: string;
+  chosen_by?: string[];
   listeners_on_port: {
     address: string;
     same_netns: boolean;
@@ -105,10 +113,15 @@ interface Refused {
 }
 
 function listenAdvice(
-  { address, listeners_on_port, came_in_on, netns }: Refused,
+  { address, listeners_on_port, came_in_on, netns, chosen_by }: Refused,
   dport: number,
 ): string[] {
   const here = listeners_on_port.find(({ same_netns }) => same_netns);
+  if (here?.not_for === null && chosen_by !== undefined)
+    return [
+      `what it does with port ${dport}, and whose it is: \`${inNetns(netns, 'bpftool link')}\` and ${chosen_by.map((one) => `\`bpftool prog show id ${one.match(/id (\d+)/)?.[1]}\``).join(' ')}`,
+      `was the listener of ${address} restarted a moment before, and is it in the map from which the program takes its sockets? \`bpftool map\``,
+    ];
   if (here) {
     const who = here.process === null ? 'the process' : inWords(here.process);
     const look = `who listens on the port: \`ss -ltnp 'sport = :${dport}'\``;

@@ -7,6 +7,8 @@ import { refusedBy } from '../shared/groups.ts';
 import { TIMEOUTS } from '../shared/silence.ts';
 
 const REASONS = new Set(['PROTO_MEM', 'TCP_ZEROWINDOW']);
+/** To make room, what had come out of order is thrown away, an eighth of the buffer at a time. */
+const MADE_ROOM = 'TCP_OFO_QUEUE_PRUNE';
 
 export default defineCause({
   id: 'receive-buffer-full',
@@ -18,11 +20,14 @@ export default defineCause({
   on: ['drop'],
   leadsTo: [...TIMEOUTS, 'retransmitting'],
   match(event, known) {
-    if (event.kind !== 'drop' || !REASONS.has(known.dropReason(event.body.reason))) return null;
-    const { packet, sock, receive_memory_bytes, receive_buffer_bytes } = event.body;
+    if (event.kind !== 'drop') return null;
+    const { packet, sock, reason, receive_memory_bytes, receive_buffer_bytes } = event.body;
     if (!sock || !isConnection(sock.state) || packet.payload_len === 0) return null;
+    const made_room = known.dropReason(reason) === MADE_ROOM;
+    if (!made_room && !REASONS.has(known.dropReason(reason))) return null;
     // With room left it is the host's memory for TCP that is short.
-    if (sock.unread_bytes === 0 || receive_memory_bytes <= receive_buffer_bytes) return null;
+    if (!made_room && (sock.unread_bytes === 0 || receive_memory_bytes <= receive_buffer_bytes))
+      return null;
     return {
       evidence: {
         local: local(sock.flow),
@@ -31,6 +36,7 @@ export default defineCause({
         unread_bytes: sock.unread_bytes,
         receive_memory_bytes,
         receive_buffer_bytes,
+        ...(made_room && { out_of_order: true }),
       },
       basis: 'direct',
       ...refusedBy(event.netns, sock, packet),
@@ -43,12 +49,20 @@ export default defineCause({
     unread_bytes,
     receive_memory_bytes,
     receive_buffer_bytes,
+    out_of_order,
   }) {
+    if (out_of_order)
+      return `${here} threw ${payload_bytes} bytes of ${peer} away that had come out of order, to have room: what it has received takes ${receive_memory_bytes} bytes of memory where ${receive_buffer_bytes} may be`;
     return `${here} has no room for ${payload_bytes} bytes of ${peer}: what it has received, ${unread_bytes} bytes of it unread, takes ${receive_memory_bytes} bytes of memory where ${receive_buffer_bytes} may be`;
   },
-  advice({ local: here }, { sport, dport }) {
+  advice({ local: here, out_of_order }, { sport, dport }) {
     const socket = `'sport = :${dport} and dport = :${sport}'`;
     return [
+      ...(out_of_order
+        ? [
+            'a segment before these was lost on the way; what came after it waits, and fills the buffer until that is sent again: `nstat -az TcpExtTCPOFOQueue TcpExtOfoPruned TcpExtTCPLostRetransmit`',
+          ]
+        : []),
       `does the process of ${here} read? Its Recv-Q: \`ss -tnmpe ${socket}\``,
       'it does: many small segments take much more memory than they have bytes: a larger SO_RCVBUF, or leave it to the kernel (net.ipv4.tcp_rmem in its namespace, tcp_moderate_rcvbuf)',
     ];

@@ -5,6 +5,7 @@ import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { byPeer } from '../shared/groups.ts';
+import { movedAdvice, movedSince, movedText } from '../shared/mac.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { seconds, word } from '../shared/wording.ts';
 
@@ -21,7 +22,8 @@ export default defineCause({
   match(event) {
     if (event.kind !== 'reset_received' || event.body.sock.state === TCP_STATE.SYN_SENT)
       return null;
-    const { sock, packet, handshake_ttl, silent_ms } = event.body;
+    const { sock, packet, handshake_ttl, silent_ms, mac_change } = event.body;
+    const moved = movedSince(mac_change, silent_ms);
     return {
       evidence: {
         peer: remote(sock.flow),
@@ -32,6 +34,7 @@ export default defineCause({
         reset_ttl: packet?.ttl ?? null,
         handshake_ttl: handshake_ttl || null,
         silent_ms: silent_ms || null,
+        ...(moved && { moved }),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
       },
@@ -43,8 +46,9 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ peer, sent_by, reset_ttl, handshake_ttl, silent_ms }) {
+  summary({ peer, sent_by, reset_ttl, handshake_ttl, silent_ms, moved }, { daddr }) {
     const idle = wasIdle(silent_ms) ? ` after ${seconds(silent_ms)} of silence` : '';
+    if (moved) return `${peer} reset the connection${idle}: ${movedText(moved, daddr)}`;
     if (isOfAnother(reset_ttl, handshake_ttl))
       return `${peer} reset the connection${idle}: TTL ${reset_ttl}, the handshake had ${handshake_ttl}: a box on the way sent it, or the path has changed`;
     return sent_by === 'unknown'
@@ -52,7 +56,7 @@ export default defineCause({
       : `${peer} reset the connection${idle}: sent by ${sent_by}`;
   },
   advice(
-    { local: at, peer, sent_by, unacked_bytes, reset_ttl, handshake_ttl, silent_ms },
+    { local: at, peer, sent_by, unacked_bytes, reset_ttl, handshake_ttl, silent_ms, moved },
     { saddr, daddr },
   ) {
     const lost =
@@ -66,6 +70,7 @@ export default defineCause({
           `nothing had come from ${peer} for ${seconds(silent_ms)}: a NAT, firewall or balancer between forgets connections that are idle, and resets what comes then: have ${at} or ${peer} send keepalive sooner (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time); on a Linux hop: \`conntrack -L -p tcp -s ${saddr}\` and net.netfilter.nf_conntrack_tcp_timeout_established`,
         ]
       : [];
+    if (moved) return [...movedAdvice(moved, daddr), ...lost];
     if (isOfAnother(reset_ttl, handshake_ttl)) {
       return [
         `which hop is it? The reset came with TTL ${reset_ttl}, the peer’s handshake with ${handshake_ttl}: \`tracepath -n ${daddr}\` A firewall, NAT or balancer resets in the name of ${peer}: look there first`,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Hooked } from '../../wire/types.gen.ts';
 import { NO_REASON } from './kernel.ts';
 
 /** What drops segments at a device or a socket, beside TCP, routing and netfilter. */
@@ -39,10 +40,16 @@ const BY_REASON: Readonly<Record<string, Dropper>> = {
 const BY_FUNCTION: Readonly<Record<string, Dropper>> = {
   // What leaves by a device without a queue that is down.
   __dev_queue_xmit: 'device',
+  // The other end of a pair that is down, or has a smaller MTU.
+  __dev_forward_skb: 'device',
+  __dev_forward_skb2: 'device',
   noop_enqueue: 'qdisc',
   do_xdp_generic: 'xdp',
   netif_receive_generic_xdp: 'xdp',
   bpf_prog_run_generic_xdp: 'xdp',
+  veth_xdp_rcv_skb: 'xdp',
+  veth_xdp_rcv: 'xdp',
+  veth_poll: 'xdp',
   sk_psock_verdict_recv: 'sockmap',
   sk_psock_verdict_apply: 'sockmap',
   sk_psock_skb_redirect: 'sockmap',
@@ -72,4 +79,10 @@ export function dropper(
   // Compilers add to the names of functions that they change.
   const name = at?.replace(/\..*$/, '') ?? '';
   return (hasReasons ? null : WITHOUT_REASONS[name]) ?? BY_FUNCTION[name] ?? null;
+}
+
+/** `lab_policy (id 5)`, with a filter's priority. */
+export function programText({ program, program_id, priority }: Hooked): string {
+  const id = `id ${program_id}${priority === 0 ? '' : `, pref ${priority}`}`;
+  return program === '' ? `without a name (${id})` : `${program} (${id})`;
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { familyOf } from '../../tcp/address.ts';
-import type { Flow, IcmpError, NextHop } from '../../wire/types.gen.ts';
+import type { Flow, IcmpError, MacChange, NextHop, Sock } from '../../wire/types.gen.ts';
 import { ERRNO } from './kernel.ts';
+import { movedSince, movedText } from './mac.ts';
 
 /** How long before its connect fails the ICMP error comes that ends it. */
 const ENDS_MS = 100;
+
+/** Retries are 120 s apart at most: what happened before the last of them says nothing. */
+const LONGEST_MS = 130_000;
 
 /** What a socket is told that waited in vain: ETIMEDOUT, or the error that it had heard of meanwhile. */
 const SILENT: readonly number[] = [ERRNO.ETIMEDOUT, ERRNO.EHOSTUNREACH, ERRNO.ENETUNREACH];
@@ -39,11 +43,13 @@ const UNREACHABLE_V6 = [
 ];
 const [HOST_UNREACHABLE, ADDRESS_UNREACHABLE] = [1, 3];
 
+const TIME_EXCEEDED = 'time exceeded';
+
 /** Types of ICMP and of ICMPv6. */
-const V4: Readonly<Record<number, string>> = { 11: 'time exceeded', 12: 'parameter problem' };
+const V4: Readonly<Record<number, string>> = { 11: TIME_EXCEEDED, 12: 'parameter problem' };
 const V6: Readonly<Record<number, string>> = {
   2: 'packet too big',
-  3: 'time exceeded',
+  3: TIME_EXCEEDED,
   4: 'parameter problem',
 };
 
@@ -52,8 +58,12 @@ export function icmpName({ type, code, from }: IcmpError): string {
   const [codes, unreachable, types] =
     familyOf(from) === 4 ? [UNREACHABLE_V4, 3, V4] : [UNREACHABLE_V6, 1, V6];
   const name = type === unreachable ? codes[code] : types[type];
+  if (name === TIME_EXCEEDED && code !== 0) return `fragment reassembly ${name}`;
   return name ?? `type ${type} code ${code}`;
 }
+
+/** Whether the TTL of what it quotes had ended on the way. */
+export const isTtlExceeded = (icmp: IcmpError) => icmpName(icmp) === TIME_EXCEEDED;
 
 /** `ICMP`, `ICMPv6`. */
 export function icmpProtocol({ from }: IcmpError): string {
@@ -95,15 +105,26 @@ export function neighbourText(
   return `${hop}${device ? ` on ${device}` : ''} does not answer ${resolution(daddr)}`;
 }
 
+/** What events have of that. */
+interface Heard {
+  icmp: IcmpError | null;
+  next_hop: NextHop | null;
+  mac_change?: MacChange | null;
+  sock: Sock | null;
+}
+
 /** What the socket had heard of why its packets get nowhere, in a few words, or null. */
 export function unreachable(
-  { icmp, next_hop }: { icmp: IcmpError | null; next_hop: NextHop | null },
+  { icmp, next_hop, mac_change, sock }: Heard,
   flow: Flow,
 ): string | null {
   const failed = icmp !== null && isNeighbourFailure(icmp, flow);
   if (failed || next_hop?.is_silent)
     return neighbourText(next_hop?.addr ?? null, next_hop?.device || null, flow.daddr);
-  if (!icmp) return null;
+  if (!icmp) {
+    const moved = movedSince(mac_change ?? null, Math.min(sock?.silent_ms ?? 0, LONGEST_MS));
+    return moved && movedText(moved, flow.daddr);
+  }
   return `${icmpProtocol(icmp)} ${icmpName(icmp)} from ${icmp.from}`;
 }
 

@@ -5,7 +5,7 @@ import type { Lab } from '../lab.ts';
 import { forward, redirect, routeVip, rules, table } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
-import { HOSTS } from '../wiring.ts';
+import { HOSTS, MAC } from '../wiring.ts';
 
 const PORT = 443;
 const OTHER_PORT = 15_001;
@@ -86,6 +86,32 @@ export const notOurAddress: Scenario = {
   prepare: (lab, { family }) => routeVip(lab, family),
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].vip, port: PORT };
+    return { server, clients: knock(lab, server, times), netns: lab.server.inode };
+  },
+};
+
+/** Of no host. */
+const STALE_MAC = '02:00:00:00:00:99';
+
+export const wrongMac: Scenario = {
+  id: 'wrong-mac',
+  cause: 'wrong-mac',
+  title: 'SYNs to a host that another one sends to the MAC that it had before',
+  families: BOTH,
+  ownerless: true,
+  says: ({ family }) => ({
+    address: HOSTS[family].server,
+    frame_to_mac: STALE_MAC,
+    own_mac: MAC.server,
+    frame_from_mac: MAC.client,
+    arrived_on: 's0',
+  }),
+  prepare(lab, { family }) {
+    const { server } = HOSTS[family];
+    lab.client.ip(`neigh replace ${server} lladdr ${STALE_MAC} dev c0 nud permanent`);
+  },
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].server, port: PORT };
     return { server, clients: knock(lab, server, times), netns: lab.server.inode };
   },
 };

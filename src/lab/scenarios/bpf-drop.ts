@@ -47,7 +47,17 @@ export const bpfDrop: Scenario[] = [
     families: BOTH,
     needs: 'dropping',
     says: direct('xdp generic', 'lab_policy_xdp'),
-    prepare: (lab) => dropAtXdp(lab.server, 's0'),
+    prepare: (lab) => dropAtXdp(lab.server, 's0', 'xdpgeneric'),
+    run: knocked,
+  },
+  {
+    id: 'bpf-drop/xdp-driver',
+    cause: 'bpf-drop',
+    title: 'an XDP program in the driver of the server’s veth device drops SYNs',
+    families: BOTH,
+    needs: 'dropping',
+    says: direct('xdp', 'lab_policy_xdp'),
+    prepare: (lab) => dropAtXdp(lab.server, 's0', 'xdpdrv'),
     run: knocked,
   },
   {

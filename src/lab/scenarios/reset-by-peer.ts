@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { must, POLLIN } from '../../native/sockets.ts';
+import type { Family } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { meet } from '../acquaintance.ts';
-import { awaitAll, awaitReset, listen } from '../connections.ts';
+import { awaitAll, awaitReset, connect, listen, localOf, say } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
-import { PSH_ACK, RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
-import { HOSTS } from '../wiring.ts';
+import { frame, parseFrame } from '../segment.ts';
+import { ETH_P_ALL, PSH_ACK, RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
+import { HOSTS, MAC } from '../wiring.ts';
 
 export const resetByPeer: Scenario[] = [
   {
@@ -34,7 +36,63 @@ export const resetByPeer: Scenario[] = [
     says: () => ({ reset_ttl: BOX_TTL }),
     run: resetOnTheWay,
   },
+  {
+    id: 'reset-by-peer/another-host',
+    cause: 'reset-by-peer',
+    // What the clients send then is for the other host.
+    beside: ['wrong-mac'],
+    title: 'another host takes the server’s address over, and resets open connections',
+    families: BOTH,
+    says: ({ family }) => ({
+      moved: { address: HOSTS[family].server, mac: OTHER_MAC, mac_was: MAC.server },
+    }),
+    prepare: (lab, { family }) => atMac(lab, family, MAC.server),
+    run: resetByAnother,
+  },
 ];
+
+/** A host that is not there. */
+const OTHER_MAC = '02:00:00:00:00:12';
+const IPPROTO_TCP = 6;
+const TCP_REPAIR = 19;
+
+/** Where the client has the server. */
+function atMac(lab: Lab, family: Family, mac: string): void {
+  lab.client.ip(`neigh replace ${HOSTS[family].server} lladdr ${mac} dev c0 nud reachable`);
+}
+
+function resetByAnother(lab: Lab, options: Options): Made {
+  const { family, times } = options;
+  const { client: here, server: there } = HOSTS[family];
+  const server = { address: there, port: 3308 };
+  const pairs = connect(lab, options, server.port);
+  const clients = pairs.map(({ client }) => client);
+  const ends = clients.map(localOf);
+  const ear = lab.socket(lab.server, { type: 'packet', protocol: ETH_P_ALL });
+  atMac(lab, family, OTHER_MAC);
+  say(clients, 'select 1');
+  const heard = new Set<number>();
+  while (heard.size < times) {
+    awaitAll([ear], POLLIN, 'what the clients send');
+    const sent = parseFrame(must(ear.recv()).data, there);
+    if (sent?.flags !== PSH_ACK || heard.has(sent.sport)) continue;
+    heard.add(sent.sport);
+    const reset = {
+      ...{ sport: sent.dport, dport: sent.sport, seq: sent.ack, ack: 0, flags: TCP_FLAG.rst },
+      ...{ window: 0, payload: Buffer.alloc(0), timestamps: null },
+    };
+    const macs = { from: OTHER_MAC, to: MAC.client };
+    must(ear.sendPacket('s0', frame(there, here, reset, macs)), 'sendPacket');
+  }
+  awaitReset(clients, 'ECONNRESET');
+  // The server hears nothing of it, and shall say nothing more.
+  for (const pair of pairs) {
+    must(pair.server.setsockopt(IPPROTO_TCP, TCP_REPAIR, 1), 'setsockopt');
+    pair.server.close();
+  }
+  ear.close();
+  return { server, clients: ends, netns: lab.client.inode };
+}
 
 /** The clients’ own segments come with 64. */
 const BOX_TTL = 57;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { type Address, must, POLLOUT, type Socket } from '../../native/sockets.ts';
+import type { Family } from '../../tcp/address.ts';
 import { awaitAll, awaitReset, connect, dial, hangUp, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
@@ -17,13 +18,19 @@ const IPV6_UNICAST_HOPS = 16;
 /** On the lab's own segment, where nobody has them. */
 const ABSENT = { 4: '10.4.26.99', 6: '2001:db8:26::99' } as const;
 
+/** What the socket sends goes no farther than so many hops. */
+export function limitTtl(socket: Socket, family: Family, ttl: number) {
+  const [level, name] = family === 4 ? [IPPROTO_IP, IP_TTL] : [IPPROTO_IPV6, IPV6_UNICAST_HOPS];
+  return socket.setsockopt(level, name, ttl);
+}
+
 export const icmpUnreachable: Scenario = {
   id: 'icmp-unreachable',
   cause: 'icmp-unreachable',
-  // The gateway's drop has no cause of its own.
-  beside: ['unexplained'],
+  beside: ['ttl-exceeded'],
   title: 'connects to a host that is farther away than their packets may go',
   families: BOTH,
+  says: () => ({ own_ttl: 1, icmp: /time exceeded$/ }),
   prepare(lab, { family }) {
     lab.client.ip(`route add ${HOSTS[family].nowhere} via ${HOSTS[family].server}`);
     lab.server.sysctl({
@@ -37,8 +44,7 @@ export const icmpUnreachable: Scenario = {
     const server = { address: HOSTS[family].nowhere, port: PORT };
     const sockets = Array.from({ length: times }, () => lab.socket(lab.client, { family }));
     for (const socket of sockets) {
-      const [level, name] = family === 4 ? [IPPROTO_IP, IP_TTL] : [IPPROTO_IPV6, IPV6_UNICAST_HOPS];
-      must(socket.setsockopt(level, name, 1), 'setsockopt');
+      must(limitTtl(socket, family, 1), 'setsockopt');
       socket.connect(server.address, server.port);
     }
     return refused(lab.client, server, sockets);

@@ -23,6 +23,7 @@ const ROWS = [
     'connection-unknown/fires-answer',
     'connection-unknown',
   ],
+  ['drop IP_INHDR', 'a TTL that ended at a gateway', 'ttl-exceeded/fires', 'ttl-exceeded'],
   ['drop NO_SOCKET', 'state that was lost', 'connection-unknown/fires', 'connection-unknown'],
   [
     'drop NO_SOCKET',

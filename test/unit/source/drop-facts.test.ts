@@ -35,6 +35,7 @@ function finder(hooks: () => DeviceHooks | null, took_ms = 0) {
       hasDropReasons: true,
       symbol: () => 'do_xdp_generic',
       socketHooks: (_, cgroup, socket_filter_id) => ({ cgroup, socket_filter_id, hooked: [] }),
+      lookupHooks: (netns) => ({ netns, hooked: [] }),
       deviceHooks(netns, device) {
         asked.push(`${netns} ${device}`);
         now_ms += took_ms;
