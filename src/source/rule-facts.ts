@@ -16,12 +16,12 @@ import { addressBytes, familyOf, IPV4_AT } from '../tcp/address.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
-import type { Drop, DropRules } from '../wire/types.gen.ts';
+import type { Drop, DropRule, DropRules } from '../wire/types.gen.ts';
 import { u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY } from '../wire/written.gen.ts';
 import { eventAt, type Layout } from '../wire/written.ts';
 
-/** So long holds what is read of a namespace: what its rules count, what is in sets, names of devices. */
+/** So long holds what is read of a namespace beside its rules: what they count, what is in sets, names of devices. */
 const HOLDS_NS = 1e9;
 /** Nobody looks for so many times as long as it took, but that so much of it may be put off. */
 const RESTS = 10;
@@ -48,6 +48,13 @@ export interface RuleHost {
   now_ns(): number;
 }
 
+/** What may have dropped a packet, among these rules. */
+interface Dropper extends Candidate {
+  rules: Nftables;
+}
+
+type Found = Pick<DropRules, 'rules' | 'others'>;
+
 interface Namespace {
   rules: Nftables;
   /** Until then they are as they are. */
@@ -56,7 +63,7 @@ interface Namespace {
   before: Nftables | null;
   before_ns: number;
   devices: Map<number, string | null>;
-  /** From then on all of it is read anew. */
+  /** From then on what is beside them is read anew. */
   until_ns: number;
 }
 
@@ -121,19 +128,10 @@ export class RuleFacts {
     const found = this.#found(netns, drop, family, ktime_ns);
     if (found === null) return null;
     if (found === 'too many') return { ...told, too_many: 1 };
-    return {
-      ...told,
-      rules: found.slice(0, MAX_RULES).map(toldOf),
-      others: Math.max(0, found.length - MAX_RULES),
-    };
+    return { ...told, ...found };
   }
 
-  #found(
-    netns: number,
-    drop: Drop,
-    family: 4 | 6,
-    ktime_ns: number,
-  ): Candidate[] | 'too many' | null {
+  #found(netns: number, drop: Drop, family: 4 | 6, ktime_ns: number): Found | 'too many' | null {
     // A namespace may have the number of one that went away.
     for (let tries = 0; tries < 2; tries++) {
       try {
@@ -147,21 +145,26 @@ export class RuleFacts {
     return null;
   }
 
-  #candidates(netns: number, drop: Drop, family: 4 | 6, ktime_ns: number): Candidate[] | null {
+  #candidates(netns: number, drop: Drop, family: 4 | 6, ktime_ns: number): Found | null {
     const namespace = this.#namespace(netns, ktime_ns);
     if (!namespace) return null;
     const { before, before_ns } = namespace;
     const rules = before && ktime_ns <= before_ns ? before : namespace.rules;
     const segment = this.#segment(netns, namespace.devices, drop, family);
-    const droppersOf = (rules: Nftables) =>
-      droppers(rules, segment).filter(
-        ({ chain, rule }) => !rule || !rules.metNothing(chain, rule, ktime_ns),
-      );
-    const found = droppersOf(rules);
-    if (rules.wasRead() && !rules.isSame()) return null;
+    const droppersOf = (rules: Nftables): Dropper[] => {
+      const found = droppers(rules, segment).map((one) => ({ ...one, rules }));
+      if (found.length === 1) return found;
+      for (const { chain, rule } of found) {
+        if (rule?.packets != null) rules.count(chain, ktime_ns, HOLDS_NS);
+      }
+      return found.filter(({ chain, rule }) => !rule || !rules.metNothing(chain, rule, ktime_ns));
+    };
     // Which came first, the drop or the change, nobody knows.
     const gone = before && rules !== before ? droppersOf(before) : [];
-    return answering([...gone, ...found], drop);
+    const found = answering([...gone, ...droppersOf(rules)], drop);
+    const told = found.slice(0, MAX_RULES).map(toldOf);
+    if (rules.wasRead() && !rules.isSame()) return null;
+    return { rules: told, others: found.length - told.length };
   }
 
   #legacyTables(netns: number, family: 4 | 6, ktime_ns: number): string[] {
@@ -187,12 +190,14 @@ export class RuleFacts {
     this.#namespaces.delete(netns);
     const ask = this.#host.ask(netns);
     if (!ask) return null;
-    const rules = new Nftables(ask, () => this.#host.now_ns(), known?.rules);
+    const isLately = known && now_ns - known.checked_ns < HOLDS_NS;
+    const earlier = isLately ? known.rules : null;
+    const rules = new Nftables(ask, () => this.#host.now_ns(), earlier);
     if (this.#namespaces.size >= MAX_NAMESPACES) this.#namespaces.clear();
     const namespace: Namespace = {
       rules,
       checked_ns: now_ns,
-      before: known && ktime_ns < known.until_ns && hasChanged(known.rules) ? known.rules : null,
+      before: earlier && !rules.follows(earlier) && hasChanged(earlier) ? earlier : null,
       before_ns: known?.checked_ns ?? 0,
       devices: new Map(),
       until_ns: now_ns + HOLDS_NS,
@@ -255,7 +260,7 @@ function hooksOf({ packet, leaves_ifindex, route_ifindex }: Drop): Hook[] {
 }
 
 /** Those that do what was seen: answer, or not. */
-function answering(found: Candidate[], { rejected, packet }: Drop): Candidate[] {
+function answering(found: Dropper[], { rejected, packet }: Drop): Dropper[] {
   if (rejected > 0) return found.filter((one) => answerOf(one) === rejected);
   // Resets are answered with none, and ICMP errors are limited.
   const mayBeSilent = (one: Candidate) =>
@@ -274,13 +279,13 @@ function answerOf({ rule }: Candidate): number {
   return 0;
 }
 
-function toldOf(candidate: Candidate): DropRules['rules'][number] {
-  const { hook, chain, rule } = candidate;
+function toldOf(one: Dropper): DropRule {
+  const { hook, chain, rule, rules } = one;
   return {
     family: FAMILIES[chain.family] ?? String(chain.family),
     ...{ table: chain.table, chain: chain.chain, hook },
     handle: rule?.handle ?? '0',
-    text: rule ? ruleText(rule) : 'policy drop',
-    answer: answerOf(candidate),
+    text: rule ? ruleText(rule, (set) => rules.members(chain, set)) : 'policy drop',
+    answer: answerOf(one),
   };
 }

@@ -6,7 +6,14 @@ import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
 import { isByNetfilter, leavesLoopback, whereabouts, whereText } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
-import { nftSelector, ruleAdvice, ruleEvidence, ruleGroup, ruleWords } from '../shared/rules.ts';
+import {
+  legacyAdvice,
+  nftSelector,
+  ruleAdvice,
+  ruleEvidence,
+  ruleGroup,
+  ruleWords,
+} from '../shared/rules.ts';
 import { SILENCE } from '../shared/silence.ts';
 
 export default defineCause({
@@ -55,6 +62,8 @@ export default defineCause({
   advice({ netns, from, to, arrived, arrived_on, ...rule }, flow) {
     const known = ruleAdvice(rule, netns, flow);
     if (known) return known;
+    if (rule.legacy_tables.length > 0 && rule.one_of.length === 0)
+      return legacyAdvice(rule, netns, flow);
     const hook = arrived || arrived_on ? 'prerouting' : 'output';
     const isNone = rule.rules_read && rule.one_of.length + rule.legacy_tables.length === 0;
     return [

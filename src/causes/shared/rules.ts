@@ -75,6 +75,15 @@ export function ruleAdvice(of: RuleEvidence, netns: number, flow: Flow): string[
   ];
 }
 
+/** Where only rules of iptables-legacy may have dropped it. */
+export function legacyAdvice({ legacy_tables }: RuleEvidence, netns: number, flow: Flow): string[] {
+  const iptables = familyOf(flow.saddr) === 6 ? 'ip6tables-legacy' : 'iptables-legacy';
+  return [
+    `find the rule, by what it counts: \`${inNetns(netns, `${iptables}-save -c`)} | grep -E 'DROP|REJECT'\``,
+    `see which it is: \`${inNetns(netns, `${iptables} -t raw -I PREROUTING ${iptablesSelector(flow)} -j TRACE`)}\` then \`dmesg | grep TRACE\` Afterwards the same with -D. Tables that are there: ${inWords(legacy_tables.join(', '))}`,
+  ];
+}
+
 const WRITER =
   'Where a program wrote it (firewalld, ufw, a network policy) it writes it again: allow it there.';
 

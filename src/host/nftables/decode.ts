@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Attributes, attributes, listed } from '../netlink.ts';
+import { type Attributes, attributes } from '../netlink.ts';
 import { big, big64, string } from './attributes.ts';
 import { ALL_REGISTERS, type Op, type Verdict } from './op.ts';
 import { matchOps, targetOp } from './xtables.ts';
@@ -18,13 +18,26 @@ export function verdictOf(value: Buffer | undefined): Verdict | null {
   return { code: big(told.get(1)) | 0, chain: string(told.get(2)) };
 }
 
-export function opsOf(expressions: Buffer | undefined, family: number): Op[] {
-  return listed(expressions).flatMap(([, expression]) => {
+/** Most expressions of a ruleset are the same as others of it. */
+const decoded = new Map<string, readonly Op[]>();
+const MAX_DECODED = 4096;
+
+/** What an expression does: an attribute of a rule's list, without its header. */
+export function opsOf(expression: Buffer, family: number): readonly Op[] {
+  const id = `${family} ${expression.toString('latin1')}`;
+  let ops = decoded.get(id);
+  if (!ops) {
     const told = attributes(expression);
     const kind = string(told.get(1));
-    const of = attributes(told.get(2));
-    return DECODERS[kind]?.(of, family) ?? unknownOps(kind);
-  });
+    const made = DECODERS[kind]?.(attributes(told.get(2)), family) ?? unknownOps(kind);
+    ops = Array.isArray(made) ? made : [made];
+    // What counters say differs each time.
+    if (kind !== 'counter') {
+      if (decoded.size >= MAX_DECODED) decoded.clear();
+      decoded.set(id, ops);
+    }
+  }
+  return ops;
 }
 
 type Decode = (of: Attributes, family: number) => Op | Op[];

@@ -8,9 +8,10 @@ import {
   messages,
   request,
 } from '../netlink.ts';
-import { attribute, big, big64, name, nested, string } from './attributes.ts';
-import { opsOf, verdictOf } from './decode.ts';
-import type { Op, Verdict } from './op.ts';
+import { attribute, big, name, nested, string } from './attributes.ts';
+import { verdictOf } from './decode.ts';
+import type { Verdict } from './op.ts';
+import { Rule } from './rule.ts';
 
 /** How nf_tables calls families (NFPROTO_*). */
 export const FAMILIES: Readonly<Record<number, string>> = {
@@ -29,14 +30,6 @@ export interface Chain {
   base: { hook: number; priority: number; type: string; drops: boolean; devices: string[] } | null;
 }
 
-export interface Rule {
-  handle: string;
-  ops: Op[];
-  comment: string;
-  /** What its counter says; null: it has none. */
-  packets: number | null;
-}
-
 /** The rules of a chain, in their order, and when they were read. */
 interface Read {
   rules: Rule[];
@@ -48,6 +41,13 @@ interface Read {
 export interface Element {
   verdict: Verdict | null;
   data: Buffer | null;
+}
+
+/** What is in a set or map; an `end` is the first key beyond an interval. */
+export interface Member {
+  key: Buffer;
+  end: boolean;
+  verdict: Verdict | null;
 }
 
 /** Sends netlink messages in the namespace: for each its answer, empty where the kernel refused it. */
@@ -63,7 +63,9 @@ const GETGEN = NFNL_SUBSYS_NFTABLES | 16;
 /** struct nfgenmsg. */
 const GENMSG = 4;
 
-const MAX_BYTES = 8 << 20;
+/** Sets that have more are not told. */
+const MAX_MEMBERS = 16;
+const MAX_BYTES = 4 << 20;
 
 /** There is more of it than anybody looks through. */
 export class TooLarge extends Error {}
@@ -80,22 +82,34 @@ export class Nftables {
   readonly #keys = new Map<string, number>();
   readonly #elements = new Map<string, Element | null>();
   /** By chain. */
-  readonly #rules = new Map<string, Read>();
+  readonly #rules: Map<string, Read>;
   /** As they were read the time before. */
-  readonly #before: ReadonlyMap<string, Read>;
+  readonly #before: Map<string, Read>;
+  /** Of sets that do not change. */
+  readonly #members: Map<string, Member[] | null>;
   #bytes = 0;
   #was_read = true;
   /** Null: they have changed, and nothing more can be known of how they were. */
   #ask: Ask | null;
 
-  /** `earlier`: what was read of the same namespace before. */
+  /** `earlier`: what was read of the same namespace just before. */
   constructor(ask: Ask, now_ns: () => number, earlier: Nftables | null = null) {
     this.#ask = ask;
     this.#now_ns = now_ns;
     this.#generation = this.#readGeneration();
-    this.#before = earlier && this.follows(earlier) ? earlier.#rules : new Map();
-    this.#chains = this.#readChains();
-    this.#byName = new Map(this.#chains.map((chain) => [idOf(chain, chain.chain), chain]));
+    if (earlier && this.follows(earlier)) {
+      this.#chains = earlier.#chains;
+      this.#byName = earlier.#byName;
+      this.#rules = earlier.#rules;
+      this.#before = earlier.#before;
+      this.#members = earlier.#members;
+    } else {
+      this.#chains = this.#readChains();
+      this.#byName = new Map(this.#chains.map((chain) => [idOf(chain, chain.chain), chain]));
+      this.#rules = new Map();
+      this.#before = new Map();
+      this.#members = new Map();
+    }
   }
 
   /** Nothing was changed since then. */
@@ -125,34 +139,46 @@ export class Nftables {
   }
 
   rules(chain: Chain): readonly Rule[] {
-    const { family, table } = chain;
     const id = idOf(chain, chain.chain);
-    let read = this.#rules.get(id);
-    if (!read) {
-      const of = [attribute(1, name(table)), attribute(2, name(chain.chain))];
-      const from_ns = this.#now_ns();
-      this.#was_read = true;
-      const rules = this.#messages(ask(GETRULE, family, of)).flatMap((message) => {
-        const told = attributes(message.body, GENMSG);
-        const isOf = string(told.get(1)) === table && string(told.get(2)) === chain.chain;
-        return isOf ? ruleOf(told, family) : [];
-      });
-      read = { rules, from_ns, to_ns: this.#now_ns() };
-      this.#rules.set(id, read);
-    }
+    const known = this.#rules.get(id);
+    if (known) return known.rules;
+    const read = this.#readRules(chain);
+    this.#rules.set(id, read);
     return read.rules;
   }
 
-  /** Its counter tells that the rule met nothing at that time. */
-  metNothing(chain: Chain, rule: Rule, ktime_ns: number): boolean {
+  /** Has what the chain's rules count read anew, where that was before `ktime_ns`, and not just before. */
+  count(chain: Chain, ktime_ns: number, holds_ns: number): void {
     const id = idOf(chain, chain.chain);
+    const known = this.#rules.get(id);
+    if (!known || known.from_ns >= ktime_ns || this.#now_ns() - known.to_ns < holds_ns) return;
+    this.#rules.set(id, this.#readRules(chain));
+    this.#before.set(id, known);
+  }
+
+  /** Its counter tells that the rule met nothing at that time. */
+  metNothing(chain: Chain, { handle }: Rule, ktime_ns: number): boolean {
+    const id = idOf(chain, chain.chain);
+    const counted = (read: Read | undefined) =>
+      read?.rules.find((rule) => rule.handle === handle)?.packets ?? null;
     const read = this.#rules.get(id);
-    if (rule.packets === null || !read || read.from_ns < ktime_ns) return false;
-    if (rule.packets === 0) return true;
+    const packets = counted(read);
+    if (!read || packets === null || read.from_ns < ktime_ns) return false;
     const before = this.#before.get(id);
-    if (!before || before.to_ns > ktime_ns) return false;
-    const counted = before.rules.find(({ handle }) => handle === rule.handle)?.packets;
-    return counted === rule.packets;
+    return (
+      packets === 0 || (before && before.to_ns <= ktime_ns && counted(before) === packets) === true
+    );
+  }
+
+  #readRules(chain: Chain): Read {
+    const { family, table } = chain;
+    const of = [attribute(1, name(table)), attribute(2, name(chain.chain))];
+    const from_ns = this.#now_ns();
+    this.#was_read = true;
+    const rules = this.#messages(ask(GETRULE, family, of)).map(
+      ({ body }) => new Rule(body, GENMSG, family),
+    );
+    return { rules, from_ns, to_ns: this.#now_ns() };
   }
 
   /** Bytes of a set's keys; 0: there is no such set. */
@@ -184,6 +210,29 @@ export class Nftables {
       this.#elements.set(id, element);
     }
     return element;
+  }
+
+  /** Null where there are many, or that is not known. */
+  members(chain: Chain, set: string): Member[] | null {
+    const id = idOf(chain, set);
+    let members = this.#members.get(id);
+    if (members === undefined && this.#ask) {
+      members = this.#readMembers(chain, set);
+      this.#members.set(id, members);
+    }
+    return members ?? null;
+  }
+
+  #readMembers({ family, table }: Chain, set: string): Member[] | null {
+    this.#was_read = true;
+    const of = [attribute(1, name(table)), attribute(2, name(set))];
+    const [told] = this.#messages(ask(GETSET, family, of, false));
+    const size = big(attributes(attributes(told?.body, GENMSG).get(9)).get(1));
+    if (size === 0 || size > MAX_MEMBERS) return null;
+    const members = this.#messages(ask(GETSETELEM, family, of)).flatMap(({ body }) =>
+      listed(attributes(body, GENMSG).get(3)).map(([, one]) => memberOf(attributes(one))),
+    );
+    return members.every((member) => member !== null) ? members : null;
   }
 
   #readGeneration(): number {
@@ -249,28 +298,17 @@ function chainOf({ body }: Message): Chain {
   };
 }
 
-function ruleOf(told: Attributes, family: number): Rule {
-  const ops = opsOf(told.get(4), family);
-  const counter = ops.find((op) => op.kind === 'counter');
-  return {
-    handle: String(big64(told.get(3))),
-    ops,
-    comment: commentOf(told.get(7)),
-    packets: counter?.packets ?? null,
-  };
-}
-
-/** What nft keeps beside a rule: bytes of a type, a length, and a value. */
-function commentOf(kept: Buffer | undefined): string {
-  for (let at = 0; kept && at + 2 <= kept.length; at += 2 + (kept[at + 1] ?? 0)) {
-    if (kept[at] === 0) return string(kept.subarray(at + 2, at + 2 + (kept[at + 1] ?? 0)));
-  }
-  return '';
-}
-
 function elementOf(message: Message | undefined): Element | null {
   const [first] = listed(attributes(message?.body, GENMSG).get(3));
   if (!first) return null;
   const data = attributes(attributes(first[1]).get(2));
   return { verdict: verdictOf(data.get(2)), data: data.get(1) ?? null };
+}
+
+/** Null where it is more than a key. */
+function memberOf(told: Attributes): Member | null {
+  const key = attributes(told.get(1)).get(1);
+  if (!key || told.has(10)) return null;
+  const verdict = verdictOf(attributes(told.get(2)).get(2));
+  return { key, end: (big(told.get(3)) & 1) !== 0, verdict };
 }

@@ -2,15 +2,19 @@
 
 import { addressText } from '../../tcp/address.ts';
 import { ALL_REGISTERS, BASE, type Op, VERDICT, type Verdict } from './op.ts';
-import type { Rule } from './ruleset.ts';
+import type { Rule } from './rule.ts';
+import type { Member } from './ruleset.ts';
+
+/** What is in a set that has no name; null: not known, or a lot. */
+export type Members = (set: string) => Member[] | null;
 
 /**
- * A rule as nft writes it, as far as it is known how: without what its counters say and without what is in its
- * sets. What iptables keeps in its own form is as iptables calls it.
+ * A rule as nft writes it, as far as it is known how, without what its counters say. What iptables keeps in its
+ * own form is as iptables calls it.
  */
-export function ruleText({ ops, comment }: Rule): string {
+export function ruleText({ ops, comment }: Rule, members: Members = () => null): string {
   const sources = new Map<number, Source>();
-  const words = ops.flatMap((op) => wordsOf(op, sources) ?? []);
+  const words = ops.flatMap((op) => wordsOf(op, sources, members) ?? []);
   const all = [...withoutImplied(words), ...(comment === '' ? [] : [`comment "${comment}"`])];
   return all.join(' ').slice(0, MAX_LENGTH);
 }
@@ -111,7 +115,7 @@ function payloadFields({ base, offset, bytes }: Extract<Op, { kind: 'payload' }>
 }
 
 /** Null where it says nothing by itself. */
-function wordsOf(op: Op, sources: Map<number, Source>): string[] | null {
+function wordsOf(op: Op, sources: Map<number, Source>, members: Members): string[] | null {
   const load = (to: number, fields: readonly Field[]) => {
     sources.set(to, { fields, mask: null });
     return null;
@@ -139,7 +143,7 @@ function wordsOf(op: Op, sources: Map<number, Source>): string[] | null {
       return [`${fields} ${op.outside ? '!= ' : ''}${text(op.low)}-${text(op.high)}`];
     }
     case 'lookup':
-      return lookedUp(op, sources);
+      return lookedUp(op, sources, members);
     case 'test':
     case 'maybe':
     case 'pass':
@@ -193,10 +197,15 @@ function valuesOf(source: Source | undefined) {
   };
 }
 
-function lookedUp(op: Extract<Op, { kind: 'lookup' }>, sources: Map<number, Source>): string[] {
-  const { fields } = keysOf(op.from, sources);
+function lookedUp(
+  op: Extract<Op, { kind: 'lookup' }>,
+  sources: Map<number, Source>,
+  members: Members,
+): string[] {
+  const keys = keysOf(op.from, sources);
+  const fields = keys.map(({ name }) => name).join(' . ') || '…';
   // Sets and maps without a name are part of the rule.
-  const set = /^__(set|map)\d/.test(op.set) ? '{ … }' : `@${op.set}`;
+  const set = /^__(set|map)\d/.test(op.set) ? membersText(members(op.set), keys) : `@${op.set}`;
   if (op.to === null) return [`${fields} ${op.inverted ? '!= ' : ''}${set}`];
   if (op.to === 0) return [`${fields} vmap ${set}`];
   sources.set(op.to, { fields: [field(`${fields} map ${set}`, 4, 'number')], mask: null });
@@ -204,18 +213,50 @@ function lookedUp(op: Extract<Op, { kind: 'lookup' }>, sources: Map<number, Sour
 }
 
 /** Of several fields each begins in a register of its own. */
-function keysOf(from: number, sources: Map<number, Source>) {
-  const first = valuesOf(sources.get(from)).fields;
-  const names = [first];
-  for (let at = from; ; ) {
-    const fields = sources.get(at)?.fields ?? [];
-    const bytes = fields.reduce((sum, one) => sum + one.bytes, 0);
-    at += Math.max(1, Math.ceil(bytes / 4));
-    const next = sources.get(at);
-    if (!next || bytes === 0) break;
-    names.push(valuesOf(next).fields);
+function keysOf(from: number, sources: Map<number, Source>): Field[] {
+  const keys: Field[] = [];
+  for (let at = from, source = sources.get(at); source; source = sources.get(at)) {
+    keys.push(...source.fields);
+    const bytes = source.fields.reduce((sum, one) => sum + one.bytes, 0);
+    if (bytes === 0) break;
+    at += Math.ceil(bytes / 4);
   }
-  return { fields: names.join(' . ') };
+  return keys;
+}
+
+function membersText(members: Member[] | null, keys: readonly Field[]): string {
+  if (!members) return '{ … }';
+  const sorted = members.toSorted((a, b) => a.key.compare(b.key) || Number(b.end) - Number(a.end));
+  const each = sorted.flatMap((member, at) => {
+    if (member.end) return [];
+    const next = sorted[at + 1];
+    const text = next?.end ? intervalText(member.key, next.key, keys) : keyText(member.key, keys);
+    return member.verdict ? `${text} : ${verdictText(member.verdict)}` : text;
+  });
+  return `{ ${each.join(', ')} }`;
+}
+
+function keyText(key: Buffer, fields: readonly Field[]): string {
+  let at = 0;
+  const parts = fields.map(({ bytes, as }) => {
+    const part = key.subarray(at, at + bytes);
+    at += Math.ceil(bytes / 4) * 4;
+    return valueText(part, as);
+  });
+  return parts.join(' . ');
+}
+
+/** `end` is the first that is not in it. */
+function intervalText(begin: Buffer, end: Buffer, fields: readonly Field[]): string {
+  const [from, beyond] = [BigInt(`0x${begin.toString('hex')}`), BigInt(`0x${end.toString('hex')}`)];
+  if (beyond - from === 1n) return keyText(begin, fields);
+  const last = Buffer.from((beyond - 1n).toString(16).padStart(2 * end.length, '0'), 'hex');
+  const mask = Buffer.from(begin.map((byte, at) => ~(byte ^ (last[at] ?? 0))));
+  const bits = begin.length >= 4 ? prefixOf(mask) : null;
+  const isPrefix = bits !== null && begin.every((byte, at) => (byte & (mask[at] ?? 0)) === byte);
+  return isPrefix
+    ? `${keyText(begin, fields)}/${bits}`
+    : `${keyText(begin, fields)}-${keyText(last, fields)}`;
 }
 
 const STATES: readonly [number, string][] = [

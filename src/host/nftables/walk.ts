@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { ALL_REGISTERS, BASE, type Op, VERDICT, type Verdict } from './op.ts';
-import type { Chain, Element, Rule } from './ruleset.ts';
+import type { Rule } from './rule.ts';
+import type { Chain, Element } from './ruleset.ts';
 
 export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
 
@@ -50,7 +51,7 @@ export interface Rules {
 /** There are more rules than anybody looks through for one segment. */
 export class TooMany extends Error {}
 
-const MAX_RULES = 20_000;
+const MAX_RULES = 10_000;
 /** As deep as the kernel follows jumps. */
 const MAX_DEPTH = 16;
 
@@ -214,7 +215,7 @@ class Walk {
   /** Whether the segment comes to the rule's verdict; null where it may. */
   #match(chain: Chain, rule: Rule): { matches: Known; verdict: Taken | null } {
     let matches: Known = true;
-    for (const op of rule.ops) {
+    for (let at = 0, op = rule.op(at); op; op = rule.op(++at)) {
       const next = this.#step(chain, op);
       if (next === false) return { matches: false, verdict: null };
       if (next === null) matches = null;

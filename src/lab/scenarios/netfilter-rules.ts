@@ -56,6 +56,18 @@ const RULES: Rules[] = [
     }),
   },
   {
+    name: 'ports',
+    title: 'a rule of the server drops SYNs to several ports',
+    rules: () => `
+      chain input { ${INPUT}
+        tcp dport { 22, 80 } drop
+        tcp dport { 53, 6000-6999, 8080 } ${HIT} drop
+      }`,
+    says: () => ({
+      rule: 'tcp dport { 53, 6000-6999, 8080 } counter name "hit" drop',
+    }),
+  },
+  {
     name: 'vmap',
     title: 'a map of the server’s rules has SYNs jump to a chain that drops them',
     rules: () => `
