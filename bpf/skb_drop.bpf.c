@@ -74,7 +74,11 @@ static __noinline int refused(void *ctx, const struct sk_buff *skb)
 {
 	struct brackets *b = leave(skb);
 
-	if (b && read_after(b))
+	if (!b)
+		return 0;
+	if (b->request)
+		remember_checked(skb, (const void *)b->request);
+	if (read_after(b))
 		report_refusal(ctx, b, skb, false, SCRATCH_REQUEST, (const void *)b->sk);
 	return 0;
 }
@@ -168,6 +172,16 @@ ON_EXIT(fib_validate_source, source_check_ends)
 
 #endif
 
+/* It was answered, and told of as that: what moved meanwhile is no other packet's. */
+static __noinline int ends_told(const struct sk_buff *skb)
+{
+	struct brackets *b = end_bracket(skb);
+
+	if (b)
+		next_bracket(b);
+	return 0;
+}
+
 /* The tracepoint grew twice; userspace loads the one that fits. */
 ON_TRACEPOINT(kfree_skb, packet_dropped, struct sk_buff *skb, void *location, u32 reason,
 	      struct sock *rx_sk)
@@ -177,7 +191,7 @@ ON_TRACEPOINT(kfree_skb, packet_dropped, struct sk_buff *skb, void *location, u3
 	if (may_be_refused(skb))
 		refused(ctx, skb);
 	if (was_answered(this_cpu_reset(), skb))
-		return 0;
+		return ends_told(skb);
 	return ends(ctx, skb, location, reason, rx_sk, false);
 }
 

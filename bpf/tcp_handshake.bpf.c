@@ -48,6 +48,7 @@ static __always_inline int enter(struct brackets *b, const struct sock *sk,
 
 	b->skb[0] = (u64)skb;
 	b->sk = (u64)sk;
+	b->request = 0;
 	b->sk_drops = MEMBER(sk, sk_drops.counter);
 	b->read = read;
 	b->jiffy = bpf_jiffies64();
@@ -124,12 +125,17 @@ ON_EXIT(tcp_conn_request, syn_leaves, void *rsk_ops, void *af_ops, struct sock *
 }
 
 /* What comes of it: skb_drop.bpf.c, or in peace tcp_state.bpf.c. */
-ON_ENTRY(tcp_check_req, request_enters, struct sock *sk, struct sk_buff *skb)
+ON_ENTRY(tcp_check_req, request_enters, struct sock *sk, struct sk_buff *skb,
+	 struct request_sock *req)
 {
 	struct brackets *b = this_cpu_handshake();
 	const struct net *net = MEMBER(sk, __sk_common.skc_net.net);
 
-	return b ? enter(b, sk, skb, read_for_request(sk, net)) : 0;
+	if (!b)
+		return 0;
+	enter(b, sk, skb, read_for_request(sk, net));
+	store_pointer(&b->request, req);
+	return 0;
 }
 
 /* The end of a handshake that began with a SYN cookie: the listener gets it. */

@@ -54,6 +54,14 @@ static __always_inline u32 synack_retries(const struct sock *listener)
 	return retries;
 }
 
+/* Where data is waited for, what was acknowledged is kept for as long as that goes on. */
+static __always_inline u32 timeouts_until_end(const struct sock *listener, bool acked, u32 deferred)
+{
+	u32 retries = synack_retries(listener);
+
+	return acked && deferred > retries ? deferred : retries;
+}
+
 /* A third ACK that came is not missing, even where there was no room for it, or data is waited for. */
 static __always_inline void request_timer_expires(void *ctx, const struct request_sock *req)
 {
@@ -61,16 +69,22 @@ static __always_inline void request_timer_expires(void *ctx, const struct reques
 	const struct inet_request_sock *inet = (const void *)req;
 	const struct tcp_request_sock *tcp = (const void *)req;
 	struct wire_event_retransmit *e;
-	u32 netns;
+	u32 netns, deferred;
+	bool acked = BPF_CORE_READ_BITFIELD_PROBED(inet, acked);
 
-	if (!listener || BPF_CORE_READ(listener, __sk_common.skc_state) != TCP_LISTEN ||
-	    BPF_CORE_READ_BITFIELD_PROBED(inet, acked) ||
-	    BPF_CORE_READ_BITFIELD_PROBED(req, num_timeout) < synack_retries(listener))
+	if (!listener || BPF_CORE_READ(listener, __sk_common.skc_state) != TCP_LISTEN)
+		return;
+	deferred = BPF_CORE_READ((const struct tcp_sock *)listener,
+				 inet_conn.icsk_accept_queue.rskq_defer_accept);
+	if (BPF_CORE_READ_BITFIELD_PROBED(req, num_timeout) <
+	    timeouts_until_end(listener, acked, deferred))
 		return;
 	e = begin_retransmit(SCRATCH_TIMER, (const void *)req, listener, &netns);
 	if (!e)
 		return;
-	e->body.stall.what = STALL_HALF_OPEN;
+	e->body.stall.what = acked ? STALL_ACKNOWLEDGED : STALL_HALF_OPEN;
+	e->body.stall.isn = BPF_CORE_READ(tcp, snt_isn);
+	e->body.stall.defer_accept = deferred;
 	e->body.stall.since_ms =
 		(bpf_ktime_get_ns() / 1000 - BPF_CORE_READ(tcp, snt_synack)) / 1000;
 	e->body.stall.synacks = BPF_CORE_READ(req, num_retrans) + 1;

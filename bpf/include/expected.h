@@ -77,6 +77,10 @@ static __always_inline void fill_expected(struct wire_drop *w, const struct sock
 		w->receive_memory_bytes = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
 		w->receive_buffer_bytes = BPF_CORE_READ(sk, sk_rcvbuf);
 		w->since_data_ms = ms_since(BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime));
+	} else if (state == TCP_NEW_SYN_RECV) {
+		w->peer_isn = BPF_CORE_READ((const struct tcp_request_sock *)sk, rcv_isn);
+	} else if (state == TCP_LISTEN) {
+		w->defer_accept = BPF_CORE_READ(tp, inet_conn.icsk_accept_queue.rskq_defer_accept);
 	}
 }
 

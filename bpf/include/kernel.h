@@ -434,6 +434,8 @@ struct inet_request_sock {
 
 struct tcp_request_sock {
 	u64 snt_synack;
+	u32 rcv_isn;
+	u32 snt_isn;
 };
 
 struct ipv6_pinfo {
@@ -448,6 +450,7 @@ struct inet_sock {
 };
 
 struct fastopen_queue {
+	int qlen;
 	int max_qlen;
 };
 

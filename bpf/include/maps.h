@@ -268,6 +268,8 @@ struct brackets {
 	u32 read;
 	u32 sk_drops;
 	u64 sk;
+	/* The half-open connection that the packet is for, 0: none. */
+	u64 request;
 	u64 jiffy;
 	struct mib_arrays arrays;
 	struct mib_snapshot before;

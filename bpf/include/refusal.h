@@ -36,6 +36,17 @@ static __always_inline u32 refused_by_one_of(void)
 	return l && l->one_of > 1 ? l->one_of : 0;
 }
 
+static __noinline __attribute__((unused)) int fill_fast_open(struct wire_event_syn_received *w,
+							     const struct sock *listener)
+{
+	const struct tcp_sock *tp = (const void *)listener;
+
+	w->body.fast_open_queue = BPF_CORE_READ(tp, inet_conn.icsk_accept_queue.fastopenq.qlen);
+	w->body.fast_open_queue_max =
+		BPF_CORE_READ(tp, inet_conn.icsk_accept_queue.fastopenq.max_qlen);
+	return 0;
+}
+
 /*
  * `b` is closed; `slot` names the caller's own record buffer; `listener` is NULL where the hook has not
  * got it.
@@ -81,8 +92,10 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	fill_event(&e->event, k.netns, t);
 	fill_packet(&e->body.packet, skb, &s, parse_area(e), true);
 	e->body.packet.flow.service = SERVICE_DADDR;
-	if (found)
+	if (found) {
 		fill_sock(&e->body.listener, (const void *)found);
+		fill_fast_open(e, (const void *)found);
+	}
 	e->body.one_of = one_of;
 	fill_limits(&e->body.limits, (const struct net *)b->net);
 	fill_mib(&e->body.mib, &b->before, &b->after, mixed);

@@ -9,7 +9,7 @@
 #include "timers.h"
 
 /* Stall.what. */
-enum stall { STALL_NONE, STALL_TIMEOUTS, STALL_WINDOW, STALL_HALF_OPEN };
+enum stall { STALL_NONE, STALL_TIMEOUTS, STALL_WINDOW, STALL_HALF_OPEN, STALL_ACKNOWLEDGED };
 
 /* From so many timeouts in a row on. */
 #define STALLED_TIMEOUTS 3

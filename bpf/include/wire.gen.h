@@ -418,6 +418,10 @@ struct wire_syn_received {
 	__u32 limits_tag;
 	__u32 limits_len;
 	struct wire_limits limits;
+	__u32 fast_open_queue_tag;
+	__u32 fast_open_queue;
+	__u32 fast_open_queue_max_tag;
+	__u32 fast_open_queue_max;
 } WIRE_STRUCT;
 
 #define WIRE_SYN_RECEIVED_INIT \
@@ -438,6 +442,8 @@ struct wire_syn_received {
 		.limits_tag = WIRE_LEN(70), \
 		.limits_len = WIRE_VARINT(sizeof(struct wire_limits)), \
 		.limits = WIRE_LIMITS_INIT, \
+		.fast_open_queue_tag = WIRE_FIXED32(85), \
+		.fast_open_queue_max_tag = WIRE_FIXED32(86), \
 	}
 
 struct wire_conntrack {
@@ -808,6 +814,8 @@ struct wire_drop {
 	__u32 sender_tag;
 	__u32 sender_len;
 	struct wire_owner sender;
+	__u32 defer_accept_tag;
+	__u32 defer_accept;
 	__u32 frame_tag;
 	__u32 frame_len;
 	struct wire_frame frame;
@@ -857,6 +865,7 @@ struct wire_drop {
 		.sender_tag = WIRE_LEN(68), \
 		.sender_len = WIRE_VARINT(sizeof(struct wire_owner)), \
 		.sender = WIRE_OWNER_INIT, \
+		.defer_accept_tag = WIRE_FIXED32(85), \
 		.frame_tag = WIRE_LEN(95), \
 		.frame_len = WIRE_VARINT(sizeof(struct wire_frame)), \
 		.frame = WIRE_FRAME_INIT, \
@@ -947,6 +956,10 @@ struct wire_stall {
 	__u32 silent_ms;
 	__u32 synacks_tag;
 	__u32 synacks;
+	__u32 isn_tag;
+	__u32 isn;
+	__u32 defer_accept_tag;
+	__u32 defer_accept;
 } WIRE_STRUCT;
 
 #define WIRE_STALL_INIT \
@@ -960,6 +973,8 @@ struct wire_stall {
 		.path_mtu_tag = WIRE_FIXED32(7), \
 		.silent_ms_tag = WIRE_FIXED32(8), \
 		.synacks_tag = WIRE_FIXED32(9), \
+		.isn_tag = WIRE_FIXED32(85), \
+		.defer_accept_tag = WIRE_FIXED32(86), \
 	}
 
 struct wire_retransmit {

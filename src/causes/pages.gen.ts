@@ -15,8 +15,10 @@ import conntrackFull from './conntrack-full/doc.md';
 import conntrackInvalid from './conntrack-invalid/doc.md';
 import crossedReply from './crossed-reply/doc.md';
 import dataAfterClose from './data-after-close/doc.md';
+import deferAccept from './defer-accept/doc.md';
 import deviceDown from './device-down/doc.md';
 import deviceQueueFull from './device-queue-full/doc.md';
+import fastopenRejected from './fastopen-rejected/doc.md';
 import finWait2Expired from './fin-wait2-expired/doc.md';
 import fragmentLost from './fragment-lost/doc.md';
 import icmpUnreachable from './icmp-unreachable/doc.md';
@@ -46,12 +48,14 @@ import pawsPassive from './paws-passive/doc.md';
 import peerCollision from './peer-collision/doc.md';
 import peerRewritten from './peer-rewritten/doc.md';
 import peerWindowShut from './peer-window-shut/doc.md';
+import pendingRequestCollision from './pending-request-collision/doc.md';
 import portsExhausted from './ports-exhausted/doc.md';
 import proxyUpstreamFailed from './proxy-upstream-failed/doc.md';
 import qdiscDrop from './qdisc-drop/doc.md';
 import receiveBufferFull from './receive-buffer-full/doc.md';
 import receiverNotReading from './receiver-not-reading/doc.md';
 import refusedFromElsewhere from './refused-from-elsewhere/doc.md';
+import requestExpired from './request-expired/doc.md';
 import requestReset from './request-reset/doc.md';
 import resetByPeer from './reset-by-peer/doc.md';
 import resetRejected from './reset-rejected/doc.md';
@@ -65,9 +69,12 @@ import socketDestroyed from './socket-destroyed/doc.md';
 import socketDisconnected from './socket-disconnected/doc.md';
 import synCookieRejected from './syn-cookie-rejected/doc.md';
 import synCookies from './syn-cookies/doc.md';
+import synDroppedOneOf from './syn-dropped-one-of/doc.md';
 import synOnLiveConnection from './syn-on-live-connection/doc.md';
 import synQueueFull from './syn-queue-full/doc.md';
+import synUnprovenPeer from './syn-unproven-peer/doc.md';
 import synackUnacceptable from './synack-unacceptable/doc.md';
+import synackUnsent from './synack-unsent/doc.md';
 import synackWrongSource from './synack-wrong-source/doc.md';
 import tcpMemory from './tcp-memory/doc.md';
 import thirdAckMissing from './third-ack-missing/doc.md';
@@ -97,8 +104,10 @@ export const PAGES: Readonly<Record<string, string>> = {
   'conntrack-invalid': conntrackInvalid,
   'crossed-reply': crossedReply,
   'data-after-close': dataAfterClose,
+  'defer-accept': deferAccept,
   'device-down': deviceDown,
   'device-queue-full': deviceQueueFull,
+  'fastopen-rejected': fastopenRejected,
   'fin-wait2-expired': finWait2Expired,
   'fragment-lost': fragmentLost,
   'icmp-unreachable': icmpUnreachable,
@@ -128,12 +137,14 @@ export const PAGES: Readonly<Record<string, string>> = {
   'peer-collision': peerCollision,
   'peer-rewritten': peerRewritten,
   'peer-window-shut': peerWindowShut,
+  'pending-request-collision': pendingRequestCollision,
   'ports-exhausted': portsExhausted,
   'proxy-upstream-failed': proxyUpstreamFailed,
   'qdisc-drop': qdiscDrop,
   'receive-buffer-full': receiveBufferFull,
   'receiver-not-reading': receiverNotReading,
   'refused-from-elsewhere': refusedFromElsewhere,
+  'request-expired': requestExpired,
   'request-reset': requestReset,
   'reset-by-peer': resetByPeer,
   'reset-rejected': resetRejected,
@@ -147,9 +158,12 @@ export const PAGES: Readonly<Record<string, string>> = {
   'socket-disconnected': socketDisconnected,
   'syn-cookie-rejected': synCookieRejected,
   'syn-cookies': synCookies,
+  'syn-dropped-one-of': synDroppedOneOf,
   'syn-on-live-connection': synOnLiveConnection,
   'syn-queue-full': synQueueFull,
+  'syn-unproven-peer': synUnprovenPeer,
   'synack-unacceptable': synackUnacceptable,
+  'synack-unsent': synackUnsent,
   'synack-wrong-source': synackWrongSource,
   'tcp-memory': tcpMemory,
   'third-ack-missing': thirdAckMissing,

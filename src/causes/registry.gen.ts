@@ -16,8 +16,10 @@ import conntrackFull from './conntrack-full/index.ts';
 import conntrackInvalid from './conntrack-invalid/index.ts';
 import crossedReply from './crossed-reply/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
+import deferAccept from './defer-accept/index.ts';
 import deviceDown from './device-down/index.ts';
 import deviceQueueFull from './device-queue-full/index.ts';
+import fastopenRejected from './fastopen-rejected/index.ts';
 import finWait2Expired from './fin-wait2-expired/index.ts';
 import fragmentLost from './fragment-lost/index.ts';
 import icmpUnreachable from './icmp-unreachable/index.ts';
@@ -47,12 +49,14 @@ import pawsPassive from './paws-passive/index.ts';
 import peerCollision from './peer-collision/index.ts';
 import peerRewritten from './peer-rewritten/index.ts';
 import peerWindowShut from './peer-window-shut/index.ts';
+import pendingRequestCollision from './pending-request-collision/index.ts';
 import portsExhausted from './ports-exhausted/index.ts';
 import proxyUpstreamFailed from './proxy-upstream-failed/index.ts';
 import qdiscDrop from './qdisc-drop/index.ts';
 import receiveBufferFull from './receive-buffer-full/index.ts';
 import receiverNotReading from './receiver-not-reading/index.ts';
 import refusedFromElsewhere from './refused-from-elsewhere/index.ts';
+import requestExpired from './request-expired/index.ts';
 import requestReset from './request-reset/index.ts';
 import resetByPeer from './reset-by-peer/index.ts';
 import resetRejected from './reset-rejected/index.ts';
@@ -66,9 +70,12 @@ import socketDestroyed from './socket-destroyed/index.ts';
 import socketDisconnected from './socket-disconnected/index.ts';
 import synCookieRejected from './syn-cookie-rejected/index.ts';
 import synCookies from './syn-cookies/index.ts';
+import synDroppedOneOf from './syn-dropped-one-of/index.ts';
 import synOnLiveConnection from './syn-on-live-connection/index.ts';
 import synQueueFull from './syn-queue-full/index.ts';
+import synUnprovenPeer from './syn-unproven-peer/index.ts';
 import synackUnacceptable from './synack-unacceptable/index.ts';
+import synackUnsent from './synack-unsent/index.ts';
 import synackWrongSource from './synack-wrong-source/index.ts';
 import tcpMemory from './tcp-memory/index.ts';
 import thirdAckMissing from './third-ack-missing/index.ts';
@@ -98,8 +105,10 @@ export const CAUSES = [
   conntrackInvalid,
   crossedReply,
   dataAfterClose,
+  deferAccept,
   deviceDown,
   deviceQueueFull,
+  fastopenRejected,
   finWait2Expired,
   fragmentLost,
   icmpUnreachable,
@@ -129,12 +138,14 @@ export const CAUSES = [
   peerCollision,
   peerRewritten,
   peerWindowShut,
+  pendingRequestCollision,
   portsExhausted,
   proxyUpstreamFailed,
   qdiscDrop,
   receiveBufferFull,
   receiverNotReading,
   refusedFromElsewhere,
+  requestExpired,
   requestReset,
   resetByPeer,
   resetRejected,
@@ -148,9 +159,12 @@ export const CAUSES = [
   socketDisconnected,
   synCookieRejected,
   synCookies,
+  synDroppedOneOf,
   synOnLiveConnection,
   synQueueFull,
+  synUnprovenPeer,
   synackUnacceptable,
+  synackUnsent,
   synackWrongSource,
   tcpMemory,
   thirdAckMissing,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { leavesLoopback } from '../causes/shared/conntrack.ts';
-import { callers } from '../causes/shared/kernel.ts';
+import { callers, isRequestFunction, NO_REASON } from '../causes/shared/kernel.ts';
 import { isLateAck } from '../causes/shared/late-ack.ts';
 import { isForAnotherMac } from '../causes/shared/mac.ts';
 import { neighbourDrop } from '../causes/shared/neighbours.ts';
@@ -16,6 +16,8 @@ import type { Drop, ResetSent } from '../wire/types.gen.ts';
 const DUPLICATE = 'a duplicate: the data had arrived before';
 const LATE_ACK = 'an acknowledgement that arrived late';
 const COPY = 'a copy for a raw or packet socket (tcpdump), which had no room for it';
+const DEFERRED =
+  'a third ACK: its listener takes the connection when there is data (TCP_DEFER_ACCEPT)';
 const LATE_SYN_ACK = 'a SYN-ACK that arrived again, or late';
 
 /** Ordinary duplicates and teardown, by the kernel's drop reason. */
@@ -60,6 +62,7 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (event.kind === 'reset_sent' && isSubflowOfListener(event.body, known)) {
     return 'a subflow of MPTCP whose listener closes: it is told of as that';
   }
+  if (event.kind === 'syn_received' && event.body.mib.tcp_defer_accept_drop > 0) return DEFERRED;
   if (event.kind !== 'drop') return null;
   const reason = known.dropReason(event.body.reason);
   if (reason === 'NO_SOCKET' && event.body.packet.flags & TCP_FLAG.rst) {
@@ -81,6 +84,10 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (reason === 'TCP_FASTOPEN' && event.body.packet.flags & TCP_FLAG.syn) {
     return 'the SYN of a connection that Fast Open has opened, once more';
   }
+  if (reason === 'TCP_FASTOPEN' && isResetOfFastOpen(event.body)) {
+    return 'a reset to a connection that Fast Open has opened: where it ended that, it is told of by itself';
+  }
+  if (isDeferred(event.body, known)) return DEFERRED;
   if (reason === 'NOT_SPECIFIED' && COPIERS.has(functionName(known.symbol(event.body.location)))) {
     return COPY;
   }
@@ -134,15 +141,38 @@ function isEarlyData({ packet, sock }: Drop): boolean {
   );
 }
 
-/** Of a half-open connection the kernel answers a SYN that comes again, and frees it without a reason. */
-function isRepeatedSyn({ packet, sock, reason, location }: Drop, known: Knowledge): boolean {
-  const at = functionName(known.symbol(location));
+const HANDSHAKE = TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst | TCP_FLAG.fin;
+
+/** A half-open connection freed it without a reason; the kernel names its listener, where it names anything. */
+function isFreedByRequest({ sock, reason, location }: Drop, known: Knowledge): boolean {
   return (
-    (at === 'tcp_v4_rcv' || at === 'tcp_v6_rcv') &&
-    known.dropReason(reason) === 'NOT_SPECIFIED' &&
-    (sock?.state === TCP_STATE.NEW_SYN_RECV || sock?.state === TCP_STATE.LISTEN) &&
-    (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst)) === TCP_FLAG.syn
+    isRequestFunction(known.symbol(location)?.name) &&
+    known.dropReason(reason) === NO_REASON &&
+    (sock?.state === TCP_STATE.NEW_SYN_RECV || sock?.state === TCP_STATE.LISTEN)
   );
+}
+
+/** Of a half-open connection the kernel answers a SYN that comes again. */
+function isRepeatedSyn(drop: Drop, known: Knowledge): boolean {
+  return (drop.packet.flags & HANDSHAKE) === TCP_FLAG.syn && isFreedByRequest(drop, known);
+}
+
+/** A third ACK without data, to a listener that waits for data and has room. */
+function isDeferred(drop: Drop, known: Knowledge): boolean {
+  const { packet, sock, defer_accept } = drop;
+  return (
+    defer_accept > 0 &&
+    (packet.flags & HANDSHAKE) === TCP_FLAG.ack &&
+    packet.payload_len === 0 &&
+    sock !== null &&
+    sock.accept_queue <= sock.accept_queue_max &&
+    isFreedByRequest(drop, known)
+  );
+}
+
+/** Of such a connection resets go by its half-open one first, and are freed with a reason of that. */
+function isResetOfFastOpen({ packet, sock }: Drop): boolean {
+  return (packet.flags & TCP_FLAG.rst) !== 0 && !isConnection(sock?.state ?? 0);
 }
 
 /** States in which the other end has closed and has no more to send. */

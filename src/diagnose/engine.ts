@@ -166,7 +166,7 @@ export class Engine {
     const kept = matches.filter(
       ([cause]) => !matches.some(([other]) => other.supersedes?.includes(cause.id)),
     );
-    if (kept.length > 0) return kept;
+    if (kept.length > 0) return kept.sort(leadingFirst);
     const ordinary = benign(event, this.#known);
     const rest = unexplained(event, ordinary, this.#known);
     return rest ? [[ordinary ? BENIGN : UNEXPLAINED, rest]] : [];
@@ -174,6 +174,10 @@ export class Engine {
 
   /** What becomes of a packet that was answered or refused before is the same failure seen again. */
   #companion(event: Event, same: readonly Occurrence[], fresh: Occurrence[]): boolean {
+    if (event.kind === 'reset_sent' && saysTheSame(same, fresh)) {
+      this.#counts.went(event.key, []);
+      return true;
+    }
     const crossed = same.some((other) => other.event.kind === 'crossed_reply');
     if (event.kind !== 'drop' && event.kind !== 'syn_received' && !crossed) return false;
     const says = fresh.find(
@@ -238,6 +242,19 @@ export class Engine {
       if (one.finding) this.#findings.raise(one.finding, severity);
     }
   }
+}
+
+/** What comes of another finds that. */
+function leadingFirst([a]: [Cause, unknown], [b]: [Cause, unknown]): number {
+  return Number(b.leadsTo?.includes(a.id) ?? false) - Number(a.leadsTo?.includes(b.id) ?? false);
+}
+
+/** Whether an answer says no more than the counters of the packet that it answers did. */
+function saysTheSame(same: readonly Occurrence[], fresh: readonly Occurrence[]): boolean {
+  return (
+    same.every(({ event }) => event.kind === 'syn_received') &&
+    fresh.every(({ cause }) => cause === UNEXPLAINED || same.some((one) => one.cause === cause))
+  );
 }
 
 /** With whom the sender says it connects for, and whom that one dialled: balancers do. */

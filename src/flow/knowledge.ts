@@ -19,6 +19,7 @@ import { type DroppedBy, DropRulesTold } from './drop-rules.ts';
 import { DroppedAgain } from './dropped-again.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
+import { type ExpiredRequest, HalfOpen } from './half-open.ts';
 import { type Stalled, Stalls } from './stalls.ts';
 
 /** A listening socket, and the namespace it listens in. */
@@ -65,6 +66,8 @@ export interface Knowledge {
   failedConnect(event: Event): FailedConnect | null;
   /** Of a sender or receiver that gets no further: which stall the event is of, and whether it opens it. */
   stall(event: Event): Stalled | null;
+  /** Of a segment that was reset: the half-open connection that it was for, where that was given up before. */
+  expiredRequest(event: Event): ExpiredRequest | null;
   /** Of a large segment that was dropped: how long before this very one was first; null: it is the first. */
   droppedBefore_ms(event: Event): number | null;
   /** Of a packet that netfilter dropped: which rules may have; null where the host did not tell. */
@@ -88,6 +91,7 @@ export class HostKnowledge implements Knowledge {
   readonly failed_connects = new FailedConnects();
   readonly #redirects = new ExpiringMap<Conntrack>(REDIRECT_SPAN_NS, MAX_REDIRECTS);
   readonly #stalls = new Stalls();
+  readonly #half_open = new HalfOpen();
   readonly #dropped = new DroppedAgain();
   readonly #drop_rules = new DropRulesTold();
   readonly #has_drop_reasons: boolean;
@@ -103,6 +107,7 @@ export class HostKnowledge implements Knowledge {
   learn(event: Event): boolean {
     this.failed_connects.learn(event);
     this.#stalls.learn(event);
+    this.#half_open.learn(event);
     this.#dropped.learn(event);
     this.#drop_rules.learn(event);
     switch (event.kind) {
@@ -257,6 +262,10 @@ export class HostKnowledge implements Knowledge {
 
   stall(event: Event): Stalled | null {
     return this.#stalls.of(event);
+  }
+
+  expiredRequest(event: Event): ExpiredRequest | null {
+    return this.#half_open.of(event);
   }
 
   droppedBefore_ms(event: Event): number | null {

@@ -2,15 +2,24 @@
 
 import type { Lab } from './lab.ts';
 
-/** Has the server's firewall do this to SYNs to a port, and count them: `drop`, `reject with tcp reset`. */
-export function rule(lab: Lab, port: number, verdict: string): void {
+/**
+ * Has the server's firewall do this to what comes to a port, or to what is answered from it, and count
+ * it: `drop`, `reject with tcp reset`.
+ */
+export function rule(
+  lab: Lab,
+  port: number,
+  verdict: string,
+  hook: 'input' | 'output' = 'input',
+): void {
+  const end = hook === 'input' ? 'dport' : 'sport';
   lab.server.exec(
     'nft',
     ['-f', '-'],
     `
     table inet lab {
       counter hit {}
-      chain input { type filter hook input priority 0; tcp dport ${port} counter name hit ${verdict}; }
+      chain ${hook} { type filter hook ${hook} priority 0; tcp ${end} ${port} counter name hit ${verdict}; }
     }`,
   );
 }

@@ -25,6 +25,7 @@ import { conntrackFull, conntrackInvalid, natPortsExhausted } from './scenarios/
 import { crossedReply } from './scenarios/crossed-reply.ts';
 import { deviceDown } from './scenarios/device-down.ts';
 import { ttlExceeded } from './scenarios/forwarding.ts';
+import { handshakes } from './scenarios/handshakes.ts';
 import { keys } from './scenarios/keys.ts';
 import { listeners } from './scenarios/listeners.ts';
 import { minTtl } from './scenarios/min-ttl.ts';
@@ -121,4 +122,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ...ttlExceeded,
   refusedFromElsewhere,
   ...stalls,
+  ...handshakes,
 ];

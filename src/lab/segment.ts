@@ -14,6 +14,8 @@ export interface Segment {
   timestamps?: { tsval: number; tsecr: number } | null;
   /** Whom it is sent for, in options of a balancer; without a port a byte is in its place. */
   toa?: Toa | readonly Toa[];
+  /** Other options of TCP, as they are on the wire. */
+  options?: Uint8Array;
   /** With a TCP checksum that is wrong. */
   damaged?: boolean;
   /** Its TTL or hop limit, 64 unless given. */
@@ -100,12 +102,25 @@ function mac(text: string): Buffer {
 }
 
 function tcpBytes(
-  { sport, dport, seq, ack, flags, window, payload, timestamps, toa, damaged }: Segment,
+  {
+    sport,
+    dport,
+    seq,
+    ack,
+    flags,
+    window,
+    payload,
+    timestamps,
+    toa,
+    options: others,
+    damaged,
+  }: Segment,
   ends: Buffer,
 ): Buffer {
   const given = Buffer.concat([
     timestamps ? timestampsOption(timestamps) : Buffer.alloc(0),
     ...[toa ?? []].flat().map(toaOption),
+    others ?? Buffer.alloc(0),
   ]);
   const options = Buffer.concat([given, Buffer.alloc(-given.length & 3, OPTION.nop)]);
   const tcp = Buffer.alloc(20);

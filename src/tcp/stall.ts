@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** `what` of a Stall: bpf/include/stall.h. */
-export const STALL = { timeouts: 1, window: 2, half_open: 3 } as const;
+export const STALL = { timeouts: 1, window: 2, half_open: 3, acknowledged: 4 } as const;

@@ -142,6 +142,9 @@ export interface SynReceived {
   /** How many listeners of the same end may have refused it; 0 where it is known which. */
   one_of: number;
   limits: Limits | null;
+  /** Of the listener: connections that Fast Open has opened and whose third ACK is missing, and how many there may be; 0: it does without Fast Open. */
+  fast_open_queue: number;
+  fast_open_queue_max: number;
 }
 
 export interface ResetSent {
@@ -247,7 +250,7 @@ export interface Drop {
   rejected: number;
   /** Of a connection, also in TIME_WAIT: the last TSval of its peer. All zero where it has none. */
   remembered: Stamp | null;
-  /** Of a connection: the first sequence number beyond its receive window, and the peer's initial one. */
+  /** Of a connection: the first sequence number beyond its receive window, and the peer's initial one, that of a half-open connection too. */
   window_end: number;
   peer_isn: number;
   /** errno with which the check of the sender's address (fib_validate_source) refused the packet, on kernels that give no reasons for drops: EXDEV is the reverse path filter. 0: it did not, or is not watched. */
@@ -277,6 +280,8 @@ export interface Drop {
   socket_filter_id: number;
   /** Whose the socket is that sent it. All zero: not known, or it was forwarded. */
   sender: Owner | null;
+  /** Of a listener: for how many timeouts of a SYN-ACK it waits for data before it takes a connection (TCP_DEFER_ACCEPT); 0: it does not. */
+  defer_accept: number;
   /** Where its frame was for another host: its link-layer addresses. */
   frame: Frame | null;
   /** Of a SYN that came in with the last of its TTL: with which it had come in before; 0: it had not, or that is not known. */
@@ -370,7 +375,7 @@ export interface Retransmit {
 }
 
 export interface Stall {
-  /** 1: data is sent again, for at least the third time in a row; 2: a probe of the window that the peer keeps shut; 3: nobody acknowledged a SYN-ACK, and the half-open connection ends. */
+  /** 1: data is sent again, for at least the third time in a row; 2: a probe of the window that the peer keeps shut; 3: nobody acknowledged a SYN-ACK, and the half-open connection ends; 4: it ends although its SYN-ACK was acknowledged. */
   what: number;
   /** Since the first of these probes, or the first SYN-ACK. */
   since_ms: number;
@@ -387,6 +392,10 @@ export interface Stall {
   silent_ms: number;
   /** SYN-ACKs that were sent. */
   synacks: number;
+  /** Of a half-open connection: this end's initial sequence number. */
+  isn: number;
+  /** Of its listener, as in Drop. */
+  defer_accept: number;
 }
 
 export interface PeerName {

@@ -19,7 +19,7 @@ export default defineCause({
   needs: ['syn_fate', 'drop', 'reset_sent'],
   on: ['syn_received', 'drop', 'reset_sent'],
   supersedes: ['reset-by-peer', 'connect-refused', 'connection-unknown'],
-  leadsTo: SILENCE,
+  leadsTo: [...SILENCE, 'request-expired'],
   match(event, known) {
     const seen = refusal(event);
     if (!seen) return null;

@@ -16,6 +16,8 @@ const REASONS = new Set([
   'TCP_INVALID_END_SEQUENCE',
   'TCP_OLD_SEQUENCE',
   'TCP_OVERWINDOW',
+  // Of a connection that Fast Open has opened, before its third ACK.
+  'TCP_FASTOPEN',
 ]);
 
 type Rejected = {

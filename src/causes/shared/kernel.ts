@@ -19,3 +19,9 @@ export function callers(stack: readonly string[], known: Knowledge): string[] {
 
 /** What kernels say that give no reason: before 6.10 of any reset, before 6.12 of active ones. */
 export const NO_REASON = 'NOT_SPECIFIED';
+
+/** What frees a segment that a half-open connection refuses, where the kernel gives no reason for it. */
+export function isRequestFunction(name: string | undefined): boolean {
+  // Compilers add to the names of functions that they change.
+  return /^tcp_v[46]_rcv(\.|$)/.test(name ?? '');
+}

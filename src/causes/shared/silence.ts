@@ -11,6 +11,7 @@ export const SILENCE = [
   'connect-timeout',
   ...TIMEOUTS,
   'third-ack-missing',
+  'synack-unsent',
   'mtu-black-hole',
   'retransmitting',
 ] as const;

@@ -14,6 +14,7 @@ export default defineCause({
     'A listener answered a SYN, sent its SYN-ACK again to the last, and no third ACK came: an asymmetric path, a box that drops, or a SYN with a forged source.',
   needs: ['stalled'],
   on: ['retransmit'],
+  leadsTo: ['request-expired'],
   match(event, known) {
     if (event.kind !== 'retransmit' || event.body.stall?.what !== STALL.half_open) return null;
     const { sock, stall } = event.body;

@@ -37,6 +37,19 @@ const ROWS = [
     'accept-queue-full/fires-reset',
     'accept-queue-full',
   ],
+  [
+    'reset INVALID_SYN',
+    'a second SYN for a pending handshake',
+    'pending-request-collision/fires-reset',
+    'pending-request-collision',
+  ],
+  [
+    'drop TCP_OVERWINDOW',
+    'a second SYN for a pending handshake',
+    'pending-request-collision/fires',
+    'pending-request-collision',
+  ],
+  ['drop NOT_SPECIFIED', 'a third ACK that is deferred', 'defer-accept/quiet', 'benign'],
   ['reset TCP_STATE', 'SO_LINGER 0', 'linger-zero-close/fires', 'linger-zero-close'],
   [
     'reset TCP_STATE',

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { familyOf } from '../../tcp/address.ts';
+import { defineCause } from '../define.ts';
+import { refusedWithoutReason } from '../shared/listen-drops.ts';
+import { refusedAt, sharedAdvice, whichListener } from '../shared/listeners.ts';
+import { inNetns } from '../shared/netns.ts';
+import { SILENCE } from '../shared/silence.ts';
+
+export default defineCause({
+  id: 'syn-dropped-one-of',
+  title: 'a SYN was refused, and no counter says why',
+  severity: 'warning',
+  explains:
+    'A listener refused a SYN and only ListenDrops moved: a security module, no memory, a broken TCP-AO option, or an address of many hosts. Which of them, a command tells.',
+  needs: ['syn_fate'],
+  on: ['syn_received'],
+  leadsTo: SILENCE,
+  match(event, known) {
+    const refused = refusedWithoutReason(event);
+    if (!refused) return null;
+    const { packet, listener, one_of, mib } = refused;
+    const { evidence, ...at } = refusedAt(event.netns, packet, listener, one_of, known);
+    return {
+      ...at,
+      evidence: {
+        ...evidence,
+        one_of: [
+          'a security module (SELinux, Smack, a BPF program)',
+          'no memory for a half-open connection',
+          'a TCP-AO option that cannot be read',
+          'an address of many hosts (broadcast, multicast)',
+        ],
+        client: packet.flow.saddr,
+        mixed: mib.mixed > 0,
+        netns: event.netns,
+      },
+      basis: 'inferred',
+      flow: packet.flow,
+    };
+  },
+  summary({ listener, listeners, listener_known, client, one_of }) {
+    const which = whichListener(listeners, listener_known);
+    return `SYN from ${client} refused by ${listener}${which} for one of: ${one_of.join('; ')}`;
+  },
+  advice(evidence, { daddr, dport }) {
+    const { netns } = evidence;
+    const ip = familyOf(daddr) === 6 ? 'ip -6' : 'ip';
+    return [
+      "a security module says so: `journalctl -k --grep 'avc.*denied|smack'` and programs of the BPF LSM: `bpftool prog show | grep -w lsm`",
+      "memory: `journalctl -k --grep 'page allocation failure|SLUB: Unable'`",
+      `is ${daddr} this host’s own? \`${inNetns(netns, `${ip} route get ${daddr}`)}\` says broadcast or multicast where it is not`,
+      `keys of TCP-AO: \`${inNetns(netns, "nstat -az 'TcpExtTCPAO*'")}\``,
+      ...sharedAdvice(evidence, dport),
+    ];
+  },
+});
