@@ -40,7 +40,7 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
 .PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-start bench-export \
-	bench-memory bench-overhead fuzz check fmt clean help setup own-crate
+	bench-memory bench-overhead fuzz torture check fmt clean help setup own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o \
 	build/dropping.bpf.o $(ADDON) ## build everything (the default)
@@ -90,6 +90,9 @@ bench-memory: build ## how much memory watching takes under load, for MINUTES ea
 
 fuzz: build ## every output of senseless recordings, for MINUTES
 	node tools/fuzz/main.ts $(or $(MINUTES),60)
+
+torture: build ## storms and failing system calls, for about MINUTES, as root
+	node tools/torture/main.ts $(or $(MINUTES),30)
 
 bench: bench-hooks bench-start bench-export bench-memory bench-overhead ## every benchmark
 

@@ -2,14 +2,18 @@
 
 import { Command, CommanderError } from 'commander';
 import { addFlags, type Flags, optionHelp, type Values } from './app/declare.ts';
+import { failureText } from './app/failure.ts';
 import { CATALOGUE, DOCTOR, EXPORT, LAB, RECORD, REPLAY, REPORT, TOP, TRACE } from './app/flags.ts';
 import { mindReaders, write } from './app/stdout.ts';
-import { UsageError } from './app/usage.ts';
 import { keepIgnored } from './host/signals.ts';
 import { VERSION } from './version.ts';
 
 mindReaders();
 keepIgnored();
+process.on('uncaughtException', (error) => {
+  failed(error);
+  process.exit();
+});
 
 let status = 0;
 const program = new Command('tcpwhy')
@@ -109,10 +113,11 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
-    const known = error instanceof UsageError;
-    process.stderr.write(
-      `tcpwhy: ${known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    );
-    process.exitCode = 2;
+    failed(error);
   }
+}
+
+function failed(error: unknown): void {
+  process.stderr.write(`tcpwhy: ${failureText(error)}\n`);
+  process.exitCode = 2;
 }

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { readFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { accept, awaitReset, dial, lingerZero, listen } from '../../src/lab/connections.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { until } from '../../src/lab/until.ts';
+import { HOSTS } from '../../src/lab/wiring.ts';
+import type { Family } from '../../src/tcp/address.ts';
+import { Running } from '../../test/kernel/tcpwhy.ts';
+
+const AT_ONCE = 500;
+const PORT = 3306;
+const SETTLE_MS = 20_000;
+const LAST_PORT = 65_535;
+
+/** Makes some of it happen, and says how often it did. */
+type Make = (lab: Lab, family: Family) => Promise<number>;
+
+export interface Storm {
+  what: string;
+  cause: string;
+  make: Make;
+}
+
+export interface Told {
+  seconds: number;
+  /** Resets that the kernel of the lab's server says it sent. */
+  sent: number;
+  /** How often the storm's causes were told, and what else was. */
+  told: number;
+  beside: Record<string, number>;
+  lost: number;
+  /** Of the process, every so often, MiB resident. */
+  memory: number[];
+}
+
+const refused: Storm = {
+  what: 'connects to a port where nothing listens',
+  cause: 'no-listener',
+  async make(lab, family) {
+    using socket = lab.socket(lab.client, { family });
+    return await refusals(AT_ONCE, () => socket.connect(HOSTS[family].server, PORT).error);
+  },
+};
+
+const scanned: Storm = {
+  what: 'every port dialled, one after the other',
+  cause: 'no-listener',
+  async make(lab, family) {
+    using socket = lab.socket(lab.client, { family });
+    return await refusals(LAST_PORT, (made) => socket.connect(HOSTS[family].server, made + 1).error);
+  },
+};
+
+const reset: Storm = {
+  what: 'connections closed with linger zero',
+  cause: 'linger-zero-close',
+  make: (lab, family) =>
+    closed(lab, family, ({ server }) => {
+      lingerZero(server);
+      server.close();
+    }),
+};
+
+const unread: Storm = {
+  what: 'connections closed with unread data',
+  cause: 'unread-data-on-close',
+  make: (lab, family) =>
+    closed(lab, family, ({ client, server }) => {
+      client.send(Buffer.from('unread'));
+      server.close();
+    }),
+};
+
+export const STORMS: readonly Storm[] = [refused, scanned, reset, unread];
+
+/** A storm of these in turn, until the time is over, watched by a `tcpwhy` of its own. */
+export async function storm(
+  storms: readonly Storm[],
+  family: Family,
+  seconds: number,
+  samples: number,
+): Promise<Told> {
+  using lab = Lab.open();
+  await using tcpwhy = await Running.start(['--netns', String(lab.server.inode)]);
+  const sent = () => lab.server.counter('Tcp', 'OutRsts');
+  const [before, began_ms] = [sent(), performance.now()];
+  const passed_s = () => (performance.now() - began_ms) / 1000;
+  const memory: number[] = [];
+  let made = 0;
+  do {
+    for (const { make } of storms) made += await make(lab, family);
+    if (passed_s() >= (memory.length * seconds) / samples) memory.push(resident(tcpwhy.pid));
+  } while (passed_s() < seconds);
+  const causes = storms.map(({ cause }) => cause);
+  await tcpwhy.until(
+    (output) => causes.reduce((sum, cause) => sum + output.count(cause), 0) >= made,
+    SETTLE_MS,
+  );
+  const took_s = passed_s();
+  memory.push(resident(tcpwhy.pid));
+  const { summary } = await tcpwhy.stop();
+  const all = Object.entries(summary.findings);
+  return {
+    seconds: took_s,
+    sent: sent() - before,
+    told: all.filter(([id]) => causes.includes(id)).reduce((sum, [, count]) => sum + count, 0),
+    beside: Object.fromEntries([
+      ...all.filter(([id]) => !causes.includes(id)),
+      ...(summary.unexplained > 0 ? [['unexplained', summary.unexplained]] : []),
+    ]),
+    lost: summary.lost,
+    memory,
+  };
+}
+
+async function refusals(times: number, connect: (made: number) => string | null): Promise<number> {
+  for (let made = 0; made < times; made++) {
+    until('a connect to be refused', () => connect(made) === 'ECONNREFUSED');
+    if (made % AT_ONCE === 0) await setImmediate();
+  }
+  return times;
+}
+
+async function closed(
+  lab: Lab,
+  family: Family,
+  close: (pair: ReturnType<typeof accept>[number]) => void,
+): Promise<number> {
+  using listener = listen(lab, family, PORT + 1, AT_ONCE);
+  const at = { address: HOSTS[family].server, port: PORT + 1 };
+  const pairs = accept(listener, dial(lab, lab.client, at, AT_ONCE));
+  for (const pair of pairs) close(pair);
+  const clients = pairs.map(({ client }) => client);
+  awaitReset(clients, 'ECONNRESET');
+  for (const client of clients) client.close();
+  await setImmediate();
+  return AT_ONCE;
+}
+
+function resident(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Math.round(Number(status.match(/^VmRSS:\s+(\d+) kB$/m)?.[1] ?? 0) / 1024);
+}
