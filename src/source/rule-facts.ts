@@ -159,8 +159,10 @@ export class RuleFacts {
       }
       return found.filter(({ chain, rule }) => !rule || !rules.metNothing(chain, rule, ktime_ns));
     };
+    const isBetween = before !== null && rules !== before;
+    if (isBetween && rules.leavesOut(before)) return null;
     // Which came first, the drop or the change, nobody knows.
-    const gone = before && rules !== before ? droppersOf(before) : [];
+    const gone = isBetween ? droppersOf(before) : [];
     const found = answering([...gone, ...droppersOf(rules)], drop);
     const told = found.slice(0, MAX_RULES).map(toldOf);
     if (rules.wasRead() && !rules.isSame()) return null;

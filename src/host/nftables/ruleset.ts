@@ -117,6 +117,11 @@ export class Nftables {
     return earlier.#generation === this.#generation;
   }
 
+  /** What was between the two is not known: more than one transaction, each of which counts one. */
+  leavesOut(earlier: Nftables): boolean {
+    return this.#generation - earlier.#generation > 1;
+  }
+
   /** Whether something was read since it was asked last. */
   wasRead(): boolean {
     const was = this.#was_read;

@@ -121,6 +121,14 @@ test('where the rules have changed meanwhile it may be a rule of either', () => 
   expect(of({ ktime_ns: 200e6 })).toMatchObject([{ rules: [{ answer: 2 }] }]);
 });
 
+test('where they changed twice meanwhile it may be a rule that nobody has seen', () => {
+  const { of, change } = finder({ generation: 1, chains: [input(DROP)] });
+  expect(of({ ktime_ns: 1e6 })).toHaveLength(1);
+  change({ generation: 3, chains: [input([...dport(80), reject(2)])] });
+  expect(of({ ktime_ns: 100e6 })).toEqual([]);
+  expect(of({ ktime_ns: 200e6 })).toMatchObject([{ rules: [{ answer: 2 }] }]);
+});
+
 test('a packet that was answered was so by a rule that answers', () => {
   const chains = [input([...dport(80), reject(1)], DROP)];
   const { of } = finder({ generation: 1, chains });
