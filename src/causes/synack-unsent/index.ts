@@ -33,15 +33,18 @@ const ON_THE_WAY_OUT = new Set<Dropper | null>([
   'device',
 ]);
 
+function dropperOf({ reason, location }: Drop, known: Knowledge): Dropper | null {
+  const at = known.symbol(location)?.name;
+  return dropper(known.dropReason(reason), at, known.hasDropReasons());
+}
+
 /** Not a copy that a packet socket (tcpdump) gets, or still held. */
 function isOnItsWayOut(drop: Drop, known: Knowledge): boolean {
-  const reason = known.dropReason(drop.reason);
-  const at = known.symbol(drop.location)?.name;
   return (
     isByNetfilter(drop, known) ||
     neighbourDrop(drop, known) !== null ||
-    REASONS.has(reason) ||
-    ON_THE_WAY_OUT.has(dropper(reason, at, known.hasDropReasons()))
+    REASONS.has(known.dropReason(drop.reason)) ||
+    ON_THE_WAY_OUT.has(dropperOf(drop, known))
   );
 }
 
@@ -77,6 +80,8 @@ export default defineCause({
       flow: packet.flow,
       group: `${event.netns} ${service(packet.flow)} ${reason} ${packet.device}`,
       owner: ownerOf(sender ?? undefined),
+      // A queue that loses some of what is sent: it is sent again.
+      ...(dropperOf(event.body, known) === 'qdisc' && { severity: 'info' as const }),
     };
   },
   summary({ listener, client, drop_reason, dropped_in, interface: device }) {
