@@ -84,7 +84,8 @@ function ports(value: unknown): number[] {
 
 function needed(event: Event): boolean {
   if (event.kind !== 'fact') return false;
-  const { symbol, peer_rewriter, device_hooks, drop_rules } = event.body;
+  const { symbol, peer_rewriter, device_hooks, drop_rules, lookup_hooks } = event.body;
+  if (lookup_hooks) return bodies.includes('"listener":{');
   if (device_hooks) return events.some(({ event: { netns } }) => netns === device_hooks.netns);
   if (drop_rules) {
     const { netns, flow } = drop_rules;
