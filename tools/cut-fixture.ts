@@ -84,7 +84,8 @@ function ports(value: unknown): number[] {
 
 function needed(event: Event): boolean {
   if (event.kind !== 'fact') return false;
-  const { symbol, peer_rewriter, device_hooks, drop_rules, lookup_hooks } = event.body;
+  const { symbol, peer_rewriter, device_hooks, drop_rules, lookup_hooks, holders, process } =
+    event.body;
   if (lookup_hooks) return bodies.includes('"listener":{');
   if (device_hooks) return events.some(({ event: { netns } }) => netns === device_hooks.netns);
   if (drop_rules) {
@@ -98,7 +99,19 @@ function needed(event: Event): boolean {
     );
   }
   if (symbol) return bodies.includes(`"${symbol.address}"`);
+  if (holders) return bodies.includes(`"${holders.listener}"`);
+  if (process) return isHolder(process.pid) || bodies.includes(`"pid":${process.pid},`);
   return peer_rewriter != null && events.some(({ event: { kind } }) => kind === 'peer_name');
+}
+
+/** Of a listener that the events have. */
+function isHolder(pid: number): boolean {
+  return all.some(
+    ({ event }) =>
+      event.kind === 'fact' &&
+      event.body.holders?.processes.some((process) => process.pid === pid) &&
+      needed(event),
+  );
 }
 
 /** Names of the reasons that the events have; the kernel has hundreds. */

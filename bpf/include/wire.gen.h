@@ -715,6 +715,8 @@ struct wire_reset_received {
 	__u32 mac_change_tag;
 	__u32 mac_change_len;
 	struct wire_mac_change mac_change;
+	__u32 unused_tag;
+	__u32 unused;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_RECEIVED_INIT \
@@ -730,6 +732,7 @@ struct wire_reset_received {
 		.mac_change_tag = WIRE_LEN(95), \
 		.mac_change_len = WIRE_VARINT(sizeof(struct wire_mac_change)), \
 		.mac_change = WIRE_MAC_CHANGE_INIT, \
+		.unused_tag = WIRE_FIXED32(105), \
 	}
 
 struct wire_frame {

@@ -12,6 +12,7 @@ import type {
   Orphans,
   PeerRewriter,
   Process,
+  ProcessState,
   Sock,
   SocketHooks,
 } from '../wire/types.gen.ts';
@@ -40,6 +41,8 @@ export interface Knowledge {
   listenersOnPort(port: number): Listener[];
   /** Every process that has a listener (its Sock.id) open, as far as the host told; none: it did not. */
   holders(listener: string): readonly Process[];
+  /** What may keep a process from its work, as it was last; null where the host did not tell. */
+  process(pid: number): ProcessState | null;
   /** Name of a network device, null where the host did not tell. */
   device(netns: number, ifindex: number): string | null;
   /** What may drop segments at a device, as it was when one was dropped; null where the host did not tell. */
@@ -83,6 +86,7 @@ export class HostKnowledge implements Knowledge {
   readonly #listeners = new Map<string, Listener>();
   readonly #rewriters: PeerRewriter[] = [];
   readonly #holders = new Map<string, Process[]>();
+  readonly #processes = new Map<number, ProcessState>();
   readonly #devices = new Map<string, string>();
   readonly #hooks = new Map<string, DeviceHooks>();
   readonly #socket_hooks = new Map<string, SocketHooks>();
@@ -122,6 +126,7 @@ export class HostKnowledge implements Knowledge {
           socket_hooks,
           lookup_hooks,
           orphans,
+          process,
         } = event.body;
         if (symbol) this.#name(symbol);
         if (cgroup) {
@@ -132,6 +137,7 @@ export class HostKnowledge implements Knowledge {
         if (device) this.#devices.set(`${device.netns} ${device.ifindex}`, device.device);
         if (orphans) this.#orphans = orphans;
         if (lookup_hooks) this.#lookup_hooks.set(lookup_hooks.netns, lookup_hooks);
+        if (process) this.#know(process);
         if (device_hooks)
           this.#hooks.set(`${device_hooks.netns} ${device_hooks.device}`, device_hooks);
         if (socket_hooks) {
@@ -161,6 +167,11 @@ export class HostKnowledge implements Knowledge {
       default:
         return false;
     }
+  }
+
+  #know(process: ProcessState): void {
+    if (this.#processes.size >= MAX_PROCESSES) this.#processes.clear();
+    this.#processes.set(process.pid, process);
   }
 
   /** Without a name: what was there is gone, and nothing is known of what is there now. */
@@ -206,6 +217,10 @@ export class HostKnowledge implements Knowledge {
 
   holders(listener: string): readonly Process[] {
     return this.#holders.get(listener) ?? [];
+  }
+
+  process(pid: number): ProcessState | null {
+    return this.#processes.get(pid) ?? null;
   }
 
   device(netns: number, ifindex: number): string | null {
@@ -280,6 +295,7 @@ export class HostKnowledge implements Knowledge {
 /** A SYN is sent again after 120 s at the latest. */
 const REDIRECT_SPAN_NS = 130e9;
 const MAX_REDIRECTS = 4096;
+const MAX_PROCESSES = 4096;
 
 const endsOf = ({ saddr, sport, daddr, dport }: Flow) => `${saddr} ${sport} ${daddr} ${dport}`;
 

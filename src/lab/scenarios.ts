@@ -85,7 +85,7 @@ export const SCENARIOS: readonly Scenario[] = [
   selfConnect,
   ...resetByPeer,
   keepaliveTimeout,
-  retransmitTimeout,
+  ...retransmitTimeout,
   userTimeout,
   unreadDataOnClose,
   ...lingerZeroClose,

@@ -98,6 +98,11 @@ export class ListenerFacts {
     return fact ? [encodeEvent({ ktime_ns, fact })] : NOTHING;
   }
 
+  /** As it was told last; none: it was not. */
+  holdersOf(listener: string): readonly Process[] {
+    return this.#told_ns.has(listener) ? (this.#holders.get(listener) ?? NOTHING) : NOTHING;
+  }
+
   /** Everything is told again. */
   forget(): void {
     this.#devices.clear();

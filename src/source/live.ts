@@ -7,6 +7,7 @@ import { Cgroups } from '../host/cgroup.ts';
 import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
+import { processState } from '../host/process.ts';
 import { type SocketHost, socketHooks } from '../host/socket-hooks.ts';
 import { Symbols } from '../host/symbols.ts';
 import {
@@ -34,6 +35,7 @@ import { FactFinder } from './fact-finder.ts';
 import { ListenerFacts } from './listener-facts.ts';
 import { OrphanFacts } from './orphan-facts.ts';
 import { PartCounts } from './part-counts.ts';
+import { ProcessFacts } from './process-facts.ts';
 import { RuleFacts, type RuleHost } from './rule-facts.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
 
@@ -52,6 +54,7 @@ export class LiveSource {
   readonly #drop_facts: DropFacts;
   readonly #orphan_facts: OrphanFacts;
   readonly #rule_facts: RuleFacts;
+  readonly #process_facts: ProcessFacts;
   readonly #clock: ClockWatch;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
@@ -79,6 +82,9 @@ export class LiveSource {
       deviceName: nameOfDevice,
       holders: () => this.#runIterator('existing_owners'),
     });
+    this.#process_facts = new ProcessFacts(processState, (listener) =>
+      this.#listener_facts.holdersOf(listener),
+    );
   }
 
   /** Attaches to the kernel. Throws binding errors, with a `code`. */
@@ -203,6 +209,7 @@ export class LiveSource {
     this.#drop_facts.forget();
     this.#orphan_facts.forget();
     this.#rule_facts.forget();
+    this.#process_facts.forget();
     const told_ns = String(this.#clock.told_ns);
     const clock = { offset_ns: told_ns, was_ns: told_ns };
     return Buffer.concat([
@@ -259,6 +266,7 @@ export class LiveSource {
         this.#drop_facts,
         this.#orphan_facts,
         this.#rule_facts,
+        this.#process_facts,
       ]) {
         const found = finder.of(each.w, each.at, each.layout);
         if (found.length > 0) facts.push(...found);

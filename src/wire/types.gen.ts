@@ -227,6 +227,8 @@ export interface ResetReceived {
   silent_ms: number;
   /** Of its next hop. All zero: none is known. */
   mac_change: MacChange | null;
+  /** 1: neither end had sent any data on it. */
+  unused: number;
 }
 
 export interface MacChange {
@@ -500,6 +502,7 @@ export interface Fact {
   orphans: Orphans | null;
   drop_rules: DropRules | null;
   lookup_hooks: LookupHooks | null;
+  process: ProcessState | null;
 }
 
 export interface DropRules {
@@ -620,6 +623,19 @@ export interface Holders {
   /** Sock.id of the listener. */
   listener: string;
   processes: Process[];
+}
+
+export interface ProcessState {
+  pid: number;
+  /** `stopped`, `traced` (a debugger stopped it) or `frozen` (its cgroup is). Empty: none of them. */
+  halted: string;
+  /** Who traces it, with its process id. */
+  tracer: string;
+  /** Files that it has open, and may have (RLIMIT_NOFILE; 0: as many as it likes). */
+  open_files: number;
+  open_files_max: number;
+  /** 1: there is no such process any more. */
+  gone: number;
 }
 
 export interface Process {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Knowledge } from '../../flow/knowledge.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
-import type { Packet, Sock } from '../../wire/types.gen.ts';
+import type { Packet, Process, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
+import { hindrance, hindranceAdvice, hindranceText } from '../shared/hindered.ts';
 import { refusedAt, sharedAdvice, whichListener } from '../shared/listeners.ts';
+import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 
 type Refused = 'SYN' | 'third ACK' | 'third ACK, with a reset';
@@ -35,6 +38,7 @@ export default defineCause({
         somaxconn: known.sysctl('net/core/somaxconn', event.netns),
         abort_on_overflow: known.sysctl('net/ipv4/tcp_abort_on_overflow', event.netns),
         client: packet.flow.saddr,
+        ...hindrance(known, acceptors(listener, known)),
       },
       basis,
       flow: packet.flow,
@@ -99,22 +103,31 @@ export default defineCause({
     accept_queue,
     accept_queue_max,
     client,
+    ...hindered
   }) {
     const [packet, how = ''] = refused.split(',');
     const which = whichListener(listeners, listener_known);
     const queue = queueText(accept_queue, accept_queue_max);
-    return `${packet} from ${client} refused by ${listener}${which}${how}${queue}`;
+    return `${packet} from ${client} refused by ${listener}${which}${how}${queue}${hindranceText(hindered)}`;
   },
   advice(evidence, { dport }) {
     const { accept_queue_max, listener } = evidence;
     const now = accept_queue_max === null ? '' : ` (now ${accept_queue_max})`;
     return [
+      ...hindranceAdvice(evidence),
       `${listener}: the process does not accept() fast enough. Is it stuck or out of threads? \`ss -ltnp 'sport = :${dport}'\``,
       ...sharedAdvice(evidence, dport),
       `if it only bursts, raise the backlog that it gives to listen()${now}; net.core.somaxconn in its namespace is the most that counts`,
     ];
   },
 });
+
+function acceptors(listener: Sock | null, known: Knowledge): readonly Process[] {
+  const held_by = listener ? known.holders(listener.id) : [];
+  if (held_by.length > 0) return held_by;
+  const owner = ownerOf(listener?.owner);
+  return owner ? [owner] : [];
+}
 
 /** It was full when the segment came: what it holds a moment later may have been accepted. */
 function queueText(length: number | null, max: number | null): string {

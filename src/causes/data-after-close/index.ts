@@ -10,7 +10,7 @@ import { defineCause } from '../define.ts';
 import { type Forgotten, waitedForFin, whyForgotten } from '../shared/closed.ts';
 import { NO_REASON } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
-import { seconds } from '../shared/wording.ts';
+import { inWords, seconds } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'data-after-close',
@@ -33,6 +33,8 @@ export default defineCause({
     const { daddr, dport, saddr, sport } = packet.flow;
     const ends = (packet.flags & TCP_FLAG.fin) !== 0 && packet.payload_len === 0;
     const whole = sock !== null && closed_state === 'FIN_WAIT';
+    const owner = ownerOf(sock?.owner) ?? ownerOf(closed?.owner);
+    const gone = owner !== null && known.process(owner.pid)?.gone === 1;
     return {
       evidence: {
         local: endpoint(daddr, dport),
@@ -44,6 +46,7 @@ export default defineCause({
         closed_ms: closed?.since_ms ?? null,
         forgotten_after: forgotten,
         forgotten_after_s: forgotten && waitedForFin(event.body),
+        ...(gone && { ended_process: `${owner.comm} (${owner.pid})` }),
       },
       basis: 'direct',
       subject: 'flow',
@@ -52,7 +55,7 @@ export default defineCause({
       group: servedAtSource(packet.flow)
         ? `${event.netns} from ${saddr} ${sport}`
         : `${event.netns} at ${daddr} ${dport}`,
-      owner: ownerOf(sock?.owner) ?? ownerOf(closed?.owner),
+      owner,
     };
   },
   summary({
@@ -64,20 +67,27 @@ export default defineCause({
     closed_ms,
     forgotten_after,
     forgotten_after_s,
+    ended_process,
   }) {
+    const end = ended_process === undefined ? '' : ': its process has ended';
     const when = closed_ms === null ? '' : ` ${seconds(closed_ms)}`;
     if (forgotten_after !== null) {
       const what = payload_bytes > 0 ? `${payload_bytes} bytes` : `[${flags}]`;
-      return `${peer} sent ${what} to ${at}, closed${when} before and forgotten after ${forgotten_after} (${forgotten_after_s} s)`;
+      return `${peer} sent ${what} to ${at}, closed${when} before and forgotten after ${forgotten_after} (${forgotten_after_s} s)${end}`;
     }
     if (payload_bytes > 0)
       return closed_ms === null
-        ? `${peer} sent ${payload_bytes} bytes to ${at} after it was closed`
-        : `${peer} sent ${payload_bytes} bytes to ${at}${when} after it was closed`;
+        ? `${peer} sent ${payload_bytes} bytes to ${at} after it was closed${end}`
+        : `${peer} sent ${payload_bytes} bytes to ${at}${when} after it was closed${end}`;
     const lost = lost_bytes === null ? 'data' : `${lost_bytes} bytes`;
     return `${peer} closed too, after ${lost} that never arrived at ${at}, which had closed${closed_ms === null ? '' : `${when} before`}`;
   },
-  advice({ local: at, peer, payload_bytes, forgotten_after, forgotten_after_s }) {
+  advice({ local: at, peer, payload_bytes, forgotten_after, forgotten_after_s, ended_process }) {
+    if (ended_process !== undefined)
+      return [
+        `${at}: ${inWords(ended_process)} has ended, and its connections with it: a restart, or a crash? \`journalctl -e\` Before it ends a service should tell its clients (Connection: close, GOAWAY) and wait for what is under way`,
+        `${peer} was told by a FIN, and sent all the same: its pool has to look for that before it uses a connection again, and to send again on a new one`,
+      ];
     if (forgotten_after !== null)
       return [
         `${at} closed before ${peer} had said all. Does its process give up too early, or does ${peer} answer later than ${forgotten_after_s} s? Who waits for an answer shuts down only its own direction (shutdown(SHUT_WR)) and reads until the end`,

@@ -5,6 +5,7 @@ import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
 import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
+import { hindrance, hindranceAdvice, hindranceText } from '../shared/hindered.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { seconds } from '../shared/wording.ts';
 
@@ -21,6 +22,7 @@ export default defineCause({
     const stall = known.stall(event);
     if (stall?.kind !== 'own_window') return null;
     const { sock, since_ms, ended } = stall;
+    const owner = ownerOf(sock.owner);
     return {
       evidence: {
         local: local(sock.flow),
@@ -28,23 +30,25 @@ export default defineCause({
         unread_bytes: sock.unread_bytes,
         shut_for_ms: since_ms,
         ended_with: ended === null ? null : errnoName(ended),
+        ...hindrance(known, owner ? [owner] : []),
       },
       basis: 'direct',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
       group: byPeer(event.netns, sock.flow),
-      owner: ownerOf(sock.owner),
+      owner,
       ...(!stall.opens && { again: true as const }),
     };
   },
-  summary({ local: here, peer, unread_bytes, shut_for_ms, ended_with }) {
+  summary({ local: here, peer, unread_bytes, shut_for_ms, ended_with, ...hindered }) {
     const end = ended_with === null ? '' : `, until the connection ended with ${ended_with}`;
-    return `the process at ${here} does not read: ${unread_bytes} bytes of ${peer} wait in Recv-Q, and the window is shut for ${seconds(shut_for_ms)}${end}`;
+    return `the process at ${here} does not read: ${unread_bytes} bytes of ${peer} wait in Recv-Q, and the window is shut for ${seconds(shut_for_ms)}${end}${hindranceText(hindered)}`;
   },
-  advice({ local: here }, { sport, dport }) {
+  advice({ local: here, ...hindered }, { sport, dport }) {
     const socket = `'sport = :${sport} and dport = :${dport}'`;
     return [
+      ...hindranceAdvice(hindered),
       `what does the process do? \`ss -tnmpe ${socket}\` shows it and its Recv-Q. Stopped (state T), or what does it wait for? \`ps -o pid,stat,wchan:32,args -p PID\``,
       `where one thread serves many connections, a slow one holds up ${here} too: what does it wait for (disk, lock, another host)?`,
       `it reads, but slowly: a larger receive buffer (net.ipv4.tcp_rmem in its namespace, SO_RCVBUF) only puts it off`,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
-import { service } from '../../tcp/service.ts';
+import { servedAtSource, service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { byPeer } from '../shared/groups.ts';
@@ -22,7 +22,7 @@ export default defineCause({
   match(event) {
     if (event.kind !== 'reset_received' || event.body.sock.state === TCP_STATE.SYN_SENT)
       return null;
-    const { sock, packet, handshake_ttl, silent_ms, mac_change } = event.body;
+    const { sock, packet, handshake_ttl, silent_ms, unused, mac_change } = event.body;
     const moved = movedSince(mac_change, silent_ms);
     return {
       evidence: {
@@ -37,6 +37,8 @@ export default defineCause({
         ...(moved && { moved }),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
+        ...(PEER_HAD_CLOSED.has(sock.state) && sock.unacked_bytes > 0 && { peer_had_closed: true }),
+        ...(unused === 1 && { unused: true, by_client: servedAtSource(sock.flow) }),
       },
       basis: 'direct',
       subject: 'flow',
@@ -44,9 +46,30 @@ export default defineCause({
       flow: sock.flow,
       group: byPeer(event.netns, sock.flow),
       owner: ownerOf(sock.owner),
+      began_ns: event.ktime_ns - ROUND_TRIP_NS,
     };
   },
-  summary({ peer, sent_by, reset_ttl, handshake_ttl, silent_ms, moved }, { daddr }) {
+  summary(
+    {
+      peer,
+      local: here,
+      sent_by,
+      reset_ttl,
+      handshake_ttl,
+      silent_ms,
+      peer_had_closed,
+      unused,
+      by_client,
+      moved,
+    },
+    { daddr },
+  ) {
+    if (!moved && peer_had_closed && sent_by !== CLOSING && !isOfAnother(reset_ttl, handshake_ttl))
+      return `${peer} had closed the connection${ago(silent_ms)}, and reset what ${here} sent after that`;
+    if (!moved && unused && !isOfAnother(reset_ttl, handshake_ttl))
+      return by_client
+        ? `${peer} connected and reset the connection before either end had sent anything`
+        : `${peer} took the connection and reset it before either end had sent anything`;
     const idle = wasIdle(silent_ms) ? ` after ${seconds(silent_ms)} of silence` : '';
     if (moved) return `${peer} reset the connection${idle}: ${movedText(moved, daddr)}`;
     if (isOfAnother(reset_ttl, handshake_ttl))
@@ -56,7 +79,19 @@ export default defineCause({
       : `${peer} reset the connection${idle}: sent by ${sent_by}`;
   },
   advice(
-    { local: at, peer, sent_by, unacked_bytes, reset_ttl, handshake_ttl, silent_ms, moved },
+    {
+      local: at,
+      peer,
+      sent_by,
+      unacked_bytes,
+      reset_ttl,
+      handshake_ttl,
+      silent_ms,
+      peer_had_closed,
+      unused,
+      by_client,
+      moved,
+    },
     { saddr, daddr },
   ) {
     const lost =
@@ -79,6 +114,20 @@ export default defineCause({
         ...lost,
       ];
     }
+    if (peer_had_closed && sent_by !== CLOSING) {
+      return [
+        `${at} had the end of the connection (a FIN) before it sent: its process has to read the end of the stream, and not use such a connection again. A pool of connections asks before each use whether one is readable, or keeps one idle for less long than ${peer} does (keepalive_timeout of nginx, keepAliveTimeout of Node, wait_timeout of MySQL)`,
+        `what it sent may safely be sent again on another connection only if it may happen twice: ${peer} did not read it`,
+        `why did ${peer} close? Its idle limit, an error or a restart: look in its log, or run there: \`tcpwhy trace ${word(peer)}\``,
+        ...lost,
+      ];
+    }
+    if (unused && by_client) {
+      return [
+        `a health check of a balancer, or a port scan, does this (it closes with SO_LINGER 0), and then it is harmless: what runs on ${daddr}?`,
+        `or a client that gave up before it sent: had it waited long for an answer? On ${daddr}: \`tcpwhy trace ${word(at)}\``,
+      ];
+    }
     if (sent_by === 'a kernel without the socket') {
       return [
         ...forgotten,
@@ -93,6 +142,22 @@ export default defineCause({
   },
 });
 
+/** Longer than a reset takes that answers what was sent. */
+const ROUND_TRIP_NS = 2e9;
+
+/** Its FIN was here before the reset. */
+const PEER_HAD_CLOSED: ReadonlySet<number> = new Set([
+  TCP_STATE.CLOSE_WAIT,
+  TCP_STATE.LAST_ACK,
+  TCP_STATE.CLOSING,
+]);
+
+const AT_ONCE_MS = 100;
+
+/** The FIN was the last that came. */
+const ago = (silent_ms: number | null) =>
+  silent_ms === null || silent_ms < AT_ONCE_MS ? '' : ` ${seconds(silent_ms)} before`;
+
 /** Longer than an answer on its way takes, and its first retransmissions. */
 const IDLE_MS = 3000;
 
@@ -103,7 +168,9 @@ const wasIdle = (silent_ms: number | null): silent_ms is number =>
 const isOfAnother = (reset_ttl: number | null, handshake_ttl: number | null) =>
   reset_ttl !== null && handshake_ttl !== null && reset_ttl !== handshake_ttl;
 
+const CLOSING = 'a closing process';
+
 /** A reset that answers a packet has no window and no timestamps; a closing socket sends both. */
 function senderOf(window: number, timestamps: boolean): string {
-  return window > 0 || timestamps ? 'a closing process' : 'a kernel without the socket';
+  return window > 0 || timestamps ? CLOSING : 'a kernel without the socket';
 }

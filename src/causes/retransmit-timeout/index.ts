@@ -4,13 +4,28 @@ import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
+import type { Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
+import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { idleBefore, waited } from '../shared/silence.ts';
 import { endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
+
+/** No less is one segment of any path but loopback. */
+const ANY_SEGMENT_BYTES = 65_536;
+
+/** Probes are sent where nothing else is on its way: of a window with room for it none would be needed. */
+function couldNotSend({ retransmits, unanswered_probes, snd_wnd, unacked_bytes }: Sock): boolean {
+  return (
+    retransmits === 0 &&
+    unanswered_probes > 0 &&
+    snd_wnd > 0 &&
+    snd_wnd >= Math.min(unacked_bytes, ANY_SEGMENT_BYTES)
+  );
+}
 
 export default defineCause({
   id: 'retransmit-timeout',
@@ -28,7 +43,8 @@ export default defineCause({
     if (old_state === TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
     if (!endedInSilence(sock.err) || sock.user_timeout_ms > 0) return null;
     // Keepalive ends with everything acknowledged; a peer that keeps its window shut, with nothing resent.
-    if (sock.unacked_bytes === 0 || sock.retransmits === 0) return null;
+    const unsent = couldNotSend(sock);
+    if (sock.unacked_bytes === 0 || (sock.retransmits === 0 && !unsent)) return null;
     const waited_ms = waited(sock);
     return {
       evidence: {
@@ -41,6 +57,11 @@ export default defineCause({
         error: errnoName(sock.err),
         unreachable: unreachable(event.body, sock.flow),
         tcp_retries2: known.sysctl('net/ipv4/tcp_retries2', event.netns),
+        ...(unsent && {
+          could_not_send: true,
+          has_route: event.body.next_hop !== null,
+          netns: event.netns,
+        }),
       },
       basis: 'direct',
       subject: 'flow',
@@ -51,7 +72,24 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ peer, unacked_bytes, retransmits, waited_ms, idle_before_ms, unreachable: why }) {
+  summary(
+    {
+      peer,
+      local: at,
+      unacked_bytes,
+      retransmits,
+      waited_ms,
+      idle_before_ms,
+      unreachable: why,
+      could_not_send,
+      has_route,
+    },
+    { saddr, daddr },
+  ) {
+    if (could_not_send) {
+      const reason = has_route ? '' : `: it has no route from ${saddr} to ${daddr} any more`;
+      return `${at} could not send ${unacked_bytes} bytes to ${peer}, which has room: they did not leave this host${why === null ? reason : `: ${why}`}`;
+    }
     const time = waited_ms === null ? '' : ` in ${seconds(waited_ms)}`;
     const idle =
       idle_before_ms === null
@@ -60,8 +98,28 @@ export default defineCause({
     const times = retransmits === 1 ? 'once' : `${retransmits} times`;
     return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}${why === null ? '' : `: ${why}`}`;
   },
-  advice({ local: at, peer, tcp_retries2, idle_before_ms, unreachable: why }, flow) {
+  advice(
+    {
+      local: at,
+      peer,
+      tcp_retries2,
+      idle_before_ms,
+      unreachable: why,
+      could_not_send,
+      has_route,
+      netns,
+    },
+    flow,
+  ) {
     const { saddr, daddr } = flow;
+    if (could_not_send && netns !== undefined)
+      return [
+        ...unreachableAdvice(why, flow),
+        has_route
+          ? `what drops here on the way out? Rules: \`${inNetns(netns, `nft list ruleset | grep -nE 'drop|reject'`)}\` The device’s queue: \`${inNetns(netns, 'tc -s qdisc show')}\``
+          : `is ${saddr} still an address of this host (DHCP lease, VPN, failover), and is there a route? \`${inNetns(netns, `ip addr show to ${saddr}`)}\` and \`${inNetns(netns, `ip route get ${daddr} from ${saddr}`)}\``,
+        `open connections keep the address that they began with: after ${saddr} has changed they have to be opened anew`,
+      ];
     const now = tcp_retries2 === null ? '' : ` (now ${tcp_retries2})`;
     const forgotten =
       idle_before_ms === null

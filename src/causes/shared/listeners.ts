@@ -28,17 +28,21 @@ export function refusedAt(
   const where = endpoint(daddr, dport);
   const sharing = Math.max(listener?.sharing ?? 0, one_of);
   const held_by = listener ? known.holders(listener.id) : [];
+  const listened = ownerOf(listener?.owner);
+  // Who called listen() may have ended, and have left it to a process that it had started.
+  const [heir] = held_by.some(({ pid }) => pid === listened?.pid) ? [] : held_by;
   const which = sharing > 1 ? ` ${listener?.id ?? 'any'}` : '';
   return {
     subject: 'listener' as const,
     where,
     group: `${netns} ${daddr} ${dport}${which}`,
-    owner: ownerOf(listener?.owner),
+    owner: listened && heir ? { ...listened, ...heir } : listened,
     evidence: {
       listener: where,
       listens_on: listener ? listensOn(netns, listener, known) : null,
       listeners: sharing > 1 ? sharing : null,
       listener_known: sharing > 1 ? listener !== null : null,
+      ...(listened && heir && { inherited_from: `${listened.comm} (${listened.pid})` }),
       held_by: held_by.length > 1 ? held_by.map(({ comm, pid }) => `${comm} (${pid})`) : null,
     },
   };
@@ -52,7 +56,7 @@ export function whichListener(listeners: number | null, known: boolean | null): 
 
 /** What to do where several listeners share an end by SO_REUSEPORT, or processes one listener. */
 export function sharedAdvice(
-  { listeners, listener_known, held_by }: SharedEvidence,
+  { listeners, listener_known, held_by, inherited_from }: SharedEvidence,
   port: number,
 ): string[] {
   const all = `\`ss -ltnp 'sport = :${port}'\``;
@@ -63,6 +67,11 @@ export function sharedAdvice(
           listener_known
             ? `the kernel spreads connections over ${listeners} listeners (SO_REUSEPORT): the others do not take what waits at this one: ${all}`
             : `which of the ${listeners} (SO_REUSEPORT)? Its Recv-Q is above its Send-Q: ${all}`,
+        ]),
+    ...(inherited_from === undefined
+      ? []
+      : [
+          `${inWords(inherited_from)} called listen() and has it open no more: a process that it started has inherited the socket, which keeps it alive, and does not accept. Who has it: ${all} End that one; and have sockets closed in what is started (SOCK_CLOEXEC)`,
         ]),
     ...(held_by === null
       ? []
@@ -76,4 +85,5 @@ interface SharedEvidence {
   listeners: number | null;
   listener_known: boolean | null;
   held_by: string[] | null;
+  inherited_from?: string;
 }

@@ -18,6 +18,8 @@ export default defineCause({
     'A SYN arrives from an address and port that has an open connection here: the client, a NAT or a balancer uses the port again.',
   needs: ['refused'],
   on: ['drop'],
+  // Its answer makes the client reset what it does not know.
+  leadsTo: ['reset-by-peer'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, reason, peer_isn } = event.body;
@@ -48,9 +50,16 @@ export default defineCause({
     };
   },
   summary({ client, local: here, state }) {
+    if (state === 'CLOSE_WAIT')
+      return `SYN from ${client} to ${here}, where a connection with these ports is still CLOSE_WAIT: its client had closed it, its process here has not`;
     return `SYN from ${client} to ${here}, where the connection with these ports is still ${state}`;
   },
   advice({ client, local: here, state }, { saddr, sport, daddr, dport }) {
+    if (state === 'CLOSE_WAIT')
+      return [
+        `${here}: its process does not close what its clients have closed: it leaks connections. How many are there? \`ss -tanp state close-wait src ${word(endpoint(daddr, dport))}\``,
+        `our answer makes ${client} send a reset, which ends the old connection, and its next try works: 1 s late`,
+      ];
     return [
       `what is open here (${state}), with which timer and process? \`ss -tanpo src ${word(endpoint(daddr, dport))} and dst ${word(endpoint(saddr, sport))}\``,
       `did the host of ${client} lose the connection (restart, expired NAT entry)? Then our answer makes it send a reset and its next try works: 1 s late. Find connections that died silently sooner: SO_KEEPALIVE and \`sysctl net.ipv4.tcp_keepalive_time\``,

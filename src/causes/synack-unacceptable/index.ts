@@ -55,7 +55,9 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ dialled, answer, wrong, acknowledges, sent_up_to }) {
+  summary({ dialled, from, answer, wrong, acknowledges, sent_up_to }) {
+    if (answer === 'ACK' && wrong === 'acknowledgement')
+      return `${dialled} answered a connect with an ACK of an older connection that it still has with ${from} (acknowledges ${acknowledges}, ${sent_up_to} was sent): it was reset, and is dialled again`;
     const what =
       wrong === 'timestamp'
         ? 'echoes a timestamp that was not sent'

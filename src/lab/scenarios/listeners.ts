@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import {
   type Address,
   must,
@@ -155,10 +156,41 @@ function handTo(lab: Lab, sockets: Socket[]): ReturnType<typeof spawn> {
   return child;
 }
 
+/** Refused by a listener whose process had left it to another, which is stopped. */
+function refuseInherited(lab: Lab, { times, family }: Options): Made {
+  const server = serverAt(family);
+  const refused = growth(lab.server, 'TcpExt', 'ListenOverflows');
+  const listener = listen(lab, family, PORT, 1);
+  const child = handTo(lab, [listener]);
+  until('the process to be there', () => readComm(child.pid) === 'sleep');
+  child.kill('SIGSTOP');
+  listener.close();
+  const waiting = dial(lab, lab.client, server, 2);
+  awaitAll(waiting, POLLOUT, 'the connect');
+  const clients = knock(lab, server, times);
+  until('the SYNs to be refused', () => refused() >= times);
+  // It ends with the lab: what it has open is asked for at the next tick.
+  for (const client of waiting) client.close();
+  return { server, clients, netns: lab.server.inode };
+}
+
+function readComm(pid = 0): string {
+  return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+}
+
 const one = (family: Family, address: string, device = '') =>
   family === 6 ? `[${address}]${device}:${PORT}` : `${address}${device}:${PORT}`;
 
 export const listeners: Scenario[] = [
+  {
+    id: 'accept-queue-full/stopped',
+    cause: 'accept-queue-full',
+    title: 'a stopped process has a listener that another one has left to it',
+    families: BOTH,
+    process: 'sleep',
+    says: () => ({ halted: 'stopped', halted_process: /^sleep/, inherited_from: /./ }),
+    run: refuseInherited,
+  },
   {
     id: 'accept-queue-full/one-of-four',
     cause: 'accept-queue-full',

@@ -2,9 +2,10 @@
 
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { type Acquaintance, meet, part } from '../acquaintance.ts';
+import { awaitReset } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
-import { PSH_ACK } from '../stranger.ts';
+import { FIN_ACK, PSH_ACK } from '../stranger.ts';
 
 const PORT = 3269;
 /** Timestamps of two hosts that arrive as one. */
@@ -61,6 +62,25 @@ export const refusedSegments: Scenario[] = [
       dialAgain(met);
       stranger.receive(TCP_FLAG.ack, options.times);
       part(met);
+      return met.made;
+    },
+  },
+  {
+    id: 'syn-on-live-connection/leaked',
+    cause: 'syn-on-live-connection',
+    beside: ['reset-by-peer'],
+    title: 'the same where the clients had closed, the server has not, and its answer is reset',
+    families: BOTH,
+    says: () => ({ state: 'CLOSE_WAIT' }),
+    run(lab, options) {
+      using met = meet(lab, options, PORT);
+      const { stranger, synAcks, sockets } = met;
+      for (const synAck of synAcks) stranger.reply(synAck, FIN_ACK);
+      stranger.receive(TCP_FLAG.ack, options.times);
+      dialAgain(met);
+      for (const challenge of stranger.receive(TCP_FLAG.ack, options.times))
+        stranger.reply(challenge, TCP_FLAG.rst, { ack: 0, window: 0 });
+      awaitReset(sockets, 'EPIPE');
       return met.made;
     },
   },

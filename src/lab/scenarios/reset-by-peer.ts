@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { must, POLLIN } from '../../native/sockets.ts';
+import { must, POLLIN, POLLRDHUP } from '../../native/sockets.ts';
 import type { Family } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
@@ -9,7 +9,7 @@ import { awaitAll, awaitReset, connect, listen, localOf, say } from '../connecti
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { frame, parseFrame } from '../segment.ts';
-import { ETH_P_ALL, PSH_ACK, RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
+import { ETH_P_ALL, FIN_ACK, PSH_ACK, RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 import { HOSTS, MAC } from '../wiring.ts';
 
 export const resetByPeer: Scenario[] = [
@@ -18,6 +18,7 @@ export const resetByPeer: Scenario[] = [
     cause: 'reset-by-peer',
     title: 'another host resets open connections',
     families: BOTH,
+    says: () => ({ unused: true, by_client: true }),
     run: (lab, options) => resetFromOutside(lab, options, 3306),
   },
   {
@@ -48,6 +49,14 @@ export const resetByPeer: Scenario[] = [
     }),
     prepare: (lab, { family }) => atMac(lab, family, MAC.server),
     run: resetByAnother,
+  },
+  {
+    id: 'reset-by-peer/after-fin',
+    cause: 'reset-by-peer',
+    title: 'a server goes on to send when another host has closed',
+    families: BOTH,
+    says: () => ({ peer_had_closed: true, unacked_bytes: 8 }),
+    run: sentAfterFin,
   },
 ];
 
@@ -92,6 +101,18 @@ function resetByAnother(lab: Lab, options: Options): Made {
   }
   ear.close();
   return { server, clients: ends, netns: lab.client.inode };
+}
+
+function sentAfterFin(lab: Lab, options: Options): Made {
+  using met = meet(lab, options, 3309);
+  const { stranger, synAcks, sockets } = met;
+  for (const synAck of synAcks) stranger.reply(synAck, FIN_ACK);
+  awaitAll(sockets, POLLRDHUP, 'the end of the stream');
+  say(sockets, 'select 1');
+  for (const data of stranger.receive(PSH_ACK, options.times))
+    stranger.reply(data, TCP_FLAG.rst, { ack: 0, window: 0 });
+  awaitReset(sockets, 'EPIPE');
+  return met.made;
 }
 
 /** The clients’ own segments come with 64. */

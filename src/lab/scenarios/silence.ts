@@ -47,13 +47,19 @@ function unanswered(lab: Lab, { times, family }: Options): Made {
 }
 
 /** Connections to a host that is there for the handshake, and gone then. */
-function abandoned(lab: Lab, { times, family }: Options, wait: (socket: Socket) => void): Made {
+function abandoned(
+  lab: Lab,
+  { times, family }: Options,
+  wait: (socket: Socket) => void,
+  connected = () => {},
+): Made {
   using stranger = new Stranger(lab, family);
   const server = { address: stranger.address, port: PORT };
   const sockets = dial(lab, lab.server, server, times);
   const clients = sockets.map(localOf);
   for (const syn of stranger.receive(TCP_FLAG.syn, times)) stranger.reply(syn, SYN_ACK, { seq: 1 });
   awaitAll(sockets, POLLOUT, 'the connect');
+  connected();
   for (const socket of sockets) wait(socket);
   awaitTimeout(sockets);
   return { server, clients, netns: lab.server.inode };
@@ -132,14 +138,29 @@ export const keepaliveTimeout: Scenario = {
     }),
 };
 
-export const retransmitTimeout: Scenario = {
-  id: 'retransmit-timeout',
-  cause: 'retransmit-timeout',
-  title: 'requests to a host that is gone, sent again until tcp_retries2',
-  families: BOTH,
-  prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 1 }),
-  run: (lab, options) => abandoned(lab, options, request),
-};
+export const retransmitTimeout: Scenario[] = [
+  {
+    id: 'retransmit-timeout',
+    cause: 'retransmit-timeout',
+    title: 'requests to a host that is gone, sent again until tcp_retries2',
+    families: BOTH,
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 1 }),
+    run: (lab, options) => abandoned(lab, options, request),
+  },
+  {
+    id: 'retransmit-timeout/address-gone',
+    cause: 'retransmit-timeout',
+    title: 'requests of connections whose own address was removed',
+    // Of IPv6 the kernel sends with such an address too.
+    families: [4],
+    says: () => ({ could_not_send: true, has_route: false, unacked_bytes: 18 }),
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 1 }),
+    run: (lab, options) =>
+      abandoned(lab, options, request, () =>
+        lab.server.ip('addr flush dev s0 scope global', 'addr add 10.200.200.1/24 dev s0'),
+      ),
+  },
+];
 
 export const userTimeout: Scenario = {
   id: 'user-timeout',

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ProcessState } from '../wire/types.gen.ts';
+import { cgroup2Root } from './cgroup.ts';
+
+/** Inode number of the first namespace of processes, whose numbers BPF gives (PROC_PID_INIT_INO). */
+const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
+
+/** What may keep a process from its work: null where that cannot be told, as where its number is another one here. */
+export function processState(pid: number, proc = '/proc'): ProcessState | null {
+  try {
+    if (readlinkSync(`${proc}/self/ns/pid`) !== FIRST_PID_NAMESPACE) return null;
+    const of = `${proc}/${pid}`;
+    if (!existsSync(of))
+      return { pid, halted: '', tracer: '', open_files: 0, open_files_max: 0, gone: 1 };
+    const halted = HALTED[stateLetter(readFileSync(`${of}/stat`, 'utf8'))];
+    const tracer = halted === 'traced' ? tracerOf(of, proc) : '';
+    const open_files_max = mostFiles(readFileSync(`${of}/limits`, 'utf8'));
+    const open_files = readdirSync(`${of}/fd`).length;
+    return {
+      pid,
+      halted: halted ?? (isFrozen(of) ? 'frozen' : ''),
+      tracer,
+      open_files,
+      open_files_max,
+      gone: 0,
+    };
+  } catch {
+    return null;
+  }
+}
+
+const HALTED: { [letter: string]: string } = { T: 'stopped', t: 'traced' };
+
+/** The name before it may hold anything. */
+export function stateLetter(stat: string): string {
+  return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3);
+}
+
+/** The soft limit counts; 0: there is none. */
+export function mostFiles(limits: string): number {
+  return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 0);
+}
+
+function tracerOf(of: string, proc: string): string {
+  const pid = /^TracerPid:\s*(\d+)/m.exec(readFileSync(`${of}/status`, 'utf8'))?.[1] ?? '0';
+  return pid === '0' ? '' : `${readFileSync(`${proc}/${pid}/comm`, 'utf8').trim()} (${pid})`;
+}
+
+/** As `docker pause` does it. */
+function isFrozen(of: string): boolean {
+  const path = /^0::(.*)$/m.exec(readFileSync(`${of}/cgroup`, 'utf8'))?.[1];
+  const root = cgroup2Root();
+  if (path === undefined || root === null) return false;
+  try {
+    return /^frozen 1$/m.test(readFileSync(join(root, path, 'cgroup.events'), 'utf8'));
+  } catch {
+    // The first cgroup has no such file.
+    return false;
+  }
+}
