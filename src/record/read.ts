@@ -168,9 +168,10 @@ class CountedFile {
     return new CountedFile(path, handle, (await handle.stat()).size);
   }
 
+  /** Each is there until the next one is asked for. */
   async *chunks(): AsyncGenerator<Buffer> {
+    const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     for (;;) {
-      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
       const { bytesRead } = await this.#handle.read(chunk, 0, CHUNK_BYTES);
       if (bytesRead === 0) return;
       this.read_bytes += bytesRead;

@@ -10,6 +10,8 @@ const MAX_BLOCK_BYTES = 128 << 10;
 /** A frame up to these sizes, compressed and not, is read as a whole; tcpwhy writes no larger ones. */
 const WHOLE_BYTES = 4 << 20;
 const MAX_CONTENT_BYTES = 64 << 20;
+/** What is decompressed at once. */
+const CHUNK_BYTES = 1 << 20;
 
 const CUT_OFF = 'cut off within a zstd frame (offset in the compressed file)';
 const DAMAGED = 'damaged zstd frame (offset in the compressed file)';
@@ -21,7 +23,7 @@ export function isZstd(start: Buffer): boolean {
 /**
  * What is in a file of zstd frames (RFC 8878), and what of it cannot be read. A damaged frame is left
  * out; one that is larger than tcpwhy writes them ends there. `used` is told how many bytes of the file
- * that is which comes next, and all before it.
+ * that is which comes next, and all before it. A chunk is not looked at again when the next one is asked for.
  */
 export async function* decompressed(
   chunks: AsyncIterable<Buffer>,
@@ -77,10 +79,29 @@ export async function* decompressed(
 
 function decompress(frame: Buffer): Buffer | 'large' | 'damaged' {
   try {
-    return zstdDecompressSync(frame, { maxOutputLength: MAX_CONTENT_BYTES });
+    return zstdDecompressSync(frame, {
+      chunkSize: roomFor(frame),
+      maxOutputLength: MAX_CONTENT_BYTES,
+    });
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE' ? 'large' : 'damaged';
   }
+}
+
+/** Room for what a frame says is in it: with more, most of it would be garbage, once a frame. */
+function roomFor(frame: Buffer): number {
+  const { at, bytes, more } = contentSize(frame[4] ?? 0);
+  if (bytes === 0 || bytes > 4 || at + bytes > frame.length) return CHUNK_BYTES;
+  const content = more + frame.readUIntLE(at, bytes);
+  return Math.min(CHUNK_BYTES, Math.max(constants.Z_MIN_CHUNK, content + 1));
+}
+
+/** Where a frame with such a descriptor says how much is in it, in how many bytes, and what is to be added. */
+function contentSize(descriptor: number): { at: number; bytes: number; more: number } {
+  const single = (descriptor & 0x20) !== 0;
+  const dictionary = [0, 1, 2, 4][descriptor & 3] ?? 0;
+  const bytes = [single ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0;
+  return { at: 5 + (single ? 0 : 1) + dictionary, bytes, more: bytes === 2 ? 256 : 0 };
 }
 
 /** What can be read of a frame whose end is missing. */
@@ -107,7 +128,8 @@ async function* streamed(
     yield first;
     for (let next = await rest.next(); !next.done; next = await rest.next()) {
       taken += next.value.length;
-      yield next.value;
+      // The decompressor is still busy with it when the next one is read.
+      yield Buffer.from(next.value);
     }
   }
   const source = Readable.from(all());
@@ -138,10 +160,8 @@ function frameLength(held: Buffer): number | 'more' | 'damaged' {
   if (!held.subarray(0, 4).equals(MAGIC)) return 'damaged';
   const descriptor = held[4];
   if (descriptor === undefined) return 'more';
-  const single = (descriptor & 0x20) !== 0;
-  const dictionary = [0, 1, 2, 4][descriptor & 3] ?? 0;
-  const size = [single ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0;
-  let from = 5 + (single ? 0 : 1) + dictionary + size;
+  const { at, bytes: size } = contentSize(descriptor);
+  let from = at + size;
   for (;;) {
     if (from + 3 > held.length) return 'more';
     const block = held.readUIntLE(from, 3);
