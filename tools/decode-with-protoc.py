@@ -8,6 +8,7 @@ The first message is of the first type named, and so on; the last type repeats (
 `decode-with-protoc.py Header Event < x.tcpwhy` reads a recording.
 """
 
+import inspect
 import json
 import pathlib
 import subprocess
@@ -29,8 +30,21 @@ def load_types():
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:
         pool.Add(file)
-    factory = message_factory.MessageFactory(pool)
-    return lambda name: factory.GetPrototype(pool.FindMessageTypeByName(f"tcpwhy.v1.{name}"))
+    return lambda name: class_of(pool, pool.FindMessageTypeByName(f"tcpwhy.v1.{name}"))
+
+
+def class_of(pool, descriptor):
+    # Only the one is there before protobuf 4.22, only the other from 5 on.
+    if hasattr(message_factory, "GetMessageClass"):
+        return message_factory.GetMessageClass(descriptor)
+    return message_factory.MessageFactory(pool).GetPrototype(descriptor)
+
+
+def with_defaults():
+    """How fields that are zero are asked for: renamed in protobuf 5."""
+    name = "always_print_fields_with_no_presence"
+    parameters = inspect.signature(json_format.MessageToDict).parameters
+    return {name if name in parameters else "including_default_value_fields": True}
 
 
 def read_varint(stream):
@@ -56,7 +70,7 @@ def main():
             raise EOFError("the stream ends inside a message")
         message = types[min(index, len(types) - 1)].FromString(data)
         print(json.dumps(json_format.MessageToDict(
-            message, including_default_value_fields=True, preserving_proto_field_name=True
+            message, **with_defaults(), preserving_proto_field_name=True
         )))
         index += 1
 
