@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { type Limit, tooLow } from '../host/limits.ts';
 import { LiveSource } from '../source/live.ts';
 import type { AttachFlags } from './flags.ts';
 import { UsageError } from './usage.ts';
@@ -35,11 +36,18 @@ export function sampling({ everyRecord, output }: Pick<AttachFlags, 'everyRecord
 
 /** Throws UsageError where this process or kernel cannot be watched. */
 export function openLive(options: Parameters<typeof LiveSource.open>[0]): LiveSource {
+  const limit = tooLow();
+  if (limit) throw new UsageError(limitText(limit));
   try {
     return LiveSource.open(options);
   } catch (error) {
     throw attachError(error);
   }
+}
+
+function limitText({ of, by, most, needed, unit }: Limit): string {
+  const some = (count: number | null) => `${count}${unit && ` ${unit}`}`;
+  return `too little to watch the kernel with: this process may have ${some(most)} of ${of}, and it takes ${some(needed)}. Raise the limit (${by}).`;
 }
 
 /** Why the kernel cannot be watched, and what to do about it. */

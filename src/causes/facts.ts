@@ -17,6 +17,7 @@ export const FACTS = {
   retransmit: 'segments sent again',
   stalled: 'senders that get no further, by TCP’s timers',
   peer_name: 'the peer that accept() and getpeername() told the process',
+  symbols: 'which functions of the kernel did it, by their addresses',
   owner: 'which process a socket belongs to',
 } as const;
 

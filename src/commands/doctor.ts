@@ -6,7 +6,7 @@ import type { DOCTOR } from '../app/flags.ts';
 import { notObservable } from '../app/run.ts';
 import { FACTS, type Fact } from '../causes/facts.ts';
 import { kernelIdentity } from '../host/kernel.ts';
-import { Symbols } from '../host/symbols.ts';
+import { limits } from '../host/limits.ts';
 import { jsonText } from '../sinks/printable.ts';
 import { wrap } from '../sinks/text.ts';
 import { EVERYTHING } from '../source/filter.ts';
@@ -22,7 +22,7 @@ export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => vo
   try {
     const { header } = source;
     const unseen = notObservable(header);
-    const symbols = new Symbols().readable;
+    const symbols = header.hooks.some(({ fact, hook }) => fact === 'symbols' && hook !== '');
     if (flags.json) {
       const { tier } = header;
       const hooks = header.hooks.map(({ fact, hook, reason }) => {
@@ -48,6 +48,16 @@ export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => vo
         ? 'Kernel symbols: readable.'
         : 'Kernel symbols: hidden (kernel.kptr_restrict, or no CAP_SYSLOG): who reset a connection stays unknown.',
     );
+    for (const { of, by, most, needed, unit } of limits()) {
+      const some = (count: number) => `${count}${unit && ` ${unit}`}`;
+      const has = most === null ? 'no limit' : `at most ${some(most)}`;
+      for (const text of wrap(
+        `Limit of ${of}: ${has}, ${some(needed)} are needed (${by}).`,
+        '',
+        '  ',
+      ))
+        line(text);
+    }
     const owner = header.hooks.find(({ fact }) => fact === 'owner')?.hook ?? '';
     const blind = owner.includes('iter/') ? BLIND_HERE : [NO_ITERATORS, ...BLIND_HERE];
     for (const text of blind) for (const one of wrap(text, '- ', '  ')) line(one);

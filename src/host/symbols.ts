@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 
 export interface KernelSymbol {
   name: string;
@@ -94,11 +94,6 @@ export class Symbols {
     return isAlone && gone.table ? lookUp(gone.table, gone.region, wanted) : null;
   }
 
-  /** Whether the kernel shows the addresses of its functions to this process. */
-  get readable(): boolean {
-    return this.#load().addresses.length > 0;
-  }
-
   #look(): Modules {
     const identity = withoutCounts(this.#sources.modules());
     return identity === this.#modules.identity
@@ -160,6 +155,19 @@ function procBytes(name: string): Buffer {
     return readFileSync(`/proc/${name}`);
   } catch {
     return Buffer.alloc(0);
+  }
+}
+
+/** Whether the kernel shows the addresses of its functions to this process: else all are zero. */
+export function showsSymbols(): boolean {
+  const start = Buffer.alloc(64 << 10);
+  try {
+    const fd = openSync('/proc/kallsyms', 'r');
+    const bytes = readSync(fd, start);
+    closeSync(fd);
+    return /^0*[1-9a-f]/m.test(start.toString('latin1', 0, bytes));
+  } catch {
+    return false;
   }
 }
 

@@ -5,7 +5,7 @@ import type { Fact } from '../causes/facts.ts';
 import { builtFile } from '../host/built.ts';
 import { kernelIdentity, monotonic_ns, readCounters, readSysctls } from '../host/kernel.ts';
 import { networkNamespaces, ownNetns } from '../host/netns.ts';
-import { presentFunctions } from '../host/symbols.ts';
+import { presentFunctions, showsSymbols } from '../host/symbols.ts';
 import {
   clockOffset_ns,
   hasBtf,
@@ -172,11 +172,14 @@ function header(
     ...hostNow(),
     start_ktime_ns: session.began_ns(),
     tier: tierOf(choices),
-    hooks: choices.map((choice) => ({
-      fact: choice.fact,
-      hook: hook(choice),
-      reason: choice.reasons.join('; '),
-    })),
+    hooks: [
+      ...choices.map((choice) => ({
+        fact: choice.fact,
+        hook: hook(choice),
+        reason: choice.reasons.join('; '),
+      })),
+      symbolsHook(),
+    ],
     enums: [
       enumTable('skb_drop_reason', 'SKB_DROP_REASON_', enums),
       enumTable('sk_rst_reason', 'SK_RST_REASON_', enums),
@@ -186,6 +189,12 @@ function header(
     run: String(randomBytes(8).readBigUInt64LE()),
     part: 1,
   };
+}
+
+function symbolsHook() {
+  return showsSymbols()
+    ? { fact: 'symbols', hook: '/proc/kallsyms', reason: '' }
+    : { fact: 'symbols', hook: '', reason: 'kernel.kptr_restrict is 2, or CAP_SYSLOG is missing' };
 }
 
 /** What a header says that changes with time. */

@@ -73,8 +73,11 @@ const RESET_SENT = orProbes(
   answersUntil('packet_dropped_without_reason', 2),
 );
 
+/** Names of functions are no program's: /proc/kallsyms has them. */
+type HookedFact = Exclude<Fact, 'symbols'>;
+
 /** Ways to see each fact, the best first. What all of them need is in each. */
-export const WAYS: Record<Fact, readonly Way[]> = {
+export const WAYS: Record<HookedFact, readonly Way[]> = {
   syn_fate: orProbes(hooks(SYN_BRACKET), tracepoints(['packet_arrives', 'packet_consumed'])),
   reset_sent: RESET_SENT,
   reset_received: orProbes(
@@ -137,7 +140,7 @@ export const WAYS: Record<Fact, readonly Way[]> = {
   ],
 };
 
-const FACTS = Object.keys(WAYS) as Fact[];
+const FACTS = Object.keys(WAYS) as HookedFact[];
 
 /** Iterators, which run when asked and belong to no fact alone. */
 const ALWAYS = ['existing_owners', 'existing_services', 'existing_sockets'];

@@ -11,7 +11,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A listening socket was closed while connections waited in its accept queue: each of them is reset.',
-  needs: ['reset_sent'],
+  needs: ['reset_sent', 'symbols'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown', 'linger-zero-close'],
   match(event, known) {
