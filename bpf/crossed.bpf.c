@@ -185,12 +185,11 @@ __noinline u32 make_crossed(u32 place)
 __noinline u32 told_crossed(u32 place)
 {
 	struct wire_event_crossed_reply *e = record_buffer(SCRATCH_CROSSED + place);
-	u32 kind = EVENT_KIND_CROSSED_REPLY;
 	struct total *t;
 
 	if (!e)
 		return 0;
-	t = e->event.key ? total_of(e->event.key, kind, 0) : bpf_map_lookup_elem(&overflow, &kind);
+	t = total_with(e->event.key, EVENT_KIND_CROSSED_REPLY);
 	if (t)
 		is_told(t);
 	return 1;

@@ -10,6 +10,7 @@ const volatile struct filter_target filter_targets[FILTER_TARGETS] = {};
 const volatile u64 sample_interval_ns = 1;
 const volatile u64 sample_burst = 0;
 const volatile bool every_record = false;
+const volatile struct total nothing_counted = {};
 const volatile u16 mib_index[MIB_SLOTS] = {};
 const volatile struct mib_read mib_reads[MIB_READ_KINDS][MIB_READS] = {};
 const volatile u16 mib_place[MIB_SLOTS] = {};
@@ -48,14 +49,22 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, MORE_TOTALS);
 	__type(key, u64);
 	__type(value, struct total);
 } more_totals SEC(".maps");
 
+u64 more_used[MORE_SORTS] SEC(".data.more_used") = {};
 u64 totals_begun SEC(".data.totals_begun") = 0;
 
-/* What found no room in either, by kind. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct keys_begun);
+} keys_begun SEC(".maps");
+
+/* What found no room there either, by kind. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 32);

@@ -7,31 +7,39 @@
 #include "maps.h"
 
 extern struct {
-} events SEC(".maps"), scratch SEC(".maps"), totals SEC(".maps"),
-	more_totals SEC(".maps"), overflow SEC(".maps"), unwritten SEC(".maps");
+} events SEC(".maps"), scratch SEC(".maps"), totals SEC(".maps"), more_totals SEC(".maps"),
+	overflow SEC(".maps"), keys_begun SEC(".maps"), unwritten SEC(".maps");
 
 /* What is counted together: the end is the service's, a client's own port differs each time. */
 struct count_key {
 	u8 addr[16] __attribute__((aligned(8)));
-	u32 port;
 	u32 netns;
-	u32 kind;
+	u16 port;
+	u16 kind;
 	u32 reason;
+	/* Of a connection: who uses the service. */
+	u32 user;
 	/* What splits one reason further, so that one key has one cause. */
 	u64 detail;
 };
+
+/* What has a key of its own, what shares it with its host, and what with all hosts: Event.key. */
+#define KEY_OWN (1ull << 63)
+#define KEY_HOST (1ull << 40)
+#define KEY_CAUSE (1ull << 41)
+#define KEY_SHARED_BITS (KEY_HOST - 1)
 
 /* Bits of the detail: a reset that answers no packet; the service is at the local end. */
 #define KEY_ACTIVE (1u << 25)
 #define KEY_SERVED_HERE (1u << 24)
 
-/* Of a connection: who uses the service, as src/causes/shared/groups.ts puts connections together. */
+/* As src/causes/shared/groups.ts puts connections together. */
 static __always_inline void key_user(struct count_key *k, const u8 *addr)
 {
 	u64 words[2];
 
 	__builtin_memcpy(words, addr, 16);
-	k->detail |= hash_words(words, 2) << 32;
+	k->user = hash_words(words, 2);
 }
 
 /* From one field after the other: a key that stays in registers is never put together. */
@@ -40,17 +48,36 @@ static __always_inline u64 hash_key(const struct count_key *k)
 	u64 words[5];
 
 	__builtin_memcpy(words, k->addr, 16);
-	words[2] = (u64)k->netns << 32 | k->port;
-	words[3] = (u64)k->reason << 32 | k->kind;
+	words[2] = (u64)k->netns << 32 | (u32)k->kind << 16 | k->port;
+	words[3] = (u64)k->reason << 32 | k->user;
 	words[4] = k->detail;
-	return hash_words(words, 5);
+	return hash_words(words, 5) | KEY_OWN;
 }
 
-static __always_inline void begin_total(struct total *t, u64 hash, u32 kind, u32 reason)
+/* The same for all hosts, and for all ports and users of one. */
+static __always_inline u64 cause_key(const struct count_key *k)
 {
-	t->key = hash;
+	u64 words[2] = { (u64)k->reason << 32 | k->kind, k->detail };
+
+	return (hash_words(words, 2) & KEY_SHARED_BITS) | KEY_CAUSE;
+}
+
+static __always_inline u64 host_key(const struct count_key *k, u64 cause)
+{
+	u64 words[4];
+
+	__builtin_memcpy(words, k->addr, 16);
+	words[2] = k->netns;
+	words[3] = cause;
+	return (hash_words(words, 4) & KEY_SHARED_BITS) | KEY_HOST;
+}
+
+static __always_inline void begin_total(struct total *t, u64 key, u32 kind, u32 reason)
+{
+	t->key = key;
 	t->kind = kind;
 	t->reason = reason;
+	t->told = 0;
 	t->tokens = sample_burst;
 	t->refilled_ns = bpf_ktime_get_ns();
 	/* Last, so that who reads this first finds the place. Linux 5.10 has no more than xadd. */
@@ -58,28 +85,85 @@ static __always_inline void begin_total(struct total *t, u64 hash, u32 kind, u32
 	__c11_atomic_fetch_add((_Atomic u64 *)&totals_begun, 1, __ATOMIC_RELAXED);
 }
 
-static __noinline __attribute__((unused)) struct total *more_total(u64 hash, u32 kind, u32 reason)
+/*
+ * In the hash, where as many of its sort have room. Each CPU has its own value: zeros where another one made
+ * the entry. One map for all sorts: the verifier follows what comes then once for each map.
+ */
+static __always_inline struct total *find_or_make(const u64 *key, u32 sort, u64 most)
 {
-	struct total fresh = {}, *t;
+	struct total *t = bpf_map_lookup_elem(&more_totals, key);
 
-	t = bpf_map_lookup_elem(&more_totals, &hash);
+	if (t || more_used[sort] >= most)
+		return t;
+	if (!bpf_map_update_elem(&more_totals, key, (const void *)&nothing_counted, BPF_NOEXIST))
+		__c11_atomic_fetch_add((_Atomic u64 *)&more_used[sort], 1, __ATOMIC_RELAXED);
+	return bpf_map_lookup_elem(&more_totals, key);
+}
+
+/* Too many keys at once: then a key is counted with others, of which records are made yet. */
+static __noinline __attribute__((unused)) struct total *shared_total(const struct count_key *k)
+{
+	u64 cause = cause_key(k), key = host_key(k, cause);
+	struct total *t = find_or_make(&key, MORE_HOSTS, MOST_HOSTS);
+	u32 kind = k->kind;
+
 	if (!t) {
-		bpf_map_update_elem(&more_totals, &hash, &fresh, BPF_NOEXIST);
-		t = bpf_map_lookup_elem(&more_totals, &hash);
+		key = cause;
+		t = find_or_make(&key, MORE_CAUSES, MOST_CAUSES);
 	}
 	if (!t)
 		return bpf_map_lookup_elem(&overflow, &kind);
-	/* Each CPU has its own: zeros where another one made the entry. */
 	if (!t->key)
-		begin_total(t, hash, kind, reason);
+		begin_total(t, key, kind, k->reason);
 	return t;
 }
 
-static __always_inline struct total *total_of(u64 hash, u32 kind, u32 reason)
+/* Each key that begins becomes a record: more than the buffer takes are none that anybody reads apart. */
+#define KEYS_A_SECOND 1000
+#define SECOND_NS 1000000000ull
+
+static __always_inline bool may_begin(void)
+{
+	u64 now = bpf_ktime_get_ns();
+	struct keys_begun *b;
+	u32 zero = 0;
+
+	b = bpf_map_lookup_elem(&keys_begun, &zero);
+	if (!b)
+		return false;
+	if (now - b->since_ns > SECOND_NS) {
+		b->since_ns = now;
+		b->count = 0;
+	}
+	return b->count++ < KEYS_A_SECOND;
+}
+
+/* `place` is free for it in the array, or NULL. */
+static __noinline __attribute__((unused)) struct total *more_total(const struct count_key *k,
+								   u64 hash, struct total *place)
+{
+	struct total *t = place ? place : bpf_map_lookup_elem(&more_totals, &hash);
+
+	if (t && t->key)
+		return t;
+	if (!may_begin())
+		return NULL;
+	if (!t)
+		t = find_or_make(&hash, MORE_OWN, MOST_OWN);
+	if (!t)
+		return NULL;
+	begin_total(t, hash, k->kind, k->reason);
+	t->host = host_key(k, cause_key(k));
+	return t;
+}
+
+/* Where it has its place in the array; NULL: nowhere there, and `free` is one that it may take, or NULL. */
+static __always_inline struct total *place_of(u64 hash, struct total **free)
 {
 	u32 slot = hash & (TOTAL_SLOTS - 1);
 	struct total *t = bpf_map_lookup_elem(&totals, &slot), *other;
 
+	*free = NULL;
 	if (t && t->key == hash)
 		return t;
 	slot ^= 1;
@@ -88,10 +172,31 @@ static __always_inline struct total *total_of(u64 hash, u32 kind, u32 reason)
 		return other;
 	if (t && t->key)
 		t = other;
-	if (!t || t->key)
-		return more_total(hash, kind, reason);
-	begin_total(t, hash, kind, reason);
-	return t;
+	if (t && !t->key)
+		*free = t;
+	return NULL;
+}
+
+static __always_inline struct total *total_of(const struct count_key *k)
+{
+	u64 hash = hash_key(k);
+	struct total *free, *t = place_of(hash, &free);
+
+	if (t)
+		return t;
+	t = more_total(k, hash, free);
+	return t ? t : shared_total(k);
+}
+
+/* Of the key that a record has. */
+static __always_inline __attribute__((unused)) struct total *total_with(u64 key, u32 kind)
+{
+	struct total *free, *t;
+
+	if (!key)
+		return bpf_map_lookup_elem(&overflow, &kind);
+	t = place_of(key, &free);
+	return t ? t : bpf_map_lookup_elem(&more_totals, &key);
 }
 
 /* Where a record stands for more than so many, fewer of them say as much. */
@@ -120,7 +225,7 @@ static __always_inline bool refill(struct total *t)
 /* Counts one occurrence. Returns its total: for what becomes a record each time. */
 static __always_inline struct total *count_unsampled(const struct count_key *k)
 {
-	struct total *t = total_of(hash_key(k), k->kind, k->reason);
+	struct total *t = total_of(k);
 
 	if (!t)
 		return NULL;
@@ -201,13 +306,38 @@ static __always_inline bool output(void *ctx, void *record, u64 size)
 /* The buffer has the record of what was counted last. */
 static __always_inline void is_told(struct total *t)
 {
+	t->told = 1;
 	t->pending = is_tokenless(t) && t->pending ? t->pending - 1 : 0;
+}
+
+/* Nobody knows yet what its key is, and it may not occur again: it is counted with its host. */
+static __noinline __attribute__((unused)) int give_to_host(struct total *t)
+{
+	struct total *host;
+	u64 key;
+
+	if (!t || t->told || !(t->key & KEY_OWN))
+		return 0;
+	key = t->host;
+	host = find_or_make(&key, MORE_HOSTS, MOST_HOSTS);
+	if (!host)
+		return 0;
+	if (!host->key)
+		begin_total(host, key, t->kind, t->reason);
+	host->count += t->count;
+	host->pending += t->pending;
+	t->count = 0;
+	t->pending = 0;
+	t->key = 0;
+	return 0;
 }
 
 /* Where the buffer is full the occurrences stay pending and go with the next record of the key. */
 static __always_inline void submit(void *ctx, void *record, u64 size, struct total *t)
 {
-	if (output(ctx, record, size) && t)
+	if (!output(ctx, record, size))
+		give_to_host(t);
+	else if (t)
 		is_told(t);
 }
 

@@ -91,8 +91,17 @@ struct total {
 	u32 tokens;
 	u32 kind;
 	u32 reason;
-	/* What was counted last had no token. */
-	u32 tokenless;
+	/* What was counted last had no token; the buffer took a record of the key. */
+	u16 tokenless;
+	u16 told;
+	/* The key of its host, that counts all its ports and users together. */
+	u64 host;
+};
+
+/* How many keys began on this CPU since. */
+struct keys_begun {
+	u64 since_ns;
+	u64 count;
 };
 
 /* Why a record was not written; userspace reads it: src/native/perf.rs. */
@@ -103,8 +112,18 @@ enum unwritten {
 	UNWRITTEN_REASONS,
 };
 
-/* Two places a key; what finds both taken goes to a hash. None is ever given up. */
+/* Two places a key; what finds both taken goes to a hash. None that was told of is ever given up. */
 #define TOTAL_SLOTS 4096
+
+/* What is in the hash, and how many of each: keys of their own, of hosts and of causes. */
+enum more { MORE_OWN, MORE_HOSTS, MORE_CAUSES, MORE_SORTS };
+#define MOST_OWN 4096
+#define MOST_HOSTS 1024
+#define MOST_CAUSES 512
+/* Where several CPUs make the last entries at once there are a few more. */
+#define MORE_TOTALS (MOST_OWN + MOST_HOSTS + MOST_CAUSES + 512)
+
+extern u64 more_used[MORE_SORTS];
 
 /* How often a place was taken, over all CPUs: while it stays the same, so do the places in use. */
 extern u64 totals_begun;
@@ -426,6 +445,8 @@ extern const volatile u64 sample_interval_ns;
 extern const volatile u64 sample_burst;
 /* What has no token becomes a record too. */
 extern const volatile bool every_record;
+/* With which an entry of a hash begins. */
+extern const volatile struct total nothing_counted;
 /* Index of each counter of enum mib_slot in its kernel array, 0xffff where this kernel lacks it. */
 extern const volatile u16 mib_index[MIB_SLOTS];
 /* What to read, up to the first of no counters; where each counter is then, and how many words that is. */

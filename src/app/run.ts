@@ -126,7 +126,8 @@ export class Run {
   #show(isDue?: (id: string) => boolean): void {
     for (const finding of this.pipeline.engine.takeChanged(isDue)) {
       if (!this.#wanted(finding) || (finding.count === 0 && !this.#shown.has(finding.id))) continue;
-      this.#shown.set(finding.id, this.#shown_ns);
+      if (finding.count === 0) this.#shown.delete(finding.id);
+      else this.#shown.set(finding.id, this.#shown_ns);
       if (!REST.has(finding.cause)) this.found = true;
       this.#sink.finding(finding);
     }

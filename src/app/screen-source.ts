@@ -36,6 +36,10 @@ export class PipelineScreen implements ScreenSource {
     const { engine, events, lasted_ns } = this.#pipeline;
     this.#events.note(events, lasted_ns);
     for (const { id, count } of engine.takeChanged()) {
+      if (count === 0) {
+        this.#findings.delete(id);
+        continue;
+      }
       const growth = this.#findings.get(id) ?? new Growth();
       this.#findings.set(id, growth);
       growth.note(count, lasted_ns);

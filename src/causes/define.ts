@@ -86,6 +86,8 @@ export interface Cause<E extends Evidence = Evidence> {
    * backticks. What the reader has to know is a word in capitals (`DEV`, `ROUTER`, `TABLE`).
    */
   advice(evidence: E, flow: Flow): string[];
+  /** Where it is so on many ports of one host: what that is, and what to do then. */
+  ofMany?: { scan: string; advice(evidence: E, flow: Flow): string[] };
 }
 
 export function defineCause<E extends Evidence>(cause: Cause<E>): Cause<E> {

@@ -101,6 +101,14 @@ export class Counts {
     return count.went && { count: give(count), went: count.went };
   }
 
+  /** Occurrences of which no record was explained. */
+  get untold(): number {
+    let untold = 0;
+    for (const { went, exact, given } of this.#keys.values())
+      if (!went) untold += Math.max(0, exact - given);
+    return untold;
+  }
+
   #of(key: string): KeyCount {
     let count = this.#keys.get(key);
     if (!count) {

@@ -31,6 +31,8 @@ export class Engine {
   readonly #known: HostKnowledge;
   readonly #counts = new Counts();
   readonly #held = new Queue<Occurrence>();
+  /** Held until the next totals tell whether the other end has more occurrences than records. */
+  #until_totals: Occurrence[] = [];
   readonly #before: FoundBefore;
 
   constructor(
@@ -96,7 +98,8 @@ export class Engine {
   #give({ count, went }: More): void {
     for (const occurrence of went) {
       if (occurrence.by) continue;
-      if (occurrence.finding) this.#findings.count(occurrence.finding, occurrence, count);
+      const open = occurrence.finding && this.#findings.openForMore(occurrence);
+      if (open) this.#findings.count(open, occurrence, count);
       else occurrence.count += count;
     }
   }
@@ -118,13 +121,22 @@ export class Engine {
     for (let oldest = this.#held.oldest; oldest; oldest = this.#held.oldest) {
       if (ktime_ns - oldest.event.ktime_ns <= SETTLE_NS) return;
       this.#held.shift();
-      this.#commit(oldest);
+      if (!oldest.by && this.#before.mayBeSampled(oldest)) this.#until_totals.push(oldest);
+      else this.#commit(oldest);
     }
   }
 
   /** No more events: settles everything. */
   finish(): void {
     this.advance(Number.POSITIVE_INFINITY);
+    this.totalled();
+  }
+
+  /** The totals of all keys were told. */
+  totalled(): void {
+    const held = this.#until_totals;
+    this.#until_totals = [];
+    for (const occurrence of held) this.#commit(occurrence);
   }
 
   get findings(): ReadonlyMap<string, OpenFinding> {
@@ -142,6 +154,11 @@ export class Engine {
   /** Occurrences since the last call that found no room for a finding of their own. */
   takeMerged(): number {
     return this.#findings.takeMerged();
+  }
+
+  /** Occurrences that the kernel counted, and of which there was no record. */
+  get untold(): number {
+    return this.#counts.untold;
   }
 
   get unexplained(): number {

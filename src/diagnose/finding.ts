@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Basis, Evidence, Severity, Subject } from '../causes/define.ts';
+import type { ManyText } from './many.ts';
 
 /** Written as on the wire of the packet or socket: saddr:sport is a socket's local end. */
 export interface FlowText {
@@ -33,6 +34,8 @@ export interface Finding {
   cause: string;
   /** What this one comes of, where that was seen too: its severity is `info` then. */
   because: Because | null;
+  /** Of how many subjects it tells, where these were too many to be told of one by one. */
+  many?: ManyText;
   severity: Severity;
   basis: Basis;
   title: string;

@@ -1,22 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Severity, weight } from '../causes/define.ts';
+import { type Cause, type Severity, weight } from '../causes/define.ts';
 import type { WallClock } from '../flow/clock.ts';
 import type { HostKnowledge } from '../flow/knowledge.ts';
+import { type Shared, sharedBy } from '../wire/key.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import type { Finding } from './finding.ts';
+import { MANY, Many, partsOf } from './many.ts';
 import { findingId, flowOf, severityOf, tell } from './occurrence.ts';
 import type { Occurrence } from './open-finding.ts';
-import { addEvent, addFlow, EventLine, type OpenFinding, openFinding } from './open-finding.ts';
-import { flowText } from './texts.ts';
+import {
+  addEvent,
+  addFlow,
+  EventLine,
+  lastOf,
+  type OpenFinding,
+  openFinding,
+} from './open-finding.ts';
 import { BENIGN, UNEXPLAINED } from './unexplained.ts';
 
 export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
 
-/** Above it a cause's further occurrences are told of together. */
-const MAX_FINDINGS = 5000;
-/** Of what no cause explains, and of what is ordinary: they leave room for the others. */
-const MAX_REST = 2000;
+/** More of one cause are told of together, and so are more in all. */
+const MOST_OF_CAUSE = 500;
+const MAX_FINDINGS = 2000;
+
+/** The findings of one cause at one host, while each has a finding of its own, or the one that tells of all. */
+type OfHost = { apart: Set<OpenFinding>; together: OpenFinding | null };
 
 /** The findings as they grow. What they say is made when somebody asks: most of it is never shown. */
 export class Findings {
@@ -29,7 +39,8 @@ export class Findings {
   readonly #clock: WallClock;
   readonly #max: number;
   #merged = 0;
-  #rest = 0;
+  readonly #hosts = new Map<string, OfHost>();
+  readonly #of_cause = new Map<string, number>();
 
   constructor(known: HostKnowledge, clock: WallClock, max = MAX_FINDINGS) {
     this.#known = known;
@@ -63,26 +74,107 @@ export class Findings {
     return merged;
   }
 
-  /** The finding that an occurrence belongs to. */
+  /** The finding that an occurrence belongs to: with those that it stands for, where it does for other subjects. */
   openFor(occurrence: Occurrence): OpenFinding {
-    let id = findingId(occurrence);
-    let open = this.#all.get(id);
-    const isRest = occurrence.cause === BENIGN || occurrence.cause === UNEXPLAINED;
-    if (!open && (this.#all.size >= this.#max || (isRest && this.#rest >= MAX_REST))) {
-      id = `${occurrence.cause.id} *`;
-      open = this.#all.get(id);
-      this.#merged += occurrence.count;
-    }
-    if (!open) {
-      open = openFinding(this.#finding(id, occurrence, this.#timeOf(occurrence)));
-      this.#all.set(id, open);
-      if (isRest) this.#rest++;
-    }
+    const shared = occurrence.count > 1 ? sharedBy(occurrence.event.key) : null;
+    return shared === null ? this.#apart(occurrence) : this.#ofShared(occurrence, shared);
+  }
+
+  /** Where others go that were counted with it, and are not told of by themselves. */
+  openForMore(occurrence: Occurrence): OpenFinding | null {
+    const shared = sharedBy(occurrence.event.key);
+    return shared === null ? occurrence.finding : this.#ofShared(occurrence, shared);
+  }
+
+  #ofShared(occurrence: Occurrence, shared: Shared): OpenFinding {
+    const open = shared === 'host' ? this.#ofHost(occurrence) : this.#ofCause(occurrence);
+    open.many?.thereAreMore();
     return open;
   }
 
+  #apart(occurrence: Occurrence): OpenFinding {
+    const id = findingId(occurrence);
+    const known = this.#all.get(id);
+    if (known) return known;
+    const host = this.#hosts.get(hostId(occurrence));
+    if (host && (host.together || host.apart.size >= MANY)) return this.#ofHost(occurrence);
+    if (this.#isFull(occurrence.cause)) {
+      this.#merged += occurrence.count;
+      return this.#ofCause(occurrence);
+    }
+    const open = this.#begin(id, occurrence);
+    this.#hostOf(occurrence).apart.add(open);
+    return open;
+  }
+
+  /** The one that tells of all that happened at its host: it takes in those that told of it before. */
+  #ofHost(occurrence: Occurrence): OpenFinding {
+    const host = this.#hostOf(occurrence);
+    if (host.together) return host.together;
+    if (host.apart.size === 0 && this.#isFull(occurrence.cause)) return this.#ofCause(occurrence);
+    const open = this.#begin(hostId(occurrence), occurrence);
+    open.many = new Many();
+    host.together = open;
+    for (const one of host.apart) this.#takeIn(open, one);
+    host.apart.clear();
+    return open;
+  }
+
+  #ofCause(occurrence: Occurrence): OpenFinding {
+    const id = `${occurrence.cause.id} *`;
+    const known = this.#all.get(id);
+    if (known) return known;
+    const open = this.#begin(id, occurrence);
+    open.many = new Many();
+    return open;
+  }
+
+  #isFull(cause: Cause): boolean {
+    return this.#all.size >= this.#max || (this.#of_cause.get(cause.id) ?? 0) >= MOST_OF_CAUSE;
+  }
+
+  #hostOf(occurrence: Occurrence): OfHost {
+    const id = hostId(occurrence);
+    const host = this.#hosts.get(id) ?? { apart: new Set(), together: null };
+    this.#hosts.set(id, host);
+    return host;
+  }
+
+  #begin(id: string, occurrence: Occurrence): OpenFinding {
+    const { cause } = occurrence;
+    const open = openFinding(this.#finding(id, occurrence, this.#timeOf(occurrence)));
+    this.#all.set(id, open);
+    this.#of_cause.set(cause.id, (this.#of_cause.get(cause.id) ?? 0) + 1);
+    return open;
+  }
+
+  #takeIn(open: OpenFinding, one: OpenFinding): void {
+    const { finding } = open;
+    finding.count += one.finding.count;
+    finding.first_ns = Math.min(finding.first_ns, one.finding.first_ns);
+    finding.last_ns = Math.max(finding.last_ns, one.finding.last_ns);
+    if (one.finding.basis === 'inferred') finding.basis = 'inferred';
+    this.raise(open, one.finding.severity);
+    for (const { flow, count, last_ns } of one.flows.values()) {
+      addFlow(open, flow, count, last_ns);
+      open.many?.add(flow, one.finding.flow.netns);
+    }
+    for (const line of one.events) addEvent(open, line);
+    if (one.newest_seq > open.newest_seq) {
+      open.newest_seq = one.newest_seq;
+      open.untold = one.untold ?? open.untold;
+      finding.process = one.finding.process;
+    }
+    one.finding.count = 0;
+    one.into = open;
+    this.#all.delete(one.finding.id);
+    this.#of_cause.set(finding.cause, (this.#of_cause.get(finding.cause) ?? 1) - 1);
+    this.#changed.add(one);
+  }
+
   /** A connection failed of it: it weighs as much as that. */
-  raise(open: OpenFinding, severity: Severity): void {
+  raise(grown: OpenFinding, severity: Severity): void {
+    const open = lastOf(grown);
     if (weight(severity) <= weight(open.finding.severity)) return;
     open.finding.severity = severity;
     this.#changed.add(open);
@@ -92,14 +184,16 @@ export class Findings {
     const { match, event, seq } = occurrence;
     const time_ns = this.#timeOf(occurrence);
     this.#tellNext(open, occurrence);
-    addFlow(open, flowText(match.flow), occurrence.count, time_ns);
+    addFlow(open, match.flow, occurrence.count, time_ns);
+    open.many?.add(match.flow, event.netns);
     addEvent(open, new EventLine(seq, time_ns, event, this.#known));
     this.count(open, occurrence, occurrence.count);
   }
 
   /** So many more like that one, or fewer. */
-  count(open: OpenFinding, occurrence: Occurrence, count: number): void {
+  count(grown: OpenFinding, occurrence: Occurrence, count: number): void {
     const { cause, match } = occurrence;
+    const open = lastOf(grown);
     open.finding.count += count;
     this.onCount?.(open.finding, match.flow, count, this.#timeOf(occurrence));
     if (cause === UNEXPLAINED) this.unexplained += count;
@@ -151,4 +245,10 @@ export class Findings {
   #process({ pid, comm, cgroup }: { pid: number; comm: string; cgroup: string }) {
     return { pid, comm, container: this.#known.container(cgroup) };
   }
+}
+
+/** Of all findings of one cause at one host. */
+function hostId({ cause, match, event, because }: Occurrence): string {
+  const of = because ? ` because of ${because.cause}` : '';
+  return `${cause.id} ${event.netns} at ${partsOf(match.flow).host}${of} *`;
 }

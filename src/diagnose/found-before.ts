@@ -4,6 +4,7 @@ import type { Cause, Severity } from '../causes/define.ts';
 import { ExpiringMap } from '../flow/expiring-map.ts';
 import { Queue } from '../flow/queue.ts';
 import type { Event } from '../wire/event.ts';
+import { sharedBy } from '../wire/key.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { connectionId, ends } from './connection.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
@@ -84,6 +85,8 @@ export class FoundBefore {
   readonly #connections = new ExpiringMap<Found>(SPAN_NS, MOST);
   /** At each end the newest of each cause that stands before others, the newest of all last. */
   readonly #services = new ExpiringMap<Found>(SPAN_NS, MOST);
+  /** The same by host, and for ANY_HOST, of what was counted for all ports of it. */
+  readonly #shared = new ExpiringMap<Found>(SPAN_NS, MOST);
   readonly #packets = new ExpiringMap<readonly Occurrence[]>(SAME_PACKET_NS, MOST);
   readonly #whole = new Queue<Known>();
   readonly #precedence: Precedence;
@@ -116,10 +119,13 @@ export class FoundBefore {
         if (other !== connectionId(match.flow)) this.#addTo(other, known);
     }
     if (!cause.supersedes && !cause.leadsTo) return;
-    for (const end of ends(match.flow)) {
-      const found = this.#services.get(end, event.ktime_ns) ?? NOTHING;
-      const others = found.filter((one) => one.cause !== cause);
-      this.#services.set(end, others.concat(known), event.ktime_ns);
+    for (const end of ends(match.flow)) replaceIn(this.#services, end, known);
+    switch (sharedBy(event.key)) {
+      case 'host':
+        for (const host of hosts(match.flow)) replaceIn(this.#shared, host, known);
+        break;
+      case 'cause':
+        replaceIn(this.#shared, ANY_HOST, known);
     }
   }
 
@@ -167,10 +173,8 @@ export class FoundBefore {
    * A cause of the same failure that says more. Records of the two ends are sampled each on its own:
    * where some are missing, the same service at the same time stands for the same connection.
    */
-  stronger(
-    { cause, event, match }: Occurrence,
-    ofFailure: readonly Occurrence[],
-  ): Occurrence | null {
+  stronger(occurrence: Occurrence, ofFailure: readonly Occurrence[]): Occurrence | null {
+    const { cause, event } = occurrence;
     const stronger = this.#precedence.stronger(cause.id);
     if (stronger.size === 0) return null;
     const reset = resetOf(event);
@@ -178,13 +182,49 @@ export class FoundBefore {
       (other) => stronger.has(other.cause.id) && !areOpposite(resetOf(other.event), reset),
     );
     if (exact) return exact;
+    const near = this.#otherEnds(
+      occurrence,
+      (one) => event.occurrences > 1 || this.#sampled(one.key),
+    );
+    return (near ?? this.#sharedOtherEnd(occurrence))?.whole ?? null;
+  }
+
+  /** Whether a cause that says more may stand for it, once it is known that not all of its occurrences became records. */
+  mayBeSampled(occurrence: Occurrence): boolean {
+    if (this.#precedence.stronger(occurrence.cause.id).size === 0) return false;
+    return this.#otherEnds(occurrence, (one) => !this.#sampled(one.key)) !== null;
+  }
+
+  /** The newest at the same service that says more, and may be of the same failure. */
+  #otherEnds({ cause, event, match }: Occurrence, isMeant: (one: Known) => boolean): Known | null {
+    const stronger = this.#precedence.stronger(cause.id);
+    const reset = resetOf(event);
     const since_ns = event.ktime_ns - SAME_FAILURE_NS;
-    const near = this.#near(match.flow, event.ktime_ns, (one, end) => {
-      if (!stronger.has(one.cause.id) || one.ktime_ns < since_ns) return false;
-      if (areOpposite(one.reset, reset, end)) return false;
-      return event.occurrences > 1 || this.#sampled(one.key);
-    });
-    return near?.whole ?? null;
+    return this.#near(
+      match.flow,
+      event.ktime_ns,
+      (one, end) =>
+        stronger.has(one.cause.id) &&
+        one.ktime_ns >= since_ns &&
+        !areOpposite(one.reset, reset, (at) => at === end) &&
+        isMeant(one),
+    );
+  }
+
+  /** The same where what says more was counted for its whole host, or for all: at any port of that host, or of any. */
+  #sharedOtherEnd({ cause, event, match }: Occurrence): Known | null {
+    const stronger = this.#precedence.stronger(cause.id);
+    const reset = resetOf(event);
+    const since_ns = event.ktime_ns - SAME_FAILURE_NS;
+    const isMeant = (one: Known) => stronger.has(one.cause.id) && one.ktime_ns >= since_ns;
+    for (const host of hosts(match.flow)) {
+      const found = this.#shared.get(host, event.ktime_ns);
+      const near = found?.findLast(
+        (one) => isMeant(one) && !areOpposite(one.reset, reset, (at) => at.startsWith(`${host} `)),
+      );
+      if (near) return near;
+    }
+    return this.#shared.get(ANY_HOST, event.ktime_ns)?.findLast(isMeant) ?? null;
   }
 
   /**
@@ -276,6 +316,17 @@ export class FoundBefore {
 }
 
 const NOTHING: Found = [];
+const ANY_HOST = '*';
+
+const hosts = ({ saddr, daddr }: Flow): string[] => [saddr, daddr];
+
+/** In place of the one of the same cause. */
+function replaceIn(found: ExpiringMap<Found>, place: string, known: Known): void {
+  const others = (found.get(place, known.ktime_ns) ?? NOTHING).filter(
+    ({ cause }) => cause !== known.cause,
+  );
+  found.set(place, others.concat(known), known.ktime_ns);
+}
 
 const beganOf = ({ match }: Occurrence) => (match.began_ns ?? 0) - STAMP_NS;
 

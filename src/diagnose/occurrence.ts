@@ -4,6 +4,7 @@ import type { Basis, Severity } from '../causes/define.ts';
 import { inWords } from '../causes/shared/wording.ts';
 import { familyOf } from '../tcp/address.ts';
 import type { Because, Finding, FlowText } from './finding.ts';
+import type { Many } from './many.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { flowsOf } from './unexplained.ts';
 
@@ -34,6 +35,19 @@ export function severityOf({ cause, match, because }: Occurrence): Severity {
   return because ? 'info' : (match.severity ?? cause.severity);
 }
 
+/** Of many subjects the last one stands for the others. */
+function summaryOfMany(many: Many, occurrence: Occurrence): string {
+  const { ofMany } = occurrence.cause;
+  const is = ofMany && many.isScan ? `: ${ofMany.scan}` : '';
+  return `${many.where}${is}; the last: ${summaryOf(occurrence)}`;
+}
+
+function adviceOfMany(many: Many, occurrence: Occurrence): string[] {
+  const { cause, match } = occurrence;
+  const { ofMany } = cause;
+  return ofMany && many.isScan ? ofMany.advice(match.evidence, match.flow) : adviceOf(occurrence);
+}
+
 function summaryOf({ cause, match, because }: Occurrence): string {
   const summary = cause.summary(match.evidence, match.flow);
   return because ? `${summary}, because of ${becauseText(because)}` : summary;
@@ -55,8 +69,13 @@ export function tell(open: OpenFinding): Finding {
   open.connections = [match.flow, ...(match.related ?? []), ...flowsOf(event)];
   finding.evidence = match.evidence;
   finding.flow = flowOf(untold);
-  finding.summary = summaryOf(untold);
-  finding.advice = adviceOf(untold);
+  const { many } = open;
+  finding.summary = many ? summaryOfMany(many, untold) : summaryOf(untold);
+  finding.advice = many ? adviceOfMany(many, untold) : adviceOf(untold);
+  if (many) {
+    finding.many = many.text;
+    finding.where = many.subject;
+  }
   finding.events = events.map(({ seq }) => seq);
   return finding;
 }

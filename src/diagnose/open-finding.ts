@@ -6,11 +6,14 @@ import type { Event } from '../wire/event.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { describe } from './describe.ts';
 import type { Because, Finding } from './finding.ts';
+import type { Many } from './many.ts';
+import { flowText } from './texts.ts';
 
 const MAX_FLOWS = 50;
 const MAX_EVENTS = 20;
 
 export interface FlowCount {
+  flow: Flow;
   text: string;
   count: number;
   last_ns: number;
@@ -73,6 +76,17 @@ export interface OpenFinding {
   /** Its newest occurrence, while the finding does not say yet what was seen of that one. */
   untold: Occurrence | null;
   newest_seq: number;
+  /** Of a finding that tells of many subjects. */
+  many: Many | null;
+  /** The one that tells of its subject, among others, since there were too many. */
+  into: OpenFinding | null;
+}
+
+/** The finding that tells of it by now. */
+export function lastOf(open: OpenFinding): OpenFinding {
+  let last = open;
+  while (last.into) last = last.into;
+  return last;
 }
 
 export function openFinding(finding: Finding): OpenFinding {
@@ -84,17 +98,20 @@ export function openFinding(finding: Finding): OpenFinding {
     connections: [],
     untold: null,
     newest_seq: 0,
+    many: null,
+    into: null,
   };
 }
 
 /** The newest ones are kept, oldest first: what was held comes late. */
-export function addFlow(open: OpenFinding, text: string, count: number, last_ns: number): void {
+export function addFlow(open: OpenFinding, flow: Flow, count: number, last_ns: number): void {
   const { flows } = open;
+  const text = flowText(flow);
   const known = flows.get(text);
   flows.delete(text);
   const late = !known && last_ns < open.newest_flow_ns;
   const newer = late ? [...flows.values()].filter((one) => one.last_ns > last_ns) : [];
-  flows.set(text, { text, count: (known?.count ?? 0) + count, last_ns });
+  flows.set(text, { flow, text, count: (known?.count ?? 0) + count, last_ns });
   for (const one of newer) {
     flows.delete(one.text);
     flows.set(one.text, one);

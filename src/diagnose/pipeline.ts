@@ -110,6 +110,7 @@ export class Pipeline {
     this.#countUndecided();
     this.engine.finish();
     this.losses.add('findings_merged', this.engine.takeMerged());
+    this.losses.add('keys_untold', this.engine.untold);
   }
 
   /** Those at the beginning. Returns how many bytes they are. */
@@ -182,6 +183,7 @@ export class Pipeline {
     this.#totals = null;
     this.#countUndecided();
     for (const { key, count } of keys) this.engine.total(key, count);
+    this.engine.totalled();
     for (const kind of Object.keys(this.counted) as EventKind[]) delete this.counted[kind];
     for (const { kind, count } of kinds) {
       const name = KIND_NAMES.get(kind);

@@ -46,12 +46,16 @@ export function resetOf(event: Event): Reset {
 }
 
 /**
- * Whether one end got the one reset and sent the other: then they are two. `end`: of two connections
- * that have only that one in common.
+ * Whether one end got the one reset and sent the other: then they are two. `isCommon`: of two connections
+ * that have only that end in common, or that host.
  */
-export function areOpposite(one: Reset, other: Reset, end?: string): boolean {
+export function areOpposite(
+  one: Reset,
+  other: Reset,
+  isCommon?: (end: string) => boolean,
+): boolean {
   const sent = one.sent_by ?? other.sent_by;
   const received = one.came_from ?? other.came_from;
   if (sent === null || received === null) return false;
-  return end === undefined ? sent !== received : (sent === end) !== (received === end);
+  return isCommon ? isCommon(sent) !== isCommon(received) : sent !== received;
 }

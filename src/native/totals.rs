@@ -30,7 +30,7 @@ pub struct Total {
 }
 
 /// The maps have room for thousands of keys and mostly a handful: they are read whole only when a place
-/// in them was taken or many are, else only the places in use, which are never given up.
+/// in them was taken or many are, else only the places in use.
 #[derive(Default)]
 pub struct Places {
     begun: Option<u64>,

@@ -34,7 +34,8 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
       line(style('dim', printable(`${clock(time_ns)}Z #${seq} ${kind} ${JSON.stringify(body)}`))),
     finding: (finding) => {
       const known = seen.has(finding.id);
-      seen.set(finding.id, finding);
+      if (finding.count === 0) seen.delete(finding.id);
+      else seen.set(finding.id, finding);
       if (!known && !quiet && finding.count > 0)
         for (const text of findingLines(finding)) line(text);
     },

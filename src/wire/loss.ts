@@ -22,6 +22,10 @@ const LOSSES = {
     'sockets whose shown peer found no room in the table: a collision may be missed',
   ],
   listeners_untracked: ['warning', 'listeners that found no room in the table'],
+  keys_untold: [
+    'warning',
+    'occurrences of which no record came through: counted, but in no finding',
+  ],
   findings_merged: [
     'warning',
     'occurrences told of under another subject: there were too many to keep apart',

@@ -4,8 +4,9 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { accept, awaitReset, dial, lingerZero, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
+import { until } from '../../src/lab/until.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
-import type { Family } from '../../src/tcp/address.ts';
+import { bracketed, type Family } from '../../src/tcp/address.ts';
 import { endpoint } from '../../src/tcp/endpoint.ts';
 import { Running } from './tcpwhy.ts';
 
@@ -14,6 +15,20 @@ const AT_ONCE = 1000;
 const RESETS = 20_000;
 /** Above the ports that a kernel gives to clients. */
 const HIGH_PORT = 61_051;
+
+const SCANNED = 12_000;
+
+/** One socket dials each port once. */
+async function scan(lab: Lab, family: Family, ports: number): Promise<void> {
+  using socket = lab.socket(lab.client, { family });
+  for (let port = 1; port <= ports; port++) {
+    until(
+      'a connect to be refused',
+      () => socket.connect(HOSTS[family].server, port).error === 'ECONNREFUSED',
+    );
+    if (port % AT_ONCE === 0) await setImmediate();
+  }
+}
 
 /** One socket dials again and again, each time from another port. */
 async function refuse(lab: Lab, family: Family, port: number, times: number): Promise<void> {
@@ -46,6 +61,32 @@ it.each([
     expect(summary.findings).toEqual({ 'no-listener': times });
     expect(summary.unexplained).toBe(0);
     expect(findings.filter(({ cause }) => cause === 'no-listener')).toHaveLength(1);
+  },
+);
+
+it.each([
+  [4, 'all', 'no-listener'],
+  [6, 'all', 'no-listener'],
+  [4, 'client', 'connect-refused'],
+  [6, 'server', 'no-listener'],
+] as const)(
+  'counts a scan of more ports than have a key exactly, IPv%d, seen from %s',
+  async (family, seen, cause) => {
+    using lab = Lab.open();
+    const netns = seen === 'all' ? [] : ['--netns', String(lab[seen].inode)];
+    await using tcpwhy = await Running.start(netns);
+    const before = lab.server.counter('Tcp', 'OutRsts');
+    await scan(lab, family, SCANNED);
+    const resets = lab.server.counter('Tcp', 'OutRsts') - before;
+    await tcpwhy.until((output) => output.count(cause) >= SCANNED, 5000);
+    const { summary, findings } = await tcpwhy.stop();
+    const here = findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));
+    expect(resets).toBe(SCANNED);
+    expect(here.map((finding) => [finding.cause, finding.where, finding.count])).toEqual([
+      [cause, bracketed(HOSTS[family].server), resets],
+    ]);
+    expect(here[0]?.summary).toContain('a port scan');
+    expect(summary.lost).toBe(0);
   },
 );
 

@@ -11,7 +11,7 @@ import { readKeyTotals } from '../../src/source/totals.ts';
 import { EVENT_KINDS } from '../../src/wire/kinds.gen.ts';
 
 const TIMES = 7;
-/** More than have a place in the array. */
+/** More than begin a key in a second. */
 const PORTS = 6000;
 
 function refuse(lab: Lab, port: number, times: number): void {
@@ -61,7 +61,7 @@ it('reads exact totals from the places in use, where these are few', () => {
     expect(session.readMap('more_totals').length).toBeGreaterThan(0);
     for (let port = 1; port <= PORTS; port++) more(port, 1);
     check();
-    expect(session.totals(false).places).toBeGreaterThan(PORTS / 2);
+    expect(session.totals(false).places).toBeGreaterThan(1000);
   } finally {
     session.close();
   }

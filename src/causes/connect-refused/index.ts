@@ -64,4 +64,11 @@ export default defineCause({
       `or run there: \`tcpwhy trace ${word(dialled)}\``,
     ];
   },
+  ofMany: {
+    scan: 'a port scan from here',
+    advice: (_, { daddr }) => [
+      `which process dials ${daddr}: is it meant to scan? \`ss -tnp dst ${daddr}\``,
+      `or run there: \`tcpwhy trace ${word(daddr)}\``,
+    ],
+  },
 });

@@ -97,6 +97,14 @@ export default defineCause({
       ...more.filter((line) => line.startsWith('who listens')),
     ];
   },
+  ofMany: {
+    scan: 'a port scan',
+    advice: ({ from, address }) => [
+      `ask who runs ${from} whether this is meant: a monitor or an inventory scans too`,
+      `else keep it out where it comes in, which also spares this host the resets: \`nft add table inet scan; nft add chain inet scan in '{ type filter hook input priority -10; }'; nft add rule inet scan in ${familyOf(from) === 6 ? 'ip6' : 'ip'} saddr ${from} drop\``,
+      `what is open meanwhile: \`ss -ltn src ${address.replace(/:\d+$/, '')}\``,
+    ],
+  },
 });
 
 interface Refused {
