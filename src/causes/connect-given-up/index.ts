@@ -35,7 +35,7 @@ export default defineCause({
         syns_sent: sock.retransmits + 1,
         waited_ms,
         process_end: connect?.process_ends ? exitText(connect.exit_status) : null,
-        unreachable: unreachable(event.body, sock.flow),
+        path_error: unreachable(event.body, sock.flow),
       },
       basis: 'direct',
       subject: 'flow',
@@ -46,13 +46,13 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ dialled, syns_sent, waited_ms, process_end, unreachable: why }) {
+  summary({ dialled, syns_sent, waited_ms, process_end, path_error: why }) {
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
     const after = waited_ms === null ? '' : ` after ${seconds(waited_ms)}`;
     const who = process_end === null ? 'the program gave up' : `its process ended (${process_end})`;
     return `${dialled} did not answer ${syns}, and ${who}${after}${why === null ? '' : `: ${why}`}`;
   },
-  advice({ dialled, from, waited_ms, process_end, unreachable: why }, flow) {
+  advice({ dialled, from, waited_ms, process_end, path_error: why }, flow) {
     const { saddr, daddr, dport } = flow;
     const limit =
       process_end === null

@@ -42,7 +42,7 @@ export default defineCause({
         ...(redirect && { netns: event.netns }),
         user_timeout_ms: sock.user_timeout_ms || null,
         error: errnoName(sock.err),
-        unreachable: unreachable(event.body, sock.flow),
+        path_error: unreachable(event.body, sock.flow),
         tcp_syn_retries: known.sysctl('net/ipv4/tcp_syn_retries', event.netns),
       },
       basis: 'direct',
@@ -55,7 +55,7 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ dialled, from, syns_sent, waited_ms, redirected_to, source_stays, unreachable: why }) {
+  summary({ dialled, from, syns_sent, waited_ms, redirected_to, source_stays, path_error: why }) {
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
     const where =
       redirected_to === undefined
@@ -65,7 +65,7 @@ export default defineCause({
     return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${why === null ? '' : `: ${why}`}`;
   },
   advice(
-    { dialled, from, user_timeout_ms, redirected_to, source_stays, netns, unreachable: why },
+    { dialled, from, user_timeout_ms, redirected_to, source_stays, netns, path_error: why },
     flow,
   ) {
     const { saddr, daddr, dport } = flow;

@@ -37,7 +37,7 @@ export default defineCause({
         peer: remote(sock.flow),
         unanswered_probes: sock.unanswered_probes,
         user_timeout_ms: sock.user_timeout_ms || null,
-        unreachable: unreachable(event.body, sock.flow),
+        path_error: unreachable(event.body, sock.flow),
         tcp_keepalive_time: known.sysctl('net/ipv4/tcp_keepalive_time', event.netns),
       },
       basis: 'direct',
@@ -48,14 +48,14 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ peer, unanswered_probes, user_timeout_ms, unreachable: why }) {
+  summary({ peer, unanswered_probes, user_timeout_ms, path_error: why }) {
     const probes =
       unanswered_probes === 1 ? 'a keepalive probe' : `${unanswered_probes} keepalive probes`;
     const limit =
       user_timeout_ms === null ? '' : ` within TCP_USER_TIMEOUT (${user_timeout_ms} ms)`;
     return `${peer} did not answer ${probes}${limit}: the idle connection was reset${why === null ? '' : `: ${why}`}`;
   },
-  advice({ local: at, peer, unreachable: why }, flow) {
+  advice({ local: at, peer, path_error: why }, flow) {
     const { saddr, daddr } = flow;
     return [
       ...unreachableAdvice(why, flow),

@@ -40,7 +40,7 @@ export default defineCause({
         peer_window_bytes: sock.snd_wnd,
         waited_ms,
         error: errnoName(sock.err),
-        unreachable: unreachable(event.body, sock.flow),
+        path_error: unreachable(event.body, sock.flow),
       },
       basis: 'direct',
       subject: 'flow',
@@ -58,7 +58,7 @@ export default defineCause({
     user_timeout_ms,
     retransmits,
     peer_window_bytes,
-    unreachable: why,
+    path_error: why,
   }) {
     const limit = `within TCP_USER_TIMEOUT (${seconds(user_timeout_ms)})`;
     if (retransmits === 0 && peer_window_bytes > 0)
@@ -67,7 +67,7 @@ export default defineCause({
     return `${peer} ${how} ${unacked_bytes} bytes ${limit}${why === null ? '' : `: ${why}`}`;
   },
   advice(
-    { local: at, peer, user_timeout_ms, retransmits, peer_window_bytes, unreachable: why },
+    { local: at, peer, user_timeout_ms, retransmits, peer_window_bytes, path_error: why },
     flow,
   ) {
     const { saddr, daddr } = flow;
