@@ -17,7 +17,7 @@ const volatile u16 mib_place[MIB_SLOTS] = {};
 const volatile u32 mib_words = 0;
 const volatile u32 queued_meanwhile = 0;
 const volatile u8 option_of_kind[256] = {};
-const volatile u32 nr_getpeername = 0, nr_accept = 0, nr_accept4 = 0;
+const volatile u32 nr_getpeername = 0, nr_accept = 0, nr_accept4 = 0, nr_connect = 0, nr_bind = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
@@ -67,7 +67,7 @@ struct {
 /* What found no room there either, by kind. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 32);
+	__uint(max_entries, 128);
 	__type(key, u32);
 	__type(value, struct total);
 } overflow SEC(".maps");

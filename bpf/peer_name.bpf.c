@@ -3,22 +3,13 @@
  * What accept() and getpeername() told the process, against the socket's own peer: sees every way
  * to rewrite it, a module's getname, a cgroup program or a live patch, without knowing which.
  */
-#include "emit.h"
-#include "filter.h"
-#include "rewriters.h"
-#include "service.h"
+#include "call_failed.h"
 #include "shown_peer.h"
 
 enum peer_call { CALL_GETPEERNAME, CALL_ACCEPT, CALL_ACCEPT4 };
 
 /* Whether any socket ever showed another peer than its own: before, no two can show the same one. */
 static volatile u32 ever_rewritten;
-
-struct sockaddr_any {
-	u16 family;
-	__be16 port;
-	u8 rest[24];
-};
 
 static __always_inline bool same_addr(const u8 *a, const u8 *b)
 {
@@ -28,57 +19,11 @@ static __always_inline bool same_addr(const u8 *a, const u8 *b)
 	return true;
 }
 
-static __always_inline const struct file *file_of_fd(u32 fd)
-{
-	const struct file *file = NULL;
-	struct file *const *files;
-	const struct fdtable *fdt;
-	u32 count;
-
-#ifndef PROBES
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
-		fdt = bpf_get_current_task_btf()->files->fdt;
-		files = fdt->fd;
-		count = fdt->max_fds;
-	} else
-#endif
-	{
-		fdt = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), files, fdt);
-		files = BPF_CORE_READ(fdt, fd);
-		count = BPF_CORE_READ(fdt, max_fds);
-	}
-	if (fd < count)
-		bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
-	return file;
-}
-
-static __always_inline struct socket *socket_of_fd(u32 fd, bool is_socket)
-{
-	const struct file *file = file_of_fd(fd);
-
-	if (!file || (!is_socket && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK))
-		return NULL;
-	return BPF_CORE_READ(file, private_data);
-}
-
 static __always_inline bool read_shown(const void *user, u8 *addr, u32 *port)
 {
 	struct sockaddr_any a;
 
-	if (!user || bpf_probe_read_user(&a, sizeof(a), user))
-		return false;
-	*port = bpf_ntohs(a.port);
-	if (a.family == AF_INET) {
-		__be32 v4;
-
-		__builtin_memcpy(&v4, a.rest, 4);
-		map_ipv4(addr, v4);
-		return true;
-	}
-	if (a.family != AF_INET6)
-		return false;
-	__builtin_memcpy(addr, a.rest + 4, 16);
-	return true;
+	return read_sockaddr(&a, user) && sockaddr_end(&a, addr, port);
 }
 
 static __always_inline bool same_peer(const struct wire_flow *f, const u8 *addr, u32 port)
@@ -151,7 +96,7 @@ static __always_inline void named(void *ctx, struct socket *socket, const void *
 	o = find_owner(id);
 	/* A connection may end before accept() comes to it. */
 	if (o && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
-		o->closed = 1;
+		o->closed = OWNER_CLOSED;
 	if (!o || !read_shown(user, addr, &port))
 		return;
 	if (!ever_rewritten && is_own_peer(sk, addr, port))
@@ -278,5 +223,9 @@ ON_TRACEPOINT(sys_exit, syscall_returns, struct pt_regs *regs, long ret)
 		return returns(ctx, regs, ret, CALL_ACCEPT);
 	if (nr == nr_accept4)
 		return returns(ctx, regs, ret, CALL_ACCEPT4);
+	if (nr == nr_connect)
+		connect_ended(ctx, regs, ret);
+	if (nr == nr_bind)
+		bind_ended(ctx, regs, ret);
 	return 0;
 }

@@ -16,6 +16,6 @@ int BPF_PROG(socket_accepted, struct sock *sk)
 	o = set_owner_to_current((u64)sk, ROLE_ACCEPTED);
 	/* A connection may end before accept() comes to it. */
 	if (o && MEMBER(sk, __sk_common.skc_state) == TCP_CLOSE)
-		o->closed = 1;
+		o->closed = OWNER_CLOSED;
 	return 0;
 }

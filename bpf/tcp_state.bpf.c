@@ -192,7 +192,7 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 		}
 	}
 	if (o)
-		o->closed = 1;
+		o->closed = OWNER_CLOSED;
 }
 
 /* What a connection goes through that is well: by far the most. */

@@ -86,7 +86,9 @@ function needed(event: Event): boolean {
   if (event.kind !== 'fact') return false;
   const { symbol, peer_rewriter, device_hooks, drop_rules, lookup_hooks, holders, process } =
     event.body;
+  const { connect_asked } = event.body;
   if (lookup_hooks) return bodies.includes('"listener":{');
+  if (connect_asked) return events.some(({ event: { key } }) => key === connect_asked.key);
   if (device_hooks) return events.some(({ event: { netns } }) => netns === device_hooks.netns);
   if (drop_rules) {
     const { netns, flow } = drop_rules;

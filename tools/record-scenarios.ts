@@ -98,8 +98,8 @@ function only(stream: Uint8Array, netns: ReadonlySet<number>): Uint8Array {
     const event = decodeEvent(bytes);
     return event ? [{ event, bytes }] : [];
   });
-  const events = all.filter(({ event }) => netns.has(event.netns));
-  const said = JSON.stringify(events.map(({ event }) => event.body));
+  const events = all.map(({ event }) => event).filter((event) => netns.has(event.netns));
+  const said = JSON.stringify(events.map(({ body }) => body));
   const kept = all.filter(
     ({ event }) =>
       netns.has(event.netns) ||
@@ -109,9 +109,10 @@ function only(stream: Uint8Array, netns: ReadonlySet<number>): Uint8Array {
   return Buffer.concat(kept.map(({ bytes }) => encodeFrame(bytes)));
 
   function needed({
-    body: { symbol, cgroup, peer_rewriter, device_hooks, drop_rules },
+    body: { symbol, cgroup, peer_rewriter, device_hooks, connect_asked, drop_rules },
   }: Event<'fact'>): boolean {
     if (device_hooks) return netns.has(device_hooks.netns);
+    if (connect_asked) return events.some(({ key }) => key === connect_asked.key);
     if (drop_rules) return netns.has(drop_rules.netns);
     if (symbol) return said.includes(`"${symbol.address}"`);
     if (cgroup) return said.includes(`"cgroup":"${cgroup.id}"`);

@@ -44,11 +44,15 @@ enum bpf_func_id {
 
 /* The place of a cgroup's programs; since 5.15 the kernel has other numbers for that. */
 enum bpf_attach_type {
+	BPF_CGROUP_INET4_CONNECT = 10,
+	BPF_CGROUP_INET6_CONNECT = 11,
 	BPF_CGROUP_INET4_GETPEERNAME = 29,
 	BPF_CGROUP_INET6_GETPEERNAME = 30,
 };
 
 enum cgroup_bpf_attach_type {
+	CGROUP_INET4_CONNECT,
+	CGROUP_INET6_CONNECT,
 	CGROUP_INET4_GETPEERNAME,
 	CGROUP_INET6_GETPEERNAME,
 };
@@ -75,9 +79,20 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define SOCK_STREAM 1
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
+#define EINTR 4
+#define EBADF 9
+#define EAGAIN 11
+#define EFAULT 14
 #define EPIPE 32
+#define ENOTSOCK 88
+#define EAFNOSUPPORT 97
+#define EADDRINUSE 98
+#define EADDRNOTAVAIL 99
 #define ECONNRESET 104
+#define EISCONN 106
 #define ECONNREFUSED 111
+#define EALREADY 114
+#define EINPROGRESS 115
 #define PF_EXITING 0x4
 #define ENOENT 2
 #define EOPNOTSUPP 95
@@ -397,8 +412,14 @@ struct timer_list {
 	void (*function)(struct timer_list *);
 };
 
+typedef struct {
+	u32 val;
+} kuid_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	u32 sk_mark;
+	kuid_t sk_uid;
 	/* From Linux 7.0. */
 	struct timer_list tcp_retransmit_timer;
 	struct sock_cgroup_data sk_cgrp_data;
@@ -482,6 +503,7 @@ struct inet_connection_sock {
 struct tcp_options_received {
 	int ts_recent_stamp;
 	u32 ts_recent;
+	u16 mss_clamp;
 	u8 num_sacks;
 };
 
@@ -688,7 +710,13 @@ struct signal_struct {
 	atomic_t live;
 };
 
+/* Empty where the kernel is built without it. */
+struct seccomp {
+	int mode;
+};
+
 struct task_struct {
+	struct seccomp seccomp;
 	struct signal_struct *signal;
 	unsigned int flags;
 	int exit_code;

@@ -19,7 +19,9 @@ enum scratch_slot {
 	SCRATCH_RETRANSMIT_SYNACK,
 	SCRATCH_TIMER,
 	SCRATCH_PEER_NAME,
-	SCRATCH_ITER_TCP,
+	/* One for each enum failing_call. */
+	SCRATCH_CALL,
+	SCRATCH_ITER_TCP = SCRATCH_CALL + 2,
 	/* One for each enum crossing_place. */
 	SCRATCH_CROSSED,
 	SCRATCH_SLOTS = SCRATCH_CROSSED + 3,
@@ -184,6 +186,9 @@ enum crossing_place { CROSSED_DROP, CROSSED_ANSWER, CROSSED_ARRIVAL, CROSSING_PL
 /* Which end of its connection a socket is. */
 enum role { ROLE_NOT_KNOWN, ROLE_DIALLED, ROLE_ACCEPTED };
 
+/* The last: a connect() that failed has returned, after the socket was closed for that. */
+enum owner_closed { OWNER_OPEN, OWNER_CLOSED, OWNER_CLOSE_RETURNED };
+
 struct owner {
 	/* The socket's address, 0: free. */
 	u64 sk;
@@ -193,7 +198,7 @@ struct owner {
 	u8 shown_addr[16];
 	u32 shown_port;
 	u32 pid;
-	/* Known until another socket takes the place. */
+	/* enum owner_closed: known until another socket takes the place. */
 	u32 closed;
 	/* enum role */
 	u32 role;
@@ -458,6 +463,6 @@ extern const volatile u32 queued_meanwhile;
 /* Which option is looked for under a kind: src/source/toa.ts. */
 extern const volatile u8 option_of_kind[256];
 /* Numbers of the system calls on this architecture. */
-extern const volatile u32 nr_getpeername, nr_accept, nr_accept4;
+extern const volatile u32 nr_getpeername, nr_accept, nr_accept4, nr_connect, nr_bind;
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The cgroup programs that may have changed what a socket tells of its peer. */
+/* The cgroup programs of a socket: those that may have changed what it tells of its peer, and others. */
 #ifndef TCPWHY_REWRITERS_H
 #define TCPWHY_REWRITERS_H
 
@@ -50,34 +50,43 @@ static __always_inline void fill_program(struct wire_program *w, const struct bp
 	BPF_CORE_READ_INTO(&w->program, aux, name);
 }
 
-static __always_inline void fill_rewriters(struct wire_peer_name *w, const struct sock *sk)
+/* The programs in effect for a cgroup, of its ancestors too: how many, and the first three. */
+static __always_inline u32 programs_of(const struct cgroup *cgroup, u32 place,
+				       struct wire_program *first, struct wire_program *second,
+				       struct wire_program *third)
 {
-	const struct cgroup *cgroup = sock_cgroup(sk);
 	const struct bpf_prog_array *programs = NULL;
 	const struct bpf_prog_array_item *item;
 	const struct bpf_prog *program;
 
-	w->cgroup = BPF_CORE_READ(cgroup, kn, id);
 	if (!bpf_core_field_exists(cgroup->bpf.effective))
-		return;
-	bpf_probe_read_kernel(&programs, sizeof(programs),
-			      &cgroup->bpf.effective[0] + rewriters_place(sk));
+		return 0;
+	bpf_probe_read_kernel(&programs, sizeof(programs), &cgroup->bpf.effective[0] + place);
 	if (!programs)
-		return;
+		return 0;
 	item = &programs->items[0];
 	for (u32 i = 0; i < MAX_REWRITERS; i++) {
 		program = BPF_CORE_READ(item, prog);
 		if (!program)
-			return;
+			return i;
 		if (i == 0)
-			fill_program(&w->program, program);
+			fill_program(first, program);
 		if (i == 1)
-			fill_program(&w->second_program, program);
+			fill_program(second, program);
 		if (i == 2)
-			fill_program(&w->third_program, program);
-		w->programs = i + 1;
+			fill_program(third, program);
 		item = (const void *)item + bpf_core_type_size(struct bpf_prog_array_item);
 	}
+	return MAX_REWRITERS;
+}
+
+static __always_inline void fill_rewriters(struct wire_peer_name *w, const struct sock *sk)
+{
+	const struct cgroup *cgroup = sock_cgroup(sk);
+
+	w->cgroup = BPF_CORE_READ(cgroup, kn, id);
+	w->programs = programs_of(cgroup, rewriters_place(sk), &w->program, &w->second_program,
+				  &w->third_program);
 }
 
 #endif

@@ -97,7 +97,7 @@ static __always_inline void let_owner_go(u64 sk)
 	struct owner *o = find_owner(sk);
 
 	if (o)
-		o->closed = 1;
+		o->closed = OWNER_CLOSED;
 }
 
 static __always_inline bool fill_owner(struct wire_owner *w, u64 sk)
@@ -128,7 +128,7 @@ static __always_inline struct owner *set_owner(u64 sk, const struct task_struct 
 	o->cgroup = cgroup_of(task);
 	BPF_CORE_READ_INTO(&o->comm, task, group_leader, comm);
 	o->shown_port = 0;
-	o->closed = 0;
+	o->closed = OWNER_OPEN;
 	o->role = role;
 	o->sk = sk;
 	return o;
@@ -151,7 +151,7 @@ static __always_inline struct owner *set_owner_to_current(u64 sk, u32 role)
 		((u64 *)o->comm)[0] = comm[0];
 		((u64 *)o->comm)[1] = comm[1];
 		o->shown_port = 0;
-		o->closed = 0;
+		o->closed = OWNER_OPEN;
 		o->role = role;
 		o->sk = sk;
 		return o;

@@ -44,6 +44,7 @@ enum event_kind {
 	EVENT_KIND_TOTALS = 33,
 	EVENT_KIND_FACT = 34,
 	EVENT_KIND_FOOTER = 35,
+	EVENT_KIND_CALL_FAILED = 75,
 };
 
 enum mib_slot {
@@ -1124,6 +1125,70 @@ struct wire_crossed_reply {
 		.no_connection_tag = WIRE_FIXED32(55), \
 	}
 
+struct wire_call_failed {
+	__u32 call_tag;
+	__u32 call;
+	__u32 err_tag;
+	__u32 err;
+	__u32 sock_tag;
+	__u32 sock_len;
+	struct wire_sock sock;
+	__u32 scope_tag;
+	__u32 scope;
+	__u32 mark_tag;
+	__u32 mark;
+	__u32 uid_tag;
+	__u32 uid;
+	__u32 first_port_tag;
+	__u32 first_port;
+	__u32 last_port_tag;
+	__u32 last_port;
+	__u32 seccomp_tag;
+	__u32 seccomp;
+	__u32 cgroup_tag;
+	__u64 cgroup;
+	__u32 programs_tag;
+	__u32 programs;
+	__u32 program_tag;
+	__u32 program_len;
+	struct wire_program program;
+	__u32 second_program_tag;
+	__u32 second_program_len;
+	struct wire_program second_program;
+	__u32 third_program_tag;
+	__u32 third_program_len;
+	struct wire_program third_program;
+	__u32 routed_tag;
+	__u32 routed;
+} WIRE_STRUCT;
+
+#define WIRE_CALL_FAILED_INIT \
+	{ \
+		.call_tag = WIRE_FIXED32(1), \
+		.err_tag = WIRE_FIXED32(2), \
+		.sock_tag = WIRE_LEN(3), \
+		.sock_len = WIRE_VARINT(sizeof(struct wire_sock)), \
+		.sock = WIRE_SOCK_INIT, \
+		.scope_tag = WIRE_FIXED32(4), \
+		.mark_tag = WIRE_FIXED32(5), \
+		.uid_tag = WIRE_FIXED32(6), \
+		.first_port_tag = WIRE_FIXED32(7), \
+		.last_port_tag = WIRE_FIXED32(8), \
+		.seccomp_tag = WIRE_FIXED32(9), \
+		.cgroup_tag = WIRE_FIXED64(10), \
+		.programs_tag = WIRE_FIXED32(11), \
+		.program_tag = WIRE_LEN(12), \
+		.program_len = WIRE_VARINT(sizeof(struct wire_program)), \
+		.program = WIRE_PROGRAM_INIT, \
+		.second_program_tag = WIRE_LEN(13), \
+		.second_program_len = WIRE_VARINT(sizeof(struct wire_program)), \
+		.second_program = WIRE_PROGRAM_INIT, \
+		.third_program_tag = WIRE_LEN(14), \
+		.third_program_len = WIRE_VARINT(sizeof(struct wire_program)), \
+		.third_program = WIRE_PROGRAM_INIT, \
+		.routed_tag = WIRE_FIXED32(15), \
+	}
+
 _Static_assert(__builtin_offsetof(struct wire_mib_delta, syncookies_sent) == 8 * MIB_SLOT_SYNCOOKIES_SENT + 4,
 	       "syncookies_sent");
 _Static_assert(__builtin_offsetof(struct wire_mib_delta, syncookies_recv) == 8 * MIB_SLOT_SYNCOOKIES_RECV + 4,
@@ -1387,6 +1452,25 @@ static __always_inline void wire_event_crossed_reply_init(struct wire_event_cros
 	wire_copy(e, &wire_event_crossed_reply_template, sizeof(*e));
 }
 
+struct wire_event_call_failed {
+	struct wire_event event;
+	__u32 body_tag;
+	__u32 body_len;
+	struct wire_call_failed body;
+} WIRE_STRUCT;
+
+static const struct wire_event_call_failed wire_event_call_failed_template = {
+	.event = WIRE_EVENT_INIT(sizeof(struct wire_event_call_failed)),
+	.body_tag = WIRE_LEN(75),
+	.body_len = WIRE_VARINT(sizeof(struct wire_call_failed)),
+	.body = WIRE_CALL_FAILED_INIT,
+};
+
+static __always_inline void wire_event_call_failed_init(struct wire_event_call_failed *e)
+{
+	wire_copy(e, &wire_event_call_failed_template, sizeof(*e));
+}
+
 /* As large as the largest record. */
 union wire_record {
 	struct wire_event event;
@@ -1399,6 +1483,7 @@ union wire_record {
 	struct wire_event_peer_name peer_name;
 	struct wire_event_socket socket;
 	struct wire_event_crossed_reply crossed_reply;
+	struct wire_event_call_failed call_failed;
 };
 
 #endif

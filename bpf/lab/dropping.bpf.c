@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Drops what a client sends to one port, and what a server sends from it, as a network policy does. */
+/* Drops what a client sends to one port, and what a server sends from it, or does not let it be dialled, as a network policy does. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -51,6 +51,18 @@ SEC("cgroup_skb/egress")
 int lab_policy_out(struct __sk_buff *skb)
 {
 	return !is_refused((void *)(long)skb->data, (void *)(long)skb->data_end);
+}
+
+SEC("cgroup/connect4")
+int lab_policy_c4(struct bpf_sock_addr *dialled)
+{
+	return dialled->user_port != PORT;
+}
+
+SEC("cgroup/connect6")
+int lab_policy_c6(struct bpf_sock_addr *dialled)
+{
+	return dialled->user_port != PORT;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -7,6 +7,7 @@ import aoMismatch from './ao-mismatch/doc.md';
 import badChecksum from './bad-checksum/doc.md';
 import bpfDrop from './bpf-drop/doc.md';
 import bridgeDrop from './bridge-drop/doc.md';
+import connectDenied from './connect-denied/doc.md';
 import connectGivenUp from './connect-given-up/doc.md';
 import connectRefused from './connect-refused/doc.md';
 import connectTimeout from './connect-timeout/doc.md';
@@ -96,6 +97,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'bad-checksum': badChecksum,
   'bpf-drop': bpfDrop,
   'bridge-drop': bridgeDrop,
+  'connect-denied': connectDenied,
   'connect-given-up': connectGivenUp,
   'connect-refused': connectRefused,
   'connect-timeout': connectTimeout,

@@ -8,6 +8,7 @@ import aoMismatch from './ao-mismatch/index.ts';
 import badChecksum from './bad-checksum/index.ts';
 import bpfDrop from './bpf-drop/index.ts';
 import bridgeDrop from './bridge-drop/index.ts';
+import connectDenied from './connect-denied/index.ts';
 import connectGivenUp from './connect-given-up/index.ts';
 import connectRefused from './connect-refused/index.ts';
 import connectTimeout from './connect-timeout/index.ts';
@@ -97,6 +98,7 @@ export const CAUSES = [
   badChecksum,
   bpfDrop,
   bridgeDrop,
+  connectDenied,
   connectGivenUp,
   connectRefused,
   connectTimeout,

@@ -91,6 +91,9 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (reason === 'NOT_SPECIFIED' && COPIERS.has(functionName(known.symbol(event.body.location)))) {
     return COPY;
   }
+  if (functionName(known.symbol(event.body.location)) === 'inet_rtm_getroute') {
+    return 'no segment: somebody asked the kernel for a route of TCP, as ip route get does';
+  }
   if (isRepeatedSyn(event.body, known)) return 'the SYN of this half-open connection, once more';
   const ended =
     event.body.sock?.state === TCP_STATE.TIME_WAIT && !(event.body.packet.flags & TCP_FLAG.syn);

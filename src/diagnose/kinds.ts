@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { errnoName } from '../causes/shared/errno.ts';
 import { callers } from '../causes/shared/kernel.ts';
 import type { Knowledge } from '../flow/knowledge.ts';
 import { endpoint } from '../tcp/endpoint.ts';
@@ -7,7 +8,7 @@ import { stateName } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type { EventKind } from '../wire/kinds.gen.ts';
 import type { Bodies, Flow, Packet } from '../wire/types.gen.ts';
-import { flowText, movedText, PEER_CALLS, packetText, stampText } from './texts.ts';
+import { FAILING_CALLS, flowText, movedText, PEER_CALLS, packetText, stampText } from './texts.ts';
 
 /** Those that the kernel tells, as against what tcpwhy writes into the stream itself. */
 export type KernelKind = Exclude<EventKind, 'tick' | 'totals' | 'fact' | 'footer'>;
@@ -109,6 +110,16 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     line: (happened) => happened,
     packet: ({ packet }) => packet,
     asked: ({ packet }) => packet.flow,
+  },
+  call_failed: {
+    is: 'a connect() or bind() that failed before there was a packet',
+    happened: ({ call, err }) => `${FAILING_CALLS[call] ?? 'a call'} failed: ${errnoName(err)}`,
+    line: (happened, { sock }) => `${happened}  ${flowText(sock.flow)}`,
+    names: ({ call, err }) => ({
+      call_name: FAILING_CALLS[call] ?? null,
+      err_name: errnoName(err),
+    }),
+    asked: ({ sock }) => sock.flow,
   },
 };
 

@@ -9,6 +9,9 @@ import type { MibDelta, Packet, SynReceived } from '../wire/types.gen.ts';
 /** What `call` of a peer_name stands for. */
 export const PEER_CALLS = ['getpeername()', 'accept()', 'accept4()'];
 
+/** What `call` of a call_failed stands for. */
+export const FAILING_CALLS = ['connect()', 'bind()'];
+
 export const flowText = perFlow(
   ({ saddr, sport, daddr, dport }) => `${endpoint(saddr, sport)} → ${endpoint(daddr, dport)}`,
 );

@@ -8,7 +8,10 @@ import { ExpiringMap } from './expiring-map.ts';
 import { Queue } from './queue.ts';
 
 const { SYN_SENT, FIN_WAIT1, CLOSE, LAST_ACK } = TCP_STATE;
+const EADDRNOTAVAIL = 99;
 const ECONNREFUSED = 111;
+/** `call` of a call_failed. */
+const CONNECT = 0;
 
 /** Who accepts for others gives a client up as soon as its own connect has failed. */
 const WINDOW_NS = 500e6;
@@ -57,8 +60,15 @@ export class FailedConnects {
         return;
       case 'state_change': {
         const { old_state, new_state, sock } = event.body;
-        if (old_state === SYN_SENT && new_state === CLOSE) this.#fails(event, sock, sock.err);
+        // Without a port of its own it found none.
+        const err = sock.err === 0 && sock.flow.sport === 0 ? EADDRNOTAVAIL : sock.err;
+        if (old_state === SYN_SENT && new_state === CLOSE) this.#fails(event, sock, err);
         else if (new_state === FIN_WAIT1 || new_state === LAST_ACK) this.#closes(event, sock);
+        return;
+      }
+      case 'call_failed': {
+        const { call, sock, err } = event.body;
+        if (call === CONNECT) this.#fails(event, sock, err);
         return;
       }
       case 'reset_sent': {

@@ -3,6 +3,7 @@
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type {
+  ConnectAsked,
   Conntrack,
   DeviceHooks,
   Flow,
@@ -53,6 +54,8 @@ export interface Knowledge {
   lookupHooks(netns: number): LookupHooks | null;
   /** As they were told last, which is when one was too many; null where the host did not tell. */
   orphans(): Orphans | null;
+  /** What the host made of a call that failed, asked just after it; null where it did not tell. */
+  asked(event: Event): ConnectAsked | null;
   /** Whether this kernel gives reasons for drops at all (5.17 and later). */
   hasDropReasons(): boolean;
   /** Whether drops tell how the check of their sender's address ended. */
@@ -92,6 +95,7 @@ export class HostKnowledge implements Knowledge {
   readonly #socket_hooks = new Map<string, SocketHooks>();
   readonly #lookup_hooks = new Map<number, LookupHooks>();
   #orphans: Orphans | null = null;
+  readonly #asked = new ExpiringMap<ConnectAsked>(ASKED_SPAN_NS, MAX_ASKED);
   readonly failed_connects = new FailedConnects();
   readonly #redirects = new ExpiringMap<Conntrack>(REDIRECT_SPAN_NS, MAX_REDIRECTS);
   readonly #stalls = new Stalls();
@@ -127,6 +131,7 @@ export class HostKnowledge implements Knowledge {
           lookup_hooks,
           orphans,
           process,
+          connect_asked,
         } = event.body;
         if (symbol) this.#name(symbol);
         if (cgroup) {
@@ -138,6 +143,7 @@ export class HostKnowledge implements Knowledge {
         if (orphans) this.#orphans = orphans;
         if (lookup_hooks) this.#lookup_hooks.set(lookup_hooks.netns, lookup_hooks);
         if (process) this.#know(process);
+        if (connect_asked) this.#asked.set(connect_asked.key, connect_asked, event.ktime_ns);
         if (device_hooks)
           this.#hooks.set(`${device_hooks.netns} ${device_hooks.device}`, device_hooks);
         if (socket_hooks) {
@@ -243,6 +249,10 @@ export class HostKnowledge implements Knowledge {
     return this.#orphans;
   }
 
+  asked({ key, ktime_ns }: Event): ConnectAsked | null {
+    return this.#asked.get(key, ktime_ns) ?? null;
+  }
+
   hasDropReasons(): boolean {
     return this.#has_drop_reasons;
   }
@@ -296,6 +306,10 @@ export class HostKnowledge implements Knowledge {
 const REDIRECT_SPAN_NS = 130e9;
 const MAX_REDIRECTS = 4096;
 const MAX_PROCESSES = 4096;
+
+/** It is told again of who fails again after a second. */
+const ASKED_SPAN_NS = 10e9;
+const MAX_ASKED = 4096;
 
 const endsOf = ({ saddr, sport, daddr, dport }: Flow) => `${saddr} ${sport} ${daddr} ${dport}`;
 

@@ -3,6 +3,7 @@
 import type { DeviceHooks, Hooked, Qdisc } from '../wire/types.gen.ts';
 import {
   type Attributes,
+  attribute,
   attributes,
   listed,
   type Message,
@@ -133,12 +134,7 @@ function ask(host: DeviceHost, requests: Buffer[], netns: string): Message[][] {
 }
 
 function named(device: string): Buffer {
-  const name = Buffer.from(`${device}\0`);
-  const body = Buffer.alloc(IFINFO + ((4 + name.length + 3) & ~3));
-  body.writeUInt16LE(4 + name.length, IFINFO);
-  body.writeUInt16LE(IFLA_IFNAME, IFINFO + 2);
-  body.set(name, IFINFO + 4);
-  return body;
+  return Buffer.concat([Buffer.alloc(IFINFO), attribute(IFLA_IFNAME, Buffer.from(`${device}\0`))]);
 }
 
 function tcmsg(ifindex: number, parent: number): Buffer {

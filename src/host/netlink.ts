@@ -26,6 +26,14 @@ export function request(type: number, body: Uint8Array, all = true): Buffer {
   return message;
 }
 
+export function attribute(type: number, value: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(aligned(ATTRIBUTE + value.length));
+  bytes.writeUInt16LE(ATTRIBUTE + value.length, 0);
+  bytes.writeUInt16LE(type, 2);
+  bytes.set(value, ATTRIBUTE);
+  return bytes;
+}
+
 export function messages(bytes: Buffer): Message[] {
   const found: Message[] = [];
   for (let at = 0; at + HEADER <= bytes.length; ) {

@@ -99,6 +99,27 @@ export function dialWith(
   return sockets;
 }
 
+/** Connects one after the other that all fail at once, with this errno; sockets may be set up first. */
+export function failAtOnce(
+  lab: Lab,
+  from: Netns,
+  to: Address,
+  times: number,
+  code: string,
+  setUp: (socket: Socket) => void = () => {},
+): void {
+  for (let time = 0; time < times; time++) {
+    const socket = lab.socket(from, { family: familyOf(to.address) });
+    setUp(socket);
+    const { error } = socket.connect(to.address, to.port);
+    if (error !== code) throw new Error(`expected ${code}, got ${error}`);
+    socket.close();
+  }
+}
+
+/** Of a socket that is not bound. */
+export const anyOf = (family: Family) => (family === 4 ? '0.0.0.0' : '::');
+
 /** Sends a SYN from each of so many ports, and gives up at once: none is sent again. */
 export function knock(lab: Lab, to: Address, times: number, from = lab.client): Address[] {
   return dial(lab, from, to, times).map((socket) => {

@@ -19,6 +19,7 @@ import {
   timewaitOverflow,
   unreadDataOnClose,
 } from './scenarios/closing.ts';
+import { connectDenied } from './scenarios/connect-denied.ts';
 import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
 import { conntrackFull, conntrackInvalid, natPortsExhausted } from './scenarios/conntrack.ts';
@@ -59,6 +60,7 @@ import {
   neighbourFailed,
   neighbourFailedGateway,
   portsExhausted,
+  portsExhaustedByBinding,
   selfConnect,
 } from './scenarios/unreachable.ts';
 import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
@@ -82,6 +84,8 @@ export const SCENARIOS: readonly Scenario[] = [
   neighbourFailedGateway,
   connectGivenUp,
   portsExhausted,
+  portsExhaustedByBinding,
+  ...connectDenied,
   selfConnect,
   ...resetByPeer,
   keepaliveTimeout,

@@ -141,6 +141,8 @@ interface Addon {
   programName(id: number): string;
   pinnedProgram(path: string): number | null;
   netlink(family: number, requests: Uint8Array[], netns?: string): Buffer[];
+  netlinkStrict(requests: Uint8Array[], netns?: string): Buffer[];
+  securityModules(): number[];
   deviceName(ifindex: number, netns?: string): string | null;
   netnsFile(name: string, netns?: string): string | null;
   possibleCpus(): number;
@@ -347,7 +349,7 @@ export function devicePrograms(ifindex: number, netns?: string): HookedProgram[]
   return native().devicePrograms(ifindex, netns);
 }
 
-/** Programs attached to exactly this cgroup (its folder) that see what its sockets send and receive. */
+/** Programs attached to exactly this cgroup (its folder) that see what its sockets send and receive, or dial. */
 export function cgroupPrograms(cgroup: string): HookedProgram[] {
   return native().cgroupPrograms(cgroup);
 }
@@ -379,6 +381,19 @@ export function pinnedProgram(path: string): number | null {
  */
 export function netlink(family: number, requests: Uint8Array[], netns?: string): Buffer[] {
   return native().netlink(family, requests, netns);
+}
+
+/**
+ * The same of rtnetlink, where a dump is of what its request asks for and not of everything, and a refusal
+ * is a message that has the errno (NLMSG_ERROR).
+ */
+export function netlinkStrict(requests: Uint8Array[], netns?: string): Buffer[] {
+  return native().netlinkStrict(requests, netns);
+}
+
+/** LSM_ID_* of the security modules that are active; empty where the kernel does not tell (before 6.8). */
+export function securityModules(): number[] {
+  return native().securityModules();
 }
 
 /**

@@ -34,10 +34,11 @@ import { ringBytes } from './rings.ts';
 import { toaRodata } from './toa.ts';
 
 /** Numbers of system calls by Node's name of the architecture. */
-const SYSCALLS: Record<string, { getpeername: number; accept: number; accept4: number }> = {
-  x64: { getpeername: 52, accept: 43, accept4: 288 },
-  arm64: { getpeername: 205, accept: 202, accept4: 242 },
+const SYSCALLS: Record<string, Record<string, number>> = {
+  x64: { getpeername: 52, accept: 43, accept4: 288, connect: 42, bind: 49 },
+  arm64: { getpeername: 205, accept: 202, accept4: 242, connect: 203, bind: 200 },
 };
+const WATCHED_CALLS = ['getpeername', 'accept', 'accept4', 'connect', 'bind'];
 
 /** By each CPU while one handles a SYN. */
 const QUEUED_MEANWHILE = 4;
@@ -127,7 +128,7 @@ function rodata(
   }: AttachOptions,
   enums: Enums,
 ): Record<string, Uint8Array> {
-  const calls = SYSCALLS[process.arch] ?? { getpeername: -1, accept: -1, accept4: -1 };
+  const calls = SYSCALLS[process.arch] ?? {};
   return {
     ...filterRodata(filter),
     ...mibRodata(enums),
@@ -136,9 +137,9 @@ function rodata(
     sample_interval_ns: u64(Math.round(1e9 / records_per_s)),
     sample_burst: u64(burst),
     every_record: Buffer.from([Number(every_record)]),
-    nr_getpeername: u32(calls.getpeername >>> 0),
-    nr_accept: u32(calls.accept >>> 0),
-    nr_accept4: u32(calls.accept4 >>> 0),
+    ...Object.fromEntries(
+      WATCHED_CALLS.map((call) => [`nr_${call}`, u32((calls[call] ?? -1) >>> 0)]),
+    ),
   };
 }
 

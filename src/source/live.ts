@@ -2,13 +2,14 @@
 
 import { readFileSync } from 'node:fs';
 import { HostKnowledge } from '../flow/knowledge.ts';
+import { type AskedHost, askedOf } from '../host/asked.ts';
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
 import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
 import { processState } from '../host/process.ts';
-import { type SocketHost, socketHooks } from '../host/socket-hooks.ts';
+import { socketHooks } from '../host/socket-hooks.ts';
 import { Symbols } from '../host/symbols.ts';
 import {
   cgroupPrograms,
@@ -19,16 +20,19 @@ import {
   lookupPrograms,
   maxDrained,
   netlink,
+  netlinkStrict,
   netnsFile,
   pinnedProgram,
   programName,
   programsOfTypes,
   type Session,
+  securityModules,
 } from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
+import { CallFacts } from './call-facts.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { DropFacts, type DropHost } from './drop-facts.ts';
 import { FactFinder } from './fact-finder.ts';
@@ -55,6 +59,7 @@ export class LiveSource {
   readonly #orphan_facts: OrphanFacts;
   readonly #rule_facts: RuleFacts;
   readonly #process_facts: ProcessFacts;
+  readonly #call_facts: CallFacts;
   readonly #clock: ClockWatch;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
@@ -71,8 +76,21 @@ export class LiveSource {
     const symbols = new Symbols();
     const cgroups = new Cgroups();
     this.#facts = new FactFinder(symbols, cgroups, getpeernamePrograms);
-    this.#drop_facts = new DropFacts(dropHost(header, symbols, cgroups));
     this.#rule_facts = new RuleFacts(ruleHost(header, symbols));
+    const holders = new BpfHolders(pinnedProgram);
+    const sockets: AskedHost = {
+      cgroups: (cgroup) => cgroups.upwards(cgroup),
+      cgroupPrograms,
+      programsOfTypes,
+      programName,
+      holders: (ids) => holders.of(ids),
+      netlinkStrict,
+      securityModules,
+    };
+    this.#drop_facts = new DropFacts(dropHost(header, symbols, sockets));
+    this.#call_facts = new CallFacts((netns, failed) =>
+      inside(netns, (path) => askedOf(sockets, failed, path)),
+    );
     const known = new HostKnowledge(header);
     this.#orphan_facts = new OrphanFacts(
       (reason) => known.resetReason(reason) === 'TCP_ABORT_ON_MEMORY',
@@ -210,6 +228,7 @@ export class LiveSource {
     this.#orphan_facts.forget();
     this.#rule_facts.forget();
     this.#process_facts.forget();
+    this.#call_facts.forget();
     const told_ns = String(this.#clock.told_ns);
     const clock = { offset_ns: told_ns, was_ns: told_ns };
     return Buffer.concat([
@@ -267,6 +286,7 @@ export class LiveSource {
         this.#orphan_facts,
         this.#rule_facts,
         this.#process_facts,
+        this.#call_facts,
       ]) {
         const found = finder.of(each.w, each.at, each.layout);
         if (found.length > 0) facts.push(...found);
@@ -276,41 +296,28 @@ export class LiveSource {
   }
 }
 
-/** Null where the device or its namespace is gone. */
-function nameOfDevice(netns: number, ifindex: number): string | null {
+/** What is found in a namespace; null where it is gone. */
+function inside<Found>(netns: number, find: (path: string) => Found): Found | null {
   try {
     const path = networkNamespaces().get(netns);
-    return path === undefined ? null : deviceName(ifindex, path);
+    return path === undefined ? null : find(path);
   } catch {
     return null;
   }
 }
 
-/** Null where the namespace is gone, or goes away meanwhile. */
-function inNetns<T>(inode: number, ask: (path: string) => T): T | null {
-  try {
-    const path = networkNamespaces().get(inode);
-    return path === undefined ? null : ask(path);
-  } catch {
-    return null;
-  }
+/** Null where the device or its namespace is gone. */
+function nameOfDevice(netns: number, ifindex: number): string | null {
+  return inside(netns, (path) => deviceName(ifindex, path));
 }
 
-function dropHost(header: Header, symbols: Symbols, cgroups: Cgroups): DropHost {
+function dropHost(header: Header, symbols: Symbols, sockets: AskedHost): DropHost {
   const known = new HostKnowledge(header);
-  const holders = new BpfHolders(pinnedProgram);
   const host: DeviceHost = {
     netlink: (requests, netns) => netlink(0, requests, netns),
     programs: devicePrograms,
     programName,
-    holders: (ids) => holders.of(ids),
-  };
-  const sockets: SocketHost = {
-    cgroups: (cgroup) => cgroups.upwards(cgroup),
-    cgroupPrograms,
-    programsOfTypes,
-    programName,
-    holders: (ids) => holders.of(ids),
+    holders: sockets.holders,
   };
   return {
     dropReason: (reason) => known.dropReason(reason),
@@ -318,11 +325,11 @@ function dropHost(header: Header, symbols: Symbols, cgroups: Cgroups): DropHost 
     symbol: (address) => symbols.at(address)?.name,
     socketHooks: (by, cgroup, id) => socketHooks(sockets, by, cgroup, id),
     deviceHooks: (inode, device) =>
-      inNetns(inode, (path) => deviceHooks(host, inode, device, path)),
+      inside(inode, (path) => deviceHooks(host, inode, device, path)),
     lookupHooks: (netns) =>
-      inNetns(netns, (path) => {
+      inside(netns, (path) => {
         const programs = lookupPrograms(path);
-        const held = holders.of(programs.map(({ id }) => id));
+        const held = sockets.holders(programs.map(({ id }) => id));
         return {
           netns,
           hooked: programs.map(({ hook, id, name }) => ({

@@ -75,6 +75,19 @@ const RESET_SENT = orProbes(
 
 /** Names of functions are no program's: /proc/kallsyms has them. */
 type HookedFact = Exclude<Fact, 'symbols'>;
+/** System calls as they return: what they gave, and why they failed. */
+const CALLS = [
+  hooks([
+    'socket_accepted',
+    'getpeername_returns',
+    'accept_returns',
+    'accept4_returns',
+    'connect_returns',
+    'bind_returns',
+  ]),
+  tracepoints(['getpeername_ends', 'accept_ends', 'accept4_ends', 'connect_ends', 'bind_ends']),
+  ...orProbes(tracepoints(['syscall_returns'])),
+];
 
 /** Ways to see each fact, the best first. What all of them need is in each. */
 export const WAYS: Record<HookedFact, readonly Way[]> = {
@@ -129,11 +142,8 @@ export const WAYS: Record<HookedFact, readonly Way[]> = {
   stalled: orProbes(
     tracepoints(['segment_retransmitted', 'synack_retransmitted', 'timer_expires']),
   ),
-  peer_name: [
-    hooks(['socket_accepted', 'getpeername_returns', 'accept_returns', 'accept4_returns']),
-    tracepoints(['getpeername_ends', 'accept_ends', 'accept4_ends']),
-    ...orProbes(tracepoints(['syscall_returns'])),
-  ],
+  peer_name: CALLS,
+  denied: CALLS,
   owner: [
     tracepoints(['state_changes', 'existing_owners']),
     probes(tracepoints(['state_changes'])),

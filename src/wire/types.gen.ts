@@ -438,6 +438,33 @@ export interface CrossedReply {
   no_connection: number;
 }
 
+export interface CallFailed {
+  /** 0 connect, 1 bind. */
+  call: number;
+  /** errno that the process was given. */
+  err: number;
+  /** The socket. daddr:dport is what was dialled; of a bind saddr:sport is what was asked for. */
+  sock: Sock;
+  /** Number of the interface that the dialled address names (sin6_scope_id), 0: none. */
+  scope: number;
+  /** SO_MARK, and whose the socket is: rules of routing may ask for both. */
+  mark: number;
+  uid: number;
+  /** ip_local_port_range of the namespace. */
+  first_port: number;
+  last_port: number;
+  /** 1 where the process has a seccomp filter. */
+  seccomp: number;
+  /** The socket's own cgroup, and the programs in effect for it that may refuse a connect: how many, and the first three. */
+  cgroup: string;
+  programs: number;
+  program: Program | null;
+  second_program: Program | null;
+  third_program: Program | null;
+  /** 1 where a route was found: what it had to have from there on is its ends for itself. */
+  routed: number;
+}
+
 export interface Tick {
   /** Records lost by each CPU's buffer since the last tick. */
   lost: Loss[];
@@ -500,6 +527,7 @@ export interface Fact {
   device_hooks: DeviceHooks | null;
   socket_hooks: SocketHooks | null;
   orphans: Orphans | null;
+  connect_asked: ConnectAsked | null;
   drop_rules: DropRules | null;
   lookup_hooks: LookupHooks | null;
   process: ProcessState | null;
@@ -540,6 +568,34 @@ export interface DropRule {
 export interface LookupHooks {
   netns: number;
   hooked: Hooked[];
+}
+
+export interface ConnectAsked {
+  /** Event.key of the failure. */
+  key: string;
+  /** errno with which the kernel refuses a route for it; 0: there is one, or it was not asked. */
+  route_errno: number;
+  /** Where there is one what it leads to: `unicast`, `local`, `broadcast`, `multicast`. Where a route or a rule of policy routing refuses: `blackhole`, `prohibit`, `unreachable`. Empty: neither. */
+  route_type: string;
+  /** The route that refuses, and its table. */
+  prefix: string;
+  table: number;
+  /** The rule that refuses, as `ip rule` writes it. Empty: it is no rule. */
+  rule: string;
+  /** 1 where no device of the namespace has the socket's own address. */
+  source_missing: number;
+  /** How many addresses of the family dialled the namespace has; of those, beyond one segment and loopback; and of those not yet usable, and found to be another host's too. */
+  addresses: number;
+  global_addresses: number;
+  tentative: number;
+  duplicate: number;
+  /** The device that the socket is bound to, and why it sends nothing: `down`, `gone`. Empty: it may. */
+  device: string;
+  state: string;
+  /** Programs of the socket's cgroup, and of those that it is in, that may refuse a connect. */
+  hooked: Hooked[];
+  /** Security modules of this kernel that may refuse one. */
+  modules: string[];
 }
 
 export interface DeviceHooks {
@@ -717,4 +773,5 @@ export interface Bodies {
   totals: Totals;
   fact: Fact;
   footer: Footer;
+  call_failed: CallFailed;
 }

@@ -42,8 +42,8 @@ export interface Schema {
   mib: { field: string; counter: string }[];
 }
 
-/** Numbers in Event.body below this are written by BPF, the others by tcpwhy. */
-const FIRST_OWN_KIND = 32;
+/** Numbers in Event.body that tcpwhy writes; BPF writes the others. */
+const isOwn = (number: number) => number >= 32 && number < 64;
 
 export function loadProto(dir: string): protobuf.Root {
   const root = new protobuf.Root();
@@ -79,7 +79,7 @@ export function readSchema(root: protobuf.Root): Schema {
   const kinds = body.fieldsArray.map((field) => ({
     name: field.name,
     number: field.id,
-    message: field.id < FIRST_OWN_KIND ? message(field.resolvedType as protobuf.Type) : null,
+    message: isOwn(field.id) ? null : message(field.resolvedType as protobuf.Type),
   }));
   const mib = root.lookupType('tcpwhy.v1.MibDelta').fieldsArray.flatMap((field) => {
     const counter = field.options?.['(mib)'];

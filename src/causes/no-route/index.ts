@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Knowledge } from '../../flow/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
-import { endpoint } from '../../tcp/endpoint.ts';
+import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
-import { defineCause } from '../define.ts';
-import { NO_REASON } from '../shared/kernel.ts';
+import type { Event } from '../../wire/event.ts';
+import { defineCause, type Match } from '../define.ts';
+import { type Refusal, refusalOf } from '../shared/denied.ts';
+import { errnoName } from '../shared/errno.ts';
+import { ERRNO, NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
+import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceName } from '../shared/wording.ts';
 
@@ -21,11 +26,12 @@ export default defineCause({
   title: 'no route leads there, or one that refuses',
   severity: 'warning',
   explains:
-    'A segment that this host should send on, or out, has no route, or its route drops or refuses everything (blackhole, prohibit, unreachable).',
+    'A connect from this host, or a segment that it should send on, has no route, or its route drops or refuses everything (blackhole, prohibit, unreachable).',
   needs: ['drop'],
-  on: ['drop'],
+  on: ['drop', 'call_failed'],
   leadsTo: [...SILENCE, 'icmp-unreachable'],
-  match(event, known) {
+  match(event, known): Match<Dropped | Refused> | null {
+    if (event.kind === 'call_failed') return refused(event, known);
     if (event.kind !== 'drop') return null;
     const { packet, reason, route_errno, sock } = event.body;
     const name = known.dropReason(reason);
@@ -51,14 +57,18 @@ export default defineCause({
       owner: sock?.owner.pid ? sock.owner : null,
     };
   },
-  summary({ route, from, to, flags, forwarded, arrived_on }) {
+  summary(evidence) {
+    if ('error' in evidence) return refusedText(evidence);
+    const { route, from, to, flags, forwarded, arrived_on } = evidence;
     const segment = `[${flags}] ${from} → ${to}${forwarded ? ` that came in by ${arrived_on ?? 'an unknown interface'}` : ''}`;
     if (route === null) return `this host has no route for ${segment}`;
     if (route === 'blackhole')
       return `a blackhole route drops ${segment}, without a word to who sent it`;
     return `a route of type ${route} refuses ${segment}`;
   },
-  advice({ route, arrived_on, netns }, { saddr, daddr }) {
+  advice(evidence, { saddr, daddr }) {
+    if ('error' in evidence) return refusedAdvice(evidence, daddr);
+    const { route, arrived_on, netns } = evidence;
     const six = familyOf(daddr) === 6 ? '-6 ' : '';
     const came = deviceName(arrived_on);
     const get = `ip route get ${daddr}${came ? ` from ${saddr} iif ${came}` : ''}`;
@@ -77,3 +87,111 @@ export default defineCause({
     ];
   },
 });
+
+type Dropped = {
+  route: string | null;
+  from: string;
+  to: string;
+  flags: string;
+  forwarded: boolean;
+  arrived_on: string | null;
+  netns: number;
+};
+
+/** Of a connect, for which there is no segment. */
+type Refused = {
+  route: string | null;
+  prefix: string | null;
+  table: string | null;
+  rule: string | null;
+  dialled: string;
+  from: string;
+  error: string;
+  interface: string | null;
+  interface_state: string | null;
+  has_global_address: boolean | null;
+  netns: number;
+};
+
+function refused(event: Event<'call_failed'>, known: Knowledge): Match<Refused> | null {
+  const refusal = refusalOf(event, known);
+  if (!refusal) return null;
+  const { sock, err } = event.body;
+  const { daddr, dport } = sock.flow;
+  const asked = known.asked(event);
+  const { type, prefix, table, rule, found } = refusal;
+  const hasGlobal = asked && asked.global_addresses > 0;
+  return {
+    evidence: {
+      route: type,
+      prefix,
+      table: tableName(refusal),
+      rule,
+      dialled: remote(sock.flow),
+      from: local(sock.flow),
+      error: errorText(err),
+      interface: asked?.device || null,
+      interface_state: asked?.state || null,
+      has_global_address: hasGlobal,
+      netns: event.netns,
+    },
+    basis: found ? 'direct' : 'inferred',
+    subject: 'host',
+    where: remote(sock.flow),
+    flow: sock.flow,
+    group: `${event.netns} ${type ?? ''} ${daddr} ${dport} ${prefix} ${table} ${rule}`,
+    owner: ownerOf(sock.owner),
+    // A host without IPv6 tries it all the same, and goes on with IPv4.
+    ...(type === null && familyOf(daddr) === 6 && hasGlobal === false && { severity: 'info' }),
+  };
+}
+
+const TABLES: Readonly<Record<number, string>> = { 253: 'default', 254: 'main', 255: 'local' };
+
+function tableName({ table }: Refusal): string | null {
+  return table === null ? null : (TABLES[table] ?? String(table));
+}
+
+/** A prohibit route is told by its message: its errno is that of a security module too. */
+function errorText(err: number): string {
+  return err === ERRNO.EACCES ? 'Permission denied' : errnoName(err);
+}
+
+function refusedText({ route, prefix, table, rule, dialled, error, ...evidence }: Refused): string {
+  const { interface: device, interface_state, has_global_address } = evidence;
+  if (route === null) {
+    const why =
+      interface_state !== null
+        ? `, ${device || 'the device'} that it is bound to is ${interface_state}`
+        : has_global_address === false && dialled.startsWith('[')
+          ? ': it has no IPv6 address beyond its own segment'
+          : device === null
+            ? ''
+            : ` by ${device}, which the socket is bound to`;
+    return `this host has no route to ${dialled}${why}: connect() failed at once (${error})`;
+  }
+  const what =
+    rule !== null
+      ? `the rule “${rule}”`
+      : prefix !== null
+        ? `the route “${route} ${prefix}” of table ${table}`
+        : `a route of type ${route}`;
+  return `${what} refuses the connect to ${dialled} before there is a packet (${error})`;
+}
+
+function refusedAdvice({ route, rule, table, netns }: Refused, daddr: string): string[] {
+  const six = familyOf(daddr) === 6 ? '-6 ' : '';
+  const ip = (command: string) => `\`${inNetns(netns, command)}\``;
+  const get = ip(`ip route get ${daddr}`);
+  if (route === null)
+    return [
+      `what this host makes of it: ${get} A route is missing, or the daemon that should have brought it (DHCP, BGP, a network plug-in) has not: ${ip(`ip ${six}route show table all`)}`,
+      `should it go the usual way? ${ip(`ip ${six}route add default via ROUTER`)}`,
+    ];
+  return [
+    rule === null
+      ? `the route: ${ip(`ip ${six}route show table ${table ?? 'all'} type ${route}`)}`
+      : `the rule: ${ip(`ip ${six}rule`)}`,
+    `who put it there? Daemons do while a prefix is withdrawn or a network is being moved, VPNs so that nothing leaves beside them; ${get} says when it is gone`,
+  ];
+}

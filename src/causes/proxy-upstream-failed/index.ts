@@ -3,6 +3,7 @@
 import { local, remote } from '../../tcp/endpoint.ts';
 import { reversed } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
+import { errnoName } from '../shared/errno.ts';
 import { callers } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
 
@@ -62,25 +63,18 @@ export default defineCause({
     const port = String(upstream).match(/\d+$/)?.[0];
     const host = String(upstream).replace(/:\d+$/, '').replace(/[[\]]/g, '');
     const from = String(upstream_from).replace(/:\d+$/, '').replace(/[[\]]/g, '');
+    const route = `ip route get ${host}${/^(0\.0\.0\.0|::)$/.test(from) ? '' : ` from ${from}`}`;
     const root = upstream_cause
       ? `the failure to look into is that of ${upstream}: ${upstream_cause}, shown beside this; its page: \`tcpwhy causes ${upstream_cause}\``
       : `the failure to look into is that of ${upstream} (${upstream_error}). On ${host}: \`tcpwhy trace :${port}\``;
     return [
       root,
-      `does it listen where the proxy dials? On ${host}: \`ss -ltn 'sport = :${port}'\` The way there: \`ip route get ${host} from ${from}\``,
+      `does it listen where the proxy dials? On ${host}: \`ss -ltn 'sport = :${port}'\` The way there: \`${route}\``,
       `clients of ${at} see a good handshake and then a reset: let the proxy take ${upstream} out of service while it is down (health checks), or answer for it`,
     ];
   },
 });
 
-const ERRORS: Record<number, string> = {
-  0: 'given up while connecting',
-  101: 'ENETUNREACH',
-  110: 'ETIMEDOUT',
-  111: 'ECONNREFUSED',
-  113: 'EHOSTUNREACH',
-};
-
 function errorText(err: number): string {
-  return ERRORS[err] ?? `errno ${err}`;
+  return err === 0 ? 'given up while connecting' : errnoName(err);
 }

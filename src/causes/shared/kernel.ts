@@ -4,9 +4,13 @@ import type { Knowledge } from '../../flow/knowledge.ts';
 
 /** Of every architecture that tcpwhy runs on. */
 export const ERRNO = {
-  EINVAL: 22,
+  EPERM: 1,
   EACCES: 13,
   EXDEV: 18,
+  ENODEV: 19,
+  EINVAL: 22,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
   ENETUNREACH: 101,
   ETIMEDOUT: 110,
   EHOSTUNREACH: 113,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { knock } from '../connections.ts';
+import type { Family } from '../../tcp/address.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { anyOf, failAtOnce, knock } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Options, type Scenario } from '../scenario.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 8443;
@@ -50,4 +52,46 @@ export const noRoute: Scenario[] = [
     },
     run: knocks,
   },
+  {
+    id: 'no-route/connect',
+    cause: 'no-route',
+    title: 'connects that no route leads to',
+    families: BOTH,
+    says: ({ family }) => ({
+      route: null,
+      dialled: remoteOf(family),
+      error: 'ENETUNREACH',
+    }),
+    run: (lab, options) => failing(lab, options, 'ENETUNREACH'),
+  },
+  {
+    id: 'no-route/prohibit',
+    cause: 'no-route',
+    title: 'connects whose route is one that prohibits',
+    families: BOTH,
+    says: () => ({ route: 'prohibit', prefix: /^(172|2001)/, table: 'main', rule: null }),
+    prepare: (lab, { family }) => lab.client.ip(`route add prohibit ${HOSTS[family].nowhere}`),
+    run: (lab, options) => failing(lab, options, 'EACCES'),
+  },
+  {
+    id: 'no-route/rule',
+    cause: 'no-route',
+    title: 'connects that a rule of policy routing throws away',
+    families: BOTH,
+    says: () => ({ route: 'blackhole', prefix: null, rule: /^77: from all to .* blackhole$/ }),
+    prepare(lab, { family }) {
+      const rule = `-${family} rule add priority 77 to ${HOSTS[family].nowhere} blackhole`;
+      lab.client.exec('ip', rule.split(' '));
+    },
+    run: (lab, options) => failing(lab, options, 'EINVAL'),
+  },
 ];
+
+const remoteOf = (family: Family) => endpoint(HOSTS[family].nowhere, PORT);
+
+/** Connects of the client that fail at once. */
+function failing(lab: Lab, { times, family }: Options, error: string): Made {
+  const server = { address: HOSTS[family].nowhere, port: PORT };
+  failAtOnce(lab, lab.client, server, times, error);
+  return { server, clients: [{ address: anyOf(family), port: 0 }], netns: lab.client.inode };
+}

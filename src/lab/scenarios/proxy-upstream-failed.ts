@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { POLLIN, POLLRDHUP, type Socket } from '../../native/sockets.ts';
+import { type Address, POLLIN, POLLRDHUP } from '../../native/sockets.ts';
 import {
   accept,
   awaitAll,
   awaitReset,
   dial,
+  failAtOnce,
   lingerZero,
   listen,
   localOf,
@@ -20,15 +21,15 @@ const PORT = 15006;
 const UPSTREAM_PORT = 8080;
 
 interface Way {
-  /** Waits for the proxy's own connect to fail. */
-  fails(upstream: Socket): void;
+  /** The proxy's own connect, which fails. */
+  dials(to: Address): void;
   /** Gives the client up; comes back when it knows. */
   givesUp(pair: Pair): void;
   upstream(options: Options): string;
 }
 
 /** One client after the other: each sends a request, and the proxy cannot pass it on. */
-function proxied(lab: Lab, options: Options, { fails, givesUp, upstream }: Way): Made {
+function proxied(lab: Lab, options: Options, { dials, givesUp, upstream }: Way): Made {
   const { times, family } = options;
   const server = { address: HOSTS[family].server, port: PORT };
   using listener = listen(lab, family, PORT, times);
@@ -39,18 +40,17 @@ function proxied(lab: Lab, options: Options, { fails, givesUp, upstream }: Way):
     awaitAll([pair.server], POLLIN, 'the request');
     const client = localOf(pair.client);
     const to = { address: upstream(options), port: UPSTREAM_PORT };
-    const [own] = dial(lab, lab.server, to, 1);
-    if (own) fails(own);
+    dials(to);
     givesUp(pair);
     return client;
   });
   return { server, clients, netns: lab.server.inode };
 }
 
-const refused: Pick<Way, 'upstream' | 'fails'> = {
+const refused = (lab: Lab): Pick<Way, 'upstream' | 'dials'> => ({
   upstream: ({ family }) => HOSTS[family].server,
-  fails: (upstream) => awaitReset([upstream], 'ECONNREFUSED'),
-};
+  dials: (to) => awaitReset(dial(lab, lab.server, to, 1), 'ECONNREFUSED'),
+});
 
 function closes({ client, server }: Pair): void {
   server.close();
@@ -64,7 +64,7 @@ export const proxyUpstreamFailed: Scenario[] = [
     beside: ['no-listener'],
     title: 'a sidecar accepts for an application that is down, and closes with the request unread',
     families: BOTH,
-    run: (lab, options) => proxied(lab, options, { ...refused, givesUp: closes }),
+    run: (lab, options) => proxied(lab, options, { ...refused(lab), givesUp: closes }),
   },
   {
     id: 'proxy-upstream-failed/linger-zero',
@@ -74,7 +74,7 @@ export const proxyUpstreamFailed: Scenario[] = [
     families: BOTH,
     run: (lab, options) =>
       proxied(lab, options, {
-        ...refused,
+        ...refused(lab),
         givesUp(pair) {
           lingerZero(pair.server);
           closes(pair);
@@ -89,7 +89,7 @@ export const proxyUpstreamFailed: Scenario[] = [
     families: BOTH,
     run: (lab, options) =>
       proxied(lab, options, {
-        ...refused,
+        ...refused(lab),
         givesUp({ client, server }) {
           server.recv();
           server.close();
@@ -107,7 +107,24 @@ export const proxyUpstreamFailed: Scenario[] = [
     run: (lab, options) =>
       proxied(lab, options, {
         upstream: ({ family }) => HOSTS[family].nowhere,
-        fails: (upstream) => upstream.close(),
+        dials(to) {
+          for (const upstream of dial(lab, lab.server, to, 1)) upstream.close();
+        },
+        givesUp: closes,
+      }),
+  },
+  {
+    id: 'proxy-upstream-failed/no-route',
+    cause: 'proxy-upstream-failed',
+    beside: ['no-route'],
+    title: 'a sidecar whose own connect has no route, and closes with the request unread',
+    families: BOTH,
+    says: () => ({ upstream_error: 'ENETUNREACH', upstream_cause: 'no-route' }),
+    prepare: (lab, { family }) => lab.server.ip(`route del ${HOSTS[family].nowhere}`),
+    run: (lab, options) =>
+      proxied(lab, options, {
+        upstream: ({ family }) => HOSTS[family].nowhere,
+        dials: (to) => failAtOnce(lab, lab.server, to, 1, 'ENETUNREACH'),
         givesUp: closes,
       }),
   },

@@ -2,7 +2,16 @@
 
 import { type Address, must, POLLOUT, type Socket } from '../../native/sockets.ts';
 import type { Family } from '../../tcp/address.ts';
-import { awaitAll, awaitReset, connect, dial, hangUp, localOf } from '../connections.ts';
+import {
+  anyOf,
+  awaitAll,
+  awaitReset,
+  connect,
+  dial,
+  failAtOnce,
+  hangUp,
+  localOf,
+} from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
@@ -122,15 +131,37 @@ export const portsExhausted: Scenario = {
   run(lab: Lab, { times, family }: Options) {
     const server = { address: HOSTS[family].server, port: PORT };
     const held = connect(lab, { times: 2, family }, PORT);
-    for (let time = 0; time < times; time++) {
-      const socket = lab.socket(lab.client, { family });
-      const { error } = socket.connect(server.address, server.port);
-      if (error !== 'EADDRNOTAVAIL') throw new Error(`expected EADDRNOTAVAIL, got ${error}`);
-      socket.close();
-    }
+    failAtOnce(lab, lab.client, server, times, 'EADDRNOTAVAIL');
     hangUp(held);
     const clients = [{ address: HOSTS[family].client, port: 0 }];
     return { server, clients, netns: lab.client.inode };
+  },
+};
+
+export const portsExhaustedByBinding: Scenario = {
+  id: 'ports-exhausted/bind',
+  cause: 'ports-exhausted',
+  title: 'binds to any port of an address on which all are taken',
+  families: BOTH,
+  says: () => ({ dialled: null, ports_in_range: 2, error: 'EADDRINUSE' }),
+  prepare: (lab) => lab.client.sysctl({ 'net.ipv4.ip_local_port_range': `${FIRST} ${FIRST + 1}` }),
+  run(lab, { times, family }) {
+    const address = HOSTS[family].client;
+    const held = [FIRST, FIRST + 1].map((port) => {
+      const socket = lab.socket(lab.client, { family });
+      must(socket.bind(address, port), 'bind');
+      return socket;
+    });
+    for (let time = 0; time < times; time++) {
+      const socket = lab.socket(lab.client, { family });
+      const { error } = socket.bind(address, 0);
+      if (error !== 'EADDRINUSE') throw new Error(`expected EADDRINUSE, got ${error}`);
+      socket.close();
+    }
+    for (const socket of held) socket.close();
+    const asked = { address, port: 0 };
+    const nobody = { address: anyOf(family), port: 0 };
+    return { server: asked, clients: [nobody], netns: lab.client.inode };
   },
 };
 

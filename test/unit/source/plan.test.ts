@@ -75,6 +75,8 @@ describe('the way to each fact', () => {
       'getpeername_ends',
       'accept_ends',
       'accept4_ends',
+      'connect_ends',
+      'bind_ends',
     ]);
     failed.set('accept_ends', 'tp: ENOENT');
     expect(programs('peer_name', kernel, failed)).toEqual(['syscall_returns']);

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Knowledge } from '../../flow/knowledge.ts';
+import { familyOf } from '../../tcp/address.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
+import type { Event } from '../../wire/event.ts';
+import type { ConnectAsked, Hooked } from '../../wire/types.gen.ts';
+import { defineCause } from '../define.ts';
+import { CONNECT, refusalOf, unfit } from '../shared/denied.ts';
+import { errnoName } from '../shared/errno.ts';
+import { ERRNO } from '../shared/kernel.ts';
+import { inNetns } from '../shared/netns.ts';
+import { ownerOf } from '../shared/processes.ts';
+import { inWords } from '../shared/wording.ts';
+
+/** Modules that have a say when a process connects, and the errno that each gives; null: any. */
+const MODULES: Readonly<Record<string, number | null>> = {
+  apparmor: ERRNO.EACCES,
+  bpf: null,
+  landlock: ERRNO.EACCES,
+  selinux: ERRNO.EACCES,
+  smack: ERRNO.EACCES,
+  tomoyo: ERRNO.EPERM,
+};
+const MODULE = 'security module';
+const SOME_MODULE = 'a security module (landlock, SELinux, AppArmor)';
+const SECCOMP = 'the seccomp filter of the process';
+
+interface Denial {
+  /** Who may have said no, or why it cannot be; several: one of them. */
+  by: string[];
+  kind: 'reason' | 'program' | 'module' | 'unknown';
+  sure: boolean;
+}
+
+export default defineCause({
+  id: 'connect-denied',
+  title: 'a connect was refused before there was any packet',
+  severity: 'warning',
+  explains:
+    'connect() or bind() failed at once: a security module, a cgroup’s BPF program or a seccomp filter forbids it, or its address cannot be.',
+  needs: ['denied'],
+  on: ['call_failed'],
+  match(event, known) {
+    if (event.kind !== 'call_failed' || refusalOf(event, known)) return null;
+    const { call, err, sock } = event.body;
+    if (call !== CONNECT && err !== ERRNO.EADDRNOTAVAIL) return null;
+    const dials = call === CONNECT;
+    const { by, kind, sure } = denial(event, known);
+    const asked = known.asked(event);
+    const hooked = kind === 'program' ? (asked?.hooked ?? []) : [];
+    const { saddr, daddr, dport } = sock.flow;
+    const where = dials ? remote(sock.flow) : local(sock.flow);
+    return {
+      evidence: {
+        call: dials ? 'connect' : 'bind',
+        dialled: dials ? remote(sock.flow) : null,
+        from: local(sock.flow),
+        error: errnoName(err),
+        denied_by: by,
+        is_reason: kind === 'reason',
+        hook: hooked[0]?.hook ?? null,
+        cgroup: known.cgroupPath(event.body.cgroup),
+        program_ids: kind === 'program' ? programs(event.body).map(({ id }) => id) : [],
+        held_by: [...new Set(hooked.flatMap(holdersOf))],
+        interface: asked?.device || null,
+        netns: event.netns,
+      },
+      basis: sure ? 'direct' : 'inferred',
+      subject: 'flow',
+      where,
+      flow: sock.flow,
+      group: `${event.netns} ${dials ? `${daddr} ${dport}` : `bind ${saddr}`} ${err} ${by.join()}`,
+      owner: ownerOf(sock.owner),
+      // Hosts without IPv6 try each of its addresses first, and go on to the next.
+      ...(err === ERRNO.EADDRNOTAVAIL && isWithoutIpv6(daddr, asked) && { severity: 'info' }),
+    };
+  },
+  summary({ call, dialled, from, error, denied_by, is_reason }) {
+    const what = call === 'connect' ? `connect to ${dialled}` : `bind to ${from}`;
+    const [only, ...more] = denied_by;
+    if (is_reason) return `${what} failed before there was a packet (${error}): ${only}`;
+    const who = more.length === 0 ? only : `one of ${inWords(denied_by.join(', '))}`;
+    return `${what} was denied before there was a packet (${error}) by ${who}`;
+  },
+  advice(evidence, { saddr, daddr }) {
+    const { call, error, denied_by, is_reason, program_ids, held_by, netns } = evidence;
+    const modules = denied_by.some((one) => one === SOME_MODULE || one.startsWith(MODULE));
+    const seccomp = denied_by.includes(SECCOMP);
+    const six = familyOf(call === 'connect' ? daddr : saddr) === 6 ? '-6 ' : '';
+    const see = `\`${inNetns(netns, `ip ${six}addr`)}\``;
+    if (is_reason)
+      return [
+        `what this host has: ${see}`,
+        call === 'connect'
+          ? `how it would send it: \`${inNetns(netns, `ip ${six}route get ${daddr}`)}\` Who dials it, and how: the settings of the process`
+          : `let the process take an address that is here, or add this one: \`${inNetns(netns, `ip ${six}addr add ${saddr}/PREFIX dev DEV`)}\``,
+      ];
+    return [
+      ...(program_ids.length > 0
+        ? [
+            `the programs of its cgroup: \`bpftool cgroup tree\` and what they do: ${program_ids.map((id) => `\`bpftool prog dump xlated id ${id}\``).join(' ')}`,
+          ]
+        : []),
+      ...(held_by.length > 0
+        ? [`${inWords(held_by.join(', '))} keeps it: look in its own log and settings`]
+        : []),
+      ...(modules
+        ? [
+            'which security module it was, and by what rule: `ausearch -m AVC,LANDLOCK_ACCESS -ts recent` or `journalctl -k --grep denied`. A process that restricts itself (landlock) is asked for its own settings',
+          ]
+        : []),
+      ...(seccomp
+        ? ['does it have a filter, and who gave it one? `grep Seccomp /proc/PID/status`']
+        : []),
+      ...(program_ids.length === 0 && !modules && !seccomp
+        ? [
+            `is it still so? \`${inNetns(netns, `ip ${six}route get ${daddr}`)}\` and \`${inNetns(netns, `ip ${six}rule`)}\``,
+          ]
+        : []),
+      `who decides: \`strace -f -e trace=connect -p PID\` shows each ${error}`,
+    ];
+  },
+});
+
+function denial(event: Event<'call_failed'>, known: Knowledge): Denial {
+  const asked = known.asked(event);
+  const reason = reasonOf(event.body, asked);
+  if (reason !== null) return { by: [reason], kind: 'reason', sure: true };
+  const { err, seccomp } = event.body;
+  const own = programs(event.body).map((program) => programText(program, asked));
+  const told = asked?.modules ?? [];
+  const named = told
+    .filter((name) => name in MODULES && (MODULES[name] ?? err) === err)
+    .map((name) => `${MODULE} ${name}`);
+  const denies = err === ERRNO.EACCES || err === ERRNO.EPERM;
+  const modules = told.length > 0 ? named : err === ERRNO.EACCES ? [SOME_MODULE] : [];
+  const by = [...own, ...modules, ...(seccomp && denies ? [SECCOMP] : [])];
+  if (by.length > 0)
+    return { by, kind: own.length > 0 ? 'program' : 'module', sure: by.length === 1 };
+  const unknown =
+    asked === null
+      ? 'its route or something else of its namespace, which is gone by now'
+      : 'something that has changed since: the same connect has a route by now';
+  return { by: [unknown], kind: 'unknown', sure: false };
+}
+
+/** What makes it impossible, whoever asks; null: somebody forbids it. */
+function reasonOf(failed: Event<'call_failed'>['body'], asked: ConnectAsked | null): string | null {
+  const { call, err, sock, routed } = failed;
+  const { saddr, daddr } = sock.flow;
+  const not_yet = `${saddr} is not usable yet (duplicate address detection)`;
+  if (call !== CONNECT)
+    return asked && !asked.source_missing && asked.tentative + asked.duplicate > 0
+      ? not_yet
+      : `${saddr} is no address of this host`;
+  const unfitting = unfit(failed, asked);
+  if (unfitting !== null) return unfitting;
+  if (err === ERRNO.ENODEV || (err === ERRNO.ENETUNREACH && asked?.state === 'gone'))
+    return 'the device that it shall leave by is gone';
+  if (err === ERRNO.EADDRNOTAVAIL && routed)
+    return `another socket has ${local(sock.flow)} → ${remote(sock.flow)} already, perhaps in TIME_WAIT, and the program chose that port`;
+  if (err !== ERRNO.EADDRNOTAVAIL || failed.programs > 0) return null;
+  if (isWithoutIpv6(daddr, asked)) return 'this host has no IPv6 address (disable_ipv6?)';
+  if (asked?.tentative) return 'no IPv6 address is usable yet (duplicate address detection)';
+  return asked?.duplicate
+    ? 'another host has the IPv6 address too (duplicate address detection failed)'
+    : `no address of this host fits ${daddr} as a source`;
+}
+
+function isWithoutIpv6(daddr: string, asked: ConnectAsked | null): boolean {
+  return familyOf(daddr) === 6 && asked?.addresses === 0;
+}
+
+function programs({ program, second_program, third_program }: Event<'call_failed'>['body']) {
+  return [program, second_program, third_program].flatMap((one) => one ?? []);
+}
+
+function programText(
+  { id, program }: { id: number; program: string },
+  asked: ConnectAsked | null,
+): string {
+  const at = asked?.hooked.find(({ program_id }) => program_id === id);
+  const where = at ? `${at.hook} of ${at.cgroup_path}` : 'its cgroup';
+  return `program ${program === '' ? 'without a name' : program} (id ${id}) at ${where}`;
+}
+
+function holdersOf({ processes, pins }: Hooked): string[] {
+  return [...processes.map(({ comm, pid }) => `${comm} (${pid})`), ...pins];
+}

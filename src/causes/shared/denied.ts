@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Knowledge } from '../../flow/knowledge.ts';
+import { familyOf } from '../../tcp/address.ts';
+import type { Event } from '../../wire/event.ts';
+import type { CallFailed, ConnectAsked } from '../../wire/types.gen.ts';
+import { ERRNO } from './kernel.ts';
+
+/** `call` of a call_failed. */
+export const CONNECT = 0;
+
+/** A route, or a rule of policy routing, that refuses everything; or that there is none. */
+export interface Refusal {
+  /** `prohibit`; null: no route leads there. */
+  type: string | null;
+  /** The route, `default` too, and its table; null where it is a rule, or not known. */
+  prefix: string | null;
+  table: number | null;
+  /** As `ip rule` writes it. */
+  rule: string | null;
+  /** False: the errno alone says so. */
+  found: boolean;
+}
+
+const TYPES: Readonly<Record<number, string>> = {
+  [ERRNO.EACCES]: 'prohibit',
+  [ERRNO.EHOSTUNREACH]: 'unreachable',
+};
+const NOT_FOUND = { prefix: null, table: null, rule: null, found: false };
+
+/** What routing had against a connect; null: it was something else, or that is not known. */
+export function refusalOf(event: Event, known: Knowledge): Refusal | null {
+  if (event.kind !== 'call_failed' || event.body.call !== CONNECT) return null;
+  const { err, programs } = event.body;
+  const asked = known.asked(event);
+  if (unfit(event.body, asked) !== null) return null;
+  if (!asked) {
+    // Programs may say anything; without one these two come of routing only.
+    if (programs > 0) return null;
+    if (err === ERRNO.ENETUNREACH) return { ...NOT_FOUND, type: null };
+    return err === ERRNO.EHOSTUNREACH ? { ...NOT_FOUND, type: 'unreachable' } : null;
+  }
+  if (asked.route_errno !== err) return null;
+  const { route_type, prefix, table, rule } = asked;
+  if (route_type !== '')
+    return {
+      type: route_type,
+      prefix: prefix || null,
+      table: table || null,
+      rule: rule || null,
+      found: true,
+    };
+  if (err === ERRNO.ENETUNREACH) return { ...NOT_FOUND, type: null, found: true };
+  const type = TYPES[err];
+  return type === undefined ? null : { ...NOT_FOUND, type };
+}
+
+/** Why TCP cannot dial an address, or not from such a socket, whatever the routes; null: it can. */
+export function unfit({ err, sock, scope }: CallFailed, asked: ConnectAsked | null): string | null {
+  const { saddr, daddr } = sock.flow;
+  // EINVAL before 5.4. IPv6 does not ask.
+  const isRouting = err === ERRNO.ENETUNREACH || err === ERRNO.EINVAL;
+  if (isRouting && familyOf(daddr) === 4 && asked?.source_missing)
+    return `${saddr}, its own address, is no address of this host any more`;
+  if (err === ERRNO.ENETUNREACH) {
+    if (familyOf(daddr) === 4 && sock.ipv6_only) return 'the socket is for IPv6 only (IPV6_V6ONLY)';
+    const type = asked?.route_type;
+    if (type === 'broadcast' || type === 'multicast' || isMulticast(daddr))
+      return `${daddr} is a ${type === 'broadcast' ? type : 'multicast'} address, and TCP connects to one host`;
+  }
+  if (err !== ERRNO.EINVAL || !/^fe[89ab]/.test(daddr)) return null;
+  if (scope === 0 && sock.bound_ifindex === 0)
+    return `${daddr} is of one segment only, and no interface is named with it (${daddr}%DEVICE)`;
+  return scope !== 0 && sock.bound_ifindex !== 0 && scope !== sock.bound_ifindex
+    ? 'the address names another interface than the one that the socket is bound to'
+    : null;
+}
+
+function isMulticast(address: string): boolean {
+  if (familyOf(address) === 6) return /^ff[0-9a-f]{2}:/.test(address);
+  const first = Number(address.split('.')[0]);
+  return first >= 224 && first <= 239;
+}

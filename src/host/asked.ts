@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { CallFailed, ConnectAsked, Hooked } from '../wire/types.gen.ts';
+import { NOTHING_HOOKED } from './device-hooks.ts';
+import { attributes, messages, request, text } from './netlink.ts';
+import { type Ask, addressesLike, isAny, isOwn, routeOf } from './routes.ts';
+import { type ModuleHost, modulesFor } from './security-modules.ts';
+import type { SocketHost } from './socket-hooks.ts';
+
+export interface AskedHost extends SocketHost, ModuleHost {
+  /** In the namespace at a path, with strict dumps and refusals. */
+  netlinkStrict(requests: Uint8Array[], netns: string): Buffer[];
+}
+
+const RTM_GETLINK = 18;
+const RTM_NEWLINK = 16;
+const IFINFO = 16;
+const IFLA_IFNAME = 3;
+const IFF_UP = 0x1;
+const CONNECT = 0;
+const CONNECT_HOOKS: ReadonlySet<string> = new Set(['cgroup connect4', 'cgroup connect6']);
+
+/** What the host makes of a call that failed, in the namespace at a path. */
+export function askedOf(
+  host: AskedHost,
+  failed: CallFailed,
+  netns: string,
+): Omit<ConnectAsked, 'key'> {
+  const ask: Ask = (requests) => host.netlinkStrict(requests, netns);
+  const { call, sock, scope, mark, uid } = failed;
+  const { saddr, sport, daddr, dport } = sock.flow;
+  const bound = deviceOf(ask, sock.bound_ifindex);
+  const dials = call === CONNECT;
+  const addresses = addressesLike(ask, dials ? daddr : saddr);
+  const route = dials
+    ? routeOf(ask, {
+        ...{ saddr, sport, daddr, dport, mark, uid },
+        ifindex: sock.bound_ifindex || scope,
+        device: bound.device,
+      })
+    : null;
+  return {
+    route_errno: route?.errno ?? 0,
+    route_type: route?.type ?? '',
+    prefix: route?.prefix ?? '',
+    table: route?.table ?? 0,
+    rule: route?.rule ?? '',
+    source_missing: Number(!isAny(saddr) && !isOwn(ask, saddr, addresses)),
+    addresses: addresses.all.length,
+    global_addresses: addresses.global,
+    tentative: addresses.tentative,
+    duplicate: addresses.duplicate,
+    ...bound,
+    hooked: dials ? programsOf(host, failed) : [],
+    modules: modulesFor(host, sock.owner.pid),
+  };
+}
+
+function deviceOf(ask: Ask, ifindex: number): Pick<ConnectAsked, 'device' | 'state'> {
+  if (ifindex === 0) return { device: '', state: '' };
+  const header = Buffer.alloc(IFINFO);
+  header.writeInt32LE(ifindex, 4);
+  const [answer] = ask([request(RTM_GETLINK, header, false)]);
+  const link = (answer ? messages(answer) : []).find(({ type }) => type === RTM_NEWLINK);
+  if (!link) return { device: '', state: 'gone' };
+  const device = text(attributes(link.body, IFINFO).get(IFLA_IFNAME));
+  return { device, state: link.body.readUInt32LE(8) & IFF_UP ? '' : 'down' };
+}
+
+/** Those that were in effect for the socket, and where they are attached. */
+function programsOf(host: AskedHost, failed: CallFailed): Hooked[] {
+  const { program, second_program, third_program } = failed;
+  const ids = [program, second_program, third_program].flatMap((one) => (one ? [one.id] : []));
+  if (ids.length === 0) return [];
+  const hooked = host.cgroups(failed.cgroup).flatMap(({ folder, path }) => {
+    try {
+      return host
+        .cgroupPrograms(folder)
+        .filter(({ hook, id }) => CONNECT_HOOKS.has(hook) && ids.includes(id))
+        .map(({ hook, id, name }) => ({
+          ...NOTHING_HOOKED,
+          ...{ hook, program_id: id, program: name, cgroup_path: path },
+        }));
+    } catch {
+      // The cgroup is gone.
+      return [];
+    }
+  });
+  const held = host.holders(hooked.map(({ program_id }) => program_id));
+  return hooked.map((one) => ({ ...one, ...held.get(one.program_id) }));
+}
