@@ -143,7 +143,11 @@ export const portsExhaustedByBinding: Scenario = {
   cause: 'ports-exhausted',
   title: 'binds to any port of an address on which all are taken',
   families: BOTH,
-  says: () => ({ dialled: null, ports_in_range: 2, error: 'EADDRINUSE' }),
+  says: ({ family }) => ({
+    bound_to: HOSTS[family].client,
+    ports_in_range: 2,
+    error: 'EADDRINUSE',
+  }),
   prepare: (lab) => lab.client.sysctl({ 'net.ipv4.ip_local_port_range': `${FIRST} ${FIRST + 1}` }),
   run(lab, { times, family }) {
     const address = HOSTS[family].client;
