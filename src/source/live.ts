@@ -324,8 +324,7 @@ function dropHost(header: Header, symbols: Symbols, sockets: AskedHost): DropHos
     hasDropReasons: known.hasDropReasons(),
     symbol: (address) => symbols.at(address)?.name,
     socketHooks: (by, cgroup, id) => socketHooks(sockets, by, cgroup, id),
-    deviceHooks: (inode, device) =>
-      inside(inode, (path) => deviceHooks(host, inode, device, path)),
+    deviceHooks: (inode, device) => inside(inode, (path) => deviceHooks(host, inode, device, path)),
     lookupHooks: (netns) =>
       inside(netns, (path) => {
         const programs = lookupPrograms(path);

@@ -84,7 +84,7 @@ export default defineCause({
     return `${what} was denied before there was a packet (${error}) by ${who}`;
   },
   advice(evidence, { saddr, daddr }) {
-    const { call, error, denied_by, is_reason, program_ids, held_by, netns } = evidence;
+    const { call, denied_by, is_reason, program_ids, held_by, netns } = evidence;
     const modules = denied_by.some((one) => one === SOME_MODULE || one.startsWith(MODULE));
     const seccomp = denied_by.includes(SECCOMP);
     const six = familyOf(call === 'connect' ? daddr : saddr) === 6 ? '-6 ' : '';
@@ -99,15 +99,12 @@ export default defineCause({
     return [
       ...(program_ids.length > 0
         ? [
-            `the programs of its cgroup: \`bpftool cgroup tree\` and what they do: ${program_ids.map((id) => `\`bpftool prog dump xlated id ${id}\``).join(' ')}`,
+            `the programs of its cgroup: \`bpftool cgroup tree\` and what they do: ${program_ids.map((id) => `\`bpftool prog dump xlated id ${id}\``).join(' ')}${held_by.length > 0 ? ` Kept by ${inWords(held_by.join(', '))}: its own log and settings say why` : ''}`,
           ]
-        : []),
-      ...(held_by.length > 0
-        ? [`${inWords(held_by.join(', '))} keeps it: look in its own log and settings`]
         : []),
       ...(modules
         ? [
-            'which security module it was, and by what rule: `ausearch -m AVC,LANDLOCK_ACCESS -ts recent` or `journalctl -k --grep denied`. A process that restricts itself (landlock) is asked for its own settings',
+            'which security module it was, and by what rule: `journalctl -k --grep denied`, or with the audit daemon its own log. A process that restricts itself (landlock) is asked for its own settings',
           ]
         : []),
       ...(seccomp
@@ -118,7 +115,6 @@ export default defineCause({
             `is it still so? \`${inNetns(netns, `ip ${six}route get ${daddr}`)}\` and \`${inNetns(netns, `ip ${six}rule`)}\``,
           ]
         : []),
-      `who decides: \`strace -f -e trace=connect -p PID\` shows each ${error}`,
     ];
   },
 });
