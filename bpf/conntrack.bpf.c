@@ -4,6 +4,7 @@
 #include "mib.h"
 #include "sock.h"
 
+#define IPS_CONFIRMED (1 << 3)
 #define IPS_SRC_NAT (1 << 4)
 #define IPS_DST_NAT (1 << 5)
 
@@ -46,6 +47,18 @@ __noinline u32 tracking_detail(u32 place)
 	struct tracking *t = tracking_at(place);
 
 	return t ? read_moved(t) : 0;
+}
+
+/* What the entry takes the connection for, where its other end has answered; else 0. */
+__noinline u32 tracking_answered(u32 place)
+{
+	struct tracking *t = tracking_at(place);
+	const struct nf_conn *ct;
+
+	if (!t || (t->entry & ENTRY_INFO) >= IP_CT_NEW)
+		return 0;
+	ct = (const void *)(t->entry & ~ENTRY_INFO);
+	return ct ? BPF_CORE_READ(ct, proto.tcp.state) : 0;
 }
 
 /* A hash of what was dialled, where that was translated; else 0. */
@@ -127,11 +140,14 @@ static __always_inline void fill_entry(struct wire_conntrack *w, const struct tr
 	if (!ct)
 		return;
 	w->status = BPF_CORE_READ(ct, status);
+	w->tcp_state = BPF_CORE_READ(ct, proto.tcp.state);
+	if (bpf_core_field_exists(ct->zone))
+		w->zone = BPF_CORE_READ(ct, zone.id);
+	if (w->status & IPS_CONFIRMED)
+		w->forgotten_in_s = ms_of(BPF_CORE_READ(ct, timeout) - (u32)bpf_jiffies64()) / 1000;
 	FILL_DIRECTION(&w->sent, ct, 0);
 	FILL_DIRECTION(&w->answer, ct, 1);
 }
-
-#define TCP_CONNTRACK_ESTABLISHED 3
 
 /* How many packets it found to be of no connection on this CPU. */
 static __always_inline u32 read_invalid(const struct net *net)
@@ -168,11 +184,16 @@ static __always_inline bool was_looked_at(const struct tracking *t, bool counts_
 	return users;
 }
 
+static __always_inline u32 forgets_after_s(const struct net *net)
+{
+	return ms_of(BPF_CORE_READ(net, ct.nf_ct_proto.tcp.timeouts[TCP_CONNTRACK_ESTABLISHED])) /
+	       1000;
+}
+
 static __always_inline void fill_tracking(struct wire_conntrack *w, u32 place)
 {
 	struct tracking *t = tracking_at(place);
 	const struct nf_conntrack_net *n;
-	const struct net *net;
 	bool found;
 
 	if (!t)
@@ -190,10 +211,7 @@ static __always_inline void fill_tracking(struct wire_conntrack *w, u32 place)
 				      (const void *)t->entries_max);
 	}
 	w->looked_at = was_looked_at(t, found);
-	net = (const void *)t->net;
-	w->forgets_after_s =
-		ms_of(BPF_CORE_READ(net, ct.nf_ct_proto.tcp.timeouts[TCP_CONNTRACK_ESTABLISHED])) /
-		1000;
+	w->forgets_after_s = forgets_after_s((const void *)t->net);
 }
 
 /* The device that a packet was to leave by. */
@@ -227,14 +245,39 @@ __noinline u32 fill_answered(u32 slot)
 	return 1;
 }
 
+/* Of a packet that leaves. */
+static __always_inline u32 fill_leaving(struct wire_conntrack *w, u32 place)
+{
+	struct tracking *t = tracking_at(place);
+
+	if (!t)
+		return 0;
+	w->info = t->entry & ENTRY_INFO;
+	fill_entry(w, t);
+	return 1;
+}
+
 __noinline u32 fill_retransmitted(u32 slot)
 {
-	struct tracking *t = tracking_at(TRACKING_LEAVES);
+	struct wire_event_retransmit *e = record_buffer(slot);
+
+	return e ? fill_leaving(&e->body.conntrack, TRACKING_LEAVES) : 0;
+}
+
+__noinline u32 fill_passing(u32 slot)
+{
+	struct tracking *t = tracking_at(TRACKING_PASSES);
 	struct wire_event_retransmit *e = record_buffer(slot);
 
 	if (!t || !e)
 		return 0;
-	e->body.conntrack.info = t->entry & ENTRY_INFO;
-	fill_entry(&e->body.conntrack, t);
-	return 1;
+	e->body.conntrack.forgets_after_s = forgets_after_s((const void *)t->net);
+	return fill_leaving(&e->body.conntrack, TRACKING_PASSES);
+}
+
+__noinline u32 fill_believed(u32 slot)
+{
+	struct wire_event_reset_received *e = record_buffer(slot);
+
+	return e ? fill_leaving(&e->body.conntrack, TRACKING_BELIEVED) : 0;
 }

@@ -285,6 +285,13 @@ struct {
 } reasonless SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PASSED_SYN_SLOTS);
+	__type(key, u32);
+	__type(value, u64);
+} passed_syns SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, TRACKING_PLACES);
 	__type(key, u32);

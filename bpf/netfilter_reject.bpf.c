@@ -3,10 +3,11 @@
  * Rules that reject: the functions of nf_reject_ipv4 and nf_reject_ipv6 that answer a packet before it
  * is dropped. Modules, mostly: loaded with the first rule that rejects.
  * Where functions cannot be hooked, the resets and ICMP errors that leave: a packet that netfilter drops
- * just after it was answered was rejected.
+ * just after it was answered was rejected. And SYNs of others that leave unanswered.
  */
 #include "conntrack.h"
 #include "hooks.h"
+#include "passing.h"
 #include "reject.h"
 
 static __always_inline int rejected(const struct sk_buff *skb, u32 answer)
@@ -83,5 +84,7 @@ ON_TRACEPOINT(net_dev_queue, packet_leaves, struct sk_buff *skb)
 	}
 	if (s.flags & TCP_RST)
 		remember_answer(ANSWER_RESET, &s);
+	else if ((s.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		passes(ctx, skb, &s);
 	return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Resets that a socket of this host believed. */
+#include "conntrack.h"
 #include "emit.h"
 #include "filter.h"
 #include "handshake_ttl.h"
@@ -60,6 +61,10 @@ ON_ENTRY(tcp_reset, reset_believed, struct sock *sk, struct sk_buff *skb)
 		fill_packet(&e->body.packet, skb, &s, parse_area(e), true);
 		e->body.packet.flow.service = turned(e->body.sock.flow.service);
 	}
+	/* By now it is translated back. */
+	if (is_tracked_kernel() && MEMBER(skb, _nfct) &&
+	    track(TRACKING_BELIEVED, skb, MEMBER(sk, __sk_common.skc_net.net)))
+		fill_believed(SCRATCH_RESET_RECEIVED);
 	submit(ctx, e, sizeof(*e), t);
 	return 0;
 }

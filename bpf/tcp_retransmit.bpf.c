@@ -26,7 +26,7 @@ ON_TRACEPOINT(tcp_retransmit_skb, segment_retransmitted, const struct sock *sk,
 	if (!e)
 		return 0;
 	e->body.syn = e->body.sock.state == TCP_SYN_SENT;
-	if (e->body.syn && has_left_translated(sk))
+	if (e->body.syn && has_left_tracked(sk))
 		fill_retransmitted(SCRATCH_RETRANSMIT_SKB);
 	if (!e->body.syn && e->body.sock.retransmits >= STALLED_TIMEOUTS) {
 		e->body.stall.what = STALL_TIMEOUTS;

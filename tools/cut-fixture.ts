@@ -86,10 +86,11 @@ function needed(event: Event): boolean {
   if (event.kind !== 'fact') return false;
   const { symbol, peer_rewriter, device_hooks, drop_rules, lookup_hooks, holders, process } =
     event.body;
-  const { connect_asked } = event.body;
+  const { connect_asked, nat_now, table_users } = event.body;
+  const place = device_hooks ?? nat_now ?? table_users;
   if (lookup_hooks) return bodies.includes('"listener":{');
   if (connect_asked) return events.some(({ event: { key } }) => key === connect_asked.key);
-  if (device_hooks) return events.some(({ event: { netns } }) => netns === device_hooks.netns);
+  if (place) return events.some(({ event: { netns } }) => netns === place.netns);
   if (drop_rules) {
     const { netns, flow } = drop_rules;
     return events.some(

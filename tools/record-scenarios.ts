@@ -109,11 +109,20 @@ function only(stream: Uint8Array, netns: ReadonlySet<number>): Uint8Array {
   return Buffer.concat(kept.map(({ bytes }) => encodeFrame(bytes)));
 
   function needed({
-    body: { symbol, cgroup, peer_rewriter, device_hooks, connect_asked, drop_rules },
+    body: {
+      symbol,
+      cgroup,
+      peer_rewriter,
+      device_hooks,
+      connect_asked,
+      drop_rules,
+      nat_now,
+      table_users,
+    },
   }: Event<'fact'>): boolean {
-    if (device_hooks) return netns.has(device_hooks.netns);
+    const place = device_hooks ?? drop_rules ?? nat_now ?? table_users;
+    if (place) return netns.has(place.netns);
     if (connect_asked) return events.some(({ key }) => key === connect_asked.key);
-    if (drop_rules) return netns.has(drop_rules.netns);
     if (symbol) return said.includes(`"${symbol.address}"`);
     if (cgroup) return said.includes(`"cgroup":"${cgroup.id}"`);
     return peer_rewriter?.cgroup_path.includes(`tcpwhy-${process.pid}-`) ?? false;

@@ -14,8 +14,13 @@ extern struct {
 
 /* The low bits of skb->_nfct are enum ip_conntrack_info, which ends before these. */
 #define ENTRY_INFO 7ull
+#define IP_CT_NEW 2
 #define INFO_UNTRACKED 7
 #define INFO_NO_ENTRY 8
+
+/* Of enum tcp_conntrack: from here on a connection is open, up to the first where it is over. */
+#define TCP_CONNTRACK_ESTABLISHED 3
+#define TCP_CONNTRACK_TIME_WAIT 7
 
 /* Bits of what tells drops of netfilter apart. */
 #define TRACKING_DROPPED 1
@@ -25,9 +30,12 @@ extern struct {
 /* As verified once, and not again on each way to them. */
 u32 tracking_detail(u32 place);
 u64 tracking_dialled(u32 place);
+u32 tracking_answered(u32 place);
 u32 fill_dropped(u32 slot);
 u32 fill_answered(u32 slot);
 u32 fill_retransmitted(u32 slot);
+u32 fill_passing(u32 slot);
+u32 fill_believed(u32 slot);
 
 static __always_inline struct tracking *tracking_at(u32 place)
 {
@@ -69,14 +77,14 @@ static __always_inline void track_leaving(const struct sk_buff *skb, const struc
 	t->entry = MEMBER(skb, _nfct);
 }
 
-/* Where it was translated on its way out. */
-static __always_inline bool has_left_translated(const struct sock *sk)
+/* Whether connection tracking has an entry for it, as it left. */
+static __always_inline bool has_left_tracked(const struct sock *sk)
 {
 	struct tracking *t = is_tracked_kernel() ? tracking_at(TRACKING_LEAVES) : NULL;
 	u64 id = 0;
 
 	store_pointer(&id, sk);
-	return t && t->sk == id && tracking_dialled(TRACKING_LEAVES);
+	return t && t->sk == id && t->entry & ~ENTRY_INFO;
 }
 
 #endif

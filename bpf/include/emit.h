@@ -29,7 +29,8 @@ struct count_key {
 #define KEY_CAUSE (1ull << 41)
 #define KEY_SHARED_BITS (KEY_HOST - 1)
 
-/* Bits of the detail: a reset that answers no packet; the service is at the local end. */
+/* Bits of the detail: what others sent; a reset that answers no packet; the service is at the local end. */
+#define KEY_PASSING (1u << 26)
 #define KEY_ACTIVE (1u << 25)
 #define KEY_SERVED_HERE (1u << 24)
 

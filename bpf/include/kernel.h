@@ -304,10 +304,25 @@ struct nf_conntrack_tuple_hash {
 	struct nf_conntrack_tuple tuple;
 };
 
+struct nf_conntrack_zone {
+	u16 id;
+};
+
+struct ip_ct_tcp {
+	u8 state;
+};
+
+union nf_conntrack_proto {
+	struct ip_ct_tcp tcp;
+};
+
 /* The connection that a packet is of, as nf_conntrack has it. */
 struct nf_conn {
+	u32 timeout;
+	struct nf_conntrack_zone zone;
 	struct nf_conntrack_tuple_hash tuplehash[2];
 	unsigned long status;
+	union nf_conntrack_proto proto;
 };
 
 struct net_device;

@@ -17,6 +17,7 @@ enum scratch_slot {
 	SCRATCH_STATE,
 	SCRATCH_RETRANSMIT_SKB,
 	SCRATCH_RETRANSMIT_SYNACK,
+	SCRATCH_PASSING,
 	SCRATCH_TIMER,
 	SCRATCH_PEER_NAME,
 	/* One for each enum failing_call. */
@@ -350,7 +351,17 @@ struct checked {
 };
 
 /* Where a packet is when connection tracking is asked about it: one may interrupt another on its CPU. */
-enum tracking_place { TRACKING_DROP, TRACKING_ANSWER, TRACKING_LEAVES, TRACKING_PLACES };
+enum tracking_place {
+	TRACKING_DROP,
+	TRACKING_ANSWER,
+	TRACKING_LEAVES,
+	TRACKING_PASSES,
+	TRACKING_BELIEVED,
+	TRACKING_PLACES,
+};
+
+/* By the hash of a SYN that was sent on: the upper half of that, and when that was, in milliseconds; 0: it is told. */
+#define PASSED_SYN_SLOTS 4096
 
 /* A packet, and what this CPU's counters of connection tracking said when they were read last. */
 struct tracking {

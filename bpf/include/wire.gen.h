@@ -472,6 +472,12 @@ struct wire_conntrack {
 	__u32 looked_at;
 	__u32 forgets_after_s_tag;
 	__u32 forgets_after_s;
+	__u32 tcp_state_tag;
+	__u32 tcp_state;
+	__u32 forgotten_in_s_tag;
+	__u32 forgotten_in_s;
+	__u32 zone_tag;
+	__u32 zone;
 } WIRE_STRUCT;
 
 #define WIRE_CONNTRACK_INIT \
@@ -491,6 +497,9 @@ struct wire_conntrack {
 		.looked_before_tag = WIRE_FIXED32(9), \
 		.looked_at_tag = WIRE_FIXED32(10), \
 		.forgets_after_s_tag = WIRE_FIXED32(11), \
+		.tcp_state_tag = WIRE_FIXED32(90), \
+		.forgotten_in_s_tag = WIRE_FIXED32(91), \
+		.zone_tag = WIRE_FIXED32(92), \
 	}
 
 struct wire_icmp_error {
@@ -713,6 +722,9 @@ struct wire_reset_received {
 	__u32 handshake_ttl;
 	__u32 silent_ms_tag;
 	__u32 silent_ms;
+	__u32 conntrack_tag;
+	__u32 conntrack_len;
+	struct wire_conntrack conntrack;
 	__u32 mac_change_tag;
 	__u32 mac_change_len;
 	struct wire_mac_change mac_change;
@@ -730,6 +742,9 @@ struct wire_reset_received {
 		.packet = WIRE_PACKET_INIT, \
 		.handshake_ttl_tag = WIRE_FIXED32(60), \
 		.silent_ms_tag = WIRE_FIXED32(61), \
+		.conntrack_tag = WIRE_LEN(90), \
+		.conntrack_len = WIRE_VARINT(sizeof(struct wire_conntrack)), \
+		.conntrack = WIRE_CONNTRACK_INIT, \
 		.mac_change_tag = WIRE_LEN(95), \
 		.mac_change_len = WIRE_VARINT(sizeof(struct wire_mac_change)), \
 		.mac_change = WIRE_MAC_CHANGE_INIT, \
@@ -995,6 +1010,8 @@ struct wire_retransmit {
 	__u32 stall_tag;
 	__u32 stall_len;
 	struct wire_stall stall;
+	__u32 passing_tag;
+	__u32 passing;
 } WIRE_STRUCT;
 
 #define WIRE_RETRANSMIT_INIT \
@@ -1010,6 +1027,7 @@ struct wire_retransmit {
 		.stall_tag = WIRE_LEN(60), \
 		.stall_len = WIRE_VARINT(sizeof(struct wire_stall)), \
 		.stall = WIRE_STALL_INIT, \
+		.passing_tag = WIRE_FIXED32(90), \
 	}
 
 struct wire_program {

@@ -14,6 +14,7 @@ import connectTimeout from './connect-timeout/doc.md';
 import connectionUnknown from './connection-unknown/doc.md';
 import conntrackFull from './conntrack-full/doc.md';
 import conntrackInvalid from './conntrack-invalid/doc.md';
+import conntrackStale from './conntrack-stale/doc.md';
 import crossedReply from './crossed-reply/doc.md';
 import dataAfterClose from './data-after-close/doc.md';
 import deferAccept from './defer-accept/doc.md';
@@ -104,6 +105,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'connection-unknown': connectionUnknown,
   'conntrack-full': conntrackFull,
   'conntrack-invalid': conntrackInvalid,
+  'conntrack-stale': conntrackStale,
   'crossed-reply': crossedReply,
   'data-after-close': dataAfterClose,
   'defer-accept': deferAccept,

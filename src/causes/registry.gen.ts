@@ -15,6 +15,7 @@ import connectTimeout from './connect-timeout/index.ts';
 import connectionUnknown from './connection-unknown/index.ts';
 import conntrackFull from './conntrack-full/index.ts';
 import conntrackInvalid from './conntrack-invalid/index.ts';
+import conntrackStale from './conntrack-stale/index.ts';
 import crossedReply from './crossed-reply/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
 import deferAccept from './defer-accept/index.ts';
@@ -105,6 +106,7 @@ export const CAUSES = [
   connectionUnknown,
   conntrackFull,
   conntrackInvalid,
+  conntrackStale,
   crossedReply,
   dataAfterClose,
   deferAccept,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { TCP_FLAG } from '../tcp/flags.ts';
 import type { Event } from '../wire/event.ts';
 import { ExpiringMap } from './expiring-map.ts';
 
@@ -9,15 +10,15 @@ const LARGE_BYTES = 500;
 const SPAN_NS = 130e9;
 const MOST = 4096;
 
-/** Large segments that this host dropped on their way to others: whether the very same one comes again. */
+/** SYNs and large segments that this host dropped without a socket: whether the very same one comes again. */
 export class DroppedAgain {
   readonly #first_ns = new ExpiringMap<number>(SPAN_NS, MOST);
   readonly #before_ms = new WeakMap<Event, number>();
 
   learn(event: Event): void {
     if (event.kind !== 'drop' || event.body.sock) return;
-    const { flow, seq, payload_len } = event.body.packet;
-    if (payload_len < LARGE_BYTES) return;
+    const { flow, flags, seq, payload_len } = event.body.packet;
+    if (payload_len < LARGE_BYTES && !(flags & TCP_FLAG.syn)) return;
     const { saddr, sport, daddr, dport } = flow;
     const key = `${event.netns} ${saddr} ${sport} ${daddr} ${dport} ${seq}`;
     const first_ns = this.#first_ns.get(key, event.ktime_ns);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { TCP_FLAG } from '../tcp/flags.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type {
@@ -16,6 +17,7 @@ import type {
   ProcessState,
   Sock,
   SocketHooks,
+  TableUsers,
 } from '../wire/types.gen.ts';
 import { type DroppedBy, DropRulesTold } from './drop-rules.ts';
 import { DroppedAgain } from './dropped-again.ts';
@@ -68,13 +70,19 @@ export interface Knowledge {
   cgroupPath(cgroup: string): string | null;
   /** Where this host sent a connect in place of what was dialled, seen as its SYN was sent again; null: it did not, as far as is known. */
   redirect(flow: Flow, ktime_ns: number): Conntrack | null;
+  /** What connection tracking had of a connect of this host as its SYN was sent again, or could not leave; null: not known. */
+  entryOf(flow: Flow, ktime_ns: number): Conntrack | null;
+  /** Every end that rules which translate would send a new connection to now, as it was dialled; empty: not known. */
+  natNow(netns: number, dialled: Flow, ktime_ns: number): readonly string[];
+  /** Who had most entries of a table of connection tracking when it was full; null where the host did not tell. */
+  tableUsers(netns: number): TableUsers | null;
   /** Of a reset that was sent: the connect of the same process that had failed just before. */
   failedConnect(event: Event): FailedConnect | null;
   /** Of a sender or receiver that gets no further: which stall the event is of, and whether it opens it. */
   stall(event: Event): Stalled | null;
   /** Of a segment that was reset: the half-open connection that it was for, where that was given up before. */
   expiredRequest(event: Event): ExpiredRequest | null;
-  /** Of a large segment that was dropped: how long before this very one was first; null: it is the first. */
+  /** Of a SYN or a large segment that was dropped: how long before this very one was first; null: it is the first. */
   droppedBefore_ms(event: Event): number | null;
   /** Of a packet that netfilter dropped: which rules may have; null where the host did not tell. */
   droppedBy(event: Event): DroppedBy | null;
@@ -97,7 +105,9 @@ export class HostKnowledge implements Knowledge {
   #orphans: Orphans | null = null;
   readonly #asked = new ExpiringMap<ConnectAsked>(ASKED_SPAN_NS, MAX_ASKED);
   readonly failed_connects = new FailedConnects();
-  readonly #redirects = new ExpiringMap<Conntrack>(REDIRECT_SPAN_NS, MAX_REDIRECTS);
+  readonly #nat_now = new ExpiringMap<readonly string[]>(ENTRY_SPAN_NS, MAX_ENTRIES);
+  readonly #table_users = new Map<number, TableUsers>();
+  readonly #entries = new ExpiringMap<Conntrack>(ENTRY_SPAN_NS, MAX_ENTRIES);
   readonly #stalls = new Stalls();
   readonly #half_open = new HalfOpen();
   readonly #dropped = new DroppedAgain();
@@ -132,6 +142,8 @@ export class HostKnowledge implements Knowledge {
           orphans,
           process,
           connect_asked,
+          nat_now,
+          table_users,
         } = event.body;
         if (symbol) this.#name(symbol);
         if (cgroup) {
@@ -144,6 +156,11 @@ export class HostKnowledge implements Knowledge {
         if (lookup_hooks) this.#lookup_hooks.set(lookup_hooks.netns, lookup_hooks);
         if (process) this.#know(process);
         if (connect_asked) this.#asked.set(connect_asked.key, connect_asked, event.ktime_ns);
+        if (nat_now?.dialled) {
+          const { netns, dialled, ends } = nat_now;
+          this.#nat_now.set(`${netns} ${endsOf(dialled)}`, ends, event.ktime_ns);
+        }
+        if (table_users) this.#table_users.set(table_users.netns, table_users);
         if (device_hooks)
           this.#hooks.set(`${device_hooks.netns} ${device_hooks.device}`, device_hooks);
         if (socket_hooks) {
@@ -167,7 +184,14 @@ export class HostKnowledge implements Knowledge {
       }
       case 'retransmit': {
         const { sock, conntrack } = event.body;
-        if (conntrack) this.#redirects.set(endsOf(sock.flow), conntrack, event.ktime_ns);
+        if (conntrack && event.body.passing === 0)
+          this.#entries.set(endsOf(sock.flow), conntrack, event.ktime_ns);
+        return false;
+      }
+      case 'drop': {
+        const { packet, conntrack } = event.body;
+        if (conntrack?.sent && packet.ifindex === 0 && packet.flags & TCP_FLAG.syn)
+          this.#entries.set(endsOf(conntrack.sent), conntrack, event.ktime_ns);
         return false;
       }
       default:
@@ -278,7 +302,20 @@ export class HostKnowledge implements Knowledge {
   }
 
   redirect(flow: Flow, ktime_ns: number): Conntrack | null {
-    return this.#redirects.get(endsOf(flow), ktime_ns) ?? null;
+    const entry = this.entryOf(flow, ktime_ns);
+    return entry && entry.status & DST_NAT ? entry : null;
+  }
+
+  entryOf(flow: Flow, ktime_ns: number): Conntrack | null {
+    return this.#entries.get(endsOf(flow), ktime_ns) ?? null;
+  }
+
+  natNow(netns: number, dialled: Flow, ktime_ns: number): readonly string[] {
+    return this.#nat_now.get(`${netns} ${endsOf(dialled)}`, ktime_ns) ?? [];
+  }
+
+  tableUsers(netns: number): TableUsers | null {
+    return this.#table_users.get(netns) ?? null;
   }
 
   failedConnect(event: Event): FailedConnect | null {
@@ -302,9 +339,12 @@ export class HostKnowledge implements Knowledge {
   }
 }
 
+/** Of an entry's status: its destination is translated (IPS_DST_NAT). */
+const DST_NAT = 1 << 5;
+
 /** A SYN is sent again after 120 s at the latest. */
-const REDIRECT_SPAN_NS = 130e9;
-const MAX_REDIRECTS = 4096;
+const ENTRY_SPAN_NS = 130e9;
+const MAX_ENTRIES = 4096;
 const MAX_PROCESSES = 4096;
 
 /** It is told again of who fails again after a second. */

@@ -23,6 +23,7 @@ import { connectDenied } from './scenarios/connect-denied.ts';
 import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
 import { conntrackFull, conntrackInvalid, natPortsExhausted } from './scenarios/conntrack.ts';
+import { conntrackStale } from './scenarios/conntrack-stale.ts';
 import { crossedReply } from './scenarios/crossed-reply.ts';
 import { deviceDown } from './scenarios/device-down.ts';
 import { ttlExceeded } from './scenarios/forwarding.ts';
@@ -120,6 +121,7 @@ export const SCENARIOS: readonly Scenario[] = [
   conntrackFull,
   natPortsExhausted,
   ...conntrackInvalid,
+  ...conntrackStale,
   ...martianSource,
   notOurAddress,
   wrongMac,

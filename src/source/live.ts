@@ -7,10 +7,13 @@ import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
 import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
+import { NatRules, NETFILTER, REQUESTS } from '../host/nat-rules.ts';
+import { messages } from '../host/netlink.ts';
 import { networkNamespaces } from '../host/netns.ts';
 import { processState } from '../host/process.ts';
 import { socketHooks } from '../host/socket-hooks.ts';
 import { Symbols } from '../host/symbols.ts';
+import { ENTRIES, usersOf } from '../host/tracked-users.ts';
 import {
   cgroupPrograms,
   clockOffset_ns,
@@ -42,6 +45,7 @@ import { PartCounts } from './part-counts.ts';
 import { ProcessFacts } from './process-facts.ts';
 import { RuleFacts, type RuleHost } from './rule-facts.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
+import { TrackingFacts, type TrackingHost } from './tracking-facts.ts';
 
 const TOTALS_EVERY_NS = 1e9;
 /** Of one message, which must not become too long. */
@@ -60,6 +64,7 @@ export class LiveSource {
   readonly #rule_facts: RuleFacts;
   readonly #process_facts: ProcessFacts;
   readonly #call_facts: CallFacts;
+  readonly #tracking_facts = new TrackingFacts(TRACKING);
   readonly #clock: ClockWatch;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
@@ -229,6 +234,7 @@ export class LiveSource {
     this.#rule_facts.forget();
     this.#process_facts.forget();
     this.#call_facts.forget();
+    this.#tracking_facts.forget();
     const told_ns = String(this.#clock.told_ns);
     const clock = { offset_ns: told_ns, was_ns: told_ns };
     return Buffer.concat([
@@ -287,6 +293,7 @@ export class LiveSource {
         this.#rule_facts,
         this.#process_facts,
         this.#call_facts,
+        this.#tracking_facts,
       ]) {
         const found = finder.of(each.w, each.at, each.layout);
         if (found.length > 0) facts.push(...found);
@@ -340,8 +347,6 @@ function dropHost(header: Header, symbols: Symbols, sockets: AskedHost): DropHos
   };
 }
 
-const NETLINK_NETFILTER = 12;
-
 function ruleHost(header: Header, symbols: Symbols): RuleHost {
   const known = new HostKnowledge(header);
   const hasReasons = known.hasDropReasons();
@@ -356,7 +361,7 @@ function ruleHost(header: Header, symbols: Symbols): RuleHost {
     frees: major > 6 || (major === 6 && minor >= 8),
     ask(netns) {
       const path = networkNamespaces().get(netns);
-      return path === undefined ? null : (requests) => netlink(NETLINK_NETFILTER, requests, path);
+      return path === undefined ? null : (requests) => netlink(NETFILTER, requests, path);
     },
     deviceName: nameOfDevice,
     legacyTables(netns, family) {
@@ -371,4 +376,36 @@ function ruleHost(header: Header, symbols: Symbols): RuleHost {
     },
     now_ns: monotonic_ns,
   };
+}
+
+const TRACKING: TrackingHost = {
+  natRules: (netns) =>
+    inNetns(netns, (path) => {
+      const ask = (requests: Uint8Array[]) => netlink(NETFILTER, requests, path).flatMap(messages);
+      if (hasLegacyNat(path)) return null;
+      const rules = new NatRules(ask(REQUESTS), (asked) => ask([asked]));
+      return (hook, flow) => rules.ends(hook, flow);
+    }),
+  tableUsers: (netns) =>
+    inNetns(netns, (path) => {
+      const answer = netlink(NETFILTER, [ENTRIES], path).flatMap(messages);
+      return answer.length === 0 ? null : usersOf(netns, answer);
+    }),
+};
+
+/** Null where the namespace is gone, or does not let it. */
+function inNetns<T>(inode: number, work: (path: string) => T): T | null {
+  try {
+    const path = networkNamespaces().get(inode);
+    return path === undefined ? null : work(path);
+  } catch {
+    return null;
+  }
+}
+
+/** Rules that iptables wrote before there was nftables, which nobody else tells of. */
+function hasLegacyNat(path: string): boolean {
+  return ['ip_tables_names', 'ip6_tables_names'].some((name) =>
+    netnsFile(name, path)?.split('\n').includes('nat'),
+  );
 }

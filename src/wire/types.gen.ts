@@ -225,6 +225,8 @@ export interface ResetReceived {
   handshake_ttl: number;
   /** How long ago the socket had heard of the peer before; 0: not known, or just then. */
   silent_ms: number;
+  /** What connection tracking has of the reset; all zero: nothing, or that is not known. */
+  conntrack: Conntrack | null;
   /** Of its next hop. All zero: none is known. */
   mac_change: MacChange | null;
   /** 1: neither end had sent any data on it. */
@@ -319,6 +321,12 @@ export interface Conntrack {
   looked_at: number;
   /** After how long an idle open connection is forgotten. */
   forgets_after_s: number;
+  /** Of the entry: what it takes the connection for (enum tcp_conntrack). */
+  tcp_state: number;
+  /** After how long without a packet it is forgotten; 0: not in the table yet. */
+  forgotten_in_s: number;
+  /** Its zone: entries of another than 0 belong to who uses zones, as Open vSwitch does. */
+  zone: number;
 }
 
 export interface StateChange {
@@ -370,10 +378,12 @@ export interface Retransmit {
   /** 1: a SYN-ACK of a half-open connection, sock is the listener's request. */
   synack: number;
   syn: number;
-  /** Of a SYN that was translated on its way out. All zero: it was not, or that is not known. */
+  /** Of a SYN that connection tracking has an entry for. All zero: it has none, or that is not known. */
   conntrack: Conntrack | null;
   /** Where the sender has waited for long: all zero before. */
   stall: Stall | null;
+  /** 1: it is of other hosts, and this one sends it on; sock has only its ends, as they leave. It was sent again, or its entry is of an open connection. */
+  passing: number;
 }
 
 export interface Stall {
@@ -529,6 +539,8 @@ export interface Fact {
   orphans: Orphans | null;
   connect_asked: ConnectAsked | null;
   drop_rules: DropRules | null;
+  nat_now: NatNow | null;
+  table_users: TableUsers | null;
   lookup_hooks: LookupHooks | null;
   process: ProcessState | null;
 }
@@ -642,6 +654,28 @@ export interface Qdisc {
   limits: string;
   /** 1: it had dropped something. */
   has_dropped: number;
+}
+
+export interface NatNow {
+  netns: number;
+  /** As it was dialled. */
+  dialled: Flow;
+  /** Every end that it may be sent to. `[::]:PORT` and `0.0.0.0:PORT`: that port of this host. Empty: not known. */
+  ends: string[];
+}
+
+export interface TableUsers {
+  netns: number;
+  /** So many entries were looked at. */
+  entries: number;
+  /** The addresses that began most of them, and the ends that most of them lead to. */
+  sources: TableUser[];
+  services: TableUser[];
+}
+
+export interface TableUser {
+  end: string;
+  entries: number;
 }
 
 export interface Orphans {

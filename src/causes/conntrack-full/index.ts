@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { flagsText } from '../../tcp/flags.ts';
+import type { TableUser } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { ends, isBesideRules, TRACKED, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
@@ -8,6 +9,10 @@ import { SILENCE } from '../shared/silence.ts';
 
 /** Entries of other CPUs end between the drop and the look at their number. */
 const NEARLY = 63 / 64;
+
+/** Who has most entries, as plain data. */
+const most = (users: readonly TableUser[] = []) =>
+  users.map(({ end, entries }) => ({ end, entries }));
 
 export default defineCause({
   id: 'conntrack-full',
@@ -25,6 +30,7 @@ export default defineCause({
     if (conntrack?.info !== TRACKED.NO_ENTRY || conntrack.dropped === 0) return null;
     const { entries, entries_max, looked_before, forgets_after_s } = conntrack;
     if (entries < entries_max * NEARLY) return null;
+    const users = known.tableUsers(event.netns);
     return {
       evidence: {
         entries: entries_max === 0 ? null : entries,
@@ -33,6 +39,9 @@ export default defineCause({
         flags: flagsText(packet.flags),
         ...whereabouts(event.body, event.netns, known),
         idle_timeout_s: forgets_after_s || null,
+        entries_counted: users?.entries ?? null,
+        sources: most(users?.sources),
+        services: most(users?.services),
         netns: event.netns,
       },
       basis: looked_before ? 'direct' : 'inferred',
@@ -43,18 +52,25 @@ export default defineCause({
       owner: null,
     };
   },
-  summary({ entries, entries_max, from, to, flags }) {
+  summary({ entries, entries_max, entries_counted, sources, services, from, to, flags }) {
     const many = entries === null ? '' : `: ${entries} of ${entries_max} entries`;
-    return `connection table full${many}; [${flags}] ${from} → ${to} had no room in it`;
+    const [source, service] = [sources[0], services[0]];
+    const who =
+      source === undefined || service === undefined
+        ? ''
+        : `, ${source.entries} of ${entries_counted} begun by ${source.end} and ${service.entries} to ${service.end}`;
+    return `connection table full${many}${who}; [${flags}] ${from} → ${to} had no room in it`;
   },
-  advice({ entries_max, idle_timeout_s, netns }) {
+  advice({ entries_max, idle_timeout_s, sources, netns }) {
     const room =
       entries_max === null
         ? '`sysctl net.netfilter.nf_conntrack_max`'
         : `\`sysctl -w net.netfilter.nf_conntrack_max=${2 * entries_max}\``;
     const now = idle_timeout_s === null ? '' : ` (${idle_timeout_s} s now)`;
     return [
-      `who fills it, a flood or clients that never close? Count by the first src= of each line: \`${inNetns(netns, 'conntrack -L')}\``,
+      sources.length === 0
+        ? `who fills it, a flood or clients that never close? Count by the first src= of each line: \`${inNetns(netns, 'conntrack -L')}\``
+        : `a flood, or clients that never close? What ${sources[0]?.end} has: \`${inNetns(netns, `conntrack -L -p tcp -s ${sources[0]?.end}`)}\` Most entries, as it was first full: ${sources.map(({ end, entries }) => `${end} ${entries}`).join(', ')}`,
       `make room, for the whole machine: ${room}`,
       `let idle connections lose their entry sooner${now}: \`${inNetns(netns, 'sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=3600')}\``,
       `connections that no rule has to know of need no entry: notrack in a chain at priority raw. It is the kernel that drops, no rule; its own word: \`journalctl -k --grep 'table full'\``,

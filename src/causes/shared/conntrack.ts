@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../flow/knowledge.ts';
-import { endpoint } from '../../tcp/endpoint.ts';
+import { familyOf } from '../../tcp/address.ts';
+import { endpoint, local } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Conntrack, Drop, Flow, Packet, ResetSent } from '../../wire/types.gen.ts';
 import { inNetns } from './netns.ts';
+import { word } from './wording.ts';
 
 /** What a packet is of its entry: enum ip_conntrack_info, and what BPF adds to it. */
 export const TRACKED = { NEW: 2, REPLY: 3, NO_ENTRY: 8 } as const;
@@ -88,6 +90,47 @@ export function whereText({ arrived_on, leaves_by }: ReturnType<typeof whereabou
 /** How to find the rule that sends connections to an end elsewhere. */
 export function redirectAdvice(netns: number, dialled: string): string {
   return `the rule that sends ${dialled} there: \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'redirect|dnat'\` or \`iptables-save -c | grep -E 'REDIRECT|DNAT'\``;
+}
+
+/** Of a connect that this host sent elsewhere: evidence of where to; `answer`: an answer as it comes. */
+export function redirected(answer: Flow, netns: number) {
+  return {
+    redirected_to: local(answer),
+    source_stays: isLoopback(answer.daddr) && !isLoopback(answer.saddr),
+    netns,
+  };
+}
+
+type Redirected = Partial<ReturnType<typeof redirected>>;
+
+/** What was dialled, with where it was sent in place of that. */
+export function redirectText(
+  dialled: string,
+  from: string,
+  { redirected_to, source_stays }: Redirected,
+) {
+  return {
+    where:
+      redirected_to === undefined
+        ? dialled
+        : `${dialled}, translated by this host to ${redirected_to},`,
+    source: source_stays ? `; its source was not translated and stays ${from}` : '',
+  };
+}
+
+/** What to look at where nobody answered it; null: it was sent where it was dialled. */
+export function redirectedAdvice(
+  dialled: string,
+  from: string,
+  daddr: string,
+  { redirected_to, source_stays, netns }: Redirected,
+): string[] | null {
+  if (redirected_to === undefined || netns === undefined) return null;
+  const target = redirected_to.replace(/:\d+$/, '').replace(/[[\]]/g, '');
+  const look = source_stays
+    ? `no host answers ${from}, an address of loopback: translate the source too: \`${inNetns(netns, `nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade`)}\` or dial an address of this host`
+    : `do the SYNs arrive at what they were translated to? On ${target}: \`tcpwhy trace ${word(redirected_to)}\` Is that the right one? Here: \`${inNetns(netns, `conntrack -L ${familyOf(daddr) === 6 ? '-f ipv6 ' : ''}-p tcp -d ${daddr}`)}\``;
+  return [look, redirectAdvice(netns, dialled)];
 }
 
 /** The port of a redirected end. */

@@ -15,7 +15,7 @@ import {
   shareFrom,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { rules } from '../nat.ts';
+import { bracketed, rules } from '../nat.ts';
 import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
@@ -135,6 +135,10 @@ export const conntrackFull: Scenario = {
   families: BOTH,
   ownerless: true,
   commands: ['nft'],
+  says: ({ family }) => ({
+    sources: [{ end: HOSTS[family].client }],
+    services: [{ end: bracketed(family, HOSTS[family].server, PORT) }],
+  }),
   prepare: (lab, { family }) =>
     rules(lab.server, family, `chain input { type filter hook input priority 0; ${track} }`),
   run: full,
