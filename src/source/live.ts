@@ -393,16 +393,6 @@ const TRACKING: TrackingHost = {
     }),
 };
 
-/** Null where the namespace is gone, or does not let it. */
-function inNetns<T>(inode: number, work: (path: string) => T): T | null {
-  try {
-    const path = networkNamespaces().get(inode);
-    return path === undefined ? null : work(path);
-  } catch {
-    return null;
-  }
-}
-
 /** Rules that iptables wrote before there was nftables, which nobody else tells of. */
 function hasLegacyNat(path: string): boolean {
   return ['ip_tables_names', 'ip6_tables_names'].some((name) =>

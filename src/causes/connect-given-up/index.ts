@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
+import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
 import { exitText, ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
 import { endedBy, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
@@ -19,7 +21,7 @@ export default defineCause({
     'A program of this host closed its socket, by its own timeout or because it ended, while its SYNs were unanswered.',
   needs: ['state'],
   on: ['state_change'],
-  match(event) {
+  match(event, known) {
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock, connect, icmp } = event.body;
     if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
@@ -28,10 +30,12 @@ export default defineCause({
     const waited_ms = waited(sock);
     if (sock.retransmits === 0 && (waited_ms ?? 0) < SHORTEST_MS) return null;
     const { daddr, dport } = sock.flow;
+    const redirect = known.redirect(sock.flow, event.ktime_ns)?.answer;
     return {
       evidence: {
         dialled: remote(sock.flow),
         from: local(sock.flow),
+        ...(redirect && redirected(redirect, event.netns)),
         syns_sent: sock.retransmits + 1,
         waited_ms,
         process_end: connect?.process_ends ? exitText(connect.exit_status) : null,
@@ -41,23 +45,27 @@ export default defineCause({
       subject: 'flow',
       where: remote(sock.flow),
       flow: sock.flow,
+      ...(redirect && { related: [{ ...reversed(redirect), service: sock.flow.service }] }),
       group: `${event.netns} ${daddr} ${dport} ${connect?.process_ends ?? 0}`,
       owner: ownerOf(sock.owner),
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ dialled, syns_sent, waited_ms, process_end, path_error: why }) {
+  summary({ dialled, from, syns_sent, waited_ms, process_end, path_error: why, ...to }) {
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
     const after = waited_ms === null ? '' : ` after ${seconds(waited_ms)}`;
     const who = process_end === null ? 'the program gave up' : `its process ended (${process_end})`;
-    return `${dialled} did not answer ${syns}, and ${who}${after}${why === null ? '' : `: ${why}`}`;
+    const { where, source } = redirectText(dialled, from, to);
+    return `${where} did not answer ${syns}, and ${who}${after}${source}${why === null ? '' : `: ${why}`}`;
   },
-  advice({ dialled, from, waited_ms, process_end, path_error: why }, flow) {
+  advice({ dialled, from, waited_ms, process_end, path_error: why, ...to }, flow) {
     const { saddr, daddr, dport } = flow;
     const limit =
       process_end === null
         ? `${from}: the limit${waited_ms === null ? '' : ` of ${seconds(waited_ms)}`} is the program’s own (a connect timeout): a longer one helps only where ${dialled} answers late`
         : `${from}: its process ended (${process_end}) while it waited: look there only if it should not have`;
+    const lines = redirectedAdvice(dialled, from, daddr, to);
+    if (lines) return [...lines, limit];
     return [
       ...unreachableAdvice(why, flow),
       `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,

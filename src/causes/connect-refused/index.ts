@@ -2,8 +2,9 @@
 
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
+import type { Flow, ResetReceived } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { redirectAdvice } from '../shared/conntrack.ts';
+import { ENTRY, redirectAdvice } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { word } from '../shared/wording.ts';
 
@@ -20,8 +21,7 @@ export default defineCause({
       return null;
     const { sock, packet } = event.body;
     const { daddr, dport } = sock.flow;
-    // It is as it came in: before this host translated it back.
-    const { saddr, sport } = packet ? packet.flow : { saddr: daddr, sport: dport };
+    const { saddr, sport } = senderOf(event.body) ?? { saddr: daddr, sport: dport };
     const redirected_to = saddr === daddr && sport === dport ? null : endpoint(saddr, sport);
     return {
       evidence: {
@@ -72,3 +72,10 @@ export default defineCause({
     ],
   },
 });
+
+/** Who sent the reset, in place of what was dialled where this host translates. */
+function senderOf({ packet, conntrack }: ResetReceived): Pick<Flow, 'saddr' | 'sport'> | null {
+  if (conntrack?.answer && conntrack.status & ENTRY.DST_NAT) return conntrack.answer;
+  // It is as it came in, before this host translated it back, or after.
+  return packet?.flow ?? null;
+}

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { familyOf } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { isLoopback, redirectAdvice } from '../shared/conntrack.ts';
+import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
 import { errnoName } from '../shared/errno.ts';
-import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
 import { endedBy, endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
@@ -33,13 +31,9 @@ export default defineCause({
       evidence: {
         dialled: remote(sock.flow),
         from: local(sock.flow),
-        ...(redirect && {
-          redirected_to: local(redirect),
-          source_stays: isLoopback(redirect.daddr) && !isLoopback(redirect.saddr),
-        }),
+        ...(redirect && redirected(redirect, event.netns)),
         syns_sent: sock.retransmits + 1,
         waited_ms,
-        ...(redirect && { netns: event.netns }),
         user_timeout_ms: sock.user_timeout_ms || null,
         error: errnoName(sock.err),
         path_error: unreachable(event.body, sock.flow),
@@ -55,38 +49,19 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ dialled, from, syns_sent, waited_ms, redirected_to, source_stays, path_error: why }) {
+  summary({ dialled, from, syns_sent, waited_ms, path_error: why, ...to }) {
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
-    const where =
-      redirected_to === undefined
-        ? dialled
-        : `${dialled}, translated by this host to ${redirected_to},`;
-    const source = source_stays ? `; its source was not translated and stays ${from}` : '';
+    const { where, source } = redirectText(dialled, from, to);
     return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${why === null ? '' : `: ${why}`}`;
   },
-  advice(
-    { dialled, from, user_timeout_ms, redirected_to, source_stays, netns, path_error: why },
-    flow,
-  ) {
+  advice({ dialled, from, user_timeout_ms, path_error: why, ...to }, flow) {
     const { saddr, daddr, dport } = flow;
     const limit =
       user_timeout_ms === null
         ? 'net.ipv4.tcp_syn_retries in its namespace says how often a SYN is sent again'
         : `the socket’s TCP_USER_TIMEOUT of ${user_timeout_ms} ms set the limit`;
-    if (redirected_to !== undefined && netns !== undefined) {
-      const target = redirected_to.replace(/:\d+$/, '').replace(/[[\]]/g, '');
-      return [
-        ...(source_stays
-          ? [
-              `no host answers ${from}, an address of loopback: translate the source too: \`${inNetns(netns, `nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade`)}\` or dial an address of this host`,
-            ]
-          : [
-              `do the SYNs arrive at what they were translated to? On ${target}: \`tcpwhy trace ${word(redirected_to)}\` Is that the right one? Here: \`${inNetns(netns, `conntrack -L ${familyOf(daddr) === 6 ? '-f ipv6 ' : ''}-p tcp -d ${daddr}`)}\``,
-            ]),
-        redirectAdvice(netns, dialled),
-        `${from} gave up: ${limit}`,
-      ];
-    }
+    const lines = redirectedAdvice(dialled, from, daddr, to);
+    if (lines) return [...lines, `${from} gave up: ${limit}`];
     return [
       ...unreachableAdvice(why, flow),
       `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
