@@ -380,14 +380,14 @@ function ruleHost(header: Header, symbols: Symbols): RuleHost {
 
 const TRACKING: TrackingHost = {
   natRules: (netns) =>
-    inNetns(netns, (path) => {
+    inside(netns, (path) => {
       const ask = (requests: Uint8Array[]) => netlink(NETFILTER, requests, path).flatMap(messages);
       if (hasLegacyNat(path)) return null;
       const rules = new NatRules(ask(REQUESTS), (asked) => ask([asked]));
       return (hook, flow) => rules.ends(hook, flow);
     }),
   tableUsers: (netns) =>
-    inNetns(netns, (path) => {
+    inside(netns, (path) => {
       const answer = netlink(NETFILTER, [ENTRIES], path).flatMap(messages);
       return answer.length === 0 ? null : usersOf(netns, answer);
     }),

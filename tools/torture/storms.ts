@@ -49,7 +49,10 @@ const scanned: Storm = {
   cause: 'no-listener',
   async make(lab, family) {
     using socket = lab.socket(lab.client, { family });
-    return await refusals(LAST_PORT, (made) => socket.connect(HOSTS[family].server, made + 1).error);
+    return await refusals(
+      LAST_PORT,
+      (made) => socket.connect(HOSTS[family].server, made + 1).error,
+    );
   },
 };
 
