@@ -15,9 +15,9 @@ it('says what failed and ends, or goes on, whichever system call fails', { timeo
   const missing = lacking('strace');
   skip(missing !== null, missing ?? '');
   using lab = Lab.open();
-  const all = [...faults(TCPWHY, String(lab.server.inode), PLACES)];
+  const all = [...faults(TCPWHY, String(lab.server.inode), PLACES, ['record'])];
   expect(all.flatMap(({ wrong }) => wrong)).toEqual([]);
   // The rings are what nothing goes without.
   const rings = all.filter(({ call, of }) => call === 'mmap' && of.includes('perf_event'));
-  expect(rings.map(({ tried, ended }) => ended === tried && tried > 0)).toEqual([true, true]);
+  expect(rings.map(({ tried, ended }) => ended === tried && tried > 0)).toEqual([true]);
 });

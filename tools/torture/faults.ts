@@ -60,11 +60,17 @@ export interface Faults {
   wrong: string[];
 }
 
-/** Lets each system call fail at up to `places` of the times that it is made after Node has started. */
-export function* faults(tcpwhy: string, netns: string, places: number): Generator<Faults> {
+/** Lets each system call fail at up to `places` of the times that it is made after Node has started; `places` > 1. */
+export function* faults(
+  tcpwhy: string,
+  netns: string,
+  places: number,
+  commands = Object.keys(COMMANDS),
+): Generator<Faults> {
   const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-torture-'));
   try {
     for (const [command, args] of Object.entries(COMMANDS)) {
+      if (!commands.includes(command)) continue;
       const recording = join(folder, 'x.tcpwhy');
       const run = [tcpwhy, ...args(recording), '--netns', netns];
       for (const { call, error, of } of FAULTS) {
