@@ -12,7 +12,7 @@
 #define MAX_ADDRESSES 32
 #define MAX_DEVICES 32
 
-static __noinline bool has_ipv4(const struct net_device *dev, __be32 addr)
+static __always_inline bool has_ipv4(const struct net_device *dev, __be32 addr)
 {
 	const struct in_ifaddr *a = BPF_CORE_READ(dev, ip_ptr, ifa_list);
 
@@ -24,7 +24,7 @@ static __noinline bool has_ipv4(const struct net_device *dev, __be32 addr)
 	return false;
 }
 
-static __noinline bool has_ipv6(const struct net_device *dev, const u8 *addr)
+static __always_inline bool has_ipv6(const struct net_device *dev, const u8 *addr)
 {
 	const struct inet6_dev *in6 = BPF_CORE_READ(dev, ip6_ptr);
 	const u64 *wanted = (const u64 *)addr;
@@ -47,8 +47,9 @@ static __noinline bool has_ipv6(const struct net_device *dev, const u8 *addr)
 }
 
 /* Whether a device of this namespace has it: that one takes the frame. */
-static __noinline bool is_own_mac(const struct net *net, u64 mac)
+static __noinline bool is_own_mac(const struct net *net, const unsigned char *mac_at)
 {
+	u64 mac = read_mac(mac_at);
 	const struct list_head *at = BPF_CORE_READ(net, dev_base_head.next);
 
 	for (int i = 0; i < MAX_DEVICES && at && at != &net->dev_base_head; i++) {
@@ -62,25 +63,37 @@ static __noinline bool is_own_mac(const struct net *net, u64 mac)
 	return false;
 }
 
-static __always_inline void fill_frame(struct wire_drop *w, const struct sk_buff *skb)
+static __noinline bool is_own_address(const struct net_device *dev, const struct wire_drop *w)
+{
+	u8 daddr[16] __attribute__((aligned(8)));
+
+	__builtin_memcpy(daddr, w->packet.flow.daddr, 16);
+	return is_mapped_ipv4(daddr) ? has_ipv4(dev, ((const u32 *)daddr)[3])
+				     : has_ipv6(dev, daddr);
+}
+
+static __noinline int fill_macs(struct wire_drop *w, const struct net_device *dev,
+				const unsigned char *at)
+{
+	fill_mac(w->frame.mac_to, read_mac(at));
+	fill_mac(w->frame.mac_from, read_mac(at + MAC_BYTES));
+	fill_mac(w->frame.mac_here, read_mac(BPF_CORE_READ(dev, dev_addr)));
+	return 0;
+}
+
+/* Each part has a stack of its own: there is not more left before 6.13. */
+static __noinline int fill_frame(struct wire_drop *w, const struct sk_buff *skb)
 {
 	const struct net_device *dev = BPF_CORE_READ(skb, dev);
 	u16 mac_header = BPF_CORE_READ(skb, mac_header);
 	const unsigned char *at = BPF_CORE_READ(skb, head) + mac_header;
-	const struct net *net = device_net(dev);
-	u8 daddr[16] __attribute__((aligned(8)));
-	u64 mac;
 
-	if (!net || BPF_CORE_READ(dev, type) != ARPHRD_ETHER || mac_header == NO_MAC_HEADER)
-		return;
-	mac = read_mac(at);
-	fill_mac(w->frame.mac_to, mac);
-	fill_mac(w->frame.mac_from, read_mac(at + MAC_BYTES));
-	fill_mac(w->frame.mac_here, read_mac(BPF_CORE_READ(dev, dev_addr)));
-	__builtin_memcpy(daddr, w->packet.flow.daddr, 16);
-	w->frame.is_ours = (is_mapped_ipv4(daddr) ? has_ipv4(dev, ((const u32 *)daddr)[3])
-						  : has_ipv6(dev, daddr)) &&
-			   !is_own_mac(net, mac);
+	if (!device_net(dev) || BPF_CORE_READ(dev, type) != ARPHRD_ETHER ||
+	    mac_header == NO_MAC_HEADER)
+		return 0;
+	fill_macs(w, dev, at);
+	w->frame.is_ours = is_own_address(dev, w) && !is_own_mac(device_net(dev), at);
+	return 0;
 }
 
 __noinline u32 fill_arrival(u64 skb, u32 slot)
@@ -89,7 +102,7 @@ __noinline u32 fill_arrival(u64 skb, u32 slot)
 	const struct sk_buff *packet = (const void *)skb;
 	struct wire_packet *p;
 
-	if (!e)
+	if (!PRUNES_WELL || !e)
 		return 0;
 	p = &e->body.packet;
 	if (BPF_CORE_READ_BITFIELD_PROBED(packet, pkt_type) == PACKET_OTHERHOST)

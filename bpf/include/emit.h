@@ -73,11 +73,12 @@ static __always_inline u64 host_key(const struct count_key *k, u64 cause)
 	return (hash_words(words, 4) & KEY_SHARED_BITS) | KEY_HOST;
 }
 
-static __always_inline void begin_total(struct total *t, u64 key, u32 kind, u32 reason)
+/* `what` is the kind of event, and above it its reason. */
+static __always_inline void begin_total(struct total *t, u64 key, u64 what)
 {
 	t->key = key;
-	t->kind = kind;
-	t->reason = reason;
+	t->kind = what;
+	t->reason = what >> 32;
 	t->told = 0;
 	t->tokens = sample_burst;
 	t->refilled_ns = bpf_ktime_get_ns();
@@ -102,20 +103,19 @@ static __always_inline struct total *find_or_make(const u64 *key, u32 sort, u64 
 }
 
 /* Too many keys at once: then a key is counted with others, of which records are made yet. */
-static __noinline __attribute__((unused)) struct total *shared_total(const struct count_key *k)
+static __noinline __attribute__((unused)) struct total *shared_total(u64 what, u64 cause, u64 host)
 {
-	u64 cause = cause_key(k), key = host_key(k, cause);
-	struct total *t = find_or_make(&key, MORE_HOSTS, MOST_HOSTS);
-	u32 kind = k->kind;
+	struct total *t = find_or_make(&host, MORE_HOSTS, MOST_HOSTS);
+	u32 kind = what;
 
 	if (!t) {
-		key = cause;
-		t = find_or_make(&key, MORE_CAUSES, MOST_CAUSES);
+		host = cause;
+		t = find_or_make(&host, MORE_CAUSES, MOST_CAUSES);
 	}
 	if (!t)
 		return bpf_map_lookup_elem(&overflow, &kind);
 	if (!t->key)
-		begin_total(t, key, kind, k->reason);
+		begin_total(t, host, what);
 	return t;
 }
 
@@ -139,25 +139,6 @@ static __always_inline bool may_begin(void)
 	return b->count++ < KEYS_A_SECOND;
 }
 
-/* `place` is free for it in the array, or NULL. */
-static __noinline __attribute__((unused)) struct total *more_total(const struct count_key *k,
-								   u64 hash, struct total *place)
-{
-	struct total *t = place ? place : bpf_map_lookup_elem(&more_totals, &hash);
-
-	if (t && t->key)
-		return t;
-	if (!may_begin())
-		return NULL;
-	if (!t)
-		t = find_or_make(&hash, MORE_OWN, MOST_OWN);
-	if (!t)
-		return NULL;
-	begin_total(t, hash, k->kind, k->reason);
-	t->host = host_key(k, cause_key(k));
-	return t;
-}
-
 /* Where it has its place in the array; NULL: nowhere there, and `free` is one that it may take, or NULL. */
 static __always_inline struct total *place_of(u64 hash, struct total **free)
 {
@@ -178,15 +159,42 @@ static __always_inline struct total *place_of(u64 hash, struct total **free)
 	return NULL;
 }
 
-static __always_inline struct total *total_of(const struct count_key *k)
+/* NULL: nowhere has it a place of its own. */
+static __noinline __attribute__((unused)) struct total *more_total(u64 hash, u64 what, u64 host)
 {
-	u64 hash = hash_key(k);
 	struct total *free, *t = place_of(hash, &free);
 
 	if (t)
 		return t;
-	t = more_total(k, hash, free);
-	return t ? t : shared_total(k);
+	t = free ? free : bpf_map_lookup_elem(&more_totals, &hash);
+	if (t && t->key)
+		return t;
+	if (!may_begin())
+		return NULL;
+	if (!t)
+		t = find_or_make(&hash, MORE_OWN, MOST_OWN);
+	if (!t)
+		return NULL;
+	begin_total(t, hash, what);
+	t->host = host;
+	return t;
+}
+
+/*
+ * The usual place is looked at here: what is more than that has a stack of its own. Callers have little of it
+ * left: all that is made of the key is made before, so that it stays in registers.
+ */
+static __always_inline struct total *total_of(const struct count_key *k)
+{
+	u64 hash = hash_key(k), cause = cause_key(k), host = host_key(k, cause);
+	u64 what = (u64)k->reason << 32 | k->kind;
+	u32 slot = hash & (TOTAL_SLOTS - 1);
+	struct total *t = bpf_map_lookup_elem(&totals, &slot);
+
+	if (t && t->key == hash)
+		return t;
+	t = more_total(hash, what, host);
+	return t ? t : shared_total(what, cause, host);
 }
 
 /* Of the key that a record has. */
@@ -324,7 +332,7 @@ static __noinline __attribute__((unused)) int give_to_host(struct total *t)
 	if (!host)
 		return 0;
 	if (!host->key)
-		begin_total(host, key, t->kind, t->reason);
+		begin_total(host, key, (u64)t->reason << 32 | t->kind);
 	host->count += t->count;
 	host->pending += t->pending;
 	t->count = 0;

@@ -37,6 +37,14 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_LRU_HASH = 9,
 };
 
+/*
+ * Since open-coded iterators (6.4) the verifier forgets what no
+ * longer matters to it; older ones go through the same code again for each way that leads there.
+ */
+struct bpf_iter_num {
+};
+#define PRUNES_WELL bpf_core_type_exists(struct bpf_iter_num)
+
 /* Which helpers this kernel has: asked for by bpf_core_enum_value_exists(). */
 enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158,

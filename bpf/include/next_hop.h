@@ -88,6 +88,8 @@ fill_mac_change(struct wire_mac_change *w, const struct dst_entry *dst, const u8
 	const struct known_neighbour *known;
 	u64 key;
 
+	if (!PRUNES_WELL)
+		return 0;
 	if (dst)
 		fill_gateway(addr, dst, is_mapped_ipv4(daddr));
 	if (!words[0] && !words[1])
