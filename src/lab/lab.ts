@@ -22,14 +22,14 @@ export class Lab {
   readonly server: Netns;
   readonly #netns: Netns[] = [];
   readonly #undo: (() => void)[] = [];
+  readonly #number = ++labs;
   #port = FIRST_PORT;
 
   private constructor() {
     sweep();
     closeWithProcess(this);
-    const number = ++labs;
-    this.client = this.netns(`client${number}`);
-    this.server = this.netns(`server${number}`);
+    this.client = this.netns('client');
+    this.server = this.netns('server');
     try {
       wire(this.client, this.server);
     } catch (error) {
@@ -52,8 +52,9 @@ export class Lab {
     this.#undo.push(undo);
   }
 
+  /** One more, of a name that no other lab's has. */
   netns(label: string): Netns {
-    const netns = Netns.create(label);
+    const netns = Netns.create(`${label}${this.#number}`);
     this.#netns.push(netns);
     this.defer(() => netns.delete());
     return netns;

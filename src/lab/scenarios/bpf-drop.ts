@@ -55,6 +55,8 @@ export const bpfDrop: Scenario[] = [
     cause: 'bpf-drop',
     title: 'an XDP program in the driver of the server’s veth device drops SYNs',
     families: BOTH,
+    // The driver has taken the segment from its socket by then.
+    ownerless: true,
     needs: 'dropping',
     says: direct('xdp', 'lab_policy_xdp'),
     prepare: (lab) => dropAtXdp(lab.server, 's0', 'xdpdrv'),

@@ -20,7 +20,7 @@ const R0_MAC = '02:00:00:00:01:01';
 
 /** The server sends what is for the service address to a router whose default route is the server. */
 function circle(lab: Lab, { family }: Options): void {
-  const router = lab.netns(`router${family}`);
+  const router = lab.netns('router');
   const { server, router: hop, bits, any } = BETWEEN[family];
   plug(
     { netns: lab.server, device: 's1', mac: S1_MAC },

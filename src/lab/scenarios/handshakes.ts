@@ -248,6 +248,7 @@ const synackUnsent: Scenario = {
   beside: ['netfilter-drop'],
   title: 'a rule of the server drops its SYN-ACKs on their way out',
   families: BOTH,
+  ownerless: true,
   commands: ['nft'],
   prepare(lab) {
     rule(lab, PORT, 'drop', 'output');
