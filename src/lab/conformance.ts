@@ -85,11 +85,12 @@ function mptcpLacks(): string | null {
 }
 
 /** What this machine has not that the scenario needs, or null. */
-export function lacks({ needs, drop_reason, commands = [] }: Scenario): string | null {
+export function lacks({ needs, drop_reason, knows, commands = [] }: Scenario): string | null {
   const lacking = needs ? NEEDS[needs]() : null;
   if (lacking) return `needs ${lacking}`;
   if (drop_reason && !kernelKnows(`SKB_DROP_REASON_${drop_reason}`))
     return `needs a kernel with the reason ${drop_reason}`;
+  if (knows && !kernelKnows(knows)) return `needs a kernel that knows ${knows}`;
   const [missing] = missingCommands(commands);
   return missing === undefined ? null : `needs ${missing}`;
 }
@@ -136,7 +137,7 @@ export async function examine(
     ...{ scenario: id, family, cause, times, beside, reported: {}, unexplained: 0 },
     ...{ verdict: 'skipped' as const, why: null, findings: [] },
   };
-  const why = notShown(watching, cause) ?? lacks(scenario);
+  const why = notShown(watching, scenario) ?? lacks(scenario);
   if (why) return { ...row, why };
   try {
     using lab = Lab.open();
@@ -227,7 +228,9 @@ function canOverlap(one: Case, other: Case): boolean {
   return one.family !== other.family && !rewrites(one) && !rewrites(other);
 }
 
-function notShown({ unseen }: Watching, cause: string): string | null {
+function notShown({ unseen, tier }: Watching, scenario: Scenario): string | null {
+  const { cause } = scenario;
+  if (scenario.tier && scenario.tier !== tier) return `needs the tier of ${scenario.tier}`;
   const facts = CAUSES.find(({ id }) => id === cause)?.needs ?? [];
   const blind = facts.filter((fact) => unseen.has(fact));
   return blind.length > 0 ? `this kernel does not show ${blind.join(', ')}` : null;

@@ -46,6 +46,10 @@ export interface Scenario {
   needs?: 'reset_reasons' | 'rewriter' | 'destroying' | 'dropping' | 'md5' | 'mptcp' | 'xfrm';
   /** The kernel's reason for its drops (enum skb_drop_reason), where nothing else tells what they are. */
   drop_reason?: string;
+  /** A name in the BTF of the kernels that show it. */
+  knows?: string;
+  /** Of the two, the only tier that shows it. */
+  tier?: 'tracepoints';
   /** Programs that it runs, besides those of iproute2 and procps. */
   commands?: readonly string[];
   /** What has to be so before: rules, routes, settings. Once in a lab of its own. */

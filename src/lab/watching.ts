@@ -14,10 +14,12 @@ export class Watching {
   readonly pipeline: Pipeline;
   /** Facts that no hook of this kernel shows. */
   readonly unseen: ReadonlySet<string>;
+  readonly tier: string;
   readonly #source: LiveSource;
 
   constructor(source: LiveSource) {
     this.#source = source;
+    this.tier = source.header.tier;
     this.pipeline = new Pipeline(source.header, CAUSES);
     this.pipeline.push(source.begin());
     this.unseen = new Set(
