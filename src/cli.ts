@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { addFlags, type Flags, optionHelp, type Values } from './app/declare.ts';
 import { failureText } from './app/failure.ts';
 import { CATALOGUE, DOCTOR, EXPORT, LAB, RECORD, REPLAY, REPORT, TOP, TRACE } from './app/flags.ts';
-import { mindReaders, write } from './app/stdout.ts';
+import { mindReaders, NO_READER, write } from './app/stdout.ts';
 import { keepIgnored } from './host/signals.ts';
 import { VERSION } from './version.ts';
 
@@ -118,6 +118,10 @@ try {
 }
 
 function failed(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') {
+    process.exitCode = NO_READER;
+    return;
+  }
   process.stderr.write(`tcpwhy: ${failureText(error)}\n`);
   process.exitCode = 2;
 }

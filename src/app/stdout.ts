@@ -3,7 +3,7 @@
 import { constants } from 'node:os';
 
 /** As of a program that SIGPIPE ends. */
-const NO_READER = 128 + constants.signals.SIGPIPE;
+export const NO_READER = 128 + constants.signals.SIGPIPE;
 let lost = false;
 let goesOn: string | null = null;
 

@@ -40,6 +40,7 @@ export class Anonymizer {
   readonly #macs = new Names('');
   readonly #rewrites: Record<string, Rewrite> = {
     comm: (name) => this.#processes.of(name),
+    tracer: (name) => this.#processes.of(name),
     device: (name) => (ORDINARY_DEVICE.test(name) ? name : this.#devices.of(name)),
     path: (path) => this.#cgroupPath(path),
     cgroup_path: (path) => this.#cgroupPath(path),
