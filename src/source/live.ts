@@ -1,51 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readFileSync } from 'node:fs';
-import { HostKnowledge } from '../flow/knowledge.ts';
-import { type AskedHost, askedOf } from '../host/asked.ts';
-import { BpfHolders } from '../host/bpf-holders.ts';
-import { Cgroups } from '../host/cgroup.ts';
-import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
-import { NatRules, NETFILTER, REQUESTS } from '../host/nat-rules.ts';
-import { messages } from '../host/netlink.ts';
 import { networkNamespaces } from '../host/netns.ts';
-import { processState } from '../host/process.ts';
-import { socketHooks } from '../host/socket-hooks.ts';
-import { Symbols } from '../host/symbols.ts';
-import { ENTRIES, usersOf } from '../host/tracked-users.ts';
-import {
-  cgroupPrograms,
-  clockOffset_ns,
-  deviceName,
-  devicePrograms,
-  getpeernamePrograms,
-  lookupPrograms,
-  maxDrained,
-  netlink,
-  netlinkStrict,
-  netnsFile,
-  pinnedProgram,
-  programName,
-  programsOfTypes,
-  type Session,
-  securityModules,
-} from '../native/binding.ts';
+import { clockOffset_ns, maxDrained, type Session } from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
-import { CallFacts } from './call-facts.ts';
 import { ClockWatch } from './clock-watch.ts';
-import { DropFacts, type DropHost } from './drop-facts.ts';
-import { FactFinder } from './fact-finder.ts';
-import { ListenerFacts } from './listener-facts.ts';
-import { OrphanFacts } from './orphan-facts.ts';
+import { HostFacts } from './host-facts.ts';
 import { PartCounts } from './part-counts.ts';
-import { ProcessFacts } from './process-facts.ts';
-import { RuleFacts, type RuleHost } from './rule-facts.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
-import { TrackingFacts, type TrackingHost } from './tracking-facts.ts';
 
 const TOTALS_EVERY_NS = 1e9;
 /** Of one message, which must not become too long. */
@@ -57,14 +22,7 @@ const MORE_BYTES = 1 << 20;
 export class LiveSource {
   readonly header: Header;
   readonly #session: Session;
-  readonly #facts: FactFinder;
-  readonly #listener_facts: ListenerFacts;
-  readonly #drop_facts: DropFacts;
-  readonly #orphan_facts: OrphanFacts;
-  readonly #rule_facts: RuleFacts;
-  readonly #process_facts: ProcessFacts;
-  readonly #call_facts: CallFacts;
-  readonly #tracking_facts = new TrackingFacts(TRACKING);
+  readonly #facts: HostFacts;
   readonly #clock: ClockWatch;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
@@ -78,36 +36,7 @@ export class LiveSource {
     this.#session = session;
     this.header = header;
     this.#clock = new ClockWatch(BigInt(header.clock_offset_ns), clockOffset_ns);
-    const symbols = new Symbols();
-    const cgroups = new Cgroups();
-    this.#facts = new FactFinder(symbols, cgroups, getpeernamePrograms);
-    this.#rule_facts = new RuleFacts(ruleHost(header, symbols));
-    const holders = new BpfHolders(pinnedProgram);
-    const sockets: AskedHost = {
-      cgroups: (cgroup) => cgroups.upwards(cgroup),
-      cgroupPrograms,
-      programsOfTypes,
-      programName,
-      holders: (ids) => holders.of(ids),
-      netlinkStrict,
-      securityModules,
-    };
-    this.#drop_facts = new DropFacts(dropHost(header, symbols, sockets));
-    this.#call_facts = new CallFacts((netns, failed) =>
-      inside(netns, (path) => askedOf(sockets, failed, path)),
-    );
-    const known = new HostKnowledge(header);
-    this.#orphan_facts = new OrphanFacts(
-      (reason) => known.resetReason(reason) === 'TCP_ABORT_ON_MEMORY',
-      (path) => readFileSync(path, 'utf8'),
-    );
-    this.#listener_facts = new ListenerFacts({
-      deviceName: nameOfDevice,
-      holders: () => this.#runIterator('existing_owners'),
-    });
-    this.#process_facts = new ProcessFacts(processState, (listener) =>
-      this.#listener_facts.holdersOf(listener),
-    );
+    this.#facts = new HostFacts(header, () => this.#runIterator('existing_owners'));
   }
 
   /** Attaches to the kernel. Throws binding errors, with a `code`. */
@@ -228,13 +157,6 @@ export class LiveSource {
   /** Sockets, and facts when they are next needed, as if nothing had been told yet. */
   again(): Uint8Array {
     this.#facts.forget();
-    this.#listener_facts.forget();
-    this.#drop_facts.forget();
-    this.#orphan_facts.forget();
-    this.#rule_facts.forget();
-    this.#process_facts.forget();
-    this.#call_facts.forget();
-    this.#tracking_facts.forget();
     const told_ns = String(this.#clock.told_ns);
     const clock = { offset_ns: told_ns, was_ns: told_ns };
     return Buffer.concat([
@@ -285,117 +207,8 @@ export class LiveSource {
     const each = new Records(records);
     while (each.next()) {
       this.#parts?.add(each.w, each.at);
-      for (const finder of [
-        this.#facts,
-        this.#listener_facts,
-        this.#drop_facts,
-        this.#orphan_facts,
-        this.#rule_facts,
-        this.#process_facts,
-        this.#call_facts,
-        this.#tracking_facts,
-      ]) {
-        const found = finder.of(each.w, each.at, each.layout);
-        if (found.length > 0) facts.push(...found);
-      }
+      facts.push(...this.#facts.of(each.w, each.at, each.layout));
     }
     return facts;
   }
-}
-
-/** What is found in a namespace; null where it is gone. */
-function inside<Found>(netns: number, find: (path: string) => Found): Found | null {
-  try {
-    const path = networkNamespaces().get(netns);
-    return path === undefined ? null : find(path);
-  } catch {
-    return null;
-  }
-}
-
-/** Null where the device or its namespace is gone. */
-function nameOfDevice(netns: number, ifindex: number): string | null {
-  return inside(netns, (path) => deviceName(ifindex, path));
-}
-
-function dropHost(header: Header, symbols: Symbols, sockets: AskedHost): DropHost {
-  const known = new HostKnowledge(header);
-  const host: DeviceHost = {
-    netlink: (requests, netns) => netlink(0, requests, netns),
-    programs: devicePrograms,
-    programName,
-    holders: sockets.holders,
-  };
-  return {
-    dropReason: (reason) => known.dropReason(reason),
-    hasDropReasons: known.hasDropReasons(),
-    symbol: (address) => symbols.at(address)?.name,
-    socketHooks: (by, cgroup, id) => socketHooks(sockets, by, cgroup, id),
-    deviceHooks: (inode, device) => inside(inode, (path) => deviceHooks(host, inode, device, path)),
-    lookupHooks: (netns) =>
-      inside(netns, (path) => {
-        const programs = lookupPrograms(path);
-        const held = sockets.holders(programs.map(({ id }) => id));
-        return {
-          netns,
-          hooked: programs.map(({ hook, id, name }) => ({
-            ...{ ...NOTHING_HOOKED, hook, program_id: id, program: name },
-            ...held.get(id),
-          })),
-        };
-      }),
-  };
-}
-
-function ruleHost(header: Header, symbols: Symbols): RuleHost {
-  const known = new HostKnowledge(header);
-  const hasReasons = known.hasDropReasons();
-  const nameOf = (address: string) => symbols.at(address)?.name;
-  const [major = 0, minor = 0] = header.kernel.split('.').map(Number);
-  return {
-    isByNetfilter: (reason, location) =>
-      hasReasons
-        ? known.dropReason(reason) === 'NETFILTER_DROP'
-        : nameOf(location) === 'nf_hook_slow',
-    symbol: nameOf,
-    frees: major > 6 || (major === 6 && minor >= 8),
-    ask(netns) {
-      const path = networkNamespaces().get(netns);
-      return path === undefined ? null : (requests) => netlink(NETFILTER, requests, path);
-    },
-    deviceName: nameOfDevice,
-    legacyTables(netns, family) {
-      try {
-        const path = networkNamespaces().get(netns);
-        const file = family === 4 ? 'ip_tables_names' : 'ip6_tables_names';
-        const names = path === undefined ? null : netnsFile(file, path);
-        return names?.split('\n').filter((name) => name !== '') ?? [];
-      } catch {
-        return [];
-      }
-    },
-    now_ns: monotonic_ns,
-  };
-}
-
-const TRACKING: TrackingHost = {
-  natRules: (netns) =>
-    inside(netns, (path) => {
-      const ask = (requests: Uint8Array[]) => netlink(NETFILTER, requests, path).flatMap(messages);
-      if (hasLegacyNat(path)) return null;
-      const rules = new NatRules(ask(REQUESTS), (asked) => ask([asked]));
-      return (hook, flow) => rules.ends(hook, flow);
-    }),
-  tableUsers: (netns) =>
-    inside(netns, (path) => {
-      const answer = netlink(NETFILTER, [ENTRIES], path).flatMap(messages);
-      return answer.length === 0 ? null : usersOf(netns, answer);
-    }),
-};
-
-/** Rules that iptables wrote before there was nftables, which nobody else tells of. */
-function hasLegacyNat(path: string): boolean {
-  return ['ip_tables_names', 'ip6_tables_names'].some((name) =>
-    netnsFile(name, path)?.split('\n').includes('nat'),
-  );
 }

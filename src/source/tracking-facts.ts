@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { ENTRY, TRACKED } from '../causes/shared/conntrack.ts';
-import { HOOK } from '../host/nat-rules.ts';
 import { addressBytes } from '../tcp/address.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Flow, TableUsers } from '../wire/types.gen.ts';
@@ -24,7 +23,7 @@ const NOTHING: never[] = [];
 /** What only the host can tell of connection tracking; null where the namespace is gone, or does not let it read. */
 export interface TrackingHost {
   /** Every end that rules at a hook may send a new connection to; empty where that is not known. */
-  natRules(netns: number): ((hook: number, flow: Flow) => string[]) | null;
+  natRules(netns: number): ((hook: 'prerouting' | 'output', flow: Flow) => string[]) | null;
   tableUsers(netns: number): TableUsers | null;
 }
 
@@ -71,7 +70,7 @@ export class TrackingFacts {
     const { ktime_ns, netns } = readCommon(w, at);
     const dialled = flowAt(w, entry + AT.Conntrack.sent);
     const rules = this.#rulesOf(netns, ktime_ns);
-    const ends = rules?.(isOwn ? HOOK.output : HOOK.prerouting, dialled) ?? [];
+    const ends = rules?.(isOwn ? 'output' : 'prerouting', dialled) ?? [];
     const id = `${netns} ${Object.values(dialled).join(' ')}`;
     const known = this.#told.get(id);
     const told = ends.join(' ');

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HOOK, NatRules, NETFILTER, REQUESTS } from '../../src/host/nat-rules.ts';
-import { messages } from '../../src/host/netlink.ts';
+import { natEnds } from '../../src/host/nftables/nat.ts';
+import { NETFILTER, Nftables } from '../../src/host/nftables/ruleset.ts';
 import { Netns } from '../../src/lab/netns.ts';
 import { netlink } from '../../src/native/binding.ts';
 
@@ -116,9 +116,10 @@ describe('rules that translate destinations', () => {
 
   it.each(CASES)('%s', (_, ruleset, ends, flow = FLOW) => {
     netns.exec('nft', ['-f', '-'], `flush ruleset\n${ruleset}\n`);
-    const ask = (requests: Uint8Array[]) =>
-      netlink(NETFILTER, requests, netns.path).flatMap(messages);
-    const rules = new NatRules(ask(REQUESTS), (asked) => ask([asked]));
-    expect(rules.ends(HOOK.prerouting, flow).sort()).toEqual(ends);
+    const rules = new Nftables(
+      (requests) => netlink(NETFILTER, requests, netns.path),
+      () => 0,
+    );
+    expect(natEnds(rules, 'prerouting', flow).sort()).toEqual(ends);
   });
 });

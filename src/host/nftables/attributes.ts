@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { attribute } from '../netlink.ts';
+
 /** Attributes as nf_tables has them: numbers are of the network's byte order. */
 
 const NLA_F_NESTED = 0x8000;
-
-export function attribute(type: number, value: Uint8Array): Buffer {
-  const made = Buffer.alloc((4 + value.length + 3) & ~3);
-  made.writeUInt16LE(4 + value.length, 0);
-  made.writeUInt16LE(type, 2);
-  made.set(value, 4);
-  return made;
-}
 
 export function nested(type: number, ...inner: Buffer[]): Buffer {
   return attribute(type | NLA_F_NESTED, Buffer.concat(inner));

@@ -2,7 +2,7 @@
 
 import { type Attributes, attributes } from '../netlink.ts';
 import { big, big64, string } from './attributes.ts';
-import { ALL_REGISTERS, type Op, type Verdict } from './op.ts';
+import { ALL_REGISTERS, type Given, type Op, type Verdict } from './op.ts';
 import { matchOps, targetOp } from './xtables.ts';
 
 const VERDICT_REGISTER = 0;
@@ -47,6 +47,12 @@ const NOTHING = Buffer.alloc(0);
 const pass = (text: string) => (): Op => ({ kind: 'pass', text });
 const maybe = (text: string) => (): Op => ({ kind: 'maybe', text });
 const accepts = (text: string) => (): Op => ({ kind: 'end', text, drops: false });
+
+/** Registers of a range, by the attributes that have them. */
+function given(of: Attributes, first: number, last: number): Given | 'own' {
+  if (!of.has(first)) return 'own';
+  return { from: word(big(of.get(first))), to: of.has(last) ? word(big(of.get(last))) : null };
+}
 
 /** Loads from what is not known here: which of its attributes has the register. */
 const loads =
@@ -149,9 +155,18 @@ const DECODERS: Readonly<Record<string, Decode>> = {
   last: pass('last'),
   dup: pass('dup'),
   flow_offload: pass('flow add'),
-  nat: (of) => ({ kind: 'end', text: big(of.get(1)) === 0 ? 'snat' : 'dnat', drops: false }),
+  nat: (of) =>
+    big(of.get(1)) === 0
+      ? { kind: 'end', text: 'snat', drops: false }
+      : {
+          ...{ kind: 'end', text: 'dnat', drops: false },
+          sends: { address: given(of, 3, 4), port: given(of, 5, 6) },
+        },
   masq: accepts('masquerade'),
-  redir: accepts('redirect'),
+  redir: (of) => ({
+    ...{ kind: 'end', text: 'redirect', drops: false },
+    sends: { address: 'here', port: given(of, 1, 2) },
+  }),
   queue: accepts('queue'),
   fwd: accepts('fwd'),
   synproxy: () => ({ kind: 'end', text: 'synproxy', drops: true }),
@@ -173,7 +188,7 @@ const DECODERS: Readonly<Record<string, Decode>> = {
   xfrm: loads('ipsec', 1),
   tunnel: loads('tunnel', 2),
   match: (of) => matchOps(string(of.get(1)), big(of.get(2)), of.get(3) ?? NOTHING),
-  target: (of, family) => targetOp(string(of.get(1)), of.get(3) ?? NOTHING, family),
+  target: (of, family) => targetOp(string(of.get(1)), big(of.get(2)), of.get(3) ?? NOTHING, family),
 };
 
 /** Whatever it loads is not known. */

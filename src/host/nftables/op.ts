@@ -16,6 +16,11 @@ export const VERDICT = {
   RETURN: -5,
 } as const;
 
+export const NFPROTO = { INET: 1, IPV4: 2, NETDEV: 5, BRIDGE: 7, IPV6: 10 } as const;
+
+/** By enum nf_inet_hooks. */
+export const HOOKS = ['prerouting', 'input', 'forward', 'output', 'postrouting'] as const;
+
 /** As enum nft_payload_bases has them. */
 export const BASE = { NETWORK: 1, TRANSPORT: 2 } as const;
 
@@ -40,13 +45,24 @@ export type Op =
   | { kind: 'verdict'; verdict: Verdict }
   | { kind: 'reject'; answer: Answer; with: string; text: string }
   /** No later rule of the chain sees the packet; `may drop`: nor does anybody, perhaps. */
-  | { kind: 'end'; text: string; drops: boolean };
+  | { kind: 'end'; text: string; drops: boolean; sends?: End | 'anywhere' };
+
+/** Where a destination is translated to: `own` stays as it is, `here` is whatever address this host has. */
+export interface End {
+  address: Given | 'own' | 'here';
+  port: Given | 'own';
+}
+
+/** A value, or the registers that have the first and the last of a range; `to` null: there is but one. */
+export type Given = Buffer | { from: number; to: number | null };
+
+/** As deep as the kernel follows jumps. */
+export const MAX_DEPTH = 16;
 
 export type Answer = 'reset' | 'icmp';
 
 /** What matches of iptables ask of a packet; null: not known. */
 export type Test = (packet: {
-  flags: number;
   sport: number;
   dport: number;
   state: number | null;

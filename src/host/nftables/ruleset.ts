@@ -2,13 +2,14 @@
 
 import {
   type Attributes,
+  attribute,
   attributes,
   listed,
   type Message,
   messages,
   request,
 } from '../netlink.ts';
-import { attribute, big, name, nested, string } from './attributes.ts';
+import { big, name, nested, string } from './attributes.ts';
 import { verdictOf } from './decode.ts';
 import type { Verdict } from './op.ts';
 import { Rule } from './rule.ts';
@@ -53,6 +54,8 @@ export interface Member {
 /** Sends netlink messages in the namespace: for each its answer, empty where the kernel refused it. */
 export type Ask = (requests: Buffer[]) => Buffer[];
 
+/** NETLINK_NETFILTER. */
+export const NETFILTER = 12;
 const NFNL_SUBSYS_NFTABLES = 10 << 8;
 const GETTABLE = NFNL_SUBSYS_NFTABLES | 1;
 const GETCHAIN = NFNL_SUBSYS_NFTABLES | 4;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { string } from './attributes.ts';
-import { BASE, type Op, type Test } from './op.ts';
+import { BASE, type End, NFPROTO, type Op, type Test } from './op.ts';
 
 /** Matches and targets of iptables, as iptables-nft keeps them in rules of nf_tables. */
 
@@ -143,14 +143,42 @@ const REJECT_WITH = {
   ],
 } as const;
 
-export function targetOp(name: string, info: Buffer, family: number): Op {
+export function targetOp(name: string, revision: number, info: Buffer, family: number): Op {
   if (name === 'REJECT' && info.length >= 4) {
-    const answers: readonly string[] = REJECT_WITH[family === 10 ? 6 : 4];
+    const answers: readonly string[] = REJECT_WITH[family === NFPROTO.IPV6 ? 6 : 4];
     const answer = answers[info.readUInt32LE(0)] ?? 'icmp';
     const isReset = answer === 'tcp-reset';
     const text = `REJECT --reject-with ${answer}`;
     return { kind: 'reject', answer: isReset ? 'reset' : 'icmp', with: answer, text };
   }
   if (GOES_ON.has(name)) return { kind: 'pass', text: name };
-  return { kind: 'end', text: name, drops: !ENDS.has(name) };
+  const drops = !ENDS.has(name);
+  return TO_DESTINATION.has(name)
+    ? { kind: 'end', text: name, drops, sends: endOf(name, revision, info, family) }
+    : { kind: 'end', text: name, drops };
+}
+
+const TO_DESTINATION: ReadonlySet<string> = new Set(['DNAT', 'REDIRECT', 'NETMAP']);
+const MAP_ADDRESSES = 1;
+const MAP_PORTS = 2;
+
+/**
+ * struct nf_nat_range2, or in the first version for IPv4 struct nf_nat_ipv4_multi_range_compat; a range of
+ * several is not decided here.
+ */
+function endOf(name: string, revision: number, info: Buffer, family: number): End | 'anywhere' {
+  const width = family === NFPROTO.IPV6 ? 16 : 4;
+  const isOld = width === 4 && (name === 'REDIRECT' || revision === 0);
+  if (name === 'NETMAP' || info.length < (isOld ? 20 : 40)) return 'anywhere';
+  const flags = info.readUInt32LE(isOld ? 4 : 0);
+  const [from, to, port] = isOld ? [8, 12, 16] : [4, 20, 36];
+  const bytes = (at: number, length: number) => info.subarray(at, at + length);
+  if (flags & ~(MAP_ADDRESSES | MAP_PORTS)) return 'anywhere';
+  if (flags & MAP_ADDRESSES && !bytes(from, width).equals(bytes(to, width))) return 'anywhere';
+  if (flags & MAP_PORTS && !bytes(port, 2).equals(bytes(port + 2, 2))) return 'anywhere';
+  const address = flags & MAP_ADDRESSES ? bytes(from, width) : 'own';
+  return {
+    address: name === 'REDIRECT' ? 'here' : address,
+    port: flags & MAP_PORTS ? bytes(port, 2) : 'own',
+  };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { attributes } from '../../../../src/host/netlink.ts';
-import { attribute, name, nested } from '../../../../src/host/nftables/attributes.ts';
+import { attribute, attributes } from '../../../../src/host/netlink.ts';
+import { name, nested } from '../../../../src/host/nftables/attributes.ts';
 import { VERDICT } from '../../../../src/host/nftables/op.ts';
 import type { Ask } from '../../../../src/host/nftables/ruleset.ts';
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
+import { droppers } from '../../../../src/host/nftables/droppers.ts';
+import type { Segment } from '../../../../src/host/nftables/match.ts';
 import { Changed, Nftables } from '../../../../src/host/nftables/ruleset.ts';
 import { ruleText } from '../../../../src/host/nftables/text.ts';
-import { droppers, type Segment } from '../../../../src/host/nftables/walk.ts';
 import {
   be32,
   bitwise,

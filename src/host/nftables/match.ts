@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { ALL_REGISTERS, BASE, type Op, VERDICT, type Verdict } from './op.ts';
+import {
+  ALL_REGISTERS,
+  BASE,
+  type End,
+  type Given,
+  type HOOKS,
+  NFPROTO,
+  type Op,
+  VERDICT,
+  type Verdict,
+} from './op.ts';
 import type { Rule } from './rule.ts';
 import type { Chain, Element } from './ruleset.ts';
 
-export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
+export type Hook = (typeof HOOKS)[number];
 
 /** A TCP segment where netfilter dropped it. */
 export interface Segment {
@@ -14,11 +24,12 @@ export interface Segment {
   daddr: Uint8Array;
   sport: number;
   dport: number;
-  flags: number;
-  seq: number;
-  ack_seq: number;
-  window: number;
-  ttl: number;
+  /** Null: not known. */
+  flags: number | null;
+  seq: number | null;
+  ack_seq: number | null;
+  window: number | null;
+  ttl: number | null;
   /** Where it may have been. */
   hooks: readonly Hook[];
   /** Null: not known. The number of none is 0, its name empty. */
@@ -33,13 +44,6 @@ export interface Device {
   name: string | null;
 }
 
-/** What may have dropped it: a rule, or without one the policy of a chain. */
-export interface Candidate {
-  hook: Hook | 'ingress' | 'egress' | 'bridge';
-  chain: Chain;
-  rule: Rule | null;
-}
-
 export interface Rules {
   chains: readonly Chain[];
   chain(like: Chain, called: string): Chain | undefined;
@@ -48,40 +52,42 @@ export interface Rules {
   element(of: Chain, set: string, key: Buffer): Element | null;
 }
 
+/** Null: not known. */
+export type Known = boolean | null;
+
+/** A verdict, one that nobody knows, or that of a target which may drop. */
+export type Taken = Verdict | Sent | 'unknown' | 'may drop';
+
+/** Accepted, and its destination translated; null: nobody knows to what. */
+export interface Sent extends Verdict {
+  sent_to: SentTo | null;
+}
+
+/** `own`: what it was; `here`: whatever address this host has. */
+export interface SentTo {
+  address: Buffer | 'own' | 'here';
+  port: number | 'own';
+}
+
 /** There are more rules than anybody looks through for one segment. */
 export class TooMany extends Error {}
 
 const MAX_RULES = 10_000;
-/** As deep as the kernel follows jumps. */
-const MAX_DEPTH = 16;
-
-/** Rules and policies that may have dropped the segment, as far as can be told; all of them. */
-export function droppers(rules: Rules, segment: Segment): Candidate[] {
-  return new Walk(rules, segment).all();
-}
-
-/** Of NFPROTO_*. */
-const [INET, IPV4, NETDEV, BRIDGE, IPV6] = [1, 2, 5, 7, 10];
-const HOOKS: readonly Hook[] = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
-const INET_INGRESS = 5;
 const REGISTERS = 24;
 
-/** Of a rule or chain that the segment has come to. */
-type Outcome = 'dropped' | 'accepted' | 'goes on';
-/** Null: not known. */
-type Known = boolean | null;
+/** Of tables for its family alone. */
+export function protocolOf({ family }: Segment): number {
+  return family === 4 ? NFPROTO.IPV4 : NFPROTO.IPV6;
+}
 
-class Walk {
+/** Asks of one segment whether rules meet it, as far as can be told. */
+export class Matcher {
   readonly #rules: Rules;
   readonly #segment: Segment;
-  readonly #found: Candidate[] = [];
   readonly #registers = Buffer.alloc(4 * REGISTERS);
   readonly #known = new Uint8Array(4 * REGISTERS);
   readonly #headers: ReadonlyMap<number, Header>;
-  #hook: Candidate['hook'] = 'prerouting';
   #left = MAX_RULES;
-  /** What is left is not seen: it was dropped for sure. */
-  #dropped = false;
 
   constructor(rules: Rules, segment: Segment) {
     this.#rules = rules;
@@ -92,128 +98,9 @@ class Walk {
     ]);
   }
 
-  all(): Candidate[] {
-    for (const { hook, chains } of this.#places()) {
-      this.#hook = hook;
-      this.#dropped = false;
-      let at = Number.NEGATIVE_INFINITY;
-      for (const chain of chains) {
-        // Which of two of the same priority comes first is not told.
-        const priority = chain.base?.priority ?? 0;
-        if (this.#dropped && priority > at) break;
-        at = priority;
-        this.#base(chain);
-      }
-    }
-    return this.#found;
-  }
-
-  #places(): { hook: Candidate['hook']; chains: Chain[] }[] {
-    const own = this.#segment.family === 4 ? IPV4 : IPV6;
-    const base = (is: (hook: number, chain: Chain) => boolean) =>
-      this.#rules.chains
-        .filter((chain) => chain.base && is(chain.base.hook, chain) && this.#sees(chain))
-        .sort((a, b) => (a.base?.priority ?? 0) - (b.base?.priority ?? 0));
-    const devices = [this.#segment.arrived_on?.name, this.#segment.leaves_by?.name];
-    const atDevice = ({ base: at }: Chain) =>
-      devices.some((name) => name === null || (name && at?.devices.includes(name)));
-    return [
-      {
-        hook: 'ingress',
-        chains: base(
-          (hook, chain) =>
-            (chain.family === NETDEV
-              ? hook === 0
-              : chain.family === INET && hook === INET_INGRESS) && atDevice(chain),
-        ),
-      },
-      { hook: 'bridge', chains: base((_, { family }) => family === BRIDGE) },
-      ...this.#segment.hooks.map((hook) => ({
-        hook,
-        chains: base((at, { family }) => (family === own || family === INET) && HOOKS[at] === hook),
-      })),
-      {
-        hook: 'egress',
-        chains: base((hook, chain) => chain.family === NETDEV && hook === 1 && atDevice(chain)),
-      },
-    ];
-  }
-
-  /** Rules that translate see new connections only. */
-  #sees({ base }: Chain): boolean {
-    const info = this.#segment.conntrack?.info;
-    return base?.type !== 'nat' || info === undefined || info === NEW || info % 3 === RELATED;
-  }
-
-  #base(chain: Chain): void {
-    const sure = { is: true };
-    if (this.#chain(chain, true, 0, sure) !== 'goes on') return;
-    if (chain.base?.drops) this.#drops(chain, null, sure.is);
-  }
-
-  #drops(chain: Chain, rule: Rule | null, sure: boolean): void {
-    const known = this.#found.some(
-      (one) => one.chain === chain && one.rule === rule && one.hook === this.#hook,
-    );
-    if (!known) this.#found.push({ hook: this.#hook, chain, rule });
-    if (sure) this.#dropped = true;
-  }
-
-  /** `passed.is` becomes false where the segment may have been accepted before the chain's end. */
-  #chain(chain: Chain, sure: boolean, depth: number, passed: { is: boolean }): Outcome {
-    if (depth > MAX_DEPTH) return 'goes on';
-    for (const rule of this.#rules.rules(chain)) {
-      if (--this.#left < 0) throw new TooMany();
-      const { matches, verdict } = this.#match(chain, rule);
-      if (matches === false || verdict === null) continue;
-      const surely = sure && matches === true && passed.is;
-      const outcome = this.#obey(chain, rule, verdict, surely, depth, passed);
-      if (outcome === 'goes on') continue;
-      if (matches === true) return outcome === 'returns' ? 'goes on' : outcome;
-      if (outcome !== 'dropped') passed.is = false;
-    }
-    return 'goes on';
-  }
-
-  #obey(
-    chain: Chain,
-    rule: Rule,
-    verdict: Taken,
-    sure: boolean,
-    depth: number,
-    passed: { is: boolean },
-  ): Outcome | 'returns' {
-    if (verdict === 'unknown' || verdict === 'may drop') {
-      this.#drops(chain, rule, false);
-      passed.is = false;
-      return verdict === 'unknown' ? 'goes on' : 'accepted';
-    }
-    switch (verdict.code) {
-      case VERDICT.DROP:
-        this.#drops(chain, rule, sure);
-        return 'dropped';
-      case VERDICT.CONTINUE:
-      case VERDICT.BREAK:
-        return 'goes on';
-      case VERDICT.RETURN:
-        return 'returns';
-      case VERDICT.JUMP:
-      case VERDICT.GOTO: {
-        const target = this.#rules.chain(chain, verdict.chain);
-        if (!target) return 'goes on';
-        const inside = { is: true };
-        const outcome = this.#chain(target, sure, depth + 1, inside);
-        if (!inside.is) passed.is = false;
-        if (outcome !== 'goes on') return outcome;
-        return verdict.code === VERDICT.GOTO ? 'returns' : 'goes on';
-      }
-      default:
-        return 'accepted';
-    }
-  }
-
   /** Whether the segment comes to the rule's verdict; null where it may. */
-  #match(chain: Chain, rule: Rule): { matches: Known; verdict: Taken | null } {
+  match(chain: Chain, rule: Rule): { matches: Known; verdict: Taken | null } {
+    if (--this.#left < 0) throw new TooMany();
     let matches: Known = true;
     for (let at = 0, op = rule.op(at); op; op = rule.op(++at)) {
       const next = this.#step(chain, op);
@@ -261,8 +148,8 @@ class Walk {
       case 'lookup':
         return this.#lookUp(chain, op);
       case 'test': {
-        const { flags, sport, dport } = this.#segment;
-        return op.test({ flags, sport, dport, state: this.#state() });
+        const { sport, dport } = this.#segment;
+        return op.test({ sport, dport, state: this.#state() });
       }
       case 'maybe':
         return null;
@@ -274,7 +161,8 @@ class Walk {
       case 'reject':
         return { code: VERDICT.DROP, chain: '' };
       case 'end':
-        return op.drops ? 'may drop' : { code: VERDICT.ACCEPT, chain: '' };
+        if (op.drops) return 'may drop';
+        return { ...ACCEPTED, ...(op.sends !== undefined && { sent_to: this.#sent(op.sends) }) };
     }
   }
 
@@ -303,7 +191,7 @@ class Walk {
         case META.PROTOCOL:
           return family === 4 ? Buffer.from([0x08, 0]) : Buffer.from([0x86, 0xdd]);
         case META.NFPROTO:
-          return Buffer.from([family === 4 ? IPV4 : IPV6]);
+          return Buffer.from([protocolOf(this.#segment)]);
         case META.L4PROTO:
           return Buffer.from([IPPROTO_TCP]);
         case META.IIF:
@@ -347,6 +235,25 @@ class Walk {
     return info === UNTRACKED ? STATE_UNTRACKED : 1 << ((info % REPLY) + 1);
   }
 
+  #sent(end: End | 'anywhere'): SentTo | null {
+    if (end === 'anywhere') return null;
+    const address = this.#given(end.address, this.#segment.daddr.length);
+    const port = this.#given(end.port, 2);
+    if (address === null || port === null) return null;
+    return { address, port: port === 'own' ? port : port.readUInt16BE(0) };
+  }
+
+  /** Null where it is not known, or one of several. */
+  #given<Word extends string>(given: Given | Word, bytes: number): Buffer | Word | null {
+    if (typeof given === 'string' || given instanceof Uint8Array) return given;
+    const read = (from: number) =>
+      this.#isKnown(from, bytes)
+        ? Buffer.from(this.#registers.subarray(4 * from, 4 * from + bytes))
+        : null;
+    const [first, last] = [read(given.from), read(given.to ?? given.from)];
+    return first && last?.equals(first) ? first : null;
+  }
+
   #isKnown(from: number, bytes: number): boolean {
     for (let i = 4 * from; i < 4 * from + bytes; i++) if (this.#known[i] !== 1) return false;
     return true;
@@ -383,12 +290,10 @@ class Walk {
   }
 }
 
-/** A verdict, one that nobody knows, or that of a target which may drop. */
-type Taken = Verdict | 'unknown' | 'may drop';
-
 const NOTHING = Buffer.alloc(64);
+const ACCEPTED: Verdict = { code: VERDICT.ACCEPT, chain: '' };
 const IPPROTO_TCP = 6;
-const [NEW, RELATED, REPLY, UNTRACKED] = [2, 1, 3, 7];
+const [REPLY, UNTRACKED] = [3, 7];
 const STATE_INVALID = 1;
 const STATE_UNTRACKED = 64;
 const META = { PROTOCOL: 1, IIF: 4, OIF: 5, IIFNAME: 6, OIFNAME: 7, NFPROTO: 15, L4PROTO: 16 };
@@ -412,44 +317,52 @@ interface Header {
   known: Uint8Array;
 }
 
-function header(length: number, fields: readonly [at: number, value: Uint8Array][]): Header {
+/** Null: what is not known. */
+type Field = readonly [at: number, value: Uint8Array | null];
+
+function header(length: number, fields: readonly Field[]): Header {
   const made = { bytes: new Uint8Array(length), known: new Uint8Array(length) };
   for (const [at, value] of fields) {
+    if (value === null) continue;
     made.bytes.set(value, at);
     made.known.fill(1, at, at + value.length);
   }
   return made;
 }
 
+/** Of the network's byte order. */
+function big(value: number | null, bytes: number): Uint8Array | null {
+  if (value === null) return null;
+  const made = Buffer.alloc(bytes);
+  made.writeUIntBE(value >>> 0, 0, bytes);
+  return made;
+}
+
 function networkHeader({ family, saddr, daddr, ttl }: Segment): Header {
-  const byte = (value: number) => Uint8Array.of(value);
   return family === 4
     ? header(20, [
-        [8, byte(ttl)],
-        [9, byte(IPPROTO_TCP)],
+        [8, big(ttl, 1)],
+        [9, big(IPPROTO_TCP, 1)],
         [12, saddr],
         [16, daddr],
       ])
     : header(40, [
         // TCP without other headers before it, as nearly all of it comes.
-        [6, byte(IPPROTO_TCP)],
-        [7, byte(ttl)],
+        [6, big(IPPROTO_TCP, 1)],
+        [7, big(ttl, 1)],
         [8, saddr],
         [24, daddr],
       ]);
 }
 
 function transportHeader({ sport, dport, seq, ack_seq, flags, window }: Segment): Header {
-  const known = Buffer.alloc(16);
-  known.writeUInt16BE(sport, 0);
-  known.writeUInt16BE(dport, 2);
-  known.writeUInt32BE(seq >>> 0, 4);
-  known.writeUInt32BE(ack_seq >>> 0, 8);
-  known[13] = flags;
-  known.writeUInt16BE(window, 14);
   return header(20, [
-    [0, known.subarray(0, 12)],
-    [13, known.subarray(13)],
+    [0, big(sport, 2)],
+    [2, big(dport, 2)],
+    [4, big(seq, 4)],
+    [8, big(ack_seq, 4)],
+    [13, big(flags, 1)],
+    [14, big(window, 2)],
   ]);
 }
 

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { readFileSync } from 'node:fs';
+import { HostKnowledge } from '../flow/knowledge.ts';
+import { type AskedHost, askedOf } from '../host/asked.ts';
+import { BpfHolders } from '../host/bpf-holders.ts';
+import { Cgroups } from '../host/cgroup.ts';
+import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
+import { monotonic_ns } from '../host/kernel.ts';
+import { messages } from '../host/netlink.ts';
+import { networkNamespaces } from '../host/netns.ts';
+import { natEnds } from '../host/nftables/nat.ts';
+import { type Ask, NETFILTER, Nftables } from '../host/nftables/ruleset.ts';
+import { processState } from '../host/process.ts';
+import { socketHooks } from '../host/socket-hooks.ts';
+import { Symbols } from '../host/symbols.ts';
+import { ENTRIES, usersOf } from '../host/tracked-users.ts';
+import {
+  cgroupPrograms,
+  deviceName,
+  devicePrograms,
+  getpeernamePrograms,
+  lookupPrograms,
+  netlink,
+  netlinkStrict,
+  netnsFile,
+  pinnedProgram,
+  programName,
+  programsOfTypes,
+  securityModules,
+} from '../native/binding.ts';
+import type { Header } from '../wire/types.gen.ts';
+import type { Words } from '../wire/words.ts';
+import type { Layout } from '../wire/written.ts';
+import { CallFacts } from './call-facts.ts';
+import { DropFacts, type DropHost } from './drop-facts.ts';
+import { FactFinder } from './fact-finder.ts';
+import { ListenerFacts } from './listener-facts.ts';
+import { OrphanFacts } from './orphan-facts.ts';
+import { ProcessFacts } from './process-facts.ts';
+import { RuleFacts, type RuleHost } from './rule-facts.ts';
+import { TrackingFacts, type TrackingHost } from './tracking-facts.ts';
+
+/** Finds what only this host can tell, when a record needs it. */
+interface Finder {
+  /** Facts that the record at `at` needs and that were not told lately, serialized. */
+  of(w: Words, at: number, layout: Layout): Uint8Array[];
+  /** Everything is told again. */
+  forget(): void;
+}
+
+/** What only this host can tell of the records: names, owners, programs, rules. */
+export class HostFacts implements Finder {
+  readonly #names: FactFinder;
+  readonly #finders: readonly Finder[];
+
+  /** `existingOwners` goes through every open file. */
+  constructor(header: Header, existingOwners: () => Uint8Array) {
+    const symbols = new Symbols();
+    const cgroups = new Cgroups();
+    const holders = new BpfHolders(pinnedProgram);
+    const sockets: AskedHost = {
+      cgroups: (cgroup) => cgroups.upwards(cgroup),
+      cgroupPrograms,
+      programsOfTypes,
+      programName,
+      holders: (ids) => holders.of(ids),
+      netlinkStrict,
+      securityModules,
+    };
+    const known = new HostKnowledge(header);
+    const listeners = new ListenerFacts({ deviceName: nameOfDevice, holders: existingOwners });
+    this.#names = new FactFinder(symbols, cgroups, getpeernamePrograms);
+    this.#finders = [
+      this.#names,
+      listeners,
+      new DropFacts(dropHost(header, symbols, sockets)),
+      new OrphanFacts(
+        (reason) => known.resetReason(reason) === 'TCP_ABORT_ON_MEMORY',
+        (path) => readFileSync(path, 'utf8'),
+      ),
+      new RuleFacts(ruleHost(header, symbols)),
+      new ProcessFacts(processState, (listener) => listeners.holdersOf(listener)),
+      new CallFacts((netns, failed) => inside(netns, (path) => askedOf(sockets, failed, path))),
+      new TrackingFacts(TRACKING),
+    ];
+  }
+
+  /** What was asked for may have changed since. */
+  tick(): void {
+    this.#names.tick();
+  }
+
+  of(w: Words, at: number, layout: Layout): Uint8Array[] {
+    let facts: Uint8Array[] = [];
+    for (const finder of this.#finders) {
+      const found = finder.of(w, at, layout);
+      if (found.length > 0) facts = facts.length > 0 ? [...facts, ...found] : found;
+    }
+    return facts;
+  }
+
+  forget(): void {
+    for (const finder of this.#finders) finder.forget();
+  }
+}
+
+/** What is found in a namespace; null where it is gone. */
+function inside<Found>(netns: number, find: (path: string) => Found): Found | null {
+  try {
+    const path = networkNamespaces().get(netns);
+    return path === undefined ? null : find(path);
+  } catch {
+    return null;
+  }
+}
+
+/** Null where the device or its namespace is gone. */
+function nameOfDevice(netns: number, ifindex: number): string | null {
+  return inside(netns, (path) => deviceName(ifindex, path));
+}
+
+function dropHost(header: Header, symbols: Symbols, sockets: AskedHost): DropHost {
+  const known = new HostKnowledge(header);
+  const host: DeviceHost = {
+    netlink: (requests, netns) => netlink(0, requests, netns),
+    programs: devicePrograms,
+    programName,
+    holders: sockets.holders,
+  };
+  return {
+    dropReason: (reason) => known.dropReason(reason),
+    hasDropReasons: known.hasDropReasons(),
+    symbol: (address) => symbols.at(address)?.name,
+    socketHooks: (by, cgroup, id) => socketHooks(sockets, by, cgroup, id),
+    deviceHooks: (inode, device) => inside(inode, (path) => deviceHooks(host, inode, device, path)),
+    lookupHooks: (netns) =>
+      inside(netns, (path) => {
+        const programs = lookupPrograms(path);
+        const held = sockets.holders(programs.map(({ id }) => id));
+        return {
+          netns,
+          hooked: programs.map(({ hook, id, name }) => ({
+            ...{ ...NOTHING_HOOKED, hook, program_id: id, program: name },
+            ...held.get(id),
+          })),
+        };
+      }),
+  };
+}
+
+/** Netlink of a namespace's netfilter; null where it is gone. */
+function askNetfilter(netns: number): Ask | null {
+  const path = networkNamespaces().get(netns);
+  return path === undefined ? null : (requests) => netlink(NETFILTER, requests, path);
+}
+
+/** Of rules that iptables wrote before there was nftables, which nobody else tells of. */
+function legacyTables(netns: number, family: 4 | 6): string[] {
+  const file = family === 4 ? 'ip_tables_names' : 'ip6_tables_names';
+  const names = inside(netns, (path) => netnsFile(file, path));
+  return names?.split('\n').filter((name) => name !== '') ?? [];
+}
+
+function ruleHost(header: Header, symbols: Symbols): RuleHost {
+  const known = new HostKnowledge(header);
+  const hasReasons = known.hasDropReasons();
+  const nameOf = (address: string) => symbols.at(address)?.name;
+  const [major = 0, minor = 0] = header.kernel.split('.').map(Number);
+  return {
+    isByNetfilter: (reason, location) =>
+      hasReasons
+        ? known.dropReason(reason) === 'NETFILTER_DROP'
+        : nameOf(location) === 'nf_hook_slow',
+    symbol: nameOf,
+    frees: major > 6 || (major === 6 && minor >= 8),
+    ask: askNetfilter,
+    deviceName: nameOfDevice,
+    legacyTables,
+    now_ns: monotonic_ns,
+  };
+}
+
+const TRACKING: TrackingHost = {
+  natRules(netns) {
+    const isLegacy = ([4, 6] as const).some((family) =>
+      legacyTables(netns, family).includes('nat'),
+    );
+    const ask = isLegacy ? null : askNetfilter(netns);
+    if (!ask) return null;
+    let rules: Nftables | null = null;
+    return (hook, flow) => {
+      try {
+        if (!rules?.isSame()) rules = new Nftables(ask, monotonic_ns, rules);
+        const ends = natEnds(rules, hook, flow);
+        return rules.wasRead() && !rules.isSame() ? [] : ends;
+      } catch {
+        // Too many, gone, or changed while they were read: then it is not known.
+        return [];
+      }
+    };
+  },
+  tableUsers: (netns) =>
+    inside(netns, (path) => {
+      const answer = netlink(NETFILTER, [ENTRIES], path).flatMap(messages);
+      return answer.length === 0 ? null : usersOf(netns, answer);
+    }),
+};
