@@ -5,24 +5,26 @@ import { familyOf } from '../../tcp/address.ts';
 import type { Drop, MacChange } from '../../wire/types.gen.ts';
 import { seconds } from './wording.ts';
 
-/** `02:00:00:00:00:11` of the 12 digits in which events have it; null where there are none. */
+/** `02:00:00:00:00:11` of the 12 digits in which events have it; null where they are none. */
 export function macText(digits: string): string | null {
-  return digits.match(/../g)?.join(':') ?? null;
+  if (!/^[0-9a-f]{12}$/.test(digits)) return null;
+  return digits.replace(/..(?=.)/g, '$&:');
 }
 
 /** What is kept of it as evidence. */
 export type Moved = {
   address: string;
-  mac: string | null;
-  mac_was: string | null;
+  mac: string;
+  mac_was: string;
   ago_ms: number;
 };
 
 /** The next hop has another MAC since the peer was heard of last, `silent_ms` ago; null: as far as is known not. */
 export function movedSince(change: MacChange | null, silent_ms: number): Moved | null {
   if (!change || change.ago_ms > silent_ms) return null;
-  const { addr, mac, mac_was, ago_ms } = change;
-  return { address: addr, mac: macText(mac), mac_was: macText(mac_was), ago_ms };
+  const mac = macText(change.mac);
+  const mac_was = macText(change.mac_was);
+  return mac && mac_was ? { address: change.addr, mac, mac_was, ago_ms: change.ago_ms } : null;
 }
 
 /** `10.1.0.1 is at MAC 02:00:00:00:00:12 since 3 s, and was at 02:00:00:00:00:11`. */
