@@ -18,17 +18,18 @@ static __always_inline void remember_reset(const struct sk_buff *skb, const stru
 {
 	u32 zero = 0;
 	struct last_reset *r = bpf_map_lookup_elem(&last_reset, &zero);
+	void *area = record_buffer(SCRATCH_RESET_SEEN);
 
-	if (!r)
+	if (!r || !area)
 		return;
 	bpf_probe_read_kernel(&r->packet, sizeof(r->packet), &packet_template);
 	r->ktime_ns = bpf_ktime_get_ns();
-	fill_packet(&r->packet, skb, s, &r->parse, true);
+	fill_packet(&r->packet, skb, s, parse_area(area), true);
 }
 
 static __always_inline void opens(void *ctx, const struct sk_buff *skb)
 {
-	const struct net_device *dev = MEMBER(skb, dev);
+	const struct net_device *dev = POINTER_MEMBER(skb, dev);
 	const struct net *net = MEMBER(dev, nd_net.net);
 	bool ipv6 = MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6);
 	struct segment s;

@@ -63,7 +63,7 @@ ON_ENTRY(tcp_reset, reset_believed, struct sock *sk, struct sk_buff *skb)
 	}
 	/* By now it is translated back. */
 	if (is_tracked_kernel() && MEMBER(skb, _nfct) &&
-	    track(TRACKING_BELIEVED, skb, MEMBER(sk, __sk_common.skc_net.net)))
+	    track(TRACKING_BELIEVED, skb, trusted_net(sk)))
 		fill_believed(SCRATCH_RESET_RECEIVED);
 	submit(ctx, e, sizeof(*e), t);
 	return 0;

@@ -270,7 +270,11 @@ static __always_inline bool is_tokenless(const struct total *t)
 
 static __always_inline void *record_buffer(u32 slot)
 {
-	return bpf_map_lookup_elem(&scratch, &slot);
+	struct scratch *s = bpf_map_lookup_elem(&scratch, &slot);
+
+	if (s)
+		s->parse.place = slot;
+	return s;
 }
 
 static __always_inline struct parse *parse_area(void *record)

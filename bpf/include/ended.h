@@ -36,8 +36,7 @@ static __always_inline void remember_end(u64 key, const struct sock *sk, const s
 	e->linger2 = tp ? MEMBER(tp, linger2) : 0;
 	e->state = state;
 	e->peer_closed = MEMBER(sk, __sk_common.skc_flags) >> SOCK_DONE_BIT & 1;
-	e->timewait_full =
-		state != TCP_LAST_ACK && timewait_is_full(MEMBER(sk, __sk_common.skc_net.net));
+	e->timewait_full = state != TCP_LAST_ACK && timewait_is_full(trusted_net(sk));
 }
 
 /* The connection that the segment was of, where it is known to have been closed here. */

@@ -24,7 +24,7 @@ static __always_inline u32 key_sock(struct count_key *k, const struct sock *sk, 
 		key_user(k, local);
 		return SERVICE_SADDR;
 	}
-	if (!sock_serves(sk, state, MEMBER(sk, __sk_common.skc_net.net), k->netns, port, k->port)) {
+	if (!sock_serves(sk, state, trusted_net(sk), k->netns, port, k->port)) {
 		key_user(k, local);
 		return SERVICE_DADDR;
 	}

@@ -18,6 +18,7 @@ enum scratch_slot {
 	SCRATCH_RETRANSMIT_SKB,
 	SCRATCH_RETRANSMIT_SYNACK,
 	SCRATCH_PASSING,
+	SCRATCH_RESET_SEEN,
 	SCRATCH_TIMER,
 	SCRATCH_PEER_NAME,
 	/* One for each enum failing_call. */
@@ -51,6 +52,8 @@ struct parse {
 	/* Bytes of options that the header has. */
 	u32 len;
 	u32 at;
+	/* Its own in `scratch`. */
+	u32 place;
 	/* Where each begins; MAX_OPTIONS: nowhere. */
 	u32 found[OPTION_MASK + 1];
 	u32 tsval;
@@ -314,7 +317,6 @@ struct tcp_timers {
 struct last_reset {
 	u64 ktime_ns;
 	struct wire_packet packet;
-	struct parse parse;
 };
 
 /* A reset that may be about to be sent: the packet, and how many were sent before. */

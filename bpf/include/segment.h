@@ -185,8 +185,6 @@ static __noinline __attribute__((unused)) bool read_segment(const struct sk_buff
 	return take_tcp(s, &h.v6.th, bpf_ntohs(h.v6.ip.payload_len));
 }
 
-#define TCPOPT_EOL 0
-#define TCPOPT_NOP 1
 #define TCPOLEN_TIMESTAMP 10
 
 /* How balancers tell whom they connect for: a port, and an address of either family. */
@@ -196,32 +194,8 @@ static __noinline __attribute__((unused)) bool read_segment(const struct sk_buff
 #define TCPOPT_TOA_28 28
 #define TCPOLEN_USER_TIMEOUT 4
 
-/* More than any sender puts into 40 bytes but to fill them up. */
-#define OPTIONS_READ 20
-
-/* Leaves in p->found where each option begins. What it branches on costs the verifier dearly. */
-static __noinline __attribute__((unused)) void find_options(struct parse *p, u32 len)
-{
-	p->len = len;
-	p->at = 0;
-	p->found[OPTION_TIMESTAMPS] = MAX_OPTIONS;
-	p->found[OPTION_TOA] = MAX_OPTIONS;
-	p->found[OPTION_TOA_28] = MAX_OPTIONS;
-	p->found[OPTION_TOA_253] = MAX_OPTIONS;
-	for (int i = 0; i < OPTIONS_READ; i++) {
-		u32 at = *(volatile u32 *)&p->at;
-		u8 kind, size;
-
-		if (at >= MAX_OPTIONS || at >= len)
-			return;
-		kind = p->options[at];
-		size = p->options[at + 1];
-		if (kind == TCPOPT_EOL || (kind != TCPOPT_NOP && size < 2))
-			return;
-		p->found[option_of_kind[kind] & OPTION_MASK] = at;
-		*(volatile u32 *)&p->at = at + (kind == TCPOPT_NOP ? 1 : size);
-	}
-}
+/* Leaves in what is parsed at a place of `scratch` where each option begins: options.bpf.c. */
+u32 find_options(u32 place);
 
 /* Leaves them in `p`; false where there are none. */
 static __always_inline bool read_options(const unsigned char *head, const struct segment *s,
@@ -233,8 +207,8 @@ static __always_inline bool read_options(const unsigned char *head, const struct
 	if (!len || bpf_probe_read_kernel(p->options, MAX_OPTIONS,
 					  head + s->tcp_offset + sizeof(struct tcp_header)))
 		return false;
-	find_options(p, len);
-	return true;
+	p->len = len;
+	return find_options(p->place);
 }
 
 /* Where an option is in p->options; MAX_OPTIONS where it is not. */
@@ -336,7 +310,7 @@ static __always_inline struct net *device_net(const struct net_device *dev)
 
 static __always_inline void fill_device(u8 *name, const struct sk_buff *skb, bool trusted)
 {
-	const struct net_device *dev = READ(trusted, skb, dev);
+	const struct net_device *dev = trusted ? POINTER_MEMBER(skb, dev) : BPF_CORE_READ(skb, dev);
 
 	if (device_net(dev))
 		bpf_probe_read_kernel(name, 16, dev->name);

@@ -139,7 +139,7 @@ static __always_inline struct owner *set_owner_to_current(u64 sk, u32 role)
 {
 #ifndef PROBES
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
-		const struct task_struct *task = bpf_get_current_task_btf();
+		const struct task_struct *task = UNTRUSTED(bpf_get_current_task_btf());
 		struct owner *o = claim_owner(sk);
 		const u64 *comm;
 
@@ -231,9 +231,14 @@ static __always_inline void trusted_flow(const struct sock *sk, struct wire_flow
 	f->dport = bpf_ntohs(MEMBER(sk, __sk_common.skc_dport));
 }
 
+static __always_inline struct net *trusted_net(const struct sock *sk)
+{
+	return POINTER_MEMBER(sk, __sk_common.skc_net.net);
+}
+
 static __always_inline u32 trusted_netns(const struct sock *sk)
 {
-	const struct net *net = MEMBER(sk, __sk_common.skc_net.net);
+	const struct net *net = trusted_net(sk);
 
 	return MEMBER(net, ns.inum);
 }
@@ -281,7 +286,8 @@ static __always_inline u32 unacked_bytes(u32 write_seq, u32 snd_una, u32 state)
 /* Of listeners that share an end by SO_REUSEPORT: how many. */
 static __always_inline u32 sharing(const struct sock *sk, bool trusted)
 {
-	const struct sock_reuseport *group = READ(trusted, sk, sk_reuseport_cb);
+	const struct sock_reuseport *group =
+		trusted ? POINTER_MEMBER(sk, sk_reuseport_cb) : BPF_CORE_READ(sk, sk_reuseport_cb);
 
 	return group ? BPF_CORE_READ(group, num_socks) : 0;
 }

@@ -25,7 +25,7 @@ static __always_inline const struct file *file_of_fd(u32 fd)
 
 #ifndef PROBES
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
-		fdt = bpf_get_current_task_btf()->files->fdt;
+		fdt = UNTRUSTED(bpf_get_current_task_btf())->files->fdt;
 		files = fdt->fd;
 		count = fdt->max_fds;
 	} else
