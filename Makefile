@@ -169,10 +169,12 @@ build/bpf/exports: $(PROGRAMS) bpf
 build/tcpwhy.bpf.o: $(PROGRAMS) build/bpf/exports | $(BPF_LINKER)
 	@echo bpf-linker $@
 	@$(BPF_LINKER) --btf --cpu v3 -O2 --disable-expand-memcpy-in-order \
-		--export-symbols build/bpf/exports -o $@ $(PROGRAMS)
+		--export-symbols build/bpf/exports -o build/bpf/linked.o $(PROGRAMS)
 	@# A copy too long to be inlined became a call to libc.
-	@! llvm-nm-$(LLVM) --undefined-only $@ | grep 'mem'
-	@llvm-strip-$(LLVM) --strip-debug $@
+	@! llvm-nm-$(LLVM) --undefined-only build/bpf/linked.o | grep 'mem'
+	@# bpf-linker keeps the types of each source: 1000 structs, of which libbpf looks for each in the
+	@# kernel's when it loads; each once are 200.
+	@PATH=$$PATH:/usr/sbin bpftool gen object $@ build/bpf/linked.o
 
 build/%.bpf.o: bpf/lab/%.bpf.c | setup
 	@mkdir -p $(@D)
