@@ -5,6 +5,7 @@ import type { Event } from '../wire/event.ts';
 import type { EventKind } from '../wire/kinds.gen.ts';
 import type { Flow, Owner } from '../wire/types.gen.ts';
 import type { Fact } from './facts.ts';
+import type { Symptom } from './symptoms.ts';
 
 /** How much a finding asks of whoever reads it. */
 export type Severity = (typeof SEVERITIES)[number];
@@ -67,6 +68,8 @@ export interface Cause<E extends Evidence = Evidence> {
   severity: Severity;
   /** What it explains, for the table in the README: one sentence. */
   explains: string;
+  /** What people see of it, who find its page by that: of this end or the other. */
+  seenAs: readonly Symptom[];
   /** Where one is missing the cause is not observable. */
   needs: readonly Fact[];
   /** Kinds of events that can prove it. */

@@ -6,6 +6,7 @@ import { UsageError } from '../app/usage.ts';
 import type { Cause } from '../causes/define.ts';
 import { PAGES } from '../causes/pages.gen.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
+import { SYMPTOMS } from '../causes/symptoms.ts';
 import { jsonText } from '../sinks/printable.ts';
 import { wrap } from '../sinks/text.ts';
 
@@ -28,8 +29,15 @@ export function causes(
     write(`${jsonLine(cause)}\n`);
     return 0;
   }
-  const { severity, title, explains } = cause;
-  const head = [...wrap(`${id} (${severity}): ${title}`, '', '  '), '', ...wrap(explains, '', '')];
+  const { severity, title, explains, seenAs } = cause;
+  const seen = `seen as: ${seenAs.map((symptom) => SYMPTOMS[symptom].title).join('; ')}`;
+  const head = [
+    ...wrap(`${id} (${severity}): ${title}`, '', '  '),
+    '',
+    ...wrap(explains, '', ''),
+    '',
+    ...wrap(seen, '', '  '),
+  ];
   write(`${[...head, '', ...pageLines(PAGES[id] ?? '')].join('\n')}\n`);
   return 0;
 }

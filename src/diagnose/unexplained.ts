@@ -16,6 +16,7 @@ const rest = (id: string, title: string, advice: string[]): Cause => ({
   title,
   severity: 'info',
   explains: title,
+  seenAs: [],
   needs: [],
   on: [],
   match: () => null,

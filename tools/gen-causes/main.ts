@@ -6,7 +6,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cause } from '../../src/causes/define.ts';
 import { read, repository, write } from '../generated.ts';
-import { page, pagesModule, readme, registryModule } from './texts.ts';
+import { index, page, pagesModule, readme, registryModule } from './texts.ts';
 
 const folder = join(repository, 'src/causes');
 const ids = readdirSync(folder)
@@ -20,6 +20,7 @@ const causes: Cause[] = await Promise.all(
 write('src/causes/registry.gen.ts', registryModule(ids));
 write('src/causes/pages.gen.ts', pagesModule(ids));
 write('README.md', readme(read('README.md'), causes));
+write('docs/causes/README.md', index(causes));
 for (const cause of causes) {
   const doc = read(`src/causes/${cause.id}/doc.md`);
   write(`docs/causes/${cause.id}.md`, page(cause, doc, causes));

@@ -19,6 +19,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'A listener’s accept queue is full: the process does not accept() fast enough, so SYNs or third ACKs are refused.',
+  seenAs: ['connect-hangs', 'connect-late', 'first-request-fails'],
   needs: ['syn_fate', 'drop', 'reset_sent'],
   on: ['syn_received', 'drop', 'reset_sent'],
   supersedes: ['reset-by-peer', 'connect-refused', 'connection-unknown'],

@@ -20,6 +20,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment acknowledges data that this end of the connection never sent: another connection’s, or forged.',
+  seenAs: ['first-request-fails', 'stands-still'],
   needs: ['drop', 'reset_sent'],
   on: ['drop', 'reset_sent'],
   match(event, known) {

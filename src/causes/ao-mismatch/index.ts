@@ -26,6 +26,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment was dropped because of the TCP authentication option: only one end has a key, or the two have different ones.',
+  seenAs: ['connect-hangs', 'times-out'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -12,6 +12,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'A segment arrived with a TCP checksum that does not fit its bytes, so it was dropped without an answer.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

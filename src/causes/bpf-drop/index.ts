@@ -33,6 +33,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A BPF program of this host (XDP, tc, cgroup, socket filter) dropped the segment: a network policy, or a fault in it.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -23,6 +23,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A bridge, bond, tap or other virtual device of this host dropped a frame: a port that does not forward, or MAC addresses that cannot be.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

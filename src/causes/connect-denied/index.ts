@@ -39,6 +39,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'connect() or bind() failed at once: a security module, a cgroup’s BPF program or a seccomp filter forbids it, or its address cannot be.',
+  seenAs: ['connect-error'],
   needs: ['denied'],
   on: ['call_failed'],
   match(event, known) {

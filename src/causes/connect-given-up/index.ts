@@ -19,6 +19,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A program of this host closed its socket, by its own timeout or because it ended, while its SYNs were unanswered.',
+  seenAs: ['connect-hangs'],
   needs: ['state'],
   on: ['state_change'],
   match(event, known) {

@@ -14,6 +14,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A connect from this host was answered with a reset by the host it dialled, or by something on the way.',
+  seenAs: ['connect-refused'],
   needs: ['reset_received'],
   on: ['reset_received'],
   match(event) {

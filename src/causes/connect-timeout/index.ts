@@ -17,6 +17,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A connect from this host ended with ETIMEDOUT: every SYN was sent again and none was answered.',
+  seenAs: ['connect-hangs'],
   needs: ['state'],
   on: ['state_change'],
   match(event, known) {

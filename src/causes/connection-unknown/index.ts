@@ -16,6 +16,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment arrived for a connection that this host no longer has, or never had, and was reset.',
+  seenAs: ['reset', 'fails-after-pause'],
   needs: ['reset_sent', 'dialled'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'request-reset'],

@@ -20,6 +20,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'The table of connection tracking (nf_conntrack) is full, so this host drops what begins a connection.',
+  seenAs: ['connect-hangs'],
   needs: ['drop', 'tracked'],
   on: ['drop'],
   supersedes: ['netfilter-drop'],

@@ -46,6 +46,7 @@ export default defineCause<Known>({
   severity: 'warning',
   explains:
     'A segment of an open connection was INVALID to connection tracking: a rule dropped it, or it was not translated.',
+  seenAs: ['connect-hangs', 'reset', 'fails-after-pause', 'stands-still'],
   needs: ['drop', 'reset_sent', 'tracked'],
   on: ['drop', 'crossed_reply', 'reset_sent'],
   supersedes: [

@@ -33,6 +33,7 @@ export default defineCause<Known>({
   severity: 'error',
   explains:
     'This host sends a connection where its entry in connection tracking says, which is older than the rules: they would send it elsewhere now.',
+  seenAs: ['connect-hangs'],
   needs: ['drop', 'tracked', 'retransmit', 'state'],
   on: ['retransmit', 'drop', 'state_change'],
   supersedes: [

@@ -13,6 +13,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A client connected and sent nothing: a listener with TCP_DEFER_ACCEPT does not tell its process of it, waits, and forgets it, while the client believes to be connected.',
+  seenAs: ['first-request-fails'],
   needs: ['stalled'],
   on: ['retransmit'],
   leadsTo: ['request-expired'],

@@ -15,6 +15,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'A segment was dropped because its device is down, has no carrier, or is one that nobody reads from.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -17,6 +17,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment was dropped because it came faster than this host, or the program behind a tun or tap device, took packets.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -10,6 +10,7 @@ export default defineCause({
   severity: 'info',
   explains:
     'A SYN came with a Fast Open cookie that is none of this host’s, or met a full Fast Open queue: its data is sent again after an ordinary handshake.',
+  seenAs: ['slow'],
   needs: ['syn_fate'],
   on: ['syn_received'],
   match(event, known) {

@@ -17,6 +17,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A process closed a connection whose other end stayed open, and the kernel ended it with a reset: its time to wait in FIN_WAIT2 was over, or TCP_LINGER2 forbids to wait.',
+  seenAs: ['reset'],
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

@@ -17,6 +17,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment came in IP fragments that did not all arrive in time, so none of it was used.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -23,6 +23,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A connect from this host ended at once because a router, a firewall or the host itself answered with an ICMP error.',
+  seenAs: ['connect-unreachable', 'connect-refused'],
   needs: ['state', 'icmp'],
   on: ['state_change'],
   match(event) {

@@ -15,6 +15,7 @@ export default defineCause({
   title: 'IPv6 is turned off where it came',
   severity: 'warning',
   explains: 'An IPv6 segment came in by a device for which IPv6 is turned off.',
+  seenAs: ['connect-hangs'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -17,6 +17,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'An idle connection was ended because the peer did not answer keepalive probes: it is gone, or the path forgot the connection.',
+  seenAs: ['fails-after-pause', 'times-out'],
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

@@ -16,6 +16,7 @@ export default defineCause({
   title: 'the kernel had no memory for it',
   severity: 'error',
   explains: 'The kernel had no memory left for the segment, so it dropped it.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -13,6 +13,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A process set SO_LINGER to zero and closed: the connection is reset on purpose, and what was not sent yet is thrown away.',
+  seenAs: ['reset'],
   needs: ['reset_sent', 'symbols'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

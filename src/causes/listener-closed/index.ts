@@ -11,6 +11,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A listening socket was closed while connections waited in its accept queue: each of them is reset.',
+  seenAs: ['first-request-fails'],
   needs: ['reset_sent', 'symbols'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown', 'linger-zero-close'],

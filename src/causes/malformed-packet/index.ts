@@ -38,6 +38,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment was dropped because its headers cannot be right: damaged on the way, or made wrong by a device, driver or tunnel.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

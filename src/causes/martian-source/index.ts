@@ -34,6 +34,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment has an address that it cannot have on its way: this host’s own as its source, or one of loopback.',
+  seenAs: ['connect-hangs'],
   needs: ['drop', 'tracked'],
   on: ['drop'],
   supersedes: ['netfilter-drop', 'no-route'],

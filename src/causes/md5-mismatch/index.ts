@@ -22,6 +22,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment was dropped because of TCP-MD5 (BGP passwords): only one end has a key, or the two have different ones.',
+  seenAs: ['connect-hangs', 'times-out'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

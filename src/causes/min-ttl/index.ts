@@ -14,6 +14,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment was dropped because its TTL is lower than its socket accepts (IP_MINTTL; “TTL security” of BGP).',
+  seenAs: ['connect-hangs'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

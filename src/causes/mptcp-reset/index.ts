@@ -24,6 +24,7 @@ export default defineCause({
   severity: 'info',
   explains:
     'MPTCP on this host reset a subflow; the connection goes on over the others, or as plain TCP, if there are any.',
+  seenAs: ['reset'],
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer'],

@@ -39,6 +39,7 @@ export default defineCause<TooLarge>({
   severity: 'error',
   explains:
     'Full-size segments die and small ones pass: a link on the way takes less, and the ICMP message that says so does not arrive.',
+  seenAs: ['stands-still', 'times-out'],
   needs: ['stalled', 'drop'],
   on: ['retransmit', 'state_change', 'drop'],
   supersedes: [...TIMEOUTS, 'retransmitting'],

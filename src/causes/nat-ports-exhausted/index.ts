@@ -13,6 +13,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'This host translates the source of connections, and has no free source port left for that destination.',
+  seenAs: ['connect-hangs'],
   needs: ['drop', 'tracked'],
   on: ['drop'],
   supersedes: ['netfilter-drop'],

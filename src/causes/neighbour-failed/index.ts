@@ -17,6 +17,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'The next hop (the host itself on its own segment, else the gateway) answers neither ARP nor neighbour discovery.',
+  seenAs: ['connect-unreachable', 'connect-hangs', 'times-out'],
   needs: ['state', 'icmp', 'drop'],
   on: ['state_change', 'drop'],
   leadsTo: SILENCE,

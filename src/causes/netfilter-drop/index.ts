@@ -21,6 +21,7 @@ export default defineCause({
   title: 'a firewall rule dropped it',
   severity: 'warning',
   explains: 'A netfilter rule (nftables or iptables) of this host dropped the segment.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   // A rule that rejects drops the packet and answers it.

@@ -19,6 +19,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A netfilter rule (nftables or iptables) of this host refused the segment and answered it, with a reset or an ICMP error that no socket sent.',
+  seenAs: ['connect-unreachable', 'connect-refused', 'reset'],
   needs: ['drop', 'rejected'],
   on: ['drop'],
   supersedes: ['netfilter-drop', 'connect-refused', 'icmp-unreachable', 'reset-by-peer'],

@@ -18,6 +18,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A connect was refused because no socket listens on the address and port that it dialled.',
+  seenAs: ['connect-refused'],
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['connect-refused', 'reset-by-peer'],

@@ -14,6 +14,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'A SYN reached a listener, but this host has no route back to the client, so it answers nothing.',
+  seenAs: ['connect-hangs'],
   needs: ['syn_fate'],
   on: ['syn_received'],
   leadsTo: SILENCE,

@@ -27,6 +27,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A connect from this host, or a segment that it should send on, has no route, or its route drops or refuses everything (blackhole, prohibit, unreachable).',
+  seenAs: ['connect-error', 'connect-unreachable', 'dropped'],
   needs: ['drop'],
   on: ['drop', 'call_failed'],
   leadsTo: [...SILENCE, 'icmp-unreachable'],

@@ -14,6 +14,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment came in for an address that is none of this host’s, or no longer is, and this host does not forward.',
+  seenAs: ['connect-hangs', 'times-out'],
   needs: ['drop', 'symbols'],
   on: ['drop'],
   leadsTo: SILENCE,

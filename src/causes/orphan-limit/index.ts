@@ -9,6 +9,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'A process closed a connection that still had something to send, and this host has as many of those as it may: it was reset, and the rest is lost.',
+  seenAs: ['reset'],
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

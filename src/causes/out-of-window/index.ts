@@ -17,6 +17,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment of an open connection has a sequence number beyond what this host allowed, so it is refused.',
+  seenAs: ['stands-still'],
   needs: ['refused'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -15,6 +15,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment of an open connection brings new data with an older timestamp than the last one, so the data is refused.',
+  seenAs: ['stands-still', 'times-out'],
   needs: ['refused'],
   on: ['drop'],
   leadsTo: SILENCE,

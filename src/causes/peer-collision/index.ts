@@ -10,6 +10,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'Two connections that are open at once show the process the same peer address and port: whatever keys on the peer crosses them.',
+  seenAs: ['reset', 'wrong-peer'],
   needs: ['peer_name'],
   on: ['peer_name'],
   match(event) {

@@ -12,6 +12,7 @@ export default defineCause({
   severity: 'info',
   explains:
     'accept() or getpeername() gave the process another address than the connection’s own peer (TOA module, cgroup BPF program).',
+  seenAs: ['wrong-peer'],
   needs: ['peer_name'],
   on: ['peer_name'],
   match(event, known) {

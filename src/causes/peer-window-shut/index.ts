@@ -16,6 +16,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'The other side has no room for what waits here, and answers probes: its process does not read.',
+  seenAs: ['stands-still'],
   needs: ['stalled'],
   on: ['retransmit', 'state_change', 'reset_received'],
   leadsTo: TIMEOUTS,

@@ -19,6 +19,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'While a handshake was pending a SYN with another sequence number came from the same address and port: two hosts behind one address, or a client that dials again from the port that it has just used.',
+  seenAs: ['connect-late'],
   needs: ['drop', 'reset_sent', 'syn_fate'],
   on: ['drop', 'reset_sent', 'syn_received'],
   // The client that dialled second resets what it is answered for the first.

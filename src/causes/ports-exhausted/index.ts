@@ -16,6 +16,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'connect() failed with EADDRNOTAVAIL, or bind() to port 0 with EADDRINUSE: every port of ip_local_port_range is in use for that destination or address.',
+  seenAs: ['connect-error'],
   needs: ['state'],
   on: ['state_change', 'call_failed'],
   match(event): Match<Connecting | Binding> | null {

@@ -13,6 +13,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'A process accepted a connection, could not connect to where it should have passed it on, and reset the client.',
+  seenAs: ['first-request-fails'],
   needs: ['reset_sent', 'reset_received', 'state', 'owner'],
   on: ['reset_sent'],
   supersedes: [

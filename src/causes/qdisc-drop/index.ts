@@ -24,6 +24,7 @@ export default defineCause({
   severity: 'info',
   explains:
     'A qdisc or filter of tc on this host dropped the segment: a queue is full, a rate is bounded, or it is made to lose some.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -16,6 +16,7 @@ export default defineCause({
   severity: 'info',
   explains:
     'Data was dropped because the receive buffer of its socket is full of what the process has not read; it is sent again.',
+  seenAs: ['slow'],
   needs: ['refused'],
   on: ['drop'],
   leadsTo: [...TIMEOUTS, 'retransmitting'],

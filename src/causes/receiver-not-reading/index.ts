@@ -15,6 +15,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'What arrived fills the receive buffer and its process does not read it: the window is shut, and the peer can send nothing.',
+  seenAs: ['stands-still'],
   needs: ['refused'],
   on: ['drop', 'state_change', 'reset_received'],
   supersedes: ['peer-window-shut'],

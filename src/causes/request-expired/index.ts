@@ -13,6 +13,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A client’s third ACK or data came when the listener had given its half-open connection up, so it was reset: the client had believed to be connected.',
+  seenAs: ['first-request-fails'],
   needs: ['reset_sent', 'stalled'],
   on: ['reset_sent'],
   supersedes: ['connection-unknown', 'syn-cookie-rejected', 'reset-by-peer', 'request-reset'],

@@ -13,6 +13,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A client answers our SYN-ACK with a reset: it does not know the connection, or knows it under another address.',
+  seenAs: ['connect-hangs'],
   needs: ['drop'],
   on: ['drop', 'syn_received'],
   // What the client may send after its reset.

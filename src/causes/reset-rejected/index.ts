@@ -40,6 +40,7 @@ export default defineCause<Rejected>({
   severity: 'warning',
   explains:
     'A reset for an open connection has another sequence number than the one that comes next, so the kernel does not believe it: the connection goes on.',
+  seenAs: ['stands-still'],
   needs: ['refused'],
   on: ['drop'],
   match(event, known) {

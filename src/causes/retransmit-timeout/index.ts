@@ -33,6 +33,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'An open connection ended with ETIMEDOUT: what was sent was sent again and again, and never acknowledged.',
+  seenAs: ['fails-after-pause', 'times-out'],
   needs: ['state'],
   on: ['state_change'],
   // While it waited.

@@ -19,6 +19,7 @@ export default defineCause({
   severity: 'info',
   explains:
     'An open connection has sent the same data again four times in a row, without an answer; it may recover or end.',
+  seenAs: ['stands-still', 'slow'],
   needs: ['stalled'],
   on: ['retransmit', 'state_change', 'reset_received'],
   match(event, known) {

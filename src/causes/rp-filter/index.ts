@@ -12,6 +12,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'The segment came in on an interface through which its sender would not be answered, and rp_filter is on.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -15,6 +15,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A security module of this host (SELinux, Smack, AppArmor) does not let the socket receive the segment.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

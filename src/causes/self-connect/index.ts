@@ -12,6 +12,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A connect to a port of this host that nobody listens on was given that very port as its own, and is connected to itself.',
+  seenAs: ['connect-error', 'wrong-peer'],
   needs: ['state'],
   on: ['state_change'],
   match(event) {

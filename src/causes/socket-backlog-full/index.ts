@@ -12,6 +12,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'While a process held a socket so much arrived for it that the kernel could not let it all wait, and dropped the rest.',
+  seenAs: ['slow'],
   needs: ['refused'],
   on: ['drop'],
   leadsTo: [...TIMEOUTS, 'retransmitting'],

@@ -15,6 +15,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A program closed a socket that is not its own (ss -K, or bpf_sock_destroy): its process gets ECONNABORTED, the peer a reset.',
+  seenAs: ['reset', 'aborted'],
   needs: ['reset_sent', 'symbols'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

@@ -16,6 +16,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A process took its socket away from an open connection, to use it again (connect to AF_UNSPEC): the peer gets a reset.',
+  seenAs: ['reset'],
   needs: ['reset_sent', 'symbols'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

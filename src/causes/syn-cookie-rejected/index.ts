@@ -12,6 +12,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A listener that sends SYN cookies was sent a segment whose acknowledgement is none of them, or one that is too old, and reset it.',
+  seenAs: ['first-request-fails'],
   needs: ['syn_fate', 'reset_sent'],
   on: ['reset_sent'],
   supersedes: ['connection-unknown', 'reset-by-peer', 'request-reset'],

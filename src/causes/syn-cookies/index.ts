@@ -12,6 +12,7 @@ export default defineCause({
   severity: 'info',
   explains:
     'A listener has as many half-open connections as it may (or tcp_syncookies is 2) and answers new SYNs with cookies: they work, without some options.',
+  seenAs: ['slow'],
   needs: ['syn_fate'],
   on: ['syn_received'],
   match(event, known) {

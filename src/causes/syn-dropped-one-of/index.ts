@@ -13,6 +13,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A listener refused a SYN and only ListenDrops moved: a security module, no memory, a broken TCP-AO option, or an address of many hosts. Which of them, a command tells.',
+  seenAs: ['connect-hangs'],
   needs: ['syn_fate'],
   on: ['syn_received'],
   leadsTo: SILENCE,

@@ -16,6 +16,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A SYN arrives from an address and port that has an open connection here: the client, a NAT or a balancer uses the port again.',
+  seenAs: ['connect-hangs', 'connect-late'],
   needs: ['refused'],
   on: ['drop'],
   // Its answer makes the client reset what it does not know.

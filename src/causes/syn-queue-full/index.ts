@@ -10,6 +10,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'A listener has as many half-open connections as it may and SYN cookies are off, so new SYNs are refused.',
+  seenAs: ['connect-hangs', 'connect-late'],
   needs: ['syn_fate'],
   on: ['syn_received'],
   leadsTo: SILENCE,

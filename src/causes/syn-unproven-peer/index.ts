@@ -11,6 +11,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'SYN cookies are off, and three quarters of tcp_max_syn_backlog are taken by half-open connections: the rest is for peers that this host has had connections with, other SYNs are refused.',
+  seenAs: ['connect-hangs', 'connect-late'],
   needs: ['syn_fate'],
   on: ['syn_received'],
   supersedes: ['syn-dropped-one-of'],

@@ -24,6 +24,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A connect from this host was answered with numbers that are not its own: an older connection at the peer, or a box that changes them.',
+  seenAs: ['connect-hangs', 'connect-late'],
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['connection-unknown'],

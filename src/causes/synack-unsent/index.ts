@@ -54,6 +54,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A listener answered a SYN, and this very host dropped the SYN-ACK before it left: a rule, a queue, a program, or a next hop that does not answer.',
+  seenAs: ['connect-hangs'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: ['third-ack-missing'],

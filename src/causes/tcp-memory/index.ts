@@ -11,6 +11,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'All TCP connections of this host together hold as much memory as tcp_mem allows: a connection was reset as it closed, or had no room for what arrived.',
+  seenAs: ['reset', 'slow'],
   needs: ['reset_sent', 'refused'],
   on: ['reset_sent', 'drop'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

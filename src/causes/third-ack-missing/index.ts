@@ -12,6 +12,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A listener answered a SYN, sent its SYN-ACK again to the last, and no third ACK came: an asymmetric path, a box that drops, or a SYN with a forged source.',
+  seenAs: ['connect-hangs', 'first-request-fails'],
   needs: ['stalled'],
   on: ['retransmit'],
   leadsTo: ['request-expired'],

@@ -15,6 +15,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'This host has as many connections in TIME_WAIT as it may: what it closes is forgotten at once, and what their peers still send is reset.',
+  seenAs: ['reset'],
   needs: ['reset_sent', 'state'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

@@ -18,6 +18,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A SYN for a connection in TIME_WAIT carries an older timestamp than that connection had, so it is not answered with a SYN-ACK.',
+  seenAs: ['connect-hangs', 'connect-late'],
   needs: ['timewait'],
   on: ['syn_received', 'drop'],
   leadsTo: SILENCE,

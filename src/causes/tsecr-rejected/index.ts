@@ -15,6 +15,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment echoes a timestamp that this host never sent: something on the way rewrites timestamps.',
+  seenAs: ['first-request-fails', 'stands-still'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -18,6 +18,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment that this host was to send on came in with the last of its TTL: it goes round in a routing loop, or its sender gave it too little.',
+  seenAs: ['connect-unreachable', 'times-out'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: [...SILENCE, 'icmp-unreachable'],

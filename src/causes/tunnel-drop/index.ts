@@ -21,6 +21,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A tunnel of this host (VXLAN, Geneve, GRE, PSP) could not send the segment, or refused it as it came out.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -13,6 +13,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A process closed a connection before it had read everything: the peer gets a reset and may lose what it was sent.',
+  seenAs: ['reset'],
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

@@ -18,6 +18,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'An open connection ended with ETIMEDOUT because data stayed unacknowledged for longer than the program allows (TCP_USER_TIMEOUT).',
+  seenAs: ['times-out'],
   needs: ['state'],
   on: ['state_change'],
   // While it waited.

@@ -15,6 +15,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A segment for an address of this host came in a frame for another MAC: the neighbour entry of whoever sent it is stale, or another host has the address too.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

@@ -13,6 +13,7 @@ export default defineCause({
   severity: 'warning',
   explains:
     'A policy of IPsec (xfrm) on this host asks for a protection that the segment did not have, or blocks it.',
+  seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,

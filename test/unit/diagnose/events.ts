@@ -69,6 +69,7 @@ function cause(id: string, reason: string, on: Cause['on'], supersedes: string[]
     title: id,
     severity: 'warning',
     explains: id,
+    seenAs: [],
     needs: [],
     on,
     supersedes,
