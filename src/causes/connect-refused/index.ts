@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { bracketed } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Flow, ResetReceived } from '../../wire/types.gen.ts';
@@ -68,7 +69,7 @@ export default defineCause({
   ofMany: {
     scan: 'a port scan from here',
     advice: (_, { daddr }) => [
-      `which process dials ${daddr}: is it meant to scan? \`ss -tnp dst ${daddr}\``,
+      `which process dials ${daddr}: is it meant to scan? \`ss -tnp dst ${word(bracketed(daddr))}\``,
       `or run there: \`tcpwhy trace ${word(daddr)}\``,
     ],
   },

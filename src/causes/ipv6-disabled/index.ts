@@ -4,7 +4,7 @@ import { defineCause } from '../define.ts';
 import { byReason, reasonText } from '../shared/by-reason.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { deviceName } from '../shared/wording.ts';
+import { deviceKey, deviceName } from '../shared/wording.ts';
 
 const SAYS: Readonly<Record<string, string>> = {
   IPV6DISABLED: 'is IPv6, which is turned off for its device',
@@ -22,10 +22,10 @@ export default defineCause({
   match: (event, known) => byReason(SAYS, event, known),
   summary: (evidence) => reasonText(SAYS, evidence),
   advice({ interface: device, netns }, { daddr }) {
-    const dev = deviceName(device) ?? 'DEV';
+    const dev = deviceKey(deviceName(device) ?? 'DEV');
     return [
-      `is it meant? \`${inNetns(netns, `sysctl net.ipv6.conf.all.disable_ipv6 net.ipv6.conf.${dev.replaceAll('.', '/')}.disable_ipv6`)}\``,
-      `then ${daddr} must not be announced or resolved: take the address out of DNS and off the host; else turn it on: \`${inNetns(netns, `sysctl -w net.ipv6.conf.${dev.replaceAll('.', '/')}.disable_ipv6=0`)}\``,
+      `is it meant? \`${inNetns(netns, `sysctl net.ipv6.conf.all.disable_ipv6 net.ipv6.conf.${dev}.disable_ipv6`)}\``,
+      `then ${daddr} must not be announced or resolved: take the address out of DNS and off the host; else turn it on: \`${inNetns(netns, `sysctl -w net.ipv6.conf.${dev}.disable_ipv6=0`)}\``,
     ];
   },
 });

@@ -17,7 +17,7 @@ import {
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { deviceName } from '../shared/wording.ts';
+import { deviceKey, deviceName } from '../shared/wording.ts';
 
 type Kind =
   | 'own SYN'
@@ -93,7 +93,7 @@ export default defineCause({
     const device = deviceName(arrived_on) ?? 'DEV';
     const mac = `\`tcpdump -eni ${device} host ${saddr}\` shows the sender’s MAC`;
     const localnet = (name: string) =>
-      `\`${inNetns(netns, `sysctl -w net.ipv4.conf.${name}.route_localnet=1`)}\``;
+      `\`${inNetns(netns, `sysctl -w net.ipv4.conf.${deviceKey(name)}.route_localnet=1`)}\``;
     switch (kind) {
       case 'own SYN':
         return [
@@ -104,7 +104,7 @@ export default defineCause({
       case 'own address':
         return [
           `has another host the address ${saddr}, or does what this host sent come back (a loop, a balancer that keeps the source)? ${mac}`,
-          `a host may take such packets: \`${inNetns(netns, `sysctl net.ipv4.conf.${device}.accept_local`)}\``,
+          `a host may take such packets: \`${inNetns(netns, `sysctl net.ipv4.conf.${deviceKey(device)}.accept_local`)}\``,
         ];
       case 'loopback translated':
         return [

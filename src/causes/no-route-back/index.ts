@@ -4,6 +4,7 @@ import { familyOf } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
+import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceName } from '../shared/wording.ts';
@@ -45,10 +46,11 @@ export default defineCause({
   advice({ client, listener, interface: device, netns }, { saddr, daddr }) {
     const name = deviceName(device);
     const ip = familyOf(saddr) === 6 ? 'ip -6' : 'ip';
+    const run = (command: string) => `\`${inNetns(netns, `${ip} ${command}`)}\``;
     return [
-      `what does the kernel find in namespace ${netns}? \`${ip} route get ${saddr} from ${daddr}\` Look for unreachable, blackhole and prohibit too: \`${ip} route show table all\``,
-      `add the way back, over the router that ${client} is behind: \`${ip} route add ${saddr} via ROUTER${name ? ` dev ${name}` : ''}\``,
-      `with more than one table the answer may be looked up in another than you think: \`${ip} rule show\` A rule for answers of ${listener}: \`${ip} rule add from ${daddr} lookup TABLE\``,
+      `what does the kernel find? ${run(`route get ${saddr} from ${daddr}`)} Look for unreachable, blackhole and prohibit too: ${run('route show table all')}`,
+      `add the way back, over the router that ${client} is behind: ${run(`route add ${saddr} via ROUTER${name ? ` dev ${name}` : ''}`)}`,
+      `with more than one table the answer may be looked up in another than you think: ${run('rule show')} A rule for answers of ${listener}: ${run(`rule add from ${daddr} lookup TABLE`)}`,
     ];
   },
 });

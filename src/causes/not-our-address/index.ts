@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { familyOf } from '../../tcp/address.ts';
+import { bracketed, familyOf } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { deviceName } from '../shared/wording.ts';
+import { deviceName, word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'not-our-address',
@@ -57,7 +57,7 @@ export default defineCause({
       ...(of_a_connection
         ? [
             `was ${address} removed (DHCP lease, failover, network restart)? ${ip('addr')} Put it back: ${add} Who takes it away: ${ip('-ts monitor address')}`,
-            `connections that still have it can send no more: \`${inNetns(netns, `ss -tnp src ${daddr}`)}\``,
+            `connections that still have it can send no more: \`${inNetns(netns, `ss -tnp src ${word(bracketed(daddr))}`)}\``,
           ]
         : [`who should have ${address}? If this host: ${add}`]),
       `if another host has it, the sender’s route or neighbour entry leads here. On the sender: \`ip route get ${daddr}\` and \`ip neigh show ${daddr}\``,

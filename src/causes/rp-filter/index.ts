@@ -4,7 +4,7 @@ import { endpoint } from '../../tcp/endpoint.ts';
 import { defineCause } from '../define.ts';
 import { ERRNO } from '../shared/kernel.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { deviceName, inWords } from '../shared/wording.ts';
+import { deviceKey, deviceName, inWords } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'rp-filter',
@@ -50,7 +50,7 @@ export default defineCause({
   },
   advice({ source, interface: device, ifindex }) {
     const name = device === null ? `the interface with index ${ifindex}` : inWords(device);
-    const key = (deviceName(device) ?? 'DEV').replaceAll('.', '/');
+    const key = deviceKey(deviceName(device) ?? 'DEV');
     return [
       `is the way back right? If it should go out on ${name}, add that route: \`ip route get ${source}\``,
       `if the ways there and back may differ, make the filter loose; the higher of this and net.ipv4.conf.all.rp_filter counts: \`sysctl -w net.ipv4.conf.${key}.rp_filter=2\``,

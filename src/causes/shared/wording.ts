@@ -10,6 +10,11 @@ export function deviceName(device: string | null): string | null {
   return device !== null && /^\w[\w.-]*$/.test(device) ? device : null;
 }
 
+/** It as a part of a sysctl’s name, whose parts have dots between them. */
+export function deviceKey(device: string): string {
+  return device.replaceAll('.', '/');
+}
+
 /** A name that others chose, among the words of advice: it can begin or end no command. */
 export function inWords(name: string): string {
   return name.replaceAll('`', "'");

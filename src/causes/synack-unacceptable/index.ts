@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
@@ -7,6 +8,7 @@ import { defineCause } from '../define.ts';
 import { NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { word } from '../shared/wording.ts';
 
 /** Why tcp_rcv_synsent_state_process() resets; older kernels do not say. */
 const REASONS = new Set([
@@ -69,7 +71,7 @@ export default defineCause({
     return [
       ...(answer === 'ACK'
         ? [
-            `${daddr} has a connection with ${from} already, from an earlier run or another host behind one address: this reset ends it, and the SYN that is sent again connects. There: \`ss -tn dst ${saddr}\``,
+            `${daddr} has a connection with ${from} already, from an earlier run or another host behind one address: this reset ends it, and the SYN that is sent again connects. There: \`ss -tn dst ${word(bracketed(saddr))}\``,
           ]
         : []),
       `something between ${saddr} and ${dialled} answers in its place or changes numbers (SYN proxy, firewall): compare both ends: \`${inNetns(netns, `tcpdump -nSvi any tcp port ${dport} and host ${daddr}`)}\``,

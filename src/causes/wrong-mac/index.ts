@@ -7,7 +7,7 @@ import { defineCause } from '../define.ts';
 import { isForAnotherMac, macText } from '../shared/mac.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { deviceName } from '../shared/wording.ts';
+import { deviceKey, deviceName } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'wrong-mac',
@@ -52,7 +52,7 @@ export default defineCause({
     const device = deviceName(arrived_on) ?? 'DEV';
     const six = familyOf(daddr) === 6;
     const announce = six
-      ? `sysctl -w net.ipv6.conf.${device}.ndisc_notify=1`
+      ? `sysctl -w net.ipv6.conf.${deviceKey(device)}.ndisc_notify=1`
       : `arping -U -c 3 -I ${device} -s ${daddr} ${daddr}`;
     const asks = six ? `tcpdump -eni ${device} icmp6` : `arping -D -c 3 -I ${device} ${daddr}`;
     return [
