@@ -29,6 +29,7 @@ import { deviceDown } from './scenarios/device-down.ts';
 import { ttlExceeded } from './scenarios/forwarding.ts';
 import { handshakes } from './scenarios/handshakes.ts';
 import { keys } from './scenarios/keys.ts';
+import { orphanLimit, tcpMemory } from './scenarios/limits.ts';
 import { listeners } from './scenarios/listeners.ts';
 import { minTtl } from './scenarios/min-ttl.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
@@ -40,6 +41,7 @@ import { noRouteBack } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
 import { proxyUpstreamFailed } from './scenarios/proxy-upstream-failed.ts';
 import { qdiscDrop } from './scenarios/qdisc-drop.ts';
+import { deviceQueueFull } from './scenarios/queues.ts';
 import { redirected } from './scenarios/redirected.ts';
 import { refusedSegments } from './scenarios/refused-segments.ts';
 import { requestReset } from './scenarios/request-reset.ts';
@@ -99,6 +101,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...timewaitOverflow,
   ...finWait2Expired,
   listenerClosed,
+  orphanLimit,
+  ...tcpMemory,
   ...proxyUpstreamFailed,
   ...refusedSegments,
   netfilterDrop,
@@ -107,6 +111,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...bpfDrop,
   ...qdiscDrop,
   ...deviceDown,
+  deviceQueueFull,
   ...keys,
   minTtl,
   ...unacceptable,

@@ -11,6 +11,10 @@ import { HOSTS, MAC } from './wiring.ts';
 
 export const ETH_P_ALL = 3;
 const PATIENCE_MS = 2000;
+const SOL_SOCKET = 1;
+const SO_RCVBUFFORCE = 33;
+/** For what anybody sends here at once. */
+const ROOM_BYTES = 8 << 20;
 
 /**
  * A host that exists only here: it speaks TCP to the lab's server segment by segment, and no kernel
@@ -29,19 +33,20 @@ export class Stranger {
     this.#server = HOSTS[family].server;
     this.#mouth = lab.socket(lab.client, { type: 'packet' });
     this.#ear = lab.socket(lab.server, { type: 'packet', protocol: ETH_P_ALL });
+    must(this.#ear.setsockopt(SOL_SOCKET, SO_RCVBUFFORCE, ROOM_BYTES), 'setsockopt');
   }
 
-  send(segment: Partial<Segment> & Pick<Segment, 'sport' | 'dport' | 'flags'>): void {
+  send(
+    segment: Partial<Segment> & Pick<Segment, 'sport' | 'dport' | 'flags'>,
+    to = this.#server,
+  ): void {
     const timestamps = this.clock === null ? null : { tsval: this.clock, tsecr: 0 };
     const whole = {
       ...{ seq: 0, ack: 0, window: 0, payload: Buffer.alloc(0), timestamps },
       ...segment,
     };
     const macs = { from: MAC.client, to: MAC.server };
-    must(
-      this.#mouth.sendPacket('c0', frame(this.address, this.#server, whole, macs)),
-      'sendPacket',
-    );
+    must(this.#mouth.sendPacket('c0', frame(this.address, to, whole, macs)), 'sendPacket');
   }
 
   /** Dials the port from as many ports of its own, all at once. */

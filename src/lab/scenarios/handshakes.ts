@@ -2,7 +2,7 @@
 
 import { must, POLLIN, type Socket } from '../../native/sockets.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
-import { awaitAll, growth, type ListenOptions, listen } from '../connections.ts';
+import { anyOf, awaitAll, growth, type ListenOptions, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { rule } from '../rules.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
@@ -244,6 +244,30 @@ const synUnprovenPeer: Scenario = {
     }),
 };
 
+/** Of all hosts of the lab's network. */
+const EVERYBODY = { 4: '10.4.26.255', 6: 'ff02::1' } as const;
+
+const synDroppedOneOf: Scenario = {
+  id: 'syn-dropped-one-of',
+  cause: 'syn-dropped-one-of',
+  title: 'SYNs to an address of many hosts, in frames for one',
+  families: BOTH,
+  // Where functions are hooked, the kernel drops it before the one that decides of SYNs.
+  tier: 'tracepoints',
+  run(lab, { times, family }) {
+    using stranger = new Stranger(lab, family);
+    using _listener = listen(lab, family, PORT, times, { address: anyOf(family) });
+    const moved = growth(lab.server, 'TcpExt', 'ListenDrops');
+    const ports = lab.ports(times);
+    const server = { address: EVERYBODY[family], port: PORT };
+    for (const sport of ports)
+      stranger.send({ sport, dport: PORT, flags: TCP_FLAG.syn, window: 65535 }, server.address);
+    until('the SYNs to be refused', () => moved() >= times);
+    const clients = ports.map((port) => ({ address: stranger.address, port }));
+    return { server, clients, netns: lab.server.inode };
+  },
+};
+
 const synackUnsent: Scenario = {
   id: 'synack-unsent',
   cause: 'synack-unsent',
@@ -272,4 +296,5 @@ export const handshakes: Scenario[] = [
   ...collisions,
   synackUnsent,
   synUnprovenPeer,
+  synDroppedOneOf,
 ];

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { must, POLLIN, POLLOUT, type Socket } from '../../native/sockets.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
+import { meet, part } from '../acquaintance.ts';
+import { awaitAll, awaitReset, connect, growth, localOf, type Pair } from '../connections.ts';
+import { BOTH, type Scenario } from '../scenario.ts';
+import { FIN_ACK, PSH_ACK, RST_ACK } from '../stranger.ts';
+import { until } from '../until.ts';
+import { HOSTS } from '../wiring.ts';
+
+const PORT = 8090;
+const OTHER_PORT = 8091;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
+const SOME = Buffer.alloc(1400, 'x');
+const MUCH = Buffer.alloc(65_536, 'x');
+/** Two of them are more than each CPU may hold of pages without telling the others, 1 MiB. */
+const ROOM_BYTES = 4 << 20;
+const HOLDERS = 2;
+const READ_MS = 8000;
+/** After what is taken there is room again. */
+const ROOM_MS = 100;
+/** More than two CPUs may count without telling the others. */
+const ORPHANS = 80;
+/** They are counted ten times a second. */
+const COUNTED_MS = 300;
+
+/** A limit of the whole host is another for as long as the work takes, some milliseconds. */
+function limited(setting: string, value: string, work: () => void): void {
+  const path = `/proc/sys/net/ipv4/${setting}`;
+  const before = readFileSync(path, 'utf8');
+  try {
+    writeFileSync(path, value);
+    work();
+  } finally {
+    writeFileSync(path, before);
+  }
+}
+
+/** What TCP of the whole host has, in pages. */
+function pages(): number {
+  return Number(readFileSync('/proc/net/sockstat', 'utf8').match(/^TCP:.* mem (\d+)/m)?.[1]);
+}
+
+/** Gives them more to send than anybody takes. */
+function fill(sockets: Socket[]): void {
+  for (const socket of sockets) {
+    while (socket.poll(POLLOUT, ROOM_MS) & POLLOUT) must(socket.send(MUCH), 'send');
+  }
+}
+
+/** The same with so much that it is most of what TCP has. */
+function fillWithMuch(sockets: Socket[]): void {
+  for (const socket of sockets)
+    must(socket.setsockopt(SOL_SOCKET, SO_SNDBUFFORCE, ROOM_BYTES), 'setsockopt');
+  fill(sockets);
+  if (pages() < 2) throw new Error('TCP has no memory');
+}
+
+/** Ends connections in the ordinary way: the clients read all that there is. */
+function readOut(pairs: Pair[]): void {
+  for (const { client, server } of pairs) {
+    server.close();
+    do awaitAll([client], POLLIN, 'more to read', READ_MS);
+    while (must(client.recv(), 'recv').data.length > 0);
+    client.close();
+  }
+}
+
+const NO_MEMORY = ['tcp_mem', '1 1 1'] as const;
+
+export const orphanLimit: Scenario = {
+  id: 'orphan-limit',
+  cause: 'orphan-limit',
+  title: 'a server closes connections with much to send, when as many as may be were closed before',
+  families: BOTH,
+  says: () => ({ at: 'close()' }),
+  run(lab, options) {
+    const pairs = connect(lab, options, PORT);
+    const clients = pairs.map(({ client }) => localOf(client));
+    using met = meet(lab, { ...options, times: ORPHANS }, OTHER_PORT);
+    for (const socket of met.sockets) socket.close();
+    const fins = met.stranger.receive(FIN_ACK, ORPHANS);
+    fill(pairs.map(({ server }) => server));
+    pairs[0]?.client.poll(0, COUNTED_MS);
+    limited('tcp_max_orphans', '1', () => {
+      for (const { server } of pairs) server.close();
+    });
+    awaitReset(
+      pairs.map(({ client }) => client),
+      'ECONNRESET',
+    );
+    for (const fin of fins) met.stranger.reply(fin, FIN_ACK);
+    met.stranger.receive(TCP_FLAG.ack, ORPHANS);
+    const server = { address: HOSTS[options.family].server, port: PORT };
+    return { server, clients, netns: lab.server.inode, where: endpoint(server.address, PORT) };
+  },
+};
+
+export const tcpMemory: Scenario[] = [
+  {
+    id: 'tcp-memory',
+    cause: 'tcp-memory',
+    title: 'a server closes connections with much to send, when TCP has more memory than it may',
+    families: BOTH,
+    says: () => ({ at: 'close()', tcp_mem_max: 1 }),
+    run(lab, options) {
+      using met = meet(lab, options, PORT);
+      fillWithMuch(met.sockets);
+      limited(...NO_MEMORY, () => {
+        for (const socket of met.sockets) socket.close();
+      });
+      met.stranger.receive(RST_ACK, options.times);
+      return met.made;
+    },
+  },
+  {
+    id: 'tcp-memory/arrival',
+    cause: 'tcp-memory',
+    title: 'data that comes when TCP has more memory than it may, and some is unread',
+    families: BOTH,
+    drop_reason: 'PROTO_MEM',
+    says: () => ({ at: 'arrival', payload_bytes: SOME.length }),
+    run(lab, options) {
+      using met = meet(lab, options, PORT);
+      const { stranger, sockets, synAcks } = met;
+      const holders = connect(lab, { ...options, times: HOLDERS }, OTHER_PORT);
+      fillWithMuch(holders.map(({ server }) => server));
+      // What comes first always has room.
+      for (const synAck of synAcks) stranger.reply(synAck, PSH_ACK, { payload: SOME });
+      awaitAll(sockets, POLLIN, 'what comes first');
+      lab.server.reside();
+      const dropped = growth(lab.server, 'TcpExt', 'TCPRcvQDrop');
+      limited(...NO_MEMORY, () => {
+        synAcks.forEach((synAck, at) => {
+          let seq = synAck.ack;
+          until('a segment to find no room', () => {
+            seq += SOME.length;
+            stranger.reply(synAck, PSH_ACK, { seq, payload: SOME });
+            return dropped() > at;
+          });
+        });
+      });
+      for (const socket of sockets) must(socket.recv(), 'recv');
+      part(met);
+      readOut(holders);
+      return met.made;
+    },
+  },
+];
