@@ -10,6 +10,7 @@ import {
 } from './scenarios/addresses.ts';
 import { badChecksum } from './scenarios/bad-checksum.ts';
 import { bpfDrop } from './scenarios/bpf-drop.ts';
+import { bridgeDrop } from './scenarios/bridges.ts';
 import {
   dataAfterClose,
   finWait2Expired,
@@ -56,6 +57,7 @@ import {
 import { stalls } from './scenarios/stalls.ts';
 import { synCookieRejected, synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
 import { synackWrongSource } from './scenarios/synack-wrong-source.ts';
+import { tunnelDrop } from './scenarios/tunnels.ts';
 import { unacceptable } from './scenarios/unacceptable.ts';
 import {
   connectGivenUp,
@@ -112,6 +114,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...qdiscDrop,
   ...deviceDown,
   deviceQueueFull,
+  ...bridgeDrop,
+  ...tunnelDrop,
   ...keys,
   minTtl,
   ...unacceptable,

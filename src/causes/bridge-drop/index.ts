@@ -1,20 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { defineCause } from '../define.ts';
-import { byReason, reasonText } from '../shared/by-reason.ts';
+import { dropMatch, dropText } from '../shared/by-reason.ts';
+import { functionName, NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
+import { tunnelSender } from '../shared/tunnels.ts';
 import { deviceName } from '../shared/wording.ts';
 
 const SAYS: Readonly<Record<string, string>> = {
   BRIDGE_INGRESS_STP_STATE:
-    'came in by a port that its bridge does not forward from (spanning tree)',
+    'came in by a port that does not forward: its spanning tree blocks it or is not done, or its bridge is down',
   UNICAST_IN_L2_MULTICAST: 'is for this host, but came in a frame for everybody',
   LOCAL_MAC: 'came in with this host’s own MAC address as its sender',
   MAC_INVALID_SOURCE: 'came in with a MAC address as its sender that cannot be one',
   NO_TX_TARGET: 'has no port or device to go on by',
   TAP_FILTER: 'was refused by the filter of a tap device',
   TAP_TXFILTER: 'was refused by the address filter of a tap device',
+};
+
+const NOWHERE =
+  'may go on by no port of its bridge: none leads there, or the one that does is the one that it came in by, does not forward, is isolated from it, or not in its VLAN';
+const NOT_IN_VLAN = 'is of a VLAN that the port of its bridge is not in';
+
+/** Where the kernel gives no reason, by the function that drops. */
+const BY_FUNCTION: Readonly<Record<string, string>> = {
+  br_handle_frame:
+    'came in by a port that does not forward, or with a MAC address as its sender that cannot be one',
+  br_handle_frame_finish: NOWHERE,
+  br_forward: NOWHERE,
+  br_flood: NOWHERE,
+  br_dev_xmit: NOWHERE,
+  __allowed_ingress: NOT_IN_VLAN,
+  br_allowed_ingress: NOT_IN_VLAN,
+  br_handle_vlan: NOT_IN_VLAN,
 };
 
 export default defineCause({
@@ -27,12 +46,35 @@ export default defineCause({
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,
-  match: (event, known) => byReason(SAYS, event, known),
-  summary: (evidence) => reasonText(SAYS, evidence),
+  match(event, known) {
+    if (event.kind !== 'drop') return null;
+    const { reason, location } = event.body;
+    const name = known.dropReason(reason);
+    // A tunnel has its own words for where it cannot send to.
+    if (name === 'NO_TX_TARGET' && tunnelSender(location, known)) return null;
+    const by = functionName(location, known);
+    const bridge = name === NO_REASON && BY_FUNCTION[by] !== undefined ? by : null;
+    if (SAYS[name] === undefined && bridge === null) return null;
+    const match = dropMatch(event, known);
+    const { evidence, group } = match;
+    return {
+      ...match,
+      evidence: { ...evidence, dropped_by: bridge },
+      group: bridge === null ? group : `${group} ${bridge}`,
+    };
+  },
+  summary(evidence) {
+    const { drop_reason, dropped_by } = evidence;
+    return dropText(
+      evidence,
+      (dropped_by === null ? SAYS[drop_reason] : BY_FUNCTION[dropped_by]) ?? '',
+    );
+  },
   advice({ interface: device, netns }, { saddr, daddr }) {
     const dev = deviceName(device) ?? 'DEV';
     return [
-      `the ports and their states: \`${inNetns(netns, `ip -d link show dev ${dev}`)}\``,
+      `the ports, their states, and which are isolated: \`${inNetns(netns, 'bridge -d link show')}\` their VLANs: \`${inNetns(netns, 'bridge vlan show')}\` and the bridge: \`${inNetns(netns, `ip -d link show dev ${dev}`)}\``,
+      `which port leads to which MAC address: \`${inNetns(netns, 'bridge fdb show')}\``,
       `which MAC addresses are where? \`${inNetns(netns, 'ip neigh show')}\` and what comes: \`${inNetns(netns, `tcpdump -eni ${dev} tcp and host ${saddr} and host ${daddr}`)}\``,
     ];
   },

@@ -12,6 +12,7 @@ import { ERRNO, NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
+import { tunnelSender } from '../shared/tunnels.ts';
 import { deviceName } from '../shared/wording.ts';
 
 /** What a route's errno says of its type: fib_props of net/ipv4/fib_semantics.c, ip6_rt_init_dst() of net/ipv6/route.c. */
@@ -34,7 +35,9 @@ export default defineCause({
   match(event, known): Match<Dropped | Refused> | null {
     if (event.kind === 'call_failed') return refused(event, known);
     if (event.kind !== 'drop') return null;
-    const { packet, reason, route_errno, sock } = event.body;
+    const { packet, reason, route_errno, sock, location } = event.body;
+    // The packet that the tunnel makes of it has no route.
+    if (tunnelSender(location, known)) return null;
     const name = known.dropReason(reason);
     const without = name === 'IP_INNOROUTES' || name === 'IP_OUTNOROUTES';
     const type = TYPES[route_errno];

@@ -23,10 +23,14 @@ export function byReason(
   event: Event,
   known: Knowledge,
 ): Match<ReasonEvidence> | null {
-  if (event.kind !== 'drop') return null;
+  if (event.kind !== 'drop' || says[known.dropReason(event.body.reason)] === undefined) return null;
+  return dropMatch(event, known);
+}
+
+/** A drop, told by the kernel's reason. */
+export function dropMatch(event: Event<'drop'>, known: Knowledge): Match<ReasonEvidence> {
   const { packet, sock, sender, reason } = event.body;
   const drop_reason = known.dropReason(reason);
-  if (says[drop_reason] === undefined) return null;
   const where = service(packet.flow);
   return {
     evidence: { ...segmentOf(packet), drop_reason, netns: event.netns },
@@ -42,7 +46,14 @@ export function byReason(
 /** `[S] 10.0.0.1:40000 → 10.0.0.2:80 on eth0 has a wrong IP header checksum`. */
 export function reasonText(
   says: Readonly<Record<string, string>>,
-  { from, to, flags, interface: device, drop_reason }: ReasonEvidence,
+  evidence: ReasonEvidence,
 ): string {
-  return `[${flags}] ${from} → ${to}${device === null ? '' : ` on ${device}`} ${says[drop_reason]}`;
+  return dropText(evidence, says[evidence.drop_reason] ?? '');
+}
+
+export function dropText(
+  { from, to, flags, interface: device }: ReasonEvidence,
+  what: string,
+): string {
+  return `[${flags}] ${from} → ${to}${device === null ? '' : ` on ${device}`} ${what}`;
 }

@@ -21,6 +21,11 @@ export function callers(stack: readonly string[], known: Knowledge): string[] {
   return stack.flatMap((address) => known.symbol(address)?.name ?? []);
 }
 
+/** The kernel function at an address, without what compilers add to its name. */
+export function functionName(location: string, known: Knowledge): string {
+  return known.symbol(location)?.name.replace(/\..*$/, '') ?? '';
+}
+
 /** What kernels say that give no reason: before 6.10 of any reset, before 6.12 of active ones. */
 export const NO_REASON = 'NOT_SPECIFIED';
 

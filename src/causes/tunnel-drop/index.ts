@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { defineCause } from '../define.ts';
-import { byReason, reasonText } from '../shared/by-reason.ts';
+import { dropMatch, dropText } from '../shared/by-reason.ts';
+import { NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
+import { tunnelSender } from '../shared/tunnels.ts';
 import { deviceName } from '../shared/wording.ts';
 
 const SAYS: Readonly<Record<string, string>> = {
@@ -15,21 +17,47 @@ const SAYS: Readonly<Record<string, string>> = {
   PSP_OUTPUT: 'could not be encrypted by PSP',
 };
 
+/** The same of what a tunnel was to send: other devices have these reasons too. */
+const SAYS_OF_SENT: Readonly<Record<string, string>> = {
+  NO_TX_TARGET: 'is for a MAC address behind no other end that its tunnel knows',
+  IP_OUTNOROUTES:
+    'found no way to the other end of its tunnel: there is no route, or it leads into the tunnel itself',
+  [NO_REASON]:
+    'could not be sent by its tunnel for one of: the tunnel does not know where to; no route to its other end; a route that leads into the tunnel itself; the segment is too long',
+};
+
 export default defineCause({
   id: 'tunnel-drop',
   title: 'a tunnel of this host dropped it',
   severity: 'warning',
   explains:
-    'A tunnel of this host (VXLAN, Geneve, GRE, PSP) could not send the segment, or refused it as it came out.',
+    'A tunnel of this host (VXLAN, Geneve, GRE, IPIP, WireGuard, PSP) could not send the segment, or refused it as it came out.',
   seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
   leadsTo: SILENCE,
-  match: (event, known) => byReason(SAYS, event, known),
-  summary: (evidence) => reasonText(SAYS, evidence),
-  advice({ interface: device, netns }, { daddr }) {
+  match(event, known) {
+    if (event.kind !== 'drop') return null;
+    const { reason, location } = event.body;
+    const name = known.dropReason(reason);
+    const what = SAYS[name] ?? (tunnelSender(location, known) ? SAYS_OF_SENT[name] : undefined);
+    if (what === undefined) return null;
+    const match = dropMatch(event, known);
+    const sent = SAYS[name] === undefined;
+    return { ...match, evidence: { ...match.evidence, sent } };
+  },
+  summary(evidence) {
+    const { drop_reason, sent } = evidence;
+    return dropText(evidence, (sent ? SAYS_OF_SENT : SAYS)[drop_reason] ?? '');
+  },
+  advice({ interface: device, netns, sent }, { daddr }) {
     const dev = deviceName(device) ?? 'DEV';
     return [
+      ...(sent
+        ? [
+            `which other end has it for which MAC address? \`${inNetns(netns, `bridge fdb show dev ${dev}`)}\` The way there may not be ${dev} itself: \`${inNetns(netns, 'ip route get OTHER_END')}\``,
+          ]
+        : []),
       `how the tunnel is set up, and what it counts: \`${inNetns(netns, `ip -d -s link show dev ${dev}`)}\``,
       `by which device does ${daddr} go? \`${inNetns(netns, `ip route get ${daddr}`)}\``,
     ];
