@@ -145,6 +145,7 @@ interface Addon {
   securityModules(): number[];
   deviceName(ifindex: number, netns?: string): string | null;
   netnsFile(name: string, netns?: string): string | null;
+  netnsRefused(): number;
   possibleCpus(): number;
   onlineCpus(): number;
   clockOffsetNs(): bigint;
@@ -410,6 +411,11 @@ export function deviceName(ifindex: number, netns?: string): string | null {
  */
 export function netnsFile(name: string, netns?: string): string | null {
   return native().netnsFile(name, netns);
+}
+
+/** How often this process could not enter a network namespace that is there. */
+export function netnsRefused(): number {
+  return native().netnsRefused();
 }
 
 /** How many CPUs this machine may ever have: the length of a per-CPU map's `values`. */

@@ -3,11 +3,12 @@
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use napi_derive::napi;
 
-use crate::error::{Result, fail, fail_errno, last_errno};
+use crate::error::{Errno, Error, Result, fail, fail_errno, last_errno};
 
 /// The name of a network device by its number in the namespace at `netns`, or in ours; null where
 /// there is none. Errors: the errno of entering the namespace.
@@ -35,6 +36,21 @@ pub fn netns_file(name: String, netns: Option<String>) -> Result<Option<String>>
     })
 }
 
+static REFUSED: AtomicU32 = AtomicU32::new(0);
+
+/// How often this process could not enter a network namespace that is there.
+#[napi(catch_unwind)]
+pub fn netns_refused() -> u32 {
+    REFUSED.load(Ordering::Relaxed)
+}
+
+fn refused(errno: Errno, what: &str) -> Error {
+    if !matches!(errno, libc::ENOENT | libc::ESRCH) {
+        REFUSED.fetch_add(1, Ordering::Relaxed);
+    }
+    fail_errno(errno, what)
+}
+
 /// Runs `work` in the network namespace at `path`, or where we are. It runs on a thread that ends
 /// with it, so the caller's namespace never changes, whatever happens.
 pub fn run_in<T: Send>(path: Option<&str>, work: impl FnOnce() -> T + Send) -> Result<T> {
@@ -42,14 +58,14 @@ pub fn run_in<T: Send>(path: Option<&str>, work: impl FnOnce() -> T + Send) -> R
         return Ok(work());
     };
     let netns =
-        File::open(path).map_err(|error| fail_errno(error.raw_os_error().unwrap_or(0), path))?;
+        File::open(path).map_err(|error| refused(error.raw_os_error().unwrap_or(0), path))?;
     thread::scope(|scope| {
         let inside = thread::Builder::new()
             .name("netns".into())
             .spawn_scoped(scope, || {
                 // SAFETY: setns takes no pointers.
                 if unsafe { libc::setns(netns.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
-                    return Err(fail_errno(last_errno(), &format!("entering netns {path}")));
+                    return Err(refused(last_errno(), &format!("entering netns {path}")));
                 }
                 Ok(work())
             })

@@ -2,7 +2,7 @@
 
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
-import { clockOffset_ns, maxDrained, type Session } from '../native/binding.ts';
+import { clockOffset_ns, maxDrained, netnsRefused, type Session } from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
@@ -61,7 +61,7 @@ export class LiveSource {
       try {
         return this.#runIterator('existing_sockets', path);
       } catch {
-        // The namespace went away between being listed and being entered.
+        // It went away between being listed and being entered, or it is counted that it refused.
         return new Uint8Array(0);
       }
     });
@@ -111,6 +111,7 @@ export class LiveSource {
         ...this.#grown({
           ...readUntracked(this.#session),
           hook_missed: this.#missed(),
+          netns_refused: netnsRefused(),
           keys_overflowed: overflowed,
         }),
       );

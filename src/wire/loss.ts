@@ -22,6 +22,10 @@ const LOSSES = {
     'sockets whose shown peer found no room in the table: a collision may be missed',
   ],
   listeners_untracked: ['warning', 'listeners that found no room in the table'],
+  netns_refused: [
+    'warning',
+    'times that a network namespace could not be entered: its sockets from before, its devices and its rules are not known',
+  ],
   keys_untold: [
     'warning',
     'occurrences of which no record came through: counted, but in no finding',

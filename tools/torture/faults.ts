@@ -10,6 +10,8 @@ interface Fault {
   error: string;
   /** Only of this file; of any, but those that Node opens to start, unless given. */
   of?: string;
+  /** The loss by which it is told where it goes on. */
+  told?: string;
 }
 
 const RING = 'anon_inode:[perf_event]';
@@ -29,7 +31,7 @@ const FAULTS: readonly Fault[] = [
   { call: 'openat', error: 'EMFILE' },
   { call: 'openat', error: 'EACCES' },
   { call: 'read', error: 'EIO', of: '/proc/kallsyms' },
-  { call: 'setns', error: 'EPERM' },
+  { call: 'setns', error: 'EPERM', told: 'netns_refused' },
   { call: 'pwrite64', error: 'ENOSPC', of: RECORDING },
   { call: 'pwrite64', error: 'EIO', of: RECORDING },
   { call: 'fsync', error: 'EIO', of: RECORDING },
@@ -73,7 +75,7 @@ export function* faults(
       if (!commands.includes(command)) continue;
       const recording = join(folder, 'x.tcpwhy');
       const run = [tcpwhy, ...args(recording), '--netns', netns];
-      for (const { call, error, of } of FAULTS) {
+      for (const { call, error, of, told } of FAULTS) {
         if (of === RECORDING && command !== 'record') continue;
         const only = of === undefined ? [] : ['-P', of === RECORDING ? recording : of];
         const first = of === undefined ? 1 + mostCalls(folder, call, [], [tcpwhy, '--version']) : 1;
@@ -89,7 +91,7 @@ export function* faults(
         };
         for (const at of spread(first, last, places)) {
           const inject = [...only, '-e', `inject=${call}:error=${error}:when=${at}`];
-          const outcome = outcomeOf(strace(folder, call, inject, run), run, recording);
+          const outcome = outcomeOf(strace(folder, call, inject, run), run, recording, told);
           result.tried++;
           if (outcome === 'ended') result.ended++;
           else if (outcome === 'went on') result.went_on++;
@@ -140,12 +142,15 @@ function outcomeOf(
   { status, signal, stdout, stderr }: ReturnType<typeof strace>,
   [tcpwhy = '']: string[],
   recording: string,
+  told: string | undefined,
 ): string {
   if (signal) return `did not end in ${PATIENCE_S} s`;
   if (status === null || status > 2) return `status ${status}: ${lastLine(stderr)}`;
   if (/\n\s+at /.test(stderr)) return `a stack trace: ${stderr.slice(0, 300)}`;
   if (status === 2 && !/^tcpwhy: ./m.test(stderr)) return 'status 2 without a word';
   if (status < 2 && !/^\{"type":"summary"/m.test(stdout)) return `status ${status}, no verdict`;
+  if (status < 2 && told !== undefined && !stdout.includes(`{"type":"loss","name":"${told}"`))
+    return `went on and did not say so: no loss ${told}`;
   if (status < 2 && existsSync(recording)) {
     const told = spawnSync(tcpwhy, ['replay', recording, '--json'], { encoding: 'utf8' });
     if (told.status !== status) return `its recording cannot be read: ${lastLine(told.stderr)}`;
