@@ -18,6 +18,7 @@ export const FACTS = {
   stalled: 'senders that get no further, by TCP’s timers',
   peer_name: 'the peer that accept() and getpeername() told the process',
   symbols: 'which functions of the kernel did it, by their addresses',
+  process: 'what keeps a process from its work, by its number',
   denied: 'connects and binds that failed before there was any packet',
   owner: 'which process a socket belongs to',
 } as const;

@@ -34,9 +34,7 @@ export async function trace(
     const tell = troubleTeller(recording);
     run.push(sockets);
     if (flags.verbose) process.stderr.write(hookLines(source.header));
-    process.stderr.write(
-      flags.quiet || options.json ? '' : 'watching; Ctrl-C ends and prints the verdict\n',
-    );
+    process.stderr.write(flags.quiet || options.json ? '' : watchingLines(source.header));
     const why = await watch(
       () => {
         run.push(recording.tick());
@@ -60,6 +58,13 @@ export async function trace(
     source.close();
     recorder?.close();
   }
+}
+
+/** Pids are shown everywhere: where they are not those that `ps` shows is said before. */
+function watchingLines({ hooks }: Header): string {
+  const { reason } = hooks.find(({ fact, hook }) => fact === 'process' && hook === '') ?? {};
+  const pids = reason === undefined ? '' : `${reason}\n`;
+  return `${pids}watching; Ctrl-C ends and prints the verdict\n`;
 }
 
 function hookLines({ hooks }: Header): string {

@@ -8,10 +8,21 @@ import { cgroup2Root } from './cgroup.ts';
 /** Inode number of the first namespace of processes, whose numbers BPF gives (PROC_PID_INIT_INO). */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
 
+/** Whether processes have the numbers in /proc that BPF gives: in a container they have others. */
+export function hasFirstPids(proc = '/proc'): boolean {
+  try {
+    if (readlinkSync(`${proc}/self/ns/pid`) === FIRST_PID_NAMESPACE) return true;
+    // Only the host's own has threads of the kernel; it may be mounted in a container.
+    return readFileSync(`${proc}/2/comm`, 'utf8').trim() === 'kthreadd';
+  } catch {
+    return false;
+  }
+}
+
 /** What may keep a process from its work: null where that cannot be told, as where its number is another one here. */
 export function processState(pid: number, proc = '/proc'): ProcessState | null {
   try {
-    if (readlinkSync(`${proc}/self/ns/pid`) !== FIRST_PID_NAMESPACE) return null;
+    if (!hasFirstPids(proc)) return null;
     const of = `${proc}/${pid}`;
     if (!existsSync(of))
       return { pid, halted: '', tracer: '', open_files: 0, open_files_max: 0, gone: 1 };

@@ -5,6 +5,7 @@ import type { Fact } from '../causes/facts.ts';
 import { builtFile } from '../host/built.ts';
 import { kernelIdentity, monotonic_ns, readCounters, readSysctls } from '../host/kernel.ts';
 import { networkNamespaces, ownNetns } from '../host/netns.ts';
+import { hasFirstPids } from '../host/process.ts';
 import { presentFunctions, showsSymbols } from '../host/symbols.ts';
 import {
   clockOffset_ns,
@@ -180,6 +181,7 @@ function header(
         reason: choice.reasons.join('; '),
       })),
       symbolsHook(),
+      processHook(),
     ],
     enums: [
       enumTable('skb_drop_reason', 'SKB_DROP_REASON_', enums),
@@ -197,6 +199,15 @@ function symbolsHook() {
     ? { fact: 'symbols', hook: '/proc/kallsyms', reason: '' }
     : { fact: 'symbols', hook: '', reason: 'kernel.kptr_restrict is 2, or CAP_SYSLOG is missing' };
 }
+
+function processHook() {
+  return hasFirstPids()
+    ? { fact: 'process', hook: '/proc', reason: '' }
+    : { fact: 'process', hook: '', reason: OTHER_PIDS };
+}
+
+const OTHER_PIDS =
+  'tcpwhy runs in a PID namespace (a container): numbers of processes that it tells are the host’s, which are others here; of sockets that were there before only those of its own namespaces are known';
 
 /** What a header says that changes with time. */
 export function hostNow() {

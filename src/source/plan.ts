@@ -73,8 +73,8 @@ const RESET_SENT = orProbes(
   answersUntil('packet_dropped_without_reason', 2),
 );
 
-/** Names of functions are no program's: /proc/kallsyms has them. */
-type HookedFact = Exclude<Fact, 'symbols'>;
+/** Names of functions and what processes do are no program's: /proc has them. */
+type HookedFact = Exclude<Fact, 'symbols' | 'process'>;
 /** System calls as they return: what they gave, and why they failed. */
 const CALLS = [
   hooks([

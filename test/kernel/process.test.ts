@@ -2,7 +2,7 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Running, TCPWHY } from './tcpwhy.ts';
 
 interface BpfObject {
@@ -36,6 +36,34 @@ it('tells a plain user what is missing', () => {
   expect(stderr).toMatch(/^tcpwhy: not permitted to load BPF programs: run it as root/);
   expect(stderr).not.toMatch(/\n\s+at /);
   expect(status).toBe(2);
+});
+
+it.each([
+  ['ulimit -n 64', /may have 64 open files/],
+  ['ulimit -v 1700000', /may have 1660 MiB of addresses, and it takes 2048/],
+])('says what it has too little of to watch with: %s', (limit, said) => {
+  const args = ['-c', `${limit}; exec "$0" trace --for 1s`, TCPWHY];
+  const { status, stdout, stderr } = spawnSync('sh', args, { encoding: 'utf8' });
+  expect([status, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(said);
+});
+
+describe('in a PID namespace', () => {
+  const within = (...args: string[]) =>
+    spawnSync('unshare', ['--pid', '--fork', ...args], { encoding: 'utf8' });
+
+  it('says whose numbers of processes it tells', () => {
+    const args = ['--mount-proc', TCPWHY, 'trace', ':1', '--for', '100ms'];
+    const { stderr } = within(...args);
+    expect(stderr).toMatch(/^tcpwhy runs in a PID namespace .*\nwatching; /);
+    const [start = ''] = within(...args, '--json').stdout.split('\n');
+    expect(JSON.parse(start).hooks.process).toBeNull();
+  });
+
+  it('says nothing where it sees the host’s', () => {
+    const { stderr } = within(TCPWHY, 'trace', ':1', '--for', '100ms');
+    expect(stderr).toMatch(/^watching; /);
+  });
 });
 
 it('leaves nothing attached when it is killed', async () => {

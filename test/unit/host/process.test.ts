@@ -58,3 +58,12 @@ test('nothing is told where numbers of processes are others', () => {
   runs(7, '(java) T', 0);
   expect(processState(7, proc)).toBeNull();
 });
+
+test('but where /proc is the host’s own', () => {
+  rmSync(join(proc, 'self/ns/pid'));
+  symlinkSync('pid:[4026532000]', join(proc, 'self/ns/pid'));
+  runs(7, '(java) T', 0);
+  mkdirSync(join(proc, '2'));
+  writeFileSync(join(proc, '2/comm'), 'kthreadd\n');
+  expect(processState(7, proc)).toMatchObject({ halted: 'stopped' });
+});
