@@ -46,8 +46,8 @@ export function openLive(options: Parameters<typeof LiveSource.open>[0]): LiveSo
 }
 
 function limitText({ of, by, most, needed, unit }: Limit): string {
-  const some = (count: number | null) => `${count}${unit && ` ${unit}`}`;
-  return `too little to watch the kernel with: this process may have ${some(most)} of ${of}, and it takes ${some(needed)}. Raise the limit (${by}).`;
+  const what = unit === '' ? of : `${unit} of ${of}`;
+  return `too little to watch the kernel with: this process may have ${most} ${what}, and it takes ${needed}. Raise the limit (${by}).`;
 }
 
 /** Why the kernel cannot be watched, and what to do about it. */

@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { cgroup2Root } from './cgroup.ts';
 
 /** Something that this process may have only so much of. */
 export interface Limit {
@@ -22,23 +21,32 @@ export interface Limit {
 const FILES = 120;
 const FILES_A_CPU = 2;
 const MEMORY_MIB = 96;
+/** Node sets more aside than it ever uses. */
+const ADDRESSES_MIB = 2048;
 
 /** Those that a process is killed by or fails of where they are too low. */
-export function limits(): Limit[] {
-  const memory = memoryMax();
+export function limits(proc = '/proc'): Limit[] {
+  const own = read(`${proc}/self/limits`);
+  const memory = memoryMax(proc);
+  const addresses = ownLimit(own, 'address space');
   return [
     {
       of: 'open files',
       by: 'ulimit -n; of a service LimitNOFILE=',
-      most: openFiles(),
+      most: ownLimit(own, 'open files'),
       needed: FILES + FILES_A_CPU * cpus().length,
       unit: '',
     },
     {
+      of: 'addresses',
+      by: 'ulimit -v; of a service LimitAS=',
+      most: addresses && Math.floor(addresses / 2 ** 20),
+      needed: ADDRESSES_MIB,
+      unit: 'MiB',
+    },
+    {
       of: 'memory',
-      by: memory
-        ? `memory.max of the cgroup ${memory.cgroup}; of a service MemoryMax=`
-        : 'no cgroup',
+      by: memory ? `${memory.by}; of a service MemoryMax=` : 'no cgroup',
       most: memory && Math.floor(memory.bytes / 2 ** 20),
       needed: MEMORY_MIB,
       unit: 'MiB',
@@ -51,21 +59,39 @@ export function tooLow(): Limit | null {
   return limits().find(({ most, needed }) => most !== null && most < needed) ?? null;
 }
 
-function openFiles(): number | null {
-  const [, most] = /^Max open files +(\d+|unlimited)/m.exec(read('/proc/self/limits')) ?? [];
-  return most === undefined || most === 'unlimited' ? null : Number(most);
+/** The soft limit counts; null: there is none. */
+function ownLimit(text: string, name: string): number | null {
+  const most = new RegExp(`^Max ${name} +(\\d+)`, 'm').exec(text)?.[1];
+  return most === undefined ? null : Number(most);
 }
 
-/** The lowest of the cgroup that this process is in, and of those around it. */
-function memoryMax(): { cgroup: string; bytes: number } | null {
-  const [, path = '/'] = /^0::(\/.*)$/m.exec(read('/proc/self/cgroup')) ?? [];
-  const root = cgroup2Root();
-  if (root === null) return null;
-  const levels = path.split('/').filter((level) => level !== '');
-  const found = levels.flatMap((_, up) => {
-    const cgroup = `/${levels.slice(0, levels.length - up).join('/')}`;
-    const bytes = Number.parseInt(read(join(root, cgroup, 'memory.max')), 10);
-    return Number.isNaN(bytes) ? [] : [{ cgroup, bytes }];
+/** More is what the first version of cgroups has where nothing is set. */
+const UNLIMITED_BYTES = 2 ** 62;
+
+/** The lowest of the cgroups that this process is in, of either version, and of those around them. */
+function memoryMax(proc: string): { by: string; bytes: number } | null {
+  const mounts = read(`${proc}/self/mounts`)
+    .split('\n')
+    .map((line) => line.split(' '));
+  const cgroups = read(`${proc}/self/cgroup`);
+  const found = [
+    { file: 'memory.max', path: /^0::(.*)$/m, type: 'cgroup2', option: null },
+    { file: 'memory.limit_in_bytes', path: /:memory:(.*)$/m, type: 'cgroup', option: 'memory' },
+  ].flatMap(({ file, path, type, option }) => {
+    const own = path.exec(cgroups)?.[1];
+    const mount = mounts.find(
+      (one) => one[2] === type && (option === null || one[3]?.split(',').includes(option)),
+    );
+    if (own === undefined || mount === undefined) return [];
+    const levels = own.split('/').filter((level) => level !== '' && level !== '..');
+    // What a container takes for the root of all cgroups has limits too.
+    return [...levels, ''].flatMap((_, up) => {
+      const cgroup = `/${levels.slice(0, levels.length - up).join('/')}`;
+      const bytes = Number.parseInt(read(join(mount[1] ?? '', cgroup, file)), 10);
+      return Number.isNaN(bytes) || bytes > UNLIMITED_BYTES
+        ? []
+        : [{ by: `${file} of the cgroup ${cgroup}`, bytes }];
+    });
   });
   return found.sort((a, b) => a.bytes - b.bytes)[0] ?? null;
 }

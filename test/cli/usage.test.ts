@@ -13,6 +13,25 @@ const RECORDING = join(RECORDINGS, 'demo.tcpwhy');
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-cli-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** As with so little of what `ulimit` limits. */
+const limited = (limit: string, ...args: string[]) =>
+  spawnSync('sh', ['-c', `ulimit ${limit}; exec "$0" "$@"`, TCPWHY, ...args], { encoding: 'utf8' });
+
+test.each([
+  ['-n 20', /may have 20 open files, and it takes 32\. Raise the limit \(ulimit -n\)/],
+  ['-v 1048576', /may have 1048576 KiB of addresses, and it takes \d+\. Raise the limit/],
+])('too little to run with, ulimit %s, is said', (limit, said) => {
+  const { status, stdout, stderr } = limited(limit, 'replay', RECORDING);
+  expect([status, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(said);
+  expect(stderr).not.toMatch(/\n./);
+});
+
+test('with a little more recordings are read', () => {
+  const { status, stderr } = limited('-n 32; ulimit -v 1572864', 'replay', RECORDING);
+  expect([status, stderr]).toEqual([1, '']);
+});
+
 describe('wrong use says what, and ends with 2', () => {
   test.each([
     [['trace', '99999'], /99999 is no port/],
