@@ -17,6 +17,8 @@ interface KeyCount {
   thinned: boolean;
   /** What the last one that was explained came to; null: none was. */
   went: readonly Occurrence[] | null;
+  /** It waits for what it went to being old. */
+  waits: boolean;
 }
 
 /** How many occurrences are new, and what the last record of their key came to. */
@@ -31,7 +33,8 @@ export interface More {
  */
 export class Counts {
   readonly #keys = new Map<string, KeyCount>();
-  readonly #whole = new Queue<{ count: KeyCount; went: readonly Occurrence[] }>();
+  /** Keys of which the last record came to something, and when that was looked at. */
+  readonly #whole = new Queue<{ count: KeyCount; ktime_ns: number }>();
 
   /** Its total when the stream began, of which `pending` go with its next record. */
   before(key: string, exact: number, pending: number): void {
@@ -52,17 +55,26 @@ export class Counts {
     if (key === '0') return;
     const count = this.#of(key);
     count.went = occurrences;
-    if (occurrences.length > 0) this.#whole.push({ count, went: occurrences });
+    this.#wait(count);
   }
 
   /** Event time has come to `ktime_ns`. Keys stay as long as tcpwhy runs: little is kept for each. */
   advance(ktime_ns: number): void {
     for (let oldest = this.#whole.oldest; oldest; oldest = this.#whole.oldest) {
-      const { count, went } = oldest;
-      if (ktime_ns - (went[0]?.event.ktime_ns ?? 0) <= WHOLE_NS) return;
-      if (count.went === went) count.went = went.map(countOnly);
+      const { count } = oldest;
+      if (ktime_ns - oldest.ktime_ns <= WHOLE_NS) return;
       this.#whole.shift();
+      count.waits = false;
+      // Records of a storm follow each other: only the last one's is kept.
+      if (ktime_ns - timeOf(count) <= WHOLE_NS) this.#wait(count);
+      else count.went = count.went?.map(countOnly) ?? null;
     }
+  }
+
+  #wait(count: KeyCount): void {
+    if (count.waits || !count.went?.length) return;
+    count.waits = true;
+    this.#whole.push({ count, ktime_ns: timeOf(count) });
   }
 
   /** What the last record of `key` came to; null: none was explained. */
@@ -120,7 +132,19 @@ export class Counts {
 }
 
 function uncounted(): KeyCount {
-  return { recorded: 0, exact: 0, given: 0, tokenless: 0, thinned: false, went: null };
+  return {
+    recorded: 0,
+    exact: 0,
+    given: 0,
+    tokenless: 0,
+    thinned: false,
+    went: null,
+    waits: false,
+  };
+}
+
+function timeOf({ went }: KeyCount): number {
+  return went?.[0]?.event.ktime_ns ?? 0;
 }
 
 function give(count: KeyCount): number {

@@ -6,6 +6,7 @@ import { Queue } from '../flow/queue.ts';
 import type { Event } from '../wire/event.ts';
 import { sharedBy } from '../wire/key.ts';
 import type { Flow } from '../wire/types.gen.ts';
+import { oneOfEach } from '../flow/one-of-each.ts';
 import { connectionId, ends } from './connection.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { Precedence } from './precedence.ts';
@@ -22,10 +23,15 @@ const SAME_PACKET_NS = 50e6;
 const STAMP_NS = 2e6;
 /** Until then what was found can still turn out to be another failure's; after it only its cause and its count are asked for. */
 export const WHOLE_NS = 5e9;
+/** Of a storm so many are kept whole, and the others no longer than the two ends of a failure may be apart, and it is held. */
+const CROWD = 2000;
+const CROWDED_NS = 2.5e9;
 const MOST = 20_000;
 const MOST_OF_ONE = 8;
 
 type Found = readonly Known[];
+
+const one = oneOfEach();
 
 /** What was found, with its event and evidence while these are needed: a storm leaves thousands a minute. */
 class Known {
@@ -44,10 +50,10 @@ class Known {
   constructor(occurrence: Occurrence) {
     this.cause = occurrence.cause;
     this.severity = occurrence.match.severity ?? occurrence.cause.severity;
-    this.where = occurrence.match.where;
+    this.where = one(occurrence.match.where);
     this.ktime_ns = occurrence.event.ktime_ns;
-    this.key = occurrence.event.key;
-    this.reset = resetOf(occurrence.event);
+    this.key = one(occurrence.event.key);
+    this.reset = resetOf(occurrence.event, one);
     this.whole = occurrence;
   }
 
@@ -287,7 +293,8 @@ export class FoundBefore {
 
   #keepCauses(ktime_ns: number): void {
     for (let oldest = this.#whole.oldest; oldest; oldest = this.#whole.oldest) {
-      if (ktime_ns - oldest.ktime_ns <= WHOLE_NS) return;
+      const crowded = this.#whole.length > CROWD;
+      if (ktime_ns - oldest.ktime_ns <= (crowded ? CROWDED_NS : WHOLE_NS)) return;
       oldest.keepCause();
       this.#whole.shift();
     }

@@ -39,10 +39,12 @@ export interface Reset {
 
 const NONE: Reset = { sent_by: null, came_from: null };
 
-export function resetOf(event: Event): Reset {
+/** With `one` their names are those that others have too. */
+export function resetOf(event: Event, one = (end: string) => end): Reset {
   const sent_by = sender(event);
   const came_from = senderOfReceived(event);
-  return sent_by === null && came_from === null ? NONE : { sent_by, came_from };
+  if (sent_by === null && came_from === null) return NONE;
+  return { sent_by: sent_by && one(sent_by), came_from: came_from && one(came_from) };
 }
 
 /**
