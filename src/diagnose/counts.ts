@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Queue } from '../flow/queue.ts';
-import { WHOLE_NS } from './found-before.ts';
+import { MOST_WHOLE, WHOLE_NS } from './found-before.ts';
 import { countOnly, type Occurrence } from './open-finding.ts';
 
 interface KeyCount {
@@ -62,11 +62,12 @@ export class Counts {
   advance(ktime_ns: number): void {
     for (let oldest = this.#whole.oldest; oldest; oldest = this.#whole.oldest) {
       const { count } = oldest;
-      if (ktime_ns - oldest.ktime_ns <= WHOLE_NS) return;
+      const full = this.#whole.length > MOST_WHOLE;
+      if (!full && ktime_ns - oldest.ktime_ns <= WHOLE_NS) return;
       this.#whole.shift();
       count.waits = false;
       // Records of a storm follow each other: only the last one's is kept.
-      if (ktime_ns - timeOf(count) <= WHOLE_NS) this.#wait(count);
+      if (!full && ktime_ns - timeOf(count) <= WHOLE_NS) this.#wait(count);
       else count.went = count.went?.map(countOnly) ?? null;
     }
   }

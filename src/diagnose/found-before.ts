@@ -2,11 +2,11 @@
 
 import type { Cause, Severity } from '../causes/define.ts';
 import { ExpiringMap } from '../flow/expiring-map.ts';
+import { oneOfEach } from '../flow/one-of-each.ts';
 import { Queue } from '../flow/queue.ts';
 import type { Event } from '../wire/event.ts';
 import { sharedBy } from '../wire/key.ts';
 import type { Flow } from '../wire/types.gen.ts';
-import { oneOfEach } from '../flow/one-of-each.ts';
 import { connectionId, ends } from './connection.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { Precedence } from './precedence.ts';
@@ -25,6 +25,8 @@ const STAMP_NS = 2e6;
 export const WHOLE_NS = 5e9;
 /** Of a storm so many are kept whole, and the others no longer than the two ends of a failure may be apart, and it is held. */
 const CROWD = 2000;
+/** More at once come of no kernel, only in a file. */
+export const MOST_WHOLE = 10_000;
 const CROWDED_NS = 2.5e9;
 const MOST = 20_000;
 const MOST_OF_ONE = 8;
@@ -293,8 +295,9 @@ export class FoundBefore {
 
   #keepCauses(ktime_ns: number): void {
     for (let oldest = this.#whole.oldest; oldest; oldest = this.#whole.oldest) {
-      const crowded = this.#whole.length > CROWD;
-      if (ktime_ns - oldest.ktime_ns <= (crowded ? CROWDED_NS : WHOLE_NS)) return;
+      const some = this.#whole.length;
+      const span_ns = some > MOST_WHOLE ? -1 : some > CROWD ? CROWDED_NS : WHOLE_NS;
+      if (ktime_ns - oldest.ktime_ns <= span_ns) return;
       oldest.keepCause();
       this.#whole.shift();
     }

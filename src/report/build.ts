@@ -11,6 +11,7 @@ import { counterRows } from './counters.ts';
 import { hostNames } from './hosts.ts';
 import { ladderOf } from './ladder.ts';
 import type { CauseRow, ClockNote, FindingReport, HostReport, Report } from './model.ts';
+import { MOST_ALIKE } from './segments.ts';
 import { SteadyClock } from './steady.ts';
 import { TopCounts } from './top-counts.ts';
 import { Watched } from './watch.ts';
@@ -222,7 +223,7 @@ function relatives(hosts: readonly HostCollection[]): (open: OpenFinding) => Set
   }
   const alike = new Map<string, Set<string>[]>();
   for (const together of handshakes.values()) {
-    if (together.size < 2) continue;
+    if (together.size < 2 || together.size > MOST_ALIKE) continue;
     for (const connection of together) {
       alike.set(connection, [...(alike.get(connection) ?? []), together]);
     }

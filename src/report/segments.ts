@@ -8,6 +8,9 @@ import type { SegmentStep, Step } from './steps.ts';
 const MAX_SEGMENTS = 20_000;
 const MAX_HANDSHAKES = 20_000;
 
+/** A connection may be translated a few times on its way; more that have one number are of one who chose it. */
+export const MOST_ALIKE = 16;
+
 /** When a segment left and arrived, by one host's clock; how often it was seen to. */
 export interface Sighting {
   sent_ns: number;
@@ -19,7 +22,10 @@ export interface Sighting {
 /** The segments that one host saw, as far as others may have seen them too. Bounded. */
 export class Segments {
   readonly sightings = new Sample<Sighting>(MAX_SEGMENTS);
-  /** Connections by their first sequence number: what is left of one behind a translation. */
+  /**
+   * Connections by their first sequence number: what is left of one behind a translation. Of more than
+   * MOST_ALIKE one more is kept, which says so.
+   */
   readonly handshakes = new Sample<Set<string>>(MAX_HANDSHAKES);
 
   add(step: Step, time_ns: number): void {
@@ -27,7 +33,9 @@ export class Segments {
     const isn = isnOf(step);
     if (isn !== null) {
       const connection = connectionOf(step.flow);
-      this.handshakes.update(String(isn), (known) => (known ?? new Set()).add(connection));
+      this.handshakes.update(String(isn), (known = new Set()) =>
+        known.size > MOST_ALIKE ? known : known.add(connection),
+      );
     }
     const id = segmentId(step);
     if (id === null || step.earlier) return;

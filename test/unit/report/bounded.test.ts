@@ -5,7 +5,10 @@ import type { Finding } from '../../../src/diagnose/finding.ts';
 import { Buckets, roundWidth, timelineOf } from '../../../src/report/buckets.ts';
 import { choose } from '../../../src/report/choose.ts';
 import { Sample } from '../../../src/report/sample.ts';
+import { MOST_ALIKE, Segments } from '../../../src/report/segments.ts';
+import type { Step } from '../../../src/report/steps.ts';
 import { TopCounts } from '../../../src/report/top-counts.ts';
+import { TCP_FLAG } from '../../../src/tcp/flags.ts';
 import { random } from '../diagnose/random.ts';
 
 describe('buckets', () => {
@@ -53,6 +56,22 @@ describe('buckets', () => {
     expect(roundWidth(least)).toBe(width);
   });
 });
+
+test('of connections that all have one first sequence number a few are kept', () => {
+  const segments = new Segments();
+  for (let sport = 1; sport <= 5000; sport++)
+    segments.add(
+      {
+        ...{ kind: 'segment', role: 'received', earlier: false, note: '' },
+        flow: { ...FLOW, sport },
+        ...{ flags: TCP_FLAG.syn, seq: 7, ack: 0, len: 0, ttl: null },
+      } as unknown as Step,
+      sport,
+    );
+  expect(segments.handshakes.get('7')?.size).toBe(MOST_ALIKE + 1);
+});
+
+const FLOW = { saddr: '10.0.0.1', sport: 1, daddr: '10.0.0.2', dport: 80, service: 0 };
 
 test('samples of overlapping sets overlap', () => {
   const [a, b] = [new Sample<number>(500), new Sample<number>(500)];
