@@ -42,8 +42,8 @@ const LOG = 'calls';
 
 /** Each in the lab's namespace, for a moment. */
 const COMMANDS: Record<string, (file: string) => string[]> = {
-  trace: () => ['trace', '--json', '--for', '1s'],
-  record: (file) => ['record', '--json', '--for', '1s', '-o', file],
+  trace: () => ['trace', '--json', '--for', '300ms'],
+  record: (file) => ['record', '--json', '--for', '300ms', '-o', file],
 };
 
 export interface Faults {
@@ -71,16 +71,19 @@ export function* faults(
 ): Generator<Faults> {
   const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-torture-'));
   try {
+    const starting = callsOf(folder, [tcpwhy, '--version']);
     for (const [command, args] of Object.entries(COMMANDS)) {
       if (!commands.includes(command)) continue;
       const recording = join(folder, 'x.tcpwhy');
       const run = [tcpwhy, ...args(recording), '--netns', netns];
+      const most = callsOf(folder, run);
+      rmSync(recording, { force: true });
       for (const { call, error, of, told } of FAULTS) {
         if (of === RECORDING && command !== 'record') continue;
-        const only = of === undefined ? [] : ['-P', of === RECORDING ? recording : of];
-        const first = of === undefined ? 1 + mostCalls(folder, call, [], [tcpwhy, '--version']) : 1;
-        const last = mostCalls(folder, call, only, run);
-        rmSync(recording, { force: true });
+        const file = of === RECORDING ? recording : of;
+        const only = file === undefined ? [] : ['-P', file];
+        const first = file === undefined ? 1 + starting(call) : 1;
+        const last = most(call, file);
         const result: Faults = {
           command,
           call,
@@ -116,16 +119,16 @@ export function spread(from: number, to: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => from + Math.round((i * (all - 1)) / (count - 1)));
 }
 
-/** The most calls that one thread makes: strace counts each thread's own. */
-function mostCalls(folder: string, call: string, only: string[], command: string[]): number {
-  strace(folder, call, ['-ff', ...only], command);
-  let most = 0;
-  for (const name of readdirSync(folder).filter((name) => name.startsWith(`${LOG}.`))) {
-    const calls = readFileSync(join(folder, name), 'utf8').split(`${call}(`).length - 1;
-    most = Math.max(most, calls);
-    rmSync(join(folder, name));
-  }
-  return most;
+/** The most calls that one thread makes, of any file or of one: strace counts each thread's own. */
+function callsOf(folder: string, command: string[]): (call: string, of?: string) => number {
+  strace(folder, [...new Set(FAULTS.map(({ call }) => call))].join(), ['-ff', '-y'], command);
+  const logs = readdirSync(folder).filter((name) => name.startsWith(`${LOG}.`));
+  const threads = logs.map((name) => readFileSync(join(folder, name), 'utf8').split('\n'));
+  for (const name of logs) rmSync(join(folder, name));
+  const isMeant = (line: string, call: string, of?: string) =>
+    line.startsWith(`${call}(`) && (of === undefined || line.includes(`<${of}>`));
+  return (call, of) =>
+    Math.max(0, ...threads.map((lines) => lines.filter((line) => isMeant(line, call, of)).length));
 }
 
 function strace(folder: string, call: string, options: string[], command: string[]) {

@@ -6,13 +6,17 @@ import { accept, awaitReset, dial, lingerZero, listen } from '../../src/lab/conn
 import { Lab } from '../../src/lab/lab.ts';
 import { until } from '../../src/lab/until.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
+import { must } from '../../src/native/sockets.ts';
 import type { Family } from '../../src/tcp/address.ts';
-import { Running } from '../../test/kernel/tcpwhy.ts';
+import { type Output, Running } from '../../test/kernel/tcpwhy.ts';
+import { netnsChurn } from '../../test/software/churn.ts';
 
 const AT_ONCE = 500;
 const PORT = 3306;
 const SETTLE_MS = 20_000;
 const LAST_PORT = 65_535;
+const SOURCES = 100;
+const CONNECTIONS = 10;
 
 /** Makes some of it happen, and says how often it did. */
 type Make = (lab: Lab, family: Family) => Promise<number>;
@@ -30,7 +34,8 @@ export interface Told {
   /** How often the storm's causes were told, and what else was. */
   told: number;
   beside: Record<string, number>;
-  lost: number;
+  /** By name. */
+  lost: Record<string, number>;
   /** Of the process, every so often, MiB resident. */
   memory: number[];
 }
@@ -56,6 +61,30 @@ const scanned: Storm = {
   },
 };
 
+const scannedByMany: Storm = {
+  what: 'every port dialled, each from the next of 100 addresses',
+  cause: 'no-listener',
+  async make(lab, family) {
+    const addresses = Array.from({ length: SOURCES }, (_, i) =>
+      family === 4 ? `10.4.26.${100 + i}` : `2001:db8:26::${100 + i}`,
+    );
+    const [bits, flags] = family === 4 ? [24, ''] : [64, 'nodad'];
+    lab.client.ip(...addresses.map((address) => `addr replace ${address}/${bits} dev c0 ${flags}`));
+    const sockets = addresses.map((address) => {
+      const socket = lab.socket(lab.client, { family });
+      must(socket.bind(address, 0), 'bind');
+      return socket;
+    });
+    const of = (made: number) => sockets[made % SOURCES] as (typeof sockets)[number];
+    const made = await refusals(
+      LAST_PORT,
+      (made) => of(made).connect(HOSTS[family].server, made + 1).error,
+    );
+    for (const socket of sockets) socket.close();
+    return made;
+  },
+};
+
 const reset: Storm = {
   what: 'connections closed with linger zero',
   cause: 'linger-zero-close',
@@ -76,7 +105,9 @@ const unread: Storm = {
     }),
 };
 
-export const STORMS: readonly Storm[] = [refused, scanned, reset, unread];
+export const STORMS: readonly Storm[] = [refused, scanned, scannedByMany, reset, unread];
+/** Those that may be made again and again, a few hundred at a time. */
+export const SHORT: readonly Storm[] = [refused, reset, unread];
 
 /** A storm of these in turn, until the time is over, watched by a `tcpwhy` of its own. */
 export async function storm(
@@ -103,7 +134,8 @@ export async function storm(
   );
   const took_s = passed_s();
   memory.push(resident(tcpwhy.pid));
-  const { summary } = await tcpwhy.stop();
+  const output = await tcpwhy.stop();
+  const { summary } = output;
   const all = Object.entries(summary.findings);
   return {
     seconds: took_s,
@@ -113,9 +145,33 @@ export async function storm(
       ...all.filter(([id]) => !causes.includes(id)),
       ...(summary.unexplained > 0 ? [['unexplained', summary.unexplained]] : []),
     ]),
-    lost: summary.lost,
+    lost: lostOf(output),
     memory,
   };
+}
+
+/** Namespaces one after the other, in each some connections that end well: of these there is nothing to tell. */
+export async function churn(namespaces: number): Promise<Told> {
+  const began_ms = performance.now();
+  await using tcpwhy = await Running.start(['--port', '8080', '--host', '127.0.0.1']);
+  await netnsChurn(namespaces, CONNECTIONS);
+  const memory = [resident(tcpwhy.pid)];
+  const output = await tcpwhy.stop();
+  const { findings, unexplained } = output.summary;
+  return {
+    seconds: (performance.now() - began_ms) / 1000,
+    sent: 0,
+    told: 0,
+    beside: { ...findings, ...(unexplained > 0 && { unexplained }) },
+    lost: lostOf(output),
+    memory,
+  };
+}
+
+function lostOf({ objects }: Output): Record<string, number> {
+  const lost: Record<string, number> = {};
+  for (const one of objects) if (one.type === 'loss') lost[one.name] = one.count;
+  return lost;
 }
 
 async function refusals(times: number, connect: (made: number) => string | null): Promise<number> {

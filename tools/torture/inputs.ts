@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
+import { encodeEvent, encodeHeader } from '../../src/wire/decode.ts';
+import { type Json, readFixture } from '../../test/unit/causes/fixture.ts';
+import { watched } from './watched.ts';
+
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+const PATIENCE_S = 120;
+/** Beyond reading it once: of the largest that is a few seconds too. */
+const MOST_S = 20;
+const MOST_MIB = 256;
+const SERVICES = 100_000;
+const AT_ONCE = 1000;
+
+const { header, events } = readFixture('no-listener', 'fires');
+const HEADER = Buffer.from(encodeHeader(header));
+
+/** Recordings that a stranger may send, by what is wrong with them. */
+const INPUTS: Record<string, (path: string) => string> = {
+  'an event of 1 GiB in a small file': (path) =>
+    written(path, zstd(HEADER), zstd(varint(GIB)), zeros(GIB)),
+  'an event that says it has 4 GiB': (path) => written(path, HEADER, varint(4 * GIB), HEADER),
+  '4 GiB of zeros in a small file': (path) => written(path, zstd(HEADER), zeros(4 * GIB)),
+  'zeros without an end': () => '/dev/zero',
+  '10 000 empty frames of zstd': (path) =>
+    written(path, zstd(HEADER), ...Array.from({ length: 10_000 }, () => zstd(Buffer.alloc(0)))),
+  '16 MiB of noise behind a header': (path) => written(path, HEADER, noise(16 * MIB)),
+  '100 000 services that refuse one client each': (path) =>
+    written(path, ...refusals().map((some) => zstdCompressSync(some))),
+};
+
+/** What is done with each; `top` until somebody asks it to end. */
+const COMMANDS: Record<string, (tcpwhy: string, file: string) => string> = {
+  replay: (tcpwhy, file) => `exec ${tcpwhy} replay ${file} --json`,
+  report: (tcpwhy, file) => `exec ${tcpwhy} report ${file} -o ${file}.html --force`,
+  export: (tcpwhy, file) => `exec ${tcpwhy} export ${file} --to pcapng -o /dev/null`,
+  top: (tcpwhy, file) =>
+    `(sleep 4; printf q) | TERM=xterm script -qec '${tcpwhy} top --from ${file}' /dev/null`,
+};
+
+export interface Read {
+  what: string;
+  command: string;
+  bytes: number;
+  status: number | null;
+  seconds: number;
+  peak_mib: number;
+  /** Empty: as it should be. */
+  wrong: string;
+}
+
+export async function* inputs(tcpwhy: string): AsyncGenerator<Read> {
+  const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-torture-'));
+  try {
+    for (const [what, make] of Object.entries(INPUTS)) {
+      const file = make(join(folder, 'x.tcpwhy'));
+      // A report has its page beside it.
+      const seen = file.startsWith(folder) ? file : join(folder, 'x.tcpwhy');
+      const bytes = statSync(file).size;
+      for (const [command, line] of Object.entries(COMMANDS)) {
+        const { status, stdout, stderr, seconds, peak_mib } = await watched(
+          line(tcpwhy, file).replace(`${file}.html`, `${seen}.html`),
+          PATIENCE_S,
+        );
+        const wrong = [
+          ...(status === null || status > 2 ? [`status ${status}`] : []),
+          ...(/\n\s+at /.test(stderr + (command === 'top' ? stdout : '')) ? ['a stack trace'] : []),
+          ...(seconds > MOST_S ? [`${Math.round(seconds)} s`] : []),
+          ...(peak_mib > MOST_MIB ? [`${peak_mib} MiB`] : []),
+        ].join(', ');
+        yield { what, command, bytes, status, seconds, peak_mib, wrong };
+      }
+      rmSync(seen, { force: true });
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function written(path: string, ...pieces: Uint8Array[]): string {
+  writeFileSync(path, '');
+  const fd = openSync(path, 'w');
+  for (const piece of pieces) writeSync(fd, piece);
+  closeSync(fd);
+  return path;
+}
+
+const zstd = (bytes: Uint8Array) => zstdCompressSync(bytes);
+
+/** So many zeros, as a frame of blocks of one repeated byte. */
+function zeros(bytes: number): Buffer {
+  const blocks = bytes / 2 ** 17;
+  const frame = Buffer.alloc(6 + 4 * blocks);
+  frame.set([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58]);
+  for (let i = 0; i < blocks; i++)
+    frame.writeUIntLE(((2 ** 17) << 3) | (1 << 1) | Number(i === blocks - 1), 6 + 4 * i, 3);
+  return frame;
+}
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  for (let left = value; ; left = Math.floor(left / 128)) {
+    bytes.push((left % 128) | (left >= 128 ? 128 : 0));
+    if (left < 128) return Buffer.from(bytes);
+  }
+}
+
+/** The same each time. */
+function noise(bytes: number): Buffer {
+  const noise = Buffer.alloc(bytes);
+  let state = 1;
+  for (let at = 0; at < bytes; at += 4) {
+    state = Math.imul(state, 1_664_525) + 1_013_904_223;
+    noise.writeInt32LE(state | 0, at);
+  }
+  return noise;
+}
+
+/** One reset after the other, as for a port where nothing listens, each of another service. */
+function refusals(): Buffer[] {
+  const reset = events.find((event) => 'reset_sent' in event) as Json;
+  const text = JSON.stringify(reset);
+  const { daddr } = (reset.reset_sent as { packet: { flow: { daddr: string } } }).packet.flow;
+  const some: Buffer[] = [HEADER];
+  for (let from = 0; from < SERVICES; from += AT_ONCE) {
+    const each = Array.from({ length: AT_ONCE }, (_, i) => {
+      const number = from + i;
+      const address = Buffer.from(daddr, 'base64');
+      address.writeUInt16BE(Math.floor(number / 50), 14);
+      const event = JSON.parse(text.replaceAll(daddr, address.toString('base64')));
+      event.ktime_ns = String(1e9 + number * 1e5);
+      event.key = String(number + 1);
+      event.reset_sent.packet.flow.dport = 1 + (number % 50);
+      return encodeEvent(event);
+    });
+    const ktime_ns = 1e9 + (from + AT_ONCE) * 1e5;
+    some.push(Buffer.concat([...each, encodeEvent({ ktime_ns, tick: {} })]));
+  }
+  return [...some, Buffer.from(encodeEvent({ ktime_ns: 12e9, footer: { end: 'time' } }))];
+}
