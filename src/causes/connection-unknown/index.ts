@@ -6,6 +6,7 @@ import { servedAtSource } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Flow } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
+import { listEntries } from '../shared/conntrack.ts';
 import { isLateAck } from '../shared/late-ack.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { seconds } from '../shared/wording.ts';
@@ -79,7 +80,7 @@ export default defineCause({
       port_has_listener
         ? `${to}: was the service restarted, or does a balancer send this client here in the middle of a connection?`
         : `${to}: which host should have this connection? A balancer or a moved address sends it here`,
-      `after a restart these end by themselves; if they go on, look at each hop that translates: \`conntrack -L -p tcp -s ${saddr} -d ${daddr}\``,
+      `after a restart these end by themselves; if they go on, look at each hop that translates: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
     ];
   },
 });

@@ -3,7 +3,7 @@
 import { flagsText } from '../../tcp/flags.ts';
 import type { TableUser } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { ends, isBesideRules, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { ends, isBesideRules, listEntries, TRACKED, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 
@@ -68,10 +68,11 @@ export default defineCause({
         ? '`sysctl net.netfilter.nf_conntrack_max`'
         : `\`sysctl -w net.netfilter.nf_conntrack_max=${2 * entries_max}\``;
     const now = idle_timeout_s === null ? '' : ` (${idle_timeout_s} s now)`;
+    const [first] = sources;
     return [
-      sources.length === 0
+      first === undefined
         ? `who fills it, a flood or clients that never close? Count by the first src= of each line: \`${inNetns(netns, 'conntrack -L')}\``
-        : `a flood, or clients that never close? What ${sources[0]?.end} has: \`${inNetns(netns, `conntrack -L -p tcp -s ${sources[0]?.end}`)}\` Most entries, as it was first full: ${sources.map(({ end, entries }) => `${end} ${entries}`).join(', ')}`,
+        : `a flood, or clients that never close? What ${first.end} has: \`${inNetns(netns, listEntries(first.end, `-s ${first.end}`))}\` Most entries, as it was first full: ${sources.map(({ end, entries }) => `${end} ${entries}`).join(', ')}`,
       `make room, for the whole machine: ${room}`,
       `let idle connections lose their entry sooner${now}: \`${inNetns(netns, 'sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=3600')}\``,
       `connections that no rule has to know of need no entry: notrack in a chain at priority raw. It is the kernel that drops, no rule; its own word: \`journalctl -k --grep 'table full'\``,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { reversed } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
+import { listEntries } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
@@ -47,11 +47,10 @@ export default defineCause({
     return `${came_from} sent [${flags}] to ${at} with the numbers of its connection with ${fits}`;
   },
   advice({ local: at, came_from, fits }, { saddr, sport }) {
-    const family = familyOf(saddr) === 6 ? '-f ipv6 ' : '';
     return [
       `${came_from} and ${fits} lead to the same service: let a client use only one of the two ways, or another local port for each: \`ss -tn 'sport = :${sport}'\``,
       `do both connections of ${at} look alike on the host of ${fits}? There: \`tcpwhy trace --cause peer-collision\``,
-      `does a balancer rewrite peers (TOA, FullNAT) or keep an entry of a port that was used again? Its sessions of ${at}: \`ipvsadm -Lnc\` or \`conntrack -L ${family}-p tcp --sport ${sport}\``,
+      `does a balancer rewrite peers (TOA, FullNAT) or keep an entry of a port that was used again? Its sessions of ${at}: \`ipvsadm -Lnc\` or \`${listEntries(saddr, `--sport ${sport}`)}\``,
     ];
   },
 });

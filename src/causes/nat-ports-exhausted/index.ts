@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { familyOf } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { defineCause } from '../define.ts';
-import { ENTRY, isBesideRules, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { ENTRY, isBesideRules, listEntries, TRACKED, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 
@@ -49,10 +48,9 @@ export default defineCause({
     return `no free source port of ${translated_to} for ${destination}: ${from} could not be translated (${port_in_use} was the last that was tried, and is in use)`;
   },
   advice({ translated_to, destination, netns }, { daddr, dport }) {
-    const family = familyOf(translated_to) === 6 ? '-f ipv6 ' : '';
     return [
       `which ports may it use? The rule (without a range they are 1024 to 65535): \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'snat|masquerade'\` or \`iptables-save -c | grep -E 'SNAT|MASQUERADE'\``,
-      `who uses them? Count by the first src= of each line: \`${inNetns(netns, `conntrack -L ${family}-p tcp -d ${daddr} --dport ${dport}`)}\``,
+      `who uses them? Count by the first src= of each line: \`${inNetns(netns, listEntries(daddr, `-d ${daddr} --dport ${dport}`))}\``,
       `more ports: a wider range in the rule, or more addresses beside ${translated_to}; a port serves once for each destination`,
       `fewer connections: let clients keep those to ${destination} open. A closed one holds its port on: \`${inNetns(netns, 'sysctl net.netfilter.nf_conntrack_tcp_timeout_time_wait')}\``,
     ];

@@ -4,6 +4,7 @@ import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { listEntries } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { word } from '../shared/wording.ts';
 
@@ -53,7 +54,7 @@ export default defineCause({
   },
   advice({ listener, client }) {
     return [
-      `did ${client} dial another address than ${listener}? Then it does not know our answer: look for a translation on the way: \`conntrack -L -s ${client}\``,
+      `did ${client} dial another address than ${listener}? Then it does not know our answer: look for a translation on the way: \`${listEntries(client, `-s ${client}`)}\``,
       `on ${client}: \`tcpwhy trace ${word(listener)}\``,
       `a port scanner, or a health check that closes at once, does this too: what runs on ${client}?`,
     ];

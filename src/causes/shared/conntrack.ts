@@ -67,6 +67,25 @@ export function leavesLoopback(drop: Drop, known: Knowledge): boolean {
   );
 }
 
+/** enum tcp_conntrack. */
+const SYN_SENT = 1;
+
+/**
+ * SYNPROXY holds it back until the server has answered its SYN. To connection tracking any other
+ * acknowledgement before a SYN-ACK is INVALID, and has no entry.
+ */
+export function isHeldBySynproxy(drop: Drop, known: Knowledge): boolean {
+  const { packet, conntrack } = drop;
+  return (
+    (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst)) === TCP_FLAG.ack &&
+    conntrack !== null &&
+    conntrack.sent !== null &&
+    conntrack.tcp_state === SYN_SENT &&
+    conntrack.info < TRACKED.REPLY &&
+    isByNetfilter(drop, known)
+  );
+}
+
 /** Where a dropped packet was: where it had come in, and where it should have left. */
 export function whereabouts({ packet, leaves_ifindex }: Drop, netns: number, known: Knowledge) {
   const named = (ifindex: number) =>
@@ -85,6 +104,11 @@ export function whereText({ arrived_on, leaves_by }: ReturnType<typeof whereabou
     return arrived_on === null ? 'on its way out' : `that arrived on ${arrived_on}`;
   const from = arrived_on === null ? '' : `, arrived on ${arrived_on}`;
   return `on its way out by ${leaves_by}${from}`;
+}
+
+/** Lists entries of the family of `address`: without saying which, conntrack lists those of IPv4. */
+export function listEntries(address: string, selector: string): string {
+  return `conntrack -L ${familyOf(address) === 6 ? '-f ipv6 ' : ''}-p tcp ${selector}`;
 }
 
 /** How to find the rule that sends connections to an end elsewhere. */
@@ -129,7 +153,7 @@ export function redirectedAdvice(
   const target = redirected_to.replace(/:\d+$/, '').replace(/[[\]]/g, '');
   const look = source_stays
     ? `no host answers ${from}, an address of loopback: translate the source too: \`${inNetns(netns, `nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade`)}\` or dial an address of this host`
-    : `do the SYNs arrive at what they were translated to? On ${target}: \`tcpwhy trace ${word(redirected_to)}\` Is that the right one? Here: \`${inNetns(netns, `conntrack -L ${familyOf(daddr) === 6 ? '-f ipv6 ' : ''}-p tcp -d ${daddr}`)}\``;
+    : `do the SYNs arrive at what they were translated to? On ${target}: \`tcpwhy trace ${word(redirected_to)}\` Is that the right one? Here: \`${inNetns(netns, listEntries(daddr, `-d ${daddr}`))}\``;
   return [look, redirectAdvice(netns, dialled)];
 }
 

@@ -3,6 +3,7 @@
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
+import { listEntries } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
@@ -45,7 +46,7 @@ export default defineCause({
     const service = String(dialled).replace(/:\d+$/, '').replace(/[[\]]/g, '');
     return [
       `the answers of ${answered_by} must return through what translates ${dialled}: compare the way there with the way back. On ${backend}: \`ip route get ${client}\``,
-      `on the translating node: \`conntrack -L -d ${service}\` On Cilium: \`cilium bpf lb list\` and \`cilium bpf ct list global\``,
+      `on the translating node: \`${listEntries(service, `-d ${service}`)}\` On Cilium: \`cilium bpf lb list\` and \`cilium bpf ct list global\``,
       `are ${client} and ${backend} on one node or one subnet? Then the answer goes straight back: translate the source too (masquerade), or dial ${answered_by}`,
     ];
   },
