@@ -10,9 +10,9 @@ export function rule(
   lab: Lab,
   port: number,
   verdict: string,
-  hook: 'input' | 'output' = 'input',
+  hook: 'prerouting' | 'input' | 'output' = 'input',
 ): void {
-  const end = hook === 'input' ? 'dport' : 'sport';
+  const end = hook === 'output' ? 'sport' : 'dport';
   lab.server.exec(
     'nft',
     ['-f', '-'],
@@ -23,6 +23,15 @@ export function rule(
     }`,
   );
 }
+
+/** Rejects with an ICMP error what leaves for a port, and counts it. Again: the rules are made anew. */
+export const rejectOut = (port: number) => `
+  table inet lab {}
+  delete table inet lab
+  table inet lab {
+    counter hit {}
+    chain output { type filter hook output priority 0; tcp dport ${port} counter name hit reject; }
+  }`;
 
 /** How many segments met the rule. */
 export function hits(lab: Lab): number {

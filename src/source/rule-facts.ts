@@ -215,7 +215,8 @@ export class RuleFacts {
       }
       return { ifindex, name };
     };
-    const leaves = leaves_ifindex || (hooks.some((hook) => LEAVING.has(hook)) ? route_ifindex : 0);
+    const left = isRejectedSent(drop) ? 0 : leaves_ifindex;
+    const leaves = left || (hooks.some((hook) => LEAVING.has(hook)) ? route_ifindex : 0);
     return {
       ...{ family, flags, seq, ack_seq, window, ttl, hooks },
       saddr: bytes(flow.saddr),
@@ -242,9 +243,15 @@ function hasChanged(rules: Nftables): boolean {
 const LEAVING: ReadonlySet<Hook> = new Set(['forward', 'output', 'postrouting']);
 const LOOPBACK_IFINDEX = 1;
 
+/** A rule that rejects gives what this host sends, and has no device yet, that of loopback (IPv6). */
+const isRejectedSent = ({ packet, leaves_ifindex, rejected }: Drop) =>
+  rejected > 0 && packet.ifindex === 0 && leaves_ifindex === LOOPBACK_IFINDEX;
+
 /** Where a packet was, by where it came in, where it should leave, and where its route leads. */
-function hooksOf({ packet, leaves_ifindex, route_ifindex }: Drop): Hook[] {
+function hooksOf(drop: Drop): Hook[] {
+  const { packet, leaves_ifindex, route_ifindex, rejected } = drop;
   const { ifindex } = packet;
+  if (isRejectedSent(drop)) return ['output', 'postrouting'];
   if (leaves_ifindex > 0) return ['postrouting'];
   if (ifindex === 0) return ['output'];
   // What a host sends to itself has its route from the beginning.
@@ -252,7 +259,9 @@ function hooksOf({ packet, leaves_ifindex, route_ifindex }: Drop): Hook[] {
   if (route_ifindex === 0) return ['prerouting'];
   if (route_ifindex === LOOPBACK_IFINDEX) return ['input'];
   // A device that stands for others (VRF) has the routes to this host too.
-  return route_ifindex === ifindex ? ['forward', 'input'] : ['forward'];
+  const routed: Hook[] = route_ifindex === ifindex ? ['forward', 'input'] : ['forward'];
+  // A rule that rejects before there is a route gives it that of the answer.
+  return rejected > 0 ? ['prerouting', ...routed] : routed;
 }
 
 /** Those that do what was seen: answer, or not. */

@@ -9,6 +9,7 @@ import { isByNetfilter } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { ruleAdvice, ruleEvidence, ruleGroup, ruleWords } from '../shared/rules.ts';
+import { SILENCE } from '../shared/silence.ts';
 
 /** As bpf/include/reject.h numbers them. */
 const ANSWERS: Record<number, string> = { 1: 'a reset', 2: 'an ICMP error' };
@@ -23,6 +24,7 @@ export default defineCause({
   needs: ['drop', 'rejected'],
   on: ['drop'],
   supersedes: ['netfilter-drop', 'connect-refused', 'icmp-unreachable', 'reset-by-peer'],
+  leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, rejected } = event.body;
@@ -39,7 +41,7 @@ export default defineCause({
         flags: flagsText(packet.flags),
         answer,
         unanswered: told?.unanswered ?? 0,
-        interface: packet.device || null,
+        interface: packet.ifindex > 0 ? packet.device || null : null,
         arrived: packet.ifindex > 0,
         ...rule,
         netns: event.netns,

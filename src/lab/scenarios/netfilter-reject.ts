@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { awaitReset, dial, listen, localOf } from '../connections.ts';
-import { rule } from '../rules.ts';
+import { awaitReset, dial, knock, listen, localOf } from '../connections.ts';
+import { rejectOut, rule } from '../rules.ts';
 import { BOTH, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 import { knocked } from './netfilter-drop.ts';
@@ -39,6 +39,33 @@ export const netfilterReject: Scenario[] = [
       rule(lab, PORT, 'reject');
     },
     run: (lab, options) => knocked(lab, options, PORT),
+  },
+  {
+    id: 'netfilter-reject/before-routing',
+    cause: 'netfilter-reject',
+    title: 'a firewall rule of the server rejects SYNs with an ICMP error before they have a route',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({ hook: 'prerouting' }),
+    prepare(lab) {
+      lab.server.sysctl({ 'net.ipv4.icmp_ratelimit': 0, 'net.ipv6.icmp.ratelimit': 0 });
+      rule(lab, PORT, 'reject', 'prerouting');
+    },
+    run: (lab, options) => knocked(lab, options, PORT),
+  },
+  {
+    id: 'netfilter-reject/out',
+    cause: 'netfilter-reject',
+    title: 'a firewall rule of the host itself rejects its SYNs with an ICMP error',
+    families: BOTH,
+    commands: ['nft'],
+    says: () => ({ hook: 'output', answer: 'an ICMP error' }),
+    prepare: (lab) => lab.server.exec('nft', ['-f', '-'], rejectOut(PORT)),
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].nowhere, port: PORT };
+      return { server, clients: knock(lab, server, times, lab.server), netns: lab.server.inode };
+    },
   },
   {
     id: 'netfilter-reject/limited',

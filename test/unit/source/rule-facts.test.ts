@@ -24,23 +24,32 @@ interface Dropped {
   port?: number;
   rejected?: number;
   reason?: number;
+  /** Devices that it came in by, leaves by, and that its route leads to. */
+  places?: { ifindex: number; leaves: number; route: number };
 }
 
 /** The record of a SYN that came in for this host. */
-function record({ ktime_ns, port = 80, rejected = 0, reason = BY_NETFILTER }: Dropped) {
+function record({
+  ktime_ns,
+  port = 80,
+  rejected = 0,
+  reason = BY_NETFILTER,
+  places = { ifindex: 2, leaves: 0, route: INPUT_ROUTE },
+}: Dropped) {
   const w = new Int32Array(layout.words);
   const bytes = Buffer.from(w.buffer);
   const packet = BODY + AT.Drop.packet;
   const flow = packet + AT.Packet.flow;
   w[BODY + AT.Drop.reason] = reason;
   w[BODY + AT.Drop.rejected] = rejected;
-  w[BODY + AT.Drop.route_ifindex] = INPUT_ROUTE;
+  w[BODY + AT.Drop.route_ifindex] = places.route;
+  w[BODY + AT.Drop.leaves_ifindex] = places.leaves;
   bytes.set(addressBytes('10.1.0.2'), 4 * (flow + AT.Flow.saddr));
   bytes.set(addressBytes('10.1.0.1'), 4 * (flow + AT.Flow.daddr));
   w[flow + AT.Flow.sport] = 40_000;
   w[flow + AT.Flow.dport] = port;
   w[packet + AT.Packet.flags] = 2;
-  w[packet + AT.Packet.ifindex] = 2;
+  w[packet + AT.Packet.ifindex] = places.ifindex;
   bytes.writeBigUInt64LE(BigInt(ktime_ns), 4 * AT.Event.ktime_ns);
   w[AT.Event.netns] = 7;
   return w;
@@ -134,6 +143,19 @@ test('a packet that was answered was so by a rule that answers', () => {
   const { of } = finder({ generation: 1, chains });
   expect(of({ ktime_ns: 1e6, rejected: 1 })).toMatchObject([{ rules: [{ answer: 1 }] }]);
   expect(of({ ktime_ns: 2e6, rejected: 2 })).toMatchObject([{ rules: [] }]);
+});
+
+test('what a rule rejects has the route of the answer, or the device of loopback, by then', () => {
+  const rules = [[...dport(80), reject(0)]];
+  const chains = [
+    { chain: 'before', hook: 0, rules },
+    { chain: 'out', hook: 3, rules },
+  ];
+  const at = (places: Dropped['places'], rejected = 2) =>
+    finder({ generation: 1, chains }).of({ ktime_ns: 1e6, rejected, places });
+  expect(at({ ifindex: 2, leaves: 0, route: 2 })).toMatchObject([{ rules: [{ chain: 'before' }] }]);
+  expect(at({ ifindex: 0, leaves: 1, route: 2 })).toMatchObject([{ rules: [{ chain: 'out' }] }]);
+  expect(at({ ifindex: 2, leaves: 0, route: 2 }, 0)).toMatchObject([{ rules: [] }]);
 });
 
 test('what nf_tables does not free is none of its rules', () => {
