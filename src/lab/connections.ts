@@ -202,9 +202,12 @@ export function awaitReset(sockets: Socket[], code: keyof typeof constants.errno
 }
 
 /** Waits for each socket to have waited for an answer in vain. */
-export function awaitTimeout(sockets: Socket[]): void {
+export function awaitTimeout(
+  sockets: Socket[],
+  error: keyof typeof constants.errno = 'ETIMEDOUT',
+): void {
   awaitAll(sockets, POLLERR, 'a timeout', TIMEOUT_PATIENCE_MS);
-  closeFailed(sockets, 'ETIMEDOUT');
+  closeFailed(sockets, error);
 }
 
 function closeFailed(sockets: Socket[], code: keyof typeof constants.errno): void {

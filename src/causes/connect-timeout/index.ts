@@ -6,6 +6,7 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
 import { errnoName } from '../shared/errno.ts';
+import { ERRNO } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
 import { endedBy, endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
@@ -24,7 +25,9 @@ export default defineCause({
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock, icmp } = event.body;
     if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
-    if (!endedInSilence(sock.err) || endedBy(icmp, sock.err)) return null;
+    // A reset refuses a connect with the errno that an ICMP error may have too.
+    if (!endedInSilence(sock.err) || sock.err === ERRNO.ECONNREFUSED) return null;
+    if (endedBy(icmp, sock.err)) return null;
     const { daddr, dport } = sock.flow;
     const waited_ms = waited(sock);
     const redirect = known.redirect(sock.flow, event.ktime_ns)?.answer;

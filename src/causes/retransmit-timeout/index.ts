@@ -6,6 +6,7 @@ import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
+import { listEntries } from '../shared/conntrack.ts';
 import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
 import { inNetns } from '../shared/netns.ts';
@@ -32,7 +33,7 @@ export default defineCause({
   title: 'data was never acknowledged',
   severity: 'error',
   explains:
-    'An open connection ended with ETIMEDOUT: what was sent was sent again and again, and never acknowledged.',
+    'An open connection ended with ETIMEDOUT, or the ICMP error that it had heard of: what was sent was sent again and again, and never acknowledged.',
   seenAs: ['fails-after-pause', 'times-out'],
   needs: ['state'],
   on: ['state_change'],
@@ -133,7 +134,7 @@ export default defineCause({
       ...forgotten,
       `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``,
       `it is, and only large segments are lost: a tunnel on the way takes less: \`tracepath -n ${daddr}\``,
-      `it is, and does not know the connection: a firewall or NAT on the way forgot it and drops instead of resetting: \`conntrack -L -p tcp -s ${saddr} -d ${daddr}\``,
+      `it is, and does not know the connection: a firewall or NAT on the way forgot it and drops instead of resetting: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
       `${at} knows only after net.ipv4.tcp_retries2${now}: TCP_USER_TIMEOUT on the socket makes it sooner`,
     ];
   },

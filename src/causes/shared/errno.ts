@@ -7,6 +7,10 @@ const NAMES: { readonly [err: number]: string } = {
   19: 'ENODEV',
   22: 'EINVAL',
   32: 'EPIPE',
+  64: 'ENONET',
+  71: 'EPROTO',
+  92: 'ENOPROTOOPT',
+  95: 'EOPNOTSUPP',
   97: 'EAFNOSUPPORT',
   98: 'EADDRINUSE',
   99: 'EADDRNOTAVAIL',
@@ -16,6 +20,7 @@ const NAMES: { readonly [err: number]: string } = {
   105: 'ENOBUFS',
   110: 'ETIMEDOUT',
   111: 'ECONNREFUSED',
+  112: 'EHOSTDOWN',
   113: 'EHOSTUNREACH',
 };
 

@@ -11,8 +11,11 @@ const ENDS_MS = 100;
 /** Retries are 120 s apart at most: what happened before the last of them says nothing. */
 const LONGEST_MS = 130_000;
 
-/** What a socket is told that waited in vain: ETIMEDOUT, or the error that it had heard of meanwhile. */
-const SILENT: readonly number[] = [ERRNO.ETIMEDOUT, ERRNO.EHOSTUNREACH, ERRNO.ENETUNREACH];
+/** What a socket is told that waited in vain: ETIMEDOUT, or the ICMP error that it had heard of meanwhile. */
+const SILENT: ReadonlySet<number> = new Set([
+  ...[ERRNO.ETIMEDOUT, ERRNO.EHOSTUNREACH, ERRNO.ENETUNREACH, ERRNO.EACCES, ERRNO.ECONNREFUSED],
+  ...[ERRNO.ENONET, ERRNO.EPROTO, ERRNO.ENOPROTOOPT, ERRNO.EOPNOTSUPP, ERRNO.EHOSTDOWN],
+]);
 
 const UNREACHABLE_V4 = [
   'network unreachable',
@@ -77,7 +80,7 @@ export function endedBy(icmp: IcmpError | null, err: number): icmp is IcmpError 
 
 /** Whether it ended because nothing came for too long. */
 export function endedInSilence(err: number): boolean {
-  return SILENT.includes(err);
+  return SILENT.has(err);
 }
 
 /** The kernel says so to itself where the next hop answers neither ARP nor neighbour discovery. */

@@ -14,7 +14,7 @@ import {
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
-import { rule } from '../rules.ts';
+import { rejectOut, rule } from '../rules.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
@@ -52,6 +52,7 @@ function abandoned(
   { times, family }: Options,
   wait: (socket: Socket) => void,
   connected = () => {},
+  error: 'ETIMEDOUT' | 'ECONNREFUSED' = 'ETIMEDOUT',
 ): Made {
   using stranger = new Stranger(lab, family);
   const server = { address: stranger.address, port: PORT };
@@ -61,7 +62,7 @@ function abandoned(
   awaitAll(sockets, POLLOUT, 'the connect');
   connected();
   for (const socket of sockets) wait(socket);
-  awaitTimeout(sockets);
+  awaitTimeout(sockets, error);
   return { server, clients, netns: lab.server.inode };
 }
 
@@ -158,6 +159,24 @@ export const retransmitTimeout: Scenario[] = [
     run: (lab, options) =>
       abandoned(lab, options, request, () =>
         lab.server.ip('addr flush dev s0 scope global', 'addr add 10.200.200.1/24 dev s0'),
+      ),
+  },
+  {
+    id: 'retransmit-timeout/rejected',
+    cause: 'retransmit-timeout',
+    beside: ['netfilter-reject'],
+    title: 'requests of connections that a rule rejects with an ICMP error since they were made',
+    families: BOTH,
+    commands: ['nft'],
+    says: () => ({ error: 'ECONNREFUSED', path_error: /port unreachable/ }),
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 1 }),
+    run: (lab, options) =>
+      abandoned(
+        lab,
+        options,
+        request,
+        () => lab.server.exec('nft', ['-f', '-'], rejectOut(PORT)),
+        'ECONNREFUSED',
       ),
   },
 ];
