@@ -78,6 +78,7 @@ import synUnprovenPeer from './syn-unproven-peer/doc.md';
 import synackUnacceptable from './synack-unacceptable/doc.md';
 import synackUnsent from './synack-unsent/doc.md';
 import synackWrongSource from './synack-wrong-source/doc.md';
+import synproxyUnanswered from './synproxy-unanswered/doc.md';
 import tcpMemory from './tcp-memory/doc.md';
 import thirdAckMissing from './third-ack-missing/doc.md';
 import timewaitOverflow from './timewait-overflow/doc.md';
@@ -169,6 +170,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'synack-unacceptable': synackUnacceptable,
   'synack-unsent': synackUnsent,
   'synack-wrong-source': synackWrongSource,
+  'synproxy-unanswered': synproxyUnanswered,
   'tcp-memory': tcpMemory,
   'third-ack-missing': thirdAckMissing,
   'timewait-overflow': timewaitOverflow,

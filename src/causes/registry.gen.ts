@@ -79,6 +79,7 @@ import synUnprovenPeer from './syn-unproven-peer/index.ts';
 import synackUnacceptable from './synack-unacceptable/index.ts';
 import synackUnsent from './synack-unsent/index.ts';
 import synackWrongSource from './synack-wrong-source/index.ts';
+import synproxyUnanswered from './synproxy-unanswered/index.ts';
 import tcpMemory from './tcp-memory/index.ts';
 import thirdAckMissing from './third-ack-missing/index.ts';
 import timewaitOverflow from './timewait-overflow/index.ts';
@@ -170,6 +171,7 @@ export const CAUSES = [
   synackUnacceptable,
   synackUnsent,
   synackWrongSource,
+  synproxyUnanswered,
   tcpMemory,
   thirdAckMissing,
   timewaitOverflow,

@@ -34,6 +34,8 @@ export interface Stalled {
   sock: Sock;
   /** Of timeouts: where only full segments die. `opens`: that is seen for the first time. */
   full: (Full & { opens: boolean }) | null;
+  /** Of the peer's window: it has taken nothing since the handshake. */
+  untouched: boolean;
 }
 
 interface Open {
@@ -42,6 +44,7 @@ interface Open {
   retransmits: number;
   sock: Sock;
   full: Full | null;
+  untouched: boolean;
 }
 
 /** A full segment that does not pass, where smaller ones do. */
@@ -71,7 +74,7 @@ export class Stalls {
     return this.#of.get(event) ?? null;
   }
 
-  #see(event: Event, { kind, sock, since_ms, full }: Seen): void {
+  #see(event: Event, { kind, sock, since_ms, full, untouched }: Seen): void {
     const { netns, ktime_ns } = event;
     const before = this.#open.get(keyOf(netns, sock), ktime_ns);
     const began_ns = ktime_ns - since_ms * 1e6;
@@ -83,7 +86,7 @@ export class Stalls {
     const known = same ? before.full : null;
     this.#open.set(
       keyOf(netns, sock),
-      { kind, began_ns, retransmits: sock.retransmits, sock, full: known ?? full },
+      { kind, began_ns, retransmits: sock.retransmits, sock, full: known ?? full, untouched },
       ktime_ns,
     );
     // One timeout earlier nothing is said yet but of full segments.
@@ -97,6 +100,7 @@ export class Stalls {
       since_ms,
       sock,
       full: told && { ...told, opens: known === null },
+      untouched,
     });
   }
 
@@ -104,22 +108,17 @@ export class Stalls {
     const open = this.#open.get(keyOf(event.netns, { id }), event.ktime_ns);
     if (!open) return;
     this.#open.set(keyOf(event.netns, { id }), null, event.ktime_ns);
-    const { kind, sock, began_ns, retransmits, full } = open;
+    const { kind, sock, began_ns, retransmits, full, untouched } = open;
     if (kind === 'timeouts' && retransmits < STALLED_TIMEOUTS && !full) return;
     const since_ms = Math.round((event.ktime_ns - began_ns) / 1e6);
     const told = full && { ...full, opens: false };
-    this.#of.set(event, { kind, opens: false, ended, since_ms, sock, full: told });
+    this.#of.set(event, { kind, opens: false, ended, since_ms, sock, full: told, untouched });
   }
 }
 
 const ECONNRESET = 104;
 
-interface Seen {
-  kind: StallKind;
-  sock: Sock;
-  since_ms: number;
-  full: Full | null;
-}
+type Seen = Pick<Stalled, 'kind' | 'sock' | 'since_ms' | 'untouched'> & { full: Full | null };
 
 function look(event: Event): Seen | null {
   if (event.kind === 'retransmit') return ofSender(event.body);
@@ -128,17 +127,25 @@ function look(event: Event): Seen | null {
 
 function ofSender({ sock, stall }: Retransmit): Seen | null {
   if (stall?.what === STALL.window)
-    return { kind: 'peer_window', sock, since_ms: stall.since_ms, full: null };
+    return {
+      ...{ kind: 'peer_window', sock, since_ms: stall.since_ms, full: null },
+      untouched: stall.acked_bytes <= SYN_BYTES,
+    };
   if (stall?.what !== STALL.timeouts) return null;
-  return { kind: 'timeouts', sock, since_ms: sock.unanswered_ms, full: fullOnly(sock, stall) };
+  return {
+    ...{ kind: 'timeouts', sock, since_ms: sock.unanswered_ms, full: fullOnly(sock, stall) },
+    untouched: false,
+  };
 }
+
+/** What a SYN counts for among what was acknowledged. */
+const SYN_BYTES = 1;
 
 /** Null where nothing tells that smaller segments pass. */
 function fullOnly(sock: Sock, stall: Stall): Full | null {
   const { segment_bytes, mss, acked_bytes, sacked, path_mtu } = stall;
   if (mss < LEAST_MSS || segment_bytes + OPTIONS_BYTES < mss) return null;
-  // The SYN counts too.
-  const acked = Math.max(0, acked_bytes - 1);
+  const acked = Math.max(0, acked_bytes - SYN_BYTES);
   const smaller_arrived = sacked > 0 && sock.unacked_bytes > segment_bytes;
   const passed_bytes = acked > 0 && acked < segment_bytes ? acked : null;
   if (!smaller_arrived && passed_bytes === null) return null;
@@ -148,7 +155,7 @@ function fullOnly(sock: Sock, stall: Stall): Full | null {
 function ofReceiver(drop: Drop): Seen | null {
   const { sock, since_data_ms } = drop;
   if (!sock || since_data_ms < STALLED_MS || !isShutTo(drop)) return null;
-  return { kind: 'own_window', sock, since_ms: since_data_ms, full: null };
+  return { kind: 'own_window', sock, since_ms: since_data_ms, full: null, untouched: false };
 }
 
 function keyOf(netns: number, { id }: Pick<Sock, 'id'>): string {

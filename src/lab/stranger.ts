@@ -28,9 +28,10 @@ export class Stranger {
   readonly #mouth: Socket;
   readonly #ear: Socket;
 
-  constructor(lab: Lab, family: Family) {
+  /** `to`: what it speaks to, the lab's server or a host behind that. */
+  constructor(lab: Lab, family: Family, to: string = HOSTS[family].server) {
     this.address = HOSTS[family].nowhere;
-    this.#server = HOSTS[family].server;
+    this.#server = to;
     this.#mouth = lab.socket(lab.client, { type: 'packet' });
     this.#ear = lab.socket(lab.server, { type: 'packet', protocol: ETH_P_ALL });
     must(this.#ear.setsockopt(SOL_SOCKET, SO_RCVBUFFORCE, ROOM_BYTES), 'setsockopt');

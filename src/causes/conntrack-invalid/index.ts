@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../flow/knowledge.ts';
-import { familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { reversed, servedAtSource, service } from '../../tcp/service.ts';
-import { isConnection } from '../../tcp/states.ts';
+import { isConnection, TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Conntrack, CrossedReply, Drop, Packet, ResetSent } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
-import { ENTRY, isByNetfilter, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { ENTRY, isByNetfilter, listEntries, TRACKED, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
@@ -29,6 +28,8 @@ type Known = {
   expected_seq: number | null;
   ttl: number;
   idle_timeout_s: number | null;
+  /** Only of what was not translated: this end had sent its last. */
+  half_closed?: true;
   netns: number;
 };
 
@@ -69,23 +70,32 @@ export default defineCause<Known>({
         return null;
     }
   },
-  summary({ kind, from, to, flags, connection, idle_timeout_s }) {
+  summary({ kind, from, to, flags, connection, idle_timeout_s, half_closed, seq, expected_seq }) {
     switch (kind) {
       case 'dropped':
         return `[${flags}] ${from} → ${to} is INVALID to connection tracking, and a rule dropped it: ${reasonOf(flags)}`;
-      case 'not translated':
-        return `[${flags}] of the connection with ${connection} came from ${from}, not translated back: INVALID to the connection tracking of a hop`;
+      case 'not translated': {
+        const what = `[${flags}] of the connection with ${connection} came from ${from}, not translated back`;
+        if (seq !== expected_seq) return `${what}: INVALID to the connection tracking of a hop`;
+        return half_closed
+          ? `${what}: a hop has forgotten the connection, of which ${to} had closed its half`
+          : `${what}: a hop has forgotten the connection, or takes this for INVALID`;
+      }
       case 'forgotten': {
         const after = idle_timeout_s === null ? '' : ` (idle for ${idle_timeout_s} s is enough)`;
         return `[${flags}] ${from} → ${to} is of no connection that connection tracking here knows: forgotten${after}, so not translated but reset`;
       }
     }
   },
-  advice({ kind, from, to, flags, connection, idle_timeout_s, netns }, { saddr, daddr }) {
+  advice(
+    { kind, from, to, flags, connection, idle_timeout_s, netns, half_closed, seq, expected_seq },
+    { saddr, daddr },
+  ) {
     const log = '`sysctl -w net.netfilter.nf_conntrack_log_invalid=6` then `journalctl -k`';
     switch (kind) {
       case 'not translated':
         return [
+          ...(seq === expected_seq ? [forgottenAdvice(half_closed ? to : null)] : []),
           `which hop translates ${connection}? There the kernel log says what is wrong with the segments of ${from}: ${log}`,
           'out of the window is INVALID to that hop. Taken for the connection’s own: `sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1`',
           'or have it drop what it does not translate, so that no end resets the other: `nft add rule inet filter forward ct state invalid drop`',
@@ -99,7 +109,7 @@ export default defineCause<Known>({
         ];
       case 'dropped':
         return [
-          `does it see both directions? The ways back and forth: \`ip route get ${daddr}\` and \`ip route get ${saddr}\` What it knows of them: \`${inNetns(netns, `conntrack -L ${familyOf(saddr) === 6 ? '-f ipv6 ' : ''}-p tcp -s ${saddr}`)}\``,
+          `does it see both directions? The ways back and forth: \`ip route get ${daddr}\` and \`ip route get ${saddr}\` What it knows of them: \`${inNetns(netns, listEntries(saddr, `-s ${saddr}`))}\``,
           ...(flags.includes('S')
             ? []
             : [
@@ -111,6 +121,15 @@ export default defineCause<Known>({
     }
   },
 });
+
+/** What is in order is INVALID only where there is no entry any more. */
+function forgottenAdvice(half_closed: string | null): string {
+  const when =
+    half_closed === null
+      ? 'after it was idle for net.netfilter.nf_conntrack_tcp_timeout_established'
+      : `after ${half_closed} had closed its half and nothing came for net.netfilter.nf_conntrack_tcp_timeout_fin_wait (120 s) or _close_wait (60 s): let the answer begin sooner, or close only when it is there`;
+  return `it is what comes next, so the hop most likely has no entry for it any more: ${when}. On the hop: \`sysctl -a -r nf_conntrack_tcp_timeout\``;
+}
 
 /** What is usual where a segment with these flags is INVALID. */
 function reasonOf(flags: string): string {
@@ -155,6 +174,8 @@ function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | nul
   };
 }
 
+const HALF_CLOSED: ReadonlySet<number> = new Set([TCP_STATE.FIN_WAIT1, TCP_STATE.FIN_WAIT2]);
+
 /** It has the numbers of a connection with another peer, and there is none with this one. */
 function notTranslated(event: Event, crossed: CrossedReply): Match<Known> | null {
   const { packet, fits, sock, no_connection } = crossed;
@@ -166,6 +187,7 @@ function notTranslated(event: Event, crossed: CrossedReply): Match<Known> | null
       to: local(fits.flow),
       connection: remote(fits.flow),
       expected_seq: fits.rcv_nxt,
+      ...(HALF_CLOSED.has(fits.state) && { half_closed: true }),
     },
     basis: 'inferred',
     subject: 'flow',

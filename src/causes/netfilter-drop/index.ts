@@ -4,7 +4,13 @@ import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
-import { isByNetfilter, leavesLoopback, whereabouts, whereText } from '../shared/conntrack.ts';
+import {
+  isByNetfilter,
+  isHeldBySynproxy,
+  leavesLoopback,
+  whereabouts,
+  whereText,
+} from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
   legacyAdvice,
@@ -30,6 +36,7 @@ export default defineCause({
   match(event, known) {
     if (event.kind !== 'drop') return null;
     if (!isByNetfilter(event.body, known) || leavesLoopback(event.body, known)) return null;
+    if (isHeldBySynproxy(event.body, known)) return null;
     const { packet, sock } = event.body;
     const { saddr, daddr, sport, dport } = packet.flow;
     const rule = ruleEvidence(known.droppedBy(event));

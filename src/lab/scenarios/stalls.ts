@@ -32,11 +32,12 @@ function sleep(socket: Socket, ms: number): void {
 }
 
 /** Connections to a host that exists only here, and what it heard of each. */
-function acquainted(lab: Lab, stranger: Stranger, times: number) {
+function acquainted(lab: Lab, stranger: Stranger, times: number, window = 65_535) {
   const server = { address: stranger.address, port: PORT };
   const sockets = dial(lab, lab.server, server, times);
   const clients = sockets.map(localOf);
-  for (const syn of stranger.receive(TCP_FLAG.syn, times)) stranger.reply(syn, SYN_ACK, { seq: 1 });
+  for (const syn of stranger.receive(TCP_FLAG.syn, times))
+    stranger.reply(syn, SYN_ACK, { seq: 1, window });
   awaitAll(sockets, POLLOUT, 'the connect');
   stranger.receive(TCP_FLAG.ack, times);
   return { sockets, made: { server, clients, netns: lab.server.inode } };
@@ -93,6 +94,20 @@ function windowOfPeer(lab: Lab, { times, family }: Options): Made {
   return made;
 }
 
+/** Connections to a host that never has room: something answers in its place. */
+function neverOpen(lab: Lab, { times, family }: Options): Made {
+  using stranger = new Stranger(lab, family);
+  const { sockets, made } = acquainted(lab, stranger, times, 0);
+  sendAll(sockets, REQUEST);
+  for (let probes = 0; probes < PROBES; probes++) {
+    const window = probes < PROBES - 1 ? 0 : 65_535;
+    for (const probe of stranger.receive(TCP_FLAG.ack, times, RETRY_MS))
+      stranger.reply({ ...probe, seq: probe.seq + 1 }, TCP_FLAG.ack, { window });
+  }
+  partFrom(stranger, sockets, stranger.receive(PSH_ACK, times));
+  return made;
+}
+
 export const stalls: Scenario[] = [
   {
     id: 'third-ack-missing',
@@ -122,6 +137,14 @@ export const stalls: Scenario[] = [
     families: BOTH,
     says: () => ({ answers_probes: true, waiting_bytes: REQUEST.length }),
     run: windowOfPeer,
+  },
+  {
+    id: 'peer-window-shut/never-open',
+    cause: 'peer-window-shut',
+    title: 'another host that takes connections, and nothing that is sent on them',
+    families: BOTH,
+    says: () => ({ never_open: true, waiting_bytes: REQUEST.length }),
+    run: neverOpen,
   },
   {
     id: 'receiver-not-reading',
