@@ -23,7 +23,12 @@ import {
 import { connectDenied } from './scenarios/connect-denied.ts';
 import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
-import { conntrackFull, conntrackInvalid, natPortsExhausted } from './scenarios/conntrack.ts';
+import {
+  conntrackFull,
+  conntrackInvalid,
+  natPortsExhausted,
+  synproxyUnanswered,
+} from './scenarios/conntrack.ts';
 import { conntrackStale } from './scenarios/conntrack-stale.ts';
 import { crossedReply } from './scenarios/crossed-reply.ts';
 import { deviceDown } from './scenarios/device-down.ts';
@@ -119,7 +124,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...keys,
   minTtl,
   ...unacceptable,
-  xfrmPolicy,
+  ...xfrmPolicy,
   rpFilter,
   badChecksum,
   peerRewritten,
@@ -129,6 +134,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...redirected,
   conntrackFull,
   natPortsExhausted,
+  synproxyUnanswered,
   ...conntrackInvalid,
   ...conntrackStale,
   ...martianSource,

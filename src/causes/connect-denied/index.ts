@@ -85,7 +85,7 @@ export default defineCause({
     return `${what} was denied before there was a packet (${error}) by ${who}`;
   },
   advice(evidence, { saddr, daddr }) {
-    const { call, denied_by, is_reason, program_ids, held_by, netns } = evidence;
+    const { call, error, denied_by, is_reason, program_ids, held_by, netns } = evidence;
     const modules = denied_by.some((one) => one === SOME_MODULE || one.startsWith(MODULE));
     const seccomp = denied_by.includes(SECCOMP);
     const six = familyOf(call === 'connect' ? daddr : saddr) === 6 ? '-6 ' : '';
@@ -114,6 +114,11 @@ export default defineCause({
       ...(program_ids.length === 0 && !modules && !seccomp
         ? [
             `is it still so? \`${inNetns(netns, `ip ${six}route get ${daddr}`)}\` and \`${inNetns(netns, `ip ${six}rule`)}\``,
+            ...(error === 'EPERM'
+              ? [
+                  `policies of IPsec whose action is to block, and how often one did (XfrmOutPolBlock): \`${inNetns(netns, 'ip xfrm policy')}\` and \`${inNetns(netns, 'grep . /proc/net/xfrm_stat')}\``,
+                ]
+              : []),
           ]
         : []),
     ];
@@ -138,7 +143,9 @@ function denial(event: Event<'call_failed'>, known: Knowledge): Denial {
   const unknown =
     asked === null
       ? 'its route or something else of its namespace, which is gone by now'
-      : 'something that has changed since: the same connect has a route by now';
+      : err === ERRNO.EPERM
+        ? 'an IPsec policy that blocks it, or something that has changed since: the same connect has a route now'
+        : 'something that has changed since: the same connect has a route by now';
   return { by: [unknown], kind: 'unknown', sure: false };
 }
 

@@ -6,22 +6,42 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 7500;
 
-export const xfrmPolicy: Scenario = {
-  id: 'xfrm-policy',
-  cause: 'xfrm-policy',
-  title: 'SYNs that an IPsec policy of the server blocks',
-  families: BOTH,
-  needs: 'xfrm',
-  drop_reason: 'XFRM_POLICY',
-  prepare(lab, { family }) {
-    const { client, server } = HOSTS[family];
-    const selector = ['src', client, 'dst', server, 'proto', 'tcp', 'dport', String(PORT)];
-    lab.server.exec('ip', ['xfrm', 'policy', 'add', ...selector, 'dir', 'in', 'action', 'block']);
+export const xfrmPolicy: Scenario[] = [
+  {
+    id: 'xfrm-policy',
+    cause: 'xfrm-policy',
+    title: 'SYNs that an IPsec policy of the server blocks',
+    families: BOTH,
+    needs: 'xfrm',
+    drop_reason: 'XFRM_POLICY',
+    prepare(lab, { family }) {
+      const { client, server } = HOSTS[family];
+      const selector = ['src', client, 'dst', server, 'proto', 'tcp', 'dport', String(PORT)];
+      lab.server.exec('ip', ['xfrm', 'policy', 'add', ...selector, 'dir', 'in', 'action', 'block']);
+    },
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].server, port: PORT };
+      using _listener = listen(lab, family, PORT, times);
+      const clients = knock(lab, server, times);
+      return { server, clients, netns: lab.server.inode };
+    },
   },
-  run(lab, { times, family }) {
-    const server = { address: HOSTS[family].server, port: PORT };
-    using _listener = listen(lab, family, PORT, times);
-    const clients = knock(lab, server, times);
-    return { server, clients, netns: lab.server.inode };
+  {
+    id: 'xfrm-policy/no-association',
+    cause: 'xfrm-policy',
+    title: 'SYNs that an IPsec policy of their own host wants protected, and nothing can',
+    families: BOTH,
+    needs: 'xfrm',
+    says: () => ({ no_association: true }),
+    prepare(lab, { family }) {
+      const { client, server } = HOSTS[family];
+      const selector = ['src', client, 'dst', server, 'proto', 'tcp', 'dport', String(PORT)];
+      const wanted = ['tmpl', 'src', client, 'dst', server, 'proto', 'esp', 'mode', 'transport'];
+      lab.client.exec('ip', ['xfrm', 'policy', 'add', ...selector, 'dir', 'out', ...wanted]);
+    },
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].server, port: PORT };
+      return { server, clients: knock(lab, server, times), netns: lab.client.inode };
+    },
   },
-};
+];
