@@ -4,6 +4,7 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { servedAtSource, service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { listEntries } from '../shared/conntrack.ts';
 import { byPeer } from '../shared/groups.ts';
 import { movedAdvice, movedSince, movedText } from '../shared/mac.ts';
 import { ownerOf } from '../shared/processes.ts';
@@ -47,6 +48,8 @@ export default defineCause({
       flow: sock.flow,
       group: byPeer(event.netns, sock.flow),
       owner: ownerOf(sock.owner),
+      // So do the health checks of balancers.
+      ...(unused === 1 && servedAtSource(sock.flow) && { severity: 'info' }),
       began_ns: event.ktime_ns - ROUND_TRIP_NS,
     };
   },
@@ -103,7 +106,7 @@ export default defineCause({
         : [];
     const forgotten = wasIdle(silent_ms)
       ? [
-          `nothing had come from ${peer} for ${seconds(silent_ms)}: a NAT, firewall or balancer between forgets connections that are idle, and resets what comes then: have ${at} or ${peer} send keepalive sooner (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time); on a Linux hop: \`conntrack -L -p tcp -s ${saddr}\` and net.netfilter.nf_conntrack_tcp_timeout_established`,
+          `nothing had come from ${peer} for ${seconds(silent_ms)}: a NAT, firewall or balancer between forgets connections that are idle, and resets what comes then: have ${at} or ${peer} send keepalive sooner (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time); on a Linux hop: \`${listEntries(saddr, `-s ${saddr}`)}\` and net.netfilter.nf_conntrack_tcp_timeout_established`,
         ]
       : [];
     if (moved) return [...movedAdvice(moved, daddr), ...lost];

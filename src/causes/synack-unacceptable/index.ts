@@ -30,6 +30,8 @@ export default defineCause({
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['connection-unknown'],
+  // Where the reset does not arrive, or changes nothing there.
+  leadsTo: ['connect-given-up', 'connect-timeout'],
   match(event, known) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, sock, reason } = event.body;
