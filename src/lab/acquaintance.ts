@@ -20,12 +20,13 @@ export interface Acquaintance {
   [Symbol.dispose](): void;
 }
 
-/** Connects a stranger from so many ports; `clock` is its TSval. */
+/** Connects a stranger from so many ports; `clock` is its TSval. The third ACKs come after `first`. */
 export function meet(
   lab: Lab,
   { times, family }: Options,
   port: number,
   clock: number | null = null,
+  first: (stranger: Stranger, synAcks: Segment[]) => void = () => {},
 ): Acquaintance {
   const stranger = new Stranger(lab, family);
   stranger.clock = clock;
@@ -33,6 +34,7 @@ export function meet(
   const ports = lab.ports(times);
   stranger.sendSyns(port, ports);
   const synAcks = stranger.receive(SYN_ACK, times);
+  first(stranger, synAcks);
   for (const synAck of synAcks) stranger.reply(synAck, TCP_FLAG.ack);
   const sockets = synAcks.map(() => {
     awaitAll([listener], POLLIN, 'a connection to accept');

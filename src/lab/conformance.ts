@@ -13,7 +13,7 @@ import { Lab } from './lab.ts';
 import { missingCommands } from './netns.ts';
 import { rewriterLacks } from './rewriter.ts';
 import type { Made, Options, Scenario, Wanted } from './scenario.ts';
-import { md5Lacks } from './scenarios/keys.ts';
+import { aoLacks, md5Lacks } from './scenarios/keys.ts';
 import type { Watching } from './watching.ts';
 
 /** Any number that nothing else gives: a prime. */
@@ -50,6 +50,7 @@ export function sums(findings: readonly Pick<Finding, 'cause' | 'count'>[]): Rep
 }
 
 const NEEDS = {
+  ao: aoLacks,
   rewriter: rewriterLacks,
   destroying: destroyingLacks,
   dropping: droppingLacks,

@@ -41,9 +41,17 @@ export interface Scenario {
   /**
    * A BPF program that shows the balancer's connections as the client's (src/lab/rewriter.ts), or a
    * kernel that lets sockets be destroyed (src/lab/destroying.ts), programs that drop (src/lab/dropping.ts),
-   * or a kernel that has MPTCP, TCP-MD5, IPsec or reasons for its resets.
+   * or a kernel that has MPTCP, TCP-MD5, TCP-AO, IPsec or reasons for its resets.
    */
-  needs?: 'reset_reasons' | 'rewriter' | 'destroying' | 'dropping' | 'md5' | 'mptcp' | 'xfrm';
+  needs?:
+    | 'ao'
+    | 'reset_reasons'
+    | 'rewriter'
+    | 'destroying'
+    | 'dropping'
+    | 'md5'
+    | 'mptcp'
+    | 'xfrm';
   /** The kernel's reason for its drops (enum skb_drop_reason), where nothing else tells what they are. */
   drop_reason?: string;
   /** A name in the BTF of the kernels that show it. */

@@ -18,6 +18,10 @@ export interface Segment {
   options?: Uint8Array;
   /** With a TCP checksum that is wrong. */
   damaged?: boolean;
+  /** Made wrong in its headers. */
+  malformed?: 'ip_checksum' | 'ip_length';
+  /** Of IPv4: the first fragment of a longer datagram, which has this number. */
+  fragment_of?: number;
   /** Its TTL or hop limit, 64 unless given. */
   ttl?: number;
   /** Of IPv4: options between its header and that of TCP, which say nothing; a multiple of 4. */
@@ -38,6 +42,9 @@ const IP_BYTES = { 4: 20, 6: 40 } as const;
 const OPTION = { end: 0, nop: 1, timestamps: 8 } as const;
 const TIMESTAMPS_BYTES = 10;
 const DEFAULT_TTL = 64;
+/** How many bytes more than there are. */
+const TOO_LONG = 100;
+const MORE_FRAGMENTS = 0x2000;
 
 /** An Ethernet frame with the segment, checksums right unless it shall be damaged. */
 export function frame(
@@ -53,9 +60,7 @@ export function frame(
   const tcp = tcpBytes(segment, Buffer.concat(ends));
   return Buffer.concat([
     ethernet,
-    family === 4
-      ? ipv4Header(tcp.length, ends, segment.ttl, segment.ip_options_bytes)
-      : ipv6Header(tcp.length, ends, segment.ttl),
+    family === 4 ? ipv4Header(tcp.length, ends, segment) : ipv6Header(tcp.length, ends, segment),
     tcp,
   ]);
 }
@@ -158,23 +163,31 @@ function toaOption({ kind, address, port, claims_bytes }: Toa): Buffer {
 function ipv4Header(
   length: number,
   ends: Uint8Array[],
-  ttl = DEFAULT_TTL,
-  options_bytes = 0,
+  { ttl = DEFAULT_TTL, ip_options_bytes: options_bytes = 0, fragment_of, malformed }: Segment,
 ): Buffer {
   const ip = Buffer.alloc(12);
   ip.writeUInt8(0x45 + options_bytes / 4, 0);
-  ip.writeUInt16BE(20 + options_bytes + length, 2);
+  const beyond = malformed === 'ip_length' ? TOO_LONG : 0;
+  ip.writeUInt16BE(20 + options_bytes + length + beyond, 2);
+  if (fragment_of !== undefined) {
+    ip.writeUInt16BE(fragment_of, 4);
+    ip.writeUInt16BE(MORE_FRAGMENTS, 6);
+  }
   ip.writeUInt8(ttl, 8);
   ip.writeUInt8(TCP, 9);
   const header = Buffer.concat([ip, ...ends, Buffer.alloc(options_bytes, OPTION.nop)]);
-  header.writeUInt16BE(checksum(header), 10);
+  header.writeUInt16BE(checksum(header) ^ (malformed === 'ip_checksum' ? 0x5555 : 0), 10);
   return header;
 }
 
-function ipv6Header(length: number, ends: Uint8Array[], ttl = DEFAULT_TTL): Buffer {
+function ipv6Header(
+  length: number,
+  ends: Uint8Array[],
+  { ttl = DEFAULT_TTL, malformed }: Segment,
+): Buffer {
   const ip = Buffer.alloc(8);
   ip.writeUInt8(0x60, 0);
-  ip.writeUInt16BE(length, 4);
+  ip.writeUInt16BE(length + (malformed === 'ip_length' ? TOO_LONG : 0), 4);
   ip.writeUInt8(TCP, 6);
   ip.writeUInt8(ttl, 7);
   return Buffer.concat([ip, ...ends]);

@@ -16,6 +16,12 @@ use crate::error::{Result, fail, last_errno};
 use crate::netns;
 
 const FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+const HELD_WITHIN_MS: c_int = 2000;
+/// <linux/userfaultfd.h>
+const UFFD_API: u64 = 0xaa;
+const UFFDIO_REGISTER_MODE_MISSING: u64 = 1;
+const UFFDIO_API: libc::c_ulong = 0xc018_aa3f;
+const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
 const LONGEST_POLL: Duration = Duration::from_secs(10);
 
 /// What a call returned: an errno, or 0 and whatever it gives.
@@ -103,6 +109,16 @@ pub fn socket_connect(fd: i32, address: String, port: u16) -> Result<Outcome> {
     Ok(Outcome::of(unsafe {
         libc::connect(fd, address.as_ptr(), address.len())
     }))
+}
+
+/// Takes a socket away from its connection.
+#[napi(catch_unwind)]
+pub fn socket_disconnect(fd: i32) -> Outcome {
+    // SAFETY: all zeroes is a valid sockaddr; AF_UNSPEC is 0.
+    let nobody: libc::sockaddr = unsafe { zeroed() };
+    let length = size_of_val(&nobody) as socklen_t;
+    // SAFETY: address and length agree.
+    Outcome::of(unsafe { libc::connect(fd, &nobody, length) })
 }
 
 /// Accepts a connection. Without `name` the kernel is given no room for the peer's address, and
@@ -216,6 +232,79 @@ pub fn socket_receive(fd: i32, max: u32) -> Outcome {
         outcome.data = Some(data.into());
     }
     outcome
+}
+
+/// Has a thread receive into a page that is not there: the kernel holds the socket for it from now on,
+/// until the descriptor that this gives is closed. Something has to be there to receive.
+#[napi(catch_unwind)]
+pub fn socket_hold(fd: i32) -> Outcome {
+    let page_bytes = 4096;
+    let (read_write, private) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    );
+    // SAFETY: a new mapping.
+    let page = unsafe { libc::mmap(null_mut(), page_bytes, read_write, private, -1, 0) };
+    if page == libc::MAP_FAILED {
+        return Outcome::of(-1);
+    }
+    let faults = faults_of(page as u64, page_bytes as u64);
+    if faults.errno != 0 {
+        // SAFETY: mapped above, and nobody has it.
+        unsafe { libc::munmap(page, page_bytes) };
+        return faults;
+    }
+    let address = page as usize;
+    std::thread::spawn(move || {
+        let page = address as *mut c_void;
+        // SAFETY: the page is this thread's from now on.
+        unsafe {
+            libc::recv(fd, page, 1, 0);
+            libc::munmap(page, page_bytes)
+        }
+    });
+    let mut waits = libc::pollfd {
+        fd: faults.value,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one descriptor.
+    if unsafe { libc::poll(&mut waits, 1, HELD_WITHIN_MS) } == 1 {
+        return faults;
+    }
+    // SAFETY: opened above, and nobody has it.
+    unsafe { libc::close(faults.value) };
+    Outcome {
+        errno: libc::ETIMEDOUT,
+        ..Outcome::default()
+    }
+}
+
+/// A descriptor that tells of faults in the memory, which wait until it is closed (userfaultfd).
+fn faults_of(start: u64, bytes: u64) -> Outcome {
+    // SAFETY: no pointers.
+    let made = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK) };
+    let opened = Outcome::of(made);
+    if opened.errno != 0 {
+        return opened;
+    }
+    let mut api = [UFFD_API, 0, 0];
+    let mut register = [start, bytes, UFFDIO_REGISTER_MODE_MISSING, 0];
+    // SAFETY: struct uffdio_api and struct uffdio_register, which these ioctls read and fill.
+    let done = unsafe {
+        if libc::ioctl(opened.value, UFFDIO_API, &mut api) < 0 {
+            -1
+        } else {
+            libc::ioctl(opened.value, UFFDIO_REGISTER, &mut register)
+        }
+    };
+    if done == 0 {
+        return opened;
+    }
+    let failed = Outcome::of(-1);
+    // SAFETY: opened above, and nobody has it.
+    unsafe { libc::close(opened.value) };
+    failed
 }
 
 /// A frame and how it passed. Anything but an errno of 0 has none.

@@ -59,6 +59,8 @@ interface Addon {
   socketBind(fd: number, address: string, port: number): Outcome;
   socketListen(fd: number, backlog: number): Outcome;
   socketConnect(fd: number, address: string, port: number): Outcome;
+  socketDisconnect(fd: number): Outcome;
+  socketHold(fd: number): Outcome;
   socketAccept(fd: number, name: boolean): Outcome;
   socketPeer(fd: number): Outcome;
   socketLocal(fd: number): Outcome;
@@ -136,6 +138,16 @@ export class Socket {
   /** Begins to connect: EINPROGRESS unless the answer is known at once. */
   connect(address: string, port: number): Result {
     return result(native().socketConnect(this.#fd, address, port), nothing);
+  }
+
+  /** Takes it away from its connection: connect() with AF_UNSPEC. */
+  disconnect(): Result {
+    return result(native().socketDisconnect(this.#fd), nothing);
+  }
+
+  /** The kernel holds it for a call that receives one byte, until what is returned is closed. */
+  hold(): Result<{ holder: Socket }> {
+    return result(native().socketHold(this.#fd), ({ value }) => ({ holder: new Socket(value) }));
   }
 
   /**
