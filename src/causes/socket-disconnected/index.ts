@@ -10,6 +10,9 @@ import { ownerOf } from '../shared/processes.ts';
 /** What calls tcp_disconnect() besides a process that disconnects. */
 const OTHERS = ['__tcp_close', '__mptcp_close', 'inet_csk_listen_stop', 'tcp_abort'];
 
+/** What a process comes by that disconnects; the second is that of MPTCP before 6.0. */
+const CALLS = new Set(['__inet_stream_connect', 'mptcp_stream_connect']);
+
 export default defineCause({
   id: 'socket-disconnected',
   title: 'its process disconnected the socket',
@@ -23,10 +26,12 @@ export default defineCause({
   match(event, known) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, sock, stack, reason, running } = event.body;
-    if (packet || !sock || sock.mptcp > 0) return null;
+    if (packet || !sock) return null;
     const by = callers(stack, known);
-    const disconnects =
-      known.resetReason(reason) === 'TCP_DISCONNECT_WITH_DATA' || by.includes('tcp_disconnect');
+    // MPTCP disconnects its subflows for reasons of its own too.
+    const disconnects = sock.mptcp
+      ? by.includes('mptcp_disconnect') && by.some((name) => CALLS.has(name))
+      : known.resetReason(reason) === 'TCP_DISCONNECT_WITH_DATA' || by.includes('tcp_disconnect');
     if (!disconnects || by.some((name) => OTHERS.includes(name))) return null;
     return {
       evidence: {

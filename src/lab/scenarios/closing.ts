@@ -9,6 +9,7 @@ import {
   connect,
   dial,
   growth,
+  IPPROTO_MPTCP,
   lingerZero,
   listen,
   localOf,
@@ -28,9 +29,13 @@ function broken(
   options: Options,
   port: number,
   fail: (pairs: Pair[]) => void,
-  { code = 'ECONNRESET' as 'ECONNRESET' | 'EPIPE', by = 'server' as 'server' | 'client' } = {},
+  {
+    code = 'ECONNRESET' as 'ECONNRESET' | 'EPIPE',
+    by = 'server' as 'server' | 'client',
+    protocol = 0,
+  } = {},
 ): Made {
-  const pairs = connect(lab, options, port);
+  const pairs = connect(lab, options, port, protocol);
   const clients = pairs.map(({ client }) => localOf(client));
   fail(pairs);
   awaitReset(
@@ -47,6 +52,7 @@ const LOW_PORTS = '40000 40999';
 /** One that its clients could have too, and hardly ever a lower one than they. */
 const HIGHER_PORT = 65_001;
 const ANY_PORTS = '1024 65535';
+const REQUEST = 'GET / HTTP/1.1\r\n\r\n';
 
 function portsOf(netns: Netns, range: string): void {
   netns.sysctl({ 'net.ipv4.ip_local_port_range': range });
@@ -295,3 +301,75 @@ export const listenerClosed: Scenario = {
     return { server, clients, netns: lab.server.inode };
   },
 };
+
+/** Servers that take their sockets away from their connections. */
+function disconnected(
+  lab: Lab,
+  options: Options,
+  before: (pair: Pair) => void,
+  how: { code?: 'ECONNRESET' | 'EPIPE'; protocol?: number } = {},
+): Made {
+  const fail = (pairs: Pair[]) => {
+    for (const pair of pairs) {
+      before(pair);
+      must(pair.server.disconnect(), 'disconnect');
+    }
+  };
+  return broken(lab, options, 8443, fail, how);
+}
+
+export const socketDisconnected: Scenario[] = [
+  {
+    id: 'socket-disconnected',
+    cause: 'socket-disconnected',
+    title: 'a server disconnects its sockets, to use them again',
+    families: BOTH,
+    says: () => ({ unread_bytes: 0, unacked_bytes: 0 }),
+    run: (lab, options) => disconnected(lab, options, () => {}),
+  },
+  {
+    id: 'socket-disconnected/unread',
+    cause: 'socket-disconnected',
+    title: 'the same without having read the request',
+    families: BOTH,
+    says: () => ({ unread_bytes: REQUEST.length }),
+    run: (lab, options) =>
+      disconnected(lab, options, ({ client, server }) => {
+        say([client], REQUEST);
+        awaitAll([server], POLLIN, 'the request');
+      }),
+  },
+  {
+    id: 'socket-disconnected/shut-down',
+    cause: 'socket-disconnected',
+    title: 'the same after the server had sent a FIN',
+    families: BOTH,
+    run(lab, options) {
+      const shut = ({ client, server }: Pair) => {
+        must(server.shutdown('write'), 'shutdown');
+        awaitAll([client], POLLIN, 'the FIN');
+      };
+      return disconnected(lab, options, shut, { code: 'EPIPE' });
+    },
+  },
+  {
+    id: 'socket-disconnected/mptcp',
+    cause: 'socket-disconnected',
+    title: 'a server of MPTCP disconnects its sockets',
+    families: BOTH,
+    needs: 'mptcp',
+    says: () => ({ protocol: 'MPTCP' }),
+    run: (lab, options) =>
+      disconnected(
+        lab,
+        options,
+        ({ client, server }) => {
+          // What has not heard of the other end yet falls back to TCP.
+          say([client], REQUEST);
+          awaitAll([server], POLLIN, 'the request');
+          must(server.recv(), 'recv');
+        },
+        { protocol: IPPROTO_MPTCP },
+      ),
+  },
+];
