@@ -101,6 +101,22 @@ export const refusedSegments: Scenario[] = [
     },
   },
   {
+    id: 'tsecr-rejected',
+    cause: 'tsecr-rejected',
+    title: 'third ACKs that echo a timestamp that was never sent, and are sent again rightly',
+    families: BOTH,
+    drop_reason: 'TCP_RFC7323_TSECR',
+    run(lab, options) {
+      const timestamps = { tsval: CLOCK, tsecr: OLDER_CLOCK };
+      using met = meet(lab, options, PORT, CLOCK, (stranger, synAcks) => {
+        for (const synAck of synAcks) stranger.reply(synAck, TCP_FLAG.ack, { timestamps });
+        stranger.receive(TCP_FLAG.ack, synAcks.length);
+      });
+      part(met);
+      return met.made;
+    },
+  },
+  {
     id: 'out-of-window',
     cause: 'out-of-window',
     title: 'data of open connections arrives with sequence numbers far beyond the window',
