@@ -24,6 +24,7 @@ const LATE_SYN_ACK = 'a SYN-ACK that arrived again, or late';
 const ORDINARY: Record<string, string> = {
   TCP_OLD_DATA: DUPLICATE,
   TCP_OLD_SEQUENCE: DUPLICATE,
+  DUP_FRAG: 'a fragment that had arrived before',
   TCP_OLD_ACK: LATE_ACK,
   TCP_TOO_OLD_ACK: LATE_ACK,
   TCP_OFOMERGE: 'out-of-order data that a later segment contains too',

@@ -7,7 +7,6 @@ import { SILENCE } from '../shared/silence.ts';
 
 const SAYS: Readonly<Record<string, string>> = {
   FRAG_REASM_TIMEOUT: 'waited for its other fragments in vain',
-  DUP_FRAG: 'is a fragment that had come before',
   FRAG_TOO_FAR: 'is a fragment whose others are too far behind',
 };
 
