@@ -4,7 +4,7 @@ import type { Knowledge } from '../../flow/knowledge.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Event } from '../../wire/event.ts';
 import { defineCause } from '../define.ts';
-import { byReason, reasonText } from '../shared/by-reason.ts';
+import { byReason, forReason, reasonText } from '../shared/by-reason.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceName } from '../shared/wording.ts';
@@ -19,8 +19,7 @@ const SAYS: Readonly<Record<string, string>> = {
   SKB_CSUM: 'has a checksum that could not be made or checked',
   SKB_BAD_GSO: 'says of itself that it is to be cut up in a way that cannot be',
   TCP_FLAGS: 'has none of the flags SYN, ACK and RST',
-  IPV6_BAD_EXTHDR: 'has an IPv6 extension header that cannot be',
-  IPV6_TOO_MANY_EXTHDRS: 'has more IPv6 extension headers than this host takes',
+  NO_SOCKET: 'has none of the flags SYN, ACK and RST, and there is no socket for it',
 };
 
 /** A router at which its TTL ends gives the same reason, and answers with an ICMP error. */
@@ -31,6 +30,7 @@ function isTooFar(event: Event, known: Knowledge): boolean {
 
 /** Every segment has one of them. */
 const SOME_FLAG = TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst;
+const FLAGLESS = new Set(['TCP_FLAGS', 'NO_SOCKET']);
 
 export default defineCause({
   id: 'malformed-packet',
@@ -40,18 +40,27 @@ export default defineCause({
     'A segment was dropped because its headers cannot be right: damaged on the way, or made wrong by a device, driver or tunnel.',
   seenAs: ['dropped'],
   needs: ['drop'],
-  on: ['drop'],
+  on: ['drop', 'reset_sent'],
   leadsTo: SILENCE,
   match(event, known) {
+    if (event.kind === 'reset_sent') {
+      const { packet, sock } = event.body;
+      const stray = packet && !sock && !(packet.flags & SOME_FLAG);
+      return stray ? forReason(packet, 'NO_SOCKET', event.netns) : null;
+    }
     if (isTooFar(event, known)) return null;
     const match = byReason(SAYS, event, known);
-    // The kernel has that reason for other segments too.
-    if (match?.evidence.drop_reason !== 'TCP_FLAGS' || event.kind !== 'drop') return match;
+    // The kernel has these reasons for other segments too.
+    if (!FLAGLESS.has(match?.evidence.drop_reason ?? '') || event.kind !== 'drop') return match;
     return event.body.packet.flags & SOME_FLAG ? null : match;
   },
   summary: (evidence) => reasonText(SAYS, evidence),
-  advice({ interface: device, netns }, { saddr, daddr }) {
+  advice({ interface: device, netns, drop_reason }, { saddr, daddr }) {
     const dev = deviceName(device) ?? 'DEV';
+    if (FLAGLESS.has(drop_reason))
+      return [
+        `no TCP sends these, port scanners do (nmap -sN, -sF, -sX): what else comes from ${saddr}? \`${inNetns(netns, `tcpdump -nvi any tcp and host ${saddr}`)}\``,
+      ];
     return [
       `what came, byte by byte: \`${inNetns(netns, `tcpdump -ni ${dev} -vvX tcp and host ${saddr} and host ${daddr}`)}\``,
       `does the device count it (crc, length)? \`${inNetns(netns, `ethtool -S ${dev}`)}\``,

@@ -3,6 +3,7 @@
 import type { Knowledge } from '../../flow/knowledge.ts';
 import { service } from '../../tcp/service.ts';
 import type { Event } from '../../wire/event.ts';
+import type { Packet } from '../../wire/types.gen.ts';
 import type { Evidence, Match } from '../define.ts';
 import { ownerOf } from './processes.ts';
 import { segmentOf } from './segments.ts';
@@ -30,16 +31,27 @@ export function byReason(
 /** A drop, told by the kernel's reason. */
 export function dropMatch(event: Event<'drop'>, known: Knowledge): Match<ReasonEvidence> {
   const { packet, sock, sender, reason } = event.body;
-  const drop_reason = known.dropReason(reason);
+  return {
+    ...forReason(packet, known.dropReason(reason), event.netns),
+    owner: ownerOf(sock?.owner) ?? ownerOf(sender ?? undefined),
+  };
+}
+
+/** A segment that no socket took for this reason. */
+export function forReason(
+  packet: Packet,
+  drop_reason: string,
+  netns: number,
+): Match<ReasonEvidence> {
   const where = service(packet.flow);
   return {
-    evidence: { ...segmentOf(packet), drop_reason, netns: event.netns },
+    evidence: { ...segmentOf(packet), drop_reason, netns },
     basis: 'direct',
     subject: 'flow',
     where,
     flow: packet.flow,
-    group: `${event.netns} ${where} ${packet.device} ${drop_reason}`,
-    owner: ownerOf(sock?.owner) ?? ownerOf(sender ?? undefined),
+    group: `${netns} ${where} ${packet.device} ${drop_reason}`,
+    owner: null,
   };
 }
 
