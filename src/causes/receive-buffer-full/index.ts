@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { endpoint, local } from '../../tcp/endpoint.ts';
+import { before, distance } from '../../tcp/sequence.ts';
 import { isConnection } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { refusedBy } from '../shared/groups.ts';
@@ -19,7 +20,7 @@ export default defineCause({
   seenAs: ['slow'],
   needs: ['refused'],
   on: ['drop'],
-  leadsTo: [...TIMEOUTS, 'retransmitting'],
+  leadsTo: [...TIMEOUTS, 'retransmitting', 'mtu-black-hole'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, reason, receive_memory_bytes, receive_buffer_bytes } = event.body;
@@ -27,8 +28,8 @@ export default defineCause({
     const made_room = known.dropReason(reason) === MADE_ROOM;
     if (!made_room && !REASONS.has(known.dropReason(reason))) return null;
     // With room left it is the host's memory for TCP that is short.
-    if (!made_room && (sock.unread_bytes === 0 || receive_memory_bytes <= receive_buffer_bytes))
-      return null;
+    if (!made_room && receive_memory_bytes <= receive_buffer_bytes) return null;
+    const ahead = before(sock.rcv_nxt, packet.seq);
     return {
       evidence: {
         local: local(sock.flow),
@@ -38,6 +39,7 @@ export default defineCause({
         receive_memory_bytes,
         receive_buffer_bytes,
         ...(made_room && { out_of_order: true }),
+        ...(!made_room && ahead && { missing_bytes: distance(sock.rcv_nxt, packet.seq) }),
       },
       basis: 'direct',
       ...refusedBy(event.netns, sock, packet),
@@ -51,15 +53,17 @@ export default defineCause({
     receive_memory_bytes,
     receive_buffer_bytes,
     out_of_order,
+    missing_bytes,
   }) {
     if (out_of_order)
       return `${here} threw ${payload_bytes} bytes of ${peer} away that had come out of order, to have room: what it has received takes ${receive_memory_bytes} bytes of memory where ${receive_buffer_bytes} may be`;
-    return `${here} has no room for ${payload_bytes} bytes of ${peer}: what it has received, ${unread_bytes} bytes of it unread, takes ${receive_memory_bytes} bytes of memory where ${receive_buffer_bytes} may be`;
+    const early = missing_bytes === undefined ? '' : `, before which ${missing_bytes} are missing`;
+    return `${here} has no room for ${payload_bytes} bytes of ${peer}${early}: what it has received, ${unread_bytes} bytes of it unread, takes ${receive_memory_bytes} bytes of memory where ${receive_buffer_bytes} may be`;
   },
-  advice({ local: here, out_of_order }, { sport, dport }) {
+  advice({ local: here, out_of_order, missing_bytes }, { sport, dport }) {
     const socket = `'sport = :${dport} and dport = :${sport}'`;
     return [
-      ...(out_of_order
+      ...(out_of_order || missing_bytes !== undefined
         ? [
             'a segment before these was lost on the way; what came after it waits, and fills the buffer until that is sent again: `nstat -az TcpExtTCPOFOQueue TcpExtOfoPruned TcpExtTCPLostRetransmit`',
           ]

@@ -15,7 +15,7 @@ export default defineCause({
   seenAs: ['slow'],
   needs: ['refused'],
   on: ['drop'],
-  leadsTo: [...TIMEOUTS, 'retransmitting'],
+  leadsTo: [...TIMEOUTS, 'retransmitting', 'mtu-black-hole'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, reason, receive_memory_bytes, receive_buffer_bytes } = event.body;
