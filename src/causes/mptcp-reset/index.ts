@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { local, remote } from '../../tcp/endpoint.ts';
+import { endpoint, local, remote } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
 import { byService } from '../shared/groups.ts';
@@ -35,7 +36,13 @@ export default defineCause({
     const flow = packet?.flow ?? sock?.flow;
     if (SAYS[name] === undefined || !flow) return null;
     return {
-      evidence: { local: local(flow), peer: remote(flow), reset_reason: name, netns: event.netns },
+      evidence: {
+        local: packet ? endpoint(flow.daddr, flow.dport) : local(flow),
+        peer: packet ? endpoint(flow.saddr, flow.sport) : remote(flow),
+        reset_reason: name,
+        joined: !packet || (packet.flags & TCP_FLAG.syn) === 0,
+        netns: event.netns,
+      },
       basis: 'direct',
       subject: 'flow',
       where: service(flow),
@@ -44,10 +51,17 @@ export default defineCause({
       owner: ownerOf(sock?.owner),
     };
   },
-  summary: ({ local: at, peer, reset_reason }) =>
-    `MPTCP reset the subflow ${at} → ${peer} ${SAYS[reset_reason]}`,
-  advice({ netns }) {
+  summary: ({ local: at, peer, reset_reason, joined }) =>
+    joined
+      ? `MPTCP reset the subflow ${at} → ${peer} ${SAYS[reset_reason]}`
+      : `MPTCP at ${at} refused a SYN of ${peer} that was to be one more subflow, ${SAYS[reset_reason]}`,
+  advice({ local: at, peer, netns, joined }) {
     return [
+      ...(joined
+        ? []
+        : [
+            `does ${at} have the connection that ${peer} wants to join (MPTcpExtMPJoinNoTokenFound says how often not)? A restart of the service forgets it, and a balancer in front of several hosts sends a subflow to another one than the connection: \`${inNetns(netns, 'nstat -az MPTcpExtMPJoinNoTokenFound MPTcpExtMPJoinSynRx')}\` \`${inNetns(netns, 'ss -Man')}\``,
+          ]),
       `what MPTCP counts: \`${inNetns(netns, "nstat -az 'MPTcpExt*'")}\``,
       `which addresses may be subflows, and how many: \`${inNetns(netns, 'ip mptcp endpoint show')}\` \`${inNetns(netns, 'ip mptcp limits show')}\``,
     ];
