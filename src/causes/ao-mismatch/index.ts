@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { defineCause } from '../define.ts';
-import { type KeyFault, keyAdvice, keyFault } from '../shared/keys.ts';
+import { goesOn, type KeyFault, keyFault } from '../shared/keys.ts';
+import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 
 const FAULTS: Readonly<Record<string, KeyFault>> = {
@@ -9,7 +10,7 @@ const FAULTS: Readonly<Record<string, KeyFault>> = {
   TCP_AOUNEXPECTED: { keys: 'only there', counter: 'TCPAOKeyNotFound' },
   TCP_AOKEYNOTFOUND: { keys: 'other id', counter: 'TCPAOKeyNotFound' },
   TCP_AOFAILURE: { keys: 'differ', counter: 'TCPAOBad' },
-  TCP_AUTH_HDR: { keys: 'unreadable', counter: 'TCPAOBad' },
+  TCP_AUTH_HDR: { keys: 'unreadable', counter: null },
 };
 
 const SAYS: Readonly<Record<string, string>> = {
@@ -33,10 +34,15 @@ export default defineCause({
   match: (event, known) => keyFault(FAULTS, event, known),
   summary: ({ from, to, flags, keys }) => `[${flags}] ${from} → ${to} ${SAYS[keys]}`,
   advice(evidence, flow) {
-    const { saddr, daddr } = flow;
+    const { saddr, sport, daddr } = flow;
+    const { keys, netns } = evidence;
+    const tcpdump = `tcpdump -nvi any tcp and host ${saddr} and port ${sport}`;
     return [
-      `${saddr} and ${daddr} need one key with the same ids (send and receive are crossed), algorithm and secret`,
-      ...keyAdvice(evidence, flow),
+      keys === 'unreadable'
+        ? `${saddr}, or something between it and ${daddr}, puts a signature into what has one already: set only TCP-AO or only TCP-MD5 at both ends`
+        : `${saddr} and ${daddr} need one key with the same ids (send and receive are crossed), algorithm and secret`,
+      `which options come (keyid is the sender's; which keys a socket has the kernel shows only its own process): \`${inNetns(netns, tcpdump)}\``,
+      ...goesOn(evidence),
     ];
   },
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { defineCause } from '../define.ts';
-import { type KeyFault, keyAdvice, keyFault } from '../shared/keys.ts';
+import { goesOn, type KeyFault, keyFault, keysHere } from '../shared/keys.ts';
 import { SILENCE } from '../shared/silence.ts';
 
 const FAULTS: Readonly<Record<string, KeyFault>> = {
@@ -37,6 +37,6 @@ export default defineCause({
         : keys === 'only there'
           ? `give the socket here the key for ${saddr} (the password of that neighbour), or take it away at ${saddr}`
           : `set the same password at ${saddr} and ${daddr}: case and blanks count`;
-    return [what, ...keyAdvice(evidence, flow)];
+    return [what, keysHere(evidence, flow), ...goesOn(evidence)];
   },
 });

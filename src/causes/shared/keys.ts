@@ -12,7 +12,8 @@ import { segmentOf } from './segments.ts';
 /** Which end has no key, or another, and what the kernel counts then. */
 export interface KeyFault {
   keys: string;
-  counter: string;
+  /** Null where it counts nothing. */
+  counter: string | null;
 }
 
 export interface KeyEvidence extends Evidence {
@@ -21,7 +22,7 @@ export interface KeyEvidence extends Evidence {
   flags: string;
   drop_reason: string;
   keys: string;
-  counter: string;
+  counter: string | null;
   netns: number;
 }
 
@@ -48,10 +49,14 @@ export function keyFault(
   };
 }
 
-export function keyAdvice({ counter, netns }: KeyEvidence, flow: Flow): string[] {
+/** Of TCP-MD5; keys of TCP-AO are shown to nobody but their process. */
+export function keysHere({ netns }: KeyEvidence, flow: Flow): string {
   const port = servedAtSource(flow) ? flow.sport : flow.dport;
-  return [
-    `which keys the sockets here have (md5keys): \`${inNetns(netns, `ss -tinp 'sport = :${port} or dport = :${port}'`)}\``,
-    `does it go on? \`${inNetns(netns, `nstat -az TcpExt${counter}`)}\``,
-  ];
+  return `which keys the sockets here have (md5keys): \`${inNetns(netns, `ss -tinp 'sport = :${port} or dport = :${port}'`)}\``;
+}
+
+export function goesOn({ counter, netns }: KeyEvidence): string[] {
+  return counter === null
+    ? []
+    : [`does it go on? \`${inNetns(netns, `nstat -az TcpExt${counter}`)}\``];
 }
