@@ -17,6 +17,7 @@ import {
   lingerZeroClose,
   listenerClosed,
   socketDestroyed,
+  socketDisconnected,
   timewaitOverflow,
   unreadDataOnClose,
 } from './scenarios/closing.ts';
@@ -33,15 +34,20 @@ import { conntrackStale } from './scenarios/conntrack-stale.ts';
 import { crossedReply } from './scenarios/crossed-reply.ts';
 import { deviceDown } from './scenarios/device-down.ts';
 import { ttlExceeded } from './scenarios/forwarding.ts';
+import { fragmentLost } from './scenarios/fragment-lost.ts';
 import { handshakes } from './scenarios/handshakes.ts';
+import { ipv6Disabled } from './scenarios/ipv6-disabled.ts';
 import { keys } from './scenarios/keys.ts';
 import { orphanLimit, tcpMemory } from './scenarios/limits.ts';
 import { listeners } from './scenarios/listeners.ts';
+import { malformedPacket } from './scenarios/malformed-packet.ts';
 import { minTtl } from './scenarios/min-ttl.ts';
+import { mptcpReset } from './scenarios/mptcp-reset.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { netfilterRules } from './scenarios/netfilter-rules.ts';
 import { noListener } from './scenarios/no-listener.ts';
+import { noRoom } from './scenarios/no-room.ts';
 import { noRoute } from './scenarios/no-route.ts';
 import { noRouteBack } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
@@ -104,6 +110,7 @@ export const SCENARIOS: readonly Scenario[] = [
   unreadDataOnClose,
   ...lingerZeroClose,
   socketDestroyed,
+  ...socketDisconnected,
   ...dataAfterClose,
   ...timewaitOverflow,
   ...finWait2Expired,
@@ -127,10 +134,15 @@ export const SCENARIOS: readonly Scenario[] = [
   ...xfrmPolicy,
   rpFilter,
   badChecksum,
+  ...malformedPacket,
+  fragmentLost,
+  ...ipv6Disabled,
+  ...noRoom,
   peerRewritten,
   peerCollision,
   ...crossedReply,
   ...listeners,
+  mptcpReset,
   ...redirected,
   conntrackFull,
   natPortsExhausted,
