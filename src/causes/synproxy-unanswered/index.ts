@@ -14,6 +14,7 @@ export default defineCause({
   severity: 'error',
   explains:
     'SYNPROXY of this host completed a handshake in the place of a server that does not answer: the client believes to be connected.',
+  seenAs: ['first-request-fails', 'stands-still'],
   needs: ['drop', 'tracked'],
   on: ['drop'],
   leadsTo: [...SILENCE, 'peer-window-shut'],
