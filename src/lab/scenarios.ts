@@ -49,7 +49,7 @@ import { netfilterRules } from './scenarios/netfilter-rules.ts';
 import { noListener } from './scenarios/no-listener.ts';
 import { noRoom } from './scenarios/no-room.ts';
 import { noRoute } from './scenarios/no-route.ts';
-import { noRouteBack } from './scenarios/no-route-back.ts';
+import { noRouteBack, routeBackRefuses } from './scenarios/no-route-back.ts';
 import { peerCollision, peerRewritten } from './scenarios/peer-rewritten.ts';
 import { proxyUpstreamFailed } from './scenarios/proxy-upstream-failed.ts';
 import { qdiscDrop } from './scenarios/qdisc-drop.ts';
@@ -90,6 +90,7 @@ export const SCENARIOS: readonly Scenario[] = [
   synCookieRejected,
   synQueueFull,
   noRouteBack,
+  routeBackRefuses,
   ...noRoute,
   synackWrongSource,
   requestReset,

@@ -8,23 +8,35 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 8080;
 
+const run: Scenario['run'] = (lab, { times, family }) => {
+  using stranger = new Stranger(lab, family);
+  const refused = growth(lab.server, 'TcpExt', 'ListenDrops');
+  using _listener = listen(lab, family, PORT, times);
+  const clients = lab.ports(times);
+  stranger.sendSyns(PORT, clients);
+  until('the SYNs to be refused', () => refused() >= times);
+  return {
+    server: { address: HOSTS[family].server, port: PORT },
+    clients: clients.map((port) => ({ address: stranger.address, port })),
+    netns: lab.server.inode,
+  };
+};
+
 export const noRouteBack: Scenario = {
   id: 'no-route-back',
   cause: 'no-route-back',
   title: 'SYNs come from a network that the server has no route to',
   families: BOTH,
   prepare: (lab, { family }) => lab.server.ip(`route del ${HOSTS[family].nowhere}`),
-  run(lab, { times, family }) {
-    using stranger = new Stranger(lab, family);
-    const refused = growth(lab.server, 'TcpExt', 'ListenDrops');
-    using _listener = listen(lab, family, PORT, times);
-    const clients = lab.ports(times);
-    stranger.sendSyns(PORT, clients);
-    until('the SYNs to be refused', () => refused() >= times);
-    return {
-      server: { address: HOSTS[family].server, port: PORT },
-      clients: clients.map((port) => ({ address: stranger.address, port })),
-      netns: lab.server.inode,
-    };
-  },
+  run,
+};
+
+/** Of IPv6 no counter tells of it. */
+export const routeBackRefuses: Scenario = {
+  id: 'syn-dropped-one-of/route',
+  cause: 'syn-dropped-one-of',
+  title: 'SYNs come from a network to which the server has an unreachable route',
+  families: [6],
+  prepare: (lab, { family }) => lab.server.ip(`route replace unreachable ${HOSTS[family].nowhere}`),
+  run,
 };
