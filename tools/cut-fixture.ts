@@ -86,8 +86,8 @@ function needed(event: Event): boolean {
   if (event.kind !== 'fact') return false;
   const { symbol, peer_rewriter, device_hooks, drop_rules, lookup_hooks, holders, process } =
     event.body;
-  const { connect_asked, nat_now, table_users } = event.body;
-  const place = device_hooks ?? nat_now ?? table_users;
+  const { connect_asked, nat_now, table_users, tracking_limits } = event.body;
+  const place = device_hooks ?? nat_now ?? table_users ?? tracking_limits;
   if (lookup_hooks) return bodies.includes('"listener":{');
   if (connect_asked) return events.some(({ event: { key } }) => key === connect_asked.key);
   if (place) return events.some(({ event: { netns } }) => netns === place.netns);

@@ -118,9 +118,10 @@ function only(stream: Uint8Array, netns: ReadonlySet<number>): Uint8Array {
       drop_rules,
       nat_now,
       table_users,
+      tracking_limits,
     },
   }: Event<'fact'>): boolean {
-    const place = device_hooks ?? drop_rules ?? nat_now ?? table_users;
+    const place = device_hooks ?? drop_rules ?? nat_now ?? table_users ?? tracking_limits;
     if (place) return netns.has(place.netns);
     if (connect_asked) return events.some(({ key }) => key === connect_asked.key);
     if (symbol) return said.includes(`"${symbol.address}"`);

@@ -18,6 +18,7 @@ import type {
   Sock,
   SocketHooks,
   TableUsers,
+  TrackingLimits,
 } from '../wire/types.gen.ts';
 import { type DroppedBy, DropRulesTold } from './drop-rules.ts';
 import { DroppedAgain } from './dropped-again.ts';
@@ -76,6 +77,8 @@ export interface Knowledge {
   natNow(netns: number, dialled: Flow, ktime_ns: number): readonly string[];
   /** Who had most entries of a table of connection tracking when it was full; null where the host did not tell. */
   tableUsers(netns: number): TableUsers | null;
+  /** When its connection tracking ends entries, as it was last; null where the host did not tell. */
+  trackingLimits(netns: number): TrackingLimits | null;
   /** Of a reset that was sent: the connect of the same process that had failed just before. */
   failedConnect(event: Event): FailedConnect | null;
   /** Of a sender or receiver that gets no further: which stall the event is of, and whether it opens it. */
@@ -107,6 +110,7 @@ export class HostKnowledge implements Knowledge {
   readonly failed_connects = new FailedConnects();
   readonly #nat_now = new ExpiringMap<readonly string[]>(ENTRY_SPAN_NS, MAX_ENTRIES);
   readonly #table_users = new Map<number, TableUsers>();
+  readonly #tracking_limits = new Map<number, TrackingLimits>();
   readonly #entries = new ExpiringMap<Conntrack>(ENTRY_SPAN_NS, MAX_ENTRIES);
   readonly #stalls = new Stalls();
   readonly #half_open = new HalfOpen();
@@ -144,6 +148,7 @@ export class HostKnowledge implements Knowledge {
           connect_asked,
           nat_now,
           table_users,
+          tracking_limits,
         } = event.body;
         if (symbol) this.#name(symbol);
         if (cgroup) {
@@ -161,6 +166,7 @@ export class HostKnowledge implements Knowledge {
           this.#nat_now.set(`${netns} ${endsOf(dialled)}`, ends, event.ktime_ns);
         }
         if (table_users) this.#table_users.set(table_users.netns, table_users);
+        if (tracking_limits) this.#tracking_limits.set(tracking_limits.netns, tracking_limits);
         if (device_hooks)
           this.#hooks.set(`${device_hooks.netns} ${device_hooks.device}`, device_hooks);
         if (socket_hooks) {
@@ -316,6 +322,10 @@ export class HostKnowledge implements Knowledge {
 
   tableUsers(netns: number): TableUsers | null {
     return this.#table_users.get(netns) ?? null;
+  }
+
+  trackingLimits(netns: number): TrackingLimits | null {
+    return this.#tracking_limits.get(netns) ?? null;
   }
 
   failedConnect(event: Event): FailedConnect | null {

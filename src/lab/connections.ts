@@ -23,6 +23,7 @@ const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 export const IPPROTO_MPTCP = 262;
 const TCP_LINGER2 = 8;
+const TCP_REPAIR = 19;
 const TCP_INFO = 11;
 /** In struct tcp_info; of a listener it is the length of its accept queue. */
 const TCPI_UNACKED = 24;
@@ -226,6 +227,14 @@ export function say(sockets: Socket[], text: string): void {
 export function lingerZero(socket: Socket): void {
   const on_at_once = Buffer.from(new Int32Array([1, 0]).buffer);
   must(socket.setsockopt(SOL_SOCKET, SO_LINGER, on_at_once), 'setsockopt');
+}
+
+/** Closes them without a word to their peers. */
+export function closeUnheard(sockets: Socket[]): void {
+  for (const socket of sockets) {
+    must(socket.setsockopt(IPPROTO_TCP, TCP_REPAIR, 1), 'setsockopt');
+    socket.close();
+  }
 }
 
 /** Ends connections in the ordinary way: nothing unread, a FIN from each side. */

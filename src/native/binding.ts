@@ -144,8 +144,8 @@ interface Addon {
   netlinkStrict(requests: Uint8Array[], netns?: string): Buffer[];
   securityModules(): number[];
   deviceName(ifindex: number, netns?: string): string | null;
-  netnsFile(name: string, netns?: string): string | null;
-  netnsRefused(): number;
+  netnsFiles(names: string[], netns?: string): (string | null | undefined)[];
+    netnsRefused(): number;
   possibleCpus(): number;
   onlineCpus(): number;
   clockOffsetNs(): bigint;
@@ -406,11 +406,13 @@ export function deviceName(ifindex: number, netns?: string): string | null {
 }
 
 /**
- * A file of /proc/net as it is in the namespace at `netns`, or in ours; null where it cannot be read. Throws the
- * errno of entering the namespace.
+ * Files of /proc as they are in the namespace at `netns`, or in ours; null for what cannot be read. Those of
+ * /proc/net are in thread-self/net. Throws the errno of entering the namespace.
  */
-export function netnsFile(name: string, netns?: string): string | null {
-  return native().netnsFile(name, netns);
+export function netnsFiles(names: string[], netns?: string): (string | null)[] {
+  return native()
+    .netnsFiles(names, netns)
+    .map((text) => text ?? null);
 }
 
 /** How often this process could not enter a network namespace that is there. */

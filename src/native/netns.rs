@@ -27,12 +27,15 @@ pub fn device_name(ifindex: u32, netns: Option<String>) -> Result<Option<String>
     })
 }
 
-/// A file of /proc/net as it is in the namespace at `netns`, or in ours; null where it cannot be read.
-/// Errors: the errno of entering the namespace.
+/// Files of /proc as they are in the namespace at `netns`, or in ours; null for what cannot be read. Those
+/// of /proc/net are in thread-self/net. Errors: the errno of entering the namespace.
 #[napi(catch_unwind)]
-pub fn netns_file(name: String, netns: Option<String>) -> Result<Option<String>> {
+pub fn netns_files(names: Vec<String>, netns: Option<String>) -> Result<Vec<Option<String>>> {
     run_in(netns.as_deref(), || {
-        fs::read_to_string(format!("/proc/thread-self/net/{name}")).ok()
+        names
+            .iter()
+            .map(|name| fs::read_to_string(format!("/proc/{name}")).ok())
+            .collect()
     })
 }
 

@@ -15,6 +15,7 @@ import { processState } from '../host/process.ts';
 import { socketHooks } from '../host/socket-hooks.ts';
 import { Symbols } from '../host/symbols.ts';
 import { ENTRIES, usersOf } from '../host/tracked-users.ts';
+import { LIMITS, limitsOf } from '../host/tracking-limits.ts';
 import {
   cgroupPrograms,
   deviceName,
@@ -23,7 +24,7 @@ import {
   lookupPrograms,
   netlink,
   netlinkStrict,
-  netnsFile,
+  netnsFiles,
   pinnedProgram,
   programName,
   programsOfTypes,
@@ -158,7 +159,7 @@ function askNetfilter(netns: number): Ask | null {
 /** Of rules that iptables wrote before there was nftables, which nobody else tells of. */
 function legacyTables(netns: number, family: 4 | 6): string[] {
   const file = family === 4 ? 'ip_tables_names' : 'ip6_tables_names';
-  const names = inside(netns, (path) => netnsFile(file, path));
+  const [names] = inside(netns, (path) => netnsFiles([`thread-self/net/${file}`], path)) ?? [];
   return names?.split('\n').filter((name) => name !== '') ?? [];
 }
 
@@ -200,6 +201,7 @@ const TRACKING: TrackingHost = {
       }
     };
   },
+  limits: (netns) => inside(netns, (path) => limitsOf(netns, netnsFiles(LIMITS, path))),
   tableUsers: (netns) =>
     inside(netns, (path) => {
       const answer = netlink(NETFILTER, [ENTRIES], path).flatMap(messages);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { NFT_FREES } from '../causes/shared/conntrack.ts';
+import { NFT_FREES, TRACKED } from '../causes/shared/conntrack.ts';
 import { packetOfRules } from '../flow/drop-rules.ts';
 import { type Candidate, droppers } from '../host/nftables/droppers.ts';
 import { type Device, type Hook, type Segment, TooMany } from '../host/nftables/match.ts';
@@ -158,7 +158,12 @@ export class RuleFacts {
     // Which came first, the drop or the change, nobody knows.
     const gone = isBetween ? droppersOf(before) : [];
     const found = answering([...gone, ...droppersOf(rules)], drop);
-    const told = found.slice(0, MAX_RULES).map(toldOf);
+    const [first] = found;
+    const regardless =
+      found.length === 1 && first && isInvalid(segment) && dropsRegardless(first, segment);
+    const told = found
+      .slice(0, MAX_RULES)
+      .map((one) => ({ ...toldOf(one), regardless: regardless ? 1 : 0 }));
     if (rules.wasRead() && !rules.isSame()) return null;
     return { rules: told, others: found.length - told.length };
   }
@@ -264,6 +269,18 @@ function hooksOf(drop: Drop): Hook[] {
   return rejected > 0 ? ['prerouting', ...routed] : routed;
 }
 
+/** Connection tracking takes it for part of no connection, as far as rules are told. */
+const isInvalid = ({ conntrack }: Segment) => conntrack?.info === TRACKED.NO_ENTRY;
+
+/** As an answer has it, of an open connection: enum ip_conntrack_info, and IPS_SEEN_REPLY with what comes of it. */
+const ESTABLISHED = { info: 3, status: 0x0e };
+
+/** Whether it would drop a segment of a known connection as well. */
+function dropsRegardless({ rules, hook, chain, rule }: Dropper, segment: Segment): boolean {
+  const known = droppers(rules, { ...segment, conntrack: ESTABLISHED });
+  return known.some((one) => one.hook === hook && one.chain === chain && one.rule === rule);
+}
+
 /** Those that do what was seen: answer, or not. */
 function answering(found: Dropper[], { rejected, packet }: Drop): Dropper[] {
   if (rejected > 0) return found.filter((one) => answerOf(one) === rejected);
@@ -292,5 +309,6 @@ function toldOf(one: Dropper): DropRule {
     handle: rule?.handle ?? '0',
     text: rule ? ruleText(rule, (set) => rules.members(chain, set)) : 'policy drop',
     answer: answerOf(one),
+    regardless: 0,
   };
 }

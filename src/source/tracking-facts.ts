@@ -3,7 +3,7 @@
 import { ENTRY, TRACKED } from '../causes/shared/conntrack.ts';
 import { addressBytes } from '../tcp/address.ts';
 import { encodeEvent } from '../wire/decode.ts';
-import type { Flow, TableUsers } from '../wire/types.gen.ts';
+import type { Flow, TableUsers, TrackingLimits } from '../wire/types.gen.ts';
 import { address, u32, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
@@ -25,16 +25,18 @@ export interface TrackingHost {
   /** Every end that rules at a hook may send a new connection to; empty where that is not known. */
   natRules(netns: number): ((hook: 'prerouting' | 'output', flow: Flow) => string[]) | null;
   tableUsers(netns: number): TableUsers | null;
+  limits(netns: number): TrackingLimits | null;
 }
 
 type NatEnds = NonNullable<ReturnType<TrackingHost['natRules']>>;
 
-/** Finds where rules would send what an entry sends on, and who has the entries of a table that is full. */
+/** Finds where rules would send what an entry sends on, who has the entries of a table that is full, and when entries end. */
 export class TrackingFacts {
   readonly #host: TrackingHost;
   readonly #rules = new Map<number, { ends: NatEnds | null; read_ns: number; rests_ns: number }>();
   readonly #told = new Map<string, { ends: string; until_ns: number }>();
   readonly #users_until_ns = new Map<number, number>();
+  readonly #limits = new Map<number, { told: string; until_ns: number }>();
   readonly #now_ms: () => number;
 
   constructor(host: TrackingHost, now_ms = () => performance.now()) {
@@ -50,10 +52,14 @@ export class TrackingFacts {
       const passes = w[body + AT.Retransmit.passing] !== 0;
       return this.#natNow(w, at, body + AT.Retransmit.conntrack, !passes);
     }
+    if (kind === 'reset_sent')
+      return isUnknown(w, body + AT.ResetSent.conntrack) ? this.#limitsOf(w, at) : NOTHING;
     if (kind !== 'drop') return NOTHING;
     const entry = body + AT.Drop.conntrack;
-    if (w[entry + AT.Conntrack.info] === TRACKED.NO_ENTRY)
-      return w[entry + AT.Conntrack.dropped] === 0 ? NOTHING : this.#users(w, at);
+    if (w[entry + AT.Conntrack.info] === TRACKED.NO_ENTRY) {
+      if (w[entry + AT.Conntrack.dropped] !== 0) return this.#users(w, at);
+      return isUnknown(w, entry) ? this.#limitsOf(w, at) : NOTHING;
+    }
     if (u32(w, entry + AT.Conntrack.info) >= TRACKED.REPLY) return NOTHING;
     const isOwn = w[body + AT.Drop.packet + AT.Packet.ifindex] === 0;
     return this.#natNow(w, at, entry, isOwn);
@@ -63,6 +69,7 @@ export class TrackingFacts {
   forget(): void {
     this.#told.clear();
     this.#users_until_ns.clear();
+    this.#limits.clear();
   }
 
   #natNow(w: Words, at: number, entry: number, isOwn: boolean): Uint8Array[] {
@@ -106,6 +113,26 @@ export class TrackingFacts {
     const table_users = this.#host.tableUsers(netns);
     return table_users ? [encodeEvent({ ktime_ns, fact: { table_users } })] : NOTHING;
   }
+
+  #limitsOf(w: Words, at: number): Uint8Array[] {
+    const { ktime_ns, netns } = readCommon(w, at);
+    const known = this.#limits.get(netns);
+    if (known && ktime_ns < known.until_ns) return NOTHING;
+    const tracking_limits = this.#host.limits(netns);
+    if (this.#limits.size >= MAX_REMEMBERED) this.#limits.clear();
+    const told = JSON.stringify(tracking_limits);
+    this.#limits.set(netns, { told, until_ns: ktime_ns + HOLDS_NS });
+    if (!tracking_limits || told === known?.told) return NOTHING;
+    return [encodeEvent({ ktime_ns, fact: { tracking_limits } })];
+  }
+}
+
+/** Connections are tracked, and it is of none that was known before. */
+function isUnknown(w: Words, entry: number): boolean {
+  const info = w[entry + AT.Conntrack.info];
+  return (
+    (info === TRACKED.NO_ENTRY || info === TRACKED.NEW) && w[entry + AT.Conntrack.looked_at] === 1
+  );
 }
 
 function flowAt(w: Words, at: number): Flow {

@@ -543,6 +543,7 @@ export interface Fact {
   table_users: TableUsers | null;
   lookup_hooks: LookupHooks | null;
   process: ProcessState | null;
+  tracking_limits: TrackingLimits | null;
 }
 
 export interface DropRules {
@@ -575,6 +576,8 @@ export interface DropRule {
   text: string;
   /** How it answers: 0 not at all, 1 with a reset, 2 with an ICMP error. */
   answer: number;
+  /** Of a packet that is INVALID to connection tracking: 1 where it drops one of a known connection as well. */
+  regardless: number;
 }
 
 export interface LookupHooks {
@@ -671,6 +674,20 @@ export interface TableUsers {
   /** The addresses that began most of them, and the ends that most of them lead to. */
   sources: TableUser[];
   services: TableUser[];
+}
+
+export interface TrackingLimits {
+  netns: number;
+  /** One end has closed; and the other has acknowledged that. */
+  fin_wait_s: number;
+  close_wait_s: number;
+  /** What was sent last is not acknowledged; or it was sent again several times, or there is no window. */
+  unacknowledged_s: number;
+  retransmitted_s: number;
+  /** Since the namespace began: entries that made room for new ones. */
+  early_drops: number;
+  /** nf_conntrack_tcp_be_liberal: 1 where what is out of the window is no reason. */
+  be_liberal: number;
 }
 
 export interface TableUser {

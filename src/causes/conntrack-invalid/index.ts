@@ -11,11 +11,20 @@ import { defineCause, type Match } from '../define.ts';
 import { ENTRY, isByNetfilter, listEntries, TRACKED, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
+import {
+  CHANGED,
+  isNoneNow,
+  type RuleEvidence,
+  ruleEvidence,
+  ruleGroup,
+  ruleWords,
+} from '../shared/rules.ts';
 import { SILENCE } from '../shared/silence.ts';
+import { word } from '../shared/wording.ts';
 
 type Kind = 'dropped' | 'forgotten' | 'not translated';
 
-type Known = {
+type Known = Partial<RuleEvidence> & {
   kind: Kind;
   from: string;
   to: string;
@@ -27,7 +36,14 @@ type Known = {
   seq: number;
   expected_seq: number | null;
   ttl: number;
+  /** For so long an entry is kept where nothing comes: of an open connection, and of others. */
   idle_timeout_s: number | null;
+  half_closed_timeout_s: number | null;
+  unacknowledged_timeout_s: number | null;
+  early_drops: number | null;
+  be_liberal: boolean | null;
+  /** The time that this host is up, which nobody was idle for longer than. */
+  up_s: number | null;
   /** Only of what was not translated: this end had sent its last. */
   half_closed?: true;
   netns: number;
@@ -39,6 +55,11 @@ const NOTHING = {
   leaves_by: null,
   expected_seq: null,
   idle_timeout_s: null,
+  half_closed_timeout_s: null,
+  unacknowledged_timeout_s: null,
+  early_drops: null,
+  be_liberal: null,
+  up_s: null,
 };
 
 export default defineCause<Known>({
@@ -65,37 +86,34 @@ export default defineCause<Known>({
       case 'crossed_reply':
         return notTranslated(event, event.body);
       case 'reset_sent':
-        return forgotten(event, event.body);
+        return forgotten(event, event.body, known);
       default:
         return null;
     }
   },
-  summary({ kind, from, to, flags, connection, idle_timeout_s, half_closed, seq, expected_seq }) {
+  summary(at) {
+    const { kind, from, to, flags, connection } = at;
     switch (kind) {
       case 'dropped':
-        return `[${flags}] ${from} → ${to} is INVALID to connection tracking, and a rule dropped it: ${reasonOf(flags)}`;
+        return `[${flags}] ${from} → ${to} is INVALID to connection tracking, and ${ruleWords(ruleOf(at))} dropped it: ${reasonOf(at)}`;
       case 'not translated': {
         const what = `[${flags}] of the connection with ${connection} came from ${from}, not translated back`;
-        if (seq !== expected_seq) return `${what}: INVALID to the connection tracking of a hop`;
-        return half_closed
+        if (at.seq !== at.expected_seq) return `${what}: INVALID to the connection tracking of a hop`;
+        return at.half_closed
           ? `${what}: a hop has forgotten the connection, of which ${to} had closed its half`
           : `${what}: a hop has forgotten the connection, or takes this for INVALID`;
       }
-      case 'forgotten': {
-        const after = idle_timeout_s === null ? '' : ` (idle for ${idle_timeout_s} s is enough)`;
-        return `[${flags}] ${from} → ${to} is of no connection that connection tracking here knows: forgotten${after}, so not translated but reset`;
-      }
+      case 'forgotten':
+        return `[${flags}] ${from} → ${to} is of no connection that connection tracking here knows: ${endedText(at)}; so not translated but reset`;
     }
   },
-  advice(
-    { kind, from, to, flags, connection, idle_timeout_s, netns, half_closed, seq, expected_seq },
-    { saddr, daddr },
-  ) {
+  advice(at, { saddr, daddr }) {
+    const { kind, from, to, flags, connection, netns } = at;
     const log = '`sysctl -w net.netfilter.nf_conntrack_log_invalid=6` then `journalctl -k`';
     switch (kind) {
       case 'not translated':
         return [
-          ...(seq === expected_seq ? [forgottenAdvice(half_closed ? to : null)] : []),
+          ...(at.seq === at.expected_seq ? [forgottenAdvice(at.half_closed ? to : null)] : []),
           `which hop translates ${connection}? There the kernel log says what is wrong with the segments of ${from}: ${log}`,
           'out of the window is INVALID to that hop. Taken for the connection’s own: `sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1`',
           'or have it drop what it does not translate, so that no end resets the other: `nft add rule inet filter forward ct state invalid drop`',
@@ -104,19 +122,15 @@ export default defineCause<Known>({
       case 'forgotten':
         return [
           `does this host translate for ${to}? Then its entry was forgotten; else no host here has the connection, and a moved address or a balancer sends it here: \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'dnat|snat|masquerade'\``,
-          `send something in time: keepalive at the ends${idle_timeout_s === null ? '' : ` below ${idle_timeout_s} s`}: \`sysctl net.ipv4.tcp_keepalive_time\``,
-          `or keep entries longer: \`${inNetns(netns, 'sysctl net.netfilter.nf_conntrack_tcp_timeout_established')}\` With 1 a connection is taken up again in the middle: \`${inNetns(netns, 'sysctl net.netfilter.nf_conntrack_tcp_loose')}\``,
+          ...endedAdvice(at),
+          `with 1 a connection is taken up again in the middle: \`${inNetns(netns, 'sysctl net.netfilter.nf_conntrack_tcp_loose')}\``,
         ];
       case 'dropped':
         return [
           `does it see both directions? The ways back and forth: \`ip route get ${daddr}\` and \`ip route get ${saddr}\` What it knows of them: \`${inNetns(netns, listEntries(saddr, `-s ${saddr}`))}\``,
-          ...(flags.includes('S')
-            ? []
-            : [
-                `idle for long, or from before a restart? ${idle_timeout_s === null ? 'An idle connection is forgotten after' : `An idle connection is forgotten after ${idle_timeout_s} s`}: \`${inNetns(netns, 'sysctl net.netfilter.nf_conntrack_tcp_timeout_established')}\``,
-              ]),
-          `the kernel log says why it is INVALID: ${log} Where it is out of the window: \`sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1\``,
-          `the rule: \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'ct state|ctstate|policy drop'\``,
+          ...(flags.includes('S') ? [] : endedAdvice(at)),
+          `the kernel log says why it is INVALID: ${log}${at.be_liberal ? '' : ` Where it is out of the window: \`${inNetns(netns, 'sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1')}\``}`,
+          ...ruleLines(at),
         ];
     }
   },
@@ -128,15 +142,97 @@ function forgottenAdvice(half_closed: string | null): string {
     half_closed === null
       ? 'after it was idle for net.netfilter.nf_conntrack_tcp_timeout_established'
       : `after ${half_closed} had closed its half and nothing came for net.netfilter.nf_conntrack_tcp_timeout_fin_wait (120 s) or _close_wait (60 s): let the answer begin sooner, or close only when it is there`;
-  return `it is what comes next, so the hop most likely has no entry for it any more: ${when}. On the hop: \`sysctl -a -r nf_conntrack_tcp_timeout\``;
+  return `it is what comes next, so the hop most likely has no entry for it any more: ${when}, or it was removed (a flush, or a restart of what writes the rules). On the hop: \`sysctl -a -r nf_conntrack_tcp_timeout\``;
 }
 
-/** What is usual where a segment with these flags is INVALID. */
-function reasonOf(flags: string): string {
+/** What is usual where such a segment is INVALID. */
+function reasonOf(at: Known): string {
+  const { flags } = at;
+  const last = at.be_liberal
+    ? 'or its entry was removed'
+    : 'its entry was removed, or it is out of its window';
   if (flags.includes('S'))
     return 'it did not see the SYN that this answers, which took another way';
   if (flags.includes('R')) return 'it has no such connection, or the reset is out of its window';
-  return 'it did not see the SYN-ACK, has forgotten the connection, or it is out of its window';
+  return `it did not see the SYN-ACK, has forgotten the connection, ${last}`;
+}
+
+/** No entry of an open connection can have ended because nothing came. */
+const isYounger = ({ idle_timeout_s, up_s }: Known): boolean =>
+  idle_timeout_s !== null && up_s !== null && up_s < idle_timeout_s;
+
+/** How an entry may have ended: those ways that take less than it took. */
+function endedText(at: Known): string {
+  const { idle_timeout_s, half_closed_timeout_s, unacknowledged_timeout_s } = at;
+  const isPossible = (timeout_s: number | null): timeout_s is number =>
+    timeout_s !== null && (at.up_s === null || at.up_s >= timeout_s);
+  const ways = [
+    ...(isPossible(idle_timeout_s) ? [`idle for ${idle_timeout_s} s`] : []),
+    ...(isPossible(half_closed_timeout_s)
+      ? [`half closed and idle for ${half_closed_timeout_s} s`]
+      : []),
+    // It shortens the time of an open connection, and no other.
+    ...(isPossible(unacknowledged_timeout_s) && unacknowledged_timeout_s < (idle_timeout_s ?? 0)
+      ? [`silent for ${unacknowledged_timeout_s} s with data unacknowledged`]
+      : []),
+    ...(idle_timeout_s === null ? ['idle for too long'] : []),
+    ...(half_closed_timeout_s === null ? ['half closed and idle'] : []),
+  ];
+  const removed = 'its entry was removed (a flush, or a restart of what writes the rules)';
+  const never = 'or there never was one';
+  if (ways.length === 0) return `${removed}, ${never}`;
+  return isYounger(at)
+    ? `${removed}, it was forgotten (${ways.join(', or ')}), ${never}`
+    : `forgotten (${ways.join(', or ')}, is enough), ${removed}, ${never}`;
+}
+
+function endedAdvice(at: Known): string[] {
+  const { netns, idle_timeout_s, half_closed_timeout_s, early_drops, up_s } = at;
+  const least = Math.min(...[idle_timeout_s, half_closed_timeout_s].flatMap((s) => s ?? []));
+  return [
+    `expired or removed? Each end knows for how long it had heard nothing: \`tcpwhy trace ${word(at.to)}\` there. Less than all of its timeouts${idle_timeout_s === null ? '' : ` (${idle_timeout_s} s where both ends are open${isYounger(at) ? `, for which this host is not even up: ${up_s} s` : ''})`} says that it was removed: \`${inNetns(netns, 'sysctl -a -r nf_conntrack_tcp_timeout')}\``,
+    `who removes entries, as it happens: \`${inNetns(netns, 'conntrack -E -e DESTROY -p tcp -o timestamp,id')}\` With \`conntrack -F\` all go at once; programs that do that: \`journalctl -u firewalld -u docker -u nftables -u ufw\``,
+    ...(early_drops === null || early_drops === 0
+      ? []
+      : [
+          `${early_drops} entries had to make room for new ones, those of half-closed connections first: \`${inNetns(netns, 'conntrack -C')}\` of \`sysctl net.netfilter.nf_conntrack_max\``,
+        ]),
+    `where it was idle, send something in time: keepalive at the ends${Number.isFinite(least) ? ` below ${least} s` : ''}: \`sysctl net.ipv4.tcp_keepalive_time\` Or keep entries longer: \`${inNetns(netns, 'sysctl net.netfilter.nf_conntrack_tcp_timeout_established net.netfilter.nf_conntrack_tcp_timeout_close_wait')}\``,
+  ];
+}
+
+const ruleOf = (at: Known): RuleEvidence => ({ ...ruleEvidence(null), ...at });
+
+/** The rule that dropped what is INVALID. */
+function ruleLines(at: Known): string[] {
+  const rule = ruleOf(at);
+  const { netns } = at;
+  const { family, table, chain, handle } = rule;
+  const list = inNetns(netns, 'nft -a list ruleset');
+  if (isNoneNow(rule))
+    return [
+      `none of the rules that are there now drops it, so that it passes now and nothing translates it: ${CHANGED}`,
+    ];
+  const isWord = [table, chain].every((name) => name !== null && /^\w[\w./-]*$/.test(name));
+  if (isWord)
+    return [
+      `the rule${handle === null ? ', a policy' : ` (handle ${handle})`}: \`${inNetns(netns, `nft -a list chain ${family} ${table} ${chain}`)}\``,
+    ];
+  return [`the rule: \`${list} | grep -nE 'ct state|ctstate|policy drop'\``];
+}
+
+/** When connection tracking ends entries there. */
+function limitsOf(event: Event, conntrack: Conntrack, known: Knowledge) {
+  const limits = known.trackingLimits(event.netns);
+  return {
+    idle_timeout_s: conntrack.forgets_after_s || null,
+    half_closed_timeout_s: limits && (Math.min(limits.close_wait_s, limits.fin_wait_s) || null),
+    unacknowledged_timeout_s:
+      limits && (Math.min(limits.unacknowledged_s, limits.retransmitted_s) || null),
+    early_drops: limits?.early_drops ?? null,
+    be_liberal: limits && limits.be_liberal === 1,
+    up_s: Math.floor(event.ktime_ns / 1e9),
+  };
 }
 
 function about({ flow, flags, payload_len, seq, ttl }: Packet, netns: number) {
@@ -158,18 +254,23 @@ function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | nul
   if (!isByNetfilter(drop, known) || drop.rejected) return null;
   if (conntrack?.info !== TRACKED.NO_ENTRY || !conntrack.looked_at) return null;
   if ((packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn) return null;
+  const told = known.droppedBy(event);
+  // Then it is not because it is INVALID.
+  if (told?.rules[0]?.regardless) return null;
+  const rule = ruleEvidence(told);
   return {
     evidence: {
       ...about(packet, event.netns),
       ...whereabouts(drop, event.netns, known),
+      ...limitsOf(event, conntrack, known),
+      ...rule,
       kind: 'dropped',
-      idle_timeout_s: conntrack.forgets_after_s || null,
     },
     basis: 'direct',
     subject: 'flow',
     where: service(packet.flow),
     flow: packet.flow,
-    group: `${event.netns} dropped ${service(packet.flow)}`,
+    group: `${event.netns} dropped ${service(packet.flow)}${ruleGroup(rule)}`,
     owner: null,
   };
 }
@@ -209,6 +310,7 @@ const isTakenUp = ({ info, status }: Conntrack) =>
 function forgotten(
   event: Event,
   { packet, sock, listener, conntrack, dialled, since_end_ms }: ResetSent,
+  known: Knowledge,
 ): Match<Known> | null {
   if (!packet || sock || listener || dialled || packet.flags & TCP_FLAG.syn) return null;
   if (
@@ -224,7 +326,7 @@ function forgotten(
       ...about(packet, event.netns),
       kind: 'forgotten',
       arrived_on: packet.device || null,
-      idle_timeout_s: conntrack.forgets_after_s || null,
+      ...limitsOf(event, conntrack, known),
     },
     basis: 'inferred',
     subject: 'flow',

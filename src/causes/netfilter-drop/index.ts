@@ -13,6 +13,8 @@ import {
 } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
+  CHANGED,
+  isNoneNow,
   legacyAdvice,
   nftSelector,
   ruleAdvice,
@@ -73,10 +75,9 @@ export default defineCause({
     if (rule.legacy_tables.length > 0 && rule.one_of.length === 0)
       return legacyAdvice(rule, netns, flow);
     const hook = arrived || arrived_on ? 'prerouting' : 'output';
-    const isNone = rule.rules_read && rule.one_of.length + rule.legacy_tables.length === 0;
     return [
-      ...(isNone
-        ? [`none of the rules that are there now drops ${from} → ${to}: they have changed since`]
+      ...(isNoneNow(rule)
+        ? [`none of the rules that are there now drops ${from} → ${to}: ${CHANGED}`]
         : []),
       `find the rule: \`nft -a list ruleset | grep -nE 'drop|reject'\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
       `see which it is: \`nft add table inet why && nft 'add chain inet why t { type filter hook ${hook} priority -350; }' && nft add rule inet why t ${nftSelector(flow)} meta nftrace set 1\` Then watch it drop: \`nft monitor trace\` Afterwards: \`nft delete table inet why\``,

@@ -8,7 +8,15 @@ import { defineCause } from '../define.ts';
 import { isByNetfilter } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
-import { ruleAdvice, ruleEvidence, ruleGroup, ruleWords } from '../shared/rules.ts';
+import {
+  CHANGED,
+  isNoneNow,
+  legacyAdvice,
+  ruleAdvice,
+  ruleEvidence,
+  ruleGroup,
+  ruleWords,
+} from '../shared/rules.ts';
 import { SILENCE } from '../shared/silence.ts';
 
 /** As bpf/include/reject.h numbers them. */
@@ -65,10 +73,18 @@ export default defineCause({
     const { saddr } = flow;
     const isV6 = familyOf(saddr) === 6;
     const save = isV6 ? 'ip6tables-save' : 'iptables-save';
+    const isLegacy = rule.legacy_tables.length > 0 && rule.one_of.length === 0;
+    const found =
+      ruleAdvice(rule, netns, flow) ?? (isLegacy ? legacyAdvice(rule, netns, flow) : null);
     const limit = isV6 ? 'net.ipv6.icmp.ratelimit' : 'net.ipv4.icmp_ratelimit';
     const allow = `allow ${from} → ${to} before that rule where it should pass; ${from} is told at once, unlike with drop`;
     return [
-      ...(ruleAdvice(rule, netns, flow) ?? [
+      ...(isNoneNow(rule)
+        ? [
+            `none of the rules that are there now answers ${from} → ${to} with ${answer}: ${CHANGED}`,
+          ]
+        : []),
+      ...(found ?? [
         `find the rule: \`nft -a list ruleset | grep -n reject\` or \`${save} | grep REJECT\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
         allow,
       ]),

@@ -25,6 +25,15 @@ export function ruleEvidence(told: DroppedBy | null) {
   };
 }
 
+/** It is none of those that were there when they were read. */
+export function isNoneNow({ rules_read, rule, one_of, legacy_tables }: RuleEvidence): boolean {
+  return rules_read && rule === null && one_of.length + legacy_tables.length === 0;
+}
+
+/** Of a packet that none of the rules of now meets in that way. */
+export const CHANGED =
+  'they have changed since. What changes them, and which program it is: `nft monitor`';
+
 export type RuleEvidence = ReturnType<typeof ruleEvidence>;
 
 /** What tells findings of one service apart: the rule, where it is known. */

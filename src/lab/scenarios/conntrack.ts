@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { must, POLLIN, type Socket } from '../../native/sockets.ts';
+import { must, POLLERR, POLLIN, type Socket } from '../../native/sockets.ts';
 import type { Family } from '../../tcp/address.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import {
+  accept,
   awaitAll,
   awaitQueued,
+  closeUnheard,
   connect,
   dial,
   growth,
   hangUp,
   knock,
   listen,
+  localOf,
+  type Pair,
+  say,
   shareFrom,
 } from '../connections.ts';
+import { flush } from '../flush.ts';
 import type { Lab } from '../lab.ts';
 import { bracketed, forward, rules, table } from '../nat.ts';
 import type { Netns } from '../netns.ts';
@@ -25,6 +31,8 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 443;
 const OTHER_PORT = 15_001;
+/** Longer than an entry is kept for a second at the least. */
+const FORGOTTEN_MS = 1500;
 const MAX = '/proc/sys/net/netfilter/nf_conntrack_max';
 /** No other namespace of a machine that makes failures has as many for a moment. */
 const ENTRIES = 100;
@@ -110,6 +118,29 @@ function pushed(lab: Lab, { times, family }: Options): Made {
   };
 }
 
+/** The server translates the port that clients dial to another. */
+function translate(lab: Lab, family: Family, settings: Record<string, number> = {}): void {
+  const to = `tcp dport ${PORT} redirect to :${OTHER_PORT}`;
+  rules(lab.server, family, `chain there { type nat hook prerouting priority -100; ${to}; }`);
+  lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0, ...settings });
+}
+
+/** Translated connections whose entries `end` ends, before the clients go on. */
+function ended(lab: Lab, { times, family }: Options, end: (pairs: Pair[]) => void): Made {
+  const listener = listen(lab, family, OTHER_PORT, times);
+  const server = { address: HOSTS[family].server, port: PORT };
+  const clients = dial(lab, lab.client, server, times);
+  const pairs = accept(listener, clients);
+  listener.close();
+  const ends = clients.map(localOf);
+  end(pairs);
+  say(clients, 'anybody there?');
+  awaitAll(clients, POLLERR, 'a reset');
+  for (const { client } of pairs) client.close();
+  closeUnheard(pairs.map((pair) => pair.server));
+  return { server, clients: ends, netns: lab.server.inode };
+}
+
 /** What continues each connection comes from another end than it was dialled at. */
 function notTranslated(lab: Lab, { times, family }: Options, ahead_bytes: number): Made {
   using stranger = new Stranger(lab, family);
@@ -172,9 +203,30 @@ export const conntrackInvalid: Scenario[] = [
     families: BOTH,
     ownerless: true,
     commands: ['nft'],
-    says: () => ({ kind: 'dropped' }),
+    says: () => ({ kind: 'dropped', rule: 'ct state invalid counter drop', hook: 'input' }),
     prepare(lab, { family }) {
       const drop = 'ct state invalid counter drop;';
+      rules(lab.server, family, `chain input { type filter hook input priority 0; ${drop} }`);
+      lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0 });
+    },
+    run(lab, options) {
+      const invalid = () => tracked(lab.server, 'invalid');
+      const before = invalid();
+      const made = strays(lab, options);
+      until('the segments to be dropped', () => invalid() - before >= options.times);
+      return made;
+    },
+  },
+  {
+    id: 'netfilter-drop/regardless',
+    cause: 'netfilter-drop',
+    title: 'a rule drops what is INVALID, as it would drop anything',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({ rule: `tcp dport ${PORT} drop` }),
+    prepare(lab, { family }) {
+      const drop = `ct state new accept; tcp dport ${PORT} drop;`;
       rules(lab.server, family, `chain input { type filter hook input priority 0; ${drop} }`);
       lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0 });
     },
@@ -204,6 +256,37 @@ export const conntrackInvalid: Scenario[] = [
       until('the segments to be reset', () => resets() >= options.times);
       return made;
     },
+  },
+  {
+    id: 'conntrack-invalid/flushed',
+    cause: 'conntrack-invalid',
+    title: 'segments of connections whose entries were removed from connection tracking',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({ kind: 'forgotten', idle_timeout_s: 432_000, half_closed_timeout_s: 60 }),
+    prepare: (lab, { family }) => translate(lab, family),
+    run: (lab, options) => ended(lab, options, () => flush(lab.server)),
+  },
+  {
+    id: 'conntrack-invalid/half-closed',
+    cause: 'conntrack-invalid',
+    title: 'segments of half-closed connections that connection tracking has forgotten',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({ kind: 'forgotten', half_closed_timeout_s: 1 }),
+    prepare: (lab, { family }) =>
+      translate(lab, family, {
+        'net.netfilter.nf_conntrack_tcp_timeout_fin_wait': 1,
+        'net.netfilter.nf_conntrack_tcp_timeout_close_wait': 1,
+      }),
+    run: (lab, options) =>
+      ended(lab, options, (pairs) => {
+        for (const { server } of pairs) must(server.shutdown('write'), 'shutdown');
+        for (const { client } of pairs) awaitAll([client], POLLIN, 'the end of a stream');
+        pairs[0]?.server.poll(POLLIN, FORGOTTEN_MS);
+      }),
   },
   {
     id: 'conntrack-invalid/taken-up',

@@ -5,7 +5,15 @@ import type { Family } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { meet } from '../acquaintance.ts';
-import { awaitAll, awaitReset, connect, listen, localOf, say } from '../connections.ts';
+import {
+  awaitAll,
+  awaitReset,
+  closeUnheard,
+  connect,
+  listen,
+  localOf,
+  say,
+} from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { frame, parseFrame } from '../segment.ts';
@@ -62,8 +70,6 @@ export const resetByPeer: Scenario[] = [
 
 /** A host that is not there. */
 const OTHER_MAC = '02:00:00:00:00:12';
-const IPPROTO_TCP = 6;
-const TCP_REPAIR = 19;
 
 /** Where the client has the server. */
 function atMac(lab: Lab, family: Family, mac: string): void {
@@ -95,10 +101,7 @@ function resetByAnother(lab: Lab, options: Options): Made {
   }
   awaitReset(clients, 'ECONNRESET');
   // The server hears nothing of it, and shall say nothing more.
-  for (const pair of pairs) {
-    must(pair.server.setsockopt(IPPROTO_TCP, TCP_REPAIR, 1), 'setsockopt');
-    pair.server.close();
-  }
+  closeUnheard(pairs.map((pair) => pair.server));
   ear.close();
   return { server, clients: ends, netns: lab.client.inode };
 }
