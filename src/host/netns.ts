@@ -17,6 +17,17 @@ export function networkNamespaces(): Map<number, string> {
   }
 }
 
+/** What was found before, which is looked at first: to go through every process takes milliseconds. */
+let paths: ReadonlyMap<number, string> = new Map();
+
+/** A path by which this one can be entered; undefined where it is gone. */
+export function netnsPath(inode: number): string | undefined {
+  const known = paths.get(inode);
+  if (known !== undefined && inodeOf(known) === inode) return known;
+  paths = networkNamespaces();
+  return paths.get(inode);
+}
+
 export function ownNetns(): number {
   return inodeOf('/proc/self/ns/net') ?? 0;
 }

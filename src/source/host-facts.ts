@@ -8,7 +8,7 @@ import { Cgroups } from '../host/cgroup.ts';
 import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
 import { monotonic_ns } from '../host/kernel.ts';
 import { messages } from '../host/netlink.ts';
-import { networkNamespaces } from '../host/netns.ts';
+import { netnsPath } from '../host/netns.ts';
 import { natEnds } from '../host/nftables/nat.ts';
 import { type Ask, NETFILTER, Nftables } from '../host/nftables/ruleset.ts';
 import { processState } from '../host/process.ts';
@@ -109,7 +109,7 @@ export class HostFacts implements Finder {
 /** What is found in a namespace; null where it is gone. */
 function inside<Found>(netns: number, find: (path: string) => Found): Found | null {
   try {
-    const path = networkNamespaces().get(netns);
+    const path = netnsPath(netns);
     return path === undefined ? null : find(path);
   } catch {
     return null;
@@ -152,7 +152,7 @@ function dropHost(header: Header, symbols: Symbols, sockets: AskedHost): DropHos
 
 /** Netlink of a namespace's netfilter; null where it is gone. */
 function askNetfilter(netns: number): Ask | null {
-  const path = networkNamespaces().get(netns);
+  const path = netnsPath(netns);
   return path === undefined ? null : (requests) => netlink(NETFILTER, requests, path);
 }
 

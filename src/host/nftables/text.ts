@@ -97,6 +97,7 @@ const CT: Readonly<Record<number, Field>> = {
   1: field('ct direction', 1, 'number'),
   2: field('ct status', 4, 'host number'),
   3: field('ct mark', 4, 'host number'),
+  17: field('ct zone', 2, 'host number'),
 };
 
 function payloadFields({ base, offset, bytes }: Extract<Op, { kind: 'payload' }>): Field[] {
@@ -299,7 +300,7 @@ function valueText(value: Buffer, as: As): string {
     case 'family':
       return value[0] === 2 ? 'ipv4' : value[0] === 10 ? 'ipv6' : String(value[0]);
     case 'host number':
-      return String(value.length >= 4 ? value.readUInt32LE(0) : (value[0] ?? 0));
+      return String(value.length === 0 ? 0 : value.readUIntLE(0, Math.min(value.length, 4)));
     case 'number':
       return value.length <= 4 && value.length > 0
         ? String(value.readUIntBE(0, value.length))
