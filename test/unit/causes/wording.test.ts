@@ -62,7 +62,7 @@ const UNMARKED = new RegExp(
   `(?<![\\w-])(${PROGRAMS})( -\\w| '|( -\\d)? (add|bpf|causes|delete|get|list|monitor|net\\.|route|rule|show|state|trace|tcp_metrics)\\b)|sport =`,
 );
 /** What a reader fills in, and what programs themselves write in capitals. */
-const CAPITALS = ['DEV', 'ROUTER', 'TABLE', 'NS', 'PID', 'REJECT', 'PREFIX'];
+const CAPITALS = ['DEV', 'DESTROY', 'ROUTER', 'TABLE', 'NS', 'PID', 'REJECT', 'PREFIX'];
 
 describe.each(FIXTURES)('%s: commands', (_, id, name) => {
   test('each is marked and whole', () => {
