@@ -3,11 +3,11 @@
 import { CAUSES } from '../causes/registry.gen.ts';
 import { happened } from '../diagnose/describe.ts';
 import type { Narrowed } from '../diagnose/narrowed.ts';
-import { verdictsOf } from '../diagnose/occurrence.ts';
 import type { Occurrence } from '../diagnose/open-finding.ts';
 import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
 import { UntilFinal } from '../diagnose/until-final.ts';
-import type { Knowledge } from '../flow/knowledge.ts';
+import { verdictsOf } from '../diagnose/verdict.ts';
+import type { Knowledge } from '../known/knowledge.ts';
 import { csvSink } from '../sinks/export/csv.ts';
 import { type ExportedEvent, type ExportSink, sockIn } from '../sinks/export/format.ts';
 import { pcapngSink } from '../sinks/export/pcapng.ts';

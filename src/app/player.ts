@@ -4,9 +4,9 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import type { RecordedStream } from '../record/read.ts';
+import { ticked } from '../record/ticks.ts';
 import type { Control, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
 import { EVERYTHING, type Filter } from '../source/filter.ts';
-import { ticked } from '../source/ticked.ts';
 import { headerFor, narrowedTo } from './recording.ts';
 import { PipelineScreen } from './screen-source.ts';
 

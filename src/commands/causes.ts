@@ -8,7 +8,7 @@ import { PAGES } from '../causes/pages.gen.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { SYMPTOMS } from '../causes/symptoms.ts';
 import { jsonText } from '../sinks/printable.ts';
-import { wrap } from '../sinks/text.ts';
+import { wrap } from '../sinks/wrap.ts';
 
 /** The catalogue, or the page of one cause. */
 export function causes(

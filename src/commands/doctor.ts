@@ -8,7 +8,7 @@ import { FACTS, type Fact } from '../causes/facts.ts';
 import { kernelIdentity } from '../host/kernel.ts';
 import { limits } from '../host/limits.ts';
 import { jsonText } from '../sinks/printable.ts';
-import { wrap } from '../sinks/text.ts';
+import { wrap } from '../sinks/wrap.ts';
 import { EVERYTHING } from '../source/filter.ts';
 
 /** What this kernel lets tcpwhy see: which hook shows each fact, and why not. */

@@ -19,7 +19,8 @@ import { conformancePage } from '../sinks/conformance-page.ts';
 import { jsonSink } from '../sinks/json.ts';
 import { rowLines, scoreLines, viewLines } from '../sinks/lab.ts';
 import { jsonText } from '../sinks/printable.ts';
-import { textSink, wrap } from '../sinks/text.ts';
+import { textSink } from '../sinks/text.ts';
+import { wrap } from '../sinks/wrap.ts';
 import { EVERYTHING } from '../source/filter.ts';
 import type { Family } from '../tcp/address.ts';
 

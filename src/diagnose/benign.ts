@@ -5,7 +5,7 @@ import { callers, isRequestFunction, NO_REASON } from '../causes/shared/kernel.t
 import { isLateAck } from '../causes/shared/late-ack.ts';
 import { isForAnotherMac } from '../causes/shared/mac.ts';
 import { neighbourDrop } from '../causes/shared/neighbours.ts';
-import type { Knowledge } from '../flow/knowledge.ts';
+import type { Knowledge } from '../known/knowledge.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, endOf } from '../tcp/sequence.ts';
 import { isConnection, TCP_STATE } from '../tcp/states.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { Queue } from '../flow/queue.ts';
+import { Queue } from '../known/queue.ts';
 import { MOST_WHOLE, WHOLE_NS } from './found-before.ts';
 import { countOnly, type Occurrence } from './open-finding.ts';
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cause, Evidence, Match } from '../causes/define.ts';
-import type { WallClock } from '../flow/clock.ts';
-import type { HostKnowledge } from '../flow/knowledge.ts';
-import { Queue } from '../flow/queue.ts';
+import type { WallClock } from '../known/clock.ts';
+import type { HostKnowledge } from '../known/knowledge.ts';
+import { Queue } from '../known/queue.ts';
 import { endpoint } from '../tcp/endpoint.ts';
 import type { Event } from '../wire/event.ts';
 import type { Before, Toa } from '../wire/types.gen.ts';
@@ -12,9 +12,9 @@ import { Counts, type More } from './counts.ts';
 import type { Finding } from './finding.ts';
 import { type CountListener, Findings } from './findings.ts';
 import { FoundBefore, SAME_FAILURE_NS } from './found-before.ts';
-import { severityOf } from './occurrence.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
+import { severityOf } from './verdict.ts';
 
 /** Longer than the two ends of one failure on one host are apart, shorter than anyone waits for. */
 const SETTLE_NS = 300e6;

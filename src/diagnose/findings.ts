@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { type Cause, type Severity, weight } from '../causes/define.ts';
-import type { WallClock } from '../flow/clock.ts';
-import type { HostKnowledge } from '../flow/knowledge.ts';
+import type { WallClock } from '../known/clock.ts';
+import type { HostKnowledge } from '../known/knowledge.ts';
 import { type Shared, sharedBy } from '../wire/key.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import type { Finding } from './finding.ts';
 import { MANY, Many, partsOf } from './many.ts';
-import { findingId, flowOf, severityOf, tell } from './occurrence.ts';
 import type { Occurrence } from './open-finding.ts';
 import {
   addEvent,
@@ -18,6 +17,7 @@ import {
   openFinding,
 } from './open-finding.ts';
 import { BENIGN, UNEXPLAINED } from './unexplained.ts';
+import { findingId, flowOf, severityOf, tell } from './verdict.ts';
 
 export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
 

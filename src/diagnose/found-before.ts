@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cause, Severity } from '../causes/define.ts';
-import { ExpiringMap } from '../flow/expiring-map.ts';
-import { oneOfEach } from '../flow/one-of-each.ts';
-import { Queue } from '../flow/queue.ts';
+import { ExpiringMap } from '../known/expiring-map.ts';
+import { oneOfEach } from '../known/one-of-each.ts';
+import { Queue } from '../known/queue.ts';
 import type { Event } from '../wire/event.ts';
 import { sharedBy } from '../wire/key.ts';
 import type { Flow } from '../wire/types.gen.ts';
-import { connectionId, ends } from './connection.ts';
+import { connectionId, ends } from './connection-id.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { Precedence } from './precedence.ts';
 import { areOpposite, type Reset, resetOf } from './resets.ts';

@@ -2,7 +2,7 @@
 
 import { errnoName } from '../causes/shared/errno.ts';
 import { callers } from '../causes/shared/kernel.ts';
-import type { Knowledge } from '../flow/knowledge.ts';
+import type { Knowledge } from '../known/knowledge.ts';
 import { endpoint } from '../tcp/endpoint.ts';
 import { stateName } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cause } from '../causes/define.ts';
-import { WallClock } from '../flow/clock.ts';
-import { HostKnowledge } from '../flow/knowledge.ts';
+import { WallClock } from '../known/clock.ts';
+import { HostKnowledge } from '../known/knowledge.ts';
 import { decodeEvent, eventOf, UndecodableError } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
 import { FrameReader } from '../wire/frames.ts';

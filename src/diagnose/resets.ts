@@ -4,7 +4,7 @@ import { redirectedFrom } from '../causes/shared/conntrack.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
-import { ends } from './connection.ts';
+import { ends } from './connection-id.ts';
 import { packetOf } from './unexplained.ts';
 
 /** The end that sent the reset which an event tells of where it was sent. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { perFlow } from '../flow/per-flow.ts';
+import { perFlow } from '../known/per-flow.ts';
 import { endpoint } from '../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../tcp/flags.ts';
 import { MIB_SLOTS } from '../wire/mib.gen.ts';

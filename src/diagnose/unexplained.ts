@@ -2,7 +2,7 @@
 
 import type { Cause, Evidence, Match } from '../causes/define.ts';
 import { ownerOf } from '../causes/shared/processes.ts';
-import type { Knowledge } from '../flow/knowledge.ts';
+import type { Knowledge } from '../known/knowledge.ts';
 import { local, remote } from '../tcp/endpoint.ts';
 import { flagsText } from '../tcp/flags.ts';
 import { service } from '../tcp/service.ts';

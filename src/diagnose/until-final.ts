@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { Queue } from '../flow/queue.ts';
+import { Queue } from '../known/queue.ts';
 import { FINAL_NS } from './engine.ts';
 
 /** So many wait at most: about 20 MiB of them. */

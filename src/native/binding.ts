@@ -145,7 +145,7 @@ interface Addon {
   securityModules(): number[];
   deviceName(ifindex: number, netns?: string): string | null;
   netnsFiles(names: string[], netns?: string): (string | null | undefined)[];
-    netnsRefused(): number;
+  netnsRefused(): number;
   possibleCpus(): number;
   onlineCpus(): number;
   clockOffsetNs(): bigint;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { perFlow } from '../flow/per-flow.ts';
+import { perFlow } from '../known/per-flow.ts';
 import { endpoint } from '../tcp/endpoint.ts';
 
 /** One end of a connection, as `10.0.0.5:80`. */

@@ -4,7 +4,7 @@ import type { End, Sight } from '../lab/capture.ts';
 import type { Row } from '../lab/conformance.ts';
 import type { Moment, View } from '../lab/ends.ts';
 import type { Score } from '../lab/score.ts';
-import { wrap } from './text.ts';
+import { wrap } from './wrap.ts';
 
 const MOST_SOCKETS = 6;
 const MOST_PACKETS = 40;

@@ -185,15 +185,3 @@ export const BASIS_WORD = {
   direct: 'the kernel was seen deciding it',
   inferred: 'it follows from what was seen around it',
 } as const;
-
-/** Lines of at most so many characters, where the words allow it. */
-export function wrapped(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= columns)
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
-}

@@ -8,8 +8,8 @@ import { clock } from './format.ts';
 import { printable } from './printable.ts';
 import { weight } from './severity.ts';
 import type { LossRow, Sink, Start, Summary } from './sink.ts';
+import { COLUMNS, wrap } from './wrap.ts';
 
-const WIDTH = 80;
 const MARK: Record<Severity, string> = { error: 'E', warning: 'W', info: 'i' };
 const COLOUR = { error: 'red', warning: 'yellow', info: 'cyan' } as const;
 
@@ -96,7 +96,7 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
 function adviceLines(advice: string): string[] {
   const lines = adviceParts(advice).flatMap((part) =>
     'command' in part
-      ? commandLines(part.command, WIDTH - 8).map((text) => `        ${text}`)
+      ? commandLines(part.command, COLUMNS - 8).map((text) => `        ${text}`)
       : wrap(part.words, '      ', '      '),
   );
   return lines.map((text, index) => (index === 0 ? text.replace(/^ {6}/, '    → ') : text));
@@ -128,21 +128,4 @@ function factText(value: EvidenceValue): string {
       .join(' ');
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return String(value);
-}
-
-/** Breaks at spaces so that lines fit; words longer than a line (commands) stay whole. */
-export function wrap(text: string, first: string, next: string): string[] {
-  const lines: string[] = [];
-  let current = first;
-  let empty = true;
-  for (const word of printable(text).split(' ')) {
-    if (!empty && current.length + 1 + word.length > WIDTH) {
-      lines.push(current);
-      current = next;
-      empty = true;
-    }
-    current += empty ? word : ` ${word}`;
-    empty = false;
-  }
-  return [...lines, current];
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readFileSync } from 'node:fs';
-import { HostKnowledge } from '../flow/knowledge.ts';
 import { type AskedHost, askedOf } from '../host/asked.ts';
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
@@ -16,6 +15,7 @@ import { socketHooks } from '../host/socket-hooks.ts';
 import { Symbols } from '../host/symbols.ts';
 import { ENTRIES, usersOf } from '../host/tracked-users.ts';
 import { LIMITS, limitsOf } from '../host/tracking-limits.ts';
+import { HostKnowledge } from '../known/knowledge.ts';
 import {
   cgroupPrograms,
   deviceName,

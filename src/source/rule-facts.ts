@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { NFT_FREES, TRACKED } from '../causes/shared/conntrack.ts';
-import { packetOfRules } from '../flow/drop-rules.ts';
 import { type Candidate, droppers } from '../host/nftables/droppers.ts';
 import { type Device, type Hook, type Segment, TooMany } from '../host/nftables/match.ts';
 import { type Ask, Changed, FAMILIES, Nftables, TooLarge } from '../host/nftables/ruleset.ts';
 import { ruleText } from '../host/nftables/text.ts';
+import { packetOfRules } from '../known/drop-rules.ts';
 import { addressBytes, familyOf, IPV4_AT } from '../tcp/address.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { encodeEvent } from '../wire/decode.ts';

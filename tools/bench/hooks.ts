@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage, as root: node tools/bench/hooks.ts [KERNEL]    writes docs/performance.md (make bench-hooks)
+// Usage, as root: node tools/bench/hooks.ts [KERNEL]    writes docs/performance-hooks.md (make bench-hooks)
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -65,5 +65,5 @@ connections that are accepted or reset where every record is kept: each of their
 | --- | --- | --- | --- |
 ${rows.join('\n')}
 `;
-writeFileSync(join(repository, 'docs/performance.md'), text);
+writeFileSync(join(repository, 'docs/performance-hooks.md'), text);
 console.log(text);

@@ -15,7 +15,7 @@ export function circlesIn(imports: readonly Import[]): string[][] {
 
 type Graph = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** `src/flow` for src/flow/owner, `src/cli` for that; what is not of src stands apart. */
+/** `src/known` for src/known/owner, `src/cli` for that; what is not of src stands apart. */
 const part = (path: string) => path.match(/^src\/[^/]+/)?.[0] ?? '';
 
 function graphOf(imports: readonly Import[], place: (path: string) => string): Graph {

@@ -30,9 +30,9 @@ export const RULES: Rule[] = [
   },
   values('tcp', ['tcp']),
   values('wire', ['tcp', 'wire']),
-  values('flow', ['tcp', 'wire', 'flow']),
-  values('diagnose', ['tcp', 'wire', 'flow', 'causes', 'diagnose']),
-  values('report', ['tcp', 'wire', 'flow', 'causes', 'diagnose', 'report']),
+  values('known', ['tcp', 'wire', 'known']),
+  values('diagnose', ['tcp', 'wire', 'known', 'causes', 'diagnose']),
+  values('report', ['tcp', 'wire', 'known', 'causes', 'diagnose', 'report']),
   {
     says: 'a cause imports its own folder, define, shared, tcp, and types that are of no other cause',
     breaks: ({ from, to, typeOnly }) => {
@@ -43,10 +43,10 @@ export const RULES: Rule[] = [
     },
   },
   {
-    says: 'a sink imports its own folder, what the sinks share, tcp, and types that are not of flow',
+    says: 'a sink imports its own folder, what the sinks share, tcp, and types that are not of known',
     breaks: ({ from, to, typeOnly }) => {
       if (layer(from) !== 'sinks' || !inSource(to) || layer(to) === 'tcp') return false;
-      if (layer(to) !== 'sinks') return !typeOnly || layer(to) === 'flow';
+      if (layer(to) !== 'sinks') return !typeOnly || layer(to) === 'known';
       const other = folder('sinks', to);
       return other !== null && other !== folder('sinks', from);
     },
@@ -65,7 +65,7 @@ function values(of: string, layers: string[]): Rule {
 
 const inSource = (path: string) => path.startsWith('src/');
 
-/** `flow` for src/flow/clock, `cli` for src/cli. */
+/** `known` for src/known/clock, `cli` for src/cli. */
 const layer = (path: string) => path.match(/^src\/([^/]+)/)?.[1] ?? '';
 
 /** `tui` for src/sinks/tui/app, null for src/sinks/text. */

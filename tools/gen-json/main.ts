@@ -6,7 +6,7 @@
 
 import { join } from 'node:path';
 import { KINDS, kindOf } from '../../src/diagnose/kinds.ts';
-import { HostKnowledge } from '../../src/flow/knowledge.ts';
+import { HostKnowledge } from '../../src/known/knowledge.ts';
 import { decodeHeader, eventFromJson } from '../../src/wire/decode.ts';
 import { loadProto, type Message, readSchema } from '../gen-wire/schema.ts';
 import { read, repository, write } from '../generated.ts';

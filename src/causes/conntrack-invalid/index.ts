@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../flow/knowledge.ts';
+import type { Knowledge } from '../../known/knowledge.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { reversed, servedAtSource, service } from '../../tcp/service.ts';
@@ -98,7 +98,8 @@ export default defineCause<Known>({
         return `[${flags}] ${from} → ${to} is INVALID to connection tracking, and ${ruleWords(ruleOf(at))} dropped it: ${reasonOf(at)}`;
       case 'not translated': {
         const what = `[${flags}] of the connection with ${connection} came from ${from}, not translated back`;
-        if (at.seq !== at.expected_seq) return `${what}: INVALID to the connection tracking of a hop`;
+        if (at.seq !== at.expected_seq)
+          return `${what}: INVALID to the connection tracking of a hop`;
         return at.half_closed
           ? `${what}: a hop has forgotten the connection, of which ${to} had closed its half`
           : `${what}: a hop has forgotten the connection, or takes this for INVALID`;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../flow/knowledge.ts';
+import type { Knowledge } from '../../known/knowledge.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import type { PeerName } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';

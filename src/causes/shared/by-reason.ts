@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../flow/knowledge.ts';
+import type { Knowledge } from '../../known/knowledge.ts';
 import { service } from '../../tcp/service.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Packet } from '../../wire/types.gen.ts';

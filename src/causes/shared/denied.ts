@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../flow/knowledge.ts';
+import type { Knowledge } from '../../known/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
 import type { Event } from '../../wire/event.ts';
 import type { CallFailed, ConnectAsked } from '../../wire/types.gen.ts';

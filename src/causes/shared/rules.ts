@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { DroppedBy } from '../../flow/drop-rules.ts';
+import type { DroppedBy } from '../../known/drop-rules.ts';
 import { familyOf } from '../../tcp/address.ts';
 import { servedAtSource } from '../../tcp/service.ts';
 import type { DropRule, Flow } from '../../wire/types.gen.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../flow/knowledge.ts';
+import type { Knowledge } from '../../known/knowledge.ts';
 import { functionName } from './kernel.ts';
 
 /** What sends into a tunnel, of whichever kind. */

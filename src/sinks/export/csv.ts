@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Verdict } from '../../diagnose/occurrence.ts';
+import type { Verdict } from '../../diagnose/verdict.ts';
 import { printable } from '../printable.ts';
 import { isoTime } from '../time.ts';
 import { type ExportedEvent, type ExportSink, packetIn, sockIn } from './format.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Verdict } from '../../diagnose/occurrence.ts';
+import type { Verdict } from '../../diagnose/verdict.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
 

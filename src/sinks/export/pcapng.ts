@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Verdict } from '../../diagnose/occurrence.ts';
+import type { Verdict } from '../../diagnose/verdict.ts';
 import type { Header } from '../../wire/types.gen.ts';
 import { printable } from '../printable.ts';
 import type { ExportedEvent, ExportSink } from './format.ts';

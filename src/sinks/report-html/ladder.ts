@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Ladder, NoteRung, Rung, SegmentRung, Verdict } from '../../report/model.ts';
-import { rungTime, segmentText, wrapped } from '../report-text.ts';
+import { rungTime, segmentText } from '../report-text.ts';
+import { wrap } from '../wrap.ts';
 import { type Html, html } from './html.ts';
 
 const TIME_WIDTH = 118;
@@ -97,7 +98,7 @@ function drawSegment(rung: SegmentRung, y: number, drawing: Drawing) {
   const side = right ? 1 : -1;
   const end = stop ? (stop.at === 'sent' ? from + side * 46 : to - side * 22) : to;
   const verdicts = rung.verdicts.flatMap((verdict) =>
-    wrapped(verdictText(verdict, drawing), columns(Math.abs(to - from) - 24)).map((text) => ({
+    wrap(verdictText(verdict, drawing), '', '', columns(Math.abs(to - from) - 24)).map((text) => ({
       text,
       verdict,
     })),
@@ -133,7 +134,7 @@ function drawNote(rung: NoteRung, y: number, drawing: Drawing) {
   const left = next === undefined && before !== undefined;
   const room = Math.abs((left ? before : (next ?? drawing.width)) - x) - 24;
   const where = drawing.severalHosts ? ` (${rung.host})` : '';
-  const lines = wrapped(`${rung.text}${where}`, columns(room));
+  const lines = wrap(`${rung.text}${where}`, '', '', columns(room));
   const texts = lines.map(
     (text, at) =>
       html`<text class="said" x="${left ? x - 12 : x + 12}" y="${y + 18 + at * LINE}" text-anchor="${left ? 'end' : 'start'}">${text}</text>`,

@@ -2,7 +2,8 @@
 
 import type { Ladder, NoteRung, SegmentRung } from '../../report/model.ts';
 import { printable } from '../printable.ts';
-import { rungTime, segmentText, wrapped } from '../report-text.ts';
+import { rungTime, segmentText } from '../report-text.ts';
+import { wrap } from '../wrap.ts';
 
 const TIME_COLUMNS = 16;
 /** Between two lines, by the number of ends. */
@@ -74,7 +75,7 @@ function noteLines(rung: NoteRung, at: number[]): string[] {
   const left = next === undefined && rung.at > 0;
   const room = left ? own - (at[rung.at - 1] ?? 0) - 6 : (next ?? own + 60) - own - 6;
   const words = `${printable(rung.text)} [${printable(rung.host)}]`;
-  return wrapped(words, room).map((text, index) => {
+  return wrap(words, '', '', room).map((text, index) => {
     const line = index === 0 ? put(grid(at, ''), 0, rungTime(rung)) : grid(at, '');
     if (left) return put(line, own - 2 - text.length - 2, `${text}${index === 0 ? ' *' : ''}`);
     return put(line, own + 2, `${index === 0 ? '* ' : '  '}${text}`);

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { byPeer, byService } from '../../../src/causes/shared/groups.ts';
-import { perFlow } from '../../../src/flow/per-flow.ts';
+import { perFlow } from '../../../src/known/per-flow.ts';
 import { reversed, servedAtSource, service } from '../../../src/tcp/service.ts';
 
 const NOT_TOLD = 0;

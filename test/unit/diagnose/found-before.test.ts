@@ -6,8 +6,8 @@ import { CAUSES as REAL } from '../../../src/causes/registry.gen.ts';
 import { Engine } from '../../../src/diagnose/engine.ts';
 import { FoundBefore } from '../../../src/diagnose/found-before.ts';
 import type { Occurrence } from '../../../src/diagnose/open-finding.ts';
-import { WallClock } from '../../../src/flow/clock.ts';
-import { HostKnowledge } from '../../../src/flow/knowledge.ts';
+import { WallClock } from '../../../src/known/clock.ts';
+import { HostKnowledge } from '../../../src/known/knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import { headerWith, type Json } from '../causes/fixture.ts';
 import {

@@ -9,8 +9,8 @@ const broken = (file: string, source: string) =>
   importsOf(file, source).flatMap((by) => RULES.filter((rule) => rule.breaks(by)));
 
 test.each([
-  ['src/flow/state.ts', "import { readFileSync } from 'node:fs';"],
-  ['src/flow/state.ts', "import { symbols } from '../host/symbols.js';"],
+  ['src/known/state.ts', "import { readFileSync } from 'node:fs';"],
+  ['src/known/state.ts', "import { symbols } from '../host/symbols.js';"],
   ['src/tcp/address.ts', "import { isIP } from 'node:net';"],
   ['src/tcp/service.ts', "import { decode } from '../wire/decode.js';"],
   ['src/causes/shared/wording.ts', "import { x } from '../no-listener/index.js';"],
@@ -39,8 +39,8 @@ test.each([
   ['src/commands/top.ts', "import { flags } from './flags.js';"],
   ['src/source/totals.ts', "import type { Session } from '../native/binding.js';"],
   ['src/source/live.ts', "import { Session } from '../native/binding.ts';"],
-  ['src/flow/state.ts', "import type { Symbols } from '../host/symbols.js';"],
-  ['src/flow/state.ts', "import { decode } from '../wire/decode.js';"],
+  ['src/known/state.ts', "import type { Symbols } from '../host/symbols.js';"],
+  ['src/known/state.ts', "import { decode } from '../wire/decode.js';"],
   ['src/wire/decode.ts', "import protobuf from 'protobufjs/minimal.js';"],
   ['src/causes/no-listener/index.ts', "import { define } from '../define.js';"],
   ['src/causes/no-listener/index.ts', "import { advice } from './advice.js';"],
@@ -61,11 +61,11 @@ test('knows a type from a value', () => {
 import { type A, b } from './mixed.js';
 import './effect.js';
 export type { C } from './exported.js';`;
-  expect(importsOf('src/flow/state.ts', source)).toEqual([
-    { from: 'src/flow/state', to: 'src/flow/types', typeOnly: true, line: 1 },
-    { from: 'src/flow/state', to: 'src/flow/mixed', typeOnly: false, line: 2 },
-    { from: 'src/flow/state', to: 'src/flow/effect', typeOnly: false, line: 3 },
-    { from: 'src/flow/state', to: 'src/flow/exported', typeOnly: true, line: 4 },
+  expect(importsOf('src/known/state.ts', source)).toEqual([
+    { from: 'src/known/state', to: 'src/known/types', typeOnly: true, line: 1 },
+    { from: 'src/known/state', to: 'src/known/mixed', typeOnly: false, line: 2 },
+    { from: 'src/known/state', to: 'src/known/effect', typeOnly: false, line: 3 },
+    { from: 'src/known/state', to: 'src/known/exported', typeOnly: true, line: 4 },
   ]);
 });
 
@@ -76,31 +76,31 @@ describe('imports in a circle', () => {
   test('are found among files, of types too, once and by the shortest way', () => {
     expect(
       circles(
-        ['src/flow/a.ts', "import { b } from './b.ts'; import { c } from './c.ts';"],
-        ['src/flow/b.ts', "import { c } from './c.ts';"],
-        ['src/flow/c.ts', "import type { A } from './a.ts';"],
+        ['src/known/a.ts', "import { b } from './b.ts'; import { c } from './c.ts';"],
+        ['src/known/b.ts', "import { c } from './c.ts';"],
+        ['src/known/c.ts', "import type { A } from './a.ts';"],
       ),
     ).toEqual([
-      ['src/flow/a', 'src/flow/c', 'src/flow/a'],
-      ['src/flow/b', 'src/flow/c', 'src/flow/a', 'src/flow/b'],
+      ['src/known/a', 'src/known/c', 'src/known/a'],
+      ['src/known/b', 'src/known/c', 'src/known/a', 'src/known/b'],
     ]);
   });
 
   test('are found among folders where no files are in one', () => {
     expect(
       circles(
-        ['src/flow/a.ts', "import { b } from '../wire/b.ts';"],
+        ['src/known/a.ts', "import { b } from '../wire/b.ts';"],
         ['src/wire/c.ts', "import type { D } from '../flow/d.ts';"],
       ),
-    ).toEqual([['src/flow', 'src/wire', 'src/flow']]);
+    ).toEqual([['src/known', 'src/wire', 'src/known']]);
   });
 
   test('are not where several ways lead to one place', () => {
     expect(
       circles(
         ['src/cli.ts', "import { a } from './flow/a.ts'; import { b } from './wire/b.ts';"],
-        ['src/flow/a.ts', "import { b } from '../wire/b.ts'; import { c } from './c.ts';"],
-        ['test/unit/flow/a.test.ts', "import { a } from '../../../src/flow/a.ts';"],
+        ['src/known/a.ts', "import { b } from '../wire/b.ts'; import { c } from './c.ts';"],
+        ['test/unit/known/a.test.ts', "import { a } from '../../../src/known/a.ts';"],
       ),
     ).toEqual([]);
   });

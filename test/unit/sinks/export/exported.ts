@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Verdict } from '../../../../src/diagnose/occurrence.ts';
+import type { Verdict } from '../../../../src/diagnose/verdict.ts';
 import type { ExportedEvent } from '../../../../src/sinks/export/format.ts';
 import { addressBytes } from '../../../../src/tcp/address.ts';
 import { eventFromJson } from '../../../../src/wire/decode.ts';

@@ -2,9 +2,9 @@
 
 import { expect, test } from 'vitest';
 import { FINAL_NS } from '../../../src/diagnose/engine.ts';
-import { verdictsOf } from '../../../src/diagnose/occurrence.ts';
 import type { Occurrence } from '../../../src/diagnose/open-finding.ts';
 import { Pipeline } from '../../../src/diagnose/pipeline.ts';
+import { verdictsOf } from '../../../src/diagnose/verdict.ts';
 import { headerWith, type Json, streamOf } from '../causes/fixture.ts';
 import { answerEvent, CAUSES, HEADER, MS, packetEvent, REASON, tick } from './events.ts';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { ExpiringMap } from '../../../src/flow/expiring-map.ts';
+import { ExpiringMap } from '../../../src/known/expiring-map.ts';
 import { random } from '../diagnose/random.ts';
 
 const SPAN_NS = 100;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Damage, Piece } from '../record/messages.ts';
 import { decodeEvent } from '../wire/decode.ts';
 import { FrameReader } from '../wire/frames.ts';
+import type { Damage, Piece } from './messages.ts';
 
 /** What was recorded between two ticks. */
 export interface Tick {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it } from 'vitest';
-import { WallClock } from '../../../src/flow/clock.ts';
+import { WallClock } from '../../../src/known/clock.ts';
 import { decodeEvent, encodeEvent } from '../../../src/wire/decode.ts';
 import { FrameReader } from '../../../src/wire/frames.ts';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { beforeEach, expect, test } from 'vitest';
-import { FailedConnects } from '../../../src/flow/failed-connects.ts';
+import { FailedConnects } from '../../../src/known/failed-connects.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import type { Event } from '../../../src/wire/event.ts';
 import type { Json } from '../causes/fixture.ts';

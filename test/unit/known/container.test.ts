@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { containerOf } from '../../../src/flow/knowledge.ts';
+import { containerOf } from '../../../src/known/knowledge.ts';
 
 const ID = '4f5e6d7c8b9a'.padEnd(64, '0');
 
