@@ -81,7 +81,7 @@ describe.skipIf(!has)('the page in a browser', () => {
     await page.goto(`file://${file('demo')}`);
     const blocks = await page.locator('.advice pre code').allTextContents();
     expect(blocks).toContain("ss -ltnp 'sport = :8080'");
-    expect(blocks).toContain('conntrack -L -p tcp -s 2001:db8:13::13 -d 2001:db8:26::11');
+    expect(blocks).toContain('conntrack -L -f ipv6 -p tcp -s 2001:db8:13::13 -d 2001:db8:26::11');
     expect(await page.locator('.advice').allTextContents()).not.toContain(
       expect.stringMatching('`'),
     );

@@ -14,13 +14,13 @@ test.each([
   ['src/tcp/address.ts', "import { isIP } from 'node:net';"],
   ['src/tcp/service.ts', "import { decode } from '../wire/decode.js';"],
   ['src/causes/shared/wording.ts', "import { x } from '../no-listener/index.js';"],
-  ['src/wire/decode.ts', "import { Flow } from '../flow/state.js';"],
+  ['src/wire/decode.ts', "import { Flow } from '../known/state.js';"],
   ['src/diagnose/engine.ts', "import { print } from '../sinks/text.js';"],
   ['src/causes/no-listener/index.ts', "import { x } from '../connect-refused/index.js';"],
   ['src/causes/no-listener/index.ts', "import type { X } from '../connect-refused/index.js';"],
-  ['src/causes/no-listener/index.ts', "import { state } from '../../flow/state.js';"],
+  ['src/causes/no-listener/index.ts', "import { state } from '../../known/state.js';"],
   ['src/causes/no-listener/index.ts', "import type { X } from 'node:fs';"],
-  ['src/sinks/text.ts', "import type { Flow } from '../flow/state.js';"],
+  ['src/sinks/text.ts', "import type { Flow } from '../known/state.js';"],
   ['src/sinks/text.ts', "import { Engine } from '../diagnose/engine.js';"],
   ['src/sinks/report/html.ts', "import { row } from '../tui/rows.js';"],
   ['src/sinks/json.ts', "export { row } from './tui/rows.js';"],
@@ -46,7 +46,7 @@ test.each([
   ['src/causes/no-listener/index.ts', "import { advice } from './advice.js';"],
   ['src/causes/no-listener/index.ts', "import { inWords } from '../shared/wording.js';"],
   ['src/causes/no-listener/index.ts', "import { TCP_FLAG } from '../../tcp/flags.js';"],
-  ['src/causes/no-listener/index.ts', "import type { Socket } from '../../flow/state.js';"],
+  ['src/causes/no-listener/index.ts', "import type { Socket } from '../../known/state.js';"],
   ['src/causes/registry.gen.ts', "import noListener from './no-listener/index.js';"],
   ['src/sinks/tui/app.tsx', "import { Box } from 'ink'; import { row } from './rows.js';"],
   ['src/sinks/text.ts', "import { endpoint } from '../tcp/endpoint.js';"],
@@ -90,7 +90,7 @@ describe('imports in a circle', () => {
     expect(
       circles(
         ['src/known/a.ts', "import { b } from '../wire/b.ts';"],
-        ['src/wire/c.ts', "import type { D } from '../flow/d.ts';"],
+        ['src/wire/c.ts', "import type { D } from '../known/d.ts';"],
       ),
     ).toEqual([['src/known', 'src/wire', 'src/known']]);
   });
@@ -98,7 +98,7 @@ describe('imports in a circle', () => {
   test('are not where several ways lead to one place', () => {
     expect(
       circles(
-        ['src/cli.ts', "import { a } from './flow/a.ts'; import { b } from './wire/b.ts';"],
+        ['src/cli.ts', "import { a } from './known/a.ts'; import { b } from './wire/b.ts';"],
         ['src/known/a.ts', "import { b } from '../wire/b.ts'; import { c } from './c.ts';"],
         ['test/unit/known/a.test.ts', "import { a } from '../../../src/known/a.ts';"],
       ),
