@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { deferralSeconds } from '../../tcp/deferral.ts';
-import { local, remote } from '../../tcp/endpoint.ts';
 import { STALL } from '../../tcp/stall.ts';
 import { defineCause } from '../define.ts';
-import { ownerOf } from '../shared/processes.ts';
+import { halfOpen } from '../shared/half-open.ts';
 import { seconds } from '../shared/wording.ts';
 
 export default defineCause({
@@ -19,25 +18,11 @@ export default defineCause({
   leadsTo: ['request-expired'],
   match(event, known) {
     if (event.kind !== 'retransmit') return null;
-    const { sock, stall } = event.body;
+    const { stall } = event.body;
     if (stall?.what !== STALL.acknowledged || stall.defer_accept === 0) return null;
-    return {
-      evidence: {
-        listener: local(sock.flow),
-        client: remote(sock.flow),
-        waited_ms: stall.since_ms,
-        tcp_defer_accept_s: deferralSeconds(stall.defer_accept),
-        synacks_sent: stall.synacks,
-        tcp_synack_retries: known.sysctl('net/ipv4/tcp_synack_retries', event.netns),
-      },
-      basis: 'direct',
-      subject: 'listener',
-      where: local(sock.flow),
-      flow: sock.flow,
-      group: `${event.netns} ${sock.flow.saddr} ${sock.flow.sport}`,
-      owner: ownerOf(sock.owner),
-      began_ns: event.ktime_ns - stall.since_ms * 1e6,
-    };
+    const match = halfOpen(event, stall, known);
+    const tcp_defer_accept_s = deferralSeconds(stall.defer_accept);
+    return { ...match, evidence: { ...match.evidence, tcp_defer_accept_s } };
   },
   summary({ listener, client, waited_ms, tcp_defer_accept_s }) {
     return `${client} completed its handshake with ${listener} and sent nothing in ${seconds(waited_ms)}: the listener takes connections only with data (TCP_DEFER_ACCEPT, ${tcp_defer_accept_s} s), and has forgotten this one`;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { local, remote } from '../../tcp/endpoint.ts';
 import { STALL } from '../../tcp/stall.ts';
 import { defineCause } from '../define.ts';
-import { ownerOf } from '../shared/processes.ts';
+import { halfOpen } from '../shared/half-open.ts';
 import { seconds } from '../shared/wording.ts';
 
 export default defineCause({
@@ -18,23 +17,7 @@ export default defineCause({
   leadsTo: ['request-expired'],
   match(event, known) {
     if (event.kind !== 'retransmit' || event.body.stall?.what !== STALL.half_open) return null;
-    const { sock, stall } = event.body;
-    return {
-      evidence: {
-        listener: local(sock.flow),
-        client: remote(sock.flow),
-        synacks_sent: stall.synacks,
-        waited_ms: stall.since_ms,
-        tcp_synack_retries: known.sysctl('net/ipv4/tcp_synack_retries', event.netns),
-      },
-      basis: 'direct',
-      subject: 'listener',
-      where: local(sock.flow),
-      flow: sock.flow,
-      group: `${event.netns} ${sock.flow.saddr} ${sock.flow.sport}`,
-      owner: ownerOf(sock.owner),
-      began_ns: event.ktime_ns - stall.since_ms * 1e6,
-    };
+    return halfOpen(event, event.body.stall, known);
   },
   summary({ listener, client, synacks_sent, waited_ms }) {
     const synacks = synacks_sent === 1 ? 'a SYN-ACK' : `${synacks_sent} SYN-ACKs`;

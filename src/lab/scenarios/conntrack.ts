@@ -195,6 +195,14 @@ export const natPortsExhausted: Scenario = {
   run: exhausted,
 };
 
+function invalidOnes(lab: Lab, options: Options): Made {
+  const invalid = () => tracked(lab.server, 'invalid');
+  const before = invalid();
+  const made = strays(lab, options);
+  until('the segments to be dropped', () => invalid() - before >= options.times);
+  return made;
+}
+
 export const conntrackInvalid: Scenario[] = [
   {
     id: 'conntrack-invalid',
@@ -209,13 +217,7 @@ export const conntrackInvalid: Scenario[] = [
       rules(lab.server, family, `chain input { type filter hook input priority 0; ${drop} }`);
       lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0 });
     },
-    run(lab, options) {
-      const invalid = () => tracked(lab.server, 'invalid');
-      const before = invalid();
-      const made = strays(lab, options);
-      until('the segments to be dropped', () => invalid() - before >= options.times);
-      return made;
-    },
+    run: invalidOnes,
   },
   {
     id: 'netfilter-drop/regardless',
@@ -230,13 +232,7 @@ export const conntrackInvalid: Scenario[] = [
       rules(lab.server, family, `chain input { type filter hook input priority 0; ${drop} }`);
       lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0 });
     },
-    run(lab, options) {
-      const invalid = () => tracked(lab.server, 'invalid');
-      const before = invalid();
-      const made = strays(lab, options);
-      until('the segments to be dropped', () => invalid() - before >= options.times);
-      return made;
-    },
+    run: invalidOnes,
   },
   {
     id: 'conntrack-invalid/forgotten',
