@@ -79,19 +79,23 @@ function memoryMax(proc: string): { by: string; bytes: number } | null {
     { file: 'memory.limit_in_bytes', path: /:memory:(.*)$/m, type: 'cgroup', option: 'memory' },
   ].flatMap(({ file, path, type, option }) => {
     const own = path.exec(cgroups)?.[1];
-    const mount = mounts.find(
+    // One may lie under another mount.
+    const places = mounts.filter(
       (one) => one[2] === type && (option === null || one[3]?.split(',').includes(option)),
     );
-    if (own === undefined || mount === undefined) return [];
-    const levels = own.split('/').filter((level) => level !== '' && level !== '..');
+    const levels = (own ?? '').split('/').filter((level) => level !== '' && level !== '..');
     // What a container takes for the root of all cgroups has limits too.
-    return [...levels, ''].flatMap((_, up) => {
-      const cgroup = `/${levels.slice(0, levels.length - up).join('/')}`;
-      const bytes = Number.parseInt(read(join(mount[1] ?? '', cgroup, file)), 10);
-      return Number.isNaN(bytes) || bytes > UNLIMITED_BYTES
-        ? []
-        : [{ by: `${file} of the cgroup ${cgroup}`, bytes }];
-    });
+    const around = [...levels, ''].map(
+      (_, up) => `/${levels.slice(0, levels.length - up).join('/')}`,
+    );
+    return places.flatMap(([, root = '']) =>
+      around.flatMap((cgroup) => {
+        const bytes = Number.parseInt(read(join(root, cgroup, file)), 10);
+        return Number.isNaN(bytes) || bytes > UNLIMITED_BYTES
+          ? []
+          : [{ by: `${file} of the cgroup ${cgroup}`, bytes }];
+      }),
+    );
   });
   return found.sort((a, b) => a.bytes - b.bytes)[0] ?? null;
 }

@@ -6,10 +6,10 @@ type Listener = (what: string) => void;
 let listener: Listener | null = null;
 
 /** Asks until it is so. For what the kernel tells nobody but its counters. */
-export function until(what: string, isSo: () => boolean): void {
-  const deadline = performance.now() + PATIENCE_MS;
+export function until(what: string, isSo: () => boolean, patience_ms = PATIENCE_MS): void {
+  const deadline = performance.now() + patience_ms;
   while (!isSo()) {
-    if (performance.now() > deadline) throw new Error(`waited ${PATIENCE_MS} ms for ${what}`);
+    if (performance.now() > deadline) throw new Error(`waited ${patience_ms} ms for ${what}`);
   }
   reached(what);
 }

@@ -176,7 +176,7 @@ function lostOf({ objects }: Output): Record<string, number> {
 
 async function refusals(times: number, connect: (made: number) => string | null): Promise<number> {
   for (let made = 0; made < times; made++) {
-    until('a connect to be refused', () => connect(made) === 'ECONNREFUSED');
+    until('a connect to be refused', () => connect(made) === 'ECONNREFUSED', SETTLE_MS);
     if (made % AT_ONCE === 0) await setImmediate();
   }
   return times;

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { watched } from './watched.ts';
@@ -114,39 +122,45 @@ export async function* surroundings(tcpwhy: string, netns: string): AsyncGenerat
     const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-torture-'));
     mkdirSync(join(folder, 'f'));
     using cgroup = command.includes('$C') ? smallCgroup() : null;
-    if (command.includes('$C') && cgroup === null) continue;
+    if (command.includes('$C') && cgroup === null) {
+      rmSync(folder, { recursive: true });
+      yield { what, status: null, said: 'not tried: none can be made here', seconds: 0, wrong: '' };
+      continue;
+    }
     const places = { T: tcpwhy, N: `--netns ${netns}`, D: folder, C: cgroup?.folder ?? '' };
     const line = command.replace(/\$([TNDC])\b/g, (_, name: keyof typeof places) => places[name]);
     const { status, stderr, seconds } = await watched(line, PATIENCE_S);
     rmSync(folder, { recursive: true });
-    const said = says.exec(stderr) ? (stderr.match(says)?.input ?? '') : stderr;
     const wrong = [
       ...(status === expected ? [] : [`status ${status} in place of ${expected}`]),
       ...(says.test(stderr) ? [] : [`said: ${stderr.slice(-200)}`]),
       ...(/\n\s+at /.test(stderr) ? ['a stack trace'] : []),
     ].join(', ');
-    const [line_said = ''] = said.split('\n').filter((text) => says.test(text));
-    yield { what, status, said: line_said.replaceAll(folder, '…'), seconds, wrong };
+    const said = stderr.split('\n').find((line) => says.test(line)) ?? '';
+    yield { what, status, said: said.replaceAll(folder, '…'), seconds, wrong };
   }
 }
 
-const MEMORY = { v1: '/sys/fs/cgroup/memory', v2: '/sys/fs/cgroup' };
 const SMALL_BYTES = 64 << 20;
 
-/** One of its own with 64 MiB, of either version; null where memory cannot be limited. */
+/** One of its own with 64 MiB, of either version; null where none can be made. */
 function smallCgroup(): { folder: string; [Symbol.dispose](): void } | null {
-  const first = existsSync(MEMORY.v1);
-  const folder = join(first ? MEMORY.v1 : MEMORY.v2, `tcpwhy-torture-${process.pid}`);
-  const limit = join(folder, first ? 'memory.limit_in_bytes' : 'memory.max');
-  try {
-    mkdirSync(folder);
-    if (existsSync(limit)) {
-      writeFileSync(limit, String(SMALL_BYTES));
-      return { folder, [Symbol.dispose]: () => rmdirSync(folder) };
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  for (const [, root = '', type, options = ''] of mounts.map((line) => line.split(' '))) {
+    const first = type === 'cgroup' && options.split(',').includes('memory');
+    if (!first && type !== 'cgroup2') continue;
+    const folder = join(root, `tcpwhy-torture-${process.pid}`);
+    try {
+      mkdirSync(folder);
+      const limit = join(folder, first ? 'memory.limit_in_bytes' : 'memory.max');
+      if (existsSync(limit)) {
+        writeFileSync(limit, String(SMALL_BYTES));
+        return { folder, [Symbol.dispose]: () => rmdirSync(folder) };
+      }
+      rmdirSync(folder);
+    } catch {
+      // It lies under another mount, is read-only, or not ours to make.
     }
-    rmdirSync(folder);
-  } catch {
-    // Read-only, or not ours to make.
   }
   return null;
 }

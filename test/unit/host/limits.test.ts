@@ -28,7 +28,7 @@ const V2 = () => has('self/mounts', `cgroup2 ${root}/v2 cgroup2 rw,nosuid 0 0\n`
 const V1 = () =>
   has(
     'self/mounts',
-    `cgroup ${root}/cpu cgroup rw,cpu 0 0\ncgroup ${root}/v1 cgroup rw,memory 0 0\n`,
+    `cgroup ${root}/cpu cgroup rw,cpu 0 0\ncgroup ${root}/under cgroup rw,memory 0 0\ncgroup ${root}/v1 cgroup rw,memory 0 0\n`,
   );
 
 test('what this process may have', () => {
