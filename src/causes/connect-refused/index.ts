@@ -18,6 +18,8 @@ export default defineCause({
   seenAs: ['connect-refused'],
   needs: ['reset_received'],
   on: ['reset_received'],
+  // Before 5.17 a reset is looked at as it arrives, before this host translates it back.
+  supersedes: ['refused-from-elsewhere'],
   match(event) {
     if (event.kind !== 'reset_received' || event.body.sock.state !== TCP_STATE.SYN_SENT)
       return null;

@@ -33,6 +33,7 @@ export const redirected: Scenario[] = [
     beside: ['no-listener'],
     title: 'connects that the client’s own NAT sends to a host that refuses them',
     families: BOTH,
+    tier: 'tracepoints',
     commands: ['nft'],
     says: ({ family }) => ({
       redirected_to: bracketed(family, HOSTS[family].server, OTHER_PORT),
@@ -56,6 +57,7 @@ export const redirected: Scenario[] = [
     cause: 'connect-timeout',
     title: 'connects that the host’s own NAT sends to one that never answers',
     families: BOTH,
+    tier: 'tracepoints',
     commands: ['nft'],
     says: ({ family }) => ({
       redirected_to: bracketed(family, HOSTS[family].nowhere, OTHER_PORT),
