@@ -25,12 +25,12 @@ export function rule(
 }
 
 /** Rejects with an ICMP error what leaves for a port, and counts it. Again: the rules are made anew. */
-export const rejectOut = (port: number) => `
+export const rejectOut = (port: number, verdict = 'reject') => `
   table inet lab {}
   delete table inet lab
   table inet lab {
     counter hit {}
-    chain output { type filter hook output priority 0; tcp dport ${port} counter name hit reject; }
+    chain output { type filter hook output priority 0; tcp dport ${port} counter name hit ${verdict}; }
   }`;
 
 /** How many segments met the rule. */

@@ -12,7 +12,7 @@ import {
   isNeighbourFailure,
   isTtlExceeded,
 } from '../shared/unreachable.ts';
-import { word } from '../shared/wording.ts';
+import { deviceName, word } from '../shared/wording.ts';
 
 /** Hops between hosts of the Internet, and more. */
 const FARTHEST = 32;
@@ -24,13 +24,13 @@ export default defineCause({
   explains:
     'A connect from this host ended at once because a router, a firewall or the host itself answered with an ICMP error.',
   seenAs: ['connect-unreachable', 'connect-refused'],
-  needs: ['state', 'icmp'],
+  needs: ['state', 'icmp', 'neighbour'],
   on: ['state_change'],
   match(event) {
     if (event.kind !== 'state_change') return null;
-    const { old_state, new_state, sock, icmp, connect } = event.body;
+    const { old_state, new_state, sock, icmp, next_hop, connect } = event.body;
     if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
-    if (!endedBy(icmp, sock.err) || isNeighbourFailure(icmp, sock.flow)) return null;
+    if (!endedBy(icmp, sock.err) || isNeighbourFailure(icmp, next_hop, sock.flow)) return null;
     const { saddr, daddr, dport } = sock.flow;
     const protocol = icmpProtocol(icmp);
     return {
@@ -45,6 +45,7 @@ export default defineCause({
           icmp.from === daddr ? 'the host dialled' : icmp.from === saddr ? 'this host' : 'a hop',
         error: sock.err === 0 ? null : errnoName(sock.err),
         syns_sent: sock.retransmits + 1,
+        ...(icmp.from === saddr && { device: next_hop?.device || null }),
         ...(isTtlExceeded(icmp) && { own_ttl: connect?.ttl || null }),
       },
       basis: 'direct',
@@ -64,7 +65,7 @@ export default defineCause({
         : `its socket asks for a TTL of ${own_ttl}, which is too low, or there is a routing loop`;
     return `${ended}; the TTL ended there: ${why}`;
   },
-  advice({ dialled, icmp, icmp_from, sender, own_ttl }, { saddr, daddr, dport }) {
+  advice({ dialled, icmp, icmp_from, sender, device = null, own_ttl }, { saddr, daddr, dport }) {
     if (own_ttl !== undefined)
       return [
         ...(own_ttl === null
@@ -78,11 +79,14 @@ export default defineCause({
       ];
     const see = `\`tcpdump -nvi any 'icmp or icmp6'\``;
     const rules = `\`nft -a list ruleset | grep -n reject\``;
-    if (sender === 'this host')
+    if (sender === 'this host') {
+      const dev = deviceName(device) ?? 'DEV';
       return [
         `a rule of this host rejects ${dialled} on its way out: ${rules}`,
         `or its route leads nowhere: \`ip route get ${daddr}\``,
+        `or ${dev} is a tunnel that knows no other end for it: \`ip -d -s link show dev ${dev}\` WireGuard has to have it among the allowed IPs of a peer whose endpoint is known: \`wg show ${dev}\``,
       ];
+    }
     const there =
       sender === 'the host dialled' ? daddr : `${icmp_from}, which is on the way to ${daddr},`;
     const why = String(icmp).endsWith('prohibited')

@@ -18,14 +18,14 @@ export default defineCause({
   explains:
     'The next hop (the host itself on its own segment, else the gateway) answers neither ARP nor neighbour discovery.',
   seenAs: ['connect-unreachable', 'connect-hangs', 'times-out'],
-  needs: ['state', 'icmp', 'drop'],
+  needs: ['state', 'icmp', 'neighbour', 'drop'],
   on: ['state_change', 'drop'],
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind === 'state_change') {
       const { old_state, new_state, sock, icmp, next_hop } = event.body;
       if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
-      if (!endedBy(icmp, sock.err) || !isNeighbourFailure(icmp, sock.flow)) return null;
+      if (!endedBy(icmp, sock.err) || !isNeighbourFailure(icmp, next_hop, sock.flow)) return null;
       const { daddr } = sock.flow;
       const addr = next_hop?.addr ?? null;
       return {

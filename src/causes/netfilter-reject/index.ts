@@ -31,7 +31,13 @@ export default defineCause({
   seenAs: ['connect-unreachable', 'connect-refused', 'reset'],
   needs: ['drop', 'rejected'],
   on: ['drop'],
-  supersedes: ['netfilter-drop', 'connect-refused', 'icmp-unreachable', 'reset-by-peer'],
+  supersedes: [
+    'netfilter-drop',
+    'connect-refused',
+    'icmp-unreachable',
+    'neighbour-failed',
+    'reset-by-peer',
+  ],
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;

@@ -83,9 +83,16 @@ export function endedInSilence(err: number): boolean {
   return SILENT.has(err);
 }
 
-/** The kernel says so to itself where the next hop answers neither ARP nor neighbour discovery. */
-export function isNeighbourFailure(icmp: IcmpError, { saddr }: Pick<Flow, 'saddr'>): boolean {
-  if (icmp.from !== saddr) return false;
+/**
+ * The kernel says so to itself where the next hop answers neither ARP nor neighbour discovery. A rule
+ * that rejects with this error, and a tunnel that does not know where to, say the same: nobody was asked then.
+ */
+export function isNeighbourFailure(
+  icmp: IcmpError,
+  next_hop: NextHop | null,
+  { saddr }: Pick<Flow, 'saddr'>,
+): boolean {
+  if (!next_hop?.is_silent || icmp.from !== saddr) return false;
   return familyOf(saddr) === 4
     ? icmp.type === 3 && icmp.code === HOST_UNREACHABLE
     : icmp.type === 1 && icmp.code === ADDRESS_UNREACHABLE;
@@ -121,9 +128,8 @@ export function unreachable(
   { icmp, next_hop, mac_change, sock }: Heard,
   flow: Flow,
 ): string | null {
-  const failed = icmp !== null && isNeighbourFailure(icmp, flow);
-  if (failed || next_hop?.is_silent)
-    return neighbourText(next_hop?.addr ?? null, next_hop?.device || null, flow.daddr);
+  if (next_hop?.is_silent)
+    return neighbourText(next_hop.addr ?? null, next_hop.device || null, flow.daddr);
   if (!icmp) {
     const moved = movedSince(mac_change ?? null, Math.min(sock?.silent_ms ?? 0, LONGEST_MS));
     return moved && movedText(moved, flow.daddr);

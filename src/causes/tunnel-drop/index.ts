@@ -26,6 +26,10 @@ const SAYS_OF_SENT: Readonly<Record<string, string>> = {
     'could not be sent by its tunnel for one of: the tunnel does not know where to; no route to its other end; a route that leads into the tunnel itself; the segment is too long',
 };
 
+/** What WireGuard gives no reason for. */
+const UNKNOWN_PEER =
+  'could not be sent by its tunnel: no peer of this WireGuard device has its destination among its allowed IPs, or the endpoint of that peer is not known';
+
 export default defineCause({
   id: 'tunnel-drop',
   title: 'a tunnel of this host dropped it',
@@ -35,23 +39,33 @@ export default defineCause({
   seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
-  leadsTo: SILENCE,
+  leadsTo: [...SILENCE, 'icmp-unreachable'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { reason, location } = event.body;
     const name = known.dropReason(reason);
-    const what = SAYS[name] ?? (tunnelSender(location, known) ? SAYS_OF_SENT[name] : undefined);
+    const sender = tunnelSender(location, known);
+    const what = SAYS[name] ?? (sender ? SAYS_OF_SENT[name] : undefined);
     if (what === undefined) return null;
     const match = dropMatch(event, known);
     const sent = SAYS[name] === undefined;
-    return { ...match, evidence: { ...match.evidence, sent } };
+    const wireguard = sent && sender?.startsWith('wg_') === true;
+    return { ...match, evidence: { ...match.evidence, sent, ...(wireguard && { wireguard }) } };
   },
   summary(evidence) {
-    const { drop_reason, sent } = evidence;
-    return dropText(evidence, (sent ? SAYS_OF_SENT : SAYS)[drop_reason] ?? '');
+    const { drop_reason, sent, wireguard } = evidence;
+    return dropText(
+      evidence,
+      wireguard ? UNKNOWN_PEER : ((sent ? SAYS_OF_SENT : SAYS)[drop_reason] ?? ''),
+    );
   },
-  advice({ interface: device, netns, sent }, { daddr }) {
+  advice({ interface: device, netns, sent, wireguard }, { daddr }) {
     const dev = deviceName(device) ?? 'DEV';
+    if (wireguard)
+      return [
+        `which peer has ${daddr} among its allowed IPs, and has it an endpoint? \`${inNetns(netns, `wg show ${dev}`)}\``,
+        `by which device does ${daddr} go? \`${inNetns(netns, `ip route get ${daddr}`)}\``,
+      ];
     return [
       ...(sent
         ? [

@@ -68,6 +68,20 @@ export const netfilterReject: Scenario[] = [
     },
   },
   {
+    id: 'netfilter-reject/as-unreachable',
+    cause: 'netfilter-reject',
+    title: 'a firewall rule of the host itself says that the host its SYNs are for is unreachable',
+    families: BOTH,
+    commands: ['nft'],
+    says: () => ({ hook: 'output', answer: 'an ICMP error' }),
+    prepare: (lab) =>
+      lab.server.exec('nft', ['-f', '-'], rejectOut(PORT, 'reject with icmpx host-unreachable')),
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].nowhere, port: PORT };
+      return { server, clients: knock(lab, server, times, lab.server), netns: lab.server.inode };
+    },
+  },
+  {
     id: 'netfilter-reject/limited',
     cause: 'netfilter-reject',
     title:
