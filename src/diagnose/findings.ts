@@ -185,6 +185,7 @@ export class Findings {
     const time_ns = this.#timeOf(occurrence);
     this.#tellNext(open, occurrence);
     addFlow(open, match.flow, occurrence.count, time_ns);
+    if (match.again) this.raise(open, severityOf(occurrence));
     open.many?.add(match.flow, event.netns);
     addEvent(open, new EventLine(seq, time_ns, event, this.#known));
     this.count(open, occurrence, occurrence.count);

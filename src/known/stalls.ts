@@ -32,7 +32,7 @@ export interface Stalled {
   since_ms: number;
   /** The socket as it was when the stall was seen last. */
   sock: Sock;
-  /** Of timeouts: where only full segments die. `opens`: that is seen for the first time. */
+  /** Of timeouts: where only full segments die. `opens`: that is told for the first time. */
   full: (Full & { opens: boolean }) | null;
   /** Of the peer's window: it has taken nothing since the handshake. */
   untouched: boolean;
@@ -84,22 +84,22 @@ export class Stalls {
         ? before.retransmits < sock.retransmits
         : Math.abs(before.began_ns - began_ns) < SAME_MS * 1e6);
     const known = same ? before.full : null;
+    const only = full?.smaller_arrived ? full : (known ?? full);
+    const wasTold = known !== null && isTold(known, before?.retransmits ?? 0);
     this.#open.set(
       keyOf(netns, sock),
-      { kind, began_ns, retransmits: sock.retransmits, sock, full: known ?? full, untouched },
+      { kind, began_ns, retransmits: sock.retransmits, sock, full: only, untouched },
       ktime_ns,
     );
-    // One timeout earlier nothing is said yet but of full segments.
-    const tooEarly = kind === 'timeouts' && sock.retransmits < STALLED_TIMEOUTS;
-    const told = known ?? full;
-    if (tooEarly && !full) return;
+    const told = only && isTold(only, sock.retransmits) ? only : null;
+    if (kind === 'timeouts' && sock.retransmits < STALLED_TIMEOUTS && !told) return;
     this.#of.set(event, {
       kind,
       opens: !same || (kind === 'timeouts' && before.retransmits < STALLED_TIMEOUTS),
       ended: null,
       since_ms,
       sock,
-      full: told && { ...told, opens: known === null },
+      full: told && { ...told, opens: !wasTold },
       untouched,
     });
   }
@@ -109,14 +109,21 @@ export class Stalls {
     if (!open) return;
     this.#open.set(keyOf(event.netns, { id }), null, event.ktime_ns);
     const { kind, sock, began_ns, retransmits, full, untouched } = open;
-    if (kind === 'timeouts' && retransmits < STALLED_TIMEOUTS && !full) return;
+    const wasTold = full !== null && isTold(full, retransmits);
+    const told = full && (wasTold || ended === ETIMEDOUT) ? { ...full, opens: !wasTold } : null;
+    if (kind === 'timeouts' && retransmits < STALLED_TIMEOUTS && !told) return;
     const since_ms = Math.round((event.ktime_ns - began_ns) / 1e6);
-    const told = full && { ...full, opens: false };
     this.#of.set(event, { kind, opens: false, ended, since_ms, sock, full: told, untouched });
   }
 }
 
 const ECONNRESET = 104;
+const ETIMEDOUT = 110;
+
+/** A peer that holds its socket takes nothing either, for a moment: where nothing else arrives it takes longer. */
+function isTold({ smaller_arrived }: Full, retransmits: number): boolean {
+  return smaller_arrived || retransmits >= STALLED_TIMEOUTS;
+}
 
 type Seen = Pick<Stalled, 'kind' | 'sock' | 'since_ms' | 'untouched'> & { full: Full | null };
 

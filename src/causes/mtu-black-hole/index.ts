@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { familyOf } from '../../tcp/address.ts';
+import { bracketed, familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { service } from '../../tcp/service.ts';
 import type { Drop } from '../../wire/types.gen.ts';
@@ -9,7 +9,7 @@ import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { TIMEOUTS } from '../shared/silence.ts';
-import { deviceName, seconds } from '../shared/wording.ts';
+import { deviceName, seconds, word } from '../shared/wording.ts';
 
 /** Whoever got the ICMP message has sent smaller ones by then. */
 const HEEDED_MS = 700;
@@ -64,6 +64,8 @@ export default defineCause<TooLarge>({
           ended_with: ended === null ? null : errnoName(ended),
         },
         basis: full.smaller_arrived ? 'direct' : 'inferred',
+        // Until its end it may be no more than a peer that is slow.
+        ...(!full.smaller_arrived && ended === null && { severity: 'warning' as const }),
         subject: 'flow',
         where: service(sock.flow),
         flow: sock.flow,
@@ -110,12 +112,12 @@ export default defineCause<TooLarge>({
           : ', and told the sender by ICMP';
       return `a segment of ${segment_bytes} bytes ${from} → ${to} is too big for ${device ?? 'the next hop'}${mtu === null ? '' : ` (MTU ${mtu})`}${again}`;
     }
-    const passes = smaller_arrived
-      ? 'smaller ones after it arrived'
-      : `what went before, ${passed_bytes} bytes in all, passed`;
-    const sure = smaller_arrived ? '' : ', unless the peer is gone';
     const end = more.ended_with === null ? '' : `; the connection ended with ${more.ended_with}`;
-    return `segments of ${segment_bytes} bytes ${from} → ${to} are never acknowledged, sent again ${retransmits} times; ${passes}, and no ICMP came: a link on the path has a smaller MTU than ${mtu ?? 'this host has'}${sure}${end}`;
+    const never = `segments of ${segment_bytes} bytes ${from} → ${to} are never acknowledged, sent again ${retransmits} times`;
+    const smaller = `a smaller MTU than ${mtu ?? 'this host has'}`;
+    if (smaller_arrived)
+      return `${never}; smaller ones after it arrived, and no ICMP came: a link on the path has ${smaller}${end}`;
+    return `${never}; what went before, ${passed_bytes} bytes in all, passed. No ICMP came, so it is one of: a link on the path has ${smaller}; the peer takes nothing any more; the peer or the path to it is gone${end}`;
   },
   advice({ retransmits, segment_bytes, device, mtu }, { saddr, daddr }) {
     const six = familyOf(daddr) === 6;
@@ -131,7 +133,7 @@ export default defineCause<TooLarge>({
     const ip_bytes = six ? 40 : 20;
     const icmp_bytes = Number(segment_bytes) + 32 - 8;
     return [
-      `this decides: small ones are answered and large ones are not, then it is the MTU: \`${ping} -c 3 ${daddr}\` and \`${ping} -c 3 -M do -s ${icmp_bytes} ${daddr}\`${mtu === null ? '' : ` (with headers ${icmp_bytes + 8 + ip_bytes} of ${mtu} bytes)`} If none is answered, the host is gone or the path is cut`,
+      `this decides: small ones are answered and large ones are not, then it is the MTU: \`${ping} -c 3 ${daddr}\` and \`${ping} -c 3 -M do -s ${icmp_bytes} ${daddr}\`${mtu === null ? '' : ` (with headers ${icmp_bytes + 8 + ip_bytes} of ${mtu} bytes)`} If none is answered, the host is gone or the path is cut; if both are, look there why its TCP drops them: \`tcpwhy trace ${word(bracketed(saddr))}\``,
       `where on the way: \`tracepath -n ${daddr}\` Behind a tunnel, VPN or PPPoE the MSS has to be clamped there: ${CLAMP}`,
       `let ICMP ${six ? 'packet too big' : 'fragmentation needed'} pass on the way back to ${saddr}`,
       `until then: a smaller MTU on the route: \`ip route get ${daddr}\` shows it, and net.ipv4.tcp_mtu_probing=1 in its namespace finds it by itself`,

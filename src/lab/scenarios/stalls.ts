@@ -193,7 +193,7 @@ export const stalls: Scenario[] = [
       const requests = stranger.receive(PSH_ACK, times);
       for (const request of requests) stranger.reply(request, TCP_FLAG.ack);
       sendAll(sockets, UPLOAD);
-      for (let sent = 0; sent < 3; sent++) stranger.receive(TCP_FLAG.ack, times, RETRY_MS);
+      for (let sent = 0; sent < 4; sent++) stranger.receive(TCP_FLAG.ack, times, RETRY_MS);
       // All of it: which of its segments came how often depends on how fast the machine is.
       for (const { seq, ...request } of requests)
         stranger.reply({ ...request, seq: seq + UPLOAD.length }, TCP_FLAG.ack);
