@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Attributes, attributes } from '../netlink.ts';
+import { type Attributes, attributes, listed } from '../netlink.ts';
 import { big, big64, string } from './attributes.ts';
-import { ALL_REGISTERS, type Given, type Op, type Verdict } from './op.ts';
+import { ALL_REGISTERS, type As, type Given, type Op, type Verdict } from './op.ts';
+import { amount, duration } from './values.ts';
 import { matchOps, targetOp } from './xtables.ts';
 
 const VERDICT_REGISTER = 0;
@@ -54,13 +55,16 @@ function given(of: Attributes, first: number, last: number): Given | 'own' {
   return { from: word(big(of.get(first))), to: of.has(last) ? word(big(of.get(last))) : null };
 }
 
-/** Loads from what is not known here: which of its attributes has the register. */
+/** Loads what is not known here: which of its attributes has the register, and what nft calls it. */
 const loads =
-  (name: string, register: number): Decode =>
+  (
+    register: number,
+    named: (of: Attributes) => { name: string; as?: As; bytes?: number },
+  ): Decode =>
   (of) =>
     of.has(register)
-      ? { kind: 'unknown', name, to: word(big(of.get(register))) }
-      : { kind: 'pass', text: `${name} set` };
+      ? { kind: 'unknown', ...named(of), to: word(big(of.get(register))) }
+      : { kind: 'pass', text: `${named(of).name} set` };
 
 const DECODERS: Readonly<Record<string, Decode>> = {
   payload: (of) =>
@@ -76,7 +80,7 @@ const DECODERS: Readonly<Record<string, Decode>> = {
   meta: (of) =>
     of.has(1)
       ? { kind: 'meta', to: word(big(of.get(1))), key: big(of.get(2)) }
-      : { kind: 'pass', text: big(of.get(2)) === 3 ? 'meta mark set' : 'meta set' },
+      : sets(META_SET[big(of.get(2))] ?? 'meta', of.get(3)),
   ct: (of) =>
     of.has(1)
       ? {
@@ -85,7 +89,7 @@ const DECODERS: Readonly<Record<string, Decode>> = {
           key: big(of.get(2)),
           direction: of.get(3)?.[0] ?? null,
         }
-      : { kind: 'pass', text: 'ct set' },
+      : sets(CT_SET[big(of.get(2))] ?? 'ct', of.get(4)),
   cmp: (of) => ({
     kind: 'cmp',
     from: word(big(of.get(1))),
@@ -139,18 +143,32 @@ const DECODERS: Readonly<Record<string, Decode>> = {
         : family === 10
           ? ['icmpv6', ICMPV6]
           : ['icmp', ICMP];
-    return { kind: 'reject', answer: 'icmp', with: `${called} ${codes[code] ?? code}`, text: '' };
+    return {
+      ...{ kind: 'reject', answer: 'icmp', with: `${called} ${codes[code] ?? code}`, text: '' },
+      ...(called === 'icmp' && family !== 2 && { with6: `icmpv6 ${ICMPV6[code] ?? code}` }),
+    };
   },
   limit(of) {
     const unit = UNITS[Number(big64(of.get(2)))] ?? `${big64(of.get(2))} s`;
     const over = big(of.get(5)) & 1 ? 'over ' : '';
-    const what = big(of.get(4)) === 1 ? ' bytes' : '';
-    return { kind: 'maybe', text: `limit rate ${over}${big64(of.get(1))}${what}/${unit}` };
+    const [rate, burst] = [big64(of.get(1)), big(of.get(3))];
+    const bytes = big(of.get(4)) === 1;
+    const most = bytes ? amount(BigInt(burst)) : `${burst} packets`;
+    const more = burst === 0 || (!bytes && burst === USUAL_BURST) ? '' : ` burst ${most}`;
+    return {
+      kind: 'maybe',
+      text: `limit rate ${over}${bytes ? amount(rate) : rate}/${unit}${more}`,
+    };
   },
-  log: (of) => ({
-    kind: 'pass',
-    text: of.has(2) ? `log prefix "${string(of.get(2))}"` : 'log',
-  }),
+  log(of) {
+    const level = LEVELS[big(of.get(5))];
+    const words = [
+      ...(of.has(2) ? [`prefix "${string(of.get(2))}"`] : []),
+      ...(of.has(1) ? [`group ${of.get(1)?.readUInt16BE(0)}`] : []),
+      ...(of.has(5) && level !== 'warn' ? [`level ${level}`] : []),
+    ];
+    return { kind: 'pass', text: ['log', ...words].join(' ') };
+  },
   notrack: pass('notrack'),
   last: pass('last'),
   dup: pass('dup'),
@@ -171,25 +189,78 @@ const DECODERS: Readonly<Record<string, Decode>> = {
   fwd: accepts('fwd'),
   synproxy: () => ({ kind: 'end', text: 'synproxy', drops: true }),
   tproxy: maybe('tproxy'),
-  quota: maybe('quota'),
+  quota: (of) => ({
+    kind: 'maybe',
+    text: `quota ${big(of.get(2)) & 1 ? 'over ' : ''}${amount(big64(of.get(1)))}`,
+  }),
   connlimit: (of) => ({
     kind: 'maybe',
     text: `ct count ${big(of.get(2)) & 1 ? 'over ' : ''}${big(of.get(1))}`,
   }),
-  dynset: (of) => ({ kind: 'maybe', text: `update @${string(of.get(1))}` }),
-  byteorder: loads('byteorder', 2),
-  fib: loads('fib', 1),
-  socket: loads('socket', 2),
-  rt: loads('rt', 1),
-  numgen: loads('numgen', 1),
-  hash: loads('hash', 2),
-  exthdr: loads('exthdr', 1),
-  osf: loads('osf', 1),
-  xfrm: loads('ipsec', 1),
-  tunnel: loads('tunnel', 2),
+  dynset(of, family) {
+    const text = `${['add', 'update', 'delete'][big(of.get(3))] ?? 'update'} @${string(of.get(1))}`;
+    const one = of.get(7);
+    const expressions = one ? [one] : listed(of.get(10)).map(([, expression]) => expression);
+    const kept = expressions
+      .flatMap((expression) => opsOf(expression, family))
+      .flatMap((op) => (op.kind === 'counter' ? 'counter' : 'text' in op ? op.text : []));
+    const timeout = Number(big64(of.get(6)));
+    if (timeout > 0) kept.unshift(`timeout ${duration(timeout)}`);
+    return { kind: 'maybe', text, adds: { from: word(big(of.get(4))), kept: kept.join(' ') } };
+  },
+  byteorder: (of) => ({
+    ...{ kind: 'unknown', name: 'byteorder', to: word(big(of.get(2))) },
+    ...{ of: word(big(of.get(1))), swapped: true },
+  }),
+  fib: loads(1, (of) => {
+    const flags = big(of.get(3));
+    const by = FIB_KEYS.filter((_, bit) => flags & (1 << bit)).join(' . ');
+    const result = FIB_RESULTS[big(of.get(2))] ?? '?';
+    const as = result === 'type' ? 'addrtype' : flags & FIB_PRESENT ? 'exists' : 'host number';
+    return { name: `fib ${by} ${result}`, as: result === 'oifname' ? 'name' : as };
+  }),
+  socket: loads(2, (of) => SOCKET[big(of.get(1))] ?? { name: 'socket' }),
+  rt: loads(1, (of) => RT[big(of.get(2))] ?? { name: 'rt' }),
+  numgen: loads(1, (of) => ({
+    name: `numgen ${big(of.get(3)) === 1 ? 'random' : 'inc'} mod ${big(of.get(2))}`,
+    as: 'host number',
+  })),
+  hash(of) {
+    const to = word(big(of.get(2)));
+    const mod = `mod ${big(of.get(4))}`;
+    if (big(of.get(7)) === 1)
+      return { kind: 'unknown', name: `symhash ${mod}`, as: 'host number', to };
+    const more = of.has(5) ? `${mod} seed 0x${big(of.get(5)).toString(16)}` : mod;
+    const from = word(big(of.get(1)));
+    return { kind: 'unknown', name: 'jhash', as: 'host number', to, of: from, more };
+  },
+  exthdr: loads(1, (of) => extension(of)),
+  osf: loads(1, () => ({ name: 'osf name', as: 'name' })),
+  xfrm: loads(1, (of) => {
+    const at = big(of.get(4)) ? ` spnum ${big(of.get(4))}` : '';
+    const { name, as } = IPSEC[big(of.get(2))] ?? { name: '?', as: 'number' };
+    return { name: `ipsec ${of.get(3)?.[0] ? 'out' : 'in'}${at} ${name}`, as };
+  }),
+  tunnel: loads(2, () => ({ name: 'tunnel' })),
   match: (of) => matchOps(string(of.get(1)), big(of.get(2)), of.get(3) ?? NOTHING),
   target: (of, family) => targetOp(string(of.get(1)), big(of.get(2)), of.get(3) ?? NOTHING, family),
 };
+
+function sets(name: string, register: Buffer | undefined): Op {
+  const as = name.endsWith('mark') ? 'mark' : 'host number';
+  return { kind: 'pass', text: `${name} set`, sets: { from: word(big(register)), as } };
+}
+
+/** A TCP option or an extension header, or a field of one. */
+function extension(of: Attributes): { name: string; as: As; bytes: number } {
+  const [type, offset, bytes] = [of.get(2)?.[0] ?? 0, big(of.get(3)), big(of.get(4))];
+  const isTcp = big(of.get(6)) === 1;
+  const called = (isTcp ? TCP_OPTIONS : EXTENSIONS)[type] ?? String(type);
+  const whole = isTcp ? `tcp option ${called}` : called;
+  if (big(of.get(5)) & 1) return { name: isTcp ? whole : `exthdr ${whole}`, as: 'exists', bytes };
+  const part = isTcp ? TCP_OPTION_FIELDS[`${called} ${offset}`] : undefined;
+  return { name: `${whole} ${part ?? `@${offset * 8},${bytes * 8}`}`, as: 'number', bytes };
+}
 
 /** Whatever it loads is not known. */
 function unknownOps(kind: string): Op[] {
@@ -242,4 +313,63 @@ const ICMPX: Readonly<Record<number, string>> = {
   1: 'port-unreachable',
   2: 'host-unreachable',
   3: 'admin-prohibited',
+};
+
+/** Which nft does not write. */
+const USUAL_BURST = 5;
+const LEVELS = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug', 'audit'];
+const META_SET: Readonly<Record<number, string>> = {
+  2: 'meta priority',
+  3: 'meta mark',
+  12: 'meta nftrace',
+  19: 'meta pkttype',
+};
+const CT_SET: Readonly<Record<number, string>> = { 3: 'ct mark', 17: 'ct zone' };
+const FIB_KEYS = ['saddr', 'daddr', 'mark', 'iif', 'oif'];
+const FIB_PRESENT = 32;
+const FIB_RESULTS = ['?', 'oif', 'oifname', 'type'];
+type Named = { name: string; as: As };
+const SOCKET: readonly Named[] = [
+  { name: 'socket transparent', as: 'host number' },
+  { name: 'socket mark', as: 'mark' },
+  { name: 'socket wildcard', as: 'host number' },
+  { name: 'socket cgroupv2', as: 'host number' },
+];
+const RT: readonly Named[] = [
+  { name: 'rt classid', as: 'host number' },
+  { name: 'rt ip nexthop', as: 'address' },
+  { name: 'rt ip6 nexthop', as: 'address6' },
+  { name: 'rt mtu', as: 'host number' },
+  { name: 'rt ipsec', as: 'exists' },
+];
+const IPSEC: Readonly<Record<number, Named>> = {
+  1: { name: 'ip daddr', as: 'address' },
+  2: { name: 'ip6 daddr', as: 'address6' },
+  3: { name: 'ip saddr', as: 'address' },
+  4: { name: 'ip6 saddr', as: 'address6' },
+  5: { name: 'reqid', as: 'host number' },
+  6: { name: 'spi', as: 'number' },
+};
+const TCP_OPTIONS: Readonly<Record<number, string>> = {
+  2: 'maxseg',
+  3: 'window',
+  4: 'sack-perm',
+  5: 'sack',
+  8: 'timestamp',
+  19: 'md5sig',
+  30: 'mptcp',
+  34: 'fastopen',
+};
+const TCP_OPTION_FIELDS: Readonly<Record<string, string>> = {
+  'maxseg 2': 'size',
+  'window 2': 'count',
+  'timestamp 2': 'tsval',
+  'timestamp 6': 'tsecr',
+};
+const EXTENSIONS: Readonly<Record<number, string>> = {
+  0: 'hbh',
+  43: 'rt',
+  44: 'frag',
+  60: 'dst',
+  135: 'mh',
 };

@@ -32,20 +32,64 @@ export type Op =
   | { kind: 'payload'; base: number; offset: number; bytes: number; to: number }
   | { kind: 'meta'; key: number; to: number }
   | { kind: 'ct'; key: number; direction: number | null; to: number }
-  | { kind: 'unknown'; name: string; to: number }
+  | Unknown
   | { kind: 'value'; to: number; data: Buffer }
   | { kind: 'cmp'; from: number; op: number; data: Buffer }
   | { kind: 'range'; from: number; outside: boolean; low: Buffer; high: Buffer }
   | { kind: 'bitwise'; from: number; to: number; mask: Buffer; xor: Buffer }
   | { kind: 'lookup'; set: string; from: number; to: number | null; inverted: boolean }
   | { kind: 'test'; test: Test; text: string }
-  | { kind: 'maybe'; text: string }
-  | { kind: 'pass'; text: string }
+  /** `adds`: the register of what it puts into a set, and what is kept of each there. */
+  | { kind: 'maybe'; text: string; adds?: { from: number; kept: string } }
+  /** `sets`: the register of what it gives to what it names. */
+  | { kind: 'pass'; text: string; sets?: { from: number; as: As } }
   | { kind: 'counter'; packets: number | null }
   | { kind: 'verdict'; verdict: Verdict }
-  | { kind: 'reject'; answer: Answer; with: string; text: string }
+  /** `with6`: of IPv6, where its table is for both. */
+  | { kind: 'reject'; answer: Answer; with: string; with6?: string; text: string }
   /** No later rule of the chain sees the packet; `may drop`: nor does anybody, perhaps. */
   | { kind: 'end'; text: string; drops: boolean; sends?: End | 'anywhere' };
+
+/** What is loaded, and how nft writes it; `of`: it is made of this register, `swapped`: of its bytes the other way round. */
+export interface Unknown {
+  kind: 'unknown';
+  name: string;
+  to: number;
+  as?: As;
+  bytes?: number;
+  of?: number;
+  swapped?: true;
+  /** What nft writes after that of which it is made. */
+  more?: string;
+}
+
+/** How a value is written. */
+export type As =
+  | 'address'
+  | 'address6'
+  | 'number'
+  | 'host number'
+  | 'hex'
+  | 'mark'
+  | 'name'
+  | 'state'
+  | 'status'
+  | 'direction'
+  | 'flags'
+  | 'protocol'
+  | 'family'
+  | 'ethertype'
+  | 'mac'
+  | 'exists'
+  | 'addrtype'
+  | 'iftype'
+  | 'pkttype'
+  | 'priority'
+  | 'dscp'
+  | 'duration'
+  | 'day'
+  | 'hour'
+  | 'time';
 
 /** Where a destination is translated to: `own` stays as it is, `here` is whatever address this host has. */
 export interface End {

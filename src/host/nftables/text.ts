@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { addressText } from '../../tcp/address.ts';
-import { ALL_REGISTERS, BASE, type Op, VERDICT, type Verdict } from './op.ts';
+import { ALL_REGISTERS, type As, BASE, type Op, VERDICT, type Verdict } from './op.ts';
 import type { Rule } from './rule.ts';
 import type { Member } from './ruleset.ts';
+import { valueText } from './values.ts';
 
 /** What is in a set that has no name; null: not known, or a lot. */
 export type Members = (set: string) => Member[] | null;
@@ -14,8 +14,12 @@ export type Members = (set: string) => Member[] | null;
  */
 export function ruleText({ ops, comment }: Rule, members: Members = () => null): string {
   const sources = new Map<number, Source>();
-  const words = ops.flatMap((op) => wordsOf(op, sources, members) ?? []);
-  const all = [...withoutImplied(words), ...(comment === '' ? [] : [`comment "${comment}"`])];
+  const words: string[] = [];
+  for (const op of ops) words.push(...(wordsOf(op, sources, members, words) ?? []));
+  const all = [
+    ...withRanges(withoutImplied(words)),
+    ...(comment === '' ? [] : [`comment "${comment}"`]),
+  ];
   return all.join(' ').slice(0, MAX_LENGTH);
 }
 
@@ -25,29 +29,34 @@ const MAX_LENGTH = 300;
 interface Source {
   fields: readonly Field[];
   mask: Buffer | null;
+  /** Its bytes are the other way round. */
+  swapped?: boolean;
+  /** Where it is a value. */
+  data?: Buffer;
 }
 
 interface Field {
   name: string;
   bytes: number;
   as: As;
+  /** Of bits of it, by their mask: what they are, and how many are behind them. */
+  bits?: Readonly<Record<number, readonly [name: string, shift: number, as: As]>>;
 }
-
-type As =
-  | 'address'
-  | 'address6'
-  | 'number'
-  | 'host number'
-  | 'name'
-  | 'state'
-  | 'flags'
-  | 'protocol'
-  | 'family';
 
 const field = (name: string, bytes: number, as: As): Field => ({ name, bytes, as });
 
 /** By where they begin in the header. */
+const LINK: Readonly<Record<string, Field>> = {
+  '0 6': field('ether daddr', 6, 'mac'),
+  '6 6': field('ether saddr', 6, 'mac'),
+  '12 2': field('ether type', 2, 'ethertype'),
+};
 const NETWORK: Readonly<Record<string, Field>> = {
+  '1 1': {
+    ...field('@nh,8,8', 1, 'hex'),
+    bits: { 252: ['ip dscp', 2, 'dscp'], 3: ['ip ecn', 0, 'number'] },
+  },
+  '2 2': field('ip length', 2, 'number'),
   '8 1': field('ip ttl', 1, 'number'),
   '9 1': field('ip protocol', 1, 'protocol'),
   '12 4': field('ip saddr', 4, 'address'),
@@ -62,6 +71,7 @@ const TRANSPORT: Readonly<Record<string, Field>> = {
   '2 2': field('tcp dport', 2, 'number'),
   '4 4': field('tcp sequence', 4, 'number'),
   '8 4': field('tcp ackseq', 4, 'number'),
+  '12 1': { ...field('@th,96,8', 1, 'hex'), bits: { 240: ['tcp doff', 4, 'number'] } },
   '13 1': field('tcp flags', 1, 'flags'),
   '14 2': field('tcp window', 2, 'number'),
 };
@@ -80,28 +90,69 @@ const PREFIXES: readonly [at: number, whole: number][] = [
 ];
 
 const META: Readonly<Record<number, Field>> = {
-  1: field('meta protocol', 2, 'number'),
-  3: field('meta mark', 4, 'host number'),
+  0: field('meta length', 4, 'host number'),
+  1: field('meta protocol', 2, 'ethertype'),
+  2: field('meta priority', 4, 'priority'),
+  3: field('meta mark', 4, 'mark'),
   4: field('iif', 4, 'host number'),
   5: field('oif', 4, 'host number'),
   6: field('iifname', 16, 'name'),
   7: field('oifname', 16, 'name'),
+  8: field('meta iiftype', 2, 'iftype'),
+  9: field('meta oiftype', 2, 'iftype'),
   10: field('meta skuid', 4, 'host number'),
   11: field('meta skgid', 4, 'host number'),
+  12: field('meta nftrace', 1, 'host number'),
+  13: field('meta rtclassid', 4, 'host number'),
   15: field('meta nfproto', 1, 'family'),
   16: field('meta l4proto', 1, 'protocol'),
+  17: field('meta ibrname', 16, 'name'),
+  18: field('meta obrname', 16, 'name'),
+  19: field('meta pkttype', 1, 'pkttype'),
+  20: field('meta cpu', 4, 'host number'),
+  21: field('iifgroup', 4, 'host number'),
+  22: field('oifgroup', 4, 'host number'),
   23: field('meta cgroup', 4, 'host number'),
+  24: field('meta random', 4, 'number'),
+  25: field('meta ipsec', 1, 'exists'),
+  26: field('meta iifkind', 16, 'name'),
+  27: field('meta oifkind', 16, 'name'),
+  30: field('meta time', 8, 'time'),
+  31: field('meta day', 1, 'day'),
+  32: field('meta hour', 4, 'hour'),
+  33: field('meta sdif', 4, 'host number'),
+  34: field('meta sdifname', 16, 'name'),
 };
 const CT: Readonly<Record<number, Field>> = {
   0: field('ct state', 4, 'state'),
-  1: field('ct direction', 1, 'number'),
-  2: field('ct status', 4, 'host number'),
-  3: field('ct mark', 4, 'host number'),
+  1: field('ct direction', 1, 'direction'),
+  2: field('ct status', 4, 'status'),
+  3: field('ct mark', 4, 'mark'),
+  5: field('ct expiration', 4, 'duration'),
+  6: field('ct helper', 16, 'name'),
+  7: field('ct l3proto', 1, 'family'),
+  10: field('ct protocol', 1, 'protocol'),
+  11: field('ct proto-src', 2, 'number'),
+  12: field('ct proto-dst', 2, 'number'),
+  14: field('ct packets', 8, 'host number'),
+  15: field('ct bytes', 8, 'host number'),
+  16: field('ct avgpkt', 8, 'host number'),
   17: field('ct zone', 2, 'host number'),
+  19: field('ct ip saddr', 4, 'address'),
+  20: field('ct ip daddr', 4, 'address'),
+  21: field('ct ip6 saddr', 16, 'address6'),
+  22: field('ct ip6 daddr', 16, 'address6'),
+  23: field('ct id', 4, 'host number'),
 };
 
+function ctField(key: number, direction: number | null): Field {
+  const whole = CT[key] ?? field(`ct #${key}`, 4, 'host number');
+  if (direction === null) return whole;
+  return { ...whole, name: whole.name.replace('ct ', `ct ${direction ? 'reply' : 'original'} `) };
+}
+
 function payloadFields({ base, offset, bytes }: Extract<Op, { kind: 'payload' }>): Field[] {
-  const table = base === BASE.NETWORK ? NETWORK : base === BASE.TRANSPORT ? TRANSPORT : {};
+  const table = [LINK, NETWORK, TRANSPORT][base] ?? {};
   const parts = PAIRS[`${offset} ${bytes}`] ?? [`${offset} ${bytes}`];
   const found = parts.flatMap((part) => table[part] ?? []);
   if (found.length === parts.length) return found;
@@ -110,13 +161,16 @@ function payloadFields({ base, offset, bytes }: Extract<Op, { kind: 'payload' }>
   );
   const whole = prefix && NETWORK[prefix.join(' ')];
   if (whole) return [{ ...whole, bytes }];
-  return [
-    field(`@${['ll', 'nh', 'th'][base] ?? base},${offset * 8},${bytes * 8}`, bytes, 'number'),
-  ];
+  return [field(`@${['ll', 'nh', 'th'][base] ?? base},${offset * 8},${bytes * 8}`, bytes, 'hex')];
 }
 
 /** Null where it says nothing by itself. */
-function wordsOf(op: Op, sources: Map<number, Source>, members: Members): string[] | null {
+function wordsOf(
+  op: Op,
+  sources: Map<number, Source>,
+  members: Members,
+  before: readonly string[],
+): string[] | null {
   const load = (to: number, fields: readonly Field[]) => {
     sources.set(to, { fields, mask: null });
     return null;
@@ -127,14 +181,23 @@ function wordsOf(op: Op, sources: Map<number, Source>, members: Members): string
     case 'meta':
       return load(op.to, [META[op.key] ?? field(`meta #${op.key}`, 4, 'host number')]);
     case 'ct':
-      return load(op.to, [CT[op.key] ?? field(`ct #${op.key}`, 4, 'host number')]);
-    case 'unknown':
-      return op.to === ALL_REGISTERS ? null : load(op.to, [field(op.name, 4, 'number')]);
+      return load(op.to, [ctField(op.key, op.direction)]);
+    case 'unknown': {
+      if (op.to === ALL_REGISTERS) return null;
+      const source = op.of === undefined ? undefined : sources.get(op.of);
+      if (op.swapped && source) {
+        sources.set(op.to, { ...source, swapped: !source.swapped });
+        return null;
+      }
+      const made = op.of === undefined ? [] : [namesOf(keysOf(op.of, sources)), op.more ?? ''];
+      return load(op.to, [field([op.name, ...made].join(' '), op.bytes ?? 4, op.as ?? 'number')]);
+    }
     case 'value':
-      return load(op.to, []);
+      sources.set(op.to, { fields: [], mask: null, data: op.data });
+      return null;
     case 'bitwise': {
       const source = sources.get(op.from);
-      sources.set(op.to, { fields: source?.fields ?? [], mask: op.mask });
+      sources.set(op.to, { ...source, fields: source?.fields ?? [], mask: op.mask });
       return null;
     }
     case 'cmp':
@@ -145,10 +208,18 @@ function wordsOf(op: Op, sources: Map<number, Source>, members: Members): string
     }
     case 'lookup':
       return lookedUp(op, sources, members);
+    case 'maybe': {
+      if (!op.adds) return [op.text];
+      const { from, kept } = op.adds;
+      return [`${op.text} { ${namesOf(keysOf(from, sources))}${kept === '' ? '' : ` ${kept}`} }`];
+    }
+    case 'pass': {
+      const source = op.sets && sources.get(op.sets.from);
+      if (!op.sets || !source || source.mask) return [op.text];
+      const { data, fields } = source;
+      return [`${op.text} ${data ? valueText(data, op.sets.as) : namesOf(fields)}`];
+    }
     case 'test':
-    case 'maybe':
-    case 'pass':
-      return [op.text];
     case 'end':
       return [op.text];
     case 'counter':
@@ -156,13 +227,23 @@ function wordsOf(op: Op, sources: Map<number, Source>, members: Members): string
     case 'verdict':
       return [verdictText(op.verdict)];
     case 'reject':
-      return [op.text === '' ? `reject with ${op.with}` : op.text];
+      if (op.text !== '') return [op.text];
+      return [`reject with ${op.with6 && before.some(isOfIpv6) ? op.with6 : op.with}`];
   }
+}
+
+function isOfIpv6(word: string): boolean {
+  return word === 'meta nfproto ipv6' || word === 'meta protocol ip6' || word.startsWith('ip6 ');
+}
+
+function namesOf(fields: readonly Field[]): string {
+  return fields.map(({ name }) => name).join(' . ') || '…';
 }
 
 const OPERATORS = ['', '!= ', '< ', '<= ', '> ', '>= '];
 
-function compared(source: Source | undefined, op: number, data: Buffer): string {
+function compared(source: Source | undefined, op: number, value: Buffer): string {
+  const data = source?.swapped ? Buffer.from(value).reverse() : value;
   const fields = source?.fields ?? [];
   const [only] = fields;
   const operator = OPERATORS[op] ?? '';
@@ -178,6 +259,11 @@ function compared(source: Source | undefined, op: number, data: Buffer): string 
     return each.join(' ');
   }
   if (!mask) return `${only.name} ${operator}${valueText(data, only.as)}`;
+  const part = only.bits?.[mask[0] ?? 0];
+  if (part) {
+    const [name, shift, as] = part;
+    return `${name} ${operator}${valueText(data.map((byte) => byte >> shift) as Buffer, as)}`;
+  }
   // nft has `ct state new,established` for this.
   if (op === 1 && data.every((byte) => byte === 0))
     return `${only.name} ${valueText(mask, only.as)}`;
@@ -185,6 +271,8 @@ function compared(source: Source | undefined, op: number, data: Buffer): string 
     const bits = prefixOf(mask);
     if (bits !== null) return `${only.name} ${operator}${valueText(data, only.as)}/${bits}`;
   }
+  if (only.as === 'flags')
+    return `${only.name} ${operator}${valueText(data, only.as)} / ${valueText(mask, only.as)}`;
   const equals = op === 0 ? '== ' : operator;
   return `${only.name} & ${valueText(mask, only.as)} ${equals}${valueText(data, only.as)}`;
 }
@@ -194,7 +282,7 @@ function valuesOf(source: Source | undefined) {
   const as = fields.length === 1 ? (fields[0]?.as ?? 'number') : 'number';
   return {
     fields: fields.length === 0 ? '…' : fields.map(({ name }) => name).join(' . '),
-    text: (value: Buffer) => valueText(value, as),
+    text: (value: Buffer) => valueText(source?.swapped ? Buffer.from(value).reverse() : value, as),
   };
 }
 
@@ -260,65 +348,6 @@ function intervalText(begin: Buffer, end: Buffer, fields: readonly Field[]): str
     : `${keyText(begin, fields)}-${keyText(last, fields)}`;
 }
 
-const STATES: readonly [number, string][] = [
-  [1, 'invalid'],
-  [2, 'established'],
-  [4, 'related'],
-  [8, 'new'],
-  [64, 'untracked'],
-];
-const FLAGS = ['fin', 'syn', 'rst', 'psh', 'ack', 'urg', 'ecn', 'cwr'];
-const PROTOCOLS: Readonly<Record<number, string>> = {
-  1: 'icmp',
-  6: 'tcp',
-  17: 'udp',
-  58: 'icmpv6',
-};
-
-function valueText(value: Buffer, as: As): string {
-  switch (as) {
-    case 'address':
-      return addressOf(value, false);
-    case 'address6':
-      return addressOf(value, true);
-    case 'name': {
-      const name = value
-        .toString('utf8')
-        .replace(/\0.*$/s, '')
-        .replace(/\p{Cc}/gu, ' ');
-      return `"${name}${value.includes(0) || value.length === 16 ? '' : '*'}"`;
-    }
-    case 'state': {
-      const bits = value.length >= 4 ? value.readUInt32LE(0) : 0;
-      const names = STATES.filter(([bit]) => bits & bit).map(([, name]) => name);
-      return names.join(',') || String(bits);
-    }
-    case 'flags':
-      return FLAGS.filter((_, bit) => (value[0] ?? 0) & (1 << bit)).join('|') || '0x0';
-    case 'protocol':
-      return PROTOCOLS[value[0] ?? 0] ?? String(value[0]);
-    case 'family':
-      return value[0] === 2 ? 'ipv4' : value[0] === 10 ? 'ipv6' : String(value[0]);
-    case 'host number':
-      return String(value.length === 0 ? 0 : value.readUIntLE(0, Math.min(value.length, 4)));
-    case 'number':
-      return value.length <= 4 && value.length > 0
-        ? String(value.readUIntBE(0, value.length))
-        : `0x${value.toString('hex')}`;
-  }
-}
-
-/** A prefix where it is no whole address. */
-function addressOf(value: Buffer, isV6: boolean): string {
-  const whole = Buffer.alloc(isV6 ? 16 : 4);
-  value.copy(whole);
-  const mapped = isV6 ? whole : Buffer.concat([MAPPED, whole]);
-  const prefix = value.length === whole.length ? '' : `/${value.length * 8}`;
-  return `${addressText(mapped)}${prefix}`;
-}
-
-const MAPPED = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
-
 /** Null where the bits are not the first ones. */
 function prefixOf(mask: Buffer): number | null {
   const bits = [...mask].map((byte) => byte.toString(2).padStart(8, '0')).join('');
@@ -344,13 +373,31 @@ function verdictText({ code, chain }: Verdict): string {
   }
 }
 
-/** `tcp dport 80` says that it is TCP. */
+/** `tcp dport 80` says that it is TCP; where it may be others too, nft has `th` for it. */
 function withoutImplied(words: readonly string[]): string[] {
-  const has = (beginning: string) => words.some((word) => word.startsWith(beginning));
+  const others = words.some((word) => /^(meta l4proto|ip protocol|ip6 nexthdr) \{/.test(word));
+  const named = others ? words.map((word) => word.replace(/\btcp (?=[sd]port\b)/g, 'th ')) : words;
+  const told = named.map((word) => word.replace(/"[^"]*"/g, ''));
+  const has = (name: string) => told.some((word) => new RegExp(`(^| )${name}`).test(word));
   const implied = new Set([
-    ...(has('tcp ') ? ['meta l4proto tcp', 'ip protocol tcp', 'ip6 nexthdr tcp'] : []),
-    ...(has('ip ') ? ['meta nfproto ipv4', 'meta protocol 2048'] : []),
-    ...(has('ip6 ') ? ['meta nfproto ipv6', 'meta protocol 34525'] : []),
+    ...(has('tcp (?!reset)') ? TCP_SAID : []),
+    ...(has('ip ') ? ['meta nfproto ipv4', 'meta protocol ip'] : []),
+    ...(has('ip6 ') || has('exthdr ') ? ['meta nfproto ipv6', 'meta protocol ip6'] : []),
+    ...(has('ether ') ? ['meta iiftype ether'] : []),
   ]);
-  return words.filter((word) => !implied.has(word));
+  return named.filter((word) => !implied.has(word));
+}
+
+const TCP_SAID = ['meta l4proto tcp', 'ip protocol tcp', 'ip6 nexthdr tcp'];
+
+/** Two comparisons for what nft writes as a range. */
+function withRanges(words: readonly string[]): string[] {
+  return words.flatMap((word, at) => {
+    const [, low] = word.match(/^(.+) >= \S+$/) ?? [];
+    const next = words[at + 1];
+    if (low && next?.startsWith(`${low} <= `))
+      return `${low} ${word.slice(low.length + 4)}-${next.slice(low.length + 4)}`;
+    const [, high] = word.match(/^(.+) <= \S+$/) ?? [];
+    return high && words[at - 1]?.startsWith(`${high} >= `) ? [] : word;
+  });
 }

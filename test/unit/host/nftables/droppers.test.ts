@@ -85,7 +85,7 @@ test('what nobody can tell may match: both are told', () => {
   expect(
     asked(told(input([...mark, DROP], [...dport(80), limit(), DROP], [...dport(80), DROP]))),
   ).toEqual([
-    'input 1: meta mark 117440512 drop',
+    'input 1: meta mark 0x07000000 drop',
     'input 2: tcp dport 80 limit rate over 3/second drop',
     'input 3: tcp dport 80 drop',
   ]);
