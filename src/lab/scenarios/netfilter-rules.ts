@@ -123,7 +123,10 @@ const RULES: Rules[] = [
       }`,
     says: () => ({
       rule: null,
-      one_of: [/meta mark 7 tcp dport 6443 drop\)$/, /tcp dport 6443 counter name "hit" drop\)$/],
+      one_of: [
+        /meta mark 0x00000007 tcp dport 6443 drop\)$/,
+        /tcp dport 6443 counter name "hit" drop\)$/,
+      ],
     }),
   },
 ];
