@@ -32,6 +32,8 @@ export interface Scenario {
   families: readonly Family[];
   /** Other causes that stand beside it: each explains it, or is another part of it. */
   beside?: readonly string[];
+  /** Here it is no failure, where its cause mostly is. */
+  info?: true;
   /** No socket has a part in it, or only one that no process has any more. */
   ownerless?: true;
   /** Name of the process that tcpwhy shall name, where that is not the lab's own. */

@@ -20,7 +20,8 @@ import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import type { Finding } from './tcpwhy.ts';
 import { Watched } from './watched.ts';
 
-const isInfo = ({ cause }: Scenario) => CAUSES.find(({ id }) => id === cause)?.severity === 'info';
+const isInfo = ({ cause, info }: Scenario) =>
+  info ?? CAUSES.find(({ id }) => id === cause)?.severity === 'info';
 /** What rewrites peers does so for the whole machine: nothing else happens meanwhile. */
 const isAlone = ({ needs }: Scenario) => needs === 'rewriter';
 
@@ -70,8 +71,8 @@ describe.each([
     const made = scenario.run(lab, options);
     const here = await watched.findings(lab, cause, TIMES);
 
-    done.push({ scenario, lab });
     expectExactly(scenario, here);
+    done.push({ scenario, lab });
     expect(here.every(({ severity }) => severity === 'info')).toBe(status === 0);
     const told = here.filter((finding) => !beside.includes(finding.cause));
     for (const finding of told) expectAbout(finding, made);

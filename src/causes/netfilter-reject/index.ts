@@ -41,7 +41,7 @@ export default defineCause({
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
-    const { packet, sock, rejected } = event.body;
+    const { packet, sock, sender, rejected } = event.body;
     const told = known.droppedBy(event);
     const how = rejected || told?.answer || 0;
     const answer = ANSWERS[how];
@@ -65,7 +65,7 @@ export default defineCause({
       where: service(packet.flow),
       flow: packet.flow,
       group: `${event.netns} ${service(packet.flow)} ${how}${ruleGroup(rule)}`,
-      owner: ownerOf(sock?.owner),
+      owner: ownerOf(sock?.owner) ?? ownerOf(sender ?? undefined),
     };
   },
   summary({ from, to, flags, answer, unanswered, interface: device, arrived, ...rule }) {

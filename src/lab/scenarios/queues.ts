@@ -20,7 +20,6 @@ export const deviceQueueFull: Scenario = {
   title: 'SYNs for a tap device whose program does not read',
   families: BOTH,
   drop_reason: 'FULL_RING',
-  ownerless: true,
   says: () => ({ interface: 'tap0' }),
   prepare(lab, { family }) {
     const { nowhere } = HOSTS[family];

@@ -26,6 +26,7 @@ export const resetByPeer: Scenario[] = [
     cause: 'reset-by-peer',
     title: 'another host resets open connections',
     families: BOTH,
+    info: true,
     says: () => ({ unused: true, by_client: true }),
     run: (lab, options) => resetFromOutside(lab, options, 3306),
   },
@@ -34,6 +35,7 @@ export const resetByPeer: Scenario[] = [
     cause: 'reset-by-peer',
     title: 'the same where the service’s port is above those of its clients',
     families: BOTH,
+    info: true,
     run: (lab, options) => resetFromOutside(lab, options, 65_306),
   },
   {
