@@ -95,7 +95,7 @@ export default defineCause<Known>({
     const { kind, from, to, flags, connection } = at;
     switch (kind) {
       case 'dropped':
-        return `[${flags}] ${from} → ${to} is INVALID to connection tracking, and ${ruleWords(ruleOf(at))} dropped it: ${reasonOf(at)}`;
+        return `[${flags}] ${from} → ${to} is INVALID to connection tracking, and ${ruleWords(ruleOf(at))} dropped it${at.rules_read ? '' : ', for that or for anything else (the rules were not read)'}: ${reasonOf(at)}`;
       case 'not translated': {
         const what = `[${flags}] of the connection with ${connection} came from ${from}, not translated back`;
         if (at.seq !== at.expected_seq)
@@ -267,7 +267,8 @@ function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | nul
       ...rule,
       kind: 'dropped',
     },
-    basis: 'direct',
+    // A rule that drops more than what is INVALID may have done it.
+    basis: rule.rules_read ? 'direct' : 'inferred',
     subject: 'flow',
     where: service(packet.flow),
     flow: packet.flow,
