@@ -28,6 +28,7 @@ import {
   conntrackFull,
   conntrackInvalid,
   natPortsExhausted,
+  regardless,
   synproxyUnanswered,
 } from './scenarios/conntrack.ts';
 import { conntrackStale } from './scenarios/conntrack-stale.ts';
@@ -123,6 +124,7 @@ export const SCENARIOS: readonly Scenario[] = [
   netfilterDrop,
   ...netfilterReject,
   ...netfilterRules,
+  regardless,
   ...bpfDrop,
   ...qdiscDrop,
   ...deviceDown,

@@ -203,6 +203,23 @@ function invalidOnes(lab: Lab, options: Options): Made {
   return made;
 }
 
+/** With the same ends as conntrack-invalid, which would stand for it just after. */
+export const regardless: Scenario = {
+  id: 'netfilter-drop/regardless',
+  cause: 'netfilter-drop',
+  title: 'a rule drops what is INVALID, as it would drop anything',
+  families: BOTH,
+  ownerless: true,
+  commands: ['nft'],
+  says: () => ({ rule: `tcp dport ${PORT} drop` }),
+  prepare(lab, { family }) {
+    const drop = `ct state new accept; tcp dport ${PORT} drop;`;
+    rules(lab.server, family, `chain input { type filter hook input priority 0; ${drop} }`);
+    lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0 });
+  },
+  run: invalidOnes,
+};
+
 export const conntrackInvalid: Scenario[] = [
   {
     id: 'conntrack-invalid',
@@ -214,21 +231,6 @@ export const conntrackInvalid: Scenario[] = [
     says: () => ({ kind: 'dropped', rule: 'ct state invalid counter drop', hook: 'input' }),
     prepare(lab, { family }) {
       const drop = 'ct state invalid counter drop;';
-      rules(lab.server, family, `chain input { type filter hook input priority 0; ${drop} }`);
-      lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0 });
-    },
-    run: invalidOnes,
-  },
-  {
-    id: 'netfilter-drop/regardless',
-    cause: 'netfilter-drop',
-    title: 'a rule drops what is INVALID, as it would drop anything',
-    families: BOTH,
-    ownerless: true,
-    commands: ['nft'],
-    says: () => ({ rule: `tcp dport ${PORT} drop` }),
-    prepare(lab, { family }) {
-      const drop = `ct state new accept; tcp dport ${PORT} drop;`;
       rules(lab.server, family, `chain input { type filter hook input priority 0; ${drop} }`);
       lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0 });
     },
