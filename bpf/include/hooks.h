@@ -88,5 +88,7 @@ static __always_inline const void *distrust(const void *pointer, enum kernel_typ
 /* Of a pointer that a hook handed to the program, or of any other. */
 #define READ(trusted, pointer, member) \
 	((trusted) ? MEMBER(pointer, member) : BPF_CORE_READ(pointer, member))
+#define READ_POINTER(trusted, pointer, member) \
+	((trusted) ? POINTER_MEMBER(pointer, member) : BPF_CORE_READ(pointer, member))
 
 #endif

@@ -310,7 +310,7 @@ static __always_inline struct net *device_net(const struct net_device *dev)
 
 static __always_inline void fill_device(u8 *name, const struct sk_buff *skb, bool trusted)
 {
-	const struct net_device *dev = trusted ? POINTER_MEMBER(skb, dev) : BPF_CORE_READ(skb, dev);
+	const struct net_device *dev = READ_POINTER(trusted, skb, dev);
 
 	if (device_net(dev))
 		bpf_probe_read_kernel(name, 16, dev->name);

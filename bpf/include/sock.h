@@ -286,8 +286,7 @@ static __always_inline u32 unacked_bytes(u32 write_seq, u32 snd_una, u32 state)
 /* Of listeners that share an end by SO_REUSEPORT: how many. */
 static __always_inline u32 sharing(const struct sock *sk, bool trusted)
 {
-	const struct sock_reuseport *group =
-		trusted ? POINTER_MEMBER(sk, sk_reuseport_cb) : BPF_CORE_READ(sk, sk_reuseport_cb);
+	const struct sock_reuseport *group = READ_POINTER(trusted, sk, sk_reuseport_cb);
 
 	return group ? BPF_CORE_READ(group, num_socks) : 0;
 }
