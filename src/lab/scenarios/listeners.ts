@@ -2,14 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import {
-  type Address,
-  must,
-  POLLIN,
-  POLLOUT,
-  POLLRDHUP,
-  type Socket,
-} from '../../native/sockets.ts';
+import { must, POLLIN, POLLOUT, POLLRDHUP, type Socket } from '../../native/sockets.ts';
 import type { Family } from '../../tcp/address.ts';
 import {
   accept,
@@ -26,18 +19,15 @@ import {
   lingerZero,
   listen,
   localOf,
-  queued,
   say,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
+import { WORKERS, Workers } from '../workers.ts';
 
 const PORT = 8081;
-const WORKERS = 4;
-/** Of so many connects a worker of four has had its share, by far. */
-const MOST_DIALLED = 400;
 const ANY = { 4: '0.0.0.0', 6: '::' } as const;
 
 const serverAt = (family: Family, port = PORT) => ({ address: HOSTS[family].server, port });
@@ -78,68 +68,8 @@ function refuseBeside(
   return { server, clients, netns: lab.server.inode };
 }
 
-/** Workers that share an end: the kernel spreads connections over them, and one does not accept. */
-class Workers {
-  readonly stuck: Socket;
-  readonly #live: Socket[];
-  readonly #lab: Lab;
-  readonly #server: Address;
-  /** Connections in the queue of the stuck one. */
-  waiting: Socket[] = [];
-
-  constructor(lab: Lab, family: Family, backlog: number) {
-    this.#lab = lab;
-    // Who was refused has to be known before it tries again, a second later.
-    lab.server.reside();
-    this.#server = serverAt(family);
-    const worker = (most: number) => listen(lab, family, PORT, most, { reuseport: true });
-    const before = worker(64);
-    this.stuck = worker(backlog);
-    this.#live = [before, worker(64), worker(64)];
-  }
-
-  /** Dials until it is so; returns from where it was refused meanwhile. */
-  dialUntil(what: string, isSo: (refused: number) => boolean): Address[] {
-    const overflows = growth(this.#lab.server, 'TcpExt', 'ListenOverflows');
-    const refused: Address[] = [];
-    for (let i = 0; !isSo(refused.length); i++) {
-      if (i === MOST_DIALLED) throw new Error(`dialled ${i} times for ${what}`);
-      const [client] = dial(this.#lab, this.#lab.client, this.#server, 1) as [Socket];
-      const from = localOf(client);
-      const isConnected = () => client.poll(POLLOUT, 0) !== 0;
-      until('an answer, or none', () => isConnected() || overflows() > refused.length);
-      if (isConnected()) {
-        this.#take(client);
-        continue;
-      }
-      refused.push(from);
-      client.close();
-    }
-    return refused;
-  }
-
-  #take(client: Socket): void {
-    let taken: Socket | undefined;
-    until('a worker to have the connection', () => {
-      taken = this.#live.find((worker) => worker.poll(POLLIN, 0) !== 0);
-      return taken !== undefined || queued(this.stuck) > this.waiting.length;
-    });
-    if (taken) hangUp(accept(taken, [client]));
-    else this.waiting.push(client);
-  }
-
-  /** The one that came last goes: what is kept of its end may go with it. */
-  closeNewest(): void {
-    this.#live.pop()?.close();
-  }
-
-  close(): void {
-    for (const worker of [...this.#live, this.stuck]) worker.close();
-  }
-}
-
 function stuckWorker(lab: Lab, { times, family }: Options, prepare?: (workers: Workers) => void) {
-  const workers = new Workers(lab, family, 1);
+  const workers = new Workers(lab, serverAt(family), 1);
   prepare?.(workers);
   const clients = workers.dialUntil(`${times} to be refused`, (refused) => refused === times);
   hangUp(accept(workers.stuck, workers.waiting));
@@ -223,7 +153,7 @@ export const listeners: Scenario[] = [
     title: 'one of four listeners that share a port is closed with connections in its queue',
     families: BOTH,
     run(lab, { times, family }) {
-      const workers = new Workers(lab, family, times);
+      const workers = new Workers(lab, serverAt(family), times);
       workers.dialUntil(`${times} to wait`, () => workers.waiting.length === times);
       const clients = workers.waiting.map(localOf);
       workers.stuck.close();

@@ -18,6 +18,12 @@ const BYTE = Buffer.from('x');
 /** Many more than any kernel lets wait with buffers that small. */
 const MOST_WAITING = 1000;
 
+/** Of whom only one was met. */
+function only({ synAcks: [synAck], sockets: [socket] }: ReturnType<typeof meet>) {
+  if (!synAck || !socket) throw new Error('nobody was met');
+  return { synAck, socket };
+}
+
 export const noRoom: Scenario[] = [
   {
     id: 'receive-buffer-full',
@@ -56,9 +62,7 @@ export const noRoom: Scenario[] = [
     prepare: (lab) => lab.server.reside(),
     run(lab, { times, family }) {
       using met = meet(lab, { times: 1, family }, PORT);
-      const [synAck] = met.synAcks;
-      const [socket] = met.sockets;
-      if (!synAck || !socket) throw new Error('nobody was met');
+      const { synAck, socket } = only(met);
       const dropped = growth(lab.server, 'TcpExt', 'TCPOFODrop');
       must(socket.setsockopt(SOL_SOCKET, SO_RCVBUF, SMALL_BYTES), 'setsockopt');
       let at = synAck.ack;
@@ -83,9 +87,7 @@ export const noRoom: Scenario[] = [
     prepare: (lab) => lab.server.reside(),
     run(lab, { times, family }) {
       using met = meet(lab, { times: 1, family }, PORT);
-      const [synAck] = met.synAcks;
-      const [socket] = met.sockets;
-      if (!synAck || !socket) throw new Error('nobody was met');
+      const { synAck, socket } = only(met);
       const refused = growth(lab.server, 'TcpExt', 'TCPBacklogDrop');
       for (const buffer of [SO_RCVBUF, SO_SNDBUF])
         must(socket.setsockopt(SOL_SOCKET, buffer, SMALL_BYTES), 'setsockopt');
