@@ -171,6 +171,12 @@ export async function examine(
 /** Whether all that is wanted is there. */
 export function has(value: unknown, wanted: Wanted): boolean {
   if (wanted instanceof RegExp) return typeof value === 'string' && wanted.test(value);
+  if (wanted instanceof Set)
+    return (
+      Array.isArray(value) &&
+      value.length === wanted.size &&
+      [...wanted].every((one) => value.some((some) => has(some, one)))
+    );
   if (typeof wanted !== 'object' || wanted === null) return value === wanted;
   if (typeof value !== 'object' || value === null) return false;
   if (Array.isArray(wanted) && (value as unknown[]).length !== wanted.length) return false;

@@ -68,7 +68,7 @@ export interface Scenario {
   run(lab: Lab, options: Options): Made;
 }
 
-/** A value, a pattern, or what an object or list has, which may have more. A list is as long as a list. */
+/** A value, a pattern, or what an object or list has, which may have more. A list is as long as a list, and so is a set, in any order. */
 export type Wanted =
   | string
   | number
@@ -76,6 +76,7 @@ export type Wanted =
   | null
   | RegExp
   | Wanted[]
+  | ReadonlySet<Wanted>
   | { [name: string]: Wanted };
 
 export const BOTH: readonly Family[] = [4, 6];
