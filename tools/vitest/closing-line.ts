@@ -20,7 +20,7 @@ export default class ClosingLine implements Reporter {
     for (const line of tests.flatMap(whySkipped)) console.log(line);
 
     const again = tests.filter((test) => test.diagnostic()?.flaky);
-    for (const test of again) console.log(`second try: ${test.fullName}`);
+    for (const test of again) console.log(`second try: ${test.fullName}: ${firstError(test)}`);
     const unsteady = again.length > MOST_AGAIN;
     if (unsteady) process.exitCode = 1;
     if (again.length > 0)
@@ -36,6 +36,12 @@ export default class ClosingLine implements Reporter {
     }
     console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`);
   }
+}
+
+/** What failed before it passed, as far as it fits a few lines. */
+function firstError(test: TestCase): string {
+  const [error] = test.result().errors ?? [];
+  return `${error?.message ?? ''}\n${error?.diff ?? ''}`.trim().slice(0, 2000);
 }
 
 function whySkipped(test: TestCase): string[] {
