@@ -87,7 +87,10 @@ function needed(event: Event): boolean {
   const { symbol, peer_rewriter, device_hooks, drop_rules, lookup_hooks, holders, process } =
     event.body;
   const { connect_asked, nat_now, table_users, tracking_limits } = event.body;
+  const { orphans, neighbour_table } = event.body;
   const place = device_hooks ?? nat_now ?? table_users ?? tracking_limits;
+  if (orphans) return events.some(({ event: { kind } }) => kind === 'reset_sent');
+  if (neighbour_table) return events.some(({ event: { kind } }) => kind === 'drop');
   if (lookup_hooks) return bodies.includes('"listener":{');
   if (connect_asked) return events.some(({ event: { key } }) => key === connect_asked.key);
   if (place) return events.some(({ event: { netns } }) => netns === place.netns);

@@ -37,6 +37,7 @@ import mptcpReset from './mptcp-reset/doc.md';
 import mtuBlackHole from './mtu-black-hole/doc.md';
 import natPortsExhausted from './nat-ports-exhausted/doc.md';
 import neighbourFailed from './neighbour-failed/doc.md';
+import neighbourTableFull from './neighbour-table-full/doc.md';
 import netfilterDrop from './netfilter-drop/doc.md';
 import netfilterReject from './netfilter-reject/doc.md';
 import noListener from './no-listener/doc.md';
@@ -129,6 +130,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'mtu-black-hole': mtuBlackHole,
   'nat-ports-exhausted': natPortsExhausted,
   'neighbour-failed': neighbourFailed,
+  'neighbour-table-full': neighbourTableFull,
   'netfilter-drop': netfilterDrop,
   'netfilter-reject': netfilterReject,
   'no-listener': noListener,

@@ -38,6 +38,7 @@ import mptcpReset from './mptcp-reset/index.ts';
 import mtuBlackHole from './mtu-black-hole/index.ts';
 import natPortsExhausted from './nat-ports-exhausted/index.ts';
 import neighbourFailed from './neighbour-failed/index.ts';
+import neighbourTableFull from './neighbour-table-full/index.ts';
 import netfilterDrop from './netfilter-drop/index.ts';
 import netfilterReject from './netfilter-reject/index.ts';
 import noListener from './no-listener/index.ts';
@@ -130,6 +131,7 @@ export const CAUSES = [
   mtuBlackHole,
   natPortsExhausted,
   neighbourFailed,
+  neighbourTableFull,
   netfilterDrop,
   netfilterReject,
   noListener,

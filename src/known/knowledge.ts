@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Family } from '../tcp/address.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
@@ -11,6 +12,7 @@ import type {
   Header,
   Symbol as KernelSymbol,
   LookupHooks,
+  NeighbourTable,
   Orphans,
   PeerRewriter,
   Process,
@@ -57,6 +59,8 @@ export interface Knowledge {
   lookupHooks(netns: number): LookupHooks | null;
   /** As they were told last, which is when one was too many; null where the host did not tell. */
   orphans(): Orphans | null;
+  /** The same of the entries for next hops, when one had no room. */
+  neighbourTable(family: Family): NeighbourTable | null;
   /** What the host made of a call that failed, asked just after it; null where it did not tell. */
   asked(event: Event): ConnectAsked | null;
   /** Whether this kernel gives reasons for drops at all (5.17 and later). */
@@ -106,6 +110,7 @@ export class HostKnowledge implements Knowledge {
   readonly #socket_hooks = new Map<string, SocketHooks>();
   readonly #lookup_hooks = new Map<number, LookupHooks>();
   #orphans: Orphans | null = null;
+  readonly #neighbour_tables = new Map<number, NeighbourTable>();
   readonly #asked = new ExpiringMap<ConnectAsked>(ASKED_SPAN_NS, MAX_ASKED);
   readonly failed_connects = new FailedConnects();
   readonly #nat_now = new ExpiringMap<readonly string[]>(ENTRY_SPAN_NS, MAX_ENTRIES);
@@ -144,6 +149,7 @@ export class HostKnowledge implements Knowledge {
           socket_hooks,
           lookup_hooks,
           orphans,
+          neighbour_table,
           process,
           connect_asked,
           nat_now,
@@ -158,6 +164,7 @@ export class HostKnowledge implements Knowledge {
         if (peer_rewriter) this.#attach(peer_rewriter);
         if (device) this.#devices.set(`${device.netns} ${device.ifindex}`, device.device);
         if (orphans) this.#orphans = orphans;
+        if (neighbour_table) this.#neighbour_tables.set(neighbour_table.family, neighbour_table);
         if (lookup_hooks) this.#lookup_hooks.set(lookup_hooks.netns, lookup_hooks);
         if (process) this.#know(process);
         if (connect_asked) this.#asked.set(connect_asked.key, connect_asked, event.ktime_ns);
@@ -277,6 +284,10 @@ export class HostKnowledge implements Knowledge {
 
   orphans(): Orphans | null {
     return this.#orphans;
+  }
+
+  neighbourTable(family: Family): NeighbourTable | null {
+    return this.#neighbour_tables.get(family) ?? null;
   }
 
   asked({ key, ktime_ns }: Event): ConnectAsked | null {

@@ -39,7 +39,7 @@ import { fragmentLost } from './scenarios/fragment-lost.ts';
 import { handshakes } from './scenarios/handshakes.ts';
 import { ipv6Disabled } from './scenarios/ipv6-disabled.ts';
 import { keys } from './scenarios/keys.ts';
-import { orphanLimit, tcpMemory } from './scenarios/limits.ts';
+import { neighbourTableFull, orphanLimit, tcpMemory } from './scenarios/limits.ts';
 import { listeners } from './scenarios/listeners.ts';
 import { malformedPacket } from './scenarios/malformed-packet.ts';
 import { minTtl } from './scenarios/min-ttl.ts';
@@ -118,6 +118,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...finWait2Expired,
   listenerClosed,
   orphanLimit,
+  neighbourTableFull,
   ...tcpMemory,
   ...proxyUpstreamFailed,
   ...refusedSegments,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readFileSync } from 'node:fs';
+import { isWithoutEntry } from '../causes/shared/neighbours.ts';
 import { type AskedHost, askedOf } from '../host/asked.ts';
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
@@ -36,8 +37,8 @@ import type { Layout } from '../wire/written.ts';
 import { CallFacts } from './call-facts.ts';
 import { DropFacts, type DropHost } from './drop-facts.ts';
 import { FactFinder } from './fact-finder.ts';
+import { LimitFacts } from './limit-facts.ts';
 import { ListenerFacts } from './listener-facts.ts';
-import { OrphanFacts } from './orphan-facts.ts';
 import { ProcessFacts } from './process-facts.ts';
 import { RuleFacts, type RuleHost } from './rule-facts.ts';
 import { TrackingFacts, type TrackingHost } from './tracking-facts.ts';
@@ -76,10 +77,12 @@ export class HostFacts implements Finder {
       this.#names,
       listeners,
       new DropFacts(dropHost(header, symbols, sockets)),
-      new OrphanFacts(
-        (reason) => known.resetReason(reason) === 'TCP_ABORT_ON_MEMORY',
-        (path) => readFileSync(path, 'utf8'),
-      ),
+      new LimitFacts({
+        isOrphanLimit: (reason) => known.resetReason(reason) === 'TCP_ABORT_ON_MEMORY',
+        isNeighbourLimit: (reason, location) =>
+          isWithoutEntry(known.dropReason(reason), symbols.at(location)?.name, known),
+        read: (path) => readFileSync(path, 'utf8'),
+      }),
       new RuleFacts(ruleHost(header, symbols)),
       new ProcessFacts(processState, (listener) => listeners.holdersOf(listener)),
       new CallFacts((netns, failed) => inside(netns, (path) => askedOf(sockets, failed, path))),

@@ -544,6 +544,7 @@ export interface Fact {
   lookup_hooks: LookupHooks | null;
   process: ProcessState | null;
   tracking_limits: TrackingLimits | null;
+  neighbour_table: NeighbourTable | null;
 }
 
 export interface DropRules {
@@ -698,6 +699,13 @@ export interface TableUser {
 export interface Orphans {
   count: number;
   max: number;
+}
+
+export interface NeighbourTable {
+  family: number;
+  entries: number;
+  max: number;
+  overflows: number;
 }
 
 export interface Symbol {

@@ -4,16 +4,31 @@ import type { Knowledge } from '../../known/knowledge.ts';
 import type { Drop } from '../../wire/types.gen.ts';
 import { NO_REASON } from './kernel.ts';
 
-const REASONS = new Set(['NEIGH_FAILED', 'NEIGH_QUEUEFULL', 'NEIGH_DEAD', 'NEIGH_CREATEFAIL']);
+const REASONS = new Set(['NEIGH_FAILED', 'NEIGH_QUEUEFULL', 'NEIGH_DEAD']);
 
 /** What frees segments that waited for a neighbour, where the kernel gives no reason. */
 const FUNCTIONS = new Set(['arp_error_report', 'ndisc_error_report', 'neigh_invalidate']);
+
+/** What frees segments for whose next hop no entry was made, and the same. */
+const OUTPUT = new Set(['ip_finish_output2', 'ip6_finish_output2']);
 
 /** The kernel's word for why a segment was dropped that waited for a neighbour; null: it was not. */
 export function neighbourDrop({ reason, location }: Drop, known: Knowledge): string | null {
   const name = known.dropReason(reason);
   if (REASONS.has(name)) return name;
-  const at = known.symbol(location)?.name.replace(/\..*$/, '') ?? '';
+  const at = functionOf(known.symbol(location)?.name);
   if (known.hasDropReasons() && name !== NO_REASON) return null;
   return FUNCTIONS.has(at) ? at : null;
 }
+
+/** Whether no entry was made for a segment's next hop: `reason` and `symbol` are the kernel's names for where it was dropped. */
+export function isWithoutEntry(
+  reason: string,
+  symbol: string | undefined,
+  known: Pick<Knowledge, 'hasDropReasons'>,
+): boolean {
+  if (reason === 'NEIGH_CREATEFAIL') return true;
+  return !(known.hasDropReasons() && reason !== NO_REASON) && OUTPUT.has(functionOf(symbol));
+}
+
+const functionOf = (symbol = '') => symbol.replace(/\..*$/, '');

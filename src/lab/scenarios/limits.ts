@@ -5,7 +5,7 @@ import { must, POLLIN, POLLOUT, type Socket } from '../../native/sockets.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { meet, part } from '../acquaintance.ts';
-import { awaitAll, awaitReset, connect, growth, localOf, type Pair } from '../connections.ts';
+import { awaitAll, awaitReset, connect, dial, growth, localOf, type Pair } from '../connections.ts';
 import { BOTH, type Scenario } from '../scenario.ts';
 import { FIN_ACK, PSH_ACK, RST_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
@@ -29,12 +29,12 @@ const ORPHANS = 80;
 const COUNTED_MS = 300;
 
 /** A limit of the whole host is another for as long as the work takes, some milliseconds. */
-function limited(setting: string, value: string, work: () => void): void {
-  const path = `/proc/sys/net/ipv4/${setting}`;
+function limited<Result>(setting: string, value: string, work: () => Result): Result {
+  const path = `/proc/sys/net/${setting}`;
   const before = readFileSync(path, 'utf8');
   try {
     writeFileSync(path, value);
-    work();
+    return work();
   } finally {
     writeFileSync(path, before);
   }
@@ -70,7 +70,7 @@ function readOut(pairs: Pair[]): void {
   }
 }
 
-const NO_MEMORY = ['tcp_mem', '1 1 1'] as const;
+const NO_MEMORY = ['ipv4/tcp_mem', '1 1 1'] as const;
 
 export const orphanLimit: Scenario = {
   id: 'orphan-limit',
@@ -89,7 +89,7 @@ export const orphanLimit: Scenario = {
     for (const fin of fins) met.stranger.reply(fin, TCP_FLAG.ack);
     fill(pairs.map(({ server }) => server));
     pairs[0]?.client.poll(0, COUNTED_MS);
-    limited('tcp_max_orphans', '1', () => {
+    limited('ipv4/tcp_max_orphans', '1', () => {
       for (const { server } of pairs) server.close();
     });
     awaitReset(
@@ -154,3 +154,43 @@ export const tcpMemory: Scenario[] = [
     },
   },
 ];
+
+/** On the lab's own segment: those that fill the table, and one that has no entry. */
+const SEGMENT = {
+  4: { at: (number: number) => `10.4.26.${100 + number}`, absent: '10.4.26.99' },
+  6: { at: (number: number) => `2001:db8:26::${100 + number}`, absent: '2001:db8:26::99' },
+} as const;
+/** Old entries of the whole machine are taken away for new ones at first. */
+const MOST_OLD = 100;
+
+export const neighbourTableFull: Scenario = {
+  id: 'neighbour-table-full',
+  cause: 'neighbour-table-full',
+  title: 'connects to a host that is not in the neighbour table, when that is full',
+  families: BOTH,
+  ownerless: true,
+  says: ({ family }) => ({ next_hop: SEGMENT[family].absent, device: 's0', flags: 'S' }),
+  run(lab, { times, family }) {
+    const { at, absent } = SEGMENT[family];
+    const server = { address: absent, port: PORT };
+    const entry = (number: number) =>
+      lab.server.ip(`neigh add ${at(number)} lladdr 02:00:00:00:00:01 dev s0 nud reachable`);
+    return limited(`ipv${family}/neigh/default/gc_thresh3`, '1', () => {
+      let number = 0;
+      until('no room for an entry', () => {
+        try {
+          entry(number++);
+        } catch {
+          return true;
+        }
+        return number > MOST_OLD;
+      });
+      const sockets = dial(lab, lab.server, server, times);
+      const clients = sockets.map(localOf);
+      for (const socket of sockets) socket.close();
+      return { server, clients, netns: lab.server.inode, where: absentTable(family) };
+    });
+  },
+};
+
+const absentTable = (family: 4 | 6) => (family === 4 ? 'arp_cache' : 'ndisc_cache');
