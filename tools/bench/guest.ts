@@ -84,7 +84,7 @@ for (const tier of ['hooks', 'tracepoints']) {
 delete figures['warm-up, thrown away'];
 console.log(JSON.stringify({ release: release(), figures }));
 
-/** Calls `measures` while tcpwhy watches. Throws where it is not of that tier, or kept not all it should. */
+/** Calls `measures` while tcpwhy watches. Throws where it is not of that tier; what did not keep up has no row. */
 async function watched(
   tier: string,
   flags: string[],
@@ -104,9 +104,11 @@ async function watched(
   await measures(child);
   child.kill('SIGINT');
   await closed;
-  const last = lines().at(-1) ?? '';
-  if (flags.length > 0 && JSON.parse(last).lost !== 0)
-    throw new Error(`records were lost: ${last}`);
+  const { lost } = JSON.parse(lines().at(-1) ?? '');
+  if (flags.length > 0 && lost !== 0) {
+    console.error(`${tier}: the reader did not keep up with every record, ${lost} were lost`);
+    delete figures[`${tier}, every record, with the reader`];
+  }
 }
 
 async function measure(name: string): Promise<void> {

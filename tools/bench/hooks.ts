@@ -56,7 +56,7 @@ ${release}, counted in a virtual machine of one CPU whose clock counts instructi
 counted and 25 records a second of each kind are kept; with \`--every-record\` all are, two for a
 refused connection: the reset as it was sent and as it was believed. The reader's JavaScript runs on
 the same CPU, at the same time as the connections. Its rows begin when most of it is compiled and its
-memory is steady; what is lost with every record kept is none, or there would be no table. In the
+memory is steady; where the reader lost any of every record there is no row. In the
 tracepoint tier each refused connection is a drop too, and every drop is explained: that reader does
 not keep up with connections that are made one after another, and has no such row. The same goes for
 connections that are accepted or reset where every record is kept: each of theirs is explained.
