@@ -45,7 +45,7 @@ import { malformedPacket } from './scenarios/malformed-packet.ts';
 import { minTtl } from './scenarios/min-ttl.ts';
 import { mptcpReset } from './scenarios/mptcp-reset.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
-import { netfilterLegacy } from './scenarios/netfilter-legacy.ts';
+import { netfilterLegacy, rejectLegacy } from './scenarios/netfilter-legacy.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { netfilterRules } from './scenarios/netfilter-rules.ts';
 import { noListener } from './scenarios/no-listener.ts';
@@ -125,6 +125,7 @@ export const SCENARIOS: readonly Scenario[] = [
   netfilterDrop,
   ...netfilterReject,
   ...netfilterLegacy,
+  rejectLegacy,
   ...netfilterRules,
   regardless,
   ...bpfDrop,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { knock, listen } from '../connections.ts';
+import { awaitReset, dial, knock, listen, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
@@ -57,6 +57,29 @@ const RULES: Rules[] = [
     says: { chain: 'INPUT', rule: 'policy drop', handle: null },
   },
 ];
+
+export const rejectLegacy: Scenario = {
+  id: 'netfilter-reject/legacy',
+  cause: 'netfilter-reject',
+  title: 'a rule of iptables-legacy of the server rejects SYNs with a reset',
+  families: BOTH,
+  ownerless: true,
+  commands: ['iptables-legacy'],
+  says: ({ family }) => ({ family: command(family), table: 'filter', chain: 'INPUT', handle: 2 }),
+  prepare(lab, { family }) {
+    const reject = '-p tcp --dport 6000:7000 -j REJECT --reject-with tcp-reset';
+    const rules = `-A INPUT -p tcp --dport 22 -j DROP\n-A INPUT ${reject}`;
+    lab.server.exec(`${command(family)}-restore`, [], `*filter\n${rules}\nCOMMIT\n`);
+  },
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].server, port: PORT };
+    using _listener = listen(lab, family, PORT, times);
+    const sockets = dial(lab, lab.client, server, times);
+    const clients = sockets.map(localOf);
+    awaitReset(sockets, 'ECONNREFUSED');
+    return { server, clients, netns: lab.server.inode };
+  },
+};
 
 export const netfilterLegacy: Scenario[] = RULES.map(({ name, title, table, rules, says }) => ({
   id: `netfilter-drop/${name}`,
