@@ -45,6 +45,7 @@ import { malformedPacket } from './scenarios/malformed-packet.ts';
 import { minTtl } from './scenarios/min-ttl.ts';
 import { mptcpReset } from './scenarios/mptcp-reset.ts';
 import { netfilterDrop } from './scenarios/netfilter-drop.ts';
+import { netfilterLegacy, rejectLegacy } from './scenarios/netfilter-legacy.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { netfilterRules } from './scenarios/netfilter-rules.ts';
 import { noListener } from './scenarios/no-listener.ts';
@@ -124,6 +125,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...refusedSegments,
   netfilterDrop,
   ...netfilterReject,
+  ...netfilterLegacy,
+  rejectLegacy,
   ...netfilterRules,
   regardless,
   ...bpfDrop,

@@ -142,6 +142,7 @@ interface Addon {
   pinnedProgram(path: string): number | null;
   netlink(family: number, requests: Uint8Array[], netns?: string): Buffer[];
   netlinkStrict(requests: Uint8Array[], netns?: string): Buffer[];
+  ipTable(name: string, isV6: boolean, netns?: string): Buffer | null | undefined;
   securityModules(): number[];
   deviceName(ifindex: number, netns?: string): string | null;
   netnsFiles(names: string[], netns?: string): (string | null | undefined)[];
@@ -390,6 +391,14 @@ export function netlink(family: number, requests: Uint8Array[], netns?: string):
  */
 export function netlinkStrict(requests: Uint8Array[], netns?: string): Buffer[] {
   return native().netlinkStrict(requests, netns);
+}
+
+/**
+ * A table of iptables-legacy that is there, in the namespace at `netns` or in ours: struct ipt_getinfo, then
+ * its entries; null where that is too much. Throws the errno of entering the namespace, or of asking.
+ */
+export function ipTable(name: string, isV6: boolean, netns?: string): Buffer | null {
+  return native().ipTable(name, isV6, netns) ?? null;
 }
 
 /** LSM_ID_* of the security modules that are active; empty where the kernel does not tell (before 6.8). */

@@ -12,6 +12,7 @@ mod cpus;
 mod error;
 mod framing;
 mod hook;
+mod ip_tables;
 mod load;
 mod log;
 mod maps;

@@ -22,6 +22,7 @@ import {
   deviceName,
   devicePrograms,
   getpeernamePrograms,
+  ipTable,
   lookupPrograms,
   netlink,
   netlinkStrict,
@@ -181,6 +182,8 @@ function ruleHost(header: Header, symbols: Symbols): RuleHost {
     ask: askNetfilter,
     deviceName: nameOfDevice,
     legacyTables,
+    legacyTable: (netns, family, name) =>
+      inside(netns, (path) => ipTable(name, family === 6, path)),
     now_ns: monotonic_ns,
   };
 }

@@ -2,8 +2,23 @@
 
 import { NFT_FREES, TRACKED } from '../causes/shared/conntrack.ts';
 import { type Candidate, droppers } from '../host/nftables/droppers.ts';
-import { type Device, type Hook, type Segment, TooMany } from '../host/nftables/match.ts';
-import { type Ask, Changed, FAMILIES, Nftables, TooLarge } from '../host/nftables/ruleset.ts';
+import { LegacyTables } from '../host/nftables/legacy.ts';
+import {
+  type Device,
+  type Hook,
+  type Rules,
+  type Segment,
+  TooMany,
+} from '../host/nftables/match.ts';
+import { NFPROTO } from '../host/nftables/op.ts';
+import {
+  type Ask,
+  type Chain,
+  Changed,
+  FAMILIES,
+  Nftables,
+  TooLarge,
+} from '../host/nftables/ruleset.ts';
 import { ruleText } from '../host/nftables/text.ts';
 import { packetOfRules } from '../known/drop-rules.ts';
 import { addressBytes, familyOf, IPV4_AT } from '../tcp/address.ts';
@@ -39,12 +54,21 @@ export interface RuleHost {
   deviceName(netns: number, ifindex: number): string | null;
   /** Of iptables-legacy, that are there. */
   legacyTables(netns: number, family: 4 | 6): string[];
+  /** As LegacyTables takes it; null where it cannot be read. */
+  legacyTable(netns: number, family: 4 | 6, name: string): Buffer | null;
   now_ns(): number;
 }
 
 /** What may have dropped a packet, among these rules. */
 interface Dropper extends Candidate {
-  rules: Nftables;
+  rules: Rules;
+}
+
+/** Of iptables-legacy; `unread`: tables of which nobody knows. */
+interface Legacy {
+  segment: Segment | null;
+  droppers: Dropper[];
+  unread: string[];
 }
 
 type Found = Pick<DropRules, 'rules' | 'others'>;
@@ -68,6 +92,8 @@ export class RuleFacts {
   /** By packet: what was told. */
   readonly #told = new Map<string, string>();
   readonly #legacy = new Map<string, { names: string[]; until_ns: number }>();
+  /** As they were read last. */
+  readonly #legacyRead = new Map<string, { rules: LegacyTables; read_ns: number }>();
   #rested_ns = 0;
 
   constructor(host: RuleHost) {
@@ -113,23 +139,35 @@ export class RuleFacts {
     const { packet, leaves_ifindex, rejected } = drop;
     const family = familyOf(packet.flow.saddr);
     const isNft = this.#host.symbol(drop.location) === NFT_FREES;
-    const legacy_tables = isNft ? [] : this.#legacyTables(netns, family, ktime_ns);
+    const names = isNft ? [] : this.#legacyTables(netns, family, ktime_ns);
+    const legacy = this.#legacyDroppers(netns, names, drop, family, ktime_ns);
+    if (legacy === null) return null;
+    const legacy_tables = legacy.unread;
     const told = {
       ...{ netns, flags: packet.flags, ifindex: packet.ifindex, leaves_ifindex, rejected },
       ...{ rules: [], others: 0, too_many: 0, legacy_tables },
     };
-    if (this.#host.frees && !isNft) return legacy_tables.length === 0 ? null : told;
-    const found = this.#found(netns, drop, family, ktime_ns);
+    if (this.#host.frees && !isNft) {
+      const isNone = legacy.droppers.length === 0 && legacy_tables.length === 0;
+      return isNone ? null : { ...told, ...foundOf(legacy.droppers, drop, legacy.segment) };
+    }
+    const found = this.#found(netns, drop, family, ktime_ns, legacy.droppers);
     if (found === null) return null;
     if (found === 'too many') return { ...told, too_many: 1 };
     return { ...told, ...found };
   }
 
-  #found(netns: number, drop: Drop, family: 4 | 6, ktime_ns: number): Found | 'too many' | null {
+  #found(
+    netns: number,
+    drop: Drop,
+    family: 4 | 6,
+    ktime_ns: number,
+    legacy: Dropper[],
+  ): Found | 'too many' | null {
     // A namespace may have the number of one that went away.
     for (let tries = 0; tries < 2; tries++) {
       try {
-        return this.#candidates(netns, drop, family, ktime_ns);
+        return this.#candidates(netns, drop, family, ktime_ns, legacy);
       } catch (error) {
         if (error instanceof TooLarge || error instanceof TooMany) return 'too many';
         if (error instanceof Changed) return null;
@@ -139,7 +177,13 @@ export class RuleFacts {
     return null;
   }
 
-  #candidates(netns: number, drop: Drop, family: 4 | 6, ktime_ns: number): Found | null {
+  #candidates(
+    netns: number,
+    drop: Drop,
+    family: 4 | 6,
+    ktime_ns: number,
+    legacy: Dropper[],
+  ): Found | null {
     const namespace = this.#namespace(netns, ktime_ns);
     if (!namespace) return null;
     const { before, before_ns } = namespace;
@@ -157,15 +201,48 @@ export class RuleFacts {
     if (isBetween && rules.leavesOut(before)) return null;
     // Which came first, the drop or the change, nobody knows.
     const gone = isBetween ? droppersOf(before) : [];
-    const found = answering([...gone, ...droppersOf(rules)], drop);
-    const [first] = found;
-    const regardless =
-      found.length === 1 && first && isInvalid(segment) && dropsRegardless(first, segment);
-    const told = found
-      .slice(0, MAX_RULES)
-      .map((one) => ({ ...toldOf(one), regardless: regardless ? 1 : 0 }));
+    const found = foundOf([...gone, ...droppersOf(rules), ...legacy], drop, segment);
     if (rules.wasRead() && !rules.isSame()) return null;
-    return { rules: told, others: found.length - told.length };
+    return found;
+  }
+
+  /** Null where they have just changed. */
+  #legacyDroppers(
+    netns: number,
+    names: string[],
+    drop: Drop,
+    family: 4 | 6,
+    ktime_ns: number,
+  ): Legacy | null {
+    if (names.length === 0) return { segment: null, droppers: [], unread: [] };
+    const tables = new Map<string, Buffer>();
+    for (const name of names) {
+      const table = this.#host.legacyTable(netns, family, name);
+      if (!table) return { segment: null, droppers: [], unread: names };
+      tables.set(name, table);
+    }
+    const id = `${netns} ${family}`;
+    const earlier = this.#legacyRead.get(id);
+    try {
+      const rules = new LegacyTables(family, tables);
+      const read_ns = this.#host.now_ns();
+      if (this.#legacyRead.size >= MAX_NAMESPACES) this.#legacyRead.clear();
+      this.#legacyRead.set(id, { rules, read_ns });
+      const isSame = earlier !== undefined && rules.follows(earlier.rules);
+      if (earlier && !isSame && read_ns - earlier.read_ns < HOLDS_NS) return null;
+      const before = isSame && earlier.read_ns <= ktime_ns ? earlier.rules : null;
+      const segment = this.#segment(netns, new Map(), drop, family);
+      const found = droppers(rules, segment);
+      // All of them count, and begin with nothing where they are made anew.
+      const met = found.filter(
+        ({ chain, rule }) => rules.packets(chain, rule) > (before?.packetsOfSame(chain, rule) ?? 0),
+      );
+      return { segment, droppers: met.map((one) => ({ ...one, rules })), unread: [] };
+    } catch (error) {
+      if (error instanceof Changed || error instanceof TooMany)
+        return { segment: null, droppers: [], unread: names };
+      throw error;
+    }
   }
 
   #legacyTables(netns: number, family: 4 | 6, ktime_ns: number): string[] {
@@ -275,6 +352,17 @@ const isInvalid = ({ conntrack }: Segment) => conntrack?.info === TRACKED.NO_ENT
 /** As an answer has it, of an open connection: enum ip_conntrack_info, and IPS_SEEN_REPLY with what comes of it. */
 const ESTABLISHED = { info: 3, status: 0x0e };
 
+function foundOf(all: Dropper[], drop: Drop, segment: Segment | null): Found {
+  const found = answering(all, drop);
+  const [first] = found;
+  const regardless =
+    found.length === 1 && first && segment && isInvalid(segment) && dropsRegardless(first, segment);
+  const rules = found
+    .slice(0, MAX_RULES)
+    .map((one) => ({ ...toldOf(one), regardless: regardless ? 1 : 0 }));
+  return { rules, others: found.length - rules.length };
+}
+
 /** Whether it would drop a segment of a known connection as well. */
 function dropsRegardless({ rules, hook, chain, rule }: Dropper, segment: Segment): boolean {
   const known = droppers(rules, { ...segment, conntrack: ESTABLISHED });
@@ -304,11 +392,21 @@ function answerOf({ rule }: Candidate): number {
 function toldOf(one: Dropper): DropRule {
   const { hook, chain, rule, rules } = one;
   return {
-    family: FAMILIES[chain.family] ?? String(chain.family),
+    family: familyName(one),
     ...{ table: chain.table, chain: chain.chain, hook },
     handle: rule?.handle ?? '0',
-    text: rule ? ruleText(rule, (set) => rules.members(chain, set)) : 'policy drop',
+    text: rule ? ruleText(rule, (set) => membersOf(rules, chain, set)) : 'policy drop',
     answer: answerOf(one),
     regardless: 0,
   };
+}
+
+const membersOf = (rules: Rules, chain: Chain, set: string) =>
+  rules instanceof Nftables ? rules.members(chain, set) : null;
+
+/** The program's name stands for tables that only it can show. */
+function familyName({ chain, rules }: Dropper): string {
+  if (rules instanceof LegacyTables)
+    return chain.family === NFPROTO.IPV6 ? 'ip6tables-legacy' : 'iptables-legacy';
+  return FAMILIES[chain.family] ?? String(chain.family);
 }

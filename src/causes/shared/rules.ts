@@ -77,6 +77,14 @@ export function ruleAdvice(of: RuleEvidence, netns: number, flow: Flow): string[
       `where it should pass: \`${inNetns(netns, `${iptables} -t ${table} -I ${chain} ${iptablesSelector(flow)} -j ACCEPT`)}\` ${WRITER}`,
     ];
   }
+  if (family.endsWith('-legacy')) {
+    const before = handle === null ? '-A' : '-I';
+    const at = handle === null ? chain : `${chain} ${handle}`;
+    return [
+      `see it${handle === null ? '' : ` (number ${handle})`}: \`${inNetns(netns, `${family} -t ${table} -nvL ${chain} --line-numbers`)}\``,
+      `where it should pass: \`${inNetns(netns, `${family} -t ${table} ${before} ${at} ${iptablesSelector(flow)} -j ACCEPT`)}\` ${WRITER}`,
+    ];
+  }
   const place = `${family} ${table} ${chain}`;
   return [
     `see it${handle === null ? '' : ` (handle ${handle})`}: \`${inNetns(netns, `nft -a list chain ${place}`)}\``,

@@ -11,8 +11,19 @@ const HEADER = 4;
 /** What is in it is attributes, or of the network's byte order. */
 const FLAGS = 0xc000;
 
+/** What a rule does, and what is told of it. */
+export interface Rule {
+  readonly handle: string;
+  readonly ops: readonly Op[];
+  /** Undefined after the last one. */
+  op(index: number): Op | undefined;
+  /** What its counter says; null: it has none. */
+  readonly packets: number | null;
+  readonly comment: string;
+}
+
 /** A rule as netlink tells of it, decoded only as far as somebody looks: most do not match at their first comparison. */
-export class Rule {
+export class NftRule implements Rule {
   readonly #body: Buffer;
   readonly #family: number;
   readonly #ops: Op[] = [];
@@ -48,7 +59,6 @@ export class Rule {
     return String(big64(this.#valueAt(this.#handle_at)));
   }
 
-  /** Undefined after the last one. */
   op(index: number): Op | undefined {
     while (this.#ops.length <= index && this.#next + HEADER <= this.#end) {
       const length = this.#body.readUInt16LE(this.#next);
@@ -65,7 +75,6 @@ export class Rule {
     return this.#ops;
   }
 
-  /** What its counter says; null: it has none. */
   get packets(): number | null {
     return this.ops.find((op) => op.kind === 'counter')?.packets ?? null;
   }

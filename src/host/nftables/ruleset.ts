@@ -12,7 +12,7 @@ import {
 import { big, name, nested, string } from './attributes.ts';
 import { verdictOf } from './decode.ts';
 import type { Verdict } from './op.ts';
-import { Rule } from './rule.ts';
+import { NftRule, type Rule } from './rule.ts';
 
 /** How nf_tables calls families (NFPROTO_*). */
 export const FAMILIES: Readonly<Record<number, string>> = {
@@ -184,7 +184,7 @@ export class Nftables {
     const from_ns = this.#now_ns();
     this.#was_read = true;
     const rules = this.#messages(ask(GETRULE, family, of)).map(
-      ({ body }) => new Rule(body, GENMSG, family),
+      ({ body }) => new NftRule(body, GENMSG, family),
     );
     return { rules, from_ns, to_ns: this.#now_ns() };
   }

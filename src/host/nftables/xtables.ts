@@ -53,10 +53,10 @@ const MATCHES: Readonly<Record<string, Decode>> = {
     }) => ((which !== 1 && has(sport)) || (which !== 0 && has(dport))) !== inverted);
   },
   conntrack(info, revision) {
-    if (revision < 2 || info.length < 156) return null;
-    const wanted = info.readUInt16LE(148);
+    if (revision < 2 || info.length < 154) return null;
+    const wanted = info.readUInt16LE(146);
     if (wanted !== CONNTRACK_STATE) return null;
-    return states(info.readUInt16LE(152), (info.readUInt16LE(150) & CONNTRACK_STATE) !== 0, 256);
+    return states(info.readUInt16LE(150), (info.readUInt16LE(148) & CONNTRACK_STATE) !== 0, 256);
   },
   state: (info) => (info.length < 4 ? null : states(info.readUInt32LE(0), false, 64)),
 };

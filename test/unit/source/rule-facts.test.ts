@@ -14,6 +14,18 @@ import {
   type ToldChain,
   verdict,
 } from '../host/nftables/encode.ts';
+import TABLES from '../host/nftables/legacy.json' with { type: 'json' };
+
+/** The first rules' counters, of a table of IPv4. */
+function legacyTable(...packets: number[]): Buffer {
+  const bytes = Buffer.from(TABLES[4], 'base64');
+  let at = 84;
+  for (const met of packets) {
+    bytes.writeBigUInt64LE(BigInt(met), at + 96);
+    at += bytes.readUInt16LE(at + 90);
+  }
+  return bytes;
+}
 
 const layout = WRITTEN[19];
 const BY_NETFILTER = 2;
@@ -58,9 +70,13 @@ function record({
 const input = (...rules: Buffer[][]): ToldChain => ({ chain: 'input', hook: 1, rules });
 const DROP = [...dport(80), verdict('DROP')];
 
-function finder(first: Told, { symbol = 'nft_do_chain', legacy = [] as string[] } = {}) {
+function finder(
+  first: Told,
+  { symbol = 'nft_do_chain', legacy = [] as string[], table = null as Buffer | null } = {},
+) {
   let told = first;
   let now_ns = 0;
+  let legacyTable = table;
   let takes_ns = 0;
   let is_gone = false;
   const asked: number[] = [];
@@ -79,6 +95,7 @@ function finder(first: Told, { symbol = 'nft_do_chain', legacy = [] as string[] 
     },
     deviceName: (_, ifindex) => `eth${ifindex}`,
     legacyTables: () => legacy,
+    legacyTable: () => legacyTable,
     now_ns: () => now_ns,
   });
   return {
@@ -94,6 +111,9 @@ function finder(first: Told, { symbol = 'nft_do_chain', legacy = [] as string[] 
     },
     change(to: Told) {
       told = to;
+    },
+    changeLegacy(to: Buffer) {
+      legacyTable = to;
     },
     slow(ns: number) {
       takes_ns = ns;
@@ -174,4 +194,40 @@ test('a host on which it takes long is asked less often, a namespace that is gon
   expect(asked).toHaveLength(before);
   gone();
   expect(of({ ktime_ns: 60e9, port: 81 })).toEqual([]);
+});
+
+const LEGACY = { symbol: 'nf_hook_slow', legacy: ['filter'] };
+const NO_RULES = { generation: 1, chains: [] };
+
+test('the rule of iptables-legacy is told by its number', () => {
+  const { of } = finder(NO_RULES, { ...LEGACY, table: legacyTable(0, 1) });
+  expect(of({ ktime_ns: 1e6 })).toMatchObject([
+    {
+      rules: [{ family: 'iptables-legacy', table: 'filter', chain: 'INPUT', handle: '2' }],
+      legacy_tables: [],
+    },
+  ]);
+});
+
+test('a rule of iptables-legacy that has met nothing is not told', () => {
+  const { of, changeLegacy } = finder(NO_RULES, { ...LEGACY, table: legacyTable(0, 0) });
+  expect(of({ ktime_ns: 1e6 })).toEqual([]);
+  changeLegacy(legacyTable(0, 3));
+  expect(of({ ktime_ns: 10e6 })).toHaveLength(1);
+  // Another took it, which is gone.
+  expect(of({ ktime_ns: 20e6, rejected: 1 })).toEqual([]);
+});
+
+test('where rules of iptables-legacy have just changed nothing is told', () => {
+  const { of, changeLegacy } = finder(NO_RULES, { ...LEGACY, table: legacyTable(0, 1) });
+  expect(of({ ktime_ns: 1e6 })).toHaveLength(1);
+  const changed = legacyTable(0, 2);
+  changed.writeUInt8(9, 84);
+  changeLegacy(changed);
+  expect(of({ ktime_ns: 100e6, port: 81 })).toEqual([]);
+});
+
+test('tables of iptables-legacy that cannot be read are named', () => {
+  const { of } = finder(NO_RULES, LEGACY);
+  expect(of({ ktime_ns: 1e6 })).toMatchObject([{ rules: [], legacy_tables: ['filter'] }]);
 });
