@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { CallFailed, ConnectAsked } from '../wire/types.gen.ts';
 import type { Words } from '../wire/words.ts';
@@ -23,15 +24,15 @@ export type AskOf = (netns: number, failed: CallFailed) => Omit<ConnectAsked, 'k
 /** Asks why a connect() or bind() failed, when one did. */
 export class CallFacts {
   readonly #ask: AskOf;
-  readonly #now_ms: () => number;
+  readonly #cpu_ms: () => number;
   /** By key: until when what was told holds. */
   readonly #told = new Map<string, number>();
   #budget_ms = BUDGET_MS;
   #at_ns = 0;
 
-  constructor(ask: AskOf, now_ms = () => performance.now()) {
+  constructor(ask: AskOf, cpu_ms = thisThread_ms) {
     this.#ask = ask;
-    this.#now_ms = now_ms;
+    this.#cpu_ms = cpu_ms;
   }
 
   /** The fact that the record at `at` needs, where it was not told lately, serialized. */
@@ -43,9 +44,9 @@ export class CallFacts {
     this.#at_ns = ktime_ns;
     this.#budget_ms = Math.min(BUDGET_MS, this.#budget_ms + SHARE * passed_ms);
     if (this.#budget_ms < 0) return NOTHING;
-    const began_ms = this.#now_ms();
+    const began_ms = this.#cpu_ms();
     const asked = this.#ask(netns, layout.body(w, at));
-    this.#budget_ms -= this.#now_ms() - began_ms;
+    this.#budget_ms -= this.#cpu_ms() - began_ms;
     if (this.#told.size >= MAX_REMEMBERED) this.#told.clear();
     this.#told.set(key, ktime_ns + HOLDS_NS);
     return asked

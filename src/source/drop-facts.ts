@@ -2,6 +2,7 @@
 
 import { type Dropper, dropper } from '../causes/shared/droppers.ts';
 import { NO_REASON } from '../causes/shared/kernel.ts';
+import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { DeviceHooks, LookupHooks, SocketHooks } from '../wire/types.gen.ts';
 import { text, u32, u64, type Words } from '../wire/words.ts';
@@ -36,11 +37,11 @@ export class DropFacts {
   readonly #host: DropHost;
   /** By device, or by cgroup and filter: what was told, and until when it holds. */
   readonly #told = new Map<string, { fact: string; until_ns: number }>();
-  readonly #now_ms: () => number;
+  readonly #cpu_ms: () => number;
 
-  constructor(host: DropHost, now_ms = () => performance.now()) {
+  constructor(host: DropHost, cpu_ms = thisThread_ms) {
     this.#host = host;
-    this.#now_ms = now_ms;
+    this.#cpu_ms = cpu_ms;
   }
 
   /** Facts that the record at `at` needs and that were not told lately, serialized. */
@@ -91,9 +92,9 @@ export class DropFacts {
   #asked<Told>(id: string, ktime_ns: number, ask: () => Told | null): Told | null {
     const known = this.#told.get(id);
     if (known && ktime_ns < known.until_ns) return null;
-    const began_ms = this.#now_ms();
+    const began_ms = this.#cpu_ms();
     const found = ask();
-    const took_ns = (this.#now_ms() - began_ms) * 1e6;
+    const took_ns = (this.#cpu_ms() - began_ms) * 1e6;
     const fact = JSON.stringify(found);
     if (this.#told.size >= MAX_REMEMBERED) this.#told.clear();
     this.#told.set(id, { fact, until_ns: ktime_ns + Math.max(HOLDS_NS, RESTS * took_ns) });

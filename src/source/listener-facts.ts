@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Process } from '../wire/types.gen.ts';
@@ -58,12 +59,12 @@ export class ListenerFacts {
   #holders = new Map<string, Process[]>();
   #holders_ns = Number.NEGATIVE_INFINITY;
   #rested_ns = 0;
-  readonly #now_ms: () => number;
+  readonly #cpu_ms: () => number;
 
-  /** `now_ms` tells how long the host took. */
-  constructor(host: ListenerHost, now_ms = () => performance.now()) {
+  /** `cpu_ms` tells how long the host took. */
+  constructor(host: ListenerHost, cpu_ms = thisThread_ms) {
     this.#host = host;
-    this.#now_ms = now_ms;
+    this.#cpu_ms = cpu_ms;
   }
 
   /** Facts that the record at `at` needs and that were not told lately, serialized. */
@@ -139,9 +140,9 @@ export class ListenerFacts {
     // Whoever begins to refuse meanwhile is told of with what it refuses later.
     if (!known && this.#rested_ns - ktime_ns > PUTS_OFF_NS) return null;
     if (!known || ktime_ns - this.#holders_ns >= HOLDS_NS) {
-      const began_ms = this.#now_ms();
+      const began_ms = this.#cpu_ms();
       this.#holders = parseHolders(this.#host.holders());
-      const took_ns = (this.#now_ms() - began_ms) * 1e6;
+      const took_ns = (this.#cpu_ms() - began_ms) * 1e6;
       this.#rested_ns = Math.max(this.#rested_ns, ktime_ns) + RESTS * took_ns;
       this.#holders_ns = ktime_ns;
     }

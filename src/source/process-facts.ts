@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Process, ProcessState } from '../wire/types.gen.ts';
@@ -37,17 +38,17 @@ export class ProcessFacts {
   readonly #ask: (pid: number) => ProcessState | null;
   readonly #holders: (listener: string) => readonly Process[];
   readonly #told = new Map<number, { fact: string; until_ns: number }>();
-  readonly #now_ms: () => number;
+  readonly #cpu_ms: () => number;
 
   /** `ask` gives null where nothing can be told of a process, `holders` the processes that have a listener open. */
   constructor(
     ask: (pid: number) => ProcessState | null,
     holders: (listener: string) => readonly Process[],
-    now_ms = () => performance.now(),
+    cpu_ms = thisThread_ms,
   ) {
     this.#ask = ask;
     this.#holders = holders;
-    this.#now_ms = now_ms;
+    this.#cpu_ms = cpu_ms;
   }
 
   /** Facts that the record at `at` needs and that were not told lately, serialized. */
@@ -96,9 +97,9 @@ export class ProcessFacts {
   #asked(pid: number, ktime_ns: number): ProcessState | null {
     const known = this.#told.get(pid);
     if (known && ktime_ns < known.until_ns) return null;
-    const began_ms = this.#now_ms();
+    const began_ms = this.#cpu_ms();
     const found = this.#ask(pid);
-    const took_ns = (this.#now_ms() - began_ms) * 1e6;
+    const took_ns = (this.#cpu_ms() - began_ms) * 1e6;
     const fact = JSON.stringify(found);
     if (this.#told.size >= MAX_REMEMBERED) this.#told.clear();
     this.#told.set(pid, { fact, until_ns: ktime_ns + Math.max(HOLDS_NS, RESTS * took_ns) });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { NFT_FREES, TRACKED } from '../causes/shared/conntrack.ts';
+import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { type Candidate, droppers } from '../host/nftables/droppers.ts';
 import { LegacyTables } from '../host/nftables/legacy.ts';
 import {
@@ -94,10 +95,13 @@ export class RuleFacts {
   readonly #legacy = new Map<string, { names: string[]; until_ns: number }>();
   /** As they were read last. */
   readonly #legacyRead = new Map<string, { rules: LegacyTables; read_ns: number }>();
+  readonly #cpu_ms: () => number;
   #rested_ns = 0;
 
-  constructor(host: RuleHost) {
+  /** `cpu_ms` tells how long the host took. */
+  constructor(host: RuleHost, cpu_ms = thisThread_ms) {
     this.#host = host;
+    this.#cpu_ms = cpu_ms;
   }
 
   /** The fact that the record at `at` needs, where it was not told lately, serialized. */
@@ -111,9 +115,9 @@ export class RuleFacts {
     const { ktime_ns, netns } = event;
     const id = packetOfRules(netns, event.body);
     if (this.#rested_ns - ktime_ns > PUTS_OFF_NS) return NOTHING;
-    const began_ns = this.#host.now_ns();
+    const began_ms = this.#cpu_ms();
     const drop_rules = this.#find(netns, event.body, ktime_ns);
-    const took_ns = this.#host.now_ns() - began_ns;
+    const took_ns = (this.#cpu_ms() - began_ms) * 1e6;
     this.#rested_ns = Math.max(this.#rested_ns, ktime_ns) + RESTS * took_ns;
     if (!drop_rules) return NOTHING;
     const fact = JSON.stringify(drop_rules);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { ENTRY, TRACKED } from '../causes/shared/conntrack.ts';
+import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { addressBytes } from '../tcp/address.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Flow, TableUsers, TrackingLimits } from '../wire/types.gen.ts';
@@ -37,11 +38,11 @@ export class TrackingFacts {
   readonly #told = new Map<string, { ends: string; until_ns: number }>();
   readonly #users_until_ns = new Map<number, number>();
   readonly #limits = new Map<number, { told: string; until_ns: number }>();
-  readonly #now_ms: () => number;
+  readonly #cpu_ms: () => number;
 
-  constructor(host: TrackingHost, now_ms = () => performance.now()) {
+  constructor(host: TrackingHost, cpu_ms = thisThread_ms) {
     this.#host = host;
-    this.#now_ms = now_ms;
+    this.#cpu_ms = cpu_ms;
   }
 
   /** Facts that the record at `at` needs and that were not told lately, serialized. */
@@ -97,9 +98,9 @@ export class TrackingFacts {
     // An entry may be younger than rules that were read before.
     if (known && ktime_ns - known.read_ns < HOLDS_NS) return known.ends;
     if (known && ktime_ns - known.read_ns < known.rests_ns) return null;
-    const began_ms = this.#now_ms();
+    const began_ms = this.#cpu_ms();
     const ends = this.#host.natRules(netns);
-    const rests_ns = (this.#now_ms() - began_ms) * 1e6 * RESTS;
+    const rests_ns = (this.#cpu_ms() - began_ms) * 1e6 * RESTS;
     if (this.#rules.size >= MAX_REMEMBERED) this.#rules.clear();
     this.#rules.set(netns, { ends, read_ns: ktime_ns, rests_ns });
     return ends;

@@ -80,24 +80,27 @@ function finder(
   let takes_ns = 0;
   let is_gone = false;
   const asked: number[] = [];
-  const facts = new RuleFacts({
-    isByNetfilter: (reason) => reason === BY_NETFILTER,
-    symbol: () => symbol,
-    frees: true,
-    ask: () => {
-      const answers = kernel(() => told, asked);
-      return is_gone
-        ? null
-        : (requests) => {
-            now_ns += takes_ns;
-            return answers(requests);
-          };
+  const facts = new RuleFacts(
+    {
+      isByNetfilter: (reason) => reason === BY_NETFILTER,
+      symbol: () => symbol,
+      frees: true,
+      ask: () => {
+        const answers = kernel(() => told, asked);
+        return is_gone
+          ? null
+          : (requests) => {
+              now_ns += takes_ns;
+              return answers(requests);
+            };
+      },
+      deviceName: (_, ifindex) => `eth${ifindex}`,
+      legacyTables: () => legacy,
+      legacyTable: () => legacyTable,
+      now_ns: () => now_ns,
     },
-    deviceName: (_, ifindex) => `eth${ifindex}`,
-    legacyTables: () => legacy,
-    legacyTable: () => legacyTable,
-    now_ns: () => now_ns,
-  });
+    () => now_ns / 1e6,
+  );
   return {
     asked,
     facts,
