@@ -117,7 +117,7 @@ export function benign(event: Event, known: Knowledge): string | null {
     return 'a frame for another host that this one was shown too: its device is promiscuous, or a bridge flooded it';
   }
   if (neighbourDrop(event.body, known) !== null) {
-    return 'what waited for a neighbour that does not answer: its connection tells of it when it fails';
+    return 'what waited for a neighbour that had not answered: its connection tells of it when it fails';
   }
   if (comesBackAgain(event.body, known))
     return 'a SYN that was sent again: what becomes of it was told of at first';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { familyOf } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
@@ -8,8 +9,12 @@ import { defineCause } from '../define.ts';
 import { neighbourDrop } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE, waited } from '../shared/silence.ts';
-import { endedBy, isNeighbourFailure, neighbourText, resolution } from '../shared/unreachable.ts';
+import { endedBy, hopText, isNeighbourFailure, resolution } from '../shared/unreachable.ts';
 import { deviceName } from '../shared/wording.ts';
+
+/** The oldest of what waits for a neighbour makes room for the newest. */
+const QUEUE_FULL = 'NEIGH_QUEUEFULL';
+const ENTRY_GONE = 'NEIGH_DEAD';
 
 export default defineCause({
   id: 'neighbour-failed',
@@ -75,20 +80,32 @@ export default defineCause({
       subject: 'flow',
       where: service(flow),
       flow,
-      group: `${event.netns} ${addr} ${next_hop?.device || packet.device} dropped`,
+      group: `${event.netns} ${addr} ${next_hop?.device || packet.device} ${drop_reason === QUEUE_FULL ? 'waits' : 'dropped'}`,
       owner: null,
     };
   },
-  summary({ neighbour, device, dialled, from, to, flags, is_gateway }, { daddr }) {
-    const hop = neighbourText(neighbour, device, daddr, is_gateway);
-    return dialled === null
-      ? `${hop}: [${flags}] ${from} → ${to} was dropped`
-      : `${hop}: the connect to ${dialled} failed`;
+  summary({ neighbour, device, dialled, from, to, flags, is_gateway, drop_reason }, { daddr }) {
+    const hop = hopText(neighbour, device, daddr, is_gateway);
+    const asked = resolution(daddr);
+    if (dialled !== null)
+      return `${hop} does not answer ${asked}: the connect to ${dialled} failed`;
+    const dropped = `[${flags}] ${from} → ${to} was dropped`;
+    if (drop_reason === QUEUE_FULL)
+      return `${hop} has not answered ${asked} yet, and more waits for that than may: ${dropped}`;
+    if (drop_reason === ENTRY_GONE)
+      return `the entry of ${hop} was taken away while it was asked for: ${dropped}`;
+    return `${hop} does not answer ${asked}: ${dropped}`;
   },
-  advice({ neighbour, device, is_gateway }, { daddr }) {
+  advice({ neighbour, device, is_gateway, drop_reason }, { daddr }) {
     const dev = deviceName(device) ?? 'DEV';
     if (neighbour === null)
       return [`which next hop? \`ip route get ${daddr}\` and whether it answers: \`ip neigh\``];
+    if (drop_reason === QUEUE_FULL)
+      return [
+        `does it answer by now? \`ip neigh show ${neighbour} dev ${dev}\` FAILED or INCOMPLETE: nobody does`,
+        `it does, only too late: may more wait for it? Bytes: \`sysctl net.ipv${familyOf(daddr)}.neigh.${dev}.unres_qlen_bytes\``,
+        `an entry that is kept asks less often: \`sysctl net.ipv${familyOf(daddr)}.neigh.${dev}.base_reachable_time_ms\``,
+      ];
     return [
       `is ${neighbour} up, and on the segment of ${dev}? \`ip neigh show ${neighbour} dev ${dev}\` then \`ping -c 3 ${neighbour.startsWith('fe80:') ? `${neighbour}%${dev}` : neighbour}\``,
       is_gateway

@@ -110,9 +110,18 @@ export function neighbourText(
   daddr: string,
   is_gateway = addr !== null && addr !== daddr,
 ): string {
+  return `${hopText(addr, device, daddr, is_gateway)} does not answer ${resolution(daddr)}`;
+}
+
+export function hopText(
+  addr: string | null,
+  device: string | null,
+  daddr: string,
+  is_gateway: boolean,
+): string {
   const hop =
     addr === null ? `the next hop to ${daddr}` : `${is_gateway ? 'gateway' : 'neighbour'} ${addr}`;
-  return `${hop}${device ? ` on ${device}` : ''} does not answer ${resolution(daddr)}`;
+  return `${hop}${device ? ` on ${device}` : ''}`;
 }
 
 /** What events have of that. */
