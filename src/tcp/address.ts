@@ -78,3 +78,8 @@ function wordsOf(text: string, isEnd: boolean): number[] | null {
   const words = parts.map((part) => Number.parseInt(part, 16));
   return dotted === undefined ? words : ipv4Words(dotted, words);
 }
+
+/** Of IPv6, and good on one segment only. */
+export function isLinkLocal(address: string): boolean {
+  return /^fe[89ab][0-9a-f]:/i.test(address);
+}

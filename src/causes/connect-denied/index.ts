@@ -153,11 +153,13 @@ function denial(event: Event<'call_failed'>, known: Knowledge): Denial {
 function reasonOf(failed: Event<'call_failed'>['body'], asked: ConnectAsked | null): string | null {
   const { call, err, sock, routed } = failed;
   const { saddr, daddr } = sock.flow;
-  const not_yet = `${saddr} is not usable yet (duplicate address detection)`;
-  if (call !== CONNECT)
-    return asked && !asked.source_missing && asked.tentative + asked.duplicate > 0
-      ? not_yet
-      : `${saddr} is no address of this host`;
+  if (call !== CONNECT) {
+    if (!asked || asked.source_missing || asked.tentative + asked.duplicate === 0)
+      return `${saddr} is no address of this host`;
+    if (asked.duplicate === 0) return `${saddr} is not usable yet (duplicate address detection)`;
+    const taken = `another host has ${saddr} too (duplicate address detection failed)`;
+    return asked.tentative === 0 ? taken : `${saddr} is not usable yet, or ${taken}`;
+  }
   const unfitting = unfit(failed, asked);
   if (unfitting !== null) return unfitting;
   if (err === ERRNO.ENODEV || (err === ERRNO.ENETUNREACH && asked?.state === 'gone'))

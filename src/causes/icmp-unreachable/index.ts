@@ -14,6 +14,9 @@ import {
 } from '../shared/unreachable.ts';
 import { deviceName, word } from '../shared/wording.ts';
 
+/** What icmpName() calls it where a link-local address should have left its segment. */
+const BEYOND_SCOPE = 'beyond the scope of the source address';
+
 /** Hops between hosts of the Internet, and more. */
 const FARTHEST = 32;
 
@@ -93,7 +96,14 @@ export default defineCause({
       ? 'a rule there forbids it'
       : String(icmp).endsWith('port unreachable')
         ? 'a rule there rejects it (a closed port answers with a reset)'
-        : 'it has no route to the next hop, or that does not answer it';
+        : sender === 'the host dialled'
+          ? 'a rule there rejects it, or it is translated there (a virtual address, DNAT), and what it stands for does not answer or has no route'
+          : 'it has no route to the next hop, or that does not answer it';
+    if (String(icmp).endsWith(BEYOND_SCOPE))
+      return [
+        `${there} says so: ${saddr} is an address of its own segment, which no router may send on. Has this host a global address? \`ip -6 addr show scope global\` None: the router’s advertisements (\`ip monitor prefix\`) or DHCP should have brought one`,
+        `which source it takes: \`ip -6 route get ${daddr}\``,
+      ];
     return [
       `${there} says so: ${why}. On it: ${rules} and \`tcpwhy trace ${word(String(dialled))}\``,
       `on a router: \`ip route get ${daddr} from ${saddr} iif DEV\` and \`ip neigh\``,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { familyOf } from '../../tcp/address.ts';
+import { familyOf, isLinkLocal } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
@@ -25,6 +25,7 @@ type Kind =
   | 'loopback source'
   | 'loopback destination'
   | 'loopback translated'
+  | 'link-local source'
   | 'invalid source'
   | 'invalid destination';
 
@@ -83,6 +84,8 @@ export default defineCause({
         return translated_from === null
           ? `${from} → ${to} came in${by}, where loopback addresses may not be reached`
           : `${translated_from} is translated here to ${to}, which what comes in${by} may not reach: it is loopback`;
+      case 'link-local source':
+        return `${from} → ${to} came in${by} with a link-local source, which may not leave its own segment: its sender has no global address that it could take`;
       case 'invalid destination':
         return `${from} → ${to} came in${by}: no connection can have such a destination`;
       default:
@@ -126,6 +129,11 @@ export default defineCause({
                 `or allow it on that device: ${localnet(device)} Then loopback services can be reached from that network`,
               ]),
         ];
+      case 'link-local source':
+        return [
+          `give its sender a global address. On it: \`ip -6 addr show scope global\` and \`ip -6 route get ${daddr}\` Whose is ${saddr}? ${mac}`,
+          `does this router tell it a prefix to make one of? \`tcpdump -vni ${device} 'icmp6 and ip6[40] == 134'\``,
+        ];
       default:
         return [`who sends it? ${mac}`];
     }
@@ -145,6 +153,10 @@ function kindOf(drop: Drop, known: Knowledge): Kind | null {
       return loopback();
     case 'IP_INNOROUTES':
       return packet.ifindex > 0 && daddr === '::1' ? 'loopback destination' : null;
+    case 'IP_INADDRERRORS':
+      if (known.symbol(drop.location)?.name === 'ip6_forward' && isLinkLocal(saddr))
+        return 'link-local source';
+      break;
     case 'IP_INVALID_SOURCE':
       return 'invalid source';
     case 'IP_INVALID_DEST':

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { bracketed, familyOf } from '../../tcp/address.ts';
+import { bracketed, familyOf, isLinkLocal } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
@@ -26,6 +26,8 @@ export default defineCause({
     if (known.dropReason(reason) !== 'IP_INADDRERRORS' || !NOT_FORWARDED.includes(by)) return null;
     if (sock || packet.ifindex === 0) return null;
     const { saddr, sport, daddr, dport } = packet.flow;
+    // Such a source may go nowhere else, whether this host forwards or not.
+    if (isLinkLocal(saddr)) return null;
     const opens = (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn;
     return {
       evidence: {

@@ -126,7 +126,7 @@ const GOES_ON: ReadonlySet<string> = new Set([
   ...['TCPOPTSTRIP', 'TEE', 'TOS', 'TRACE', 'TTL'],
 ]);
 const ENDS: ReadonlySet<string> = new Set([
-  ...['DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP', 'NFQUEUE', 'TPROXY'],
+  ...['DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP', 'NFQUEUE'],
 ]);
 
 /** By `enum ipt_reject_with` and its twin of IPv6. */
@@ -152,10 +152,17 @@ export function targetOp(name: string, revision: number, info: Buffer, family: n
     return { kind: 'reject', answer: isReset ? 'reset' : 'icmp', with: answer, text };
   }
   if (GOES_ON.has(name)) return { kind: 'pass', text: name };
+  if (name === 'TPROXY') return { kind: 'end', text: tproxyText(revision, info), drops: true };
   const drops = !ENDS.has(name);
   return TO_DESTINATION.has(name)
     ? { kind: 'end', text: name, drops, sends: endOf(name, revision, info, family) }
     : { kind: 'end', text: name, drops };
+}
+
+/** struct xt_tproxy_target_info, whose second version has room for an address of IPv6. It drops what no socket takes. */
+function tproxyText(revision: number, info: Buffer): string {
+  const port = revision === 0 ? 12 : 24;
+  return info.length < port + 2 ? 'TPROXY' : `TPROXY --on-port ${info.readUInt16BE(port)}`;
 }
 
 const TO_DESTINATION: ReadonlySet<string> = new Set(['DNAT', 'REDIRECT', 'NETMAP']);

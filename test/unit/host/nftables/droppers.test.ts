@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
+import { attribute } from '../../../../src/host/netlink.ts';
+import { name } from '../../../../src/host/nftables/attributes.ts';
 import { droppers } from '../../../../src/host/nftables/droppers.ts';
 import type { Segment } from '../../../../src/host/nftables/match.ts';
 import { Changed, Nftables } from '../../../../src/host/nftables/ruleset.ts';
@@ -220,4 +222,20 @@ test('a segment of IPv6', () => {
   const v6 = { family: 6, saddr: address, daddr: address } as const;
   expect(asked(rules, v6)).toEqual(['input 1: ip6 saddr 2001:db8::/64 tcp dport 80 drop']);
   expect(asked(rules, { ...v6, saddr: Buffer.alloc(16) })).toEqual([]);
+});
+
+test('TPROXY of iptables drops what no socket takes', () => {
+  const info = Buffer.alloc(32);
+  info.writeUInt16BE(15001, 24);
+  const target = expression(
+    'target',
+    attribute(1, name('TPROXY')),
+    attribute(2, be32(1)),
+    attribute(3, info),
+  );
+  const mangle = (...rules: Buffer[][]): ToldChain => ({ chain: 'PREROUTING', hook: 0, rules });
+  const asks = (port: number) =>
+    asked(told(mangle([...dport(port), target])), { hooks: ['prerouting'] });
+  expect(asks(80)).toEqual(['PREROUTING 1: tcp dport 80 TPROXY --on-port 15001']);
+  expect(asks(81)).toEqual([]);
 });
