@@ -112,13 +112,13 @@ export default defineCause({
     return `${packet} from ${client} refused by ${listener}${which}${how}${queue}${hindranceText(hindered)}`;
   },
   advice(evidence, { dport }) {
-    const { accept_queue_max, listener } = evidence;
-    const now = accept_queue_max === null ? '' : ` (now ${accept_queue_max})`;
+    const { accept_queue_max, somaxconn, listener } = evidence;
+    const known = hindranceAdvice(evidence);
+    if (known.length > 0) return [...known, ...sharedAdvice(evidence, dport)];
     return [
-      ...hindranceAdvice(evidence),
       `${listener}: the process does not accept() fast enough. Is it stuck or out of threads? \`ss -ltnp 'sport = :${dport}'\``,
       ...sharedAdvice(evidence, dport),
-      `if it only bursts, raise the backlog that it gives to listen()${now}; net.core.somaxconn in its namespace is the most that counts`,
+      `if it only bursts, give it room: ${roomAdvice(accept_queue_max, somaxconn)}`,
     ];
   },
 });
@@ -136,6 +136,17 @@ function queueText(length: number | null, max: number | null): string {
   return length > max
     ? `: ${length} connections wait where ${max} may`
     : `: its accept queue, where ${max} may wait, was full, and has been emptied since`;
+}
+
+/** The kernel takes the lesser of two limits, when the program calls listen(). */
+function roomAdvice(max: number | null, somaxconn: string | null): string {
+  const now = max === null ? '' : ` (${max})`;
+  const raise = '`sysctl -w net.core.somaxconn=4096` and restart the program';
+  if (max === null || somaxconn === null)
+    return `what may wait${now} is the lesser of the backlog that it gives to listen() and net.core.somaxconn in its namespace: \`sysctl net.core.somaxconn\` Where that is the lesser: ${raise}`;
+  return Number(somaxconn) > max
+    ? `raise the backlog that it gives to listen() (now ${max}); net.core.somaxconn (${somaxconn}) allows more`
+    : `net.core.somaxconn${now} allows no more, whatever backlog it gives to listen(): ${raise}`;
 }
 
 /** One more than the limit fits: the kernel refuses when the queue is longer than it. */

@@ -74,6 +74,7 @@ export default defineCause({
     if (flags === 'SA') {
       return [
         `the client at ${to} closed its socket before ${from} answered: compare its connect timeout with the time to answer`,
+        `or no program dialled at all: a port scan or a half-open health check with raw packets (nmap -sS) has no socket for the answer, and is harmless: does one run on ${daddr}?`,
       ];
     }
     return [

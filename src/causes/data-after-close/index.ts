@@ -83,7 +83,16 @@ export default defineCause({
     const lost = lost_bytes === null ? 'data' : `${lost_bytes} bytes`;
     return `${peer} closed too, after ${lost} that never arrived at ${at}, which had closed${closed_ms === null ? '' : `${when} before`}`;
   },
-  advice({ local: at, peer, payload_bytes, forgotten_after, forgotten_after_s, ended_process }) {
+  advice(
+    { local: at, peer, payload_bytes, forgotten_after, forgotten_after_s, ended_process },
+    flow,
+  ) {
+    const byClient = servedAtSource(flow);
+    if (ended_process !== undefined && byClient)
+      return [
+        `${at}: ${inWords(ended_process)} has ended before ${peer} had said all: was it done, or did it crash? \`journalctl -e\``,
+        `harmless where clients leave early on purpose; else compare how long ${peer} takes to answer with how long ${at} waits`,
+      ];
     if (ended_process !== undefined)
       return [
         `${at}: ${inWords(ended_process)} has ended, and its connections with it: a restart, or a crash? \`journalctl -e\` Before it ends a service should tell its clients (Connection: close, GOAWAY) and wait for what is under way`,
@@ -100,10 +109,19 @@ export default defineCause({
         : [
             `what ${peer} had sent last was lost on the way and not sent again in time: look there, and at the hops between, for drops`,
           ];
+    if (byClient && payload_bytes > 0)
+      return [
+        `${at} is the client, and closed before ${peer} had said all: does its program give up (a timeout of its own, a cancelled request), or read only a part of the answer? How long does ${peer} take to answer?`,
+        `who waits for an answer shuts down only its own direction (shutdown(SHUT_WR)) and reads until the end; harmless where clients leave early on purpose`,
+      ];
     return [
       ...sent,
       `${at} closed first and ${peer} did not know yet: make the side that sends be the one that closes`,
-      `HTTP: keepalive_timeout of the server (${at}) above the idle timeout of its client or balancer (${peer})`,
+      ...(byClient
+        ? []
+        : [
+            `HTTP: keepalive_timeout of the server (${at}) above the idle timeout of its client or balancer (${peer})`,
+          ]),
     ];
   },
 });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { familyOf } from '../../tcp/address.ts';
+import { bracketed, familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
-import { flagsText } from '../../tcp/flags.ts';
+import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import type { Event } from '../../wire/event.ts';
 import { defineCause, type Match } from '../define.ts';
 import { type Refusal, refusalOf } from '../shared/denied.ts';
@@ -13,7 +13,7 @@ import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { tunnelSender } from '../shared/tunnels.ts';
-import { deviceName } from '../shared/wording.ts';
+import { deviceName, word } from '../shared/wording.ts';
 
 /** What a route's errno says of its type: fib_props of net/ipv4/fib_semantics.c, ip6_rt_init_dst() of net/ipv6/route.c. */
 const TYPES: Readonly<Record<number, string>> = {
@@ -50,6 +50,7 @@ export default defineCause({
         to: endpoint(daddr, dport),
         flags: flagsText(packet.flags),
         forwarded: packet.ifindex !== 0,
+        of_a_connection: (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) !== TCP_FLAG.syn,
         arrived_on: packet.ifindex === 0 ? null : packet.device || null,
         netns: event.netns,
       },
@@ -61,10 +62,12 @@ export default defineCause({
       owner: sock?.owner.pid ? sock.owner : null,
     };
   },
-  summary(evidence) {
+  summary(evidence, { daddr }) {
     if ('error' in evidence) return refusedText(evidence);
     const { route, from, to, flags, forwarded, arrived_on } = evidence;
     const segment = `[${flags}] ${from} → ${to}${forwarded ? ` that came in by ${arrived_on ?? 'an unknown interface'}` : ''}`;
+    if (mayBeGone(evidence, daddr))
+      return `this host has no route for ${segment}, and ${daddr} is no address of its own, or no longer`;
     if (route === null) return `this host has no route for ${segment}`;
     if (route === 'blackhole')
       return `a blackhole route drops ${segment}, without a word to who sent it`;
@@ -78,6 +81,11 @@ export default defineCause({
     const get = `ip route get ${daddr}${came ? ` from ${saddr} iif ${came}` : ''}`;
     const ip = (command: string) => `\`${inNetns(netns, command)}\``;
     return [
+      ...(mayBeGone(evidence, daddr)
+        ? [
+            `was ${daddr} an address of this host (lease, failover, network restart)? Then its connections can send no more: ${ip(`ss -tnp src ${word(bracketed(daddr))}`)} Put it back: ${ip(`ip addr add ${daddr}/PREFIX dev ${came ?? 'DEV'}`)} Who takes it away: ${ip('ip -ts monitor address')}`,
+          ]
+        : []),
       ...(route === null
         ? [
             `what this host makes of it: ${ip(get)} A route is missing, or the daemon that should have brought it (BGP, OSPF, a network plug-in) has not: ${ip(`ip ${six}route show table all`)}`,
@@ -92,12 +100,20 @@ export default defineCause({
   },
 });
 
+/**
+ * Whether its own address may have been taken away, and with it the route to its network: of IPv6 the kernel
+ * gives this reason too where it does not forward.
+ */
+const mayBeGone = ({ route, forwarded, of_a_connection }: Dropped, daddr: string) =>
+  route === null && forwarded && of_a_connection && familyOf(daddr) === 6;
+
 type Dropped = {
   route: string | null;
   from: string;
   to: string;
   flags: string;
   forwarded: boolean;
+  of_a_connection: boolean;
   arrived_on: string | null;
   netns: number;
 };

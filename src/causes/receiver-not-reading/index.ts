@@ -48,8 +48,9 @@ export default defineCause({
   },
   advice({ local: here, ...hindered }, { sport, dport }) {
     const socket = `'sport = :${sport} and dport = :${dport}'`;
+    const known = hindranceAdvice(hindered);
+    if (known.length > 0) return known;
     return [
-      ...hindranceAdvice(hindered),
       `what does the process do? \`ss -tnmpe ${socket}\` shows it and its Recv-Q. Stopped (state T), or what does it wait for? \`ps -o pid,stat,wchan:32,args -p PID\``,
       `where one thread serves many connections, a slow one holds up ${here} too: what does it wait for (disk, lock, another host)?`,
       `it reads, but slowly: a larger receive buffer (net.ipv4.tcp_rmem in its namespace, SO_RCVBUF) only puts it off`,

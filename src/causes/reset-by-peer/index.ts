@@ -96,8 +96,9 @@ export default defineCause({
       by_client,
       moved,
     },
-    { saddr, daddr },
+    flow,
   ) {
+    const { saddr, daddr } = flow;
     const lost =
       unacked_bytes > 0
         ? [
@@ -118,11 +119,19 @@ export default defineCause({
         ...lost,
       ];
     }
+    if (peer_had_closed && sent_by !== CLOSING && servedAtSource(flow)) {
+      return [
+        `${peer} is a client, and closed before ${at} had said all: it gave up (a timeout of its own, a cancelled request), or had what it wanted. How long did ${at} take to answer? nginx writes 499 of it`,
+        `why did it close? On ${daddr}: \`tcpwhy trace ${word(at)}\` Harmless where clients leave early on purpose`,
+        `${at} had the end of the connection (a FIN) before it sent: its process may stop when it reads that, where nobody waits for the answer`,
+        ...lost,
+      ];
+    }
     if (peer_had_closed && sent_by !== CLOSING) {
       return [
         `${at} had the end of the connection (a FIN) before it sent: its process has to read the end of the stream, and not use such a connection again. A pool of connections asks before each use whether one is readable, or keeps one idle for less long than ${peer} does (keepalive_timeout of nginx, keepAliveTimeout of Node, wait_timeout of MySQL)`,
         `what it sent may safely be sent again on another connection only if it may happen twice: ${peer} did not read it`,
-        `why did ${peer} close? Its idle limit, an error or a restart: look in its log, or run there: \`tcpwhy trace ${word(peer)}\``,
+        `why did ${peer} close? Its idle limit, an error, a restart, or it takes nobody now (too many connections, an access list, a proxy whose own server is down): look in its log, or run there: \`tcpwhy trace ${word(peer)}\``,
         ...lost,
       ];
     }
@@ -135,7 +144,7 @@ export default defineCause({
     if (sent_by === 'a kernel without the socket') {
       return [
         ...forgotten,
-        `${peer}: was the service restarted, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${word(peer)}\``,
+        `${peer}: was the service restarted, had it closed the connection with a FIN that was lost, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${word(peer)}\``,
         ...lost,
       ];
     }

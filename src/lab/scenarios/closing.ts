@@ -148,6 +148,14 @@ export const dataAfterClose: Scenario[] = [
       sentAfterFin(lab, options, (server) => must(server.shutdown('both'), 'shutdown')),
   },
   {
+    id: 'data-after-close/dialled',
+    cause: 'data-after-close',
+    title: 'servers answer after the clients closed',
+    families: BOTH,
+    says: () => ({ payload_bytes: 14 }),
+    run: (lab, options) => sentWhen(lab, options, 'client'),
+  },
+  {
     id: 'data-after-close/forgotten',
     cause: 'data-after-close',
     title: 'servers answer after the clients closed, when tcp_fin_timeout is over',
@@ -164,8 +172,13 @@ export const dataAfterClose: Scenario[] = [
 /** Longer than a timer of one second may be late. */
 const FORGOTTEN_MS = 1300;
 
-/** The others send what they have to say when the kernel has given up what was closed. */
-function sentWhen(lab: Lab, options: Options, by: 'server' | 'client', givenUp: () => void): Made {
+/** The others send what they have to say, where given when the kernel has given up what was closed. */
+function sentWhen(
+  lab: Lab,
+  options: Options,
+  by: 'server' | 'client',
+  givenUp: () => void = () => {},
+): Made {
   const fail = (pairs: Pair[]) => {
     const others = pairs.map(({ client, server }) => (by === 'server' ? client : server));
     for (const pair of pairs) pair[by].close();

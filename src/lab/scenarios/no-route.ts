@@ -2,7 +2,7 @@
 
 import type { Family } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
-import { anyOf, failAtOnce, knock } from '../connections.ts';
+import { anyOf, closeUnheard, connect, failAtOnce, knock, localOf, say } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
@@ -51,6 +51,26 @@ export const noRoute: Scenario[] = [
       lab.server.ip(`route replace blackhole ${HOSTS[options.family].nowhere}`);
     },
     run: knocks,
+  },
+  {
+    id: 'no-route/address-gone',
+    cause: 'no-route',
+    title:
+      'segments of connections whose address was taken from the server, with the route to its own network',
+    // Of IPv4 this is not-our-address: there a host that does not forward asks for no route.
+    families: [6],
+    ownerless: true,
+    says: () => ({ route: null, forwarded: true, of_a_connection: true }),
+    run(lab, options) {
+      const pairs = connect(lab, options, PORT);
+      const sockets = pairs.map(({ client }) => client);
+      const clients = sockets.map(localOf);
+      lab.server.ip('addr flush dev s0 scope global');
+      say(sockets, 'one more thing');
+      closeUnheard(sockets);
+      const server = { address: HOSTS[6].server, port: PORT };
+      return { server, clients, netns: lab.server.inode };
+    },
   },
   {
     id: 'no-route/connect',
