@@ -112,7 +112,7 @@ export default defineCause({
     if (byClient && payload_bytes > 0)
       return [
         `${at} is the client, and closed before ${peer} had said all: does its program give up (a timeout of its own, a cancelled request), or read only a part of the answer? How long does ${peer} take to answer?`,
-        `who waits for an answer shuts down only its own direction (shutdown(SHUT_WR)) and reads until the end; harmless where clients leave early on purpose`,
+        `${at}: shut down only its own direction (shutdown(SHUT_WR)) and read until the end; where clients leave early on purpose this is harmless`,
       ];
     return [
       ...sent,
