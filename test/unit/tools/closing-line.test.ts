@@ -46,7 +46,7 @@ test('says what there was, in one form', () => {
 test('tells of what needed a second try', () => {
   const { status, lines } = run({ passing: 1, failing: 0, skipped: 0, again: 3 });
   expect(lines).toEqual([
-    ...Array(3).fill('second try: passes at last'),
+    ...Array(3).fill('second try: passes at last: once'),
     '3 needed a second try',
     '',
     '4 passed, 0 failed',
