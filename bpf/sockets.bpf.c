@@ -19,6 +19,26 @@ static __always_inline const struct sock *listener_in(const struct sock *sk)
 	return bpf_core_type_exists(struct mptcp_sock) ? BPF_CORE_READ(msk, first) : NULL;
 }
 
+/* PF_FORKNOEXEC: it runs what its parent ran. */
+#define FORKED_ONLY 0x40
+#define FRESH_NS 1000000000ull
+
+/*
+ * A child that is about to run another program has for a moment all that its parent has open. What is closed
+ * then, it never held.
+ */
+static __always_inline bool is_about_to_lose(const struct task_struct *task, u32 fd)
+{
+	const unsigned long *closes = BPF_CORE_READ(task, files, fdt, close_on_exec);
+	u64 bits = 0;
+
+	if (!(BPF_CORE_READ(task, flags) & FORKED_ONLY) ||
+	    bpf_ktime_get_ns() - BPF_CORE_READ(task, start_time) > FRESH_NS)
+		return false;
+	bpf_probe_read_kernel(&bits, sizeof(bits), closes + fd / 64);
+	return bits >> (fd % 64) & 1;
+}
+
 static __always_inline void write_holder(struct seq_file *seq, const struct task_struct *task,
 					 const struct sock *listener)
 {
@@ -50,7 +70,7 @@ int existing_owners(struct bpf_iter__task_file *ctx)
 	if (!find_owner(id))
 		set_owner(id, task, ROLE_NOT_KNOWN);
 	listener = listener_in(sk);
-	if (listener)
+	if (listener && !is_about_to_lose(task, ctx->fd))
 		write_holder(ctx->meta->seq, task, listener);
 	return 0;
 }

@@ -723,6 +723,7 @@ struct file {
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
+	unsigned long *close_on_exec;
 };
 
 struct files_struct {
@@ -743,6 +744,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	unsigned int flags;
 	int exit_code;
+	u64 start_time;
 	int tgid;
 	struct task_struct *group_leader;
 	char comm[16];

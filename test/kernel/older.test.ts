@@ -143,3 +143,38 @@ it('every process that has a listener open is named, also where the one that beg
     for (const worker of workers) worker.kill('SIGKILL');
   }
 });
+
+/* Always has a child that is about to end, or to run another program: with the listener it began with at hand. */
+const FORKS = `import os, select, sys
+os.set_inheritable(3, False)
+for _ in range(600):
+    if os.fork() == 0:
+        select.select([0], [], [], 0.1)
+        os._exit(0)
+    os.wait()
+    if select.select([0], [], [], 0)[0]: break
+`;
+
+it('a child that is about to run another program holds no listener that closes then', async () => {
+  const server = { address: HOSTS[4].server, port: PORT };
+  const refused = growth(lab.server, 'TcpExt', 'ListenOverflows');
+  const listener = listen(lab, 4, PORT, 1);
+  const holder = spawn('python3', ['-c', FORKS], {
+    stdio: ['pipe', 'ignore', 'inherit', listener.fd],
+  });
+  const waiting = dial(lab, lab.client, server, 2);
+  awaitQueued(listener, 2);
+  listener.close();
+  try {
+    await using tcpwhy = await watch();
+    knock(lab, server, TIMES);
+    until('the SYNs to be refused', () => refused() >= TIMES);
+    await tcpwhy.until((output) => output.count('accept-queue-full') >= TIMES);
+    const { findings } = await tcpwhy.stop();
+    // In one process, which is whose the listener is.
+    expect(findings.map(({ evidence }) => evidence.held_by)).toEqual([null]);
+    expect(waiting.map(localOf)).toHaveLength(2);
+  } finally {
+    holder.kill('SIGKILL');
+  }
+});
