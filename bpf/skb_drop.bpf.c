@@ -95,7 +95,7 @@ static __always_inline int ends(void *ctx, const struct sk_buff *skb, void *loca
 }
 
 /* The socket that checked this segment last, if it is one for it: remember_checked(). */
-static __always_inline const struct sock *checked_by(const struct sk_buff *skb)
+static __always_inline const struct sock *checked_by(const struct sk_buff *skb, u32 reason)
 {
 	u32 zero = 0;
 	struct checked *c = bpf_map_lookup_elem(&checked, &zero);
@@ -103,7 +103,7 @@ static __always_inline const struct sock *checked_by(const struct sk_buff *skb)
 	const struct sock *sk;
 	struct segment *s;
 
-	if (!c || c->skb != (u64)skb || !e)
+	if (!c || !e || (c->skb != (u64)skb && !(c->skb == NO_ROOM && is_without_room(reason))))
 		return NULL;
 	c->skb = 0;
 	sk = (const void *)c->sk;
@@ -118,7 +118,7 @@ static __always_inline const struct sock *checked_by(const struct sk_buff *skb)
 static __noinline int ends_unanswered(void *ctx, const struct sk_buff *skb, void *location,
 				      u32 reason, bool no_reason)
 {
-	return ends(ctx, skb, location, reason, checked_by(skb), no_reason);
+	return ends(ctx, skb, location, reason, checked_by(skb, reason), no_reason);
 }
 
 /* The kernel leaves this mark where it computed the checksum itself and it did not fit. */

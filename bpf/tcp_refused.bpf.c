@@ -13,6 +13,13 @@ ON_ENTRY(tcp_validate_incoming, segment_checked, struct sock *sk, struct sk_buff
 	return 0;
 }
 
+/* Data on the fast path is not checked; where there is no room for it, this makes some or it is freed. */
+ON_ENTRY(tcp_prune_ofo_queue, room_sought, struct sock *sk)
+{
+	remember_no_room(sk);
+	return 0;
+}
+
 /*
  * Whether a reset has a number that tcp_validate_incoming() does not believe. Where something is missing
  * it also believes the number after all that has come: then nothing is said of those that are ahead.

@@ -27,6 +27,26 @@ static __always_inline void remember_checked(const struct sk_buff *skb, const vo
 	store_pointer(&c->sk, sk);
 }
 
+/* Of a segment that is not known, the next one for this socket that finds no room. */
+#define NO_ROOM 1ull
+
+static __always_inline void remember_no_room(const void *sk)
+{
+	u32 zero = 0;
+	struct checked *c = bpf_map_lookup_elem(&checked, &zero);
+
+	if (!c)
+		return;
+	c->skb = NO_ROOM;
+	store_pointer(&c->sk, sk);
+}
+
+static __always_inline bool is_without_room(u32 reason)
+{
+	return bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_PROTO_MEM) &&
+	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_PROTO_MEM);
+}
+
 static __always_inline bool is_connection(u8 state)
 {
 	return state != TCP_LISTEN && state != TCP_NEW_SYN_RECV && state != TCP_SYN_SENT &&

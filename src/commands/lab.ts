@@ -46,7 +46,7 @@ export function lab(ids: string[], flags: Flags, write: Write): number | Promise
 function list({ json }: Flags, write: Write): number {
   for (const scenario of SCENARIOS) {
     const { id, cause, title, families } = scenario;
-    const lacking = lacks(scenario);
+    const lacking = lacks(scenario, families[0] ?? 4);
     if (json) {
       write(`${jsonText({ type: 'scenario', scenario: id, cause, title, families, lacking })}\n`);
       continue;

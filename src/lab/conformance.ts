@@ -86,12 +86,16 @@ function mptcpLacks(): string | null {
 }
 
 /** What this machine has not that the scenario needs, or null. */
-export function lacks({ needs, drop_reason, knows, commands = [] }: Scenario): string | null {
+export function lacks(
+  { needs, drop_reason, knows, knows_ipv6, commands = [] }: Scenario,
+  family: Family,
+): string | null {
   const lacking = needs ? NEEDS[needs]() : null;
   if (lacking) return `needs ${lacking}`;
   if (drop_reason && !kernelKnows(`SKB_DROP_REASON_${drop_reason}`))
     return `needs a kernel with the reason ${drop_reason}`;
-  if (knows && !kernelKnows(knows)) return `needs a kernel that knows ${knows}`;
+  for (const name of [knows, family === 6 && knows_ipv6])
+    if (name && !kernelKnows(name)) return `needs a kernel that knows ${name}`;
   const [missing] = missingCommands(commands);
   return missing === undefined ? null : `needs ${missing}`;
 }
@@ -138,7 +142,7 @@ export async function examine(
     ...{ scenario: id, family, cause, times, beside, reported: {}, unexplained: 0 },
     ...{ verdict: 'skipped' as const, why: null, findings: [] },
   };
-  const why = notShown(watching, scenario) ?? lacks(scenario);
+  const why = notShown(watching, scenario) ?? lacks(scenario, family);
   if (why) return { ...row, why };
   try {
     using lab = Lab.open();

@@ -58,6 +58,8 @@ export interface Scenario {
   drop_reason?: string;
   /** A name in the BTF of the kernels that show it. */
   knows?: string;
+  /** The same, where they show it for IPv6 later. */
+  knows_ipv6?: string;
   /** Of the two, the only tier that shows it. */
   tier?: 'tracepoints';
   /** Programs that it runs, besides those of iproute2 and procps. */

@@ -73,6 +73,10 @@ const RESET_SENT = orProbes(
   answersUntil('packet_dropped_without_reason', 2),
 );
 
+/** Whose a refused segment was, where kfree_skb does not tell. */
+const CHECKED = ['packet_dropped_without_sock', 'segment_checked'];
+const CHECKED_BY = { 'tracepoint:kfree_skb': 3, tcp_validate_incoming: 4 };
+
 /** Names of functions and what processes do are no program's: /proc has them. */
 type HookedFact = Exclude<Fact, 'symbols' | 'process'>;
 /** System calls as they return: what they gave, and why they failed. */
@@ -107,10 +111,8 @@ export const WAYS: Record<HookedFact, readonly Way[]> = {
   ],
   refused: orProbes(
     tracepoints(['packet_dropped'], { 'tracepoint:kfree_skb': 4 }),
-    hooks(['packet_dropped_without_sock', 'segment_checked'], {
-      'tracepoint:kfree_skb': 3,
-      tcp_validate_incoming: 4,
-    }),
+    hooks([...CHECKED, 'room_sought'], CHECKED_BY),
+    hooks(CHECKED, CHECKED_BY),
     hooks(['syn_checked', 'refusal_answered'], {
       'tracepoint:kfree_skb': 2,
       tcp_validate_incoming: 4,

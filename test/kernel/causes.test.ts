@@ -62,7 +62,7 @@ describe.each([
     { scenario, family }: Case,
     { skip }: { skip(condition: boolean, note: string): void },
   ): Promise<void> {
-    const lacking = lacks(scenario);
+    const lacking = lacks(scenario, family);
     skip(lacking !== null, lacking ?? '');
     const { cause, beside = [] } = scenario;
     const lab = watched.lab();

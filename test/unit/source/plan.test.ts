@@ -110,7 +110,16 @@ describe('the way to each fact', () => {
 
   test('to what a connection expected is by the drop itself where that names the socket', () => {
     const silent = { ...kernel.parameters, 'tracepoint:kfree_skb': 2 };
-    expect(programs('refused', kernel)).toContain('segment_checked');
+    expect(programs('refused', kernel)).toEqual(
+      expect.arrayContaining(['segment_checked', 'room_sought']),
+    );
+    const inlined = new Map(
+      ['room_sought', 'room_sought_probe'].map((name) => [name, 'no tcp_prune_ofo_queue']),
+    );
+    expect(programs('refused', kernel, inlined)).toEqual([
+      'packet_dropped_without_sock',
+      'segment_checked',
+    ]);
     expect(programs('refused', { ...kernel, parameters: silent })).toContain('refusal_answered');
     const telling = { ...kernel.parameters, 'tracepoint:kfree_skb': 4 };
     for (const fact of ['refused', 'timewait'] as const)
