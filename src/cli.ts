@@ -106,6 +106,11 @@ command('doctor', {
   run: async (_, flags) => (await import('./commands/doctor.ts')).doctor(flags, write),
 });
 
+// The other half of top, trace and record where these are not root.
+program.command('reader', { hidden: true }).action(async () => {
+  (await import('./source/serve.ts')).serve();
+});
+
 try {
   await program.parseAsync();
   process.exitCode = status;

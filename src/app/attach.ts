@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { type Limit, tooLow } from '../host/limits.ts';
+import type { AttachOptions } from '../source/attach.ts';
 import { LiveSource } from '../source/live.ts';
+import { callerBySudo, RemoteSource } from '../source/remote.ts';
+import type { Source } from '../source/source.ts';
 import type { AttachFlags } from './flags.ts';
 import { UsageError } from './usage.ts';
 
@@ -35,11 +38,21 @@ export function sampling({ everyRecord, output }: Pick<AttachFlags, 'everyRecord
 }
 
 /** Throws UsageError where this process or kernel cannot be watched. */
-export function openLive(options: Parameters<typeof LiveSource.open>[0]): LiveSource {
+export function openLive(options: AttachOptions): LiveSource {
+  return opened(() => LiveSource.open(options));
+}
+
+/** The same; but whoever called it by sudo has all of this process from here on. */
+export function openSource(options: AttachOptions): Source {
+  const caller = callerBySudo(process.env);
+  return caller ? opened(() => RemoteSource.open(options, caller)) : openLive(options);
+}
+
+function opened<S extends Source>(open: () => S): S {
   const limit = tooLow();
   if (limit) throw new UsageError(limitText(limit));
   try {
-    return LiveSource.open(options);
+    return open();
   } catch (error) {
     throw attachError(error);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { constants } from 'node:os';
+import { ReaderGone } from '../source/remote.ts';
 import { UsageError } from './usage.ts';
 
 /** What helps where the system refuses something, by the error's code. */
@@ -17,7 +18,7 @@ const HELP: Readonly<Record<string, string>> = {
 /** What ended a command, for a person: what the system refused in one sentence, a fault of tcpwhy with its place. */
 export function failureText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error instanceof UsageError) return error.message;
+  if (error instanceof UsageError || error instanceof ReaderGone) return error.message;
   const { code } = error as NodeJS.ErrnoException;
   if (code === undefined || !(code in constants.errno))
     return `a fault of tcpwhy itself; please report it with this:\n${error.stack ?? error.message}`;

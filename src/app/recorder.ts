@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Recording } from '../record/write.ts';
-import type { LiveSource } from '../source/live.ts';
+import { ReaderGone } from '../source/remote.ts';
+import type { Source } from '../source/source.ts';
 import type { Losses } from '../wire/loss.ts';
 import type { RecordFlags } from './flags.ts';
 import { recordingFrom } from './options.ts';
@@ -9,24 +10,24 @@ import { UsageError } from './usage.ts';
 
 /** The bytes of the live source on their way to findings, and to the recording of -o where there is one. */
 export class Recorder {
-  readonly #source: LiveSource;
+  readonly #source: Source;
   readonly #recording: Recording | null;
   #losses: Losses | null = null;
   #part = 1;
   #lost_part: string | null = null;
 
   /** Throws UsageError where the recording cannot be created. */
-  constructor(source: LiveSource, flags: RecordFlags) {
-    const rotation = recordingFrom(flags);
+  constructor(source: Source, flags: RecordFlags) {
     this.#source = source;
-    if (rotation) source.beginParts();
     try {
+      const rotation = recordingFrom(flags);
+      if (rotation) source.beginParts();
       this.#recording =
         flags.output === null
           ? null
           : new Recording(flags.output, source.header, rotation, flags.force);
     } catch (error) {
-      throw new UsageError(`cannot write ${flags.output}: ${(error as Error).message}`);
+      throw new UsageError(`cannot write ${flags.output}: ${(error as Error).message}${asWhom()}`);
     }
   }
 
@@ -101,6 +102,14 @@ export class Recorder {
     const rows = this.#losses?.rows() ?? [];
     return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
   }
+}
+
+/** Whose file it was to be, where root gave that up. */
+function asWhom(): string {
+  const uid = process.geteuid?.() ?? 0;
+  return uid === 0 || process.env.SUDO_UID === undefined
+    ? ''
+    : `. It is written as user ${uid}, who called sudo: into a folder of theirs (cd, then -o NAME), or from a shell of root`;
 }
 
 /** Says when the recording cannot be written, and when it can again. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { ATTACHING, attachOptions, openLive } from '../app/attach.ts';
+import { ATTACHING, attachOptions, openSource } from '../app/attach.ts';
 import type { Values } from '../app/declare.ts';
 import type { TOP } from '../app/flags.ts';
 import { filterFrom, recordedFilterFrom, recordingFrom } from '../app/options.ts';
@@ -33,7 +33,7 @@ async function topLive(targets: string[], flags: Flags): Promise<number> {
   const options = screenOptions(flags);
   const filter = filterFrom(targets, flags);
   recordingFrom(flags);
-  const source = saying(ATTACHING, () => openLive({ ...attachOptions(flags), filter }));
+  const source = saying(ATTACHING, () => openSource({ ...attachOptions(flags), filter }));
   let recorder: Recorder | null = null;
   let timer: NodeJS.Timeout | undefined;
   try {

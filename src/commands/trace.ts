@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { ATTACHING, attachOptions, openLive } from '../app/attach.ts';
+import { ATTACHING, attachOptions, openSource } from '../app/attach.ts';
 import type { TraceFlags } from '../app/flags.ts';
 import { filterFrom, recordingFrom } from '../app/options.ts';
 import { saying } from '../app/progress.ts';
@@ -8,6 +8,7 @@ import { Recorder, troubleTeller } from '../app/recorder.ts';
 import { Run, runOptions } from '../app/run.ts';
 import { outliveStdout } from '../app/stdout.ts';
 import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from '../app/watch.ts';
+import { ReaderGone } from '../source/remote.ts';
 import type { Header } from '../wire/types.gen.ts';
 
 /** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */
@@ -20,7 +21,7 @@ export async function trace(
   const filter = filterFrom(targets, flags);
   recordingFrom(flags);
   const interrupted = interruption();
-  const open = () => openLive({ ...attachOptions(flags), filter });
+  const open = () => openSource({ ...attachOptions(flags), filter });
   const source = options.json || options.quiet ? open() : saying(ATTACHING, open);
   let recorder: Recorder | null = null;
   try {
@@ -35,22 +36,25 @@ export async function trace(
     run.push(sockets);
     if (flags.verbose) process.stderr.write(hookLines(source.header));
     process.stderr.write(flags.quiet || options.json ? '' : watchingLines(source.header));
-    const why = await watch(
-      () => {
-        run.push(recording.tick());
-        tell();
-        return Boolean(flags.first && run.found) || recording.deleted !== null;
-      },
-      flags.for,
-      interrupted,
-      flags.everyRecord ? EVERY_RECORD_TICK_MS : TICK_MS,
-    );
-    const { deleted } = recording;
-    run.push(recording.end(why));
+    const tick = () => {
+      run.push(recording.tick());
+      tell();
+      return Boolean(flags.first && run.found) || recording.deleted !== null;
+    };
+    const tick_ms = flags.everyRecord ? EVERY_RECORD_TICK_MS : TICK_MS;
+    let trouble: string | null = null;
+    try {
+      const why = await watch(tick, flags.for, interrupted, tick_ms);
+      trouble = recording.deleted;
+      run.push(recording.end(why));
+    } catch (error) {
+      if (!(error instanceof ReaderGone)) throw error;
+      trouble = error.message;
+    }
     tell();
     run.finish();
-    if (deleted !== null) {
-      process.stderr.write(`tcpwhy: ${deleted}\n`);
+    if (trouble !== null) {
+      process.stderr.write(`tcpwhy: ${trouble}\n`);
       return 2;
     }
     return run.failed ? 1 : 0;

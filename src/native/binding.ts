@@ -147,6 +147,9 @@ interface Addon {
   deviceName(ifindex: number, netns?: string): string | null;
   netnsFiles(names: string[], netns?: string): (string | null | undefined)[];
   netnsRefused(): number;
+  pipe(): [number, number];
+  boundCapabilities(kept: number[]): void;
+  confine(half: Half): void;
   possibleCpus(): number;
   onlineCpus(): number;
   clockOffsetNs(): bigint;
@@ -442,4 +445,29 @@ export function clockOffset_ns(): bigint {
 /** How many CPUs are running now. */
 export function onlineCpus(): number {
   return native().onlineCpus();
+}
+
+/** Which half of tcpwhy a process is: who reads the kernel, or all the rest. */
+export type Half = 'reader' | 'front';
+
+/** Both ends of a new pipe, as descriptors, which programs that are run have only where they are given them. */
+export function pipe(): { from: number; to: number } {
+  const [from, to] = native().pipe();
+  return { from, to };
+}
+
+/**
+ * What this process runs from here on has no capabilities but these numbers of capabilities(7), not even as
+ * root. Throws EPERM.
+ */
+export function boundCapabilities(kept: number[]): void {
+  native().boundCapabilities(kept);
+}
+
+/**
+ * Gives up for good the system calls that this half has no use for, and that programs which are run could
+ * have more privileges. Throws the errno of what the kernel refused.
+ */
+export function confine(half: Half): void {
+  native().confine(half);
 }

@@ -8,6 +8,7 @@
 mod address;
 mod btf;
 mod clock;
+mod confine;
 mod cpus;
 mod error;
 mod framing;

@@ -10,6 +10,7 @@ import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { HostFacts } from './host-facts.ts';
 import { PartCounts } from './part-counts.ts';
+import type { Source } from './source.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
 
 const TOTALS_EVERY_NS = 1e9;
@@ -19,7 +20,7 @@ const KEYS_AT_ONCE = 20_000;
 const MORE_BYTES = 1 << 20;
 
 /** The running kernel as a stream of bytes: what BPF wrote, and what only this host can tell. */
-export class LiveSource {
+export class LiveSource implements Source {
   readonly header: Header;
   readonly #session: Session;
   readonly #facts: HostFacts;

@@ -1,30 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { attachedBy, stillThere } from './attached.ts';
 import { Running, TCPWHY } from './tcpwhy.ts';
-
-interface BpfObject {
-  id: number;
-  name?: string;
-}
-
-const listed = (kind: 'prog' | 'link'): BpfObject[] =>
-  JSON.parse(execFileSync('bpftool', ['-j', kind, 'list'], { encoding: 'utf8' }));
-
-/** Ids of the BPF objects that a process holds open. */
-function held(pid: number, field: 'prog_id' | 'link_id'): Set<number> {
-  const infos = readdirSync(`/proc/${pid}/fdinfo`).map((fd) => {
-    try {
-      return readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8');
-    } catch {
-      return ''; // Closed since it was listed.
-    }
-  });
-  const ids = infos.map((info) => info.match(new RegExp(`^${field}:\\s*(\\d+)$`, 'm'))?.[1]);
-  return new Set(ids.filter((id) => id !== undefined).map(Number));
-}
 
 it('tells a plain user what is missing', () => {
   const { status, stdout, stderr } = spawnSync(
@@ -68,20 +47,14 @@ describe('in a PID namespace', () => {
 
 it('leaves nothing attached when it is killed', async () => {
   await using tcpwhy = await Running.start();
-  const programs = held(tcpwhy.pid, 'prog_id');
-  const links = held(tcpwhy.pid, 'link_id');
-  const names = listed('prog')
-    .filter(({ id }) => programs.has(id))
-    .map(({ name }) => name);
-  expect(names).toEqual(expect.arrayContaining(['packet_dropped', 'packet_arrives', 'reset_sent']));
-  expect(links.size).toBeGreaterThan(0);
+  const attached = attachedBy(tcpwhy.pid);
+  expect(attached.names).toEqual(
+    expect.arrayContaining(['packet_dropped', 'packet_arrives', 'reset_sent']),
+  );
+  expect(attached.links.size).toBeGreaterThan(0);
   await tcpwhy.stop('SIGKILL');
   // The kernel frees them a moment later.
-  const left = () => [
-    ...listed('prog').filter(({ id }) => programs.has(id)),
-    ...listed('link').filter(({ id }) => links.has(id)),
-  ];
-  await expect.poll(left, { timeout: 5000 }).toEqual([]);
+  await expect.poll(() => stillThere(attached), { timeout: 5000 }).toEqual([]);
 });
 
 it('gives the verdict also when it is interrupted at once', async () => {

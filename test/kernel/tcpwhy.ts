@@ -109,8 +109,11 @@ export class Running {
   readonly #waiting = new Set<() => void>();
   stderr = '';
 
-  private constructor(args: string[]) {
-    this.#child = spawn(TCPWHY, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  private constructor(args: string[], env: NodeJS.ProcessEnv) {
+    this.#child = spawn(TCPWHY, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.#exited = once(this.#child, 'close');
     const { stdout, stderr } = this.#child;
     if (!stdout || !stderr) throw new Error('no pipes');
@@ -129,14 +132,16 @@ export class Running {
   }
 
   /** Starts it, and comes back once it watches: the first line is printed after attaching. */
-  static async start(args: string[] = [], patience_ms = START_PATIENCE_MS): Promise<Running> {
+  static async start(
+    args: string[] = [],
+    patience_ms = START_PATIENCE_MS,
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<Running> {
     const [command = 'trace', ...rest] = args[0]?.startsWith('-') ? ['trace', ...args] : args;
-    const running = new Running([
-      command,
-      ...rest,
-      '--json',
-      ...(command === 'trace' ? ['--for', '10m'] : []),
-    ]);
+    const running = new Running(
+      [command, ...rest, '--json', ...(command === 'trace' ? ['--for', '10m'] : [])],
+      env,
+    );
     if (!(await running.until(({ objects }) => objects[0]?.type === 'start', patience_ms))) {
       throw new Error(`tcpwhy did not start: ${running.stderr}`);
     }
@@ -155,6 +160,13 @@ export class Running {
       });
       if (await Promise.race([line, ended])) return isSo(this.output);
     }
+  }
+
+  /** Comes back once it has ended by itself, with everything that it printed. */
+  async ended(): Promise<Output> {
+    await this.#exited;
+    this.output.status = this.#child.exitCode;
+    return this.output;
   }
 
   /** As Ctrl-C does. Comes back with everything that it printed. */

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a process gives up for good, so that whoever takes it over has not got it.
+
+use napi_derive::napi;
+
+use crate::error::{Result, fail_errno, last_errno};
+
+/// Both ends of a new pipe, to read from and to write to; no program that is run later has them.
+#[napi(catch_unwind)]
+pub fn pipe() -> Result<Vec<i32>> {
+    let mut ends = [0; 2];
+    // SAFETY: writes two descriptors.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
+        return Err(fail_errno(last_errno(), "pipe"));
+    }
+    Ok(ends.to_vec())
+}
+
+/// Programs that this process runs from here on get no capabilities but these, not even as root. Of this
+/// thread. Errors: EPERM without CAP_SETPCAP, where there is any to take away.
+#[napi(catch_unwind)]
+pub fn bound_capabilities(kept: Vec<u32>) -> Result<()> {
+    for capability in 0..64 {
+        // SAFETY: takes a number; -1 for one that the kernel does not know.
+        let has = unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) };
+        if has != 1 || kept.contains(&capability) {
+            continue;
+        }
+        // SAFETY: takes a number.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            return Err(fail_errno(
+                last_errno(),
+                &format!("to do without capability {capability}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Which half of tcpwhy a process is.
+#[napi(string_enum = "lowercase")]
+pub enum Half {
+    /// Reads the kernel, as root.
+    Reader,
+    /// Everything else, as whoever called it.
+    Front,
+}
+
+/// Takes from every thread, for good, the system calls that this half has no use for, and new privileges
+/// by programs that it runs: it can run none. Errors: what the kernel refused.
+#[napi(catch_unwind)]
+pub fn confine(half: Half) -> Result<()> {
+    let filter = filter(&half);
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: takes numbers.
+    if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
+        return Err(fail_errno(last_errno(), "no_new_privs"));
+    }
+    // SAFETY: the program lives until the kernel has copied it.
+    let refused = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_TSYNC,
+            &program,
+        )
+    };
+    match refused {
+        0 => Ok(()),
+        thread if thread > 0 => Err(fail_errno(libc::ESRCH, "a filter for every thread")),
+        _ => Err(fail_errno(last_errno(), "a filter of system calls")),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xc000_00b7;
+
+/// Of neither half: programs, other processes, modules, mounts, other users, the clock, and what goes
+/// around a filter (io_uring).
+const OF_NEITHER: &[libc::c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsmount,
+    libc::SYS_mount_setattr,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_unshare,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setfsuid,
+    libc::SYS_setfsgid,
+    libc::SYS_setgroups,
+    libc::SYS_capset,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_io_uring_setup,
+    libc::SYS_userfaultfd,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_adjtimex,
+    libc::SYS_clock_adjtime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_acct,
+    libc::SYS_syslog,
+    libc::SYS_personality,
+];
+
+/// The reader writes nothing but its answers: it makes, changes and removes no file, and ends nobody.
+const NOT_OF_THE_READER: &[libc::c_long] = &[
+    libc::SYS_openat2,
+    libc::SYS_unlinkat,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_mkdirat,
+    libc::SYS_mknodat,
+    libc::SYS_linkat,
+    libc::SYS_symlinkat,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_truncate,
+    libc::SYS_ftruncate,
+    libc::SYS_setxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_listen,
+    libc::SYS_accept4,
+];
+
+/// The front has the bytes of the reader and files of its user.
+const NOT_OF_THE_FRONT: &[libc::c_long] = &[
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_setns,
+    libc::SYS_socket,
+];
+
+/// Of x86-64 only: other architectures have just those that end in `at`.
+#[cfg(target_arch = "x86_64")]
+const OLD_OF_NEITHER: &[libc::c_long] = &[libc::SYS_iopl, libc::SYS_ioperm];
+#[cfg(target_arch = "x86_64")]
+const OLD_NOT_OF_THE_READER: &[libc::c_long] = &[
+    libc::SYS_creat,
+    libc::SYS_unlink,
+    libc::SYS_rename,
+    libc::SYS_mkdir,
+    libc::SYS_rmdir,
+    libc::SYS_mknod,
+    libc::SYS_link,
+    libc::SYS_symlink,
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_OF_NEITHER: &[libc::c_long] = &[];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_NOT_OF_THE_READER: &[libc::c_long] = &[];
+
+/// Where struct seccomp_data has the number of the call, the architecture, and the low half of an argument.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+const fn argument(index: u32) -> u32 {
+    16 + 8 * index
+}
+
+const WRITES: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC) as u32;
+const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+/// Calls of x86-64 by the numbers of its 32 bit form have this bit.
+const X32: u32 = 0x4000_0000;
+
+fn filter(half: &Half) -> Vec<libc::sock_filter> {
+    let more = match half {
+        Half::Reader => [NOT_OF_THE_READER, OLD_NOT_OF_THE_READER].concat(),
+        Half::Front => NOT_OF_THE_FRONT.to_vec(),
+    };
+    let mut filter = vec![
+        load(ARCH),
+        jump(libc::BPF_JEQ, ARCHITECTURE, 1, 0),
+        give(REFUSED),
+        load(NUMBER),
+        jump(libc::BPF_JGE, X32, 0, 1),
+        give(REFUSED),
+    ];
+    for call in [OF_NEITHER, OLD_OF_NEITHER, &more].concat() {
+        filter.push(jump(libc::BPF_JEQ, call as u32, 0, 1));
+        filter.push(give(REFUSED));
+    }
+    if let Half::Reader = half {
+        for &(call, flags) in OPENING {
+            filter.extend([
+                jump(libc::BPF_JEQ, call as u32, 0, 4),
+                load(argument(flags)),
+                jump(libc::BPF_JSET, WRITES, 0, 1),
+                give(REFUSED),
+                give(libc::SECCOMP_RET_ALLOW),
+            ]);
+        }
+    }
+    filter.push(give(libc::SECCOMP_RET_ALLOW));
+    filter
+}
+
+/// Which argument has the flags.
+#[cfg(target_arch = "x86_64")]
+const OPENING: &[(libc::c_long, u32)] = &[(libc::SYS_openat, 2), (libc::SYS_open, 1)];
+#[cfg(not(target_arch = "x86_64"))]
+const OPENING: &[(libc::c_long, u32)] = &[(libc::SYS_openat, 2)];
+
+fn load(offset: u32) -> libc::sock_filter {
+    step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
+}
+
+fn jump(how: u32, value: u32, yes: u8, no: u8) -> libc::sock_filter {
+    step(libc::BPF_JMP | how | libc::BPF_K, value, yes, no)
+}
+
+fn give(value: u32) -> libc::sock_filter {
+    step(libc::BPF_RET | libc::BPF_K, value, 0, 0)
+}
+
+fn step(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    }
+}

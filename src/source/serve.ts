@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { confine } from '../native/binding.ts';
+import { encodeHeader } from '../wire/decode.ts';
+import {
+  ANSWER,
+  type Answer,
+  parseRequest,
+  type Refusal,
+  type Request,
+  readRequest,
+  writeAnswer,
+} from './border.ts';
+import { LiveSource } from './live.ts';
+import type { Source } from './source.ts';
+
+/** Descriptors that the front gives the reader. */
+export const REQUESTS = 3;
+export const ANSWERS = 4;
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * The half that is root: watches the kernel for whoever asks at `REQUESTS`, until nobody does any more. What
+ * it is asked comes from a process that reads what strangers sent, and is believed nothing.
+ */
+export function serve(): void {
+  // Ctrl-C is for both halves, and the front says when to end.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
+    process.on(signal, () => {});
+  const reader = new Reader();
+  for (;;) {
+    const text = readRequest(REQUESTS);
+    if (text === null) break;
+    writeAnswer(ANSWERS, reader.answer(parseRequest(text)));
+  }
+  reader.close();
+}
+
+class Reader {
+  #source: Source | null = null;
+
+  answer(request: Request | null): Answer {
+    try {
+      return this.#answer(request);
+    } catch (error) {
+      const { code = '', message } = error as { code?: string; message: string };
+      return refusal({ code, message });
+    }
+  }
+
+  close(): void {
+    this.#source?.close();
+  }
+
+  #answer(request: Request | null): Answer {
+    if (request?.call === 'open') {
+      // Once, before there is anything that strangers sent.
+      if (this.#source) return refusal({ code: 'EALREADY', message: 'it watches already' });
+      const source = LiveSource.open(request.options);
+      this.#source = source;
+      confine('reader');
+      return { kind: ANSWER.header, bytes: encodeHeader(source.header) };
+    }
+    const source = this.#source;
+    if (!request || !source) return refusal({ code: 'EINVAL', message: 'no such request' });
+    switch (request.call) {
+      case 'beginParts':
+        source.beginParts();
+        return bytes(NOTHING);
+      case 'begin':
+        return bytes(source.begin());
+      case 'again':
+        return bytes(source.again());
+      case 'before':
+        return bytes(source.before());
+      case 'tick':
+        return bytes(source.tick(request.last));
+      case 'headerOf':
+        return { kind: ANSWER.header, bytes: encodeHeader(source.headerOf(request.part)) };
+      case 'footer':
+        return bytes(source.footer(request.why, request.losses));
+      case 'end':
+        return bytes(source.end(request.why, request.losses));
+    }
+  }
+}
+
+const bytes = (of: Uint8Array): Answer => ({ kind: ANSWER.bytes, bytes: of });
+const refusal = (of: Refusal): Answer => ({
+  kind: ANSWER.error,
+  bytes: Buffer.from(JSON.stringify(of)),
+});

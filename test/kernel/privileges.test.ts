@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { sums, TIMES } from '../../src/lab/conformance.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { SCENARIOS } from '../../src/lab/scenarios.ts';
+import { pipe } from '../../src/native/binding.ts';
+import { ANSWER, readAnswer, writeRequest } from '../../src/source/border.ts';
+import { random } from '../unit/diagnose/random.ts';
+import { attachedBy, stillThere } from './attached.ts';
+import { Running, TCPWHY } from './tcpwhy.ts';
+
+/** Nobody that this host knows. */
+const CALLER = 54_321;
+const BY_SUDO = { SUDO_UID: String(CALLER), SUDO_GID: String(CALLER) };
+/** As READER_CAPABILITIES of src/source/remote.ts, in the mask of /proc/PID/status. */
+const READER_CAPABILITIES = '000000c400285004';
+const SEED = 1;
+
+/** Only root may write to it. */
+const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-privileges-'));
+chmodSync(folder, 0o755);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function statusOf(pid: number, ...names: string[]): string[] {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return names.map((name) => text.match(new RegExp(`^${name}:\\s*(.*)$`, 'm'))?.[1]?.trim() ?? '');
+}
+
+/** All threads of a process say the same. */
+function threadsOf(pid: number): number[] {
+  const children = spawnSync('ls', [`/proc/${pid}/task`], { encoding: 'utf8' }).stdout;
+  return children.trim().split('\n').map(Number);
+}
+
+function readerOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
+}
+
+const began = (args: string[] = []) => Running.start(args, undefined, BY_SUDO);
+
+describe('called by sudo', () => {
+  it('only what reads the kernel stays root, with the capabilities that it takes', async () => {
+    await using tcpwhy = await began();
+    const ids = `${CALLER}\t${CALLER}\t${CALLER}\t${CALLER}`;
+    for (const thread of threadsOf(tcpwhy.pid))
+      expect(
+        statusOf(thread, 'Uid', 'Gid', 'Groups', 'CapEff', 'CapPrm', 'NoNewPrivs', 'Seccomp'),
+      ).toEqual([ids, ids, `${CALLER}`, '0'.repeat(16), '0'.repeat(16), '1', '2']);
+    for (const thread of threadsOf(readerOf(tcpwhy.pid)))
+      expect(statusOf(thread, 'Uid', 'CapEff', 'CapPrm', 'NoNewPrivs', 'Seccomp')).toEqual([
+        '0\t0\t0\t0',
+        ...[READER_CAPABILITIES, READER_CAPABILITIES, '1', '2'],
+      ]);
+  });
+
+  it('what happens is told as exactly, and the recording is the caller’s', async () => {
+    const scenario = SCENARIOS.find(({ id }) => id === 'accept-queue-full');
+    if (!scenario) throw new Error('no such scenario');
+    const own = mkdtempSync(join(folder, 'own-'));
+    chownSync(own, CALLER, CALLER);
+    const file = join(own, 'x.tcpwhy');
+    using lab = Lab.open();
+    await using tcpwhy = await began(['record', '-o', file, '--netns', `${lab.server.inode}`]);
+    scenario.run(lab, { times: TIMES, family: 4 });
+    await tcpwhy.until((output) => output.count(scenario.cause) >= TIMES);
+    const { findings, summary, status } = await tcpwhy.stop();
+    expect(sums(findings)).toEqual({ [scenario.cause]: TIMES });
+    expect([summary.lost, status]).toEqual([0, 1]);
+    expect(findings[0]?.process?.pid).toBe(process.pid);
+    const { uid, gid, mode } = statSync(file);
+    expect([uid, gid, mode & 0o777]).toEqual([CALLER, CALLER, 0o600]);
+    const replayed = spawnSync(TCPWHY, ['replay', file, '--json'], { encoding: 'utf8' });
+    expect(replayed.stdout.trim().split('\n').at(-1)).toContain(`"${scenario.cause}":${TIMES}`);
+  });
+
+  it('writes nothing where only root may, and says so', async () => {
+    const file = join(folder, 'x.tcpwhy');
+    const { status, stdout, stderr } = spawnSync(TCPWHY, ['record', '-o', file, '--for', '1s'], {
+      encoding: 'utf8',
+      env: { ...process.env, ...BY_SUDO },
+    });
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(/^tcpwhy: cannot write .*x\.tcpwhy: EACCES/);
+    expect(stderr).toContain(`user ${CALLER}`);
+  });
+});
+
+describe.each([
+  { half: 'the reader', killed: (tcpwhy: Running) => readerOf(tcpwhy.pid) },
+  { half: 'the front', killed: (tcpwhy: Running) => tcpwhy.pid },
+])('when $half is killed', ({ half, killed }) => {
+  it('the other ends, and nothing stays attached', async () => {
+    await using tcpwhy = await began();
+    const reader = readerOf(tcpwhy.pid);
+    const attached = attachedBy(reader);
+    expect(attached.links.size).toBeGreaterThan(0);
+    process.kill(killed(tcpwhy), 'SIGKILL');
+    const { status, lines } = await tcpwhy.ended();
+    await expect.poll(() => stillThere(attached), { timeout: 5000 }).toEqual([]);
+    if (half === 'the front') return;
+    expect(status).toBe(2);
+    expect(tcpwhy.stderr).toMatch(/^tcpwhy: the half of tcpwhy that reads the kernel is gone/);
+    expect(lines.at(-1)).toContain('"type":"summary"');
+  });
+});
+
+describe('what reads the kernel', () => {
+  it('is neither ended nor tricked by what it is asked', async () => {
+    await using reader = await Reader.start();
+    const next = random(SEED);
+    const below = (limit: number) => Math.floor(next() * limit);
+    const calls = ['open', 'begin', 'beginParts', 'tick', 'again', 'headerOf', 'footer', 'x'];
+    const values = [null, true, -1, 1e308, '/etc/shadow', 'x'.repeat(999), [], {}, '\0', 3];
+    const pick = (from: readonly unknown[]) => from[below(from.length)];
+    for (let asked = 0; asked < 100_000; asked++) {
+      const names = ['call', 'last', 'part', 'why', 'losses', 'options'];
+      const request = Object.fromEntries(names.map((name) => [name, pick(values)]));
+      // What is right in form is seldom: each of it does real work.
+      if (below(1000) === 0) request.call = pick(calls);
+      expect(reader.ask(request).kind).toSatisfy((kind: number) => kind <= ANSWER.error);
+    }
+    const again = reader.ask({ call: 'open', options: {} });
+    expect(again.kind).toBe(ANSWER.error);
+    expect(Buffer.from(again.bytes).toString()).toContain('EALREADY');
+    expect(reader.ask({ call: 'tick', last: false }).kind).toBe(ANSWER.bytes);
+    expect(statusOf(reader.pid, 'Seccomp', 'CapEff')).toEqual(['2', expect.any(String)]);
+  }, 120_000);
+
+  it('ends where a request is longer than any is', async () => {
+    await using reader = await Reader.start();
+    const attached = attachedBy(reader.pid);
+    reader.say(Buffer.from([0xff, 0xff, 0xff, 0x7f]));
+    await reader.ended();
+    await expect.poll(() => stillThere(attached), { timeout: 5000 }).toEqual([]);
+  });
+});
+
+/** The half that is root, as somebody has it who took the other one over. */
+class Reader {
+  readonly #to: number;
+  readonly #from: number;
+  readonly #room = Buffer.alloc(1 << 20);
+  readonly #ended: Promise<unknown>;
+  readonly pid: number;
+
+  private constructor() {
+    const requests = pipe();
+    const answers = pipe();
+    const child = spawn(TCPWHY, ['reader'], {
+      stdio: ['ignore', 'ignore', 'inherit', requests.from, answers.to],
+    });
+    this.#ended = once(child, 'exit');
+    this.pid = child.pid ?? 0;
+    closeSync(requests.from);
+    closeSync(answers.to);
+    this.#to = requests.to;
+    this.#from = answers.from;
+  }
+
+  static async start(): Promise<Reader> {
+    const reader = new Reader();
+    const options = {
+      filter: { groups: [], netns: null },
+      records_per_s: 1,
+      tier: 'hooks' as const,
+    };
+    expect(reader.ask({ call: 'open', options }).kind).toBe(ANSWER.header);
+    return reader;
+  }
+
+  ask(request: object) {
+    writeRequest(this.#to, request as Parameters<typeof writeRequest>[1]);
+    const answer = readAnswer(this.#from, this.#room);
+    if (!answer) throw new Error('the reader is gone');
+    return answer;
+  }
+
+  say(bytes: Uint8Array): void {
+    writeSync(this.#to, bytes);
+  }
+
+  ended(): Promise<unknown> {
+    return this.#ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    closeSync(this.#to);
+    closeSync(this.#from);
+    await this.#ended;
+  }
+}
