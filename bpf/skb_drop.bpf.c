@@ -103,9 +103,12 @@ static __always_inline const struct sock *checked_by(const struct sk_buff *skb, 
 	const struct sock *sk;
 	struct segment *s;
 
-	if (!c || !e || (c->skb != (u64)skb && !(c->skb == NO_ROOM && is_without_room(reason))))
+	if (!c || !e)
 		return NULL;
-	c->skb = 0;
+	if (c->skb == (u64)skb)
+		c->skb = 0;
+	else if (c->skb != NO_ROOM || !is_without_room(reason))
+		return NULL;
 	sk = (const void *)c->sk;
 	s = segment_area(e);
 	return read_segment(skb, s) && BPF_CORE_READ(sk, __sk_common.skc_num) == s->dport &&

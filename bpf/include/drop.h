@@ -38,8 +38,7 @@ static __always_inline bool may_be_by_netfilter(u32 reason, bool no_reason)
 {
 	if (no_reason)
 		return true;
-	return bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP) &&
-	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP);
+	return IS_REASON(reason, SKB_DROP_REASON_NETFILTER_DROP);
 }
 
 static __noinline __attribute__((unused)) int fill_route(struct wire_drop *w,

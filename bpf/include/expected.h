@@ -27,7 +27,7 @@ static __always_inline void remember_checked(const struct sk_buff *skb, const vo
 	store_pointer(&c->sk, sk);
 }
 
-/* Of a segment that is not known, the next one for this socket that finds no room. */
+/* Of segments that are not known: those of this socket that are dropped for want of room, until it checks another. */
 #define NO_ROOM 1ull
 
 static __always_inline void remember_no_room(const void *sk)
@@ -43,8 +43,8 @@ static __always_inline void remember_no_room(const void *sk)
 
 static __always_inline bool is_without_room(u32 reason)
 {
-	return bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_PROTO_MEM) &&
-	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_PROTO_MEM);
+	return IS_REASON(reason, SKB_DROP_REASON_PROTO_MEM) ||
+	       IS_REASON(reason, SKB_DROP_REASON_TCP_OFO_QUEUE_PRUNE);
 }
 
 static __always_inline bool is_connection(u8 state)

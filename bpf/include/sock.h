@@ -402,4 +402,14 @@ static __always_inline void fill_patience(struct wire_sock *w, const struct sock
 	w->unanswered_ms = stamp ? (u32)(bpf_ktime_get_ns() / 1000000) - stamp : 0;
 }
 
+static __always_inline bool is_reason(u32 reason, bool exists, u32 value)
+{
+	return exists && reason == value;
+}
+
+/* A kernel without reasons tells of no such drop. */
+#define IS_REASON(reason, name)                                                   \
+	is_reason(reason, bpf_core_enum_value_exists(enum skb_drop_reason, name), \
+		  bpf_core_enum_value(enum skb_drop_reason, name))
+
 #endif

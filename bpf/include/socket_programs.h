@@ -7,16 +7,6 @@
 #include "rewriters.h"
 #include "sock.h"
 
-static __always_inline bool is_reason(u32 reason, bool exists, u32 value)
-{
-	return exists && reason == value;
-}
-
-/* A kernel without reasons tells of no such drop. */
-#define IS_REASON(reason, name)                                                   \
-	is_reason(reason, bpf_core_enum_value_exists(enum skb_drop_reason, name), \
-		  bpf_core_enum_value(enum skb_drop_reason, name))
-
 static __always_inline bool is_full(const struct sock *sk)
 {
 	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);

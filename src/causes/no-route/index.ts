@@ -39,7 +39,11 @@ export default defineCause({
     // The packet that the tunnel makes of it has no route.
     if (tunnelSender(location, known)) return null;
     const name = known.dropReason(reason);
-    const without = name === 'IP_INNOROUTES' || name === 'IP_OUTNOROUTES';
+    // Before there were reasons for it, what a segment has for a route says so: that of no route (IPv6).
+    const without =
+      name === 'IP_INNOROUTES' ||
+      name === 'IP_OUTNOROUTES' ||
+      (name === NO_REASON && route_errno === ERRNO.ENETUNREACH);
     const type = TYPES[route_errno];
     if (!without && !(name === NO_REASON && type !== undefined)) return null;
     const { saddr, sport, daddr, dport } = packet.flow;

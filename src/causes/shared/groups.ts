@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { local } from '../../tcp/endpoint.ts';
+import { endpoint, local } from '../../tcp/endpoint.ts';
 import { servedAtSource } from '../../tcp/service.ts';
 import type { Flow, Packet, Sock } from '../../wire/types.gen.ts';
 import { ownerOf } from './processes.ts';
@@ -19,12 +19,16 @@ export function byPeer(netns: number, flow: Flow): string {
 
 /** What is said of a segment that a connection refused: of the connection, for each host that sends to it. */
 export function refusedBy(netns: number, { flow, owner }: Sock, packet: Packet) {
-  const where = local(flow);
-  return {
-    subject: 'flow' as const,
-    where,
-    flow: packet.flow,
-    group: `${netns} ${where} ${packet.flow.saddr}`,
-    owner: ownerOf(owner),
-  };
+  return { ...refusedAt(netns, local(flow), packet), owner: ownerOf(owner) };
+}
+
+/** The same where the kernel did not tell whose connection it was: the segment says where it went. */
+export function refusedByNobodyKnown(netns: number, packet: Packet) {
+  const { daddr, dport } = packet.flow;
+  return { ...refusedAt(netns, endpoint(daddr, dport), packet), owner: null };
+}
+
+function refusedAt(netns: number, where: string, packet: Packet) {
+  const { flow } = packet;
+  return { subject: 'flow' as const, where, flow, group: `${netns} ${where} ${flow.saddr}` };
 }

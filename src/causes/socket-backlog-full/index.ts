@@ -2,7 +2,7 @@
 
 import { endpoint } from '../../tcp/endpoint.ts';
 import { defineCause } from '../define.ts';
-import { refusedBy } from '../shared/groups.ts';
+import { refusedBy, refusedByNobodyKnown } from '../shared/groups.ts';
 import { TIMEOUTS } from '../shared/silence.ts';
 import { word } from '../shared/wording.ts';
 
@@ -19,16 +19,19 @@ export default defineCause({
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, reason, receive_memory_bytes, receive_buffer_bytes } = event.body;
-    if (known.dropReason(reason) !== 'SOCKET_BACKLOG' || !sock) return null;
-    const { daddr, dport, saddr, sport } = packet.flow;
+    if (known.dropReason(reason) !== 'SOCKET_BACKLOG') return null;
+    const { saddr, sport } = packet.flow;
+    const held = sock
+      ? refusedBy(event.netns, sock, packet)
+      : refusedByNobodyKnown(event.netns, packet);
     return {
-      ...refusedBy(event.netns, sock, packet),
+      ...held,
       evidence: {
-        local: endpoint(daddr, dport),
+        local: held.where,
         peer: endpoint(saddr, sport),
         payload_bytes: packet.payload_len,
-        receive_memory_bytes,
-        receive_buffer_bytes,
+        receive_memory_bytes: sock ? receive_memory_bytes : null,
+        receive_buffer_bytes: sock ? receive_buffer_bytes : null,
       },
       basis: 'direct',
     };
@@ -38,7 +41,7 @@ export default defineCause({
   },
   advice({ local: at, receive_buffer_bytes }) {
     return [
-      `${at}: its process holds the socket for long (large reads or writes, or it is not given the CPU). How much may wait goes by SO_RCVBUF (${receive_buffer_bytes} here) and SO_SNDBUF: \`ss -tanpm src ${word(at)}\``,
+      `${at}: its process holds the socket for long (large reads or writes, or it is not given the CPU). How much may wait goes by SO_RCVBUF${receive_buffer_bytes === null ? '' : ` (${receive_buffer_bytes} here)`} and SO_SNDBUF: \`ss -tanpm src ${word(at)}\``,
       'how often? `nstat -az TcpExtTCPBacklogDrop`',
     ];
   },
