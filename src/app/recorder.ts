@@ -27,6 +27,7 @@ export class Recorder {
           ? null
           : new Recording(flags.output, source.header, rotation, flags.force);
     } catch (error) {
+      if (error instanceof UsageError || error instanceof ReaderGone) throw error;
       throw new UsageError(`cannot write ${flags.output}: ${(error as Error).message}${asWhom()}`);
     }
   }

@@ -22,7 +22,7 @@ import { pipe } from '../../src/native/binding.ts';
 import { ANSWER, readAnswer, writeRequest } from '../../src/source/border.ts';
 import { random } from '../unit/diagnose/random.ts';
 import { attachedBy, stillThere } from './attached.ts';
-import { Running, TCPWHY } from './tcpwhy.ts';
+import { ROOT, Running, TCPWHY } from './tcpwhy.ts';
 
 /** Nobody that this host knows. */
 const CALLER = 54_321;
@@ -117,6 +117,37 @@ describe.each([
     expect(tcpwhy.stderr).toMatch(/^tcpwhy: the half of tcpwhy that reads the kernel is gone/);
     expect(lines.at(-1)).toContain('"type":"summary"');
   });
+});
+
+it.each([
+  {
+    half: 'reader',
+    lacks: { write: 'EPERM', make: 'EPERM', run: 'EPERM', user: 'EPERM', kernel: '' },
+  },
+  { half: 'front', lacks: { write: '', make: '', run: 'EPERM', user: 'EPERM', kernel: 'EPERM' } },
+])('the $half can do no more than it has to', ({ half, lacks }) => {
+  const script = `
+    import { confine, deviceName } from '${ROOT}src/native/binding.ts';
+    import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+    import { spawnSync } from 'node:child_process';
+    const codeOf = (act) => { try { return act()?.error?.code ?? ''; } catch (error) { return error.code; } };
+    confine('${half}');
+    const told = {
+      write: codeOf(() => writeFileSync('${folder}/${half}', '')),
+      make: codeOf(() => void mkdtempSync('${folder}/')),
+      run: codeOf(() => spawnSync('true')),
+      user: codeOf(() => process.setuid(1)),
+      kernel: codeOf(() => void deviceName(1, '/proc/self/ns/net')),
+    };
+    console.log(JSON.stringify({ told, reads: readFileSync('/proc/self/status').length > 0 }));
+  `;
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--input-type=module-typescript', '-e', script],
+    { encoding: 'utf8' },
+  );
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toEqual({ told: lacks, reads: true });
 });
 
 describe('what reads the kernel', () => {
