@@ -22,6 +22,12 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -g -O2 -Wall -Wex
 	-Wno-unused-parameter -Ibpf/include -idirafter /usr/include/$(MACHINE)-linux-gnu \
 	-ffile-prefix-map='$(CURDIR)'=.
 
+# Also where root calls, as `sudo make demo`, who owns the tree builds in it.
+OWNER := $(shell stat -c %U .)
+BUILD_AS_OWNER = $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(OWNER))),\
+	runuser -l $(OWNER) -s /bin/sh -c 'make --no-print-directory -C "$(CURDIR)" build',\
+	$(MAKE) --no-print-directory build)
+
 CRATE := --release --locked --manifest-path src/native/Cargo.toml
 
 NODE_MODULES := node_modules/.installed
@@ -40,63 +46,65 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
 .PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-start bench-export \
-	bench-memory bench-overhead fuzz torture check fmt clean help setup own-crate
+	bench-memory bench-overhead fuzz torture check fmt clean help setup setup-check setup-test own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o \
-	build/dropping.bpf.o $(ADDON) ## build everything (the default)
+	build/dropping.bpf.o build/demo.tcpwhy $(ADDON) ## build everything (the default)
 
-demo: build ## see findings: makes real failures in private network namespaces
-	node tools/demo.ts
+demo: ## see findings: makes real failures in private network namespaces
+	@$(BUILD_AS_OWNER)
+	build/tcpwhy demo
 
-top: build ## watch this machine
+top: ## watch this machine
+	@$(BUILD_AS_OWNER)
 	$(SUDO) build/tcpwhy top
 
-test: build ## run every test; those of the kernel need root
+test: setup-test build ## run every test; those of the kernel need root
 	cargo test --quiet $(CRATE)
 	vitest run
 
-unit: build ## run the tests that need no root
+unit: setup-test build ## run the tests that need no root
 	cargo test --quiet $(CRATE)
 	vitest run --project unit
 
-kernel-test: build ## run the tests on this kernel, as root
+kernel-test: setup-test build ## run the tests on this kernel, as root
 	vitest run --project kernel
 
-vm-test: build ## make every failure happen here and on other kernels, in virtual machines, as root
+vm-test: setup-test build ## make every failure happen here and on other kernels, in virtual machines, as root
 	tools/vm/matrix -o build/vm -t 2400 $(if $(KERNELS),-k $(KERNELS)) -- \
 		node tools/vm/conformance.ts --json
 	node tools/vm/conformance.ts --json >build/vm/here.log
 	node tools/vm/table.ts build/vm/*.log
 	node tools/vm/verified.ts $(if $(UPDATE_VERIFIED),--update) build/vm/*.log
 
-soak: build ## record for MINUTES on KERNEL while the clock is set and CPUs come and go, as root
+soak: setup-test build ## record for MINUTES on KERNEL while the clock is set and CPUs come and go, as root
 	tools/vm/run -k $(or $(KERNEL),6.12) -c 2 -m 2048 -t $$(($(or $(MINUTES),20) * 60 + 900)) -- \
 		node tools/vm/soak.ts --minutes $(or $(MINUTES),20)
 
-bench-hooks: build ## count the instructions that watching adds, in a virtual machine, as root
+bench-hooks: setup-test build ## count the instructions that watching adds, in a virtual machine, as root
 	node tools/bench/hooks.ts $(KERNEL)
 
-bench-start: build ## how long starting takes, and what is loaded meanwhile, as root
+bench-start: setup-test build ## how long starting takes, and what is loaded meanwhile, as root
 	node tools/bench/start.ts $(STARTS)
 
-bench-export: build ## how fast, and in how much memory, a recording of 1 GiB is exported and reported
+bench-export: setup-test build ## how fast, and in how much memory, a recording of 1 GiB is exported and reported
 	node tools/bench/export.ts $(MIB)
 
-bench-overhead: build ## what nginx loses while it is watched, in PAIRS of runs with and without, as root
+bench-overhead: setup-test build ## what nginx loses while it is watched, in PAIRS of runs with and without, as root
 	node tools/bench/overhead.ts $(PAIRS)
 
-bench-memory: build ## how much memory watching takes under load, for MINUTES each, as root
+bench-memory: setup-test build ## how much memory watching takes under load, for MINUTES each, as root
 	node tools/bench/memory.ts $(or $(MINUTES),10) $(COMMANDS)
 
-fuzz: build ## every output of senseless recordings, for MINUTES
+fuzz: setup-test build ## every output of senseless recordings, for MINUTES
 	node tools/fuzz/main.ts $(or $(MINUTES),60)
 
-torture: build ## storms and failing system calls, for about MINUTES, as root
+torture: setup-test build ## storms and failing system calls, for about MINUTES, as root
 	node tools/torture/main.ts $(or $(MINUTES),30)
 
 bench: bench-hooks bench-start bench-export bench-memory bench-overhead ## every benchmark
 
-check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports, licenses and scripts
+check: setup-check $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports, licenses and scripts
 	biome check --error-on-warnings
 	tsc
 	node tools/check-imports/main.ts
@@ -107,11 +115,12 @@ check: $(NODE_MODULES) own-crate ## check format, lint, types, generated files, 
 	cargo fmt --check --manifest-path src/native/Cargo.toml
 	cargo clippy --quiet $(CRATE) --all-targets -- -D warnings
 
-fmt: $(NODE_MODULES) ## format every source and write every generated file
+fmt: setup-check $(NODE_MODULES) ## format every source and write every generated file
 	node tools/gen-wire/main.ts
 	node tools/gen-causes/main.ts
 	node tools/gen-json/main.ts
 	node tools/gen-reasons/main.ts
+	node tools/gen-man/main.ts
 	biome check --write --linter-enabled=false
 	clang-format-$(LLVM) -i $(C_SOURCES)
 	cargo fmt --manifest-path src/native/Cargo.toml
@@ -123,7 +132,10 @@ help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:
-	@tools/setup
+	@tools/setup build
+
+setup-check setup-test: setup-%: setup
+	@tools/setup $*
 
 # Cargo goes by the times of files, and takes every tree that shares its cache for the same one.
 own-crate: | setup
@@ -188,6 +200,10 @@ $(ADDON): $(wildcard src/native/*.rs src/native/Cargo.*) | own-crate
 
 build/tcpwhy.js: $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts $(NODE_MODULES)
 	node tools/bundle.ts
+
+build/demo.tcpwhy: test/recordings/demo.tcpwhy
+	@mkdir -p $(@D)
+	cp $< $@
 
 build/tcpwhy: tools/launcher
 	@mkdir -p $(@D)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Command, CommanderError } from 'commander';
+import { ABOUT, COMMANDS, type Declared } from './app/commands.ts';
 import { addFlags, type Flags, optionHelp, type Values } from './app/declare.ts';
 import { failureText } from './app/failure.ts';
-import { CATALOGUE, DOCTOR, EXPORT, LAB, RECORD, REPLAY, REPORT, TOP, TRACE } from './app/flags.ts';
 import { mindReaders, NO_READER, write } from './app/stdout.ts';
 import { keepIgnored } from './host/signals.ts';
 import { VERSION } from './version.ts';
@@ -17,21 +17,36 @@ process.on('uncaughtException', (error) => {
 
 let status = 0;
 const program = new Command('tcpwhy')
-  .description('Says why a TCP connection was dropped, reset, or shown another peer’s address.')
+  .description(ABOUT)
   .version(VERSION)
   .configureHelp({ optionDescription: optionHelp })
   .exitOverride();
 
-interface Declared<F extends Flags> {
-  about: string;
-  /** As usage has them, and their help. */
-  args?: readonly [string, string];
-  flags: F;
-  /** Loads what it needs itself, so that no command waits for what only another one does. Resolves to the exit status. */
-  run(args: string[], flags: Values<F>): Promise<number>;
-}
+/** Each loads what it needs itself, so that no command waits for what only another one does. Resolves to the exit status. */
+const RUN: {
+  [Name in keyof typeof COMMANDS]: (
+    args: string[],
+    flags: Values<(typeof COMMANDS)[Name]['flags']>,
+  ) => Promise<number>;
+} = {
+  top: async (...given) => (await import('./commands/top.ts')).top(...given),
+  trace: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
+  record: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
+  replay: async (...given) => (await import('./commands/replay.ts')).replay(...given, write),
+  report: async (...given) => (await import('./commands/report.ts')).report(...given, write),
+  export: async (...given) => (await import('./commands/export.ts')).exportRecording(...given),
+  causes: async (...given) => (await import('./commands/causes.ts')).causes(...given, write),
+  lab: async (...given) => (await import('./commands/lab.ts')).lab(...given, write),
+  demo: async (_, flags) => (await import('./commands/demo.ts')).demo(flags),
+  doctor: async (_, flags) => (await import('./commands/doctor.ts')).doctor(flags, write),
+  completion: async (args) => (await import('./commands/completion.ts')).completion(args, write),
+};
 
-function command<F extends Flags>(name: string, { about, args, flags, run }: Declared<F>): void {
+function command<F extends Flags>(
+  name: string,
+  { about, args, flags }: Declared<F>,
+  run: (args: string[], flags: Values<F>) => Promise<number>,
+): void {
   const made = program.command(name).description(about);
   if (args) made.argument(...args);
   const given = addFlags(made, flags);
@@ -40,71 +55,8 @@ function command<F extends Flags>(name: string, { about, args, flags, run }: Dec
   });
 }
 
-const TARGET =
-  'only connections with this at either end: 3306, 10.0.0.5, 10.0.0.0/8, 10.0.0.5:3306 or [2001:db8::1]:443; of several, any';
-
-command('top', {
-  about: 'live screen: causes, findings, evidence and advice',
-  args: ['[target...]', TARGET],
-  flags: TOP,
-  run: async (...given) => (await import('./commands/top.ts')).top(...given),
-});
-
-command('trace', {
-  about: 'one shot: prints each finding as it happens, then a verdict',
-  args: ['[target...]', TARGET],
-  flags: TRACE,
-  run: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
-});
-
-command('record', {
-  about: 'like trace, every event kept for later',
-  args: ['[target...]', TARGET],
-  flags: RECORD,
-  run: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
-});
-
-command('replay', {
-  about: 'what trace would have printed for a recording',
-  args: ['<file|target...>', `recordings, and ${TARGET}`],
-  flags: REPLAY,
-  run: async (...given) => (await import('./commands/replay.ts')).replay(...given, write),
-});
-
-command('report', {
-  about: 'a post-mortem of recordings: Markdown, or a page of its own',
-  args: ['<file|target...>', `recordings, and ${TARGET}`],
-  flags: REPORT,
-  run: async (...given) => (await import('./commands/report.ts')).report(...given, write),
-});
-
-command('export', {
-  about: 'a recording in another format',
-  args: ['<file|target...>', `a recording, and ${TARGET}`],
-  flags: EXPORT,
-  run: async (...given) => (await import('./commands/export.ts')).exportRecording(...given),
-});
-
-command('causes', {
-  about: 'the catalogue of causes; with an id, its page',
-  args: ['[id]', ''],
-  flags: CATALOGUE,
-  run: async (...given) => (await import('./commands/causes.ts')).causes(...given, write),
-});
-
-command('lab', {
-  about:
-    'makes a failure happen in private network namespaces, and shows what both ends see of it and the verdict; lists the scenarios',
-  args: ['[scenario...]', ''],
-  flags: LAB,
-  run: async (...given) => (await import('./commands/lab.ts')).lab(...given, write),
-});
-
-command('doctor', {
-  about: 'what this kernel lets tcpwhy see, what it does not, and why',
-  flags: DOCTOR,
-  run: async (_, flags) => (await import('./commands/doctor.ts')).doctor(flags, write),
-});
+for (const name of Object.keys(COMMANDS) as (keyof typeof COMMANDS)[])
+  command<Flags>(name, COMMANDS[name], RUN[name] as Parameters<typeof command>[2]);
 
 // The other half of top, trace and record where these are not root.
 program.command('reader', { hidden: true }).action(async () => {

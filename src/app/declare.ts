@@ -130,6 +130,11 @@ function refuseUseless(
     throw new UsageError(`${called(name)} and ${called(useless)} together: ${against?.why}`);
 }
 
+/** As they are typed: `-o` and `--output`. */
+export function namesOf(name: string, flag: Flag<unknown>): string[] {
+  return [...(flag.short === undefined ? [] : [`-${flag.short}`]), longName(name, flag)];
+}
+
 /** `--max-size`, `--no-color`. */
 function longName(name: string, flag: Flag<unknown> | undefined): string {
   const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -160,6 +160,11 @@ export const LAB = {
 
 export const DOCTOR = { tier, btf, json };
 
+/** `failures` is for its own child. */
+export const DEMO = { failures: toggle('', { hidden: true }) };
+
+export const COMPLETION = {};
+
 export type FilterFlags = Values<typeof ofRecordings>;
 export type PrintFlags = Values<typeof printed>;
 export type RecordFlags = Values<typeof recorded & { output: typeof output }>;

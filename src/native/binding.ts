@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { dirname, join } from 'node:path';
+import { isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 import { loadBinding } from '@node-rs/helper';
+import { builtFile } from '../host/built.ts';
 
 export interface AttachOptions {
   /** Path of the linked BPF object. */
@@ -165,6 +167,7 @@ export function loadAddon<T>(): T {
 }
 
 function load(): unknown {
+  if (isSea()) return loadFrom(builtFile('tcpwhy.node'));
   const here = dirname(fileURLToPath(import.meta.url));
   const reasons: string[] = [];
   for (const directory of [here, join(here, '..', '..', 'build')]) {
@@ -179,6 +182,17 @@ function load(): unknown {
     `cannot load the native addon tcpwhy.*.node for ${process.platform} ${process.arch}; ` +
     `build it with \`make\` on this kind of machine. Tried ${reasons.join('; ')}`;
   throw Object.assign(new Error(message), { code: 'ENOADDON' satisfies ErrorCode });
+}
+
+function loadFrom(path: string): unknown {
+  const module = { exports: {} };
+  try {
+    process.dlopen(module, path);
+  } catch (error) {
+    const message = `cannot load the native addon that is in this file: ${(error as Error).message}`;
+    throw Object.assign(new Error(message), { code: 'ENOADDON' satisfies ErrorCode });
+  }
+  return module.exports;
 }
 
 const native = () => loadAddon<Addon>();

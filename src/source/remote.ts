@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
+import { itself } from '../host/built.ts';
 import { boundCapabilities, confine, maxDrained, pipe } from '../native/binding.ts';
 import { decodeHeader } from '../wire/decode.ts';
 import { readLength } from '../wire/frames.ts';
@@ -57,7 +58,7 @@ export class RemoteSource implements Source {
     const requests = pipe();
     const answers = pipe();
     boundCapabilities(READER_CAPABILITIES);
-    const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', 'reader'], {
+    const child = spawn(itself(), ['reader'], {
       stdio: ['ignore', 'ignore', 'inherit', requests.from, answers.to],
       env: {},
       cwd: '/',

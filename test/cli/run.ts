@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const repository = join(import.meta.dirname, '../..');
 
 /** The built program, as users run it. */
-export const TCPWHY = join(repository, 'build/tcpwhy');
+export const TCPWHY = process.env.TCPWHY_TESTED ?? join(repository, 'build/tcpwhy');
 export const RECORDINGS = join(repository, 'test/recordings');
 
 export function tcpwhy(...args: string[]) {
