@@ -3,7 +3,18 @@
 import { Command, CommanderError } from 'commander';
 import { addFlags, type Flags, optionHelp, type Values } from './app/declare.ts';
 import { failureText } from './app/failure.ts';
-import { CATALOGUE, DOCTOR, EXPORT, LAB, RECORD, REPLAY, REPORT, TOP, TRACE } from './app/flags.ts';
+import {
+  CATALOGUE,
+  DOCTOR,
+  EXPLAIN,
+  EXPORT,
+  LAB,
+  RECORD,
+  REPLAY,
+  REPORT,
+  TOP,
+  TRACE,
+} from './app/flags.ts';
 import { mindReaders, NO_READER, write } from './app/stdout.ts';
 import { keepIgnored } from './host/signals.ts';
 import { VERSION } from './version.ts';
@@ -69,6 +80,13 @@ command('replay', {
   args: ['<file|target...>', `recordings, and ${TARGET}`],
   flags: REPLAY,
   run: async (...given) => (await import('./commands/replay.ts')).replay(...given, write),
+});
+
+command('explain', {
+  about: 'what the packets of a capture prove: pcap or pcapng, as tcpdump writes them',
+  args: ['<file|target...>', `captures (- is stdin), and ${TARGET}`],
+  flags: EXPLAIN,
+  run: async (...given) => (await import('./commands/explain.ts')).explain(...given, write),
 });
 
 command('report', {
