@@ -33,6 +33,7 @@ const RUN: {
   trace: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
   record: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
   replay: async (...given) => (await import('./commands/replay.ts')).replay(...given, write),
+  explain: async (...given) => (await import('./commands/explain.ts')).explain(...given, write),
   report: async (...given) => (await import('./commands/report.ts')).report(...given, write),
   export: async (...given) => (await import('./commands/export.ts')).exportRecording(...given),
   causes: async (...given) => (await import('./commands/causes.ts')).causes(...given, write),

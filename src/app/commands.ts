@@ -6,6 +6,7 @@ import {
   COMPLETION,
   DEMO,
   DOCTOR,
+  EXPLAIN,
   EXPORT,
   LAB,
   RECORD,
@@ -49,6 +50,11 @@ export const COMMANDS = {
     about: 'what trace would have printed for a recording',
     args: ['<file|target...>', `recordings, and ${TARGET}`],
     flags: REPLAY,
+  }),
+  explain: declared({
+    about: 'what the packets of a capture prove: pcap or pcapng, as tcpdump writes them',
+    args: ['<file|target...>', `captures (- is stdin), and ${TARGET}`],
+    flags: EXPLAIN,
   }),
   report: declared({
     about: 'a post-mortem of recordings: Markdown, or a page of its own',

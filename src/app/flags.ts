@@ -33,15 +33,17 @@ const filter = (netns: string) => ({
 
 const ofRecordings = filter('only this network namespace: its inode number');
 
+const toaKind = many(
+  '<kind>',
+  'a TCP option of this kind is laid out as 254, and tells whom a balancer connects for; may be given several times',
+  parseToaKind,
+);
+
 const watching = {
   everyRecord: toggle('keep every event also in a storm (costs more)'),
   tier,
   btf,
-  toaKind: many(
-    '<kind>',
-    'a TCP option of this kind is laid out as 254, and tells whom a balancer connects for; may be given several times',
-    parseToaKind,
-  ),
+  toaKind,
 };
 
 /** As lines. */
@@ -126,6 +128,8 @@ export const RECORD = {
 };
 
 export const REPLAY = { ...printed, ...ofRecordings };
+
+export const EXPLAIN = { ...printed, port: ofRecordings.port, host: ofRecordings.host, toaKind };
 
 export const REPORT = {
   ...ofRecordings,

@@ -51,11 +51,16 @@ function groupsFrom(targets: string[], { port, host }: FilterFlags): Target[][] 
 }
 
 /**
- * Arguments that name files, and those that are targets. What is both is a file: `:3306` is never one.
+ * Arguments that name files (`what` each is), and those that are targets. What is both is a file: `:3306` is
+ * never one. What is among `streams` is always one.
  * Throws UsageError where something is neither, or there is no file.
  */
-export function filesAndTargets(args: string[]): { files: string[]; targets: string[] } {
-  const isFile = (arg: string) => existsSync(arg);
+export function filesAndTargets(
+  args: string[],
+  what = 'recording',
+  streams: readonly string[] = [],
+): { files: string[]; targets: string[] } {
+  const isFile = (arg: string) => streams.includes(arg) || existsSync(arg);
   const files = args.filter(isFile);
   const targets = args.filter((arg) => !isFile(arg));
   for (const target of targets) {
@@ -69,7 +74,7 @@ export function filesAndTargets(args: string[]): { files: string[]; targets: str
     }
   }
   if (files.length === 0)
-    throw new UsageError(`no recording is given: ${targets.join(' ')} is no file that is there`);
+    throw new UsageError(`no ${what} is given: ${targets.join(' ')} is no file that is there`);
   return { files, targets };
 }
 

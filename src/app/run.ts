@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { EXPLAINED } from '../capture/explained.ts';
 import type { Severity } from '../causes/define.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import type { Finding } from '../diagnose/finding.ts';
@@ -8,7 +9,7 @@ import type { Narrowed } from '../diagnose/narrowed.ts';
 import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { jsonSink } from '../sinks/json.ts';
-import type { Sink, Start } from '../sinks/sink.ts';
+import type { CaptureRow, Sink, Start } from '../sinks/sink.ts';
 import { textSink } from '../sinks/text.ts';
 import type { Header } from '../wire/types.gen.ts';
 import type { PrintFlags } from './flags.ts';
@@ -89,10 +90,11 @@ export class Run {
     this.#show(isDue);
   }
 
-  /** The verdict. */
-  finish(): void {
+  /** The verdict; `capture`: what that is of. */
+  finish(capture: CaptureRow | null = null): void {
     this.pipeline.finish();
     this.#show();
+    if (capture) this.#sink.capture(capture);
     for (const row of this.pipeline.losses.rows()) this.#sink.loss(row);
     const { pipeline } = this;
     const findings: Record<string, number> = {};
@@ -139,13 +141,18 @@ export class Run {
   }
 }
 
+/** `packets`: it is of a capture. */
+export function tierOf({ tier }: Header): 'hooks' | 'tracepoints' | 'packets' {
+  return tier === 'hooks' || tier === 'packets' ? tier : 'tracepoints';
+}
+
 /** How a run begins, as the sinks tell it. */
 export function startOf(header: Header): Start {
   return {
     version: header.tcpwhy_version,
     host: header.host,
     kernel: header.kernel,
-    tier: header.tier === 'hooks' ? 'hooks' : 'tracepoints',
+    tier: tierOf(header),
     hooks: Object.fromEntries(header.hooks.map(({ fact, hook }) => [fact, hook || null])),
     time_ns: header.start_ktime_ns + Number(header.clock_offset_ns),
     filters: header.filters,
@@ -155,8 +162,9 @@ export function startOf(header: Header): Start {
 /** No causes of their own. */
 const REST = new Set(['benign', 'unexplained']);
 
-/** Causes that need a fact which no hook shows here. */
-export function notObservable({ hooks }: Header): string[] {
+/** Causes that need a fact which no hook shows here, or that packets do not prove. */
+export function notObservable({ hooks, tier }: Header): string[] {
+  if (tier === 'packets') return CAUSES.map(({ id }) => id).filter((id) => !EXPLAINED.has(id));
   const missing = new Set(hooks.filter(({ hook }) => hook === '').map(({ fact }) => fact));
   return CAUSES.filter(({ needs }) => needs.some((fact) => missing.has(fact))).map(({ id }) => id);
 }

@@ -10,7 +10,7 @@ import type { EventKind } from '../wire/kinds.gen.ts';
 import type { Bodies, Flow, Packet } from '../wire/types.gen.ts';
 import { FAILING_CALLS, flowText, movedText, PEER_CALLS, packetText, stampText } from './texts.ts';
 
-/** Those that the kernel tells, as against what tcpwhy writes into the stream itself. */
+/** Those that the kernel tells, or packets, as against what tcpwhy writes into the stream itself. */
 export type KernelKind = Exclude<EventKind, 'tick' | 'totals' | 'fact' | 'footer'>;
 
 /** What is said of one kind of event, wherever events are shown, and what it is about. */
@@ -120,6 +120,12 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
       err_name: errnoName(err),
     }),
     asked: ({ sock }) => sock.flow,
+  },
+  told_peer: {
+    is: 'of a capture: an option of TCP in which a balancer tells whom it connects for',
+    happened: ({ toa }) => `option ${toa.kind} tells ${endpoint(toa.addr, toa.port)}`,
+    line: (happened, { flow }) => `${happened} for ${flowText(flow)}`,
+    asked: ({ flow }) => flow,
   },
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The native half of tcpwhy: loads BPF programs, drains what they write, opens sockets for tests.
+//! The native half of tcpwhy: loads BPF programs, drains what they write, reads captures, opens sockets for
+//! tests.
 //! It knows no event's fields.
 
 // napi leaves its glue, and so every caller, out of a test build.
@@ -7,6 +8,8 @@
 
 mod address;
 mod btf;
+mod capture;
+mod capture_packet;
 mod clock;
 mod confine;
 mod cpus;

@@ -15,6 +15,7 @@ export function jsonSink(write: (text: string) => void): Sink {
       line({ type: 'event', cpu, netns, occurrences, seq, time, kind, [kind]: body });
     },
     finding: (finding) => line({ type: 'finding', ...findingJson(finding) }),
+    capture: (row) => line({ type: 'capture', ...row }),
     loss: (row) => line({ type: 'loss', ...row }),
     summary: (summary) => line({ type: 'summary', ...summary }),
   };

@@ -13,6 +13,18 @@ export interface Start {
   filters: string[];
 }
 
+/** What a capture is. */
+export interface CaptureRow {
+  file: string;
+  packets: number;
+  /** Of TCP, that could be read. */
+  segments: number;
+  /** Addresses of the host that it was taken at; empty: that is not known. */
+  taken_at: string[];
+  /** What tells that: `direction`, `ttl` or `timing`. */
+  by: string | null;
+}
+
 export interface LossRow {
   name: string;
   severity: string;
@@ -51,6 +63,7 @@ export interface Sink {
   event(event: EventLine): void;
   /** The same finding comes again with a higher count. */
   finding(finding: Finding): void;
+  capture(row: CaptureRow): void;
   loss(row: LossRow): void;
   summary(summary: Summary): void;
 }

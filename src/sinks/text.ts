@@ -7,11 +7,14 @@ import { adviceParts, commandLines } from './advice.ts';
 import { clock } from './format.ts';
 import { printable } from './printable.ts';
 import { weight } from './severity.ts';
-import type { LossRow, Sink, Start, Summary } from './sink.ts';
+import type { CaptureRow, LossRow, Sink, Start, Summary } from './sink.ts';
 import { COLUMNS, wrap } from './wrap.ts';
 
 const MARK: Record<Severity, string> = { error: 'E', warning: 'W', info: 'i' };
 const COLOUR = { error: 'red', warning: 'yellow', info: 'cyan' } as const;
+
+/** Of a capture. */
+const PACKETS = 'packets';
 
 export interface TextOptions {
   color: boolean;
@@ -22,12 +25,14 @@ export interface TextOptions {
 /** For people: each finding when it is first seen, then a verdict. Fits 80 columns. */
 export function textSink(write: (text: string) => void, { color, quiet }: TextOptions): Sink {
   const seen = new Map<string, Finding>();
+  let ofPackets = false;
   const line = (text = '') => write(`${text}\n`);
   const style = (format: Parameters<typeof styleText>[0], text: string) =>
     color ? styleText(format, text, { validateStream: false }) : text;
 
   return {
     start: (start) => {
+      ofPackets = start.tier === PACKETS;
       if (!quiet) for (const text of startLines(start)) line(style('dim', text));
     },
     event: ({ seq, time_ns, kind, body }) =>
@@ -38,6 +43,10 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
       else seen.set(finding.id, finding);
       if (!known && !quiet && finding.count > 0)
         for (const text of findingLines(finding)) line(text);
+    },
+    capture: (row) => {
+      line();
+      for (const text of wrap(captureLine(row), '', '  ')) line(style('dim', text));
     },
     loss: (row) => line(lossLine(row)),
     summary: (summary) => {
@@ -85,7 +94,14 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
         'dim',
         `${duration_s} s, ${events} events, ${unexplained} unexplained, ${benign} benign, ${lost} lost`,
       ),
-      ...(not_observable.length > 0
+      ...(ofPackets
+        ? wrap(
+            'packets show what was sent, and not why: what nothing is said of may have failed too',
+            '',
+            '  ',
+          )
+        : []),
+      ...(not_observable.length > 0 && !ofPackets
         ? wrap(`cannot be seen here: ${not_observable.join(', ')} (see tcpwhy doctor)`, '', '  ')
         : []),
     ];
@@ -104,11 +120,27 @@ function adviceLines(advice: string): string[] {
 
 function startLines({ version, host, kernel, tier, filters }: Start): string[] {
   const what = filters.length > 0 ? filters.join(', ') : 'every connection';
+  if (tier === PACKETS)
+    return wrap(`tcpwhy ${version} on packets of ${printable(host)}: ${what}`, '', '  ');
   return wrap(
     `tcpwhy ${version} on ${host}, Linux ${kernel}, tier ${tier}: watching ${what}`,
     '',
     '  ',
   );
+}
+
+const TOLD_BY: Record<string, string> = {
+  direction: 'as the directions of its packets tell',
+  ttl: 'as their TTL tells',
+  timing: 'as the timing of its handshakes tells',
+};
+
+function captureLine({ packets, segments, taken_at, by }: CaptureRow): string {
+  const where =
+    taken_at.length === 0
+      ? 'at which end is not known'
+      : `taken at ${taken_at.join(', ')}, ${TOLD_BY[by ?? ''] ?? ''}`;
+  return `${packets} packets, ${segments} segments of TCP, ${where}`;
 }
 
 function lossLine({ name, count, meaning }: LossRow): string {

@@ -16,6 +16,7 @@ export const EVENT_KINDS = {
   totals: 33,
   fact: 34,
   footer: 35,
+  told_peer: 36,
   call_failed: 75,
 } as const;
 

@@ -50,6 +50,18 @@ const LOSSES = {
     'warning',
     'the recording does not end well: it was cut off, or is still being written',
   ],
+  capture_dropped: ['warning', 'packets that whoever captured had no room for'],
+  capture_damaged: ['warning', 'bytes of the capture that are not as they were written'],
+  capture_cut_off: [
+    'warning',
+    'the capture ends within a packet: it was cut off, or is still being written',
+  ],
+  capture_headers_cut: [
+    'warning',
+    'packets whose headers were not captured whole, or without their time',
+  ],
+  capture_fragments: ['warning', 'fragments of packets, which are not put together'],
+  capture_unknown_link: ['error', 'packets of a kind of link that is not read'],
 } as const satisfies Record<string, readonly ['info' | 'warning' | 'error', string]>;
 
 type LossName = keyof typeof LOSSES;

@@ -429,6 +429,16 @@ export interface PeerName {
   third_program: Program | null;
 }
 
+export interface ToldPeer {
+  /** saddr:sport is the end that was dialled. */
+  flow: Flow;
+  toa: Toa;
+  /** Another open connection of that end, whose peer this is, or is told to be. All zero: none. */
+  other: Flow | null;
+  /** 1: it was told before, but for that other one. */
+  again: number;
+}
+
 export interface Program {
   id: number;
   program: string;
@@ -832,5 +842,6 @@ export interface Bodies {
   totals: Totals;
   fact: Fact;
   footer: Footer;
+  told_peer: ToldPeer;
   call_failed: CallFailed;
 }

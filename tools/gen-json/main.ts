@@ -8,16 +8,17 @@ import { join } from 'node:path';
 import { KINDS, kindOf } from '../../src/diagnose/kinds.ts';
 import { HostKnowledge } from '../../src/known/knowledge.ts';
 import { decodeHeader, eventFromJson } from '../../src/wire/decode.ts';
-import { loadProto, type Message, readSchema } from '../gen-wire/schema.ts';
+import { loadProto, type Message, messageOf, readSchema } from '../gen-wire/schema.ts';
 import { read, repository, write } from '../generated.ts';
 import { rowsOf, schemaWith } from './texts.ts';
 
-const { kinds } = readSchema(loadProto(join(repository, 'proto')));
+const root = loadProto(join(repository, 'proto'));
+const { kinds } = readSchema(root);
 const nobody = new HostKnowledge(decodeHeader(new Uint8Array()));
 const bodies = kinds
   .filter(({ name }) => name in KINDS)
-  .map(({ name: kind, message }) => {
-    if (!message) throw new Error(`${kind} is not written by BPF`);
+  .map(({ name: kind, message: written }) => {
+    const message = written ?? messageOf(root, kind);
     const event = eventFromJson({ [kind]: blank(message) });
     const row = kindOf(event);
     const names = Object.keys(row?.names?.(event.body, nobody) ?? {});

@@ -62,16 +62,7 @@ export function readSchema(root: protobuf.Root): Schema {
   const [body] = event.oneofsArray;
   if (!body) throw new Error('Event has no oneof');
 
-  const message = (type: protobuf.Type): Message => {
-    const known = messages.get(type.name);
-    if (known) return known;
-    const fields = type.fieldsArray.map((field) => fixedField(field, message));
-    const last = type.fieldsArray.findIndex((field) => field.options?.['(may_be_last)']);
-    const brief = last < 0 ? null : fields.slice(0, last + 1);
-    const made = { name: snakeCase(type.name), type: type.name, fields, brief };
-    messages.set(type.name, made);
-    return made;
-  };
+  const message = messagesInto(messages);
 
   const common = event.fieldsArray
     .filter((field) => !field.partOf)
@@ -86,6 +77,26 @@ export function readSchema(root: protobuf.Root): Schema {
     return counter ? [{ field: field.name, counter: String(counter) }] : [];
   });
   return { common, kinds, messages: [...messages.values()], mib };
+}
+
+/** Of a kind of event that tcpwhy writes, as if BPF did. */
+export function messageOf(root: protobuf.Root, kind: string): Message {
+  const { resolvedType } = root.lookupType('tcpwhy.v1.Event').get(kind) as protobuf.Field;
+  return messagesInto(new Map())(resolvedType as protobuf.Type);
+}
+
+function messagesInto(messages: Map<string, Message>): (type: protobuf.Type) => Message {
+  const message = (type: protobuf.Type): Message => {
+    const known = messages.get(type.name);
+    if (known) return known;
+    const fields = type.fieldsArray.map((field) => fixedField(field, message));
+    const last = type.fieldsArray.findIndex((field) => field.options?.['(may_be_last)']);
+    const brief = last < 0 ? null : fields.slice(0, last + 1);
+    const made = { name: snakeCase(type.name), type: type.name, fields, brief };
+    messages.set(type.name, made);
+    return made;
+  };
+  return message;
 }
 
 function fixedField(field: protobuf.Field, message: (type: protobuf.Type) => Message): Field {

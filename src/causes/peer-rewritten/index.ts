@@ -2,11 +2,23 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
+import type { Event } from '../../wire/event.ts';
 import type { PeerName } from '../../wire/types.gen.ts';
-import { defineCause } from '../define.ts';
+import { defineCause, type Match } from '../define.ts';
 import { ownerOf } from '../shared/processes.ts';
 
-export default defineCause({
+type Rewritten = {
+  local: string;
+  true_peer: string;
+  shown_peer: string;
+  rewriter: string;
+  getname: string | null;
+  module: string | null;
+  /** Of a capture: a balancer tells it, and nobody is known to read that. */
+  told_only?: true;
+};
+
+export default defineCause<Rewritten>({
   id: 'peer-rewritten',
   title: 'the process is shown another peer than the connection’s own',
   severity: 'info',
@@ -14,8 +26,9 @@ export default defineCause({
     'accept() or getpeername() gave the process another address than the connection’s own peer (TOA module, cgroup BPF program).',
   seenAs: ['wrong-peer'],
   needs: ['peer_name'],
-  on: ['peer_name'],
+  on: ['peer_name', 'told_peer'],
   match(event, known) {
+    if (event.kind === 'told_peer') return told(event);
     if (event.kind !== 'peer_name') return null;
     const { sock, shown_addr, shown_port, getname } = event.body;
     const shown = endpoint(shown_addr, shown_port);
@@ -39,7 +52,9 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ local: at, true_peer, shown_peer, rewriter }) {
+  summary({ local: at, true_peer, shown_peer, rewriter, told_only }) {
+    if (told_only)
+      return `${true_peer} connected to ${at} and tells in ${rewriter} that it is for ${shown_peer}: a host that reads this shows the process that peer`;
     return `${at}: the peer is ${true_peer}, the process is shown ${shown_peer} by ${rewriter}`;
   },
   advice({ true_peer, shown_peer }, { sport }) {
@@ -49,6 +64,30 @@ export default defineCause({
     ];
   },
 });
+
+/** What a capture shows: whether the option is read is not known. */
+function told({ body, netns }: Event<'told_peer'>): Match<Rewritten> | null {
+  const { flow, toa, again } = body;
+  if (again) return null;
+  const rewriter = `TCP option ${toa.kind}`;
+  return {
+    evidence: {
+      local: local(flow),
+      true_peer: remote(flow),
+      shown_peer: endpoint(toa.addr, toa.port),
+      rewriter,
+      getname: null,
+      module: null,
+      told_only: true,
+    },
+    basis: 'inferred',
+    subject: 'listener',
+    where: local(flow),
+    flow,
+    group: `${netns} ${flow.saddr} ${flow.sport} ${rewriter}`,
+    owner: null,
+  };
+}
 
 /** The kernel's own functions: where getname points at one of them, something else rewrites. */
 const OWN = new Set(['inet_getname', 'inet6_getname']);

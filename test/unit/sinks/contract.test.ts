@@ -84,6 +84,7 @@ const DECLARED: Record<string, Flags> = {
   trace: declared.TRACE,
   record: declared.RECORD,
   replay: declared.REPLAY,
+  explain: declared.EXPLAIN,
   report: declared.REPORT,
   export: declared.EXPORT,
   causes: declared.CATALOGUE,

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Capture } from '../capture/capture.ts';
+import { captureBytes } from '../capture/read.ts';
+import type { Filter } from '../source/filter.ts';
+import { Progress } from './progress.ts';
+import { headerFor, narrowedTo } from './recording.ts';
+import { Run, type RunOptions } from './run.ts';
+import { UsageError } from './usage.ts';
+import { TICK_MS } from './watch.ts';
+
+interface Asked {
+  filter: Filter;
+  options: RunOptions;
+  interrupted: AbortSignal;
+  flags: { toaKind: readonly number[] };
+}
+
+/** What a capture proves, to `write`, until it ends or is interrupted. Whether that is a failure. */
+export async function explainFile(
+  file: string,
+  { filter, options, interrupted, flags }: Asked,
+  write: (text: string) => void,
+): Promise<boolean> {
+  const capture = new Capture(file === '-' ? 'stdin' : file, flags.toaKind);
+  const bytes = opened(file);
+  const progress = new Progress(bytes.size_bytes);
+  let run: Run | null = null;
+  let held: Uint8Array[] = [];
+  const begin = () => {
+    const header = headerFor(capture.header(), filter);
+    const say = (text: string) => {
+      progress.end();
+      write(text);
+    };
+    return new Run(header, options, say, narrowedTo(filter));
+  };
+  const take = (messages: Uint8Array) => {
+    if (!run && !capture.begun) {
+      held.push(messages);
+      return;
+    }
+    run ??= begin();
+    for (const one of [...held, messages]) run.push(one);
+    held = [];
+  };
+
+  const chunks = bytes.chunks[Symbol.asyncIterator]();
+  const stopped = new Promise<'stopped'>((resolve) => {
+    interrupted.addEventListener('abort', () => resolve('stopped'), { once: true });
+    if (interrupted.aborted) resolve('stopped');
+  });
+  let cut = false;
+  let read_bytes = 0;
+  let idle_since_ms = performance.now();
+  const timer = setInterval(() => {
+    const now_ms = performance.now();
+    // Of a file nothing is waited for.
+    if (file === '-' && now_ms - idle_since_ms >= TICK_MS) {
+      take(capture.idle((now_ms - idle_since_ms) * 1e6));
+      idle_since_ms = now_ms;
+    }
+  }, TICK_MS);
+  try {
+    for (;;) {
+      const next = await Promise.race([chunks.next(), stopped]);
+      if (next === 'stopped' || next.done) break;
+      take(capture.push(next.value));
+      idle_since_ms = performance.now();
+      progress.advance(bytes.read_bytes() - read_bytes);
+      read_bytes = bytes.read_bytes();
+    }
+  } catch (error) {
+    if (!isDamage(error)) throw unreadable(file, error);
+    cut = true;
+  } finally {
+    clearInterval(timer);
+    progress.end();
+  }
+  take(capture.end(cut));
+  run ??= begin();
+  for (const one of held) run.push(one);
+  if (capture.unknown_link !== null)
+    process.stderr.write(
+      `tcpwhy: ${file}: packets of link type ${capture.unknown_link} are not read\n`,
+    );
+  const { packets, segments } = capture;
+  const { addresses: taken_at, by } = capture.taken_at;
+  run.finish({ file: capture.name, packets, segments, taken_at, by });
+  return run.failed;
+}
+
+function opened(file: string) {
+  try {
+    return captureBytes(file);
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+}
+
+/** Of what compresses the capture. */
+function isDamage(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return /^(Z_|ZSTD_)/.test(code);
+}
+
+function unreadable(file: string, error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOCAPTURE')
+    return new UsageError(
+      `${file} is no capture (pcap or pcapng, as tcpdump -w writes it, or one of them compressed); recordings are for tcpwhy replay`,
+    );
+  if (code === undefined || code === 'ENOADDON') return error;
+  return new UsageError(`cannot read ${file}: ${message}`);
+}

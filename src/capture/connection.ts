@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { TCP_FLAG } from '../tcp/flags.ts';
+import { before, distance, endOf } from '../tcp/sequence.ts';
+import { otherSide, type Segment, type Side } from './segment.ts';
+
+/** Pieces that came before what stands in front of them: more are not kept. */
+const MOST_PIECES = 32;
+
+/** One end of a connection, as what it sent tells. */
+export class End {
+  /** First sequence number; null: its SYN was not seen. */
+  isn: number | null = null;
+  /** TTL of its SYN or SYN-ACK. */
+  ttl = 0;
+  scale: number | null = null;
+  /** Beyond the last byte that was seen with all before it. */
+  next = 0;
+  /** What was seen beyond that: from, to. */
+  pieces: [number, number][] = [];
+  /** Up to where it acknowledged the other end's bytes; null: not at all. */
+  acked: number | null = null;
+  /** As it gave last, in bytes. */
+  window = 0;
+  /** It has proved that the connection is open to it: not by a SYN alone. */
+  opened = false;
+  /** Beyond its FIN, and when it sent that; null: it did not. */
+  fin: { at: number; time_ns: number } | null = null;
+  /** It acknowledged new data after its own FIN: its process reads on. */
+  reads_on = false;
+  sent_data = false;
+  last_ns = 0;
+  /** What it sent again, or asked, since the other end was heard of. */
+  unanswered = 0;
+  /** Its last segment. */
+  last: Segment | null = null;
+  /** Its last one with data that had not been sent before. */
+  last_data: { seg: Segment; time_ns: number } | null = null;
+}
+
+/** A SYN for a connection that has another first sequence number. */
+export interface Contender {
+  seg: Segment;
+  time_ns: number;
+}
+
+/** A connection as far as the capture shows it. */
+export class Connection {
+  readonly key: string;
+  readonly ends: readonly [End, End] = [new End(), new End()];
+  /** Who sent its SYN; null: that was not seen. */
+  opener: Side | null = null;
+  /** When its first segment was seen. */
+  readonly began_ns: number;
+  /** Segments of it are missing. */
+  torn = false;
+  /** Its ends were in use before, and that had not ended as connections end. */
+  contested = false;
+  /** A segment of it came in at one device and left by another. */
+  forwarded = false;
+  /** Carries an MPTCP option somewhere. */
+  mptcp = false;
+  /** A reset was seen that ends it. */
+  reset = false;
+  /** How often its SYN was seen, and when last. */
+  syns = 0;
+  syn_ns = 0;
+  syn: Segment | null = null;
+  contender: Contender | null = null;
+  /** Whom its client says it connects for; and that this was told. */
+  toa: Segment['toa'] = null;
+  toa_told = false;
+
+  constructor(key: string, time_ns: number) {
+    this.key = key;
+    this.began_ns = time_ns;
+  }
+
+  end(side: Side): End {
+    return this.ends[side];
+  }
+
+  /** The end that was dialled; null: not known. */
+  get server(): End | null {
+    return this.opener === null ? null : this.ends[otherSide(this.opener)];
+  }
+
+  get client(): End | null {
+    return this.opener === null ? null : this.ends[this.opener];
+  }
+
+  /** All of it was seen, from its SYN on. */
+  get whole(): boolean {
+    return !this.torn && this.ends[0].isn !== null && this.ends[1].isn !== null;
+  }
+
+  /** Both ends have shown that it is open to them. */
+  get open(): boolean {
+    return this.ends[0].opened && this.ends[1].opened;
+  }
+
+  /** Both have closed, and know it of each other. */
+  get closed(): boolean {
+    const [one, other] = this.ends;
+    const told = (by: End, to: End) =>
+      by.fin !== null && to.acked !== null && !before(to.acked, by.fin.at);
+    return told(one, other) && told(other, one);
+  }
+
+  /** Nothing more belongs to it. */
+  get over(): boolean {
+    return this.reset || this.closed;
+  }
+
+  /** A segment without SYN or RST. */
+  follow(segment: Segment, time_ns: number): void {
+    const me = this.ends[segment.side];
+    const peer = this.ends[otherSide(segment.side)];
+    peer.unanswered = 0;
+    if (segment.flags & TCP_FLAG.ack) this.#acknowledge(segment, me, peer);
+    me.window = segment.window << (this.#scaled ? (me.scale ?? 0) : 0);
+    this.#take(segment, me, time_ns);
+    me.last = segment;
+    me.last_ns = time_ns;
+  }
+
+  #acknowledge({ ack, flags, payload_len, side }: Segment, me: End, peer: End): void {
+    if (peer.isn === null) return;
+    const beyond = distance(peer.next, ack);
+    // It was not seen, but acknowledged.
+    if (beyond > 0) {
+      this.torn = true;
+      return;
+    }
+    const first = (peer.isn + 1) >>> 0;
+    const anew = me.acked === null ? distance(first, ack) > 0 : before(me.acked, ack);
+    if (anew && me.fin !== null && (peer.fin === null || before(ack, peer.fin.at)))
+      me.reads_on = true;
+    if (me.acked === null || before(me.acked, ack)) me.acked = ack;
+    const says = payload_len > 0 || (flags & TCP_FLAG.fin) !== 0;
+    if (side === this.opener) me.opened = true;
+    else if (says || distance(first, ack) > 0) me.opened = true;
+  }
+
+  #take(segment: Segment, me: End, time_ns: number): void {
+    if (me.isn === null) return;
+    const end = endOf(segment);
+    const { seq, payload_len, flags } = segment;
+    if (flags & TCP_FLAG.fin) me.fin ??= { at: end, time_ns };
+    const empty = end === seq;
+    if (empty || !before(me.next, end)) {
+      // A probe, or what was sent before.
+      if (!empty || before(seq, me.next)) me.unanswered++;
+      return;
+    }
+    if (payload_len > 0) {
+      me.sent_data = true;
+      me.last_data = { seg: segment, time_ns };
+    }
+    if (before(me.next, seq)) {
+      if (me.pieces.length >= MOST_PIECES) this.torn = true;
+      else me.pieces.push([seq, end]);
+      return;
+    }
+    me.next = end;
+    this.#join(me);
+  }
+
+  /** What came too early may have its place now. */
+  #join(me: End): void {
+    for (let again = me.pieces.length > 0; again; ) {
+      again = false;
+      for (const [from, to] of me.pieces) {
+        if (!before(me.next, from) && before(me.next, to)) {
+          me.next = to;
+          again = true;
+        }
+      }
+      me.pieces = me.pieces.filter(([, to]) => before(me.next, to));
+    }
+  }
+
+  get #scaled(): boolean {
+    return this.ends[0].scale !== null && this.ends[1].scale !== null;
+  }
+}

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use napi::bindgen_prelude::{Buffer, Uint8Array};
+use napi_derive::napi;
+use pcap_parser::{
+    Block, PcapHeader, nom, parse_block_be, parse_block_le, parse_pcap_frame, parse_pcap_frame_be,
+    parse_pcap_frame_modified, parse_pcap_header, parse_sectionheaderblock,
+};
+
+use crate::capture_packet::{Link, Packet, SEGMENT, read_packet, write_gap};
+use crate::error::{Result, fail};
+
+/// No packet is longer as it was captured: MAXIMUM_SNAPLEN of libpcap.
+const MOST_CAPTURED: u32 = 256 << 10;
+/// No block of pcapng is longer.
+const MOST_BLOCK: u32 = 16 << 20;
+/// Interfaces of one section.
+const MOST_INTERFACES: usize = 4096;
+const PCAP_RECORD: usize = 16;
+const NG_SECTION: u32 = 0x0a0d_0d0a;
+const NG_SHORTEST: u32 = 12;
+/// Interface description, packet (obsolete), simple packet, names, statistics, enhanced packet.
+const NG_BLOCKS: std::ops::RangeInclusive<u32> = 1..=6;
+const NANOS: u64 = 1_000_000_000;
+
+/// What was left out of what it gave.
+#[napi(object)]
+#[derive(Default, Clone)]
+pub struct CaptureCounts {
+    pub packets: f64,
+    /// TCP, but not enough of its headers was captured.
+    pub cut: f64,
+    pub fragments: f64,
+    /// Of a kind of link that is not read, and the last such.
+    pub unknown_link: f64,
+    pub link_type: i32,
+    /// As whoever captured counted them.
+    pub dropped: f64,
+    /// Bytes that are not as they were written.
+    pub damaged: f64,
+    /// Bytes of a packet that was not whole at the end.
+    pub rest: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Interface {
+    link: Link,
+    link_type: i32,
+    /// Units of its times in a second, and what is added to them, in seconds.
+    resolution: u64,
+    offset_s: i64,
+    dropped: u64,
+}
+
+enum Format {
+    /// Nothing was read yet.
+    Unknown,
+    Pcap {
+        header: PcapHeader,
+        interface: Interface,
+        nanos: bool,
+    },
+    Ng {
+        big_endian: bool,
+        interfaces: Vec<Interface>,
+    },
+}
+
+/// Where it goes on.
+enum Step {
+    /// So many bytes were read.
+    Took(usize),
+    More,
+    /// They are not as they were written.
+    Damaged,
+}
+
+/// Reads a capture (pcap, pcapng) as it comes, in pieces of any size: of each TCP segment, and each ICMP error
+/// that quotes one, what its headers say. What it holds between two pieces is bounded.
+#[napi]
+pub struct CaptureReader {
+    format: Format,
+    rest: Vec<u8>,
+    counts: CaptureCounts,
+    /// Something that can be read is looked for.
+    lost: bool,
+    /// Since the last that was read.
+    gap: bool,
+    toa_kinds: [bool; 256],
+}
+
+#[napi]
+impl CaptureReader {
+    /// TCP options of `toa_kinds` are laid out as 254.
+    #[napi(constructor)]
+    pub fn new(toa_kinds: Vec<u32>) -> Self {
+        let mut kinds = [false; 256];
+        for kind in toa_kinds {
+            kinds[(kind & 0xff) as usize] = true;
+        }
+        Self {
+            format: Format::Unknown,
+            rest: Vec::new(),
+            counts: CaptureCounts::default(),
+            lost: false,
+            gap: false,
+            toa_kinds: kinds,
+        }
+    }
+
+    /// Records of `SEGMENT_BYTES` each (src/capture/segment.ts). Errors: ENOCAPTURE where it is no capture.
+    #[napi(catch_unwind)]
+    pub fn push(&mut self, chunk: Uint8Array) -> Result<Buffer> {
+        let mut held = std::mem::take(&mut self.rest);
+        let mut out = Vec::with_capacity(chunk.len() / 4);
+        let used = if held.is_empty() {
+            self.read(&chunk, &mut out)?
+        } else {
+            held.extend_from_slice(&chunk);
+            self.read(&held, &mut out)?
+        };
+        self.rest = if held.is_empty() {
+            chunk[used..].to_vec()
+        } else {
+            held.split_off(used)
+        };
+        Ok(out.into())
+    }
+
+    #[napi]
+    pub fn counts(&self) -> CaptureCounts {
+        let mut counts = self.counts.clone();
+        counts.rest = self.rest.len() as f64;
+        if let Format::Ng { interfaces, .. } = &self.format {
+            counts.dropped += interfaces.iter().map(|one| one.dropped as f64).sum::<f64>();
+        }
+        counts
+    }
+
+    fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize> {
+        let mut at = 0;
+        loop {
+            let step = match self.format {
+                Format::Unknown => self.begin(&bytes[at..])?,
+                Format::Pcap { .. } => self.pcap(&bytes[at..], out),
+                Format::Ng { .. } => self.ng(&bytes[at..], out),
+            };
+            match step {
+                Step::Took(used) => at += used,
+                Step::More => return Ok(at),
+                Step::Damaged => {
+                    let skip = if matches!(self.format, Format::Ng { .. }) {
+                        4
+                    } else {
+                        1
+                    };
+                    let skip = skip.min(bytes.len() - at);
+                    self.counts.damaged += skip as f64;
+                    self.lost = true;
+                    self.gap = true;
+                    at += skip;
+                    if skip == 0 {
+                        return Ok(at);
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, bytes: &[u8]) -> Result<Step> {
+        let Some(magic) = bytes.first_chunk::<4>() else {
+            return Ok(Step::More);
+        };
+        if u32::from_le_bytes(*magic) == NG_SECTION {
+            self.format = Format::Ng {
+                big_endian: false,
+                interfaces: Vec::new(),
+            };
+            return Ok(Step::Took(0));
+        }
+        match parse_pcap_header(bytes) {
+            Ok((rest, header)) => {
+                // Its upper bits say how long the checksum of a frame is.
+                let link_type = header.network.0 & 0xffff;
+                self.format = Format::Pcap {
+                    interface: Interface {
+                        link: Link::of(link_type),
+                        link_type,
+                        resolution: 0,
+                        offset_s: 0,
+                        dropped: 0,
+                    },
+                    nanos: header.is_nanosecond_precision(),
+                    header,
+                };
+                Ok(Step::Took(bytes.len() - rest.len()))
+            }
+            Err(nom::Err::Incomplete(_)) => Ok(Step::More),
+            Err(_) => Err(fail("ENOCAPTURE", "neither pcap nor pcapng")),
+        }
+    }
+
+    fn pcap(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Step {
+        let Format::Pcap {
+            ref header,
+            interface,
+            nanos,
+        } = self.format
+        else {
+            return Step::More;
+        };
+        if bytes.len() < PCAP_RECORD {
+            return Step::More;
+        }
+        let big_endian = header.is_bigendian();
+        let modified = header.is_modified_format();
+        if !plausible(bytes, big_endian, nanos) {
+            return Step::Damaged;
+        }
+        let parsed = if modified {
+            parse_pcap_frame_modified(bytes)
+        } else if big_endian {
+            parse_pcap_frame_be(bytes)
+        } else {
+            parse_pcap_frame(bytes)
+        };
+        let (rest, frame) = match parsed {
+            Ok(parsed) => parsed,
+            Err(nom::Err::Incomplete(_)) => return Step::More,
+            Err(_) => return Step::Damaged,
+        };
+        // After damage, what looks like a packet is one where another follows.
+        if self.lost && !modified {
+            if rest.len() < PCAP_RECORD {
+                return Step::More;
+            }
+            if !plausible(rest, big_endian, nanos) {
+                return Step::Damaged;
+            }
+        }
+        let nsec = if nanos {
+            frame.ts_usec
+        } else {
+            frame.ts_usec * 1000
+        };
+        let packet = Packet {
+            sec: frame.ts_sec,
+            nsec,
+            interface: 0,
+            data: frame.data,
+            length: frame.origlen,
+        };
+        self.packet(interface, &packet, out);
+        Step::Took(bytes.len() - rest.len())
+    }
+
+    fn ng(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Step {
+        let Format::Ng {
+            ref mut big_endian,
+            ref mut interfaces,
+        } = self.format
+        else {
+            return Step::More;
+        };
+        let Some((kind, length)) = ng_head(bytes, *big_endian) else {
+            return Step::More;
+        };
+        if kind == NG_SECTION {
+            return match parse_sectionheaderblock(bytes) {
+                Ok((rest, section)) => {
+                    let dropped = interfaces.iter().map(|one| one.dropped as f64).sum::<f64>();
+                    self.counts.dropped += dropped;
+                    *big_endian = section.big_endian();
+                    interfaces.clear();
+                    self.lost = false;
+                    Step::Took(bytes.len() - rest.len())
+                }
+                Err(nom::Err::Incomplete(_)) if bytes.len() < MOST_BLOCK as usize => Step::More,
+                Err(_) => Step::Damaged,
+            };
+        }
+        if length < NG_SHORTEST || length % 4 != 0 || length > MOST_BLOCK {
+            return Step::Damaged;
+        }
+        // Kinds of blocks that nobody knows are no landmarks.
+        if self.lost && !NG_BLOCKS.contains(&kind) {
+            return Step::Damaged;
+        }
+        let length = length as usize;
+        if bytes.len() < length {
+            return Step::More;
+        }
+        let bytes = &bytes[..length];
+        let parsed = if *big_endian {
+            parse_block_be(bytes)
+        } else {
+            parse_block_le(bytes)
+        };
+        let block = match parsed {
+            Ok(([], block)) => block,
+            Ok(_) | Err(_) => return Step::Damaged,
+        };
+        self.lost = false;
+        match block {
+            Block::InterfaceDescription(one) => {
+                if interfaces.len() >= MOST_INTERFACES {
+                    return Step::Damaged;
+                }
+                let Some(resolution) = units_a_second(one.if_tsresol) else {
+                    return Step::Damaged;
+                };
+                interfaces.push(Interface {
+                    link: Link::of(one.linktype.0),
+                    link_type: one.linktype.0,
+                    resolution,
+                    offset_s: one.ts_offset(),
+                    dropped: 0,
+                });
+            }
+            Block::EnhancedPacket(one) => {
+                let Some(&interface) = interfaces.get(one.if_id as usize) else {
+                    return Step::Damaged;
+                };
+                let Some((sec, nsec)) = time_of(one.ts_high, one.ts_low, &interface) else {
+                    return Step::Damaged;
+                };
+                let data = &one.data[..one.data.len().min(one.caplen as usize)];
+                let packet = Packet {
+                    sec,
+                    nsec,
+                    interface: one.if_id,
+                    data,
+                    length: one.origlen,
+                };
+                self.packet(interface, &packet, out);
+            }
+            // A simple packet has no time: nothing can be said of it.
+            Block::SimplePacket(_) => {
+                self.counts.packets += 1.0;
+                self.counts.cut += 1.0;
+                self.gap = true;
+            }
+            Block::InterfaceStatistics(one) => {
+                if let (Some(of), Some(Ok(dropped))) =
+                    (interfaces.get_mut(one.if_id as usize), one.isb_ifdrop())
+                {
+                    of.dropped = if *big_endian {
+                        dropped.swap_bytes()
+                    } else {
+                        dropped
+                    };
+                }
+            }
+            _ => {}
+        }
+        Step::Took(length)
+    }
+
+    fn packet(&mut self, interface: Interface, packet: &Packet, out: &mut Vec<u8>) {
+        self.lost = false;
+        if self.gap {
+            self.gap = false;
+            write_gap(packet, out);
+        }
+        self.counts.packets += 1.0;
+        if matches!(interface.link, Link::Unknown) {
+            self.counts.unknown_link += 1.0;
+            self.counts.link_type = interface.link_type;
+            return;
+        }
+        read_packet(
+            interface.link,
+            packet,
+            &self.toa_kinds,
+            &mut self.counts,
+            out,
+        );
+    }
+}
+
+/// Bytes of one record.
+#[napi]
+pub const SEGMENT_BYTES: u32 = SEGMENT as u32;
+
+/// As if_tsresol tells it: a power of ten or, with its upper bit, of two.
+fn units_a_second(resolution: u8) -> Option<u64> {
+    let power = u32::from(resolution & 0x7f);
+    if resolution & 0x80 == 0 {
+        10u64.checked_pow(power)
+    } else {
+        1u64.checked_shl(power)
+    }
+}
+
+/// Whether it is the head of a record of pcap.
+fn plausible(bytes: &[u8], big_endian: bool, nanos: bool) -> bool {
+    let word = |at: usize| {
+        let word: [u8; 4] = bytes[at..at + 4].try_into().unwrap_or_default();
+        if big_endian {
+            u32::from_be_bytes(word)
+        } else {
+            u32::from_le_bytes(word)
+        }
+    };
+    let (fraction, captured, length) = (word(4), word(8), word(12));
+    fraction < if nanos { 1_000_000_000 } else { 1_000_000 }
+        && captured <= MOST_CAPTURED
+        && captured <= length
+        // An empty packet is none, and zeros look like one.
+        && length > 0
+}
+
+/// Kind and length of the block that begins here.
+fn ng_head(bytes: &[u8], big_endian: bool) -> Option<(u32, u32)> {
+    let word = |at: usize| {
+        let word = bytes.get(at..)?.first_chunk::<4>()?;
+        Some(if big_endian {
+            u32::from_be_bytes(*word)
+        } else {
+            u32::from_le_bytes(*word)
+        })
+    };
+    Some((word(0)?, word(4)?))
+}
+
+/// Seconds and nanoseconds of wall clock; None where they are none.
+fn time_of(high: u32, low: u32, interface: &Interface) -> Option<(u32, u32)> {
+    let units = u64::from(high) << 32 | u64::from(low);
+    let seconds = i64::try_from(units / interface.resolution).ok()?;
+    let seconds = seconds.checked_add(interface.offset_s)?;
+    let part = u128::from(units % interface.resolution) * u128::from(NANOS);
+    let nsec = part / u128::from(interface.resolution);
+    Some((u32::try_from(seconds).ok()?, nsec as u32))
+}

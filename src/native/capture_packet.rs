@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the headers of one captured packet say, as a record of fixed size.
+
+use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, LinkSlice, ip_number};
+
+use crate::capture::CaptureCounts;
+
+/// Bytes of a record: src/capture/segment.ts has where its fields lie.
+pub const SEGMENT: usize = 144;
+
+const A_SEGMENT: u8 = 1;
+const AN_ICMP_ERROR: u8 = 2;
+const A_GAP: u8 = 3;
+
+const BY_SECOND_END: u8 = 1;
+const HAS_TIMESTAMPS: u8 = 2;
+const OUTGOING: u8 = 4;
+const INCOMING: u8 = 8;
+const OPTIONS_UNREADABLE: u8 = 16;
+const HAS_MPTCP: u8 = 32;
+
+const KEY_AT: usize = 48;
+const TCP_HEADER: usize = 20;
+/// What an ICMP error quotes at least: ports and sequence number.
+const QUOTED: usize = 8;
+const ICMP_HEADER: usize = 8;
+const NO_SCALE: u8 = 0xff;
+const NO_SUBTYPE: u8 = 0xff;
+
+/// LINKTYPE_* of <https://www.tcpdump.org/linktypes.html>.
+#[derive(Clone, Copy)]
+pub enum Link {
+    Ethernet,
+    Ip,
+    /// The family of the protocol, in four bytes of either order.
+    Null,
+    Cooked,
+    CookedV2,
+    Unknown,
+}
+
+impl Link {
+    pub fn of(link_type: i32) -> Self {
+        match link_type {
+            1 => Self::Ethernet,
+            12 | 14 | 101 | 228 | 229 => Self::Ip,
+            0 | 108 => Self::Null,
+            113 => Self::Cooked,
+            276 => Self::CookedV2,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+pub struct Packet<'a> {
+    pub sec: u32,
+    pub nsec: u32,
+    pub interface: u32,
+    /// As much as was captured.
+    pub data: &'a [u8],
+    /// Bytes that it had.
+    pub length: u32,
+}
+
+/// Both ends of a segment, from its sender.
+struct Ends {
+    from: [u8; 16],
+    to: [u8; 16],
+    ports: [u8; 4],
+}
+
+/// IPv4 is ::ffff:a.b.c.d.
+fn mapped(v4: [u8; 4]) -> [u8; 16] {
+    let mut address = [0; 16];
+    address[10] = 0xff;
+    address[11] = 0xff;
+    address[12..].copy_from_slice(&v4);
+    address
+}
+
+pub fn write_gap(packet: &Packet, out: &mut Vec<u8>) {
+    let mut record = begin(packet, A_GAP);
+    record[9] = 0;
+    out.extend_from_slice(&record);
+}
+
+fn begin(packet: &Packet, what: u8) -> [u8; SEGMENT] {
+    let mut record = [0; SEGMENT];
+    record[..4].copy_from_slice(&packet.sec.to_le_bytes());
+    record[4..8].copy_from_slice(&packet.nsec.to_le_bytes());
+    record[8] = what;
+    record[38] = NO_SCALE;
+    record[42] = NO_SUBTYPE;
+    record[136..140].copy_from_slice(&packet.interface.to_le_bytes());
+    record
+}
+
+/// Adds the record of a TCP segment, or of an ICMP error that quotes one; nothing for any other packet.
+pub fn read_packet(
+    link: Link,
+    packet: &Packet,
+    toa_kinds: &[bool; 256],
+    counts: &mut CaptureCounts,
+    out: &mut Vec<u8>,
+) {
+    let data = packet.data;
+    let cooked = |protocol_at: usize, payload_at: usize| {
+        let protocol = data.get(protocol_at..)?.first_chunk::<2>()?;
+        let payload = data.get(payload_at..)?;
+        let ether_type = EtherType(u16::from_be_bytes(*protocol));
+        Some(LaxSlicedPacket::from_ether_type(ether_type, payload))
+    };
+    let sliced = match link {
+        Link::Ethernet => LaxSlicedPacket::from_ethernet(data).ok(),
+        Link::Ip => LaxSlicedPacket::from_ip(data).ok(),
+        Link::Null => data
+            .get(4..)
+            .and_then(|ip| LaxSlicedPacket::from_ip(ip).ok()),
+        Link::Cooked => cooked(14, 16),
+        Link::CookedV2 => cooked(0, 20),
+        Link::Unknown => None,
+    };
+    let Some(sliced) = sliced else { return };
+    let Some(net) = &sliced.net else { return };
+    let Some(upper) = net.ip_payload_ref() else {
+        return;
+    };
+    let (ip_header, length, from, to, ttl, id) = match net {
+        LaxNetSlice::Ipv4(ip) => {
+            let header = ip.header();
+            (
+                header.slice(),
+                u32::from(header.total_len()),
+                mapped(header.source()),
+                mapped(header.destination()),
+                header.ttl(),
+                header.identification(),
+            )
+        }
+        LaxNetSlice::Ipv6(ip) => {
+            let header = ip.header();
+            let payload = u32::from(header.payload_length());
+            (
+                header.slice(),
+                if payload == 0 { 0 } else { payload + 40 },
+                header.source(),
+                header.destination(),
+                header.hop_limit(),
+                0,
+            )
+        }
+        LaxNetSlice::Arp(_) => return,
+    };
+    let is_tcp = upper.ip_number == ip_number::TCP;
+    if upper.fragmented {
+        counts.fragments += f64::from(u8::from(is_tcp));
+        return;
+    }
+    let ip_at = ip_header.as_ptr() as usize - data.as_ptr() as usize;
+    let upper_at = upper.payload.as_ptr() as usize - data.as_ptr() as usize;
+    // Of what a device cuts up for the kernel the header may not say how long it is.
+    let end = if length == 0 {
+        packet.length
+    } else {
+        (ip_at as u32).saturating_add(length)
+    };
+    let upper_length = end.saturating_sub(upper_at as u32);
+
+    let mut record = begin(packet, A_SEGMENT);
+    record[11] = ttl;
+    record[22..24].copy_from_slice(&id.to_le_bytes());
+    match link {
+        Link::Cooked => record[9] |= direction(u16::from_be_bytes([data[0], data[1]])),
+        Link::CookedV2 => record[9] |= direction(u16::from(data[10])),
+        _ => {}
+    }
+    if let Some(LinkSlice::Ethernet2(ethernet)) = &sliced.link {
+        record[100..106].copy_from_slice(&ethernet.source());
+        record[106..112].copy_from_slice(&ethernet.destination());
+    }
+    match upper.ip_number {
+        ip_number::TCP => {
+            if upper.payload.len() < TCP_HEADER {
+                counts.cut += 1.0;
+                return;
+            }
+            let ports = [
+                upper.payload[0],
+                upper.payload[1],
+                upper.payload[2],
+                upper.payload[3],
+            ];
+            write_ends(&mut record, &Ends { from, to, ports });
+            if read_segment(&mut record, upper.payload, upper_length, toa_kinds) {
+                out.extend_from_slice(&record);
+            } else {
+                counts.cut += 1.0;
+            }
+        }
+        ip_number::ICMP | ip_number::IPV6_ICMP => {
+            let is_v6 = upper.ip_number == ip_number::IPV6_ICMP;
+            if read_icmp(&mut record, upper.payload, is_v6, from) {
+                out.extend_from_slice(&record);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// As cooked captures tell it: 0 to this host, 4 from it.
+fn direction(packet_type: u16) -> u8 {
+    match packet_type {
+        0 => INCOMING,
+        4 => OUTGOING,
+        _ => 0,
+    }
+}
+
+/// The key is the same for both directions: the lower end first.
+fn write_ends(record: &mut [u8; SEGMENT], ends: &Ends) {
+    let mut one = [0; 18];
+    one[..16].copy_from_slice(&ends.from);
+    one[16..].copy_from_slice(&ends.ports[..2]);
+    let mut other = [0; 18];
+    other[..16].copy_from_slice(&ends.to);
+    other[16..].copy_from_slice(&ends.ports[2..]);
+    let (first, second) = if one <= other {
+        (one, other)
+    } else {
+        record[9] |= BY_SECOND_END;
+        (other, one)
+    };
+    record[KEY_AT..KEY_AT + 18].copy_from_slice(&first);
+    record[KEY_AT + 18..KEY_AT + 36].copy_from_slice(&second);
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// False where it is none.
+fn read_segment(
+    record: &mut [u8; SEGMENT],
+    tcp: &[u8],
+    length: u32,
+    toa_kinds: &[bool; 256],
+) -> bool {
+    let header = usize::from(tcp[12] >> 4) * 4;
+    if header < TCP_HEADER || (header as u32) > length {
+        return false;
+    }
+    record[10] = tcp[13];
+    record[12..16].copy_from_slice(&word(tcp, 4).to_le_bytes());
+    record[16..20].copy_from_slice(&word(tcp, 8).to_le_bytes());
+    let window = u16::from_be_bytes([tcp[14], tcp[15]]);
+    record[20..22].copy_from_slice(&window.to_le_bytes());
+    record[24..28].copy_from_slice(&(length - header as u32).to_le_bytes());
+    match tcp.get(TCP_HEADER..header) {
+        Some(options) => read_options(record, options, toa_kinds),
+        None => record[9] |= OPTIONS_UNREADABLE,
+    }
+    true
+}
+
+fn read_options(record: &mut [u8; SEGMENT], mut options: &[u8], toa_kinds: &[bool; 256]) {
+    while let [kind, rest @ ..] = options {
+        match kind {
+            0 => return,
+            1 => {
+                options = rest;
+                continue;
+            }
+            _ => {}
+        }
+        let size = rest.first().map_or(0, |&size| usize::from(size));
+        if size < 2 || size > options.len() {
+            record[9] |= OPTIONS_UNREADABLE;
+            return;
+        }
+        let (option, after) = options.split_at(size);
+        options = after;
+        match (kind, size) {
+            (2, 4) => {
+                let mss = u16::from_be_bytes([option[2], option[3]]);
+                record[36..38].copy_from_slice(&mss.to_le_bytes());
+            }
+            (3, 3) => record[38] = option[2],
+            (5, 10..) => {
+                record[128..132].copy_from_slice(&word(option, 2).to_le_bytes());
+                record[132..136].copy_from_slice(&word(option, 6).to_le_bytes());
+            }
+            (8, 10) => {
+                record[9] |= HAS_TIMESTAMPS;
+                record[28..32].copy_from_slice(&word(option, 2).to_le_bytes());
+                record[32..36].copy_from_slice(&word(option, 6).to_le_bytes());
+            }
+            (30, 3..) => {
+                record[9] |= HAS_MPTCP;
+                record[42] = option[2] >> 4;
+            }
+            _ => read_toa(record, option, toa_kinds),
+        }
+    }
+}
+
+/// For whom the sender says it sends: as bpf/include/segment.h reads it. 253 beside another is the end that was
+/// dialled.
+fn read_toa(record: &mut [u8; SEGMENT], option: &[u8], toa_kinds: &[bool; 256]) {
+    let kind = option[0];
+    let known = matches!(kind, 254 | 253 | 200 | 28) || toa_kinds[usize::from(kind)];
+    // Of kind 28 there is a version of one byte where others have the port.
+    let portless = usize::from(kind == 28);
+    let address = match option.len() + portless {
+        _ if !known => return,
+        20 => option[4 - portless..20 - portless]
+            .try_into()
+            .unwrap_or_default(),
+        8 => mapped(
+            option[4 - portless..8 - portless]
+                .try_into()
+                .unwrap_or_default(),
+        ),
+        _ => return,
+    };
+    let rank = |kind: u8| match kind {
+        0 => 0,
+        253 => 1,
+        28 => 2,
+        _ => 3,
+    };
+    if rank(kind) <= rank(record[39]) {
+        return;
+    }
+    record[39] = kind;
+    if portless == 0 {
+        let port = u16::from_be_bytes([option[2], option[3]]);
+        record[40..42].copy_from_slice(&port.to_le_bytes());
+    }
+    record[84..100].copy_from_slice(&address);
+}
+
+/// False where it is no error that quotes a TCP segment.
+fn read_icmp(record: &mut [u8; SEGMENT], icmp: &[u8], is_v6: bool, from: [u8; 16]) -> bool {
+    let is_error = |kind: u8| {
+        if is_v6 {
+            (1..=4).contains(&kind)
+        } else {
+            matches!(kind, 3 | 11 | 12)
+        }
+    };
+    if icmp.len() < ICMP_HEADER || !is_error(icmp[0]) {
+        return false;
+    }
+    let Ok(quoted) = LaxSlicedPacket::from_ip(&icmp[ICMP_HEADER..]) else {
+        return false;
+    };
+    let (saddr, daddr) = match &quoted.net {
+        Some(LaxNetSlice::Ipv4(ip)) => (
+            mapped(ip.header().source()),
+            mapped(ip.header().destination()),
+        ),
+        Some(LaxNetSlice::Ipv6(ip)) => (ip.header().source(), ip.header().destination()),
+        _ => return false,
+    };
+    let Some(upper) = quoted.net.as_ref().and_then(LaxNetSlice::ip_payload_ref) else {
+        return false;
+    };
+    if upper.ip_number != ip_number::TCP || upper.payload.len() < QUOTED {
+        return false;
+    }
+    let tcp = upper.payload;
+    let ports = [tcp[0], tcp[1], tcp[2], tcp[3]];
+    record[8] = AN_ICMP_ERROR;
+    write_ends(
+        record,
+        &Ends {
+            from: saddr,
+            to: daddr,
+            ports,
+        },
+    );
+    record[12..16].copy_from_slice(&word(tcp, 4).to_le_bytes());
+    record[10] = tcp.get(13).copied().unwrap_or(0);
+    record[43] = icmp[0];
+    record[44] = icmp[1];
+    record[112..128].copy_from_slice(&from);
+    true
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterAll, expect, test } from 'vitest';
+import { misfit } from '../schema.ts';
+import { pcap, type Row } from '../unit/capture/captures.ts';
+import { RECORDINGS, TCPWHY, tcpwhy } from './run.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-explain-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const refused = (port: number, at_ms = 0): Row[] => {
+  const [client, server] = [`10.4.26.45:${40_000 + port}`, `10.4.26.11:${port}`];
+  return [
+    { at_ms, from: client, to: server, flags: 'S', seq: 1000 },
+    { at_ms: at_ms + 0.1, from: server, to: client, flags: 'R.', seq: 0, ack: 1001, win: 0 },
+  ];
+};
+const BYTES = pcap([...refused(80), ...refused(443, 10)]);
+const file = (name: string, bytes: Uint8Array): string => {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  return path;
+};
+const CAPTURE = file('x.pcap', BYTES);
+
+test('text, and the exit status of a finding', () => {
+  const { status, stdout, stderr } = tcpwhy('explain', CAPTURE);
+  expect(stderr).toBe('');
+  expect(status).toBe(1);
+  expect(stdout).toContain(`on packets of`);
+  expect(stdout).toContain('W connect-refused');
+  expect(stdout).toContain('10.4.26.11:443 refused the connect with a reset');
+});
+
+test('a TARGET, and no finding', () => {
+  const { status, stdout } = tcpwhy('explain', CAPTURE, ':443', '--json');
+  expect(status).toBe(1);
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(lines.map(({ type }) => type)).toEqual(['start', 'finding', 'capture', 'summary']);
+  expect(lines.map(misfit).filter(Boolean)).toEqual([]);
+  expect(lines[0]).toMatchObject({ tier: 'packets', host: CAPTURE, filters: ['port 443'] });
+  expect(lines[1]).toMatchObject({ cause: 'connect-refused', where: '10.4.26.11:443' });
+  expect(tcpwhy('explain', CAPTURE, ':22').status).toBe(0);
+});
+
+test.each([
+  ['x.pcap.gz', gzipSync(BYTES)],
+  ['x.pcap.zst', zstdCompressSync(BYTES)],
+])('%s is read as what is in it', (name, bytes) => {
+  const said = (path: string) => tcpwhy('explain', path, '--quiet').stdout;
+  expect(said(file(name, bytes))).toBe(said(CAPTURE));
+});
+
+test('- is stdin', () => {
+  const { status, stdout } = spawnSync(TCPWHY, ['explain', '-', '--quiet'], { input: BYTES });
+  expect(status).toBe(1);
+  expect(String(stdout)).toContain('connect-refused');
+});
+
+test('a finding of a stream is shown while it goes on', async () => {
+  const explain = spawn(TCPWHY, ['explain', '-', '--json'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(explain, 'exit');
+  explain.stdin.write(BYTES);
+  const types: string[] = [];
+  for await (const line of createInterface(explain.stdout)) {
+    types.push(JSON.parse(line).type);
+    if (types.at(-1) === 'finding') explain.stdin.end();
+  }
+  expect((await ended)[0]).toBe(1);
+  expect(types[0]).toBe('start');
+  expect(types).toContain('finding');
+  expect(types.at(-1)).toBe('summary');
+});
+
+test('what was captured before a cut is told, and the cut', () => {
+  const { status, stdout } = tcpwhy('explain', file('cut.pcap', BYTES.subarray(0, -20)));
+  expect(status).toBe(1);
+  expect(stdout).toMatch(/lost: 1 × capture_cut_off/);
+});
+
+test.each([
+  ['a recording', join(RECORDINGS, 'demo.tcpwhy'), /no capture .*tcpwhy replay/],
+  ['no file', join(folder, 'nothing.pcap'), /no target/],
+  ['a folder', folder, /cannot read/],
+])('%s is refused', (_, path, why) => {
+  const { status, stdout, stderr } = tcpwhy('explain', path);
+  expect(status).toBe(2);
+  expect(stdout).toBe('');
+  expect(stderr).toMatch(why);
+});
+
+test('an empty file has no capture in it', () => {
+  const { status, stdout } = tcpwhy('explain', file('empty.pcap', Buffer.alloc(0)));
+  expect(status).toBe(0);
+  expect(stdout).toContain('No failure seen.');
+});

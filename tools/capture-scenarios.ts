@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Usage, as root: node tools/capture-scenarios.ts [--write] [--keep FOLDER] [SCENARIO…]
+//
+// Makes the failures of the lab happen while tcpdump runs at both ends, and compares what `tcpwhy explain`
+// says of each capture with what was made to happen: a line a scenario; exit status 1 where anything
+// else was named. With --write it writes docs/captures.md.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Capture } from '../src/capture/capture.ts';
+import { CAUSES } from '../src/causes/registry.gen.ts';
+import { Pipeline } from '../src/diagnose/pipeline.ts';
+import type { End } from '../src/lab/capture.ts';
+import { lacks } from '../src/lab/conformance.ts';
+import { Lab } from '../src/lab/lab.ts';
+import type { Netns } from '../src/lab/netns.ts';
+import type { Scenario } from '../src/lab/scenario.ts';
+import { SCENARIOS } from '../src/lab/scenarios.ts';
+
+const TIMES = 3;
+const ENDS: readonly End[] = ['client', 'server'];
+/** Until what is captured is in the file. */
+const SETTLED_MS = 200;
+const SNAPLEN = 128;
+const PAGE = join(import.meta.dirname, '../docs/captures.md');
+
+/**
+ * By scenario or cause: what is as true of it, though the lab calls it otherwise. The end that had closed is a
+ * stranger of the lab there, or forgets sooner than others what it has closed.
+ */
+const AS_TRUE: Record<string, string> = {
+  'reset-by-peer/after-fin': 'data-after-close',
+  'timewait-overflow': 'data-after-close',
+};
+
+type Named = Record<string, number>;
+type Verdict = 'right' | 'less' | 'nothing' | 'wrong';
+
+interface Row {
+  scenario: Scenario;
+  skipped: string | null;
+  named: Record<End, Named>;
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { write: { type: 'boolean', default: false }, keep: { type: 'string' } },
+});
+const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'tcpwhy-captures-'));
+mkdirSync(folder, { recursive: true });
+const chosen = SCENARIOS.filter(({ id }) => positionals.length === 0 || positionals.includes(id));
+const rows: Row[] = [];
+for (const scenario of chosen) {
+  const row = await captured(scenario);
+  rows.push(row);
+  console.log(line(row));
+}
+if (!values.keep) rmSync(folder, { recursive: true });
+if (values.write) writeFileSync(PAGE, page(rows));
+process.exit(rows.some((row) => ENDS.some((end) => verdict(row, end) === 'wrong')) ? 1 : 0);
+
+async function captured(scenario: Scenario): Promise<Row> {
+  const nothing = { client: {}, server: {} };
+  const why = lacks(scenario, 4);
+  if (why !== null) return { scenario, skipped: why, named: nothing };
+  const options = { times: TIMES, family: scenario.families[0] ?? 4 };
+  const files = ENDS.map((end) => join(folder, `${scenario.id.replaceAll('/', '--')}-${end}.pcap`));
+  try {
+    using lab = Lab.open();
+    scenario.prepare?.(lab, options);
+    const dumps = await Promise.all(ENDS.map((end, at) => tcpdump(lab[end], files[at] as string)));
+    try {
+      scenario.run(lab, options);
+    } finally {
+      await settled(files);
+      await Promise.all(dumps.map(stopped));
+    }
+    const [client = {}, server = {}] = files.map((file) => explained(readFileSync(file)));
+    return { scenario, skipped: null, named: { client, server } };
+  } catch (error) {
+    const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    return { scenario, skipped: `failed: ${text}`, named: nothing };
+  }
+}
+
+interface Dump {
+  process: ChildProcess;
+  ended: Promise<unknown>;
+}
+
+async function tcpdump(netns: Netns, file: string): Promise<Dump> {
+  const args = ['-i', 'any', '-n', '-U', '--immediate-mode', '-s', String(SNAPLEN), '-w', file];
+  const dump = spawn('ip', ['netns', 'exec', netns.name, 'tcpdump', ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = once(dump, 'exit');
+  const listens = new Promise<void>((resolve) => {
+    let said = '';
+    dump.stderr.on('data', (text) => {
+      said += text;
+      if (said.includes('listening on')) resolve();
+    });
+  });
+  const early = ended.then(() => Promise.reject(new Error('tcpdump ended at once')));
+  await Promise.race([listens, early]);
+  early.catch(() => undefined);
+  return { process: dump, ended };
+}
+
+/** The files do not grow any more. */
+async function settled(files: readonly string[]): Promise<void> {
+  const sizes = () => files.map((file) => statSync(file).size).join(' ');
+  for (let before = ''; before !== sizes(); await pause(SETTLED_MS)) before = sizes();
+}
+
+async function stopped({ process: dump, ended }: Dump): Promise<void> {
+  dump.kill('SIGINT');
+  await ended;
+}
+
+function explained(bytes: Buffer): Named {
+  const capture = new Capture('capture');
+  const messages = [capture.push(bytes), capture.end(false)];
+  const pipeline = new Pipeline(capture.header(), CAUSES);
+  for (const one of messages) pipeline.push(one);
+  pipeline.finish();
+  const named: Named = {};
+  for (const { finding } of pipeline.engine.findings.values())
+    if (finding.count > 0) named[finding.cause] = (named[finding.cause] ?? 0) + finding.count;
+  return named;
+}
+
+/** What says less of the same failure, or comes of it: causes that the scenario's own stand for. */
+function says_less({ id, cause, beside = [] }: Scenario): ReadonlySet<string> {
+  const less = new Set([AS_TRUE[id], AS_TRUE[cause]].filter((one) => one !== undefined));
+  const add = (id: string) => {
+    const { supersedes = [], leadsTo = [] } = CAUSES.find((one) => one.id === id) ?? {};
+    for (const other of [...supersedes, ...leadsTo]) {
+      if (less.has(other)) continue;
+      less.add(other);
+      add(other);
+    }
+  };
+  for (const id of [cause, ...beside]) add(id);
+  return less;
+}
+
+function verdict({ scenario, named }: Row, end: End): Verdict {
+  const causes = Object.keys(named[end]);
+  if (causes.length === 0) return 'nothing';
+  const less = says_less(scenario);
+  const own = (id: string) => id === scenario.cause || scenario.beside?.includes(id);
+  if (!causes.every((id) => own(id) || less.has(id))) return 'wrong';
+  if (causes.some((id) => (named[end][id] ?? 0) > TIMES)) return 'wrong';
+  return causes.includes(scenario.cause) ? 'right' : 'less';
+}
+
+function text(row: Row, end: End): string {
+  const causes = Object.entries(row.named[end])
+    .map(([cause, count]) => `${cause} ${count}`)
+    .join(', ');
+  switch (verdict(row, end)) {
+    case 'right':
+      return 'right';
+    case 'nothing':
+      return 'nothing';
+    case 'less':
+      return `less: ${causes}`;
+    case 'wrong':
+      return `wrong: ${causes}`;
+  }
+}
+
+function line(row: Row): string {
+  const { scenario, skipped } = row;
+  if (skipped !== null) return `${scenario.id}: skipped, ${skipped}`;
+  return `${scenario.id}: ${ENDS.map((end) => `${end} ${text(row, end)}`).join('; ')}`;
+}
+
+function page(all: readonly Row[]): string {
+  const ran = all.filter(({ skipped }) => skipped === null);
+  const count = (wanted: Verdict) =>
+    ran.reduce((sum, row) => sum + ENDS.filter((end) => verdict(row, end) === wanted).length, 0);
+  const lines = ran.map((row) => {
+    const { id, cause } = row.scenario;
+    return `| \`${id}\` | \`${cause}\` | ${text(row, 'client')} | ${text(row, 'server')} |`;
+  });
+  return `# What captures of the lab's failures show
+
+Written by \`node tools/capture-scenarios.ts --write\`: each failure of the lab is made ${TIMES} times while
+\`tcpdump -i any -s ${SNAPLEN}\` runs at both ends, and each capture goes through \`tcpwhy explain\` alone.
+[What it can say at all](explain.md).
+
+- right: its cause is named, and nothing else
+- less: only what this end can know of it is named, a cause that the true one stands for where both are seen
+- nothing: packets do not prove it
+- wrong: another cause is named
+
+Of ${ran.length * ENDS.length} captures ${count('right')} are right, ${count('less')} say less, of ${count('nothing')} nothing is said, ${count('wrong')} are wrong.
+
+| scenario | cause | at the client | at the server |
+|---|---|---|---|
+${lines.join('\n')}
+`;
+}
