@@ -8,6 +8,7 @@ import {
   isByNetfilter,
   isHeldBySynproxy,
   leavesLoopback,
+  unroutable,
   whereabouts,
   whereText,
 } from '../shared/conntrack.ts';
@@ -38,7 +39,7 @@ export default defineCause({
   match(event, known) {
     if (event.kind !== 'drop') return null;
     if (!isByNetfilter(event.body, known) || leavesLoopback(event.body, known)) return null;
-    if (isHeldBySynproxy(event.body, known)) return null;
+    if (isHeldBySynproxy(event.body, known) || unroutable(event, known)) return null;
     const { packet, sock } = event.body;
     const { saddr, daddr, sport, dport } = packet.flow;
     const rule = ruleEvidence(known.droppedBy(event));
