@@ -146,7 +146,7 @@ export default defineCause<TooLarge>({
       if (!forwarded)
         return [
           `what the route takes (mtu): \`ip route get ${daddr}\` What the device takes, and if it is a tunnel what it adds: \`ip -d link show dev ${known ?? 'DEV'}\``,
-          `a tunnel may take no more than the device below it, less its own headers (VXLAN 50 bytes, 70 over IPv6): \`ip link set dev ${known ?? 'DEV'} mtu BYTES\`${device_mtu === null ? '' : ` Now: ${device_mtu}`}`,
+          `a tunnel may take no more than the device below it, less its own headers (VXLAN 50 bytes, 70 over IPv6): ${device_mtu === null ? `\`ip link show dev ${known ?? 'DEV'}\`` : `it takes ${device_mtu} now; with room for 100: \`ip link set dev ${known ?? 'DEV'} mtu ${device_mtu - 100}\``}`,
           `this host learns it by itself and sends smaller segments then; each destination that it learns so costs a pause: \`ip route show cache ${daddr}\``,
         ];
       return [
