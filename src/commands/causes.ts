@@ -42,8 +42,10 @@ export function causes(
   return 0;
 }
 
-function jsonLine({ id, severity, title, explains, needs, supersedes = [] }: Cause): string {
-  return jsonText({ type: 'cause', id, severity, title, explains, needs, supersedes });
+function jsonLine(cause: Cause): string {
+  const { id, severity, title, explains, needs, supersedes = [], seenAs } = cause;
+  const seen_as = seenAs.map((symptom) => SYMPTOMS[symptom].title);
+  return jsonText({ type: 'cause', id, severity, title, explains, needs, supersedes, seen_as });
 }
 
 function row(id: string, severity: string, title: string): string[] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { CallFailed, ConnectAsked, Hooked } from '../wire/types.gen.ts';
+import type { CallFailed, ConnectAsked, Drop, Hooked } from '../wire/types.gen.ts';
 import { NOTHING_HOOKED } from './device-hooks.ts';
 import { attributes, messages, request, text } from './netlink.ts';
 import { type Ask, addressesLike, isAny, isOwn, routeOf } from './routes.ts';
@@ -55,6 +55,49 @@ export function askedOf(
     modules: modulesFor(host, sock.owner.pid),
   };
 }
+
+/** The route of a segment as it is, in the namespace at a path, for the socket that dialled it. */
+export function routeAskedOf(
+  host: AskedHost,
+  { packet, dialled }: Drop,
+  netns: string,
+): Omit<ConnectAsked, 'key'> {
+  const ask: Ask = (requests) => host.netlinkStrict(requests, netns);
+  const { saddr, sport, daddr, dport } = packet.flow;
+  const bound = deviceOf(ask, dialled?.bound_ifindex ?? 0);
+  const wanted = { saddr, sport, daddr, dport, mark: 0, uid: 0 };
+  const ifindex = dialled?.bound_ifindex ?? 0;
+  const route = routeOf(ask, { ...wanted, ifindex, device: bound.device });
+  return {
+    ...NOT_ASKED,
+    route_errno: route.errno,
+    route_type: route.type,
+    prefix: route.prefix,
+    table: route.table,
+    rule: route.rule,
+    ...bound,
+  };
+}
+
+/** Whether a device of the namespace at a path has the address, and it may be used. */
+export function addressAskedOf(
+  host: AskedHost,
+  address: string,
+  netns: string,
+): Omit<ConnectAsked, 'key'> {
+  const ask: Ask = (requests) => host.netlinkStrict(requests, netns);
+  const { all, tentative, duplicate } = addressesLike(ask, address, address);
+  // Of the networks of loopback it has every address.
+  const isHere = all.length > 0 || (address.startsWith('127.') && isOwn(ask, address, NONE));
+  return { ...NOT_ASKED, source_missing: Number(!isHere), tentative, duplicate };
+}
+
+const NONE = { all: [], global: 0, tentative: 0, duplicate: 0 };
+const NOT_ASKED: Omit<ConnectAsked, 'key'> = {
+  ...{ route_errno: 0, route_type: '', prefix: '', table: 0, rule: '' },
+  ...{ source_missing: 0, addresses: 0, global_addresses: 0, tentative: 0, duplicate: 0 },
+  ...{ device: '', state: '', hooked: [], modules: [] },
+};
 
 function deviceOf(ask: Ask, ifindex: number): Pick<ConnectAsked, 'device' | 'state'> {
   if (ifindex === 0) return { device: '', state: '' };

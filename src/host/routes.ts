@@ -292,8 +292,8 @@ const [IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS] = [1, 2, 8];
 const [IFA_F_DADFAILED, IFA_F_TENTATIVE, IFA_F_OPTIMISTIC] = [0x08, 0x40, 0x04];
 const RT_SCOPE_UNIVERSE = 0;
 
-/** What the namespace has of the family of an address. */
-export function addressesLike(ask: Ask, address: string): Addresses {
+/** What the namespace has of the family of an address; `only`: of those that are this one. */
+export function addressesLike(ask: Ask, address: string, only: string | null = null): Addresses {
   const header = Buffer.alloc(IFADDRMSG);
   header[0] = familyNumber(address);
   const [answer] = ask([request(RTM_GETADDR, header)]);
@@ -304,7 +304,8 @@ export function addressesLike(ask: Ask, address: string): Addresses {
       const own = told.get(IFA_LOCAL) ?? told.get(IFA_ADDRESS);
       const flags = told.has(IFA_FLAGS) ? number(told.get(IFA_FLAGS)) : (body[2] ?? 0);
       return own ? [{ address: textOf(own), flags, scope: body[3] }] : [];
-    });
+    })
+    .filter((one) => only === null || one.address === only);
   const is = (flag: number) => found.filter(({ flags }) => flags & flag);
   return {
     all: found.map(({ address }) => address),

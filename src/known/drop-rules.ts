@@ -7,6 +7,8 @@ import { ExpiringMap } from './expiring-map.ts';
 
 /** A segment that is sent again comes after 120 s at the latest. */
 const SPAN_NS = 130e9;
+/** Rules are not read for every packet of a storm. */
+const ALIKE_NS = 5e9;
 const MAX_PACKETS = 8192;
 const MAX_SERVICES = 4096;
 
@@ -18,7 +20,9 @@ export function packetOfRules(
   return idOf({ ...packet, netns, leaves_ifindex, rejected });
 }
 
-function idOf(of: Omit<DropRules, 'rules' | 'others' | 'too_many' | 'legacy_tables'>): string {
+function idOf(
+  of: Pick<DropRules, 'netns' | 'flow' | 'flags' | 'ifindex' | 'leaves_ifindex' | 'rejected'>,
+): string {
   const { netns, flow, flags, ifindex, leaves_ifindex, rejected } = of;
   if (!flow) return '';
   const { saddr, sport, daddr, dport } = flow;
@@ -31,18 +35,24 @@ export interface DroppedBy extends DropRules {
   answer: number | null;
   /** How many packets to this service such rules left without an answer until now. */
   unanswered: number;
+  /** They were read for another packet, which differs in the client's port alone. */
+  of_another: boolean;
 }
 
 export class DropRulesTold {
   readonly #told = new ExpiringMap<DropRules>(SPAN_NS, MAX_PACKETS);
+  /** Of packets that differ in the client's port alone: what was told last. */
+  readonly #alike = new ExpiringMap<DropRules>(ALIKE_NS, MAX_SERVICES);
   readonly #unanswered = new ExpiringMap<number>(SPAN_NS, MAX_SERVICES);
 
   learn(event: Event): void {
     if (event.kind === 'fact') {
       const { drop_rules } = event.body;
       if (drop_rules) this.#told.set(idOf(drop_rules), drop_rules, event.ktime_ns);
-    } else if (event.kind === 'drop' && event.body.rejected === 0) {
-      const told = this.#of(event);
+    } else if (event.kind === 'drop') {
+      const told = this.#exactly(event);
+      if (told && told.rules.length > 0) this.#alike.set(alikeOf(event), told, event.ktime_ns);
+      if (event.body.rejected > 0) return;
       const answer = told && answerOf(told);
       if (!answer) return;
       const place = placeOf(event, answer);
@@ -53,21 +63,29 @@ export class DropRulesTold {
 
   /** Null where the host did not tell. */
   of(event: Event): DroppedBy | null {
-    const told = this.#of(event);
+    if (event.kind !== 'drop') return null;
+    const exactly = this.#exactly(event);
+    const told = exactly ?? this.#alike.get(alikeOf(event), event.ktime_ns);
     if (!told) return null;
     const answer = answerOf(told);
     const unanswered = answer ? this.#unanswered.get(placeOf(event, answer), event.ktime_ns) : 0;
-    return { ...told, answer, unanswered: unanswered ?? 0 };
+    return { ...told, answer, unanswered: unanswered ?? 0, of_another: exactly === null };
   }
 
-  #of(event: Event): DropRules | null {
-    if (event.kind !== 'drop') return null;
+  #exactly(event: Event<'drop'>): DropRules | null {
     return this.#told.get(packetOfRules(event.netns, event.body), event.ktime_ns) ?? null;
   }
 }
 
 function placeOf(event: Event, answer: number): string {
   return event.kind === 'drop' ? `${event.netns} ${service(event.body.packet.flow)} ${answer}` : '';
+}
+
+function alikeOf({ netns, body }: Event<'drop'>): string {
+  const { packet, leaves_ifindex, rejected, conntrack } = body;
+  const { flow, flags, ifindex } = packet;
+  const ends = `${flow.saddr} ${flow.daddr} ${service(flow)}`;
+  return `${netns} ${ends} ${flags} ${ifindex} ${leaves_ifindex} ${rejected} ${conntrack?.info ?? ''}`;
 }
 
 function answerOf({ rules, others, too_many, legacy_tables }: DropRules): number | null {

@@ -5,6 +5,7 @@ import { acceptQueueFull } from './scenarios/accept-queue-full.ts';
 import {
   martianSource,
   notOurAddress,
+  notOurAddressDuplicate,
   refusedFromElsewhere,
   wrongMac,
 } from './scenarios/addresses.ts';
@@ -48,7 +49,7 @@ import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { netfilterLegacy, rejectLegacy } from './scenarios/netfilter-legacy.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { netfilterRules } from './scenarios/netfilter-rules.ts';
-import { noListener } from './scenarios/no-listener.ts';
+import { noListener, noListenerNotHere } from './scenarios/no-listener.ts';
 import { noRoom } from './scenarios/no-room.ts';
 import { noRoute } from './scenarios/no-route.ts';
 import { noRouteBack, routeBackRefuses } from './scenarios/no-route-back.ts';
@@ -77,6 +78,7 @@ import {
   icmpUnreachable,
   neighbourFailed,
   neighbourFailedGateway,
+  neighbourFailedTranslated,
   portsExhausted,
   portsExhaustedByBinding,
   selfConnect,
@@ -86,6 +88,7 @@ import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
 /** Every failure that the lab can make. */
 export const SCENARIOS: readonly Scenario[] = [
   noListener,
+  noListenerNotHere,
   ...connectionUnknown,
   ...acceptQueueFull,
   synCookies,
@@ -101,6 +104,7 @@ export const SCENARIOS: readonly Scenario[] = [
   icmpUnreachable,
   neighbourFailed,
   neighbourFailedGateway,
+  neighbourFailedTranslated,
   connectGivenUp,
   portsExhausted,
   portsExhaustedByBinding,
@@ -158,6 +162,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...conntrackStale,
   ...martianSource,
   notOurAddress,
+  notOurAddressDuplicate,
   wrongMac,
   ...ttlExceeded,
   refusedFromElsewhere,

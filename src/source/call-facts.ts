@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { beforeRedirect } from '../causes/shared/conntrack.ts';
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
+import { TCP_FLAG } from '../tcp/flags.ts';
 import { encodeEvent } from '../wire/decode.ts';
-import type { CallFailed, ConnectAsked } from '../wire/types.gen.ts';
-import type { Words } from '../wire/words.ts';
-import { readCommon } from '../wire/written.gen.ts';
+import type { CallFailed, ConnectAsked, Drop } from '../wire/types.gen.ts';
+import { u32, u64, type Words } from '../wire/words.ts';
+import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
 
 /** Routes, rules and programs come and go: so long what was told of a failure holds. */
@@ -18,44 +20,123 @@ const NO_KEY = '0';
 
 const NOTHING: never[] = [];
 
-/** What the host says of a failed call; null where its namespace is gone. */
-export type AskOf = (netns: number, failed: CallFailed) => Omit<ConnectAsked, 'key'> | null;
+type Answer = Omit<ConnectAsked, 'key'> | null;
 
-/** Asks why a connect() or bind() failed, when one did. */
+/** What the host says of calls that failed, of routes and of its addresses; null where the namespace is gone. */
+export interface CallHost {
+  failed(netns: number, failed: CallFailed): Answer;
+  sent(netns: number, drop: Drop): Answer;
+  /** Whether an address is one of the namespace's, and may be used; a segment was for it. */
+  address(netns: number, address: string): Answer;
+  /** Whether a segment for an address that is not here is dropped for this reason. */
+  isNotOurs(reason: number): boolean;
+  /** Whether netfilter frees what is dropped for this reason at that place. */
+  isByNetfilter(reason: number, location: string): boolean;
+}
+
+/**
+ * Asks why a connect() or bind() failed, when one did; for the route of what was sent elsewhere, and dropped;
+ * and whether an address is this host's for which something came that nobody took.
+ */
 export class CallFacts {
-  readonly #ask: AskOf;
+  readonly #host: CallHost;
   readonly #cpu_ms: () => number;
   /** By key: until when what was told holds. */
   readonly #told = new Map<string, number>();
+  /** By namespace and address. */
+  readonly #addresses = new Map<string, { answer: Answer; until_ns: number }>();
   #budget_ms = BUDGET_MS;
   #at_ns = 0;
 
-  constructor(ask: AskOf, cpu_ms = thisThread_ms) {
-    this.#ask = ask;
+  constructor(host: CallHost, cpu_ms = thisThread_ms) {
+    this.#host = host;
     this.#cpu_ms = cpu_ms;
   }
 
   /** The fact that the record at `at` needs, where it was not told lately, serialized. */
   of(w: Words, at: number, layout: Layout): Uint8Array[] {
-    if (layout.kind !== 'call_failed') return NOTHING;
-    const { ktime_ns, netns, key } = readCommon(w, at);
-    if (key !== NO_KEY && ktime_ns < (this.#told.get(key) ?? 0)) return NOTHING;
+    switch (layout.kind) {
+      case 'call_failed':
+        return this.#asked(w, at, (netns) => this.#host.failed(netns, layout.body(w, at)));
+      case 'drop': {
+        const drop = at + BODY + AT.Drop.reason;
+        if (this.#host.isNotOurs(u32(w, drop))) {
+          const { daddr } = layout.body(w, at).packet.flow;
+          return this.#ofAddress(
+            w,
+            at,
+            daddr,
+            ({ tentative, duplicate }) => tentative + duplicate > 0,
+          );
+        }
+        const location = u64(w, at + BODY + AT.Drop.location);
+        if (!this.#host.isByNetfilter(u32(w, drop), location)) return NOTHING;
+        const body: Drop = layout.body(w, at);
+        if (body.packet.ifindex > 0 || !beforeRedirect(body.packet, body.conntrack)) return NOTHING;
+        return this.#asked(w, at, (netns) => this.#host.sent(netns, body));
+      }
+      case 'reset_sent': {
+        const flags = u32(w, at + BODY + AT.ResetSent.packet + AT.Packet.flags);
+        if ((flags & (TCP_FLAG.syn | TCP_FLAG.ack)) !== TCP_FLAG.syn) return NOTHING;
+        const { packet, sock } = layout.body(w, at);
+        if (!packet || sock) return NOTHING;
+        return this.#ofAddress(
+          w,
+          at,
+          packet.flow.daddr,
+          ({ source_missing }) => source_missing > 0,
+        );
+      }
+      default:
+        return NOTHING;
+    }
+  }
+
+  /** Everything is told again. */
+  forget(): void {
+    this.#told.clear();
+  }
+
+  /** One answer is for everything that comes to the address; told is what is out of the ordinary. */
+  #ofAddress(
+    w: Words,
+    at: number,
+    address: string,
+    isWorthIt: (answer: NonNullable<Answer>) => boolean,
+  ): Uint8Array[] {
+    const { ktime_ns, netns } = readCommon(w, at);
+    const id = `${netns} ${address}`;
+    let known = this.#addresses.get(id);
+    if (!known || ktime_ns >= known.until_ns) {
+      if (!this.#hasTime(ktime_ns)) return NOTHING;
+      const began_ms = this.#cpu_ms();
+      known = { answer: this.#host.address(netns, address), until_ns: ktime_ns + HOLDS_NS };
+      this.#budget_ms -= this.#cpu_ms() - began_ms;
+      if (this.#addresses.size >= MAX_REMEMBERED) this.#addresses.clear();
+      this.#addresses.set(id, known);
+    }
+    const { answer } = known;
+    return answer && isWorthIt(answer) ? this.#asked(w, at, () => answer) : NOTHING;
+  }
+
+  #hasTime(ktime_ns: number): boolean {
     const passed_ms = Math.max(0, ktime_ns - this.#at_ns) / 1e6;
     this.#at_ns = ktime_ns;
     this.#budget_ms = Math.min(BUDGET_MS, this.#budget_ms + SHARE * passed_ms);
-    if (this.#budget_ms < 0) return NOTHING;
+    return this.#budget_ms >= 0;
+  }
+
+  #asked(w: Words, at: number, ask: (netns: number) => Answer): Uint8Array[] {
+    const { ktime_ns, netns, key } = readCommon(w, at);
+    if (key !== NO_KEY && ktime_ns < (this.#told.get(key) ?? 0)) return NOTHING;
+    if (!this.#hasTime(ktime_ns)) return NOTHING;
     const began_ms = this.#cpu_ms();
-    const asked = this.#ask(netns, layout.body(w, at));
+    const asked = ask(netns);
     this.#budget_ms -= this.#cpu_ms() - began_ms;
     if (this.#told.size >= MAX_REMEMBERED) this.#told.clear();
     this.#told.set(key, ktime_ns + HOLDS_NS);
     return asked
       ? [encodeEvent({ ktime_ns, fact: { connect_asked: { key, ...asked } } })]
       : NOTHING;
-  }
-
-  /** Everything is told again. */
-  forget(): void {
-    this.#told.clear();
   }
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { isWithoutEntry } from '../causes/shared/neighbours.ts';
-import { type AskedHost, askedOf } from '../host/asked.ts';
+import { type AskedHost, addressAskedOf, askedOf, routeAskedOf } from '../host/asked.ts';
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
 import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
@@ -72,6 +72,7 @@ export class HostFacts implements Finder {
       securityModules,
     };
     const known = new HostKnowledge(header);
+    const rules = ruleHost(header, symbols);
     const listeners = new ListenerFacts({ deviceName: nameOfDevice, holders: existingOwners });
     this.#names = new FactFinder(symbols, cgroups, getpeernamePrograms);
     this.#finders = [
@@ -84,9 +85,15 @@ export class HostFacts implements Finder {
           isWithoutEntry(known.dropReason(reason), symbols.at(location)?.name, known),
         read: (path) => readFileSync(path, 'utf8'),
       }),
-      new RuleFacts(ruleHost(header, symbols)),
+      new RuleFacts(rules),
       new ProcessFacts(processState, (listener) => listeners.holdersOf(listener)),
-      new CallFacts((netns, failed) => inside(netns, (path) => askedOf(sockets, failed, path))),
+      new CallFacts({
+        failed: (netns, failed) => inside(netns, (path) => askedOf(sockets, failed, path)),
+        sent: (netns, drop) => inside(netns, (path) => routeAskedOf(sockets, drop, path)),
+        address: (netns, one) => inside(netns, (path) => addressAskedOf(sockets, one, path)),
+        isNotOurs: (reason) => known.dropReason(reason) === 'IP_INADDRERRORS',
+        isByNetfilter: rules.isByNetfilter,
+      }),
       new TrackingFacts(TRACKING),
     ];
   }

@@ -2,7 +2,7 @@
 
 import { NFT_FREES, TRACKED } from '../causes/shared/conntrack.ts';
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
-import { type Candidate, droppers } from '../host/nftables/droppers.ts';
+import { type Candidate, droppers, untracking } from '../host/nftables/droppers.ts';
 import { LegacyTables } from '../host/nftables/legacy.ts';
 import {
   type Device,
@@ -21,6 +21,7 @@ import {
   TooLarge,
 } from '../host/nftables/ruleset.ts';
 import { ruleText } from '../host/nftables/text.ts';
+import type { DeviceName } from '../host/nftables/values.ts';
 import { packetOfRules } from '../known/drop-rules.ts';
 import { addressBytes, familyOf, IPV4_AT } from '../tcp/address.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
@@ -70,9 +71,11 @@ interface Legacy {
   segment: Segment | null;
   droppers: Dropper[];
   unread: string[];
+  untracked: Untracked;
 }
 
 type Found = Pick<DropRules, 'rules' | 'others'>;
+type Untracked = Pick<DropRules, 'untracked' | 'untracked_surely'>;
 
 interface Namespace {
   rules: Nftables;
@@ -149,11 +152,13 @@ export class RuleFacts {
     const legacy_tables = legacy.unread;
     const told = {
       ...{ netns, flags: packet.flags, ifindex: packet.ifindex, leaves_ifindex, rejected },
-      ...{ rules: [], others: 0, too_many: 0, legacy_tables },
+      ...{ rules: [], others: 0, too_many: 0, legacy_tables, ...legacy.untracked },
+      legacy_read: names.filter((name) => !legacy_tables.includes(name)),
     };
     if (this.#host.frees && !isNft) {
-      const isNone = legacy.droppers.length === 0 && legacy_tables.length === 0;
-      return isNone ? null : { ...told, ...foundOf(legacy.droppers, drop, legacy.segment) };
+      return names.length === 0
+        ? null
+        : { ...told, ...foundOf(legacy.droppers, drop, legacy.segment, NO_NAME) };
     }
     const found = this.#found(netns, drop, family, ktime_ns, legacy.droppers);
     if (found === null) return null;
@@ -167,7 +172,7 @@ export class RuleFacts {
     family: 4 | 6,
     ktime_ns: number,
     legacy: Dropper[],
-  ): Found | 'too many' | null {
+  ): (Found & Partial<Untracked>) | 'too many' | null {
     // A namespace may have the number of one that went away.
     for (let tries = 0; tries < 2; tries++) {
       try {
@@ -187,7 +192,7 @@ export class RuleFacts {
     family: 4 | 6,
     ktime_ns: number,
     legacy: Dropper[],
-  ): Found | null {
+  ): (Found & Partial<Untracked>) | null {
     const namespace = this.#namespace(netns, ktime_ns);
     if (!namespace) return null;
     const { before, before_ns } = namespace;
@@ -203,11 +208,13 @@ export class RuleFacts {
     };
     const isBetween = before !== null && rules !== before;
     if (isBetween && rules.leavesOut(before)) return null;
+    const device = (ifindex: number) => this.#deviceOf(netns, namespace.devices, ifindex);
     // Which came first, the drop or the change, nobody knows.
     const gone = isBetween ? droppersOf(before) : [];
-    const found = foundOf([...gone, ...droppersOf(rules), ...legacy], drop, segment);
+    const found = foundOf([...gone, ...droppersOf(rules), ...legacy], drop, segment, device);
+    const untracked = untrackedOf(rules, segment, device);
     if (rules.wasRead() && !rules.isSame()) return null;
-    return found;
+    return { ...found, ...(untracked.untracked.length > 0 && untracked) };
   }
 
   /** Null where they have just changed. */
@@ -218,11 +225,11 @@ export class RuleFacts {
     family: 4 | 6,
     ktime_ns: number,
   ): Legacy | null {
-    if (names.length === 0) return { segment: null, droppers: [], unread: [] };
+    if (names.length === 0) return { ...NO_LEGACY, unread: [] };
     const tables = new Map<string, Buffer>();
     for (const name of names) {
       const table = this.#host.legacyTable(netns, family, name);
-      if (!table) return { segment: null, droppers: [], unread: names };
+      if (!table) return { ...NO_LEGACY, unread: names };
       tables.set(name, table);
     }
     const id = `${netns} ${family}`;
@@ -241,10 +248,15 @@ export class RuleFacts {
       const met = found.filter(
         ({ chain, rule }) => rules.packets(chain, rule) > (before?.packetsOfSame(chain, rule) ?? 0),
       );
-      return { segment, droppers: met.map((one) => ({ ...one, rules })), unread: [] };
+      return {
+        segment,
+        droppers: met.map((one) => ({ ...one, rules })),
+        unread: [],
+        untracked: untrackedOf(rules, segment, NO_NAME),
+      };
     } catch (error) {
       if (error instanceof Changed || error instanceof TooMany)
-        return { segment: null, droppers: [], unread: names };
+        return { ...NO_LEGACY, unread: names };
       throw error;
     }
   }
@@ -288,18 +300,22 @@ export class RuleFacts {
     return namespace;
   }
 
+  #deviceOf(netns: number, devices: Map<number, string | null>, ifindex: number): string | null {
+    let name = devices.get(ifindex);
+    if (name === undefined) {
+      name = this.#host.deviceName(netns, ifindex);
+      devices.set(ifindex, name);
+    }
+    return name;
+  }
+
   #segment(netns: number, devices: Map<number, string | null>, drop: Drop, family: 4 | 6): Segment {
     const { packet, leaves_ifindex, route_ifindex, conntrack } = drop;
     const { flow, flags, seq, ack_seq, window, ttl, ifindex } = packet;
     const bytes = (text: string) => addressBytes(text).subarray(family === 4 ? IPV4_AT : 0);
     const hooks = hooksOf(drop);
     const device = (ifindex: number): Device => {
-      let name = ifindex === 0 ? '' : devices.get(ifindex);
-      if (name === undefined) {
-        name = this.#host.deviceName(netns, ifindex);
-        devices.set(ifindex, name);
-      }
-      return { ifindex, name };
+      return { ifindex, name: ifindex === 0 ? '' : this.#deviceOf(netns, devices, ifindex) };
     };
     const left = isRejectedSent(drop) ? 0 : leaves_ifindex;
     const leaves = left || (hooks.some((hook) => LEAVING.has(hook)) ? route_ifindex : 0);
@@ -316,6 +332,9 @@ export class RuleFacts {
     };
   }
 }
+
+/** Rules of iptables-legacy have names of devices, and no numbers. */
+const NO_NAME: DeviceName = () => null;
 
 /** Not where the namespace is another, of the same number. */
 function hasChanged(rules: Nftables): boolean {
@@ -356,16 +375,65 @@ const isInvalid = ({ conntrack }: Segment) => conntrack?.info === TRACKED.NO_ENT
 /** As an answer has it, of an open connection: enum ip_conntrack_info, and IPS_SEEN_REPLY with what comes of it. */
 const ESTABLISHED = { info: 3, status: 0x0e };
 
-function foundOf(all: Dropper[], drop: Drop, segment: Segment | null): Found {
+function foundOf(all: Dropper[], drop: Drop, segment: Segment | null, device: DeviceName): Found {
   const found = answering(all, drop);
   const [first] = found;
   const regardless =
     found.length === 1 && first && segment && isInvalid(segment) && dropsRegardless(first, segment);
   const rules = found
     .slice(0, MAX_RULES)
-    .map((one) => ({ ...toldOf(one), regardless: regardless ? 1 : 0 }));
+    .map((one) => ({ ...toldOf(one, device), regardless: regardless ? 1 : 0 }));
   return { rules, others: found.length - rules.length };
 }
+
+const TRACKED_ALL: Untracked = { untracked: [], untracked_surely: 0 };
+const NO_LEGACY = { segment: null, droppers: [], untracked: TRACKED_ALL };
+
+/** Rules that leave alone what began the connection of a segment that is INVALID, or answered it. */
+function untrackedOf(rules: Rules, segment: Segment, device: DeviceName): Untracked {
+  if (!isInvalid(segment)) return TRACKED_ALL;
+  const found = segmentsBefore(segment).flatMap((one) => untracking(rules, one));
+  const sure = found.filter((one) => one.sure);
+  const byRule = new Map((sure.length > 0 ? sure : found).map((one) => [one.rule, one]));
+  return {
+    untracked: [...byRule.values()]
+      .slice(0, MAX_RULES)
+      .map((one) => toldOf({ ...one, rules }, device)),
+    untracked_surely: Number(sure.length > 0),
+  };
+}
+
+/** What the rest of its handshake looked like where rules see it before connection tracking does. */
+function segmentsBefore(segment: Segment): Segment[] {
+  const { saddr, daddr, sport, dport, arrived_on, hooks } = segment;
+  const unknown = { seq: null, ack_seq: null, window: null, ttl: null, conntrack: null };
+  const isOwn = hooks.includes('output');
+  const isForHere = hooks.includes('input');
+  const same: Segment = {
+    ...{ ...segment, ...unknown, arrived_on: isOwn ? NO_DEVICE : arrived_on, leaves_by: null },
+    hooks: [isOwn ? 'output' : 'prerouting'],
+  };
+  const back = (hook: Hook): Segment => ({
+    ...same,
+    ...{ saddr: daddr, daddr: saddr, sport: dport, dport: sport },
+    ...{ arrived_on: hook === 'output' ? NO_DEVICE : null, hooks: [hook] },
+  });
+  const answers: Segment[] = [
+    ...(isForHere ? [back('output')] : []),
+    ...(isForHere && hooks.length === 1 ? [] : [back('prerouting')]),
+  ];
+  const { syn, ack } = TCP_FLAG;
+  return [
+    { ...same, flags: syn },
+    { ...same, flags: syn | ack },
+    ...answers.flatMap((one) => [
+      { ...one, flags: syn },
+      { ...one, flags: syn | ack },
+    ]),
+  ];
+}
+
+const NO_DEVICE: Device = { ifindex: 0, name: '' };
 
 /** Whether it would drop a segment of a known connection as well. */
 function dropsRegardless({ rules, hook, chain, rule }: Dropper, segment: Segment): boolean {
@@ -393,13 +461,13 @@ function answerOf({ rule }: Candidate): number {
   return 0;
 }
 
-function toldOf(one: Dropper): DropRule {
+function toldOf(one: Dropper, device: DeviceName): DropRule {
   const { hook, chain, rule, rules } = one;
   return {
     family: familyName(one),
     ...{ table: chain.table, chain: chain.chain, hook },
     handle: rule?.handle ?? '0',
-    text: rule ? ruleText(rule, (set) => membersOf(rules, chain, set)) : 'policy drop',
+    text: rule ? ruleText(rule, (set) => membersOf(rules, chain, set), device) : 'policy drop',
     answer: answerOf(one),
     regardless: 0,
   };

@@ -572,6 +572,11 @@ export interface DropRules {
   too_many: number;
   /** Tables of iptables-legacy that may have dropped it. */
   legacy_tables: string[];
+  /** Of a packet that is INVALID to connection tracking: rules that keep that from the handshake of its connection (notrack); 1 where they do for sure. */
+  untracked: DropRule[];
+  untracked_surely: number;
+  /** Tables of iptables-legacy that were read. */
+  legacy_read: string[];
 }
 
 export interface DropRule {
@@ -597,7 +602,7 @@ export interface LookupHooks {
 }
 
 export interface ConnectAsked {
-  /** Event.key of the failure. */
+  /** Event.key of the failure. Of the drop of what this host had sent elsewhere only its route is told; of one for an address that is not here, and of a refused SYN, only whether a device has the address that it is for (source_missing), and may use it (tentative, duplicate). */
   key: string;
   /** errno with which the kernel refuses a route for it; 0: there is one, or it was not asked. */
   route_errno: number;

@@ -111,6 +111,9 @@ const RULES = [
   'meta secpath exists drop',
   'meta nftrace set 1 drop',
   'meta random < 1000 drop',
+  'iif "lo" drop',
+  'oif != "lo" drop',
+  'iif { "lo" } drop',
 ];
 
 describe('texts of rules', () => {
@@ -136,7 +139,13 @@ describe('texts of rules', () => {
     );
     const [chain] = rules.chains;
     const said = chain
-      ? rules.rules(chain).map((one) => ruleText(one, (set) => rules.members(chain, set)))
+      ? rules.rules(chain).map((one) =>
+          ruleText(
+            one,
+            (set) => rules.members(chain, set),
+            (ifindex) => (ifindex === 1 ? 'lo' : null),
+          ),
+        )
       : [];
     const listed = netns
       .exec('nft', ['list', 'chain', 'inet', 't', 'c'])

@@ -24,6 +24,7 @@ const MODULES: Readonly<Record<string, number | null>> = {
 };
 const MODULE = 'security module';
 const SOME_MODULE = 'a security module (landlock, SELinux, AppArmor)';
+const DAD = 'duplicate address detection';
 const SECCOMP = 'the seccomp filter of the process';
 
 interface Denial {
@@ -90,6 +91,12 @@ export default defineCause({
     const seccomp = denied_by.includes(SECCOMP);
     const six = familyOf(call === 'connect' ? daddr : saddr) === 6 ? '-6 ' : '';
     const see = `\`${inNetns(netns, `ip ${six}addr`)}\``;
+    if (is_reason && denied_by.some((one) => one.includes(DAD)))
+      return [
+        `which addresses are not usable yet, and which are another host’s too: \`${inNetns(netns, 'ip -6 addr show tentative')}\` and \`${inNetns(netns, 'ip -6 addr show dadfailed')}\``,
+        'who has it too? The MAC is in the kernel log (“duplicate address”): `journalctl -k --grep duplicate` Once that host has given it up, take it away here and add it again: nothing tries by itself',
+        'not usable yet: dial or bind a second later, or let it be used meanwhile (optimistic_dad), which services that start with the host ask for with IPV6_FREEBIND',
+      ];
     if (is_reason)
       return [
         `what this host has: ${see}`,
@@ -156,8 +163,8 @@ function reasonOf(failed: Event<'call_failed'>['body'], asked: ConnectAsked | nu
   if (call !== CONNECT) {
     if (!asked || asked.source_missing || asked.tentative + asked.duplicate === 0)
       return `${saddr} is no address of this host`;
-    if (asked.duplicate === 0) return `${saddr} is not usable yet (duplicate address detection)`;
-    const taken = `another host has ${saddr} too (duplicate address detection failed)`;
+    if (asked.duplicate === 0) return `${saddr} is not usable yet (${DAD})`;
+    const taken = `another host has ${saddr} too (${DAD} failed)`;
     return asked.tentative === 0 ? taken : `${saddr} is not usable yet, or ${taken}`;
   }
   const unfitting = unfit(failed, asked);
@@ -168,9 +175,9 @@ function reasonOf(failed: Event<'call_failed'>['body'], asked: ConnectAsked | nu
     return `another socket has ${local(sock.flow)} → ${remote(sock.flow)} already, perhaps in TIME_WAIT, and the program chose that port`;
   if (err !== ERRNO.EADDRNOTAVAIL || failed.programs > 0) return null;
   if (isWithoutIpv6(daddr, asked)) return 'this host has no IPv6 address (disable_ipv6?)';
-  if (asked?.tentative) return 'no IPv6 address is usable yet (duplicate address detection)';
+  if (asked?.tentative) return `no IPv6 address is usable yet (${DAD})`;
   return asked?.duplicate
-    ? 'another host has the IPv6 address too (duplicate address detection failed)'
+    ? `another host has the IPv6 address too (${DAD} failed)`
     : `no address of this host fits ${daddr} as a source`;
 }
 

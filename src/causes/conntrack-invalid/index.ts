@@ -1,26 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { DroppedBy } from '../../known/drop-rules.ts';
 import type { Knowledge } from '../../known/knowledge.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { reversed, servedAtSource, service } from '../../tcp/service.ts';
 import { isConnection, TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
-import type { Conntrack, CrossedReply, Drop, Packet, ResetSent } from '../../wire/types.gen.ts';
+import type {
+  Conntrack,
+  CrossedReply,
+  Drop,
+  Flow,
+  Packet,
+  ResetSent,
+} from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
 import { ENTRY, isByNetfilter, listEntries, TRACKED, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
-  CHANGED,
+  changedText,
   isNoneNow,
+  placeText,
   type RuleEvidence,
   ruleEvidence,
   ruleGroup,
   ruleWords,
 } from '../shared/rules.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { word } from '../shared/wording.ts';
+import { inWords, word } from '../shared/wording.ts';
 
 type Kind = 'dropped' | 'forgotten' | 'not translated';
 
@@ -46,6 +55,9 @@ type Known = Partial<RuleEvidence> & {
   up_s: number | null;
   /** Only of what was not translated: this end had sent its last. */
   half_closed?: true;
+  /** Rules of this host that keep connection tracking from the handshake, for sure or perhaps. */
+  untracked_by?: string[];
+  untracked_surely?: boolean;
   netns: number;
 };
 
@@ -108,7 +120,8 @@ export default defineCause<Known>({
         return `[${flags}] ${from} → ${to} is of no connection that connection tracking here knows: ${endedText(at)}; so not translated but reset`;
     }
   },
-  advice(at, { saddr, daddr }) {
+  advice(at, flow) {
+    const { saddr, daddr } = flow;
     const { kind, from, to, flags, connection, netns } = at;
     const log = '`sysctl -w net.netfilter.nf_conntrack_log_invalid=6` then `journalctl -k`';
     switch (kind) {
@@ -127,11 +140,13 @@ export default defineCause<Known>({
           `with 1 a connection is taken up again in the middle: \`${inNetns(netns, 'sysctl net.netfilter.nf_conntrack_tcp_loose')}\``,
         ];
       case 'dropped':
+        if (at.untracked_surely) return [...untrackedLines(at), ...ruleLines(at, flow)];
         return [
+          ...untrackedLines(at),
           `does it see both directions? The ways back and forth: \`ip route get ${daddr}\` and \`ip route get ${saddr}\` What it knows of them: \`${inNetns(netns, listEntries(saddr, `-s ${saddr}`))}\``,
           ...(flags.includes('S') ? [] : endedAdvice(at)),
           `the kernel log says why it is INVALID: ${log}${at.be_liberal ? '' : ` Where it is out of the window: \`${inNetns(netns, 'sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1')}\``}`,
-          ...ruleLines(at),
+          ...ruleLines(at, flow),
         ];
     }
   },
@@ -148,7 +163,9 @@ function forgottenAdvice(half_closed: string | null): string {
 
 /** What is usual where such a segment is INVALID. */
 function reasonOf(at: Known): string {
-  const { flags } = at;
+  const { flags, untracked_by = [], untracked_surely } = at;
+  if (untracked_by.length > 0)
+    return `it was not shown the handshake: ${untracked_by.length === 1 ? '' : 'one of '}${untracked_by.map(inWords).join(', ')} ${untracked_surely ? 'keeps' : 'may keep'} it from that`;
   const last = at.be_liberal
     ? 'or its entry was removed'
     : 'its entry was removed, or it is out of its window';
@@ -161,6 +178,13 @@ function reasonOf(at: Known): string {
 /** No entry of an open connection can have ended because nothing came. */
 const isYounger = ({ idle_timeout_s, up_s }: Known): boolean =>
   idle_timeout_s !== null && up_s !== null && up_s < idle_timeout_s;
+
+function untrackedLines({ untracked_by = [], netns }: Known): string[] {
+  if (untracked_by.length === 0) return [];
+  return [
+    `notrack is for both directions of a connection, or none, and what is not tracked has to be let pass before what is INVALID is dropped (ct state untracked accept): \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'notrack|ct state'\` or \`iptables-save -t raw\``,
+  ];
+}
 
 /** How an entry may have ended: those ways that take less than it took. */
 function endedText(at: Known): string {
@@ -205,14 +229,14 @@ function endedAdvice(at: Known): string[] {
 const ruleOf = (at: Known): RuleEvidence => ({ ...ruleEvidence(null), ...at });
 
 /** The rule that dropped what is INVALID. */
-function ruleLines(at: Known): string[] {
+function ruleLines(at: Known, flow: Flow): string[] {
   const rule = ruleOf(at);
   const { netns } = at;
   const { family, table, chain, handle } = rule;
   const list = inNetns(netns, 'nft -a list ruleset');
   if (isNoneNow(rule))
     return [
-      `none of the rules that are there now drops it, so that it passes now and nothing translates it: ${CHANGED}`,
+      `none of the rules that are there now drops it, so that it passes now and nothing translates it: ${changedText(rule, netns, flow)}`,
     ];
   const isWord = [table, chain].every((name) => name !== null && /^\w[\w./-]*$/.test(name));
   if (isWord)
@@ -265,10 +289,11 @@ function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | nul
       ...whereabouts(drop, event.netns, known),
       ...limitsOf(event, conntrack, known),
       ...rule,
+      ...(told && told.untracked.length > 0 && untracked(told)),
       kind: 'dropped',
     },
     // A rule that drops more than what is INVALID may have done it.
-    basis: rule.rules_read ? 'direct' : 'inferred',
+    basis: rule.rules_read && !told?.of_another ? 'direct' : 'inferred',
     subject: 'flow',
     where: service(packet.flow),
     flow: packet.flow,
@@ -276,6 +301,11 @@ function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | nul
     owner: null,
   };
 }
+
+const untracked = ({ untracked: by, untracked_surely }: DroppedBy) => ({
+  untracked_by: by.map(placeText),
+  untracked_surely: untracked_surely === 1,
+});
 
 const HALF_CLOSED: ReadonlySet<number> = new Set([TCP_STATE.FIN_WAIT1, TCP_STATE.FIN_WAIT2]);
 

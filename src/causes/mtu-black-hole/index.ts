@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Knowledge } from '../../known/knowledge.ts';
 import { bracketed, familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { service } from '../../tcp/service.ts';
@@ -7,6 +8,7 @@ import type { Drop } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
+import { functionName, NO_REASON } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { TIMEOUTS } from '../shared/silence.ts';
 import { deviceName, seconds, word } from '../shared/wording.ts';
@@ -29,6 +31,10 @@ type TooLarge = {
   waited_ms: number | null;
   mtu: number | null;
   device: string | null;
+  /** Of what was dropped here: with its headers; of the device; whether it came from another host. */
+  packet_bytes: number | null;
+  device_mtu: number | null;
+  forwarded: boolean | null;
   repeated_ms: number | null;
   ended_with: string | null;
 };
@@ -60,6 +66,9 @@ export default defineCause<TooLarge>({
           waited_ms,
           mtu: full.path_mtu || null,
           device: null,
+          packet_bytes: null,
+          device_mtu: null,
+          forwarded: null,
           repeated_ms: null,
           ended_with: ended === null ? null : errnoName(ended),
         },
@@ -75,7 +84,7 @@ export default defineCause<TooLarge>({
         ...(!full.opens && { again: true as const }),
       };
     }
-    if (event.kind !== 'drop' || known.dropReason(event.body.reason) !== 'PKT_TOO_BIG') return null;
+    if (event.kind !== 'drop' || !isTooBig(event.body, known)) return null;
     const { packet, route_mtu, route_ifindex } = event.body;
     const repeated_ms = known.droppedBefore_ms(event);
     const unheeded = repeated_ms !== null && repeated_ms >= HEEDED_MS;
@@ -91,6 +100,9 @@ export default defineCause<TooLarge>({
         waited_ms: null,
         mtu: route_mtu < bytesOf(event.body) ? route_mtu || null : null,
         device: known.device(netns, route_ifindex) ?? (packet.device || null),
+        packet_bytes: bytesOf(event.body),
+        device_mtu: route_mtu || null,
+        forwarded: packet.ifindex > 0,
         repeated_ms,
         ended_with: null,
       },
@@ -110,7 +122,14 @@ export default defineCause<TooLarge>({
         repeated_ms !== null && repeated_ms >= HEEDED_MS
           ? `; it came again after ${seconds(repeated_ms)}: the ICMP message does not reach ${from}`
           : ', and told the sender by ICMP';
-      return `a segment of ${segment_bytes} bytes ${from} → ${to} is too big for ${device ?? 'the next hop'}${mtu === null ? '' : ` (MTU ${mtu})`}${again}`;
+      const size = more.packet_bytes === null ? '' : ` (${more.packet_bytes} with its headers)`;
+      const less =
+        mtu !== null
+          ? ` (MTU ${mtu})`
+          : more.device_mtu === null
+            ? ''
+            : `, whose MTU is ${more.device_mtu}, while the route by it takes less: as it has learned, or since a tunnel adds headers`;
+      return `a segment of ${segment_bytes} bytes${size} ${from} → ${to} is too big for ${device ?? 'the next hop'}${less}${again}`;
     }
     const end = more.ended_with === null ? '' : `; the connection ended with ${more.ended_with}`;
     const never = `segments of ${segment_bytes} bytes ${from} → ${to} are never acknowledged, sent again ${retransmits} times`;
@@ -119,11 +138,17 @@ export default defineCause<TooLarge>({
       return `${never}; smaller ones after it arrived, and no ICMP came: a link on the path has ${smaller}${end}`;
     return `${never}; what went before, ${passed_bytes} bytes in all, passed. No ICMP came, so it is one of: a link on the path has ${smaller}; the peer takes nothing any more; the peer or the path to it is gone${end}`;
   },
-  advice({ retransmits, segment_bytes, device, mtu }, { saddr, daddr }) {
+  advice({ retransmits, segment_bytes, device, mtu, forwarded, device_mtu }, { saddr, daddr }) {
     const six = familyOf(daddr) === 6;
     const ping = six ? 'ping -6' : 'ping';
     if (retransmits === null) {
       const known = deviceName(device);
+      if (!forwarded)
+        return [
+          `what the route takes (mtu): \`ip route get ${daddr}\` What the device takes, and if it is a tunnel what it adds: \`ip -d link show dev ${known ?? 'DEV'}\``,
+          `a tunnel may take no more than the device below it, less its own headers (VXLAN 50 bytes, 70 over IPv6): ${device_mtu === null ? `\`ip link show dev ${known ?? 'DEV'}\`` : `it takes ${device_mtu} now; with room for 100: \`ip link set dev ${known ?? 'DEV'} mtu ${device_mtu - 100}\``}`,
+          `this host learns it by itself and sends smaller segments then; each destination that it learns so costs a pause: \`ip route show cache ${daddr}\``,
+        ];
       return [
         `does the ICMP message that this hop sends (${six ? 'packet too big' : 'fragmentation needed'}${mtu === null ? '' : `, MTU ${mtu}`}) reach ${saddr}? There: \`tcpdump -ni any ${six ? 'icmp6' : 'icmp'}\` A rule that drops ICMP, here or on the way back, makes a black hole: \`nft list ruleset | grep -n icmp\``,
         `clamp the MSS of what passes here, so that no segment is too big: ${CLAMP}`,
@@ -140,6 +165,16 @@ export default defineCause<TooLarge>({
     ];
   },
 });
+
+/** Where the kernel drops what is too big and may not be cut in pieces, without a reason. */
+const CUTTING = new Set(['ip_fragment', 'ip6_fragment']);
+
+function isTooBig({ reason, location }: Drop, known: Knowledge): boolean {
+  const name = known.dropReason(reason);
+  if (name === 'PKT_TOO_BIG') return true;
+  if (known.hasDropReasons() && name !== NO_REASON) return false;
+  return CUTTING.has(functionName(location, known));
+}
 
 /** With its headers; those of a segment that is many in one are counted once. */
 function bytesOf({ packet }: Drop): number {

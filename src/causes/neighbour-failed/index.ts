@@ -6,6 +6,7 @@ import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { beforeRedirect, redirectAdvice } from '../shared/conntrack.ts';
 import { neighbourDrop } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE, waited } from '../shared/silence.ts';
@@ -40,11 +41,13 @@ export default defineCause({
           device: next_hop?.device || null,
           asked_by: resolution(daddr),
           dialled: remote(sock.flow) as string | null,
+          translated_from: null as string | null,
           from: local(sock.flow),
           to: remote(sock.flow),
           flags: null as string | null,
           waited_ms: waited(sock),
           drop_reason: null as string | null,
+          netns: event.netns,
         },
         basis: 'direct',
         subject: 'flow',
@@ -55,13 +58,14 @@ export default defineCause({
       };
     }
     if (event.kind !== 'drop') return null;
-    const { packet, next_hop } = event.body;
+    const { packet, next_hop, conntrack } = event.body;
     const drop_reason = neighbourDrop(event.body, known);
     // A connection of this host says so itself when it fails.
     const isForwarded = packet.ifindex > 0;
     const isAnswer = (packet.flags & TCP_FLAG.syn) !== 0 && (packet.flags & TCP_FLAG.ack) !== 0;
     if (drop_reason === null || !(isForwarded || isAnswer)) return null;
     const { flow } = packet;
+    const before = beforeRedirect(packet, conntrack);
     const addr = next_hop?.addr ?? null;
     return {
       evidence: {
@@ -70,33 +74,40 @@ export default defineCause({
         device: next_hop?.device || packet.device || null,
         asked_by: resolution(flow.daddr),
         dialled: null,
+        translated_from: before && remote(before),
         from: local(flow),
         to: remote(flow),
         flags: flagsText(packet.flags),
         waited_ms: null,
         drop_reason,
+        netns: event.netns,
       },
       basis: 'direct',
       subject: 'flow',
       where: service(flow),
       flow,
+      ...(before && { related: [before] }),
       group: `${event.netns} ${addr} ${next_hop?.device || packet.device} ${drop_reason === QUEUE_FULL ? 'waits' : 'dropped'}`,
       owner: null,
     };
   },
-  summary({ neighbour, device, dialled, from, to, flags, is_gateway, drop_reason }, { daddr }) {
+  summary(evidence, { daddr }) {
+    const { neighbour, device, dialled, translated_from, from, to, flags } = evidence;
+    const { is_gateway, drop_reason } = evidence;
     const hop = hopText(neighbour, device, daddr, is_gateway);
     const asked = resolution(daddr);
     if (dialled !== null)
       return `${hop} does not answer ${asked}: the connect to ${dialled} failed`;
-    const dropped = `[${flags}] ${from} → ${to} was dropped`;
+    const before = translated_from === null ? '' : `, dialled as ${translated_from},`;
+    const dropped = `[${flags}] ${from} → ${to}${before} was dropped`;
     if (drop_reason === QUEUE_FULL)
       return `${hop} has not answered ${asked} yet, and more waits for that than may: ${dropped}`;
     if (drop_reason === ENTRY_GONE)
       return `the entry of ${hop} was taken away while it was asked for: ${dropped}`;
     return `${hop} does not answer ${asked}: ${dropped}`;
   },
-  advice({ neighbour, device, is_gateway, drop_reason }, { daddr }) {
+  advice(evidence, { daddr }) {
+    const { neighbour, device, is_gateway, drop_reason, translated_from, netns } = evidence;
     const dev = deviceName(device) ?? 'DEV';
     if (neighbour === null)
       return [`which next hop? \`ip route get ${daddr}\` and whether it answers: \`ip neigh\``];
@@ -112,6 +123,9 @@ export default defineCause({
         ? `is it the right gateway? \`ip route get ${daddr}\``
         : `is ${neighbour} on this segment at all? Its route says so, without a gateway: \`ip route get ${daddr}\``,
       `the wrong VLAN or bridge port, a cable, or a filter of ARP loses the questions: \`tcpdump -eni ${dev} 'arp or icmp6'\``,
+      ...(translated_from === null
+        ? []
+        : [redirectAdvice(netns, `what is dialled as ${translated_from}`)]),
     ];
   },
 });

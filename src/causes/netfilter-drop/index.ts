@@ -8,12 +8,13 @@ import {
   isByNetfilter,
   isHeldBySynproxy,
   leavesLoopback,
+  unroutable,
   whereabouts,
   whereText,
 } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
-  CHANGED,
+  changedText,
   isNoneNow,
   legacyAdvice,
   nftSelector,
@@ -38,10 +39,11 @@ export default defineCause({
   match(event, known) {
     if (event.kind !== 'drop') return null;
     if (!isByNetfilter(event.body, known) || leavesLoopback(event.body, known)) return null;
-    if (isHeldBySynproxy(event.body, known)) return null;
+    if (isHeldBySynproxy(event.body, known) || unroutable(event, known)) return null;
     const { packet, sock } = event.body;
     const { saddr, daddr, sport, dport } = packet.flow;
-    const rule = ruleEvidence(known.droppedBy(event));
+    const told = known.droppedBy(event);
+    const rule = ruleEvidence(told);
     return {
       evidence: {
         from: endpoint(saddr, sport),
@@ -53,7 +55,7 @@ export default defineCause({
         ...rule,
         netns: event.netns,
       },
-      basis: 'direct',
+      basis: told?.of_another ? 'inferred' : 'direct',
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
@@ -74,11 +76,16 @@ export default defineCause({
     if (known) return known;
     if (rule.legacy_tables.length > 0 && rule.one_of.length === 0)
       return legacyAdvice(rule, netns, flow);
+    const changed = isNoneNow(rule)
+      ? [
+          `none of the rules that are there now drops ${from} → ${to}: ${changedText(rule, netns, flow)}`,
+        ]
+      : [];
+    if (isNoneNow(rule) && rule.legacy_read)
+      return [...changed, ...legacyAdvice(rule, netns, flow)];
     const hook = arrived || arrived_on ? 'prerouting' : 'output';
     return [
-      ...(isNoneNow(rule)
-        ? [`none of the rules that are there now drops ${from} → ${to}: ${CHANGED}`]
-        : []),
+      ...changed,
       `find the rule: \`nft -a list ruleset | grep -nE 'drop|reject'\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
       `see which it is: \`nft add table inet why && nft 'add chain inet why t { type filter hook ${hook} priority -350; }' && nft add rule inet why t ${nftSelector(flow)} meta nftrace set 1\` Then watch it drop: \`nft monitor trace\` Afterwards: \`nft delete table inet why\``,
       `a policy of drop and a REJECT count too: allow ${from} → ${to} where it should pass`,

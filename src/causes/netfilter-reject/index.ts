@@ -9,7 +9,7 @@ import { isByNetfilter } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
-  CHANGED,
+  changedText,
   isNoneNow,
   legacyAdvice,
   ruleAdvice,
@@ -60,7 +60,7 @@ export default defineCause({
         ...rule,
         netns: event.netns,
       },
-      basis: 'direct',
+      basis: told?.of_another ? 'inferred' : 'direct',
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
@@ -79,7 +79,9 @@ export default defineCause({
     const { saddr } = flow;
     const isV6 = familyOf(saddr) === 6;
     const save = isV6 ? 'ip6tables-save' : 'iptables-save';
-    const isLegacy = rule.legacy_tables.length > 0 && rule.one_of.length === 0;
+    const isLegacy =
+      (rule.legacy_tables.length > 0 && rule.one_of.length === 0) ||
+      (isNoneNow(rule) && rule.legacy_read !== undefined);
     const found =
       ruleAdvice(rule, netns, flow) ?? (isLegacy ? legacyAdvice(rule, netns, flow) : null);
     const limit = isV6 ? 'net.ipv6.icmp.ratelimit' : 'net.ipv4.icmp_ratelimit';
@@ -87,7 +89,7 @@ export default defineCause({
     return [
       ...(isNoneNow(rule)
         ? [
-            `none of the rules that are there now answers ${from} → ${to} with ${answer}: ${CHANGED}`,
+            `none of the rules that are there now answers ${from} → ${to} with ${answer}: ${changedText(rule, netns, flow)}`,
           ]
         : []),
       ...(found ?? [

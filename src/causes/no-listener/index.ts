@@ -3,7 +3,7 @@
 import { familyOf } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
-import type { Packet, Sock } from '../../wire/types.gen.ts';
+import type { Flow, Packet, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { redirectAdvice, redirectedFrom } from '../shared/conntrack.ts';
 import { programText } from '../shared/droppers.ts';
@@ -49,6 +49,7 @@ export default defineCause({
           not_for: netns === event.netns ? notFor(packet, sock) : null,
         })),
         came_in_on: packet.device || null,
+        ...(known.asked(event)?.source_missing === 1 && { address_is_here: false }),
         netns: event.netns,
         from: saddr,
         ...(dialled !== null && { dialled }),
@@ -62,12 +63,16 @@ export default defineCause({
       owner: ownerOf(connecting?.owner),
     };
   },
-  summary({ address, listeners_on_port, came_in_on, from, dialled: redirected, chosen_by }) {
+  summary(evidence) {
+    const { address, listeners_on_port, came_in_on, from, dialled: redirected } = evidence;
+    const { chosen_by, address_is_here } = evidence;
     const here = listeners_on_port.find(({ same_netns }) => same_netns);
     const away = listeners_on_port[0];
+    const nobodys =
+      address_is_here === false ? ', which no device of this host has as its address' : '';
     const dialled =
       redirected === undefined
-        ? `${from} dialled ${address}`
+        ? `${from} dialled ${address}${nobodys}`
         : `${from} dialled ${redirected}, which was redirected by this host to ${address}`;
     switch (here?.not_for) {
       case 'device':
@@ -87,7 +92,11 @@ export default defineCause({
   },
   advice(evidence, flow) {
     const { dialled, address, netns } = evidence;
-    if (dialled === undefined) return listenAdvice(evidence, flow.dport);
+    if (dialled === undefined)
+      return [
+        ...(evidence.address_is_here === false ? delivered(evidence, flow) : []),
+        ...listenAdvice(evidence, flow.dport),
+      ];
     const port = Number(address.replace(/^.*:/, ''));
     const [first = '', ...more] = listenAdvice(evidence, port);
     return [
@@ -108,6 +117,15 @@ export default defineCause({
   },
 });
 
+/** A route says that the address is this host's: of a proxy, mostly. */
+function delivered({ netns }: Refused, { saddr, daddr }: Flow): string[] {
+  const six = familyOf(daddr) === 6 ? '-6 ' : '';
+  return [
+    `a route of type local delivers ${daddr} here, for a proxy (TPROXY) or a whole network (AnyIP): \`${inNetns(netns, `ip ${six}route show table all type local`)}\` and \`${inNetns(netns, `ip ${six}rule`)}\` The rule that marks what the proxy shall take: \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'tproxy|mark set'\``,
+    `is the proxy up, with a listener that takes foreign addresses (IP_TRANSPARENT)? \`${inNetns(netns, 'ss -ltnp')}\` Where it is down ${saddr} is refused in the name of ${daddr}`,
+  ];
+}
+
 interface Refused {
   address: string;
   chosen_by?: string[];
@@ -118,6 +136,7 @@ interface Refused {
     not_for: string | null;
   }[];
   came_in_on: string | null;
+  address_is_here?: boolean;
   netns: number;
 }
 

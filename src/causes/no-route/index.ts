@@ -2,10 +2,12 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 import { bracketed, familyOf } from '../../tcp/address.ts';
-import { endpoint, local, remote } from '../../tcp/endpoint.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import type { Event } from '../../wire/event.ts';
+import type { ConnectAsked } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
+import { beforeRedirect, redirectAdvice, unroutable } from '../shared/conntrack.ts';
 import { type Refusal, refusalOf } from '../shared/denied.ts';
 import { errnoName } from '../shared/errno.ts';
 import { ERRNO, NO_REASON } from '../shared/kernel.ts';
@@ -35,7 +37,9 @@ export default defineCause({
   match(event, known): Match<Dropped | Refused> | null {
     if (event.kind === 'call_failed') return refused(event, known);
     if (event.kind !== 'drop') return null;
-    const { packet, reason, route_errno, sock, location } = event.body;
+    const asked = unroutable(event, known);
+    if (asked) return translated(event, asked);
+    const { packet, reason, route_errno, sock, location, conntrack } = event.body;
     // The packet that the tunnel makes of it has no route.
     if (tunnelSender(location, known)) return null;
     const name = known.dropReason(reason);
@@ -46,12 +50,14 @@ export default defineCause({
       (name === NO_REASON && route_errno === ERRNO.ENETUNREACH);
     const type = TYPES[route_errno];
     if (!without && !(name === NO_REASON && type !== undefined)) return null;
-    const { saddr, sport, daddr, dport } = packet.flow;
+    const { daddr } = packet.flow;
+    const dialled = beforeRedirect(packet, conntrack);
     return {
       evidence: {
         route: type ?? null,
-        from: endpoint(saddr, sport),
-        to: endpoint(daddr, dport),
+        from: local(packet.flow),
+        to: remote(packet.flow),
+        translated_from: dialled && remote(dialled),
         flags: flagsText(packet.flags),
         forwarded: packet.ifindex !== 0,
         of_a_connection: (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) !== TCP_FLAG.syn,
@@ -62,6 +68,7 @@ export default defineCause({
       subject: 'host',
       where: daddr,
       flow: packet.flow,
+      ...(dialled && { related: [dialled] }),
       group: `${event.netns} ${type ?? ''} ${daddr}`,
       owner: sock?.owner.pid ? sock.owner : null,
     };
@@ -69,7 +76,7 @@ export default defineCause({
   summary(evidence, { daddr }) {
     if ('error' in evidence) return refusedText(evidence);
     const { route, from, to, flags, forwarded, arrived_on } = evidence;
-    const segment = `[${flags}] ${from} → ${to}${forwarded ? ` that came in by ${arrived_on ?? 'an unknown interface'}` : ''}`;
+    const segment = `[${flags}] ${from} → ${to}${forwarded ? ` that came in by ${arrived_on ?? 'an unknown interface'}` : ''}${dialledText(evidence)}`;
     if (mayBeGone(evidence, daddr))
       return `this host has no route for ${segment}, and ${daddr} is no address of its own, or no longer`;
     if (route === null) return `this host has no route for ${segment}`;
@@ -77,9 +84,11 @@ export default defineCause({
       return `a blackhole route drops ${segment}, without a word to who sent it`;
     return `a route of type ${route} refuses ${segment}`;
   },
-  advice(evidence, { saddr, daddr }) {
-    if ('error' in evidence) return refusedAdvice(evidence, daddr);
-    const { route, arrived_on, netns } = evidence;
+  advice(evidence, flow) {
+    if ('error' in evidence) return refusedAdvice(evidence, flow.daddr);
+    const { route, arrived_on, netns, translated_from, forwarded } = evidence;
+    const { saddr } = flow;
+    const daddr = addressOf(evidence.to);
     const six = familyOf(daddr) === 6 ? '-6 ' : '';
     const came = deviceName(arrived_on);
     const get = `ip route get ${daddr}${came ? ` from ${saddr} iif ${came}` : ''}`;
@@ -99,10 +108,50 @@ export default defineCause({
             `the route: ${ip(`ip ${six}route show table all type ${route}`)} or, where a rule of policy routing says so: ${ip(`ip ${six}rule`)}`,
             `who put it there? Daemons do while a prefix is withdrawn or a network is being moved; ${ip(get)} says when it is gone`,
           ]),
-      `did it get here by mistake? On ${saddr}: \`ip route get ${daddr}\``,
+      ...(translated_from === null
+        ? []
+        : [redirectAdvice(netns, `what is dialled as ${translated_from}`)]),
+      ...(forwarded || translated_from === null
+        ? [
+            `did it get here by mistake? On ${saddr}: \`ip route get ${translated_from === null ? daddr : addressOf(translated_from)}\``,
+          ]
+        : []),
     ];
   },
 });
+
+const addressOf = (end: string) => end.replace(/:\d+$/, '').replace(/[[\]]/g, '');
+
+/** What came of a rule of this host says what it was before. */
+const dialledText = ({ translated_from }: Dropped) =>
+  translated_from === null ? '' : `, to which this host has translated ${translated_from}`;
+
+/** A connect of this host, as a rule of its own has sent it on. */
+function translated({ body, netns }: Event<'drop'>, asked: ConnectAsked): Match<Dropped> {
+  const { packet, dialled, conntrack, sender } = body;
+  const before = beforeRedirect(packet, conntrack) ?? packet.flow;
+  const route = asked.route_type || (TYPES[asked.route_errno] ?? null);
+  return {
+    evidence: {
+      route,
+      from: local(packet.flow),
+      to: remote(packet.flow),
+      translated_from: remote(before),
+      flags: flagsText(packet.flags),
+      forwarded: false,
+      of_a_connection: false,
+      arrived_on: null,
+      netns,
+    },
+    basis: 'direct',
+    subject: 'host',
+    where: remote(before),
+    flow: before,
+    related: [packet.flow],
+    group: `${netns} ${route ?? ''} ${remote(before)} ${remote(packet.flow)}`,
+    owner: ownerOf(dialled?.owner) ?? ownerOf(sender ?? undefined),
+  };
+}
 
 /**
  * Whether its own address may have been taken away, and with it the route to its network: of IPv6 the kernel
@@ -115,6 +164,8 @@ type Dropped = {
   route: string | null;
   from: string;
   to: string;
+  /** What was dialled, where this host sent it elsewhere. */
+  translated_from: string | null;
   flags: string;
   forwarded: boolean;
   of_a_connection: boolean;

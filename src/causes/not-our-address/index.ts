@@ -6,7 +6,7 @@ import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { deviceName, word } from '../shared/wording.ts';
+import { deviceKey, deviceName, word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'not-our-address',
@@ -29,6 +29,8 @@ export default defineCause({
     // Such a source may go nowhere else, whether this host forwards or not.
     if (isLinkLocal(saddr)) return null;
     const opens = (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn;
+    const asked = known.asked(event);
+    const six = familyOf(daddr) === 6;
     return {
       evidence: {
         address: daddr,
@@ -37,6 +39,11 @@ export default defineCause({
         flags: flagsText(packet.flags),
         of_a_connection: !opens,
         arrived_on: packet.device || null,
+        // That the kernel looked for no way on says so.
+        forwarding: 0,
+        forwarding_setting: settingOf(six, deviceName(packet.device)),
+        duplicate: asked ? asked.duplicate > 0 : null,
+        tentative: asked ? asked.tentative > 0 : null,
         netns: event.netns,
       },
       basis: 'direct',
@@ -47,13 +54,29 @@ export default defineCause({
       owner: null,
     };
   },
-  summary({ address, from, to, flags, of_a_connection, arrived_on }) {
+  summary({ address, from, to, flags, of_a_connection, arrived_on, duplicate, tentative }) {
+    const came = `[${flags}] ${from} → ${to} came in by ${arrived_on ?? 'an unknown interface'}`;
+    if (duplicate)
+      return `${address} is here but not used, since another host has it too (duplicate address detection failed): ${came}`;
+    if (tentative)
+      return `${address} is here but not yet used (duplicate address detection): ${came}`;
     const longer = of_a_connection ? 'no longer an address' : 'no address';
-    return `${address} is ${longer} of this host: [${flags}] ${from} → ${to} came in by ${arrived_on ?? 'an unknown interface'} all the same`;
+    return `${address} is ${longer} of this host: ${came} all the same`;
   },
-  advice({ address, of_a_connection, arrived_on, netns }, { daddr }) {
+  advice(evidence, { daddr }) {
+    const { address, of_a_connection, arrived_on, netns } = evidence;
+    const { forwarding, forwarding_setting, duplicate, tentative } = evidence;
     const device = deviceName(arrived_on) ?? 'DEV';
     const ip = (command: string) => `\`${inNetns(netns, `ip ${command}`)}\``;
+    if (duplicate)
+      return [
+        `what has failed: ${ip('-6 addr show dadfailed')} Who has ${address} too? The kernel log has the MAC: \`journalctl -k --grep 'duplicate address'\``,
+        `once that host has given it up, take it away here and add it again, nothing tries by itself: ${ip(`addr del ${daddr}/PREFIX dev DEV`)} then ${ip(`addr add ${daddr}/PREFIX dev DEV`)}`,
+      ];
+    if (tentative)
+      return [
+        `it takes about a second: ${ip('-6 addr show tentative')} A device without carrier does not come to it: ${ip('link')}`,
+      ];
     const add = ip(`addr add ${daddr}/PREFIX dev ${device}`);
     return [
       ...(of_a_connection
@@ -63,10 +86,16 @@ export default defineCause({
           ]
         : [`who should have ${address}? If this host: ${add}`]),
       `if another host has it, the sender’s route or neighbour entry leads here. On the sender: \`ip route get ${daddr}\` and \`ip neigh show ${daddr}\``,
-      `if this host shall pass it on: \`${inNetns(netns, `sysctl net.${familyOf(daddr) === 6 ? 'ipv6.conf.all.forwarding' : 'ipv4.ip_forward'}`)}\``,
+      `if this host shall pass it on (${forwarding_setting} is ${forwarding}): \`${inNetns(netns, `sysctl -w ${forwarding_setting}=1`)}\``,
     ];
   },
 });
+
+/** What lets it go on: of IPv4 the device's that it came in by. */
+function settingOf(six: boolean, device: string | null): string {
+  if (six) return 'net.ipv6.conf.all.forwarding';
+  return device === null ? 'net.ipv4.ip_forward' : `net.ipv4.conf.${deviceKey(device)}.forwarding`;
+}
 
 /** Where a packet for others ends that is not forwarded. */
 const NOT_FORWARDED = ['ip_error', 'ip6_forward'];

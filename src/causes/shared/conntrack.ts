@@ -4,7 +4,16 @@ import type { Knowledge } from '../../known/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
 import { endpoint, local } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
-import type { Conntrack, Drop, Flow, Packet, ResetSent } from '../../wire/types.gen.ts';
+import type { Event } from '../../wire/event.ts';
+import type {
+  ConnectAsked,
+  Conntrack,
+  Drop,
+  Flow,
+  Packet,
+  ResetSent,
+} from '../../wire/types.gen.ts';
+import { ERRNO } from './kernel.ts';
 import { inNetns } from './netns.ts';
 import { word } from './wording.ts';
 
@@ -43,7 +52,7 @@ export function redirectedFrom({ packet, conntrack, dialled }: ResetSent): Flow 
 }
 
 /** The packet's connection as its sender began it, where this host sent it elsewhere since; else null. */
-function beforeRedirect(packet: Packet, conntrack: Conntrack | null): Flow | null {
+export function beforeRedirect(packet: Packet, conntrack: Conntrack | null): Flow | null {
   const sent = conntrack?.sent;
   if (!sent || conntrack.info >= TRACKED.REPLY || !(conntrack.status & ENTRY.DST_NAT)) return null;
   const { daddr, dport, service } = packet.flow;
@@ -65,6 +74,22 @@ export function leavesLoopback(drop: Drop, known: Knowledge): boolean {
     !isLoopback(packet.flow.daddr) &&
     isByNetfilter(drop, known)
   );
+}
+
+/**
+ * Was sent elsewhere as it left, and what routing has against that: connection tracking asks for a new route, and
+ * gives the packet up where there is none. No rule drops it. Null: it was not so, or that is not known.
+ */
+export function unroutable(event: Event, known: Knowledge): ConnectAsked | null {
+  if (event.kind !== 'drop') return null;
+  const { packet, conntrack, leaves_ifindex, rejected } = event.body;
+  if (packet.ifindex > 0 || leaves_ifindex > 0 || rejected > 0) return null;
+  if (!isBesideRules(event.body, known) || leavesLoopback(event.body, known)) return null;
+  if (!beforeRedirect(packet, conntrack)) return null;
+  const asked = known.asked(event);
+  if (!asked || asked.route_errno === 0) return null;
+  // Routing refuses an address with that too.
+  return asked.route_errno === ERRNO.EINVAL && asked.route_type === '' ? null : asked;
 }
 
 /** enum tcp_conntrack. */

@@ -22,6 +22,7 @@ export function ruleEvidence(told: DroppedBy | null) {
     other_rules: others || null,
     legacy_tables,
     rules_read: told !== null && told.too_many === 0,
+    ...(told && told.legacy_read.length > 0 && { legacy_read: told.legacy_read }),
   };
 }
 
@@ -31,10 +32,17 @@ export function isNoneNow({ rules_read, rule, one_of, legacy_tables }: RuleEvide
 }
 
 /** Of a packet that none of the rules of now meets in that way. */
-export const CHANGED =
-  'they have changed since. What changes them, and which program it is: `nft monitor`';
+export function changedText({ legacy_read = [] }: RuleEvidence, netns: number, flow: Flow): string {
+  if (legacy_read.length === 0)
+    return 'they have changed since. What changes them, and which program it is: `nft monitor`';
+  const save = `${legacyProgram(flow)}-save`;
+  return `they have changed since, or it is none of them. Nobody tells of changes to rules of iptables-legacy; tables: ${inWords(legacy_read.join(', '))}. Once, and again when it has happened: \`${inNetns(netns, `${save} -c`)}\``;
+}
 
 export type RuleEvidence = ReturnType<typeof ruleEvidence>;
+
+const legacyProgram = ({ saddr }: Flow) =>
+  familyOf(saddr) === 6 ? 'ip6tables-legacy' : 'iptables-legacy';
 
 /** What tells findings of one service apart: the rule, where it is known. */
 export function ruleGroup({ family, table, chain, handle }: RuleEvidence): string {
@@ -58,7 +66,7 @@ export function ruleWords(of: RuleEvidence): string {
   return more.length === 0 ? 'a rule' : `one of ${more.join(', ')}`;
 }
 
-function placeText({ family, table, chain, handle, text }: DropRule): string {
+export function placeText({ family, table, chain, handle, text }: DropRule): string {
   const place = `${family} ${table} ${chain}`;
   return handle === '0' ? `the policy of ${place}` : `rule ${handle} of ${place} (${text})`;
 }
@@ -93,11 +101,16 @@ export function ruleAdvice(of: RuleEvidence, netns: number, flow: Flow): string[
 }
 
 /** Where only rules of iptables-legacy may have dropped it. */
-export function legacyAdvice({ legacy_tables }: RuleEvidence, netns: number, flow: Flow): string[] {
-  const iptables = familyOf(flow.saddr) === 6 ? 'ip6tables-legacy' : 'iptables-legacy';
+export function legacyAdvice(
+  { legacy_tables, legacy_read = [] }: RuleEvidence,
+  netns: number,
+  flow: Flow,
+): string[] {
+  const tables = legacy_tables.length > 0 ? legacy_tables : legacy_read;
+  const iptables = legacyProgram(flow);
   return [
     `find the rule, by what it counts: \`${inNetns(netns, `${iptables}-save -c`)} | grep -E 'DROP|REJECT'\``,
-    `see which it is: \`${inNetns(netns, `${iptables} -t raw -I PREROUTING ${iptablesSelector(flow)} -j TRACE`)}\` then \`dmesg | grep TRACE\` Afterwards the same with -D. Tables that are there: ${inWords(legacy_tables.join(', '))}`,
+    `see which it is: \`${inNetns(netns, `${iptables} -t raw -I PREROUTING ${iptablesSelector(flow)} -j TRACE`)}\` then \`dmesg | grep TRACE\` Afterwards the same with -D. Tables that are there: ${inWords(tables.join(', '))}`,
   ];
 }
 

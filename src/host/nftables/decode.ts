@@ -169,7 +169,7 @@ const DECODERS: Readonly<Record<string, Decode>> = {
     ];
     return { kind: 'pass', text: ['log', ...words].join(' ') };
   },
-  notrack: pass('notrack'),
+  notrack: () => ({ kind: 'pass', text: 'notrack', untracks: true }),
   last: pass('last'),
   dup: pass('dup'),
   flow_offload: pass('flow add'),

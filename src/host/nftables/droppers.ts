@@ -17,6 +17,17 @@ export function droppers(rules: Rules, segment: Segment): Candidate[] {
   return new Walk(rules, segment).all();
 }
 
+/** Rules by which connection tracking leaves such a segment alone, or may. */
+export function untracking(rules: Rules, segment: Segment): Untracking[] {
+  const walk = new Walk(rules, segment);
+  walk.all();
+  return walk.untracking;
+}
+
+interface Untracking extends Candidate {
+  sure: boolean;
+}
+
 const INET_INGRESS = 5;
 
 /** Of a rule or chain that the segment has come to. */
@@ -26,6 +37,7 @@ class Walk {
   readonly #rules: Rules;
   readonly #segment: Segment;
   readonly #found: Candidate[] = [];
+  readonly untracking: Untracking[] = [];
   readonly #matcher: Matcher;
   #hook: Candidate['hook'] = 'prerouting';
   /** What is left is not seen: it was dropped for sure. */
@@ -114,6 +126,11 @@ class Walk {
     if (depth > MAX_DEPTH) return 'goes on';
     for (const rule of this.#rules.rules(chain)) {
       const { matches, verdict } = this.#matcher.match(chain, rule);
+      if (matches !== false && rule.ops.some((op) => op.kind === 'pass' && op.untracks))
+        this.untracking.push({
+          ...{ hook: this.#hook, chain, rule },
+          sure: matches === true && sure && passed.is,
+        });
       if (matches === false || verdict === null) continue;
       const surely = sure && matches === true && passed.is;
       const outcome = this.#obey(chain, rule, verdict, surely, depth, passed);

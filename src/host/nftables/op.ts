@@ -41,8 +41,8 @@ export type Op =
   | { kind: 'test'; test: Test; text: string }
   /** `adds`: the register of what it puts into a set, and what is kept of each there. */
   | { kind: 'maybe'; text: string; adds?: { from: number; kept: string } }
-  /** `sets`: the register of what it gives to what it names. */
-  | { kind: 'pass'; text: string; sets?: { from: number; as: As } }
+  /** `sets`: the register of what it gives to what it names; `untracks`: connection tracking leaves it alone then. */
+  | { kind: 'pass'; text: string; sets?: { from: number; as: As }; untracks?: true }
   | { kind: 'counter'; packets: number | null }
   | { kind: 'verdict'; verdict: Verdict }
   /** `with6`: of IPv6, where its table is for both. */
@@ -72,6 +72,7 @@ export type As =
   | 'hex'
   | 'mark'
   | 'name'
+  | 'device'
   | 'state'
   | 'status'
   | 'direction'

@@ -4,7 +4,7 @@ import { ctField, type Field, field, META, payloadFields } from './fields.ts';
 import { ALL_REGISTERS, type Op, VERDICT, type Verdict } from './op.ts';
 import type { Rule } from './rule.ts';
 import type { Member } from './ruleset.ts';
-import { valueText } from './values.ts';
+import { type DeviceName, valueText } from './values.ts';
 
 /** What is in a set that has no name; null: not known, or a lot. */
 export type Members = (set: string) => Member[] | null;
@@ -13,10 +13,14 @@ export type Members = (set: string) => Member[] | null;
  * A rule as nft writes it, as far as it is known how, without what its counters say. What iptables keeps in its
  * own form is as iptables calls it.
  */
-export function ruleText({ ops, comment }: Rule, members: Members = () => null): string {
+export function ruleText(
+  { ops, comment }: Rule,
+  members: Members = () => null,
+  device: DeviceName = () => null,
+): string {
   const sources = new Map<number, Source>();
   const words: string[] = [];
-  for (const op of ops) words.push(...(wordsOf(op, sources, members, words) ?? []));
+  for (const op of ops) words.push(...(wordsOf(op, sources, { members, device }, words) ?? []));
   const all = [
     ...withRanges(withoutImplied(words)),
     ...(comment === '' ? [] : [`comment "${comment}"`]),
@@ -36,11 +40,16 @@ interface Source {
   data?: Buffer;
 }
 
+interface Names {
+  members: Members;
+  device: DeviceName;
+}
+
 /** Null where it says nothing by itself. */
 function wordsOf(
   op: Op,
   sources: Map<number, Source>,
-  members: Members,
+  names: Names,
   before: readonly string[],
 ): string[] | null {
   const load = (to: number, fields: readonly Field[]) => {
@@ -73,13 +82,13 @@ function wordsOf(
       return null;
     }
     case 'cmp':
-      return [compared(sources.get(op.from), op.op, op.data)];
+      return [compared(sources.get(op.from), op.op, op.data, names)];
     case 'range': {
       const { fields, text } = valuesOf(sources.get(op.from));
       return [`${fields} ${op.outside ? '!= ' : ''}${text(op.low)}-${text(op.high)}`];
     }
     case 'lookup':
-      return lookedUp(op, sources, members);
+      return lookedUp(op, sources, names);
     case 'maybe': {
       if (!op.adds) return [op.text];
       const { from, kept } = op.adds;
@@ -114,7 +123,12 @@ function namesOf(fields: readonly Field[]): string {
 
 const OPERATORS = ['', '!= ', '< ', '<= ', '> ', '>= '];
 
-function compared(source: Source | undefined, op: number, value: Buffer): string {
+function compared(
+  source: Source | undefined,
+  op: number,
+  value: Buffer,
+  { device }: Names,
+): string {
   const data = source?.swapped ? Buffer.from(value).reverse() : value;
   const fields = source?.fields ?? [];
   const [only] = fields;
@@ -126,11 +140,11 @@ function compared(source: Source | undefined, op: number, value: Buffer): string
     const each = fields.map(({ name, bytes, as }) => {
       const part = data.subarray(at, at + bytes);
       at += bytes;
-      return `${name} ${operator}${valueText(part, as)}`;
+      return `${name} ${operator}${valueText(part, as, device)}`;
     });
     return each.join(' ');
   }
-  if (!mask) return `${only.name} ${operator}${valueText(data, only.as)}`;
+  if (!mask) return `${only.name} ${operator}${valueText(data, only.as, device)}`;
   const part = only.bits?.[mask[0] ?? 0];
   if (part) {
     const [name, shift, as] = part;
@@ -161,12 +175,14 @@ function valuesOf(source: Source | undefined) {
 function lookedUp(
   op: Extract<Op, { kind: 'lookup' }>,
   sources: Map<number, Source>,
-  members: Members,
+  { members, device }: Names,
 ): string[] {
   const keys = keysOf(op.from, sources);
   const fields = keys.map(({ name }) => name).join(' . ') || '…';
   // Sets and maps without a name are part of the rule.
-  const set = /^__(set|map)\d/.test(op.set) ? membersText(members(op.set), keys) : `@${op.set}`;
+  const set = /^__(set|map)\d/.test(op.set)
+    ? membersText(members(op.set), keys, device)
+    : `@${op.set}`;
   if (op.to === null) return [`${fields} ${op.inverted ? '!= ' : ''}${set}`];
   if (op.to === 0) return [`${fields} vmap ${set}`];
   sources.set(op.to, { fields: [field(`${fields} map ${set}`, 4, 'number')], mask: null });
@@ -185,24 +201,26 @@ function keysOf(from: number, sources: Map<number, Source>): Field[] {
   return keys;
 }
 
-function membersText(members: Member[] | null, keys: readonly Field[]): string {
+function membersText(members: Member[] | null, keys: readonly Field[], device: DeviceName): string {
   if (!members) return '{ … }';
   const sorted = members.toSorted((a, b) => a.key.compare(b.key) || Number(b.end) - Number(a.end));
   const each = sorted.flatMap((member, at) => {
     if (member.end) return [];
     const next = sorted[at + 1];
-    const text = next?.end ? intervalText(member.key, next.key, keys) : keyText(member.key, keys);
+    const text = next?.end
+      ? intervalText(member.key, next.key, keys)
+      : keyText(member.key, keys, device);
     return member.verdict ? `${text} : ${verdictText(member.verdict)}` : text;
   });
   return `{ ${each.join(', ')} }`;
 }
 
-function keyText(key: Buffer, fields: readonly Field[]): string {
+function keyText(key: Buffer, fields: readonly Field[], device?: DeviceName): string {
   let at = 0;
   const parts = fields.map(({ bytes, as }) => {
     const part = key.subarray(at, at + bytes);
     at += Math.ceil(bytes / 4) * 4;
-    return valueText(part, as);
+    return valueText(part, as, device);
   });
   return parts.join(' . ');
 }

@@ -18,8 +18,11 @@ const PROTOCOLS: Readonly<Record<number, string>> = {
   58: 'icmpv6',
 };
 
+/** The name of the device of this number; null: not known. */
+export type DeviceName = (ifindex: number) => string | null;
+
 /** As nft writes it. */
-export function valueText(value: Buffer, as: As): string {
+export function valueText(value: Buffer, as: As, device: DeviceName = () => null): string {
   switch (as) {
     case 'address':
       return addressOf(value, false);
@@ -43,6 +46,10 @@ export function valueText(value: Buffer, as: As): string {
       return PROTOCOLS[value[0] ?? 0] ?? String(value[0]);
     case 'family':
       return value[0] === 2 ? 'ipv4' : value[0] === 10 ? 'ipv6' : String(value[0]);
+    case 'device': {
+      const name = device(hostNumber(value));
+      return name === null ? String(hostNumber(value)) : `"${name}"`;
+    }
     case 'host number':
       return String(hostNumber(value));
     case 'hex':

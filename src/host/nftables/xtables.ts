@@ -129,6 +129,9 @@ const ENDS: ReadonlySet<string> = new Set([
   ...['DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP', 'NFQUEUE'],
 ]);
 
+/** In the first bits of struct xt_ct_target_info. */
+const XT_CT_NOTRACK = 1;
+
 /** By `enum ipt_reject_with` and its twin of IPv6. */
 const REJECT_WITH = {
   4: [
@@ -151,6 +154,8 @@ export function targetOp(name: string, revision: number, info: Buffer, family: n
     const text = `REJECT --reject-with ${answer}`;
     return { kind: 'reject', answer: isReset ? 'reset' : 'icmp', with: answer, text };
   }
+  if (name === 'NOTRACK' || (name === 'CT' && (info[0] ?? 0) & XT_CT_NOTRACK))
+    return { kind: 'pass', text: 'CT --notrack', untracks: true };
   if (GOES_ON.has(name)) return { kind: 'pass', text: name };
   if (name === 'TPROXY') return { kind: 'end', text: tproxyText(revision, info), drops: true };
   const drops = !ENDS.has(name);

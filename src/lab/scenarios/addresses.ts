@@ -4,6 +4,7 @@ import { dial, growth, knock, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { forward, redirect, routeVip, rules, table } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { Stranger } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS, MAC } from '../wiring.ts';
 
@@ -87,6 +88,36 @@ export const notOurAddress: Scenario = {
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].vip, port: PORT };
     return { server, clients: knock(lab, server, times), netns: lab.server.inode };
+  },
+};
+
+/** The server has the address too, and has seen that another host does. */
+export const notOurAddressDuplicate: Scenario = {
+  id: 'not-our-address/duplicate',
+  cause: 'not-our-address',
+  title: 'SYNs to an IPv6 address that is not used here since another host has it too',
+  families: [6],
+  drop_reason: 'IP_INADDRERRORS',
+  ownerless: true,
+  says: () => ({ duplicate: true, forwarding: 0 }),
+  prepare(lab) {
+    const { vip } = HOSTS[6];
+    lab.server.sysctl({ 'net.ipv6.conf.s0.accept_dad': 1, 'net.ipv6.conf.s0.dad_transmits': 1 });
+    lab.client.ip(`addr add ${vip}/128 dev c0 nodad`);
+    lab.server.ip(`addr add ${vip}/128 dev s0`);
+    const failed = () => lab.server.exec('ip', ['-6', 'addr', 'show', 'dadfailed']);
+    until('the other host to answer for the address', () => failed().includes(vip));
+  },
+  run(lab, { times }) {
+    const { vip, nowhere } = HOSTS[6];
+    using stranger = new Stranger(lab, 6, vip);
+    const ports = lab.ports(times);
+    stranger.sendSyns(PORT, ports);
+    return {
+      server: { address: vip, port: PORT },
+      clients: ports.map((port) => ({ address: nowhere, port })),
+      netns: lab.server.inode,
+    };
   },
 };
 

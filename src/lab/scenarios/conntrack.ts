@@ -105,12 +105,12 @@ function strays(lab: Lab, { times, family }: Options, netns = lab.server): Made 
 }
 
 /** What a service goes on to send to a host that translated for others, and has forgotten that it did. */
-function pushed(lab: Lab, { times, family }: Options): Made {
+function pushed(lab: Lab, { times, family }: Options, flags: number = TCP_FLAG.ack): Made {
   using stranger = new Stranger(lab, family);
   const { address } = stranger;
   const ports = lab.ports(times);
   for (const dport of ports)
-    stranger.send({ sport: PORT, dport, flags: TCP_FLAG.ack, seq: 1, ack: 1, window: 100 });
+    stranger.send({ sport: PORT, dport, flags, seq: 1, ack: 1, window: 100 });
   return {
     server: { address, port: PORT },
     clients: ports.map((port) => ({ address: HOSTS[family].server, port })),
@@ -235,6 +235,59 @@ export const conntrackInvalid: Scenario[] = [
       lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0 });
     },
     run: invalidOnes,
+  },
+  {
+    id: 'conntrack-invalid/notrack',
+    cause: 'conntrack-invalid',
+    title: 'a rule drops what is INVALID because another does not let SYNs be tracked',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({
+      kind: 'dropped',
+      rule: 'ct state invalid drop',
+      untracked_by: [/raw \(tcp dport 443 tcp flags syn notrack\)$/],
+      untracked_surely: true,
+    }),
+    prepare(lab, { family }) {
+      rules(
+        lab.server,
+        family,
+        `chain raw { type filter hook prerouting priority -300; tcp dport ${PORT} tcp flags syn notrack; }
+        chain input { type filter hook input priority 0; ct state invalid drop; }`,
+      );
+      lab.server.sysctl({ 'net.netfilter.nf_conntrack_tcp_loose': 0 });
+    },
+    run: invalidOnes,
+  },
+  {
+    id: 'conntrack-invalid/notrack-out',
+    cause: 'conntrack-invalid',
+    title: 'a rule drops the answers to SYNs that another does not let be tracked',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({
+      kind: 'dropped',
+      flags: 'SA',
+      untracked_by: [/raw \(tcp dport 443 notrack\)$/],
+      untracked_surely: true,
+    }),
+    prepare(lab, { family }) {
+      rules(
+        lab.server,
+        family,
+        `chain raw { type filter hook output priority -300; tcp dport ${PORT} notrack; }
+        chain input { type filter hook input priority 0; ct state invalid drop; }`,
+      );
+    },
+    run(lab, options) {
+      const invalid = () => tracked(lab.server, 'invalid');
+      const before = invalid();
+      const made = pushed(lab, options, SYN_ACK);
+      until('the segments to be dropped', () => invalid() - before >= options.times);
+      return made;
+    },
   },
   {
     id: 'conntrack-invalid/forgotten',

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { awaitReset, dial, localOf } from '../connections.ts';
+import { routeVip } from '../nat.ts';
 import { BOTH, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
@@ -14,6 +15,26 @@ export const noListener: Scenario = {
   ownerless: true,
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].server, port: PORT };
+    const sockets = dial(lab, lab.client, server, times);
+    const clients = sockets.map(localOf);
+    awaitReset(sockets, 'ECONNREFUSED');
+    return { server, clients, netns: lab.server.inode };
+  },
+};
+
+export const noListenerNotHere: Scenario = {
+  id: 'no-listener/not-here',
+  cause: 'no-listener',
+  title: 'clients dial an address that only a route makes the server’s, for a proxy that is not up',
+  families: BOTH,
+  ownerless: true,
+  says: () => ({ address_is_here: false }),
+  prepare(lab, { family }) {
+    routeVip(lab, family);
+    lab.server.ip(`route add local ${HOSTS[family].vip} dev lo`);
+  },
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].vip, port: PORT };
     const sockets = dial(lab, lab.client, server, times);
     const clients = sockets.map(localOf);
     awaitReset(sockets, 'ECONNREFUSED');

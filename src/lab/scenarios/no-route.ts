@@ -4,6 +4,7 @@ import type { Family } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { anyOf, closeUnheard, connect, failAtOnce, knock, localOf, say } from '../connections.ts';
 import type { Lab } from '../lab.ts';
+import { forward, redirect, routeVip, rules, table } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
@@ -83,6 +84,82 @@ export const noRoute: Scenario[] = [
       error: 'ENETUNREACH',
     }),
     run: (lab, options) => failing(lab, options, 'ENETUNREACH'),
+  },
+  {
+    id: 'no-route/translated',
+    cause: 'no-route',
+    title: 'connects that the host’s own NAT sends where no route leads',
+    families: BOTH,
+    commands: ['nft'],
+    says: ({ family }) => ({
+      route: null,
+      translated_from: endpoint(HOSTS[family].vip, PORT),
+      to: remoteOf(family),
+      forwarded: false,
+    }),
+    prepare(lab, { family }) {
+      const { vip } = HOSTS[family];
+      const match = `${table(family)} daddr ${vip} tcp dport ${PORT}`;
+      redirect(lab.client, family, match, `dnat to ${remoteOf(family)}`);
+    },
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].vip, port: PORT };
+      const clients = knock(lab, server, times);
+      return { server, clients, netns: lab.client.inode };
+    },
+  },
+  {
+    id: 'no-route/translated-prohibit',
+    cause: 'no-route',
+    title: 'connects that the host’s own NAT sends where a route prohibits it',
+    families: BOTH,
+    commands: ['nft'],
+    says: ({ family }) => ({
+      route: 'prohibit',
+      translated_from: endpoint(HOSTS[family].vip, PORT),
+      to: remoteOf(family),
+    }),
+    prepare(lab, { family }) {
+      const { vip, nowhere } = HOSTS[family];
+      const match = `${table(family)} daddr ${vip} tcp dport ${PORT}`;
+      redirect(lab.client, family, match, `dnat to ${remoteOf(family)}`);
+      lab.client.ip(`route add prohibit ${nowhere}`);
+    },
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].vip, port: PORT };
+      const clients = knock(lab, server, times);
+      return { server, clients, netns: lab.client.inode };
+    },
+  },
+  {
+    id: 'no-route/translated-on',
+    cause: 'no-route',
+    beside: ['icmp-unreachable'],
+    title: 'SYNs that a gateway’s NAT sends where it has no route',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    drop_reason: 'IP_INNOROUTES',
+    says: ({ family }) => ({
+      route: null,
+      translated_from: endpoint(HOSTS[family].vip, PORT),
+      to: remoteOf(family),
+      forwarded: true,
+    }),
+    prepare(lab, options) {
+      const { vip, nowhere } = HOSTS[options.family];
+      forward(lab.server);
+      routeVip(lab, options.family);
+      lab.server.ip(`route del ${nowhere}`);
+      const dnat = `tcp dport ${PORT} dnat to ${remoteOf(options.family)}`;
+      const chain = `chain there { type nat hook prerouting priority -100; ${table(options.family)} daddr ${vip} ${dnat}; }`;
+      rules(lab.server, options.family, chain);
+    },
+    run(lab, { times, family }) {
+      const clients = knock(lab, { address: HOSTS[family].vip, port: PORT }, times);
+      const server = { address: HOSTS[family].nowhere, port: PORT };
+      return { server, clients, netns: lab.server.inode };
+    },
   },
   {
     id: 'no-route/prohibit',

@@ -2,6 +2,7 @@
 
 import { type Address, must, POLLOUT, type Socket } from '../../native/sockets.ts';
 import type { Family } from '../../tcp/address.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
 import {
   anyOf,
   awaitAll,
@@ -10,9 +11,11 @@ import {
   dial,
   failAtOnce,
   hangUp,
+  knock,
   localOf,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
+import { forward, routeVip, rules, table } from '../nat.ts';
 import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
@@ -86,6 +89,33 @@ export const neighbourFailedGateway: Scenario = {
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].nowhere, port: PORT };
     return refused(lab.server, server, dial(lab, lab.server, server, times));
+  },
+};
+
+export const neighbourFailedTranslated: Scenario = {
+  id: 'neighbour-failed/translated',
+  cause: 'neighbour-failed',
+  title: 'SYNs that a gateway’s NAT sends to an address of its segment that nobody has',
+  families: BOTH,
+  ownerless: true,
+  commands: ['nft'],
+  says: ({ family }) => ({
+    neighbour: ABSENT[family],
+    is_gateway: false,
+    translated_from: endpoint(HOSTS[family].vip, PORT),
+  }),
+  prepare(lab, { family }) {
+    askOnce(lab.server);
+    forward(lab.server);
+    routeVip(lab, family);
+    const dnat = `${table(family)} daddr ${HOSTS[family].vip} dnat to ${ABSENT[family]};`;
+    const chain = `chain there { type nat hook prerouting priority -100; ${dnat} }`;
+    rules(lab.server, family, chain);
+  },
+  run(lab, { times, family }) {
+    const clients = knock(lab, { address: HOSTS[family].vip, port: PORT }, times);
+    const server = { address: ABSENT[family], port: PORT };
+    return { server, clients, netns: lab.server.inode };
   },
 };
 

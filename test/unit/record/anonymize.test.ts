@@ -152,6 +152,7 @@ test('no text of an event is left as it was by chance', () => {
     'comm',
     'pins',
     // Of rules and modules: addresses in them are others.
+    'legacy_read',
     'legacy_tables',
     'family',
     'table',

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { type AskOf, CallFacts } from '../../../src/source/call-facts.ts';
+import { CallFacts, type CallHost } from '../../../src/source/call-facts.ts';
+import { addressBytes } from '../../../src/tcp/address.ts';
+import { TCP_FLAG } from '../../../src/tcp/flags.ts';
 import { decodeEvent } from '../../../src/wire/decode.ts';
 import { FrameReader } from '../../../src/wire/frames.ts';
-import { AT, WRITTEN } from '../../../src/wire/written.gen.ts';
+import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
+import type { Layout } from '../../../src/wire/written.ts';
 
-const [CALL_FAILED, DROP] = [75, 19] as const;
+const [CALL_FAILED, DROP, RESET_SENT] = [75, 19, 17] as const;
 const layout = WRITTEN[CALL_FAILED];
-const ASKED: NonNullable<ReturnType<AskOf>> = {
+const [BY_NETFILTER, NOT_OURS] = [2, 3];
+const DST_NAT = 1 << 5;
+const NEW = 2;
+const ASKED: NonNullable<ReturnType<CallHost['failed']>> = {
   ...{ route_errno: 101, route_type: '', prefix: '', table: 0, rule: '', source_missing: 0 },
   ...{ addresses: 1, global_addresses: 1, tentative: 0, duplicate: 0, device: '', state: '' },
   ...{ hooked: [], modules: [] },
 };
 
-function record(ktime_ns: number, key: number) {
-  const w = new Int32Array(layout.words);
+function record(ktime_ns: number, key: number, words: number = layout.words) {
+  const w = new Int32Array(words);
   const bytes = Buffer.from(w.buffer);
   bytes.writeBigUInt64LE(BigInt(ktime_ns), 4 * AT.Event.ktime_ns);
   bytes.writeBigUInt64LE(BigInt(key), 4 * AT.Event.key);
@@ -23,24 +29,32 @@ function record(ktime_ns: number, key: number) {
   return w;
 }
 
-function finder(took_ms = 0, answer: ReturnType<AskOf> = ASKED) {
+function finder(took_ms = 0, answer: ReturnType<CallHost['failed']> = ASKED) {
   let now_ms = 0;
   const asked: number[] = [];
+  const ask = (netns: number) => {
+    asked.push(netns);
+    now_ms += took_ms;
+    return answer;
+  };
   const facts = new CallFacts(
-    (netns) => {
-      asked.push(netns);
-      now_ms += took_ms;
-      return answer;
+    {
+      failed: ask,
+      sent: ask,
+      address: ask,
+      isByNetfilter: (reason) => reason === BY_NETFILTER,
+      isNotOurs: (reason) => reason === NOT_OURS,
     },
     () => now_ms,
   );
-  const of = (ktime_ns: number, key: number) => {
-    const found = facts.of(record(ktime_ns, key), 0, layout);
+  const of = (ktime_ns: number, key: number) => told(record(ktime_ns, key), layout);
+  const told = (w: Int32Array, layout: Layout) => {
+    const found = facts.of(w, 0, layout);
     return [...new FrameReader().push(Buffer.concat(found))].map(
       ({ bytes }) => decodeEvent(bytes)?.body,
     );
   };
-  return { of, asked, facts };
+  return { of, told, asked, facts };
 }
 
 test('a call that failed is asked about, once a second and key', () => {
@@ -74,4 +88,65 @@ test('asking takes a share of the time, however many calls fail', () => {
   for (let key = 101; key <= 200; key++) of(2e9, key);
   expect(asked.length - before).toBeGreaterThan(0);
   expect(asked.length - before).toBeLessThan(5);
+});
+
+/** A SYN from 10.0.0.1 to a port of 10.0.0.2, sent there in place of 10.0.0.9 where it is `sent`. */
+function drop(reason: number, { sent = false, ifindex = 0, key = 5 } = {}) {
+  const w = record(1e9, key, WRITTEN[DROP].words);
+  const bytes = Buffer.from(w.buffer);
+  const put = (flow: number, daddr: string) => {
+    bytes.set(addressBytes('10.0.0.1'), 4 * (flow + AT.Flow.saddr));
+    bytes.set(addressBytes(daddr), 4 * (flow + AT.Flow.daddr));
+    w[flow + AT.Flow.dport] = 80;
+  };
+  w[BODY + AT.Drop.reason] = reason;
+  const packet = BODY + AT.Drop.packet;
+  w[packet + AT.Packet.ifindex] = ifindex;
+  put(packet + AT.Packet.flow, '10.0.0.2');
+  if (!sent) return w;
+  const conntrack = BODY + AT.Drop.conntrack;
+  w[conntrack + AT.Conntrack.info] = NEW;
+  w[conntrack + AT.Conntrack.status] = DST_NAT;
+  put(conntrack + AT.Conntrack.sent, '10.0.0.9');
+  return w;
+}
+
+test('the route of what left for elsewhere and netfilter dropped is asked for', () => {
+  const { told, asked } = finder();
+  expect(told(drop(BY_NETFILTER), WRITTEN[DROP])).toEqual([]);
+  expect(told(drop(4, { sent: true }), WRITTEN[DROP])).toEqual([]);
+  expect(told(drop(BY_NETFILTER, { sent: true, ifindex: 2 }), WRITTEN[DROP])).toEqual([]);
+  expect(asked).toEqual([]);
+  expect(told(drop(BY_NETFILTER, { sent: true }), WRITTEN[DROP])).toMatchObject([
+    { connect_asked: { key: '5', route_errno: 101 } },
+  ]);
+});
+
+test('an address for which something came that nobody took is asked about once a second', () => {
+  const duplicate = finder(0, { ...ASKED, duplicate: 1 });
+  const dropped = (key: number) => drop(NOT_OURS, { ifindex: 2, key });
+  expect(duplicate.told(dropped(5), WRITTEN[DROP])).toMatchObject([
+    { connect_asked: { key: '5', duplicate: 1 } },
+  ]);
+  expect(duplicate.told(dropped(6), WRITTEN[DROP])).toHaveLength(1);
+  expect(duplicate.asked).toHaveLength(1);
+  // That it is none of this host's is known.
+  expect(finder(0, { ...ASKED, source_missing: 1 }).told(dropped(5), WRITTEN[DROP])).toEqual([]);
+});
+
+test('of a refused SYN it is told only where no device has the address', () => {
+  const refused = (flags: number) => {
+    const w = record(1e9, 5, WRITTEN[RESET_SENT].words);
+    const packet = BODY + AT.ResetSent.packet;
+    Buffer.from(w.buffer).set(addressBytes('10.0.0.2'), 4 * (packet + AT.Packet.flow));
+    w[packet + AT.Packet.flags] = flags;
+    return w;
+  };
+  const missing = () => finder(0, { ...ASKED, source_missing: 1 });
+  const { syn, ack } = TCP_FLAG;
+  expect(missing().told(refused(syn), WRITTEN[RESET_SENT])).toMatchObject([
+    { connect_asked: { source_missing: 1 } },
+  ]);
+  expect(missing().told(refused(syn | ack), WRITTEN[RESET_SENT])).toEqual([]);
+  expect(finder().told(refused(syn), WRITTEN[RESET_SENT])).toEqual([]);
 });

@@ -3,12 +3,18 @@
 import { expect, test } from 'vitest';
 import { RuleFacts } from '../../../src/source/rule-facts.ts';
 import { addressBytes } from '../../../src/tcp/address.ts';
+import { TCP_FLAG } from '../../../src/tcp/flags.ts';
 import { decodeEvent } from '../../../src/wire/decode.ts';
 import { FrameReader } from '../../../src/wire/frames.ts';
 import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
 import {
+  cmp,
   dport,
+  expression,
   kernel,
+  meta,
+  payload,
+  port,
   reject,
   type Told,
   type ToldChain,
@@ -29,6 +35,7 @@ function legacyTable(...packets: number[]): Buffer {
 
 const layout = WRITTEN[19];
 const BY_NETFILTER = 2;
+const NO_ENTRY = 8;
 const INPUT_ROUTE = 1;
 
 interface Dropped {
@@ -37,6 +44,9 @@ interface Dropped {
   rejected?: number;
   reason?: number;
   /** Devices that it came in by, leaves by, and that its route leads to. */
+  /** INVALID to connection tracking; and which flags it has. */
+  invalid?: true;
+  flags?: number;
   places?: { ifindex: number; leaves: number; route: number };
 }
 
@@ -46,6 +56,8 @@ function record({
   port = 80,
   rejected = 0,
   reason = BY_NETFILTER,
+  invalid,
+  flags = TCP_FLAG.syn,
   places = { ifindex: 2, leaves: 0, route: INPUT_ROUTE },
 }: Dropped) {
   const w = new Int32Array(layout.words);
@@ -60,7 +72,8 @@ function record({
   bytes.set(addressBytes('10.1.0.1'), 4 * (flow + AT.Flow.daddr));
   w[flow + AT.Flow.sport] = 40_000;
   w[flow + AT.Flow.dport] = port;
-  w[packet + AT.Packet.flags] = 2;
+  w[packet + AT.Packet.flags] = flags;
+  if (invalid) w[BODY + AT.Drop.conntrack + AT.Conntrack.info] = NO_ENTRY;
   w[packet + AT.Packet.ifindex] = places.ifindex;
   bytes.writeBigUInt64LE(BigInt(ktime_ns), 4 * AT.Event.ktime_ns);
   w[AT.Event.netns] = 7;
@@ -68,6 +81,7 @@ function record({
 }
 
 const input = (...rules: Buffer[][]): ToldChain => ({ chain: 'input', hook: 1, rules });
+const sport = (number: number) => [payload(2, 0, 2), cmp(port(number))];
 const DROP = [...dport(80), verdict('DROP')];
 
 function finder(
@@ -214,11 +228,11 @@ test('the rule of iptables-legacy is told by its number', () => {
 
 test('a rule of iptables-legacy that has met nothing is not told', () => {
   const { of, changeLegacy } = finder(NO_RULES, { ...LEGACY, table: legacyTable(0, 0) });
-  expect(of({ ktime_ns: 1e6 })).toEqual([]);
+  expect(of({ ktime_ns: 1e6 })).toMatchObject([{ rules: [], legacy_read: ['filter'] }]);
   changeLegacy(legacyTable(0, 3));
-  expect(of({ ktime_ns: 10e6 })).toHaveLength(1);
+  expect(of({ ktime_ns: 10e6 })).toMatchObject([{ rules: [{ handle: '2' }] }]);
   // Another took it, which is gone.
-  expect(of({ ktime_ns: 20e6, rejected: 1 })).toEqual([]);
+  expect(of({ ktime_ns: 20e6, rejected: 1 })).toMatchObject([{ rules: [] }]);
 });
 
 test('where rules of iptables-legacy have just changed nothing is told', () => {
@@ -233,4 +247,34 @@ test('where rules of iptables-legacy have just changed nothing is told', () => {
 test('tables of iptables-legacy that cannot be read are named', () => {
   const { of } = finder(NO_RULES, LEGACY);
   expect(of({ ktime_ns: 1e6 })).toMatchObject([{ rules: [], legacy_tables: ['filter'] }]);
+});
+
+test('of what is INVALID the rules are told that keep connection tracking from its handshake', () => {
+  const notrack = (...match: Buffer[]) => [...match, expression('notrack')];
+  const drops = input([verdict('DROP')]);
+  const at = (chain: ToldChain, packet: Partial<Dropped> = { invalid: true }) =>
+    finder({ generation: 1, chains: [drops, chain] }).of({
+      ...{ ktime_ns: 1e6, flags: TCP_FLAG.ack },
+      ...packet,
+    });
+  const raw = (hook: number, ...rules: Buffer[][]): ToldChain => ({
+    ...{ chain: 'raw', hook, priority: -300, rules },
+  });
+  const PREROUTING = 0;
+  const OUTPUT = 3;
+  expect(at(raw(PREROUTING, notrack(...dport(80))))).toMatchObject([
+    { untracked: [{ chain: 'raw', text: 'tcp dport 80 notrack' }], untracked_surely: 1 },
+  ]);
+  expect(at(raw(OUTPUT, notrack(...sport(80))))).toMatchObject([
+    { untracked: [{ hook: 'output', text: 'tcp sport 80 notrack' }], untracked_surely: 1 },
+  ]);
+  // What leaves this host for that port is no part of the connection, nor is what was accepted before.
+  expect(at(raw(OUTPUT, notrack(...dport(80))))).toMatchObject([{ untracked: [] }]);
+  const accepts = [...dport(80), verdict('ACCEPT')];
+  expect(at(raw(PREROUTING, accepts, notrack()))).toMatchObject([{ untracked: [] }]);
+  // Which device an answer leaves by is not known.
+  expect(at(raw(OUTPUT, notrack(meta(5), cmp(Buffer.from([9, 0, 0, 0])))))).toMatchObject([
+    { untracked: [{ text: 'oif "eth9" notrack' }], untracked_surely: 0 },
+  ]);
+  expect(at(raw(PREROUTING, notrack(...dport(80))), {})).toMatchObject([{ untracked: [] }]);
 });
