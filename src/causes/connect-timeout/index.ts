@@ -7,6 +7,7 @@ import { defineCause } from '../define.ts';
 import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
 import { errnoName } from '../shared/errno.ts';
 import { ERRNO } from '../shared/kernel.ts';
+import { nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
 import { endedBy, endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
@@ -40,7 +41,7 @@ export default defineCause({
         waited_ms,
         user_timeout_ms: sock.user_timeout_ms || null,
         error: errnoName(sock.err),
-        path_error: unreachable(event.body, sock.flow),
+        path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
         tcp_syn_retries: known.sysctl('net/ipv4/tcp_syn_retries', event.netns),
       },
       basis: 'direct',

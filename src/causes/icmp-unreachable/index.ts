@@ -4,6 +4,7 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { errnoName } from '../shared/errno.ts';
+import { nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
   endedBy,
@@ -29,10 +30,11 @@ export default defineCause({
   seenAs: ['connect-unreachable', 'connect-refused'],
   needs: ['state', 'icmp', 'neighbour'],
   on: ['state_change'],
-  match(event) {
+  match(event, known) {
     if (event.kind !== 'state_change') return null;
-    const { old_state, new_state, sock, icmp, next_hop, connect } = event.body;
+    const { old_state, new_state, sock, icmp, connect } = event.body;
     if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
+    const next_hop = nextHopOf(event, known);
     if (!endedBy(icmp, sock.err) || isNeighbourFailure(icmp, next_hop, sock.flow)) return null;
     const { saddr, daddr, dport } = sock.flow;
     const protocol = icmpProtocol(icmp);

@@ -6,7 +6,7 @@ import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { neighbourDrop } from '../shared/neighbours.ts';
+import { neighbourDrop, nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE, waited } from '../shared/silence.ts';
 import { endedBy, hopText, isNeighbourFailure, resolution } from '../shared/unreachable.ts';
@@ -28,8 +28,9 @@ export default defineCause({
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind === 'state_change') {
-      const { old_state, new_state, sock, icmp, next_hop } = event.body;
+      const { old_state, new_state, sock, icmp } = event.body;
       if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
+      const next_hop = nextHopOf(event, known);
       if (!endedBy(icmp, sock.err) || !isNeighbourFailure(icmp, next_hop, sock.flow)) return null;
       const { daddr } = sock.flow;
       const addr = next_hop?.addr ?? null;
