@@ -28,6 +28,16 @@ export function isByNetfilter({ reason, location }: Drop, known: Knowledge): boo
     : known.symbol(location)?.name === 'nf_hook_slow';
 }
 
+/** In the middle of a connection, of which connection tracking has no entry: it begins one, and is NEW to rules. */
+export function isTakenUp(flags: number, conntrack: Pick<Conntrack, 'info' | 'status'> | null) {
+  return (
+    conntrack !== null &&
+    conntrack.info === TRACKED.NEW &&
+    (conntrack.status & ENTRY.CONFIRMED) === 0 &&
+    (flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.ack
+  );
+}
+
 /** The function of nf_tables that frees what its rules and policies drop, since Linux 6.8. */
 export const NFT_FREES = 'nft_do_chain';
 

@@ -181,6 +181,20 @@ test('what a rule rejects has the route of the answer, or the device of loopback
   expect(at({ ifindex: 2, leaves: 0, route: 2 }, 0)).toMatchObject([{ rules: [] }]);
 });
 
+test('what a bridge passes on may have met rules of IP, to which it passes by the bridge', () => {
+  const chains = ['before', 'in', 'between', 'out', 'after'].map((chain, hook) => ({
+    ...{ chain, hook },
+    rules: [DROP],
+  }));
+  const at = (places: Dropped['places']) =>
+    finder({ generation: 1, chains })
+      .of({ ktime_ns: 1e6, places })
+      .flatMap(({ rules }) => rules.map(({ chain }) => chain));
+  expect(at({ ifindex: 3, leaves: 2, route: 0 })).toEqual(['before', 'between', 'after']);
+  expect(at({ ifindex: 3, leaves: 4, route: 2 })).toEqual(['between', 'after']);
+  expect(at({ ifindex: 3, leaves: 4, route: 4 })).toEqual(['after']);
+});
+
 test('what nf_tables does not free is none of its rules', () => {
   const chains = { generation: 1, chains: [input(DROP)] };
   expect(finder(chains, { symbol: 'nf_hook_slow' }).of({ ktime_ns: 1e6 })).toEqual([]);
