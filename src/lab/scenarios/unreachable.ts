@@ -5,7 +5,7 @@ import type { Family } from '../../tcp/address.ts';
 import {
   anyOf,
   awaitAll,
-  awaitReset,
+  awaitTimeout,
   connect,
   dial,
   failAtOnce,
@@ -97,7 +97,7 @@ function askOnce(netns: Netns): void {
 /** All fail with EHOSTUNREACH. */
 function refused({ inode: netns }: Netns, server: Address, sockets: Socket[]): Made {
   const clients = sockets.map(localOf);
-  awaitReset(sockets, 'EHOSTUNREACH');
+  awaitTimeout(sockets, 'EHOSTUNREACH');
   return { server, clients, netns };
 }
 

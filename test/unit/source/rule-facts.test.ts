@@ -7,6 +7,9 @@ import { decodeEvent } from '../../../src/wire/decode.ts';
 import { FrameReader } from '../../../src/wire/frames.ts';
 import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
 import {
+  bitwise,
+  cmp,
+  ct,
   dport,
   kernel,
   reject,
@@ -38,6 +41,9 @@ interface Dropped {
   reason?: number;
   /** Devices that it came in by, leaves by, and that its route leads to. */
   places?: { ifindex: number; leaves: number; route: number };
+  flags?: number;
+  /** As connection tracking has it. */
+  info?: number;
 }
 
 /** The record of a SYN that came in for this host. */
@@ -47,6 +53,8 @@ function record({
   rejected = 0,
   reason = BY_NETFILTER,
   places = { ifindex: 2, leaves: 0, route: INPUT_ROUTE },
+  flags = 2,
+  info = 0,
 }: Dropped) {
   const w = new Int32Array(layout.words);
   const bytes = Buffer.from(w.buffer);
@@ -60,7 +68,8 @@ function record({
   bytes.set(addressBytes('10.1.0.1'), 4 * (flow + AT.Flow.daddr));
   w[flow + AT.Flow.sport] = 40_000;
   w[flow + AT.Flow.dport] = port;
-  w[packet + AT.Packet.flags] = 2;
+  w[packet + AT.Packet.flags] = flags;
+  w[BODY + AT.Drop.conntrack + AT.Conntrack.info] = info;
   w[packet + AT.Packet.ifindex] = places.ifindex;
   bytes.writeBigUInt64LE(BigInt(ktime_ns), 4 * AT.Event.ktime_ns);
   w[AT.Event.netns] = 7;
@@ -159,6 +168,14 @@ test('where they changed twice meanwhile it may be a rule that nobody has seen',
   change({ generation: 3, chains: [input([...dport(80), reject(2)])] });
   expect(of({ ktime_ns: 100e6 })).toEqual([]);
   expect(of({ ktime_ns: 200e6 })).toMatchObject([{ rules: [{ answer: 2 }] }]);
+});
+
+test('a rule that drops what is NEW in the middle of a connection may drop anything, or that alone', () => {
+  const of = (...rules: Buffer[][]) =>
+    finder({ generation: 1, chains: [input(...rules)] }).of({ ktime_ns: 1e6, flags: 16, info: 2 });
+  expect(of(DROP)).toMatchObject([{ rules: [{ regardless: 1 }] }]);
+  const isNew = [ct(0), bitwise(Buffer.from([8, 0, 0, 0])), cmp(Buffer.from([0, 0, 0, 0]), 1)];
+  expect(of([...isNew, verdict('DROP')])).toMatchObject([{ rules: [{ regardless: 0 }] }]);
 });
 
 test('a packet that was answered was so by a rule that answers', () => {
