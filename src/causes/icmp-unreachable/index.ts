@@ -95,7 +95,7 @@ export default defineCause({
     const there =
       sender === 'the host dialled' ? daddr : `${icmp_from}, which is on the way to ${daddr},`;
     const why = String(icmp).endsWith('prohibited')
-      ? 'a rule there forbids it'
+      ? 'a rule there forbids it, or a route or rule of policy routing of type prohibit'
       : String(icmp).endsWith('port unreachable')
         ? 'a rule there rejects it (a closed port answers with a reset)'
         : sender === 'the host dialled'
@@ -108,7 +108,7 @@ export default defineCause({
       ];
     return [
       `${there} says so: ${why}. On it: ${rules} and \`tcpwhy trace ${word(String(dialled))}\``,
-      `on a router: \`ip route get ${daddr} from ${saddr} iif DEV\` and \`ip neigh\``,
+      `on a router: \`ip route get ${daddr} from ${saddr} iif DEV\`, \`ip rule\` and \`ip neigh\``,
       `see the answers here: ${see} while a client connects to port ${dport}`,
     ];
   },
