@@ -78,7 +78,7 @@ export interface Knowledge {
   redirect(flow: Flow, ktime_ns: number): Conntrack | null;
   /** What connection tracking had of a connect of this host as its SYN was sent again, or could not leave; null: not known. */
   entryOf(flow: Flow, ktime_ns: number): Conntrack | null;
-  /** The last SYN of a connect of this host that was dropped on its way out; null: none, as far as is known. */
+  /** The last SYN of a connect of this host, as it dialled, that was dropped on its way out; null: none, as far as is known. */
   unsent(flow: Flow, ktime_ns: number): Drop | null;
   /** The same of any to this address. */
   unsentTo(netns: number, daddr: string, ktime_ns: number): Drop | null;
@@ -212,7 +212,8 @@ export class HostKnowledge implements Knowledge {
         if (packet.ifindex === 0 && packet.flags & TCP_FLAG.syn) {
           if (conntrack?.sent) this.#entries.set(endsOf(conntrack.sent), conntrack, event.ktime_ns);
           const { flow } = packet;
-          for (const key of [endsOf(flow), `${event.netns} ${flow.daddr}`])
+          const as_dialled = endsOf(conntrack?.sent ?? flow);
+          for (const key of [as_dialled, `${event.netns} ${flow.daddr}`])
             this.#unsent.set(key, event.body, event.ktime_ns);
         }
         return false;

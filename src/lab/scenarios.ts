@@ -80,6 +80,7 @@ import {
   portsExhausted,
   portsExhaustedByBinding,
   selfConnect,
+  unreachableRedirected,
 } from './scenarios/unreachable.ts';
 import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
 
@@ -101,6 +102,7 @@ export const SCENARIOS: readonly Scenario[] = [
   icmpUnreachable,
   neighbourFailed,
   neighbourFailedGateway,
+  ...unreachableRedirected,
   connectGivenUp,
   portsExhausted,
   portsExhaustedByBinding,
