@@ -226,7 +226,7 @@ struct {
 	__type(value, struct known_neighbour);
 } known_neighbours SEC(".maps");
 
-/* By namespace and both ends: the last ICMP error for a connection. */
+/* By namespace and both ends, and by namespace and sequence number: the last ICMP error for a connection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, ICMP_SLOTS);

@@ -56,15 +56,22 @@ static __always_inline void ends(const struct sock *sk, const struct owner *o, i
 			(u64)sk);
 }
 
+/* Of a connect what its SYN began with. */
+static __always_inline u32 unacknowledged(const struct sock *sk)
+{
+	return BPF_CORE_READ((const struct tcp_sock *)sk, snd_una);
+}
+
 /* An ICMP error ended it, as a reset does that is told of by itself. */
 static __noinline bool ended_by_icmp(const struct sock *sk)
 {
+	u32 netns = netns_of(sock_net(sk));
 	const struct icmp_seen *seen;
 	struct wire_flow f;
 
 	sock_flow(sk, &f);
-	seen = icmp_for(&f, netns_of(sock_net(sk)));
-	return seen && age_ms(seen) <= ICMP_ENDS_MS;
+	seen = icmp_for(&f, netns);
+	return (seen && age_ms(seen) <= ICMP_ENDS_MS) || icmp_for_syn(unacknowledged(sk), netns);
 }
 
 /* Its own SYN came back to it, which it takes for a SYN of the other end. */
@@ -108,7 +115,14 @@ static __always_inline void fill_new_listener(struct wire_sock *w, const struct 
 
 static __noinline int fill_failure(struct wire_state_change *w, const struct sock *sk, u32 netns)
 {
+	const struct icmp_seen *seen;
+
 	fill_icmp(&w->icmp, &w->sock.flow, netns);
+	if (!w->icmp.type) {
+		seen = icmp_for_syn(unacknowledged(sk), netns);
+		if (seen)
+			fill_icmp_seen(&w->icmp, seen);
+	}
 	fill_next_hop(&w->next_hop, BPF_CORE_READ(sk, sk_dst_cache), w->sock.flow.daddr);
 	fill_mac_change(&w->mac_change, BPF_CORE_READ(sk, sk_dst_cache), w->sock.flow.daddr, netns);
 	fill_silence(&w->next_hop, w->sock.flow.daddr, netns);

@@ -24,6 +24,14 @@ static __always_inline u64 icmp_key(const u8 *local, const u8 *remote, u32 ports
 	return hash_words(words, 5);
 }
 
+/* By what its SYN began with: what this host translates is quoted as it went out. */
+static __always_inline u64 icmp_key_of_syn(u32 seq, u32 netns)
+{
+	u64 word = (u64)netns << 32 | seq;
+
+	return hash_words(&word, 1);
+}
+
 /* Of an error that has arrived, or is handled: what it quotes was sent from here. */
 static __noinline __attribute__((unused)) int remember_icmp(const struct sk_buff *skb)
 {
@@ -32,6 +40,7 @@ static __noinline __attribute__((unused)) int remember_icmp(const struct sk_buff
 	struct icmp_seen seen = {};
 	struct segment s = {};
 	union any_error e;
+	u32 netns;
 	u64 key;
 
 	if (!read_quoted(skb, &s))
@@ -51,7 +60,10 @@ static __noinline __attribute__((unused)) int remember_icmp(const struct sk_buff
 	}
 	seen.ktime_ns = bpf_ktime_get_ns();
 	seen.seq = s.seq;
-	key = icmp_key(s.saddr, s.daddr, (u32)s.sport << 16 | s.dport, netns_of(device_net(dev)));
+	netns = netns_of(device_net(dev));
+	key = icmp_key(s.saddr, s.daddr, (u32)s.sport << 16 | s.dport, netns);
+	bpf_map_update_elem(&icmp_errors, &key, &seen, BPF_ANY);
+	key = icmp_key_of_syn(s.seq, netns);
 	bpf_map_update_elem(&icmp_errors, &key, &seen, BPF_ANY);
 	return 0;
 }
@@ -68,6 +80,24 @@ static __always_inline const struct icmp_seen *icmp_for(const struct wire_flow *
 	return bpf_map_lookup_elem(&icmp_errors, &key);
 }
 
+/* What came just now for a SYN that begins with `seq`, whatever its ends were on the way. */
+static __always_inline const struct icmp_seen *icmp_for_syn(u32 seq, u32 netns)
+{
+	u64 key = icmp_key_of_syn(seq, netns);
+	const struct icmp_seen *seen = bpf_map_lookup_elem(&icmp_errors, &key);
+
+	return seen && age_ms(seen) <= ICMP_ENDS_MS ? seen : NULL;
+}
+
+static __always_inline void fill_icmp_seen(struct wire_icmp_error *w, const struct icmp_seen *seen)
+{
+	w->type = seen->type;
+	w->code = seen->code;
+	w->age_ms = age_ms(seen);
+	w->seq = seen->seq;
+	__builtin_memcpy(w->from, seen->from, 16);
+}
+
 static __always_inline void fill_icmp(struct wire_icmp_error *w, const struct wire_flow *f,
 				      u32 netns)
 {
@@ -75,11 +105,7 @@ static __always_inline void fill_icmp(struct wire_icmp_error *w, const struct wi
 
 	if (!seen || age_ms(seen) > ICMP_STALE_MS)
 		return;
-	w->type = seen->type;
-	w->code = seen->code;
-	w->age_ms = age_ms(seen);
-	w->seq = seen->seq;
-	__builtin_memcpy(w->from, seen->from, 16);
+	fill_icmp_seen(w, seen);
 }
 
 #endif

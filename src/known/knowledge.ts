@@ -8,6 +8,7 @@ import type {
   ConnectAsked,
   Conntrack,
   DeviceHooks,
+  Drop,
   Flow,
   Header,
   Symbol as KernelSymbol,
@@ -77,6 +78,10 @@ export interface Knowledge {
   redirect(flow: Flow, ktime_ns: number): Conntrack | null;
   /** What connection tracking had of a connect of this host as its SYN was sent again, or could not leave; null: not known. */
   entryOf(flow: Flow, ktime_ns: number): Conntrack | null;
+  /** The last SYN of a connect of this host, as it dialled, that was dropped on its way out; null: none, as far as is known. */
+  unsent(flow: Flow, ktime_ns: number): Drop | null;
+  /** The same of any to this address. */
+  unsentTo(netns: number, daddr: string, ktime_ns: number): Drop | null;
   /** Every end that rules which translate would send a new connection to now, as it was dialled; empty: not known. */
   natNow(netns: number, dialled: Flow, ktime_ns: number): readonly string[];
   /** Who had most entries of a table of connection tracking when it was full; null where the host did not tell. */
@@ -117,6 +122,7 @@ export class HostKnowledge implements Knowledge {
   readonly #table_users = new Map<number, TableUsers>();
   readonly #tracking_limits = new Map<number, TrackingLimits>();
   readonly #entries = new ExpiringMap<Conntrack>(ENTRY_SPAN_NS, MAX_ENTRIES);
+  readonly #unsent = new ExpiringMap<Drop>(ENTRY_SPAN_NS, MAX_ENTRIES);
   readonly #stalls = new Stalls();
   readonly #half_open = new HalfOpen();
   readonly #dropped = new DroppedAgain();
@@ -203,8 +209,13 @@ export class HostKnowledge implements Knowledge {
       }
       case 'drop': {
         const { packet, conntrack } = event.body;
-        if (conntrack?.sent && packet.ifindex === 0 && packet.flags & TCP_FLAG.syn)
-          this.#entries.set(endsOf(conntrack.sent), conntrack, event.ktime_ns);
+        if (packet.ifindex === 0 && packet.flags & TCP_FLAG.syn) {
+          if (conntrack?.sent) this.#entries.set(endsOf(conntrack.sent), conntrack, event.ktime_ns);
+          const { flow } = packet;
+          const as_dialled = endsOf(conntrack?.sent ?? flow);
+          for (const key of [as_dialled, `${event.netns} ${flow.daddr}`])
+            this.#unsent.set(key, event.body, event.ktime_ns);
+        }
         return false;
       }
       default:
@@ -325,6 +336,14 @@ export class HostKnowledge implements Knowledge {
 
   entryOf(flow: Flow, ktime_ns: number): Conntrack | null {
     return this.#entries.get(endsOf(flow), ktime_ns) ?? null;
+  }
+
+  unsent(flow: Flow, ktime_ns: number): Drop | null {
+    return this.#unsent.get(endsOf(flow), ktime_ns) ?? null;
+  }
+
+  unsentTo(netns: number, daddr: string, ktime_ns: number): Drop | null {
+    return this.#unsent.get(`${netns} ${daddr}`, ktime_ns) ?? null;
   }
 
   natNow(netns: number, dialled: Flow, ktime_ns: number): readonly string[] {

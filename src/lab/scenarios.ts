@@ -82,6 +82,7 @@ import {
   portsExhausted,
   portsExhaustedByBinding,
   selfConnect,
+  unreachableRedirected,
 } from './scenarios/unreachable.ts';
 import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
 
@@ -105,6 +106,7 @@ export const SCENARIOS: readonly Scenario[] = [
   neighbourFailed,
   neighbourFailedGateway,
   neighbourFailedTranslated,
+  ...unreachableRedirected,
   connectGivenUp,
   portsExhausted,
   portsExhaustedByBinding,

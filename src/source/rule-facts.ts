@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { NFT_FREES, TRACKED } from '../causes/shared/conntrack.ts';
+import { isTakenUp, NFT_FREES, TRACKED } from '../causes/shared/conntrack.ts';
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { type Candidate, droppers, untracking } from '../host/nftables/droppers.ts';
 import { LegacyTables } from '../host/nftables/legacy.ts';
@@ -327,7 +327,10 @@ export class RuleFacts {
       dport: flow.dport,
       // The kernel does not always tell a rule there where the packet came in.
       arrived_on: hooks.includes('postrouting') && ifindex > 0 ? null : device(ifindex),
-      leaves_by: leaves === 0 && hooks.some((hook) => LEAVING.has(hook)) ? null : device(leaves),
+      leaves_by:
+        isBridged(drop) || (leaves === 0 && hooks.some((hook) => LEAVING.has(hook)))
+          ? null
+          : device(leaves),
       conntrack: conntrack && { info: conntrack.info, status: conntrack.status },
     };
   }
@@ -352,11 +355,22 @@ const LOOPBACK_IFINDEX = 1;
 const isRejectedSent = ({ packet, leaves_ifindex, rejected }: Drop) =>
   rejected > 0 && packet.ifindex === 0 && leaves_ifindex === LOOPBACK_IFINDEX;
 
+/**
+ * What a bridge passes on meets rules of IP too (br_netfilter): as it comes in, without a route yet, then with
+ * one of the bridge. To these it comes in and leaves by the bridge, not by its ports.
+ */
+const isBridged = ({ packet, leaves_ifindex, route_ifindex }: Drop) =>
+  packet.ifindex > 0 && leaves_ifindex > 0 && route_ifindex !== leaves_ifindex;
+
 /** Where a packet was, by where it came in, where it should leave, and where its route leads. */
 function hooksOf(drop: Drop): Hook[] {
   const { packet, leaves_ifindex, route_ifindex, rejected } = drop;
   const { ifindex } = packet;
   if (isRejectedSent(drop)) return ['output', 'postrouting'];
+  if (isBridged(drop))
+    return route_ifindex === 0
+      ? ['prerouting', 'forward', 'postrouting']
+      : ['forward', 'postrouting'];
   if (leaves_ifindex > 0) return ['postrouting'];
   if (ifindex === 0) return ['output'];
   // What a host sends to itself has its route from the beginning.
@@ -369,8 +383,9 @@ function hooksOf(drop: Drop): Hook[] {
   return rejected > 0 ? ['prerouting', ...routed] : routed;
 }
 
-/** Connection tracking takes it for part of no connection, as far as rules are told. */
-const isInvalid = ({ conntrack }: Segment) => conntrack?.info === TRACKED.NO_ENTRY;
+/** Connection tracking takes it for part of no connection that it knows, as far as rules are told. */
+const isUnknown = ({ conntrack, flags }: Segment) =>
+  conntrack?.info === TRACKED.NO_ENTRY || isTakenUp(flags ?? 0, conntrack);
 
 /** As an answer has it, of an open connection: enum ip_conntrack_info, and IPS_SEEN_REPLY with what comes of it. */
 const ESTABLISHED = { info: 3, status: 0x0e };
@@ -379,7 +394,7 @@ function foundOf(all: Dropper[], drop: Drop, segment: Segment | null, device: De
   const found = answering(all, drop);
   const [first] = found;
   const regardless =
-    found.length === 1 && first && segment && isInvalid(segment) && dropsRegardless(first, segment);
+    found.length === 1 && first && segment && isUnknown(segment) && dropsRegardless(first, segment);
   const rules = found
     .slice(0, MAX_RULES)
     .map((one) => ({ ...toldOf(one, device), regardless: regardless ? 1 : 0 }));
@@ -391,7 +406,7 @@ const NO_LEGACY = { segment: null, droppers: [], untracked: TRACKED_ALL };
 
 /** Rules that leave alone what began the connection of a segment that is INVALID, or answered it. */
 function untrackedOf(rules: Rules, segment: Segment, device: DeviceName): Untracked {
-  if (!isInvalid(segment)) return TRACKED_ALL;
+  if (segment.conntrack?.info !== TRACKED.NO_ENTRY) return TRACKED_ALL;
   const found = segmentsBefore(segment).flatMap((one) => untracking(rules, one));
   const sure = found.filter((one) => one.sure);
   const byRule = new Map((sure.length > 0 ? sure : found).map((one) => [one.rule, one]));

@@ -6,7 +6,8 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import type { Event } from '../../wire/event.ts';
 import type { ConnectAsked, Hooked } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { CONNECT, refusalOf, unfit } from '../shared/denied.ts';
+import { isLoopback } from '../shared/conntrack.ts';
+import { CONNECT, choseLoopback, refusalOf, unfit } from '../shared/denied.ts';
 import { errnoName } from '../shared/errno.ts';
 import { ERRNO } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
@@ -100,6 +101,9 @@ export default defineCause({
     if (is_reason)
       return [
         `what this host has: ${see}`,
+        ...(call === 'connect' && isLoopback(saddr) && error === 'EINVAL'
+          ? [choseLoopback({ saddr, daddr })]
+          : []),
         call === 'connect'
           ? `how it would send it: \`${inNetns(netns, `ip ${six}route get ${daddr}`)}\` Who dials it, and how: the settings of the process`
           : `let the process take an address that is here, or add this one: \`${inNetns(netns, `ip ${six}addr add ${saddr}/PREFIX dev DEV`)}\``,

@@ -5,6 +5,7 @@ import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
+import { nextHopOf } from '../shared/neighbours.ts';
 import { exitText, ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
 import { endedBy, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
@@ -40,7 +41,7 @@ export default defineCause({
         syns_sent: sock.retransmits + 1,
         waited_ms,
         process_end: connect?.process_ends ? exitText(connect.exit_status) : null,
-        path_error: unreachable(event.body, sock.flow),
+        path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
       },
       basis: 'direct',
       subject: 'flow',

@@ -4,9 +4,11 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
+import { isLoopback, redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
+import { choseLoopback } from '../shared/denied.ts';
 import { errnoName } from '../shared/errno.ts';
 import { ERRNO } from '../shared/kernel.ts';
+import { nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
 import { endedBy, endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
@@ -36,11 +38,14 @@ export default defineCause({
         dialled: remote(sock.flow),
         from: local(sock.flow),
         ...(redirect && redirected(redirect, event.netns)),
+        ...(!redirect &&
+          isLoopback(sock.flow.saddr) &&
+          !isLoopback(daddr) && { source_is_loopback: true }),
         syns_sent: sock.retransmits + 1,
         waited_ms,
         user_timeout_ms: sock.user_timeout_ms || null,
         error: errnoName(sock.err),
-        path_error: unreachable(event.body, sock.flow),
+        path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
         tcp_syn_retries: known.sysctl('net/ipv4/tcp_syn_retries', event.netns),
       },
       basis: 'direct',
@@ -53,12 +58,18 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary({ dialled, from, syns_sent, waited_ms, path_error: why, ...to }) {
+  summary(
+    { dialled, from, syns_sent, waited_ms, path_error: why, source_is_loopback, ...to },
+    { saddr },
+  ) {
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
     const { where, source } = redirectText(dialled, from, to);
-    return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${why === null ? '' : `: ${why}`}`;
+    const loopback = source_is_loopback
+      ? `; its source, ${saddr}, is an address of loopback, which no other host answers`
+      : '';
+    return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${loopback}${why === null ? '' : `: ${why}`}`;
   },
-  advice({ dialled, from, user_timeout_ms, path_error: why, ...to }, flow) {
+  advice({ dialled, from, user_timeout_ms, path_error: why, source_is_loopback, ...to }, flow) {
     const { saddr, daddr, dport } = flow;
     const limit =
       user_timeout_ms === null
@@ -67,6 +78,7 @@ export default defineCause({
     const lines = redirectedAdvice(dialled, from, daddr, to);
     if (lines) return [...lines, `${from} gave up: ${limit}`];
     return [
+      ...(source_is_loopback ? [choseLoopback(flow)] : []),
       ...unreachableAdvice(why, flow),
       `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
       `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\` On each hop: \`nft list ruleset | grep -nE 'drop|reject'\``,

@@ -16,7 +16,14 @@ import type {
   ResetSent,
 } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
-import { ENTRY, isByNetfilter, listEntries, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import {
+  ENTRY,
+  isByNetfilter,
+  isTakenUp,
+  listEntries,
+  TRACKED,
+  whereabouts,
+} from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
@@ -58,6 +65,8 @@ type Known = Partial<RuleEvidence> & {
   /** Rules of this host that keep connection tracking from the handshake, for sure or perhaps. */
   untracked_by?: string[];
   untracked_surely?: boolean;
+  /** Only of what was dropped: it began a new entry in the middle of its connection. */
+  is_new?: true;
   netns: number;
 };
 
@@ -79,7 +88,7 @@ export default defineCause<Known>({
   title: 'connection tracking does not take it for part of a connection',
   severity: 'warning',
   explains:
-    'A segment of an open connection was INVALID to connection tracking: a rule dropped it, or it was not translated.',
+    'A segment of an open connection was INVALID or NEW to connection tracking: a rule dropped it for that, or it was not translated.',
   seenAs: ['connect-hangs', 'reset', 'fails-after-pause', 'stands-still'],
   needs: ['drop', 'reset_sent', 'tracked'],
   on: ['drop', 'crossed_reply', 'reset_sent'],
@@ -107,6 +116,8 @@ export default defineCause<Known>({
     const { kind, from, to, flags, connection } = at;
     switch (kind) {
       case 'dropped':
+        if (at.is_new)
+          return `[${flags}] ${from} → ${to} is of no connection that connection tracking here knows, so NEW to it, and ${ruleWords(ruleOf(at))} dropped it: ${endedText(at)}`;
         return `[${flags}] ${from} → ${to} is INVALID to connection tracking, and ${ruleWords(ruleOf(at))} dropped it${at.rules_read ? '' : ', for that or for anything else (the rules were not read)'}: ${reasonOf(at)}`;
       case 'not translated': {
         const what = `[${flags}] of the connection with ${connection} came from ${from}, not translated back`;
@@ -141,6 +152,7 @@ export default defineCause<Known>({
         ];
       case 'dropped':
         if (at.untracked_surely) return [...untrackedLines(at), ...ruleLines(at, flow)];
+        if (at.is_new) return [...endedAdvice(at), ...ruleLines(at, flow)];
         return [
           ...untrackedLines(at),
           `does it see both directions? The ways back and forth: \`ip route get ${daddr}\` and \`ip route get ${saddr}\` What it knows of them: \`${inNetns(netns, listEntries(saddr, `-s ${saddr}`))}\``,
@@ -170,7 +182,7 @@ function reasonOf(at: Known): string {
     ? 'or its entry was removed'
     : 'its entry was removed, or it is out of its window';
   if (flags.includes('S'))
-    return 'it did not see the SYN that this answers, which took another way';
+    return 'it did not see the SYN that this answers, which took another way or was tracked apart (in another zone)';
   if (flags.includes('R')) return 'it has no such connection, or the reset is out of its window';
   return `it did not see the SYN-ACK, has forgotten the connection, ${last}`;
 }
@@ -277,12 +289,17 @@ function about({ flow, flags, payload_len, seq, ttl }: Packet, netns: number) {
 function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | null {
   const { packet, conntrack } = drop;
   if (!isByNetfilter(drop, known) || drop.rejected) return null;
-  if (conntrack?.info !== TRACKED.NO_ENTRY || !conntrack.looked_at) return null;
+  if (!conntrack) return null;
+  const isInvalid = conntrack.info === TRACKED.NO_ENTRY && conntrack.looked_at === 1;
+  const isNew = isTakenUp(packet.flags, conntrack);
+  if (!isInvalid && !isNew) return null;
   if ((packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn) return null;
   const told = known.droppedBy(event);
   // Then it is not because it is INVALID.
   if (told?.rules[0]?.regardless) return null;
   const rule = ruleEvidence(told);
+  // A rule that is not known may be for anything.
+  if (isNew && rule.rule === null) return null;
   return {
     evidence: {
       ...about(packet, event.netns),
@@ -291,6 +308,7 @@ function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | nul
       ...rule,
       ...(told && told.untracked.length > 0 && untracked(told)),
       kind: 'dropped',
+      ...(isNew && { is_new: true }),
     },
     // A rule that drops more than what is INVALID may have done it.
     basis: rule.rules_read && !told?.of_another ? 'direct' : 'inferred',
@@ -335,7 +353,7 @@ function notTranslated(event: Event, crossed: CrossedReply): Match<Known> | null
 const hasNoEntry = ({ info, looked_at }: Conntrack) => info === TRACKED.NO_ENTRY && looked_at === 1;
 
 /** It began a new entry in the middle of a connection, where rules translate. */
-const isTakenUp = ({ info, status }: Conntrack) =>
+const isTranslatedAnew = ({ info, status }: Conntrack) =>
   info === TRACKED.NEW && (status & ENTRY.DST_NAT_DONE) !== 0;
 
 /** It came to an address of this host, where nothing listens, in the middle of a connection. */
@@ -349,7 +367,7 @@ function forgotten(
     !conntrack ||
     !(
       hasNoEntry(conntrack) ||
-      (isTakenUp(conntrack) && servedAtSource(packet.flow) && since_end_ms === 0)
+      (isTranslatedAnew(conntrack) && servedAtSource(packet.flow) && since_end_ms === 0)
     )
   )
     return null;

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
+import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { addressOf, redirectAdvice, redirected } from '../shared/conntrack.ts';
 import { errnoName } from '../shared/errno.ts';
+import { failedNeighbour, nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
-import {
-  endedBy,
-  icmpName,
-  icmpProtocol,
-  isNeighbourFailure,
-  isTtlExceeded,
-} from '../shared/unreachable.ts';
+import { endedBy, icmpName, icmpProtocol, isTtlExceeded } from '../shared/unreachable.ts';
 import { deviceName, word } from '../shared/wording.ts';
 
 /** What icmpName() calls it where a link-local address should have left its segment. */
 const BEYOND_SCOPE = 'beyond the scope of the source address';
+
+/** Who answers that this host sent the connect to in place of what was dialled. */
+const TARGET = 'what it is translated to';
 
 /** Hops between hosts of the Internet, and more. */
 const FARTHEST = 32;
@@ -29,23 +29,32 @@ export default defineCause({
   seenAs: ['connect-unreachable', 'connect-refused'],
   needs: ['state', 'icmp', 'neighbour'],
   on: ['state_change'],
-  match(event) {
+  match(event, known) {
     if (event.kind !== 'state_change') return null;
-    const { old_state, new_state, sock, icmp, next_hop, connect } = event.body;
+    const { old_state, new_state, sock, icmp, connect } = event.body;
     if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
-    if (!endedBy(icmp, sock.err) || isNeighbourFailure(icmp, next_hop, sock.flow)) return null;
+    if (!endedBy(icmp, sock.err) || failedNeighbour(event, known)) return null;
+    const next_hop = nextHopOf(event, known);
+    const redirect = known.redirect(sock.flow, event.ktime_ns)?.answer;
     const { saddr, daddr, dport } = sock.flow;
     const protocol = icmpProtocol(icmp);
     return {
       evidence: {
         dialled: remote(sock.flow),
         from: local(sock.flow),
+        ...(redirect && redirected(redirect, event.netns)),
         icmp: `${protocol} ${icmpName(icmp)}`,
         icmp_type: icmp.type,
         icmp_code: icmp.code,
         icmp_from: icmp.from,
         sender:
-          icmp.from === daddr ? 'the host dialled' : icmp.from === saddr ? 'this host' : 'a hop',
+          icmp.from === daddr
+            ? 'the host dialled'
+            : icmp.from === saddr
+              ? 'this host'
+              : icmp.from === redirect?.saddr
+                ? TARGET
+                : 'a hop',
         error: sock.err === 0 ? null : errnoName(sock.err),
         syns_sent: sock.retransmits + 1,
         ...(icmp.from === saddr && { device: next_hop?.device || null }),
@@ -55,12 +64,17 @@ export default defineCause({
       subject: 'flow',
       where: remote(sock.flow),
       flow: sock.flow,
+      ...(redirect && { related: [{ ...reversed(redirect), service: sock.flow.service }] }),
       group: `${event.netns} ${daddr} ${dport} ${icmp.from} ${icmp.type} ${icmp.code}`,
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ dialled, icmp, icmp_from, sender, error, own_ttl }) {
-    const ended = `${icmp} from ${icmp_from} (${sender}) ended the connect to ${dialled}: ${error ?? 'its program closed it'}`;
+  summary({ dialled, icmp, icmp_from, sender, error, own_ttl, redirected_to }) {
+    const where =
+      redirected_to === undefined
+        ? dialled
+        : `${dialled}, translated by this host to ${redirected_to}`;
+    const ended = `${icmp} from ${icmp_from} (${sender}) ended the connect to ${where}: ${error ?? 'its program closed it'}`;
     if (own_ttl === undefined) return ended;
     const why =
       own_ttl === null || own_ttl > FARTHEST
@@ -68,7 +82,13 @@ export default defineCause({
         : `its socket asks for a TTL of ${own_ttl}, which is too low, or there is a routing loop`;
     return `${ended}; the TTL ended there: ${why}`;
   },
-  advice({ dialled, icmp, icmp_from, sender, device = null, own_ttl }, { saddr, daddr, dport }) {
+  advice(
+    { dialled, icmp, icmp_from, sender, device = null, own_ttl, redirected_to, netns },
+    { saddr, daddr: asked, dport },
+  ) {
+    // What this host translates has another name on the way.
+    const at = redirected_to ?? dialled;
+    const daddr = redirected_to === undefined ? asked : addressOf(redirected_to);
     if (own_ttl !== undefined)
       return [
         ...(own_ttl === null
@@ -90,13 +110,13 @@ export default defineCause({
         `or ${dev} is a tunnel that knows no other end for it: \`ip -d -s link show dev ${dev}\` WireGuard has to have it among the allowed IPs of a peer whose endpoint is known: \`wg show ${dev}\``,
       ];
     }
-    const there =
-      sender === 'the host dialled' ? daddr : `${icmp_from}, which is on the way to ${daddr},`;
+    const isTarget = sender === 'the host dialled' || sender === TARGET;
+    const there = isTarget ? daddr : `${icmp_from}, which is on the way to ${daddr},`;
     const why = String(icmp).endsWith('prohibited')
-      ? 'a rule there forbids it'
+      ? 'a rule there forbids it, or a route or rule of policy routing of type prohibit'
       : String(icmp).endsWith('port unreachable')
         ? 'a rule there rejects it (a closed port answers with a reset)'
-        : sender === 'the host dialled'
+        : isTarget
           ? 'a rule there rejects it, or it is translated there (a virtual address, DNAT), and what it stands for does not answer or has no route'
           : 'it has no route to the next hop, or that does not answer it';
     if (String(icmp).endsWith(BEYOND_SCOPE))
@@ -105,8 +125,11 @@ export default defineCause({
         `which source it takes: \`ip -6 route get ${daddr}\``,
       ];
     return [
-      `${there} says so: ${why}. On it: ${rules} and \`tcpwhy trace ${word(String(dialled))}\``,
-      `on a router: \`ip route get ${daddr} from ${saddr} iif DEV\` and \`ip neigh\``,
+      `${there} says so: ${why}. On it: ${rules} and \`tcpwhy trace ${word(String(at))}\``,
+      ...(redirected_to !== undefined && netns !== undefined
+        ? [redirectAdvice(netns, String(dialled))]
+        : []),
+      `on a router: \`ip route get ${daddr} from ${saddr} iif DEV\`, \`ip rule\` and \`ip neigh\``,
       `see the answers here: ${see} while a client connects to port ${dport}`,
     ];
   },

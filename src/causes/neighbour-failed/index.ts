@@ -6,11 +6,11 @@ import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { beforeRedirect, redirectAdvice } from '../shared/conntrack.ts';
-import { neighbourDrop } from '../shared/neighbours.ts';
+import { addressOf, beforeRedirect, redirectAdvice } from '../shared/conntrack.ts';
+import { failedNeighbour, neighbourDrop } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE, waited } from '../shared/silence.ts';
-import { endedBy, hopText, isNeighbourFailure, resolution } from '../shared/unreachable.ts';
+import { hopText, resolution } from '../shared/unreachable.ts';
 import { deviceName } from '../shared/wording.ts';
 
 /** The oldest of what waits for a neighbour makes room for the newest. */
@@ -29,19 +29,22 @@ export default defineCause({
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind === 'state_change') {
-      const { old_state, new_state, sock, icmp, next_hop } = event.body;
+      const { old_state, new_state, sock } = event.body;
       if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
-      if (!endedBy(icmp, sock.err) || !isNeighbourFailure(icmp, next_hop, sock.flow)) return null;
+      const failed = failedNeighbour(event, known);
+      if (!failed) return null;
+      const { hop, sent_to } = failed;
       const { daddr } = sock.flow;
-      const addr = next_hop?.addr ?? null;
+
       return {
         evidence: {
-          neighbour: addr,
-          is_gateway: addr !== null && addr !== daddr,
-          device: next_hop?.device || null,
+          neighbour: hop.addr as string | null,
+          is_gateway: hop.addr !== (sent_to ?? sock.flow).daddr,
+          device: hop.device || null,
           asked_by: resolution(daddr),
           dialled: remote(sock.flow) as string | null,
           translated_from: null as string | null,
+          ...(sent_to && { redirected_to: remote(sent_to) }),
           from: local(sock.flow),
           to: remote(sock.flow),
           flags: null as string | null,
@@ -53,7 +56,8 @@ export default defineCause({
         subject: 'flow',
         where: remote(sock.flow),
         flow: sock.flow,
-        group: `${event.netns} ${addr} ${next_hop?.device ?? ''}`,
+        group: `${event.netns} ${hop.addr} ${hop.device}`,
+        ...(sent_to && { related: [{ ...sent_to, service: sock.flow.service }] }),
         owner: ownerOf(sock.owner),
       };
     }
@@ -92,12 +96,13 @@ export default defineCause({
     };
   },
   summary(evidence, { daddr }) {
-    const { neighbour, device, dialled, translated_from, from, to, flags } = evidence;
+    const { neighbour, device, dialled, redirected_to, translated_from, from, to, flags } =
+      evidence;
     const { is_gateway, drop_reason } = evidence;
     const hop = hopText(neighbour, device, daddr, is_gateway);
     const asked = resolution(daddr);
     if (dialled !== null)
-      return `${hop} does not answer ${asked}: the connect to ${dialled} failed`;
+      return `${hop} does not answer ${asked}: the connect to ${dialled}${redirected_to === undefined ? '' : `, which this host translates to ${redirected_to},`} failed`;
     const before = translated_from === null ? '' : `, dialled as ${translated_from},`;
     const dropped = `[${flags}] ${from} → ${to}${before} was dropped`;
     if (drop_reason === QUEUE_FULL)
@@ -106,8 +111,10 @@ export default defineCause({
       return `the entry of ${hop} was taken away while it was asked for: ${dropped}`;
     return `${hop} does not answer ${asked}: ${dropped}`;
   },
-  advice(evidence, { daddr }) {
-    const { neighbour, device, is_gateway, drop_reason, translated_from, netns } = evidence;
+  advice(evidence, { daddr: asked }) {
+    const { neighbour, device, is_gateway, drop_reason, redirected_to, translated_from } = evidence;
+    const { netns } = evidence;
+    const daddr = redirected_to === undefined ? asked : addressOf(redirected_to);
     const dev = deviceName(device) ?? 'DEV';
     if (neighbour === null)
       return [`which next hop? \`ip route get ${daddr}\` and whether it answers: \`ip neigh\``];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Listener } from '../../known/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
@@ -34,7 +35,8 @@ export default defineCause({
     const dialled = redirected && endpoint(redirected.daddr, redirected.dport);
     const elsewhere = known
       .listenersOnPort(dport)
-      .sort((a, b) => Number(b.netns === event.netns) - Number(a.netns === event.netns))
+      .map((one) => ({ ...one, far: distance(event.netns, packet, one) }))
+      .sort((a, b) => a.far - b.far)
       .slice(0, 5);
     const choosing = event.body.listener ? known.lookupHooks(event.netns) : null;
     return {
@@ -66,7 +68,9 @@ export default defineCause({
   summary(evidence) {
     const { address, listeners_on_port, came_in_on, from, dialled: redirected } = evidence;
     const { chosen_by, address_is_here } = evidence;
-    const here = listeners_on_port.find(({ same_netns }) => same_netns);
+    const all = listeners_on_port.filter(({ same_netns }) => same_netns);
+    const [here] = all;
+    const places = [...new Set(all.map(({ address }) => address))].join(' and ');
     const away = listeners_on_port[0];
     const nobodys =
       address_is_here === false ? ', which no device of this host has as its address' : '';
@@ -78,9 +82,9 @@ export default defineCause({
       case 'device':
         return `${dialled} by ${came_in_on ?? 'another device'}, but the listener is bound to a device: ${here.address}`;
       case 'family':
-        return `${dialled}, but the port is only listened to for IPv${address.startsWith('[') ? 4 : 6}: ${here.address}`;
+        return `${dialled}, but the port is only listened to for IPv${address.startsWith('[') ? 4 : 6}: ${places}`;
       case 'address':
-        return `${dialled}, but the port is only listened to on ${here.address}`;
+        return `${dialled}, but the port is only listened to on ${places}`;
       case null:
         if (chosen_by !== undefined)
           return `${dialled}, where ${here?.address} listens, and was not given to it: ${chosen_by.join(', ')} chooses the socket (sk_lookup), and found none`;
@@ -180,6 +184,16 @@ function listenAdvice(
     `start the service, or correct the port that the client dials: \`ss -ltnp 'sport = :${dport}'\``,
     `look in the namespace that the packet reached: \`lsns -t net | grep ${netns}\``,
   ];
+}
+
+/** Those that come nearest to what was dialled are told first. */
+function distance(netns: number, packet: Packet, listener: Listener): number {
+  if (listener.netns !== netns) return 4;
+  const reason = notFor(packet, listener.sock);
+  if (reason === null) return 0;
+  if (reason === 'device') return 1;
+  const alike = familyOf(listener.sock.flow.saddr) === familyOf(packet.flow.daddr);
+  return reason === 'address' && alike ? 2 : 3;
 }
 
 /** Why a listener on the port that was dialled is not for what was dialled; null: nothing is known to speak against it. */

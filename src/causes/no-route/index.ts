@@ -81,8 +81,8 @@ export default defineCause({
       return `this host has no route for ${segment}, and ${daddr} is no address of its own, or no longer`;
     if (route === null) return `this host has no route for ${segment}`;
     if (route === 'blackhole')
-      return `a blackhole route drops ${segment}, without a word to who sent it`;
-    return `a route of type ${route} refuses ${segment}`;
+      return `a blackhole (a route, or a rule of policy routing) drops ${segment}, without a word to who sent it`;
+    return `a route or a rule of policy routing of type ${route} refuses ${segment}`;
   },
   advice(evidence, flow) {
     if ('error' in evidence) return refusedAdvice(evidence, flow.daddr);
@@ -101,7 +101,7 @@ export default defineCause({
         : []),
       ...(route === null
         ? [
-            `what this host makes of it: ${ip(get)} A route is missing, or the daemon that should have brought it (BGP, OSPF, a network plug-in) has not: ${ip(`ip ${six}route show table all`)}`,
+            `what this host makes of it: ${ip(get)} A route is missing, or the daemon that should have brought it (BGP, OSPF, a network plug-in) has not: ${ip(`ip ${six}route show table all`)} Or a rule of policy routing makes it unreachable: ${ip(`ip ${six}rule`)}`,
             `should it go the usual way? ${ip(`ip ${six}route add default via ROUTER`)}`,
           ]
         : [

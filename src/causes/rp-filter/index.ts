@@ -46,14 +46,15 @@ export default defineCause({
     };
   },
   summary({ source, to, interface: device, ifindex }) {
-    return `${source} → ${to} arrived on ${device ?? `interface ${ifindex}`}, but the route back to ${source} is another`;
+    return `${source} → ${to} arrived on ${device ?? `interface ${ifindex}`}, by which no route leads back to ${source}`;
   },
   advice({ source, interface: device, ifindex }) {
     const name = device === null ? `the interface with index ${ifindex}` : inWords(device);
     const key = deviceKey(deviceName(device) ?? 'DEV');
     return [
       `is the way back right? If it should go out on ${name}, add that route: \`ip route get ${source}\``,
-      `if the ways there and back may differ, make the filter loose; the higher of this and net.ipv4.conf.all.rp_filter counts: \`sysctl -w net.ipv4.conf.${key}.rp_filter=2\``,
+      `the higher of these counts: \`sysctl net.ipv4.conf.${key}.rp_filter net.ipv4.conf.all.rp_filter\` With 2 (loose) any route back is enough, and there is none at all: only a route helps. With 1 (strict), where the ways there and back may differ, make it loose: \`sysctl -w net.ipv4.conf.${key}.rp_filter=2\``,
+      `is the way back chosen by a mark (\`ip rule\`, as VPNs do)? The filter asks without it: \`sysctl -w net.ipv4.conf.all.src_valid_mark=1\` if a rule gives the mark to what comes in; else make it loose`,
     ];
   },
 });

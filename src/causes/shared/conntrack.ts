@@ -37,6 +37,16 @@ export function isByNetfilter({ reason, location }: Drop, known: Knowledge): boo
     : known.symbol(location)?.name === 'nf_hook_slow';
 }
 
+/** In the middle of a connection, of which connection tracking has no entry: it begins one, and is NEW to rules. */
+export function isTakenUp(flags: number, conntrack: Pick<Conntrack, 'info' | 'status'> | null) {
+  return (
+    conntrack !== null &&
+    conntrack.info === TRACKED.NEW &&
+    (conntrack.status & ENTRY.CONFIRMED) === 0 &&
+    (flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.ack
+  );
+}
+
 /** The function of nf_tables that frees what its rules and policies drop, since Linux 6.8. */
 export const NFT_FREES = 'nft_do_chain';
 
@@ -175,12 +185,15 @@ export function redirectedAdvice(
   { redirected_to, source_stays, netns }: Redirected,
 ): string[] | null {
   if (redirected_to === undefined || netns === undefined) return null;
-  const target = redirected_to.replace(/:\d+$/, '').replace(/[[\]]/g, '');
+  const target = addressOf(redirected_to);
   const look = source_stays
     ? `no host answers ${from}, an address of loopback: translate the source too: \`${inNetns(netns, `nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade`)}\` or dial an address of this host`
     : `do the SYNs arrive at what they were translated to? On ${target}: \`tcpwhy trace ${word(redirected_to)}\` Is that the right one? Here: \`${inNetns(netns, listEntries(daddr, `-d ${daddr}`))}\``;
   return [look, redirectAdvice(netns, dialled)];
 }
+
+/** Of an end as it is written. */
+export const addressOf = (end: string) => end.replace(/:\d+$/, '').replace(/[[\]]/g, '');
 
 /** The port of a redirected end. */
 export const ends = ({ saddr, sport, daddr, dport }: Flow) => ({

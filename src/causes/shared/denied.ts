@@ -3,7 +3,8 @@
 import type { Knowledge } from '../../known/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
 import type { Event } from '../../wire/event.ts';
-import type { CallFailed, ConnectAsked } from '../../wire/types.gen.ts';
+import type { CallFailed, ConnectAsked, Flow } from '../../wire/types.gen.ts';
+import { isLoopback } from './conntrack.ts';
 import { ERRNO } from './kernel.ts';
 
 /** `call` of a call_failed. */
@@ -65,15 +66,28 @@ export function unfit({ err, sock, scope }: CallFailed, asked: ConnectAsked | nu
   if (err === ERRNO.ENETUNREACH) {
     if (familyOf(daddr) === 4 && sock.ipv6_only) return 'the socket is for IPv6 only (IPV6_V6ONLY)';
     const type = asked?.route_type;
-    if (type === 'broadcast' || type === 'multicast' || isMulticast(daddr))
-      return `${daddr} is a ${type === 'broadcast' ? type : 'multicast'} address, and TCP connects to one host`;
+    const broadcast = type === 'broadcast' || daddr === '255.255.255.255';
+    if (broadcast || type === 'multicast' || isMulticast(daddr))
+      return `${daddr} is a ${broadcast ? 'broadcast' : 'multicast'} address, and TCP connects to one host`;
   }
+  if (
+    err === ERRNO.EINVAL &&
+    asked?.route_type === '' &&
+    saddr.startsWith('127.') &&
+    !isLoopback(daddr)
+  )
+    return `its source, ${saddr}, is an address of loopback, with which nothing leaves this host`;
   if (err !== ERRNO.EINVAL || !/^fe[89ab]/.test(daddr)) return null;
   if (scope === 0 && sock.bound_ifindex === 0)
     return `${daddr} is of one segment only, and no interface is named with it (${daddr}%DEVICE)`;
   return scope !== 0 && sock.bound_ifindex !== 0 && scope !== sock.bound_ifindex
     ? 'the address names another interface than the one that the socket is bound to'
     : null;
+}
+
+/** What to do where the source of a connect that leaves this host is an address of loopback. */
+export function choseLoopback({ saddr, daddr }: Pick<Flow, 'saddr' | 'daddr'>): string {
+  return `the process chose ${saddr} itself, with bind() before connect() (an address to connect from in its settings, proxy_bind of nginx): let it choose none, or one of this host that ${daddr} can answer`;
 }
 
 function isMulticast(address: string): boolean {

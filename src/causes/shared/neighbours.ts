@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import type { Drop } from '../../wire/types.gen.ts';
+import type { Event } from '../../wire/event.ts';
+import type { Drop, NextHop } from '../../wire/types.gen.ts';
+import { ENTRY } from './conntrack.ts';
 import { NO_REASON } from './kernel.ts';
+import { endedBy, isNeighbourFailure } from './unreachable.ts';
 
 const REASONS = new Set(['NEIGH_FAILED', 'NEIGH_QUEUEFULL', 'NEIGH_DEAD']);
+
+/** What is dropped for these may have a neighbour that answers. */
+const WAITED_ONLY: ReadonlySet<string> = new Set(['NEIGH_QUEUEFULL', 'NEIGH_DEAD']);
 
 /** What frees segments that waited for a neighbour, where the kernel gives no reason. */
 const FUNCTIONS = new Set(['arp_error_report', 'ndisc_error_report', 'neigh_invalidate']);
@@ -19,6 +25,44 @@ export function neighbourDrop({ reason, location }: Drop, known: Knowledge): str
   const at = functionOf(known.symbol(location)?.name);
   if (known.hasDropReasons() && name !== NO_REASON) return null;
   return FUNCTIONS.has(at) ? at : null;
+}
+
+/**
+ * Where the SYNs of a connect that failed went first. An IPv6 socket has no route any more where its SYN
+ * was to be sent again while it waited for its neighbour.
+ */
+export function nextHopOf(event: Event<'state_change'>, known: Knowledge): NextHop | null {
+  const { ktime_ns, netns, body } = event;
+  const { next_hop, icmp, sock } = body;
+  if (next_hop) return next_hop;
+  const { saddr, daddr } = sock.flow;
+  // Not every SYN has a record. This host says that the next hop is gone: that of another one is the same.
+  const other = icmp?.from === saddr ? known.unsentTo(netns, daddr, ktime_ns) : null;
+  const drop = known.unsent(sock.flow, ktime_ns) ?? other;
+  return drop && goneHop(drop, known);
+}
+
+/** Where a segment should have gone first, which was dropped because nobody answers there. */
+function goneHop(drop: Drop, known: Knowledge): NextHop | null {
+  const why = neighbourDrop(drop, known);
+  if (!drop.next_hop || why === null || WAITED_ONLY.has(why)) return null;
+  return { ...drop.next_hop, is_silent: 1 };
+}
+
+/** The next hop that ended a connect because it does not answer; `sent_to`: where this host had sent it instead. */
+export function failedNeighbour(event: Event<'state_change'>, known: Knowledge) {
+  const { icmp, sock } = event.body;
+  const { saddr, daddr } = sock.flow;
+  if (!endedBy(icmp, sock.err)) return null;
+  const drop = known.unsent(sock.flow, event.ktime_ns);
+  if (drop && (drop.conntrack?.status ?? 0) & ENTRY.DST_NAT) {
+    const hop = goneHop(drop, known);
+    // What this host says of it is translated back: it comes from what was dialled.
+    const own = icmp.from === daddr ? { ...icmp, from: saddr } : icmp;
+    if (hop && isNeighbourFailure(own, hop, sock.flow)) return { hop, sent_to: drop.packet.flow };
+  }
+  const hop = nextHopOf(event, known);
+  return hop && isNeighbourFailure(icmp, hop, sock.flow) ? { hop, sent_to: null } : null;
 }
 
 /** Whether no entry was made for a segment's next hop: `reason` and `symbol` are the kernel's names for where it was dropped. */

@@ -24,6 +24,7 @@ import { flush } from '../flush.ts';
 import type { Lab } from '../lab.ts';
 import { bracketed, forward, rules, table } from '../nat.ts';
 import type { Netns } from '../netns.ts';
+import { hits, rule } from '../rules.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
@@ -286,6 +287,22 @@ export const conntrackInvalid: Scenario[] = [
       const before = invalid();
       const made = pushed(lab, options, SYN_ACK);
       until('the segments to be dropped', () => invalid() - before >= options.times);
+      return made;
+    },
+  },
+  {
+    id: 'conntrack-invalid/new',
+    cause: 'conntrack-invalid',
+    title: 'a rule drops what is new to connection tracking in the middle of its connection',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({ kind: 'dropped', is_new: true, hook: 'input' }),
+    prepare: (lab) => rule(lab, PORT, 'ct state new drop'),
+    run(lab, options) {
+      const before = hits(lab);
+      const made = strays(lab, options);
+      until('the segments to meet the rule', () => hits(lab) - before >= options.times);
       return made;
     },
   },

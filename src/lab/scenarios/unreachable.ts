@@ -6,7 +6,7 @@ import { endpoint } from '../../tcp/endpoint.ts';
 import {
   anyOf,
   awaitAll,
-  awaitReset,
+  awaitTimeout,
   connect,
   dial,
   failAtOnce,
@@ -15,13 +15,14 @@ import {
   localOf,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { forward, routeVip, rules, table } from '../nat.ts';
+import { bracketed, forward, redirect, routeVip, rules, table } from '../nat.ts';
 import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 8080;
+const OTHER_PORT = 8082;
 const IPPROTO_IP = 0;
 const IP_TTL = 2;
 const IPPROTO_IPV6 = 41;
@@ -34,6 +35,16 @@ const ABSENT = { 4: '10.4.26.99', 6: '2001:db8:26::99' } as const;
 export function limitTtl(socket: Socket, family: Family, ttl: number) {
   const [level, name] = family === 4 ? [IPPROTO_IP, IP_TTL] : [IPPROTO_IPV6, IPV6_UNICAST_HOPS];
   return socket.setsockopt(level, name, ttl);
+}
+
+/** Connects of the client whose packets may go no farther than to the server. */
+function nearby(lab: Lab, family: Family, server: Address, times: number): Socket[] {
+  const sockets = Array.from({ length: times }, () => lab.socket(lab.client, { family }));
+  for (const socket of sockets) {
+    must(limitTtl(socket, family, 1), 'setsockopt');
+    socket.connect(server.address, server.port);
+  }
+  return sockets;
 }
 
 export const icmpUnreachable: Scenario = {
@@ -54,12 +65,7 @@ export const icmpUnreachable: Scenario = {
   },
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].nowhere, port: PORT };
-    const sockets = Array.from({ length: times }, () => lab.socket(lab.client, { family }));
-    for (const socket of sockets) {
-      must(limitTtl(socket, family, 1), 'setsockopt');
-      socket.connect(server.address, server.port);
-    }
-    return refused(lab.client, server, sockets);
+    return refused(lab.client, server, nearby(lab, family, server, times));
   },
 };
 
@@ -82,8 +88,8 @@ export const neighbourFailedGateway: Scenario = {
   title: 'connects by a gateway that is gone',
   families: BOTH,
   says: ({ family }) => ({ neighbour: ABSENT[family], device: 's0', is_gateway: true }),
+  // It is asked three times, as is usual: a SYN is due again before, and finds the first one waiting.
   prepare(lab, { family }) {
-    askOnce(lab.server);
     lab.server.ip(`route replace ${HOSTS[family].nowhere} via ${ABSENT[family]}`);
   },
   run(lab, { times, family }) {
@@ -127,9 +133,54 @@ function askOnce(netns: Netns): void {
 /** All fail with EHOSTUNREACH. */
 function refused({ inode: netns }: Netns, server: Address, sockets: Socket[]): Made {
   const clients = sockets.map(localOf);
-  awaitReset(sockets, 'EHOSTUNREACH');
+  awaitTimeout(sockets, 'EHOSTUNREACH');
   return { server, clients, netns };
 }
+
+/** The client's own NAT sends what dials the virtual address elsewhere. */
+function translate(lab: Lab, family: Family, target: string): void {
+  const match = `${table(family)} daddr ${HOSTS[family].vip} tcp dport ${PORT}`;
+  redirect(lab.client, family, match, `dnat to ${bracketed(family, target, OTHER_PORT)}`);
+}
+
+export const unreachableRedirected: Scenario[] = [
+  {
+    id: 'neighbour-failed/redirected',
+    cause: 'neighbour-failed',
+    title: 'connects that the client’s own NAT sends to a host on its segment that is gone',
+    families: BOTH,
+    tier: 'tracepoints',
+    commands: ['nft'],
+    says: ({ family }) => ({
+      neighbour: ABSENT[family],
+      is_gateway: false,
+      redirected_to: bracketed(family, ABSENT[family], OTHER_PORT),
+    }),
+    prepare: (lab, { family }) => translate(lab, family, ABSENT[family]),
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].vip, port: PORT };
+      return refused(lab.client, server, dial(lab, lab.client, server, times));
+    },
+  },
+  {
+    id: 'icmp-unreachable/redirected',
+    cause: 'icmp-unreachable',
+    beside: ['ttl-exceeded'],
+    title: 'connects that the client’s own NAT sends farther than their packets may go',
+    families: BOTH,
+    tier: 'tracepoints',
+    commands: ['nft'],
+    says: () => ({ own_ttl: 1, icmp: /time exceeded$/ }),
+    prepare(lab, options) {
+      icmpUnreachable.prepare?.(lab, options);
+      translate(lab, options.family, HOSTS[options.family].nowhere);
+    },
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].vip, port: PORT };
+      return refused(lab.client, server, nearby(lab, family, server, times));
+    },
+  },
+];
 
 export const connectGivenUp: Scenario = {
   id: 'connect-given-up',

@@ -8,7 +8,9 @@ import { decodeEvent } from '../../../src/wire/decode.ts';
 import { FrameReader } from '../../../src/wire/frames.ts';
 import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
 import {
+  bitwise,
   cmp,
+  ct,
   dport,
   expression,
   kernel,
@@ -44,10 +46,10 @@ interface Dropped {
   rejected?: number;
   reason?: number;
   /** Devices that it came in by, leaves by, and that its route leads to. */
-  /** INVALID to connection tracking; and which flags it has. */
-  invalid?: true;
-  flags?: number;
   places?: { ifindex: number; leaves: number; route: number };
+  flags?: number;
+  /** As connection tracking has it. */
+  info?: number;
 }
 
 /** The record of a SYN that came in for this host. */
@@ -56,9 +58,9 @@ function record({
   port = 80,
   rejected = 0,
   reason = BY_NETFILTER,
-  invalid,
-  flags = TCP_FLAG.syn,
   places = { ifindex: 2, leaves: 0, route: INPUT_ROUTE },
+  flags = TCP_FLAG.syn,
+  info = 0,
 }: Dropped) {
   const w = new Int32Array(layout.words);
   const bytes = Buffer.from(w.buffer);
@@ -73,7 +75,7 @@ function record({
   w[flow + AT.Flow.sport] = 40_000;
   w[flow + AT.Flow.dport] = port;
   w[packet + AT.Packet.flags] = flags;
-  if (invalid) w[BODY + AT.Drop.conntrack + AT.Conntrack.info] = NO_ENTRY;
+  w[BODY + AT.Drop.conntrack + AT.Conntrack.info] = info;
   w[packet + AT.Packet.ifindex] = places.ifindex;
   bytes.writeBigUInt64LE(BigInt(ktime_ns), 4 * AT.Event.ktime_ns);
   w[AT.Event.netns] = 7;
@@ -175,6 +177,14 @@ test('where they changed twice meanwhile it may be a rule that nobody has seen',
   expect(of({ ktime_ns: 200e6 })).toMatchObject([{ rules: [{ answer: 2 }] }]);
 });
 
+test('a rule that drops what is NEW in the middle of a connection may drop anything, or that alone', () => {
+  const of = (...rules: Buffer[][]) =>
+    finder({ generation: 1, chains: [input(...rules)] }).of({ ktime_ns: 1e6, flags: 16, info: 2 });
+  expect(of(DROP)).toMatchObject([{ rules: [{ regardless: 1 }] }]);
+  const isNew = [ct(0), bitwise(Buffer.from([8, 0, 0, 0])), cmp(Buffer.from([0, 0, 0, 0]), 1)];
+  expect(of([...isNew, verdict('DROP')])).toMatchObject([{ rules: [{ regardless: 0 }] }]);
+});
+
 test('a packet that was answered was so by a rule that answers', () => {
   const chains = [input([...dport(80), reject(1)], DROP)];
   const { of } = finder({ generation: 1, chains });
@@ -193,6 +203,20 @@ test('what a rule rejects has the route of the answer, or the device of loopback
   expect(at({ ifindex: 2, leaves: 0, route: 2 })).toMatchObject([{ rules: [{ chain: 'before' }] }]);
   expect(at({ ifindex: 0, leaves: 1, route: 2 })).toMatchObject([{ rules: [{ chain: 'out' }] }]);
   expect(at({ ifindex: 2, leaves: 0, route: 2 }, 0)).toMatchObject([{ rules: [] }]);
+});
+
+test('what a bridge passes on may have met rules of IP, to which it passes by the bridge', () => {
+  const chains = ['before', 'in', 'between', 'out', 'after'].map((chain, hook) => ({
+    ...{ chain, hook },
+    rules: [DROP],
+  }));
+  const at = (places: Dropped['places']) =>
+    finder({ generation: 1, chains })
+      .of({ ktime_ns: 1e6, places })
+      .flatMap(({ rules }) => rules.map(({ chain }) => chain));
+  expect(at({ ifindex: 3, leaves: 2, route: 0 })).toEqual(['before', 'between', 'after']);
+  expect(at({ ifindex: 3, leaves: 4, route: 2 })).toEqual(['between', 'after']);
+  expect(at({ ifindex: 3, leaves: 4, route: 4 })).toEqual(['after']);
 });
 
 test('what nf_tables does not free is none of its rules', () => {
@@ -252,7 +276,7 @@ test('tables of iptables-legacy that cannot be read are named', () => {
 test('of what is INVALID the rules are told that keep connection tracking from its handshake', () => {
   const notrack = (...match: Buffer[]) => [...match, expression('notrack')];
   const drops = input([verdict('DROP')]);
-  const at = (chain: ToldChain, packet: Partial<Dropped> = { invalid: true }) =>
+  const at = (chain: ToldChain, packet: Partial<Dropped> = { info: NO_ENTRY }) =>
     finder({ generation: 1, chains: [drops, chain] }).of({
       ...{ ktime_ns: 1e6, flags: TCP_FLAG.ack },
       ...packet,
