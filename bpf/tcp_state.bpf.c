@@ -167,6 +167,8 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 		fill_failure(&e->body, sk, k.netns);
 	if (new_state == TCP_CLOSE && old_state == TCP_SYN_SENT)
 		fill_connect(&e->body.connect, sk);
+	if (new_state == TCP_CLOSE && old_state == TCP_LISTEN)
+		fill_end_of_process(&e->body.connect.process_ends, &e->body.connect.exit_status);
 	e->body.old_state = old_state;
 	e->body.new_state = new_state;
 	submit(ctx, e, sizeof(*e), t);
@@ -177,7 +179,6 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 {
 	struct owner *o = find_owner((u64)sk);
 	struct last_close *closed;
-	u32 zero = 0;
 
 	if (old_state == TCP_SYN_SENT) {
 		if (o)
@@ -185,7 +186,7 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 	} else {
 		if (old_state != TCP_LISTEN)
 			ends(sk, o, old_state);
-		closed = bpf_map_lookup_elem(&last_close, &zero);
+		closed = last_close_of((u64)sk);
 		if (closed) {
 			closed->sk = (u64)sk;
 			closed->state = old_state;

@@ -433,6 +433,12 @@ struct known_neighbour {
 	u64 moved_ns;
 };
 
+/*
+ * A reset is told of when it has been sent: where its receiver is on this host, that has been closed by it
+ * meanwhile, on this CPU.
+ */
+#define LAST_CLOSES 64
+
 struct last_close {
 	u64 sk;
 	u32 state;

@@ -249,15 +249,21 @@ static __always_inline bool filters_apply(void)
 	return filter_netns || filter_groups;
 }
 
+static __always_inline struct last_close *last_close_of(u64 sk)
+{
+	u32 slot = owner_slot(sk) & (LAST_CLOSES - 1);
+
+	return bpf_map_lookup_elem(&last_close, &slot);
+}
+
 /* The state before this one where the socket was closed just now, else the same. */
 static __always_inline u32 previous_state(const struct sock *sk, u32 state)
 {
 	struct last_close *closed;
-	u32 zero = 0;
 
 	if (state != TCP_CLOSE)
 		return state;
-	closed = bpf_map_lookup_elem(&last_close, &zero);
+	closed = last_close_of((u64)sk);
 	return closed && closed->sk == (u64)sk ? closed->state : state;
 }
 
@@ -386,6 +392,15 @@ static __always_inline void fill_end_of_process(u32 *ends, u32 *status)
 		return;
 	*ends = 1;
 	*status = BPF_CORE_READ(task, exit_code);
+}
+
+/* In `state` neither end had sent any data on it. */
+static __always_inline bool is_unused(const struct sock *sk, u32 state)
+{
+	const struct tcp_sock *tp = trusted_tcp(sk);
+
+	return tp && state == TCP_ESTABLISHED && !MEMBER(tp, bytes_received) &&
+	       !MEMBER(tp, bytes_sent);
 }
 
 /* How long a socket that gave up has waited, and for what. */

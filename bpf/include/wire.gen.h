@@ -640,6 +640,8 @@ struct wire_reset_sent {
 	__u32 memory_tag;
 	__u32 memory_len;
 	struct wire_memory memory;
+	__u32 unused_tag;
+	__u32 unused;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -684,6 +686,7 @@ struct wire_reset_sent {
 		.memory_tag = WIRE_LEN(72), \
 		.memory_len = WIRE_VARINT(sizeof(struct wire_memory)), \
 		.memory = WIRE_MEMORY_INIT, \
+		.unused_tag = WIRE_FIXED32(106), \
 	}
 
 struct wire_mac_change {

@@ -180,6 +180,8 @@ export interface ResetSent {
   limits: Limits | null;
   /** Of an active reset. */
   memory: Memory | null;
+  /** The same, 1: neither end had sent any data on it. */
+  unused: number;
 }
 
 export interface Closed {
@@ -337,7 +339,7 @@ export interface StateChange {
   icmp: IcmpError | null;
   /** Where its packets go first. All zero: it has no route any more. */
   next_hop: NextHop | null;
-  /** Of a connect. All zero where it did not end in CLOSE. */
+  /** Of a connect; of a listener only how its process ends. All zero where it did not end in CLOSE. */
   connect: Connect | null;
   /** Of its next hop. All zero: none is known. */
   mac_change: MacChange | null;
