@@ -85,7 +85,7 @@ import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
 
 /** Every failure that the lab can make. */
 export const SCENARIOS: readonly Scenario[] = [
-  noListener,
+  ...noListener,
   ...connectionUnknown,
   ...acceptQueueFull,
   synCookies,

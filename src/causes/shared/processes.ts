@@ -40,10 +40,15 @@ const CLOSING_CALLS = ['__tcp_close', '__mptcp_close', 'inet_csk_listen_stop'];
 
 /** `its process was killed (SIGKILL)`, `its process ended (exit status 1)`. */
 export function endText(process_end: string): string {
-  return `its process ${isKilled(process_end) ? 'was killed' : 'ended'} (${process_end})`;
+  return `its process ${endOf(process_end)}`;
 }
 
-const isKilled = (process_end: string) => /^sig/i.test(process_end);
+/** `was killed (SIGKILL)`, `ended (exit status 1)`. */
+export function endOf(process_end: string): string {
+  return `${isKilled(process_end) ? 'was killed' : 'ended'} (${process_end})`;
+}
+
+export const isKilled = (process_end: string) => /^sig/i.test(process_end);
 
 /** What to look at where connections are reset because their process ended. */
 export function endAdvice(process_end: string, at: string): string {
