@@ -26,11 +26,28 @@ export default defineCause({
       return null;
     const { sock, packet, handshake_ttl, silent_ms, unused, mac_change } = event.body;
     const moved = movedSince(mac_change, silent_ms);
+    const sent_by = packet ? senderOf(packet.window, packet.has_timestamps === 1) : 'unknown';
+    const closed_last =
+      sock.state === TCP_STATE.LAST_ACK && sock.unacked_bytes === 0 && sent_by === NO_SOCKET;
+    const by_another = isOfAnother(packet?.ttl ?? null, handshake_ttl || null);
+    const peer_had_closed = PEER_HAD_CLOSED.has(sock.state) && sock.unacked_bytes > 0;
+    // What is said of it; those of which the same is said are one finding.
+    const shape = moved
+      ? 'moved'
+      : by_another
+        ? 'by another'
+        : closed_last
+          ? 'last'
+          : peer_had_closed && sent_by === NO_SOCKET
+            ? 'had closed'
+            : unused === 1
+              ? 'unused'
+              : sent_by;
     return {
       evidence: {
         peer: remote(sock.flow),
         local: local(sock.flow),
-        sent_by: packet ? senderOf(packet.window, packet.has_timestamps === 1) : 'unknown',
+        sent_by,
         reset_window: packet?.window ?? null,
         reset_timestamps: packet ? packet.has_timestamps === 1 : null,
         reset_ttl: packet?.ttl ?? null,
@@ -39,17 +56,20 @@ export default defineCause({
         ...(moved && { moved }),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
-        ...(PEER_HAD_CLOSED.has(sock.state) && sock.unacked_bytes > 0 && { peer_had_closed: true }),
+        ...(peer_had_closed && { peer_had_closed }),
+        ...(closed_last && { closed_last }),
         ...(unused === 1 && { unused: true, by_client: servedAtSource(sock.flow) }),
       },
       basis: 'direct',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: byPeer(event.netns, sock.flow),
+      group: `${byPeer(event.netns, sock.flow)} ${shape}`,
       owner: ownerOf(sock.owner),
       // So do the health checks of balancers.
       ...(unused === 1 && servedAtSource(sock.flow) && { severity: 'info' }),
+      // Nothing is lost by it: both ends had closed.
+      ...(shape === 'last' && { severity: 'info' }),
       began_ns: event.ktime_ns - ROUND_TRIP_NS,
     };
   },
@@ -62,12 +82,15 @@ export default defineCause({
       handshake_ttl,
       silent_ms,
       peer_had_closed,
+      closed_last,
       unused,
       by_client,
       moved,
     },
     { daddr },
   ) {
+    if (!moved && closed_last && !isOfAnother(reset_ttl, handshake_ttl))
+      return `${peer} had closed the connection${ago(silent_ms)}, and had forgotten it when ${here} closed it too`;
     if (!moved && peer_had_closed && sent_by !== CLOSING && !isOfAnother(reset_ttl, handshake_ttl))
       return `${peer} had closed the connection${ago(silent_ms)}, and reset what ${here} sent after that`;
     if (!moved && unused && !isOfAnother(reset_ttl, handshake_ttl))
@@ -92,13 +115,14 @@ export default defineCause({
       handshake_ttl,
       silent_ms,
       peer_had_closed,
+      closed_last,
       unused,
       by_client,
       moved,
     },
     flow,
   ) {
-    const { saddr, daddr } = flow;
+    const { saddr, daddr, sport } = flow;
     const lost =
       unacked_bytes > 0
         ? [
@@ -117,6 +141,12 @@ export default defineCause({
         ...forgotten,
         `did ${peer} send it after all? Run there: \`tcpwhy trace ${word(peer)}\``,
         ...lost,
+      ];
+    }
+    if (closed_last) {
+      return [
+        `nothing is lost by it. But the process at ${at} was late: what its peers have closed is CLOSE_WAIT until it closes too, and takes a file each. How many are there? \`ss -tanp state close-wait 'sport = :${sport}'\``,
+        `${peer} waits for it no longer than its net.ipv4.tcp_fin_timeout`,
       ];
     }
     if (peer_had_closed && sent_by !== CLOSING && servedAtSource(flow)) {
@@ -141,7 +171,7 @@ export default defineCause({
         `or a client that gave up before it sent: had it waited long for an answer? On ${daddr}: \`tcpwhy trace ${word(at)}\``,
       ];
     }
-    if (sent_by === 'a kernel without the socket') {
+    if (sent_by === NO_SOCKET) {
       return [
         ...forgotten,
         `${peer}: was the service restarted, had it closed the connection with a FIN that was lost, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${word(peer)}\``,
@@ -182,8 +212,9 @@ const isOfAnother = (reset_ttl: number | null, handshake_ttl: number | null) =>
   reset_ttl !== null && handshake_ttl !== null && reset_ttl !== handshake_ttl;
 
 const CLOSING = 'a closing process';
+const NO_SOCKET = 'a kernel without the socket';
 
 /** A reset that answers a packet has no window and no timestamps; a closing socket sends both. */
 function senderOf(window: number, timestamps: boolean): string {
-  return window > 0 || timestamps ? CLOSING : 'a kernel without the socket';
+  return window > 0 || timestamps ? CLOSING : NO_SOCKET;
 }
