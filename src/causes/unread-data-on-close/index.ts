@@ -30,19 +30,20 @@ export default defineCause({
     // MPTCP gives that reason to whatever it closes at once.
     const said = name === 'TCP_ABORT_ON_CLOSE' && sock.mptcp === 0;
     if (!said && !fromClose) return null;
+    const process_end = endOfProcess(event.body, known);
     return {
       evidence: {
         local: local(sock.flow),
         peer: remote(sock.flow),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
-        process_end: endOfProcess(event.body, known),
+        process_end,
       },
       basis: said ? 'direct' : 'inferred',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: byService(event.netns, sock.flow),
+      group: `${byService(event.netns, sock.flow)} ${process_end ?? ''}`,
       owner: closedBy(event.body, known),
     };
   },
