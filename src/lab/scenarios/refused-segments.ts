@@ -83,7 +83,7 @@ export const refusedSegments: Scenario[] = [
       for (const socket of sockets) socket.close();
       for (const fin of stranger.receive(FIN_ACK, sockets.length))
         stranger.reply(fin, TCP_FLAG.ack);
-      dialAgain(met);
+      dialAgain(met, AHEAD);
       stranger.receive(RST_ACK, options.times);
       return met.made;
     },
