@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { servedAtSource, service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
+import type { Packet, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { byPeer } from '../shared/groups.ts';
@@ -56,6 +58,8 @@ export default defineCause({
         ...(moved && { moved }),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
+        ...(sock.unacked_bytes > 0 &&
+          acknowledges(packet, sock) && { acknowledged_by_reset: true }),
         ...(peer_had_closed && { peer_had_closed }),
         ...(closed_last && { closed_last }),
         ...(unused === 1 && { unused: true, by_client: servedAtSource(sock.flow) }),
@@ -111,6 +115,7 @@ export default defineCause({
       peer,
       sent_by,
       unacked_bytes,
+      acknowledged_by_reset,
       reset_ttl,
       handshake_ttl,
       silent_ms,
@@ -126,7 +131,9 @@ export default defineCause({
     const lost =
       unacked_bytes > 0
         ? [
-            `${unacked_bytes} bytes that ${at} sent were not acknowledged: ${peer} may not have read them`,
+            acknowledged_by_reset
+              ? `the host of ${peer} had got all that ${at} had sent, as the reset says; whether its process has read it is not known`
+              : `${unacked_bytes} bytes that ${at} sent were not acknowledged: ${peer} may not have read them`,
           ]
         : [];
     const forgotten = wasIdle(silent_ms)
@@ -184,6 +191,11 @@ export default defineCause({
     ];
   },
 });
+
+/** The reset of a socket says what had arrived. */
+function acknowledges(packet: Packet | null, { snd_nxt }: Sock): boolean {
+  return packet !== null && (packet.flags & TCP_FLAG.ack) !== 0 && packet.ack_seq === snd_nxt;
+}
 
 /** Longer than a reset takes that answers what was sent. */
 const ROUND_TRIP_NS = 2e9;
