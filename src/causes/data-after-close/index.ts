@@ -119,7 +119,7 @@ export default defineCause({
         ...(more.process_end !== undefined && isKilled(more.process_end)
           ? []
           : [
-              `before it ends a service should tell its clients (Connection: close, GOAWAY) and wait for what is under way`,
+              `${at}: before it ends a service should tell its clients (Connection: close, GOAWAY) and wait for what is under way`,
             ]),
         `${peer} was told by a FIN, and sent all the same: its pool has to look for that before it uses a connection again, and to send again on a new one`,
       ];

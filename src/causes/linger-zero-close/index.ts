@@ -57,7 +57,7 @@ export default defineCause({
   advice({ local: at, peer, unused }) {
     if (unused)
       return [
-        `the health check of a balancer does this, so that no TIME_WAIT is left (HAProxy’s check of a TCP server), and then it is harmless`,
+        `the health check of a balancer does this, so that no TIME_WAIT is left (HAProxy’s check of a TCP server): is ${peer} checked from here? Then it is harmless`,
         `else ${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy()): does it give up before its request, and why?`,
       ];
     return [

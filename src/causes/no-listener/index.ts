@@ -162,7 +162,7 @@ function gone({ address, listened_before: before }: Refused): string[] {
   const who = before.process === null ? 'the process' : inWords(before.process);
   return [
     ...(before.process_end === null ? [] : [endAdvice(before.process_end, address)]),
-    `a restart of ${who}? Then it ends when it listens again: let the new one listen before the old one ends (SO_REUSEPORT), or pass the listening socket on (systemd socket activation), and have clients try again`,
+    `a restart of ${who}? Then it ends when ${address} listens again: let the new one listen before the old one ends (SO_REUSEPORT), or pass the listening socket on (systemd socket activation), and have clients try again`,
   ];
 }
 
