@@ -437,7 +437,7 @@ struct known_neighbour {
  * A reset is told of when it has been sent: where its receiver is on this host, that has been closed by it
  * meanwhile, on this CPU.
  */
-#define LAST_CLOSES 64
+#define LAST_CLOSES 512
 
 struct last_close {
 	u64 sk;

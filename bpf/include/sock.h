@@ -394,13 +394,13 @@ static __always_inline void fill_end_of_process(u32 *ends, u32 *status)
 	*status = BPF_CORE_READ(task, exit_code);
 }
 
-/* In `state` neither end had sent any data on it. */
+/* Neither end had sent any data on it; `state` is CLOSE where the one before is not known any more. */
 static __always_inline bool is_unused(const struct sock *sk, u32 state)
 {
 	const struct tcp_sock *tp = trusted_tcp(sk);
 
-	return tp && state == TCP_ESTABLISHED && !MEMBER(tp, bytes_received) &&
-	       !MEMBER(tp, bytes_sent);
+	return tp && (state == TCP_ESTABLISHED || state == TCP_CLOSE) &&
+	       !MEMBER(tp, bytes_received) && !MEMBER(tp, bytes_sent);
 }
 
 /* How long a socket that gave up has waited, and for what. */
