@@ -196,6 +196,20 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 		o->closed = OWNER_CLOSED;
 }
 
+/* A process that ends closes what it has open. */
+static __always_inline void closes_with_process(const struct sock *sk)
+{
+	u32 ends = 0, status = 0;
+	struct owner *o;
+
+	fill_end_of_process(&ends, &status);
+	o = ends ? find_owner((u64)sk) : NULL;
+	if (!o)
+		return;
+	o->exit_status = status;
+	o->process_ends = 1;
+}
+
 /* What a connection goes through that is well: by far the most. */
 static __always_inline bool is_of_no_interest(int old_state, int new_state)
 {
@@ -229,6 +243,8 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 		begins_to_listen(sk);
 	else if (new_state == TCP_CLOSE)
 		closes(sk, old_state);
+	else if (new_state == TCP_FIN_WAIT1 || new_state == TCP_LAST_ACK)
+		closes_with_process(sk);
 	else if (old_state == TCP_LISTEN)
 		forget_owner((u64)sk);
 	else if (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED)

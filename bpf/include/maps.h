@@ -205,7 +205,10 @@ struct owner {
 	/* enum owner_closed: known until another socket takes the place. */
 	u32 closed;
 	/* enum role */
-	u32 role;
+	u8 role;
+	/* 1: its process closed it as it ended; then how, as wait() tells it. */
+	u8 process_ends;
+	u16 exit_status;
 };
 
 /* Of a listener that is not alone, when it was looked at last. */
@@ -249,6 +252,9 @@ struct ended {
 	u8 state;
 	u8 peer_closed;
 	u8 timewait_full;
+	/* As in struct owner. */
+	u8 process_ends;
+	u16 exit_status;
 };
 
 #define ENDED_SLOTS 16384

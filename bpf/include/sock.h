@@ -130,6 +130,7 @@ static __always_inline struct owner *set_owner(u64 sk, const struct task_struct 
 	o->shown_port = 0;
 	o->closed = OWNER_OPEN;
 	o->role = role;
+	o->process_ends = 0;
 	o->sk = sk;
 	return o;
 }
@@ -153,6 +154,7 @@ static __always_inline struct owner *set_owner_to_current(u64 sk, u32 role)
 		o->shown_port = 0;
 		o->closed = OWNER_OPEN;
 		o->role = role;
+		o->process_ends = 0;
 		o->sk = sk;
 		return o;
 	}

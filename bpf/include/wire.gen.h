@@ -562,6 +562,10 @@ struct wire_closed {
 	__u32 owner_tag;
 	__u32 owner_len;
 	struct wire_owner owner;
+	__u32 process_ends_tag;
+	__u32 process_ends;
+	__u32 exit_status_tag;
+	__u32 exit_status;
 } WIRE_STRUCT;
 
 #define WIRE_CLOSED_INIT \
@@ -575,6 +579,8 @@ struct wire_closed {
 		.owner_tag = WIRE_LEN(7), \
 		.owner_len = WIRE_VARINT(sizeof(struct wire_owner)), \
 		.owner = WIRE_OWNER_INIT, \
+		.process_ends_tag = WIRE_FIXED32(106), \
+		.exit_status_tag = WIRE_FIXED32(107), \
 	}
 
 struct wire_memory {

@@ -197,6 +197,9 @@ export interface Closed {
   /** TCP_LINGER2 in jiffies: how long it waits for the peer's FIN; 0: not set. */
   linger2: number;
   owner: Owner;
+  /** 1 where the process closed it as it ended; then how, as wait() tells it. */
+  process_ends: number;
+  exit_status: number;
 }
 
 export interface Limits {

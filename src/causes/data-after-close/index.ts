@@ -35,9 +35,14 @@ export default defineCause({
     const ends = (packet.flags & TCP_FLAG.fin) !== 0 && packet.payload_len === 0;
     const whole = sock !== null && closed_state === 'FIN_WAIT';
     const late = forgotten !== null && packet.payload_len === 0;
-    const owner = ownerOf(sock?.owner) ?? ownerOf(closed?.owner);
-    const gone = owner !== null && known.process(owner.pid)?.gone === 1;
-    const exit_status = gone ? known.exitStatus(event, owner.pid) : null;
+    const owner = ownerOf(closed?.owner) ?? ownerOf(sock?.owner);
+    const ended = closed?.process_ends === 1;
+    const gone = owner !== null && (ended || known.process(owner.pid)?.gone === 1);
+    const exit_status = ended
+      ? closed.exit_status
+      : gone
+        ? known.exitStatus(event, owner.pid)
+        : null;
     return {
       evidence: {
         local: endpoint(daddr, dport),
