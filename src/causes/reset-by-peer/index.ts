@@ -132,7 +132,7 @@ export default defineCause({
       unacked_bytes > 0
         ? [
             acknowledged_by_reset
-              ? `the host of ${peer} had got all that ${at} had sent, as the reset says; whether its process has read it is not known`
+              ? `the host of ${peer} had got all that ${at} had sent, as the reset says; what its process had written and was still to be sent is lost, and whether ${peer} has read the rest is not known`
               : `${unacked_bytes} bytes that ${at} sent were not acknowledged: ${peer} may not have read them`,
           ]
         : [];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
-import { service } from '../../tcp/service.ts';
+import { servedAtSource, service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
 import { byService } from '../shared/groups.ts';
 import { callers, NO_REASON } from '../shared/kernel.ts';
@@ -53,7 +53,7 @@ export default defineCause({
       ? `closed ${at} ${reset}`
       : `${at} was closed ${reset}, as ${endText(process_end)}`;
   },
-  advice({ local: at, peer, unacked_bytes, process_end }) {
+  advice({ local: at, peer, unacked_bytes, process_end }, flow) {
     const lost =
       unacked_bytes > 0
         ? [
@@ -64,7 +64,9 @@ export default defineCause({
     return [
       `${at}: read to the end before close(), or shutdown(SHUT_WR) and read until 0`,
       ...lost,
-      `if it refuses early (413, a TLS alert): read what ${peer} still sends before close()`,
+      servedAtSource(flow)
+        ? `if it refuses early (413, a TLS alert): read what ${peer} still sends before close()`
+        : `${at} is the client, and took only a part of the answer (a cancelled request, a body that it does not need): harmless where that is meant; a connection that is read to the end can be used again`,
     ];
   },
 });
