@@ -236,7 +236,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, LAST_CLOSES);
 	__type(key, u32);
 	__type(value, struct last_close);
 } last_close SEC(".maps");

@@ -13,14 +13,6 @@ extern struct {
 
 #define RESET_STALE_NS 20000000
 
-static __always_inline bool is_unused(const struct sock *sk)
-{
-	const struct tcp_sock *tp = trusted_tcp(sk);
-
-	return tp && MEMBER(sk, __sk_common.skc_state) == TCP_ESTABLISHED &&
-	       !MEMBER(tp, bytes_received) && !MEMBER(tp, bytes_sent);
-}
-
 static __always_inline struct wire_event_reset_received *received(const struct sock *sk,
 								  struct total **total)
 {
@@ -44,7 +36,7 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 	e->body.silent_ms = silent_ms(sk);
 	fill_mac_change(&e->body.mac_change, BPF_CORE_READ(sk, sk_dst_cache),
 			e->body.sock.flow.daddr, k.netns);
-	e->body.unused = is_unused(sk);
+	e->body.unused = is_unused(sk, MEMBER(sk, __sk_common.skc_state));
 	return e;
 }
 

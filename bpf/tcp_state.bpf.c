@@ -181,6 +181,8 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 		fill_failure(&e->body, sk, k.netns);
 	if (new_state == TCP_CLOSE && old_state == TCP_SYN_SENT)
 		fill_connect(&e->body.connect, sk);
+	if (new_state == TCP_CLOSE && old_state == TCP_LISTEN)
+		fill_end_of_process(&e->body.connect.process_ends, &e->body.connect.exit_status);
 	e->body.old_state = old_state;
 	e->body.new_state = new_state;
 	submit(ctx, e, sizeof(*e), t);
@@ -191,7 +193,6 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 {
 	struct owner *o = find_owner((u64)sk);
 	struct last_close *closed;
-	u32 zero = 0;
 
 	if (old_state == TCP_SYN_SENT) {
 		if (o)
@@ -199,7 +200,7 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 	} else {
 		if (old_state != TCP_LISTEN)
 			ends(sk, o, old_state);
-		closed = bpf_map_lookup_elem(&last_close, &zero);
+		closed = last_close_of((u64)sk);
 		if (closed) {
 			closed->sk = (u64)sk;
 			closed->state = old_state;
@@ -207,6 +208,20 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 	}
 	if (o)
 		o->closed = OWNER_CLOSED;
+}
+
+/* A process that ends closes what it has open. */
+static __always_inline void closes_with_process(const struct sock *sk)
+{
+	u32 ends = 0, status = 0;
+	struct owner *o;
+
+	fill_end_of_process(&ends, &status);
+	o = ends ? find_owner((u64)sk) : NULL;
+	if (!o)
+		return;
+	o->exit_status = status;
+	o->process_ends = 1;
 }
 
 /* What a connection goes through that is well: by far the most. */
@@ -242,6 +257,8 @@ ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old
 		begins_to_listen(sk);
 	else if (new_state == TCP_CLOSE)
 		closes(sk, old_state);
+	else if (new_state == TCP_FIN_WAIT1 || new_state == TCP_LAST_ACK)
+		closes_with_process(sk);
 	else if (old_state == TCP_LISTEN)
 		forget_owner((u64)sk);
 	else if (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED)

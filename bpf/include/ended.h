@@ -29,7 +29,9 @@ static __always_inline void remember_end(u64 key, const struct sock *sk, const s
 	e->ktime_ns = bpf_ktime_get_ns();
 	e->jiffy = bpf_jiffies64();
 	e->pid = o ? o->pid : 0;
+	e->process_ends = o ? o->process_ends : 0;
 	if (o) {
+		e->exit_status = o->exit_status;
 		e->cgroup = o->cgroup;
 		__builtin_memcpy(e->comm, o->comm, 16);
 	}
@@ -61,6 +63,9 @@ fill_ended(struct wire_event_reset_sent *w, const struct ended *e, const struct 
 	c->peer_closed = e->peer_closed;
 	c->timewait_full = e->timewait_full;
 	c->linger2 = e->linger2;
+	c->process_ends = e->process_ends;
+	if (e->process_ends)
+		c->exit_status = e->exit_status;
 	c->owner.pid = e->pid;
 	if (e->pid) {
 		c->owner.cgroup = e->cgroup;

@@ -205,7 +205,10 @@ struct owner {
 	/* enum owner_closed: known until another socket takes the place. */
 	u32 closed;
 	/* enum role */
-	u32 role;
+	u8 role;
+	/* 1: its process closed it as it ended; then how, as wait() tells it. */
+	u8 process_ends;
+	u16 exit_status;
 };
 
 /* Of a listener that is not alone, when it was looked at last. */
@@ -249,6 +252,9 @@ struct ended {
 	u8 state;
 	u8 peer_closed;
 	u8 timewait_full;
+	/* As in struct owner. */
+	u8 process_ends;
+	u16 exit_status;
 };
 
 #define ENDED_SLOTS 16384
@@ -432,6 +438,12 @@ struct known_neighbour {
 	u64 was;
 	u64 moved_ns;
 };
+
+/*
+ * A reset is told of when it has been sent: where its receiver is on this host, that has been closed by it
+ * meanwhile, on this CPU.
+ */
+#define LAST_CLOSES 512
 
 struct last_close {
 	u64 sk;

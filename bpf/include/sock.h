@@ -130,6 +130,7 @@ static __always_inline struct owner *set_owner(u64 sk, const struct task_struct 
 	o->shown_port = 0;
 	o->closed = OWNER_OPEN;
 	o->role = role;
+	o->process_ends = 0;
 	o->sk = sk;
 	return o;
 }
@@ -153,6 +154,7 @@ static __always_inline struct owner *set_owner_to_current(u64 sk, u32 role)
 		o->shown_port = 0;
 		o->closed = OWNER_OPEN;
 		o->role = role;
+		o->process_ends = 0;
 		o->sk = sk;
 		return o;
 	}
@@ -249,15 +251,21 @@ static __always_inline bool filters_apply(void)
 	return filter_netns || filter_groups;
 }
 
+static __always_inline struct last_close *last_close_of(u64 sk)
+{
+	u32 slot = owner_slot(sk) & (LAST_CLOSES - 1);
+
+	return bpf_map_lookup_elem(&last_close, &slot);
+}
+
 /* The state before this one where the socket was closed just now, else the same. */
 static __always_inline u32 previous_state(const struct sock *sk, u32 state)
 {
 	struct last_close *closed;
-	u32 zero = 0;
 
 	if (state != TCP_CLOSE)
 		return state;
-	closed = bpf_map_lookup_elem(&last_close, &zero);
+	closed = last_close_of((u64)sk);
 	return closed && closed->sk == (u64)sk ? closed->state : state;
 }
 
@@ -386,6 +394,15 @@ static __always_inline void fill_end_of_process(u32 *ends, u32 *status)
 		return;
 	*ends = 1;
 	*status = BPF_CORE_READ(task, exit_code);
+}
+
+/* Neither end had sent any data on it; `state` is CLOSE where the one before is not known any more. */
+static __always_inline bool is_unused(const struct sock *sk, u32 state)
+{
+	const struct tcp_sock *tp = trusted_tcp(sk);
+
+	return tp && (state == TCP_ESTABLISHED || state == TCP_CLOSE) &&
+	       !MEMBER(tp, bytes_received) && !MEMBER(tp, bytes_sent);
 }
 
 /* How long a socket that gave up has waited, and for what. */

@@ -563,6 +563,10 @@ struct wire_closed {
 	__u32 owner_tag;
 	__u32 owner_len;
 	struct wire_owner owner;
+	__u32 process_ends_tag;
+	__u32 process_ends;
+	__u32 exit_status_tag;
+	__u32 exit_status;
 } WIRE_STRUCT;
 
 #define WIRE_CLOSED_INIT \
@@ -576,6 +580,8 @@ struct wire_closed {
 		.owner_tag = WIRE_LEN(7), \
 		.owner_len = WIRE_VARINT(sizeof(struct wire_owner)), \
 		.owner = WIRE_OWNER_INIT, \
+		.process_ends_tag = WIRE_FIXED32(106), \
+		.exit_status_tag = WIRE_FIXED32(107), \
 	}
 
 struct wire_memory {
@@ -641,6 +647,8 @@ struct wire_reset_sent {
 	__u32 memory_tag;
 	__u32 memory_len;
 	struct wire_memory memory;
+	__u32 unused_tag;
+	__u32 unused;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -685,6 +693,7 @@ struct wire_reset_sent {
 		.memory_tag = WIRE_LEN(72), \
 		.memory_len = WIRE_VARINT(sizeof(struct wire_memory)), \
 		.memory = WIRE_MEMORY_INIT, \
+		.unused_tag = WIRE_FIXED32(106), \
 	}
 
 struct wire_mac_change {

@@ -5,6 +5,7 @@ import { callers, isRequestFunction, NO_REASON } from '../causes/shared/kernel.t
 import { isLateAck } from '../causes/shared/late-ack.ts';
 import { isForAnotherMac } from '../causes/shared/mac.ts';
 import { neighbourDrop } from '../causes/shared/neighbours.ts';
+import { keptOut } from '../causes/shared/timewait.ts';
 import type { Knowledge } from '../known/knowledge.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, endOf } from '../tcp/sequence.ts';
@@ -96,6 +97,8 @@ export function benign(event: Event, known: Knowledge): string | null {
     return 'no segment: somebody asked the kernel for a route of TCP, as ip route get does';
   }
   if (isRepeatedSyn(event.body, known)) return 'the SYN of this half-open connection, once more';
+  if (keptOut(event, known) === 'no_listener')
+    return 'a SYN that TIME_WAIT answers where nothing listens any more: the next one is refused';
   const ended =
     event.body.sock?.state === TCP_STATE.TIME_WAIT && !(event.body.packet.flags & TCP_FLAG.syn);
   if (ended && (reason === 'NOT_SPECIFIED' || reason === 'TCP_RFC7323_TW_PAWS')) {

@@ -26,7 +26,10 @@ export function processState(pid: number, proc = '/proc'): ProcessState | null {
     const of = `${proc}/${pid}`;
     if (!existsSync(of))
       return { pid, halted: '', tracer: '', open_files: 0, open_files_max: 0, gone: 1 };
-    const halted = HALTED[stateLetter(readFileSync(`${of}/stat`, 'utf8'))];
+    const letter = stateLetter(readFileSync(`${of}/stat`, 'utf8'));
+    if (ENDED.includes(letter))
+      return { pid, halted: '', tracer: '', open_files: 0, open_files_max: 0, gone: 1 };
+    const halted = HALTED[letter];
     const tracer = halted === 'traced' ? tracerOf(of, proc) : '';
     const open_files_max = mostFiles(readFileSync(`${of}/limits`, 'utf8'));
     const open_files = readdirSync(`${of}/fd`).length;
@@ -42,6 +45,9 @@ export function processState(pid: number, proc = '/proc'): ProcessState | null {
     return null;
   }
 }
+
+/** It only waits for its parent to hear of it. */
+const ENDED = ['Z', 'X'];
 
 const HALTED: { [letter: string]: string } = { T: 'stopped', t: 'traced' };
 

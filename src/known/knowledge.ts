@@ -25,6 +25,7 @@ import type {
 } from '../wire/types.gen.ts';
 import { type DroppedBy, DropRulesTold } from './drop-rules.ts';
 import { DroppedAgain } from './dropped-again.ts';
+import { type EndedListener, EndedListeners } from './ended-listeners.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
 import { type ExpiredRequest, HalfOpen } from './half-open.ts';
@@ -46,6 +47,10 @@ export interface Knowledge {
   /** Short id or name of the container that a cgroup belongs to, null outside of any. */
   container(cgroup: string): string | null;
   listenersOnPort(port: number): Listener[];
+  /** The last listener of a port that is no more, as of the event; null: not known. */
+  endedListener(event: Event, port: number): EndedListener | null;
+  /** How a process ended that had listened or reset connections thereby, as wait() tells it; null: not known. */
+  exitStatus(event: Event, pid: number): number | null;
   /** Every process that has a listener (its Sock.id) open, as far as the host told; none: it did not. */
   holders(listener: string): readonly Process[];
   /** What may keep a process from its work, as it was last; null where the host did not tell. */
@@ -127,6 +132,7 @@ export class HostKnowledge implements Knowledge {
   readonly #half_open = new HalfOpen();
   readonly #dropped = new DroppedAgain();
   readonly #drop_rules = new DropRulesTold();
+  readonly #ended_listeners = new EndedListeners();
   readonly #has_drop_reasons: boolean;
 
   constructor(header: Header) {
@@ -143,6 +149,7 @@ export class HostKnowledge implements Knowledge {
     this.#half_open.learn(event);
     this.#dropped.learn(event);
     this.#drop_rules.learn(event);
+    this.#ended_listeners.learn(event, (listener) => this.holders(listener));
     switch (event.kind) {
       case 'fact': {
         const {
@@ -267,6 +274,14 @@ export class HostKnowledge implements Knowledge {
 
   listenersOnPort(port: number): Listener[] {
     return [...this.#listeners.values()].filter(({ sock }) => sock.flow.sport === port);
+  }
+
+  endedListener({ netns, ktime_ns }: Event, port: number): EndedListener | null {
+    return this.#ended_listeners.onPort(netns, port, ktime_ns);
+  }
+
+  exitStatus({ ktime_ns }: Event, pid: number): number | null {
+    return this.#ended_listeners.exitStatus(pid, ktime_ns);
   }
 
   holders(listener: string): readonly Process[] {

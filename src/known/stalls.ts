@@ -36,6 +36,8 @@ export interface Stalled {
   full: (Full & { opens: boolean }) | null;
   /** Of the peer's window: it has taken nothing since the handshake. */
   untouched: boolean;
+  /** Of a window: its process has read something since it was shut for long at first. */
+  reads: boolean;
 }
 
 interface Open {
@@ -45,6 +47,7 @@ interface Open {
   sock: Sock;
   full: Full | null;
   untouched: boolean;
+  reads: boolean;
 }
 
 /** A full segment that does not pass, where smaller ones do. */
@@ -83,12 +86,18 @@ export class Stalls {
       (kind === 'timeouts'
         ? before.retransmits < sock.retransmits
         : Math.abs(before.began_ns - began_ns) < SAME_MS * 1e6);
+    const reads =
+      before?.kind === kind &&
+      kind !== 'timeouts' &&
+      (!same ||
+        before.reads ||
+        (kind === 'own_window' && sock.unread_bytes < before.sock.unread_bytes));
     const known = same ? before.full : null;
     const only = full?.smaller_arrived ? full : (known ?? full);
     const wasTold = known !== null && isTold(known, before?.retransmits ?? 0);
     this.#open.set(
       keyOf(netns, sock),
-      { kind, began_ns, retransmits: sock.retransmits, sock, full: only, untouched },
+      { kind, began_ns, retransmits: sock.retransmits, sock, full: only, untouched, reads },
       ktime_ns,
     );
     const told = only && isTold(only, sock.retransmits) ? only : null;
@@ -101,6 +110,7 @@ export class Stalls {
       sock,
       full: told && { ...told, opens: !wasTold },
       untouched,
+      reads,
     });
   }
 
@@ -108,12 +118,21 @@ export class Stalls {
     const open = this.#open.get(keyOf(event.netns, { id }), event.ktime_ns);
     if (!open) return;
     this.#open.set(keyOf(event.netns, { id }), null, event.ktime_ns);
-    const { kind, sock, began_ns, retransmits, full, untouched } = open;
+    const { kind, sock, began_ns, retransmits, full, untouched, reads } = open;
     const wasTold = full !== null && isTold(full, retransmits);
     const told = full && (wasTold || ended === ETIMEDOUT) ? { ...full, opens: !wasTold } : null;
     if (kind === 'timeouts' && retransmits < STALLED_TIMEOUTS && !told) return;
     const since_ms = Math.round((event.ktime_ns - began_ns) / 1e6);
-    this.#of.set(event, { kind, opens: false, ended, since_ms, sock, full: told, untouched });
+    this.#of.set(event, {
+      kind,
+      opens: false,
+      ended,
+      since_ms,
+      sock,
+      full: told,
+      untouched,
+      reads,
+    });
   }
 }
 

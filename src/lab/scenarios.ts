@@ -49,7 +49,7 @@ import { netfilterDrop } from './scenarios/netfilter-drop.ts';
 import { netfilterLegacy, rejectLegacy } from './scenarios/netfilter-legacy.ts';
 import { netfilterReject } from './scenarios/netfilter-reject.ts';
 import { netfilterRules } from './scenarios/netfilter-rules.ts';
-import { noListener, noListenerNotHere } from './scenarios/no-listener.ts';
+import { noListener } from './scenarios/no-listener.ts';
 import { noRoom } from './scenarios/no-room.ts';
 import { noRoute } from './scenarios/no-route.ts';
 import { noRouteBack, routeBackRefuses } from './scenarios/no-route-back.ts';
@@ -88,8 +88,7 @@ import { xfrmPolicy } from './scenarios/xfrm-policy.ts';
 
 /** Every failure that the lab can make. */
 export const SCENARIOS: readonly Scenario[] = [
-  noListener,
-  noListenerNotHere,
+  ...noListener,
   ...connectionUnknown,
   ...acceptQueueFull,
   synCookies,

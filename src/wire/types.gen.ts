@@ -180,6 +180,8 @@ export interface ResetSent {
   limits: Limits | null;
   /** Of an active reset. */
   memory: Memory | null;
+  /** The same, 1: neither end had sent any data on it. */
+  unused: number;
 }
 
 export interface Closed {
@@ -195,6 +197,9 @@ export interface Closed {
   /** TCP_LINGER2 in jiffies: how long it waits for the peer's FIN; 0: not set. */
   linger2: number;
   owner: Owner;
+  /** 1 where the process closed it as it ended; then how, as wait() tells it. */
+  process_ends: number;
+  exit_status: number;
 }
 
 export interface Limits {
@@ -337,7 +342,7 @@ export interface StateChange {
   icmp: IcmpError | null;
   /** Where its packets go first. All zero: it has no route any more. */
   next_hop: NextHop | null;
-  /** Of a connect. All zero where it did not end in CLOSE. */
+  /** Of a connect; of a listener only how its process ends. All zero where it did not end in CLOSE. */
   connect: Connect | null;
   /** Of its next hop. All zero: none is known. */
   mac_change: MacChange | null;

@@ -6,6 +6,7 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import type { Flow, ResetReceived } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { ENTRY, redirectAdvice } from '../shared/conntrack.ts';
+import { movedAdvice, movedSince, movedText } from '../shared/mac.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { word } from '../shared/wording.ts';
 
@@ -26,12 +27,14 @@ export default defineCause({
     const { sock, packet } = event.body;
     const { daddr, dport } = sock.flow;
     const { saddr, sport } = senderOf(event.body) ?? { saddr: daddr, sport: dport };
+    const moved = movedSince(event.body.mac_change, MOVED_MS);
     const redirected_to = saddr === daddr && sport === dport ? null : endpoint(saddr, sport);
     return {
       evidence: {
         dialled: remote(sock.flow),
         from: local(sock.flow),
         reset_ttl: packet?.ttl ?? null,
+        ...(moved && { moved }),
         ...(redirected_to !== null && { redirected_to, netns: event.netns }),
       },
       basis: 'direct',
@@ -42,13 +45,14 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ dialled, reset_ttl, redirected_to }) {
+  summary({ dialled, reset_ttl, redirected_to, moved }, { daddr }) {
     const ttl = reset_ttl === null ? '' : ` (the reset’s TTL is ${reset_ttl})`;
     if (redirected_to !== undefined)
       return `${dialled}, translated by this host to ${redirected_to}, refused the connect with a reset${ttl}`;
-    return `${dialled} refused the connect with a reset${ttl}`;
+    const since = moved ? `; ${movedText(moved, daddr)}` : '';
+    return `${dialled} refused the connect with a reset${ttl}${since}`;
   },
-  advice({ dialled, reset_ttl, redirected_to, netns }, { daddr, dport }) {
+  advice({ dialled, reset_ttl, redirected_to, netns, moved }, { daddr, dport }) {
     if (redirected_to !== undefined && netns !== undefined) {
       const [, target = '', port = ''] = redirected_to.match(/^\[?([^\]]*)\]?:(\d+)$/) ?? [];
       return [
@@ -63,6 +67,7 @@ export default defineCause({
             `a TTL other than ${reset_ttl} in that host’s other packets means that a firewall on the way refused: \`ping -c 1 ${daddr}\``,
           ];
     return [
+      ...(moved ? movedAdvice(moved, daddr) : []),
       `on ${daddr}: does anything listen? \`ss -ltn 'sport = :${dport}'\` Does a rule reject? \`nft list ruleset | grep -n reject\``,
       ...ttl,
       `or run there: \`tcpwhy trace ${word(dialled)}\``,
@@ -76,6 +81,9 @@ export default defineCause({
     ],
   },
 });
+
+/** What its address moved to so lately may be what refuses. */
+const MOVED_MS = 60_000;
 
 /** Who sent the reset, in place of what was dialled where this host translates. */
 function senderOf({ packet, conntrack }: ResetReceived): Pick<Flow, 'saddr' | 'sport'> | null {

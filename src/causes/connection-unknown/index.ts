@@ -79,7 +79,7 @@ export default defineCause({
     }
     return [
       port_has_listener
-        ? `${to}: was the service restarted, or does a balancer send this client here in the middle of a connection?`
+        ? `${to}: was the service restarted, was ${daddr} moved here from another host (failover), or does a balancer send this client here in the middle of a connection?`
         : `${to}: which host should have this connection? A balancer or a moved address sends it here`,
       `after a restart these end by themselves; if they go on, look at each hop that translates: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
     ];

@@ -9,7 +9,7 @@ import type { ResetSent } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { type Forgotten, waitedForFin, whyForgotten } from '../shared/closed.ts';
 import { NO_REASON } from '../shared/kernel.ts';
-import { ownerOf } from '../shared/processes.ts';
+import { endAdvice, endText, exitText, isKilled, ownerOf } from '../shared/processes.ts';
 import { inWords, seconds } from '../shared/wording.ts';
 
 export default defineCause({
@@ -34,8 +34,15 @@ export default defineCause({
     const { daddr, dport, saddr, sport } = packet.flow;
     const ends = (packet.flags & TCP_FLAG.fin) !== 0 && packet.payload_len === 0;
     const whole = sock !== null && closed_state === 'FIN_WAIT';
-    const owner = ownerOf(sock?.owner) ?? ownerOf(closed?.owner);
-    const gone = owner !== null && known.process(owner.pid)?.gone === 1;
+    const late = forgotten !== null && packet.payload_len === 0;
+    const owner = ownerOf(closed?.owner) ?? ownerOf(sock?.owner);
+    const ended = closed?.process_ends === 1;
+    const gone = owner !== null && (ended || known.process(owner.pid)?.gone === 1);
+    const exit_status = ended
+      ? closed.exit_status
+      : gone
+        ? known.exitStatus(event, owner.pid)
+        : null;
     return {
       evidence: {
         local: endpoint(daddr, dport),
@@ -48,15 +55,18 @@ export default defineCause({
         forgotten_after: forgotten,
         forgotten_after_s: forgotten && waitedForFin(event.body),
         ...(gone && { ended_process: `${owner.comm} (${owner.pid})` }),
+        ...(exit_status !== null && { process_end: exitText(exit_status) }),
       },
       basis: 'direct',
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
-      group: servedAtSource(packet.flow)
-        ? `${event.netns} from ${saddr} ${sport}`
-        : `${event.netns} at ${daddr} ${dport}`,
+      group: `${event.netns} ${
+        servedAtSource(packet.flow) ? `from ${saddr} ${sport}` : `at ${daddr} ${dport}`
+      }${late ? ' late' : ''}${gone ? ' ended' : ''}`,
       owner,
+      // Both ends had closed it.
+      ...(late && { severity: 'info' as const }),
     };
   },
   summary({
@@ -69,9 +79,15 @@ export default defineCause({
     forgotten_after,
     forgotten_after_s,
     ended_process,
+    process_end,
   }) {
-    const end = ended_process === undefined ? '' : ': its process has ended';
+    const end =
+      ended_process === undefined
+        ? ''
+        : `: ${process_end === undefined ? 'its process has ended' : endText(process_end)}`;
     const when = closed_ms === null ? '' : ` ${seconds(closed_ms)}`;
+    if (forgotten_after !== null && payload_bytes === 0)
+      return `${peer} closed only now what ${at} had closed${when} before and forgotten after ${forgotten_after} (${forgotten_after_s} s)`;
     if (forgotten_after !== null) {
       const what = payload_bytes > 0 ? `${payload_bytes} bytes` : `[${flags}]`;
       return `${peer} sent ${what} to ${at}, closed${when} before and forgotten after ${forgotten_after} (${forgotten_after_s} s)${end}`;
@@ -84,18 +100,32 @@ export default defineCause({
     return `${peer} closed too, after ${lost} that never arrived at ${at}, which had closed${closed_ms === null ? '' : `${when} before`}`;
   },
   advice(
-    { local: at, peer, payload_bytes, forgotten_after, forgotten_after_s, ended_process },
+    { local: at, peer, payload_bytes, forgotten_after, forgotten_after_s, ended_process, ...more },
     flow,
   ) {
     const byClient = servedAtSource(flow);
+    // Closed by the peer's acknowledgement of its FIN, or later.
+    const knew = more.closed_state === 'TIME_WAIT' && Number(more.closed_ms) > KNOWN_MS;
+    if (forgotten_after !== null && payload_bytes === 0)
+      return [
+        `nothing is lost by it: both ends had closed. But the process at ${peer} was late: it keeps in CLOSE_WAIT what its peers have closed, and may run out of files. On ${flow.saddr}: \`ss -tanp state close-wait 'sport = :${flow.sport}'\``,
+      ];
+    const how = more.process_end === undefined ? null : endAdvice(more.process_end, at);
     if (ended_process !== undefined && byClient)
       return [
-        `${at}: ${inWords(ended_process)} has ended before ${peer} had said all: was it done, or did it crash? \`journalctl -e\``,
+        how ??
+          `${at}: ${inWords(ended_process)} has ended before ${peer} had said all: was it done, or did it crash? \`journalctl -e\``,
         `harmless where clients leave early on purpose; else compare how long ${peer} takes to answer with how long ${at} waits`,
       ];
     if (ended_process !== undefined)
       return [
-        `${at}: ${inWords(ended_process)} has ended, and its connections with it: a restart, or a crash? \`journalctl -e\` Before it ends a service should tell its clients (Connection: close, GOAWAY) and wait for what is under way`,
+        how ??
+          `${at}: ${inWords(ended_process)} has ended, and its connections with it: a restart, or a crash? \`journalctl -e\``,
+        ...(more.process_end !== undefined && isKilled(more.process_end)
+          ? []
+          : [
+              `${at}: before it ends a service should tell its clients (Connection: close, GOAWAY) and wait for what is under way`,
+            ]),
         `${peer} was told by a FIN, and sent all the same: its pool has to look for that before it uses a connection again, and to send again on a new one`,
       ];
     if (forgotten_after !== null)
@@ -116,7 +146,9 @@ export default defineCause({
       ];
     return [
       ...sent,
-      `${at} closed first and ${peer} did not know yet: make the side that sends be the one that closes`,
+      knew
+        ? `${at} closed first, and ${flow.saddr} had acknowledged that: the process at ${peer} had not looked. Its pool of connections has to ask before each use whether one is readable, and to send again on a new one`
+        : `${at} closed first and ${peer} did not know yet: make the side that sends be the one that closes`,
       ...(byClient
         ? []
         : [
@@ -125,6 +157,9 @@ export default defineCause({
     ];
   },
 });
+
+/** What was on its way as the acknowledgement of the FIN was sent has arrived by then. */
+const KNOWN_MS = 1000;
 
 /** Why a connection is gone that was kept as long as the kernel keeps it. */
 function expired(reset: ResetSent): Forgotten | null {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
-import { service } from '../../tcp/service.ts';
+import { servedAtSource, service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
 import { byService } from '../shared/groups.ts';
 import { callers } from '../shared/kernel.ts';
@@ -30,25 +30,36 @@ export default defineCause({
       (by.includes('__tcp_close') && by.includes('tcp_disconnect')) ||
       (by.includes('__mptcp_close') && !by.includes('mptcp_subflow_queue_clean'));
     if (unread || !closed) return null;
+    // So do the health checks of balancers.
+    const unused = event.body.unused === 1 && !servedAtSource(sock.flow);
     return {
       evidence: {
         local: local(sock.flow),
         peer: remote(sock.flow),
         unacked_bytes: sock.unacked_bytes,
         linger_s: 0,
+        ...(unused && { unused }),
       },
       basis: 'direct',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: byService(event.netns, sock.flow),
+      group: `${byService(event.netns, sock.flow)}${unused ? ' unused' : ''}`,
       owner: closedBy(event.body, known),
+      ...(unused && { severity: 'info' as const }),
     };
   },
-  summary({ local: at, peer }) {
+  summary({ local: at, peer, unused }) {
+    if (unused)
+      return `closed ${at} with SO_LINGER 0 before either end had sent anything: ${peer} got a reset instead of a FIN`;
     return `closed ${at} with SO_LINGER 0: ${peer} got a reset instead of a FIN`;
   },
-  advice({ local: at, peer }) {
+  advice({ local: at, peer, unused }) {
+    if (unused)
+      return [
+        `the health check of a balancer does this, so that no TIME_WAIT is left (HAProxy’s check of a TCP server): is ${peer} checked from here? Then it is harmless`,
+        `else ${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy()): does it give up before its request, and why?`,
+      ];
     return [
       `${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy()); remove it unless resets are wanted`,
       `a load balancer or a health check often does it to avoid TIME_WAIT: is ${peer} or ${at} one? Then it is harmless`,

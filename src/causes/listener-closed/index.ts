@@ -20,18 +20,19 @@ export default defineCause({
     const { packet, sock, stack } = event.body;
     if (packet || !sock || !callers(stack, known).includes('inet_csk_listen_stop')) return null;
     const { saddr, sport } = sock.flow;
+    const process_end = endOfProcess(event.body, known);
     return {
       evidence: {
         listener: local(sock.flow),
         peer: remote(sock.flow),
         unread_bytes: sock.unread_bytes,
-        process_end: endOfProcess(event.body, known),
+        process_end,
       },
       basis: 'direct',
       subject: 'listener',
       where: local(sock.flow),
       flow: sock.flow,
-      group: `${event.netns} ${saddr} ${sport}`,
+      group: `${event.netns} ${saddr} ${sport} ${process_end ?? ''}`,
       owner: closedBy(event.body, known),
     };
   },

@@ -8,10 +8,10 @@ import type { Flow, Packet, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { redirectAdvice, redirectedFrom } from '../shared/conntrack.ts';
 import { programText } from '../shared/droppers.ts';
-import { listensOn } from '../shared/listeners.ts';
+import { listensFor, listensOn } from '../shared/listeners.ts';
 import { inNetns } from '../shared/netns.ts';
-import { ownerOf } from '../shared/processes.ts';
-import { inWords } from '../shared/wording.ts';
+import { endAdvice, endOf, exitText, ownerOf } from '../shared/processes.ts';
+import { inWords, seconds } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'no-listener',
@@ -38,6 +38,10 @@ export default defineCause({
       .map((one) => ({ ...one, far: distance(event.netns, packet, one) }))
       .sort((a, b) => a.far - b.far)
       .slice(0, 5);
+    const before = elsewhere.some(({ netns }) => netns === event.netns)
+      ? null
+      : known.endedListener(event, dport);
+    const listened = before && listensFor(before.sock, daddr) ? before : null;
     const choosing = event.body.listener ? known.lookupHooks(event.netns) : null;
     return {
       evidence: {
@@ -50,6 +54,16 @@ export default defineCause({
           process: ownerOf(sock.owner) ? `${sock.owner.comm} (${sock.owner.pid})` : null,
           not_for: netns === event.netns ? notFor(packet, sock) : null,
         })),
+        ...(listened && {
+          listened_before: {
+            address: listensOn(event.netns, listened.sock, known),
+            process: ownerOf(listened.sock.owner)
+              ? `${listened.sock.owner.comm} (${listened.sock.owner.pid})`
+              : null,
+            ago_ms: Math.round((event.ktime_ns - listened.ktime_ns) / 1e6),
+            process_end: listened.exit_status === null ? null : exitText(listened.exit_status),
+          },
+        }),
         came_in_on: packet.device || null,
         ...(known.asked(event)?.source_missing === 1 && { address_is_here: false }),
         netns: event.netns,
@@ -66,8 +80,8 @@ export default defineCause({
     };
   },
   summary(evidence) {
-    const { address, listeners_on_port, came_in_on, from, dialled: redirected } = evidence;
-    const { chosen_by, address_is_here } = evidence;
+    const { address, listeners_on_port, listened_before, came_in_on, from } = evidence;
+    const { dialled: redirected, chosen_by, address_is_here } = evidence;
     const all = listeners_on_port.filter(({ same_netns }) => same_netns);
     const [here] = all;
     const places = [...new Set(all.map(({ address }) => address))].join(' and ');
@@ -90,6 +104,12 @@ export default defineCause({
           return `${dialled}, where ${here?.address} listens, and was not given to it: ${chosen_by.join(', ')} chooses the socket (sk_lookup), and found none`;
         return `${dialled}, which had no listener then: ${here?.address} listens now`;
     }
+    if (listened_before) {
+      const { process, ago_ms, process_end } = listened_before;
+      const who = process ?? 'a process';
+      const end = process_end === null ? 'closed the listener' : endOf(process_end);
+      return `${dialled}, where nothing listens any more: ${who} did, and ${end} ${seconds(ago_ms)} before`;
+    }
     if (away)
       return `${dialled}; nothing listens there, but in another network namespace on ${away.address}`;
     return `${dialled}, where nothing listens`;
@@ -109,6 +129,7 @@ export default defineCause({
         : `start what shall take these connections on ${address} (a proxy that comes up later than its clients?): \`ss -ltnp 'sport = :${port}'\``,
       redirectAdvice(netns, dialled),
       ...more.filter((line) => line.startsWith('who listens')),
+      ...gone(evidence),
     ];
   },
   ofMany: {
@@ -139,15 +160,29 @@ interface Refused {
     process: string | null;
     not_for: string | null;
   }[];
+  listened_before?: {
+    address: string;
+    process: string | null;
+    ago_ms: number;
+    process_end: string | null;
+  };
   came_in_on: string | null;
   address_is_here?: boolean;
   netns: number;
 }
 
-function listenAdvice(
-  { address, listeners_on_port, came_in_on, netns, chosen_by }: Refused,
-  dport: number,
-): string[] {
+/** Where it had been listened to a while before. */
+function gone({ address, listened_before: before }: Refused): string[] {
+  if (before === undefined) return [];
+  const who = before.process === null ? 'the process' : inWords(before.process);
+  return [
+    ...(before.process_end === null ? [] : [endAdvice(before.process_end, address)]),
+    `a restart of ${who}? Then it ends when ${address} listens again: let the new one listen before the old one ends (SO_REUSEPORT), or pass the listening socket on (systemd socket activation), and have clients try again`,
+  ];
+}
+
+function listenAdvice(evidence: Refused, dport: number): string[] {
+  const { address, listeners_on_port, came_in_on, netns, chosen_by } = evidence;
   const here = listeners_on_port.find(({ same_netns }) => same_netns);
   if (here?.not_for === null && chosen_by !== undefined)
     return [
@@ -180,6 +215,9 @@ function listenAdvice(
         ];
     }
   }
+  const before = gone(evidence);
+  if (before.length > 0)
+    return [...before, `does it listen again? \`ss -ltnp 'sport = :${dport}'\``];
   return [
     `start the service, or correct the port that the client dials: \`ss -ltnp 'sport = :${dport}'\``,
     `look in the namespace that the packet reached: \`lsns -t net | grep ${netns}\``,

@@ -24,7 +24,7 @@ export default defineCause({
   match(event, known) {
     const stall = known.stall(event);
     if (stall?.kind !== 'peer_window') return null;
-    const { sock, since_ms, ended, untouched } = stall;
+    const { sock, since_ms, ended, untouched, reads } = stall;
     const probes = event.kind === 'retransmit' ? sock.unanswered_probes : null;
     const heard = event.kind === 'retransmit' && (event.body.stall?.silent_ms ?? 0) < since_ms;
     return {
@@ -34,6 +34,7 @@ export default defineCause({
         shut_for_ms: since_ms,
         waiting_bytes: sock.unacked_bytes,
         ...(untouched && { never_open: true }),
+        ...(reads && { reads }),
         answers_probes: probes === null ? null : heard && probes <= 1,
         unanswered_probes: probes,
         ended_with: ended === null ? null : errnoName(ended),
@@ -54,6 +55,7 @@ export default defineCause({
     shut_for_ms,
     waiting_bytes,
     never_open,
+    reads,
     answers_probes,
     ended_with,
   }) {
@@ -65,6 +67,8 @@ export default defineCause({
           : ', and does not answer probes any more';
     if (never_open)
       return `${peer} completed the handshake and has kept its window shut since, for ${seconds(shut_for_ms)}${how}: it has taken none of the ${waiting_bytes} bytes of ${here}`;
+    if (reads)
+      return `${peer} reads slowly: its window is shut again, for ${seconds(shut_for_ms)}${how}: ${waiting_bytes} bytes of ${here} wait`;
     return `${peer} keeps its window shut for ${seconds(shut_for_ms)}${how}: ${waiting_bytes} bytes of ${here} wait`;
   },
   advice({ peer, answers_probes, never_open }, { saddr, daddr, sport, dport }) {

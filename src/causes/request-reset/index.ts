@@ -33,6 +33,8 @@ export default defineCause({
       known.dropReason(event.body.reason) === 'NOT_SPECIFIED';
     if (!counted && !unnamed) return null;
     const { saddr, daddr, dport } = packet.flow;
+    // What answers a segment in place of a socket has neither.
+    const by_socket = packet.window > 0 || packet.has_timestamps === 1;
     return {
       evidence: {
         listener: endpoint(daddr, dport),
@@ -40,19 +42,29 @@ export default defineCause({
         reset_window: packet.window,
         reset_timestamps: packet.has_timestamps === 1,
         reset_ttl: packet.ttl,
+        ...(by_socket && { by_socket }),
       },
       basis: counted && !mib.mixed ? 'direct' : 'inferred',
       subject: 'listener',
       where: endpoint(daddr, dport),
       flow: packet.flow,
-      group: `${event.netns} ${daddr} ${dport} ${saddr}`,
+      group: `${event.netns} ${daddr} ${dport} ${saddr}${by_socket ? ' by a socket' : ''}`,
       owner: ownerOf(sock?.owner),
+      // So do the health checks of balancers.
+      ...(by_socket && { severity: 'info' as const }),
     };
   },
-  summary({ listener, client }) {
+  summary({ listener, client, by_socket }) {
+    if (by_socket)
+      return `${client} got the SYN-ACK of ${listener} and reset the connection at once: its program closed it before anything was sent`;
     return `${client} reset the SYN-ACK of ${listener}: the connection ended half-open`;
   },
-  advice({ listener, client }) {
+  advice({ listener, client, by_socket }) {
+    if (by_socket)
+      return [
+        `the health check of a balancer ends like this before its third ACK has left (HAProxy’s check of a TCP server), and is harmless: what runs on ${client}?`,
+        `or a client that gave up (its own connect timeout) just as the answer came: did ${listener} answer late? On ${client}: \`tcpwhy trace ${word(listener)}\``,
+      ];
     return [
       `did ${client} dial another address than ${listener}? Then it does not know our answer: look for a translation on the way: \`${listEntries(client, `-s ${client}`)}\``,
       `on ${client}: \`tcpwhy trace ${word(listener)}\``,

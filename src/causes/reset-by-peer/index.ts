@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
+import { TCP_FLAG } from '../../tcp/flags.ts';
 import { servedAtSource, service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
+import type { Packet, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { byPeer } from '../shared/groups.ts';
@@ -26,11 +28,28 @@ export default defineCause({
       return null;
     const { sock, packet, handshake_ttl, silent_ms, unused, mac_change } = event.body;
     const moved = movedSince(mac_change, silent_ms);
+    const sent_by = packet ? senderOf(packet.window, packet.has_timestamps === 1) : 'unknown';
+    const closed_last =
+      sock.state === TCP_STATE.LAST_ACK && sock.unacked_bytes === 0 && sent_by === NO_SOCKET;
+    const by_another = isOfAnother(packet?.ttl ?? null, handshake_ttl || null);
+    const peer_had_closed = PEER_HAD_CLOSED.has(sock.state) && sock.unacked_bytes > 0;
+    // What is said of it; those of which the same is said are one finding.
+    const shape = moved
+      ? 'moved'
+      : by_another
+        ? 'by another'
+        : closed_last
+          ? 'last'
+          : peer_had_closed && sent_by === NO_SOCKET
+            ? 'had closed'
+            : unused === 1
+              ? 'unused'
+              : sent_by;
     return {
       evidence: {
         peer: remote(sock.flow),
         local: local(sock.flow),
-        sent_by: packet ? senderOf(packet.window, packet.has_timestamps === 1) : 'unknown',
+        sent_by,
         reset_window: packet?.window ?? null,
         reset_timestamps: packet ? packet.has_timestamps === 1 : null,
         reset_ttl: packet?.ttl ?? null,
@@ -39,17 +58,22 @@ export default defineCause({
         ...(moved && { moved }),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
-        ...(PEER_HAD_CLOSED.has(sock.state) && sock.unacked_bytes > 0 && { peer_had_closed: true }),
+        ...(sock.unacked_bytes > 0 &&
+          acknowledges(packet, sock) && { acknowledged_by_reset: true }),
+        ...(peer_had_closed && { peer_had_closed }),
+        ...(closed_last && { closed_last }),
         ...(unused === 1 && { unused: true, by_client: servedAtSource(sock.flow) }),
       },
       basis: 'direct',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: byPeer(event.netns, sock.flow),
+      group: `${byPeer(event.netns, sock.flow)} ${shape}`,
       owner: ownerOf(sock.owner),
       // So do the health checks of balancers.
       ...(unused === 1 && servedAtSource(sock.flow) && { severity: 'info' }),
+      // Nothing is lost by it: both ends had closed.
+      ...(shape === 'last' && { severity: 'info' }),
       began_ns: event.ktime_ns - ROUND_TRIP_NS,
     };
   },
@@ -62,12 +86,15 @@ export default defineCause({
       handshake_ttl,
       silent_ms,
       peer_had_closed,
+      closed_last,
       unused,
       by_client,
       moved,
     },
     { daddr },
   ) {
+    if (!moved && closed_last && !isOfAnother(reset_ttl, handshake_ttl))
+      return `${peer} had closed the connection${ago(silent_ms)}, and had forgotten it when ${here} closed it too`;
     if (!moved && peer_had_closed && sent_by !== CLOSING && !isOfAnother(reset_ttl, handshake_ttl))
       return `${peer} had closed the connection${ago(silent_ms)}, and reset what ${here} sent after that`;
     if (!moved && unused && !isOfAnother(reset_ttl, handshake_ttl))
@@ -88,21 +115,25 @@ export default defineCause({
       peer,
       sent_by,
       unacked_bytes,
+      acknowledged_by_reset,
       reset_ttl,
       handshake_ttl,
       silent_ms,
       peer_had_closed,
+      closed_last,
       unused,
       by_client,
       moved,
     },
     flow,
   ) {
-    const { saddr, daddr } = flow;
+    const { saddr, daddr, sport } = flow;
     const lost =
       unacked_bytes > 0
         ? [
-            `${unacked_bytes} bytes that ${at} sent were not acknowledged: ${peer} may not have read them`,
+            acknowledged_by_reset
+              ? `the host of ${peer} had got all that ${at} had sent, as the reset says; what its process had written and was still to be sent is lost, and whether ${peer} has read the rest is not known`
+              : `${unacked_bytes} bytes that ${at} sent were not acknowledged: ${peer} may not have read them`,
           ]
         : [];
     const forgotten = wasIdle(silent_ms)
@@ -117,6 +148,12 @@ export default defineCause({
         ...forgotten,
         `did ${peer} send it after all? Run there: \`tcpwhy trace ${word(peer)}\``,
         ...lost,
+      ];
+    }
+    if (closed_last) {
+      return [
+        `nothing is lost by it. But the process at ${at} was late: what its peers have closed is CLOSE_WAIT until it closes too, and takes a file each. How many are there? \`ss -tanp state close-wait 'sport = :${sport}'\``,
+        `${peer} waits for it no longer than its net.ipv4.tcp_fin_timeout`,
       ];
     }
     if (peer_had_closed && sent_by !== CLOSING && servedAtSource(flow)) {
@@ -141,7 +178,7 @@ export default defineCause({
         `or a client that gave up before it sent: had it waited long for an answer? On ${daddr}: \`tcpwhy trace ${word(at)}\``,
       ];
     }
-    if (sent_by === 'a kernel without the socket') {
+    if (sent_by === NO_SOCKET) {
       return [
         ...forgotten,
         `${peer}: was the service restarted, had it closed the connection with a FIN that was lost, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${word(peer)}\``,
@@ -154,6 +191,11 @@ export default defineCause({
     ];
   },
 });
+
+/** The reset of a socket says what had arrived. */
+function acknowledges(packet: Packet | null, { snd_nxt }: Sock): boolean {
+  return packet !== null && (packet.flags & TCP_FLAG.ack) !== 0 && packet.ack_seq === snd_nxt;
+}
 
 /** Longer than a reset takes that answers what was sent. */
 const ROUND_TRIP_NS = 2e9;
@@ -182,8 +224,9 @@ const isOfAnother = (reset_ttl: number | null, handshake_ttl: number | null) =>
   reset_ttl !== null && handshake_ttl !== null && reset_ttl !== handshake_ttl;
 
 const CLOSING = 'a closing process';
+const NO_SOCKET = 'a kernel without the socket';
 
 /** A reset that answers a packet has no window and no timestamps; a closing socket sends both. */
 function senderOf(window: number, timestamps: boolean): string {
-  return window > 0 || timestamps ? CLOSING : 'a kernel without the socket';
+  return window > 0 || timestamps ? CLOSING : NO_SOCKET;
 }

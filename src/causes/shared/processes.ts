@@ -40,18 +40,39 @@ const CLOSING_CALLS = ['__tcp_close', '__mptcp_close', 'inet_csk_listen_stop'];
 
 /** `its process was killed (SIGKILL)`, `its process ended (exit status 1)`. */
 export function endText(process_end: string): string {
-  return `its process ${isKilled(process_end) ? 'was killed' : 'ended'} (${process_end})`;
+  return `its process ${endOf(process_end)}`;
 }
 
-const isKilled = (process_end: string) => /^sig/i.test(process_end);
+/** `was killed (SIGKILL)`, `ended (exit status 1)`. */
+export function endOf(process_end: string): string {
+  return `${isKilled(process_end) ? 'was killed' : 'ended'} (${process_end})`;
+}
+
+export const isKilled = (process_end: string) => /^sig/i.test(process_end);
 
 /** What to look at where connections are reset because their process ended. */
 export function endAdvice(process_end: string, at: string): string {
   if (!isKilled(process_end))
     return `${at}: its process ended with connections open (${process_end}): why? Look in its own log, and for who stopped it: \`journalctl -e\``;
-  return process_end === 'SIGKILL'
-    ? `${at}: who killed its process? The kernel for lack of memory: \`journalctl -k --grep 'Killed process'\`; or whatever stops it, after its time to stop was over`
-    : `${at}: its process did not end by itself (${process_end}): \`coredumpctl list\`, and its own log`;
+  switch (process_end) {
+    case 'SIGKILL':
+      return `${at}: who killed its process? The kernel for lack of memory: \`journalctl -k --grep 'Killed process'\`; or whatever stops it, after its time to stop was over`;
+    case 'SIGTERM':
+    case 'SIGINT':
+    case 'SIGHUP':
+    case 'SIGQUIT':
+      return `${at}: its process was told to stop (${process_end}), and did at once: a restart, a deployment, or a terminal that was closed? Who did it: \`journalctl -e\` A service that handles the signal ends what is under way first`;
+    case 'SIGPIPE':
+      return `${at}: its process wrote to a connection or pipe that the other end had closed, and such a signal ends who does not expect it: let it ignore SIGPIPE (or send with MSG_NOSIGNAL), and look at EPIPE`;
+    case 'SIGSYS':
+      return `${at}: its process made a system call that its seccomp filter answers with its end: \`journalctl -k --grep SECCOMP\``;
+    case 'SIGXCPU':
+      return `${at}: its process had used up its CPU time (RLIMIT_CPU, LimitCPU= of its service)`;
+    case 'SIGALRM':
+      return `${at}: a timer of its process ran out (alarm()), and nothing handles that: look in its own log`;
+    default:
+      return `${at}: its process did not end by itself (${process_end}): \`coredumpctl list\`, and its own log`;
+  }
 }
 
 /** Of every architecture but MIPS and the like. */

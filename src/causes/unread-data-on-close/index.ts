@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
-import { service } from '../../tcp/service.ts';
+import { servedAtSource, service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
 import { byService } from '../shared/groups.ts';
 import { callers, NO_REASON } from '../shared/kernel.ts';
@@ -30,19 +30,20 @@ export default defineCause({
     // MPTCP gives that reason to whatever it closes at once.
     const said = name === 'TCP_ABORT_ON_CLOSE' && sock.mptcp === 0;
     if (!said && !fromClose) return null;
+    const process_end = endOfProcess(event.body, known);
     return {
       evidence: {
         local: local(sock.flow),
         peer: remote(sock.flow),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
-        process_end: endOfProcess(event.body, known),
+        process_end,
       },
       basis: said ? 'direct' : 'inferred',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: byService(event.netns, sock.flow),
+      group: `${byService(event.netns, sock.flow)} ${process_end ?? ''}`,
       owner: closedBy(event.body, known),
     };
   },
@@ -52,7 +53,7 @@ export default defineCause({
       ? `closed ${at} ${reset}`
       : `${at} was closed ${reset}, as ${endText(process_end)}`;
   },
-  advice({ local: at, peer, unacked_bytes, process_end }) {
+  advice({ local: at, peer, unacked_bytes, process_end }, flow) {
     const lost =
       unacked_bytes > 0
         ? [
@@ -63,7 +64,9 @@ export default defineCause({
     return [
       `${at}: read to the end before close(), or shutdown(SHUT_WR) and read until 0`,
       ...lost,
-      `if it refuses early (413, a TLS alert): read what ${peer} still sends before close()`,
+      servedAtSource(flow)
+        ? `if it refuses early (413, a TLS alert): read what ${peer} still sends before close()`
+        : `${at} is the client, and took only a part of the answer (a cancelled request, a body that it does not need): harmless where that is meant; a connection that is read to the end can be used again`,
     ];
   },
 });

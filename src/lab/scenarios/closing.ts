@@ -106,8 +106,10 @@ export const lingerZeroClose: Scenario[] = [
   {
     id: 'linger-zero-close/dialled',
     cause: 'linger-zero-close',
-    title: 'clients close with SO_LINGER 0 what they dialled at such a port',
+    title: 'clients close with SO_LINGER 0 what they dialled at such a port, unused',
     families: BOTH,
+    info: true,
+    says: () => ({ unused: true }),
     prepare: (lab) => portsOf(lab.client, ANY_PORTS),
     run: (lab, options) => cutOff(lab, options, HIGHER_PORT, 'client'),
   },

@@ -1,43 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { awaitReset, dial, localOf } from '../connections.ts';
+import { awaitReset, dial, listen, localOf } from '../connections.ts';
 import { routeVip } from '../nat.ts';
 import { BOTH, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 3306;
 
-export const noListener: Scenario = {
-  id: 'no-listener',
-  cause: 'no-listener',
-  title: 'clients dial a port on which nothing listens',
-  families: BOTH,
-  ownerless: true,
-  run(lab, { times, family }) {
-    const server = { address: HOSTS[family].server, port: PORT };
-    const sockets = dial(lab, lab.client, server, times);
-    const clients = sockets.map(localOf);
-    awaitReset(sockets, 'ECONNREFUSED');
-    return { server, clients, netns: lab.server.inode };
+export const noListener: Scenario[] = [
+  {
+    id: 'no-listener',
+    cause: 'no-listener',
+    title: 'clients dial a port on which nothing listens',
+    families: BOTH,
+    ownerless: true,
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].server, port: PORT };
+      const sockets = dial(lab, lab.client, server, times);
+      const clients = sockets.map(localOf);
+      awaitReset(sockets, 'ECONNREFUSED');
+      return { server, clients, netns: lab.server.inode };
+    },
   },
-};
-
-export const noListenerNotHere: Scenario = {
-  id: 'no-listener/not-here',
-  cause: 'no-listener',
-  title: 'clients dial an address that only a route makes the server’s, for a proxy that is not up',
-  families: BOTH,
-  ownerless: true,
-  says: () => ({ address_is_here: false }),
-  prepare(lab, { family }) {
-    routeVip(lab, family);
-    lab.server.ip(`route add local ${HOSTS[family].vip} dev lo`);
+  {
+    id: 'no-listener/not-here',
+    cause: 'no-listener',
+    title:
+      'clients dial an address that only a route makes the server’s, for a proxy that is not up',
+    families: BOTH,
+    ownerless: true,
+    says: () => ({ address_is_here: false }),
+    prepare(lab, { family }) {
+      routeVip(lab, family);
+      lab.server.ip(`route add local ${HOSTS[family].vip} dev lo`);
+    },
+    run(lab, { times, family }) {
+      const server = { address: HOSTS[family].vip, port: PORT };
+      const sockets = dial(lab, lab.client, server, times);
+      const clients = sockets.map(localOf);
+      awaitReset(sockets, 'ECONNREFUSED');
+      return { server, clients, netns: lab.server.inode };
+    },
   },
-  run(lab, { times, family }) {
-    const server = { address: HOSTS[family].vip, port: PORT };
-    const sockets = dial(lab, lab.client, server, times);
-    const clients = sockets.map(localOf);
-    awaitReset(sockets, 'ECONNREFUSED');
-    return { server, clients, netns: lab.server.inode };
+  {
+    id: 'no-listener/ended',
+    cause: 'no-listener',
+    title: 'clients dial a port whose listener has just been closed',
+    families: BOTH,
+    ownerless: true,
+    says: () => ({ listened_before: { process_end: null } }),
+    run(lab, { times, family }) {
+      listen(lab, family, PORT, times).close();
+      const server = { address: HOSTS[family].server, port: PORT };
+      const sockets = dial(lab, lab.client, server, times);
+      const clients = sockets.map(localOf);
+      awaitReset(sockets, 'ECONNREFUSED');
+      return { server, clients, netns: lab.server.inode };
+    },
   },
-};
+];

@@ -5,7 +5,7 @@ import { type Acquaintance, meet, part } from '../acquaintance.ts';
 import { awaitReset } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
-import { FIN_ACK, PSH_ACK } from '../stranger.ts';
+import { FIN_ACK, PSH_ACK, RST_ACK } from '../stranger.ts';
 
 const PORT = 3269;
 /** Timestamps of two hosts that arrive as one. */
@@ -16,10 +16,13 @@ const BEYOND = 1 << 30;
 const AHEAD = 1000;
 const PAYLOAD = Buffer.from('select 1');
 
-/** SYNs from the ports that it has used before, with another initial sequence number. */
-function dialAgain({ stranger, synAcks }: Acquaintance): void {
+/** SYNs from the ports that it has used before, with an initial sequence number so far ahead. */
+function dialAgain({ stranger, synAcks }: Acquaintance, ahead = BEYOND): void {
   for (const { ack, dport: sport } of synAcks)
-    stranger.send({ sport, dport: PORT, flags: TCP_FLAG.syn, seq: ack + BEYOND, window: 65535 });
+    stranger.send({
+      ...{ sport, dport: PORT, flags: TCP_FLAG.syn, window: 65535 },
+      seq: (ack + ahead) >>> 0,
+    });
 }
 
 /** Sends resets that are so many bytes ahead, and hears so many challenge ACKs. */
@@ -48,6 +51,40 @@ export const refusedSegments: Scenario[] = [
       stranger.clock = OLDER_CLOCK;
       dialAgain(met);
       stranger.receive(TCP_FLAG.ack, options.times);
+      return met.made;
+    },
+  },
+  {
+    id: 'timewait-paws/number',
+    cause: 'timewait-paws',
+    title: 'the same without timestamps, and the numbers of the second host are lower',
+    families: BOTH,
+    ownerless: true,
+    says: () => ({ tsval: null, remembered_tsval: null }),
+    run(lab, options) {
+      using met = meet(lab, options, PORT);
+      part(met);
+      dialAgain(met, -BEYOND);
+      met.stranger.receive(TCP_FLAG.ack, options.times);
+      return met.made;
+    },
+  },
+  {
+    id: 'syn-on-live-connection/half-closed',
+    cause: 'syn-on-live-connection',
+    title:
+      'the server had closed, its clients had not, and their ports are used again: refused with a reset',
+    families: BOTH,
+    ownerless: true,
+    says: () => ({ state: 'FIN_WAIT2', answer: 'reset' }),
+    run(lab, options) {
+      using met = meet(lab, options, PORT);
+      const { stranger, sockets } = met;
+      for (const socket of sockets) socket.close();
+      for (const fin of stranger.receive(FIN_ACK, sockets.length))
+        stranger.reply(fin, TCP_FLAG.ack);
+      dialAgain(met, AHEAD);
+      stranger.receive(RST_ACK, options.times);
       return met.made;
     },
   },

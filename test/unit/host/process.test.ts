@@ -52,6 +52,11 @@ test('one that is gone', () => {
   expect(processState(7, proc)).toMatchObject({ pid: 7, gone: 1 });
 });
 
+test('one that only waits for its parent to hear of it', () => {
+  runs(7, '(psql) Z', 0);
+  expect(processState(7, proc)).toMatchObject({ pid: 7, gone: 1 });
+});
+
 test('nothing is told where numbers of processes are others', () => {
   rmSync(join(proc, 'self/ns/pid'));
   symlinkSync('pid:[4026532000]', join(proc, 'self/ns/pid'));
