@@ -76,8 +76,9 @@ deb: $(DIST:%=%.deb) ## build a package of that for Debian and Ubuntu
 
 rpm: $(DIST:%=%.rpm) ## build one for Red Hat, Fedora and SUSE
 
-dist-test: dist ## run what make dist built in root file systems that have nothing else, as root
+dist-test: setup-test setup-dist dist deb rpm ## try all that, and in root file systems that have nothing else, as root
 	TCPWHY_TESTED=$(CURDIR)/$(DIST) vitest run --project unit test/cli
+	lintian --allow-root $(DIST).deb
 	node tools/dist/roots.ts $(DIST) $(CACHE)/roots $(SUITES)
 
 install: ## install what `make dist` built, below DESTDIR and PREFIX (/usr/local)
@@ -88,7 +89,7 @@ install: ## install what `make dist` built, below DESTDIR and PREFIX (/usr/local
 uninstall: ## remove what `make install` installed
 	rm -f '$(DESTDIR)$(PREFIX)/bin/tcpwhy'
 	cd build/dist/share && find . -type f -exec rm -f '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
-	rmdir '$(DESTDIR)$(PREFIX)/share/doc/tcpwhy'
+	rmdir '$(abspath $(DESTDIR)$(PREFIX))/share/doc/tcpwhy'
 
 test: setup-test build ## run every test; those of the kernel need root
 	cargo test --quiet $(CRATE)
@@ -259,7 +260,8 @@ build/dist/tcpwhy.node: $(wildcard src/native/*.rs src/native/Cargo.*) | own-cra
 	cp $(CARGO_TARGET_DIR)/$(MACHINE)-unknown-linux-gnu/release/libtcpwhy.so $@
 
 $(DIST): build/dist/node build/dist/tcpwhy.node build/tcpwhy.bpf.o build/getpeername.bpf.o build/dropping.bpf.o \
-		build/demo.tcpwhy $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts $(wildcard tools/dist/*)
+		build/demo.tcpwhy $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts \
+		$(patsubst %,tools/dist/%,main.ts elf.ts start.c start.ld floor)
 	@mkdir -p $(@D)
 	tools/dist/floor $(GLIBC) build/dist/node build/dist/tcpwhy.node
 	node tools/dist/main.ts $(LLVM) build/dist $@
@@ -267,12 +269,12 @@ $(DIST): build/dist/node build/dist/tcpwhy.node build/tcpwhy.bpf.o build/getpeer
 dist/SHA256SUMS: $(DIST)
 	cd $(@D) && sha256sum $(notdir $(DIST)) >$(@F)
 
-build/dist/share: $(DIST) docs/tcpwhy.1 tools/dist/share
+build/dist/share: $(DIST) docs/tcpwhy.1 $(patsubst %,tools/dist/%,share licences.ts copyright)
 	tools/dist/share $(DIST) $@
 
 $(NFPM): | setup-dist
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v$(NFPM_VERSION)
 
-$(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) build/dist/share $(wildcard tools/dist/*) | $(NFPM)
+$(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) build/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides) | $(NFPM)
 	tools/dist/package $(patsubst .%,%,$(suffix $@)) $(NFPM) $(DIST) $(VERSION) $(GLIBC) $@
