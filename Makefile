@@ -22,6 +22,16 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -g -O2 -Wall -Wex
 	-Wno-unused-parameter -Ibpf/include -idirafter /usr/include/$(MACHINE)-linux-gnu \
 	-ffile-prefix-map='$(CURDIR)'=.
 
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
+# What anybody can copy and run.
+DIST := dist/tcpwhy-$(VERSION)-linux-$(MACHINE)
+GLIBC := 2.28
+ZIGBUILD_VERSION := 0.24.1
+ZIG_VERSION := 0.15.2
+NFPM_VERSION := 2.43.4
+ZIGBUILD := $(CACHE)/zigbuild-$(ZIGBUILD_VERSION)-zig-$(ZIG_VERSION)
+NFPM := $(CACHE)/nfpm-$(NFPM_VERSION)/nfpm
+PREFIX ?= /usr/local
 # Also where root calls, as `sudo make demo`, who owns the tree builds in it.
 OWNER := $(shell stat -c %U .)
 BUILD_AS_OWNER = $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(OWNER))),\
@@ -41,12 +51,13 @@ WIRE := bpf/include/wire.gen.h src/wire/messages.gen.ts \
 CAUSES := src/causes/registry.gen.ts src/causes/pages.gen.ts
 
 SOURCES := $(shell find src -name '*.ts' -o -name '*.tsx' -o -name '*.js' -o -name '*.md')
-C_SOURCES := $(shell find bpf tools/bench test -name '*.[ch]')
+C_SOURCES := $(shell find bpf tools/bench tools/dist test -name '*.[ch]')
 SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
-.PHONY: build demo top test unit kernel-test vm-test soak bench bench-hooks bench-start bench-export \
-	bench-memory bench-overhead fuzz torture check fmt clean help setup setup-check setup-test own-crate
+.PHONY: build dist deb rpm dist-test install uninstall demo top test unit kernel-test vm-test soak \
+	bench bench-hooks bench-start bench-export bench-memory bench-overhead fuzz torture check fmt clean \
+	help setup setup-check setup-test setup-dist own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o \
 	build/dropping.bpf.o build/demo.tcpwhy $(ADDON) ## build everything (the default)
@@ -58,6 +69,27 @@ demo: ## see findings: makes real failures in private network namespaces
 top: ## watch this machine
 	@$(BUILD_AS_OWNER)
 	$(SUDO) build/tcpwhy top
+
+dist: $(DIST) dist/SHA256SUMS build/dist/share ## build the one file that needs nothing but glibc and libstdc++
+
+deb: $(DIST:%=%.deb) ## build a package of that for Debian and Ubuntu
+
+rpm: $(DIST:%=%.rpm) ## build one for Red Hat, Fedora and SUSE
+
+dist-test: setup-test setup-dist dist deb rpm ## try all that, and in root file systems that have nothing else, as root
+	TCPWHY_TESTED=$(CURDIR)/$(DIST) vitest run --project unit test/cli
+	lintian --allow-root $(DIST).deb
+	node tools/dist/roots.ts $(DIST) $(CACHE)/roots $(SUITES)
+
+install: ## install what `make dist` built, below DESTDIR and PREFIX (/usr/local)
+	@[ -x $(DIST) ] && [ -d build/dist/share ] || { echo 'first, as a user: make dist' >&2; exit 2; }
+	install -D -m 755 $(DIST) '$(DESTDIR)$(PREFIX)/bin/tcpwhy'
+	cd build/dist/share && find . -type f -exec install -D -m 644 {} '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
+
+uninstall: ## remove what `make install` installed
+	rm -f '$(DESTDIR)$(PREFIX)/bin/tcpwhy'
+	cd build/dist/share && find . -type f -exec rm -f '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
+	rmdir '$(abspath $(DESTDIR)$(PREFIX))/share/doc/tcpwhy'
 
 test: setup-test build ## run every test; those of the kernel need root
 	cargo test --quiet $(CRATE)
@@ -126,7 +158,7 @@ fmt: setup-check $(NODE_MODULES) ## format every source and write every generate
 	cargo fmt --manifest-path src/native/Cargo.toml
 
 clean: ## remove what was built here, not the caches
-	rm -rf build
+	rm -rf build dist
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -134,13 +166,15 @@ help: ## print this
 setup:
 	@tools/setup build
 
-setup-check setup-test: setup-%: setup
+setup-check setup-test setup-dist: setup-%: setup
 	@tools/setup $*
 
 # Cargo goes by the times of files, and takes every tree that shares its cache for the same one.
 own-crate: | setup
 	@grep -qsx '$(CURDIR)' $(CARGO_TARGET_DIR)/tree || { \
 		cargo clean --quiet --release --package tcpwhy --manifest-path src/native/Cargo.toml && \
+		cargo clean --quiet --release --package tcpwhy --manifest-path src/native/Cargo.toml \
+			--target $(MACHINE)-unknown-linux-gnu && \
 		mkdir -p $(CARGO_TARGET_DIR) && echo '$(CURDIR)' >$(CARGO_TARGET_DIR)/tree; }
 
 $(NODE_MODULES): package-lock.json | setup
@@ -208,3 +242,39 @@ build/demo.tcpwhy: test/recordings/demo.tcpwhy
 build/tcpwhy: tools/launcher
 	@mkdir -p $(@D)
 	install -m 755 $< $@
+
+build/dist/node: $(NODE_MODULES)
+	@mkdir -p $(@D)
+	llvm-objcopy-$(LLVM) --strip-all node_modules/node/bin/node $@
+
+$(ZIGBUILD): | setup-dist
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $@ \
+		cargo-zigbuild==$(ZIGBUILD_VERSION) ziglang==$(ZIG_VERSION)
+
+# Built for an older glibc than this machine's. Paths of this machine stand in no message of it.
+build/dist/tcpwhy.node: $(wildcard src/native/*.rs src/native/Cargo.*) | own-crate $(ZIGBUILD)
+	@mkdir -p $(@D)
+	PATH="$(ZIGBUILD)/bin:$$PATH" CARGO_ZIGBUILD_ZIG_PATH=$(ZIGBUILD)/ziglang/zig \
+		RUSTFLAGS='--remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(HOME)=~' \
+		cargo zigbuild $(CRATE) --target $(MACHINE)-unknown-linux-gnu.$(GLIBC)
+	cp $(CARGO_TARGET_DIR)/$(MACHINE)-unknown-linux-gnu/release/libtcpwhy.so $@
+
+$(DIST): build/dist/node build/dist/tcpwhy.node build/tcpwhy.bpf.o build/getpeername.bpf.o build/dropping.bpf.o \
+		build/demo.tcpwhy $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts \
+		$(patsubst %,tools/dist/%,main.ts elf.ts start.c start.ld floor)
+	@mkdir -p $(@D)
+	tools/dist/floor $(GLIBC) build/dist/node build/dist/tcpwhy.node
+	node tools/dist/main.ts $(LLVM) build/dist $@
+
+dist/SHA256SUMS: $(DIST)
+	cd $(@D) && sha256sum $(notdir $(DIST)) >$(@F)
+
+build/dist/share: $(DIST) docs/tcpwhy.1 $(patsubst %,tools/dist/%,share licences.ts copyright)
+	tools/dist/share $(DIST) $@
+
+$(NFPM): | setup-dist
+	@mkdir -p $(@D)
+	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v$(NFPM_VERSION)
+
+$(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) build/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides) | $(NFPM)
+	tools/dist/package $(patsubst .%,%,$(suffix $@)) $(NFPM) $(DIST) $(VERSION) $(GLIBC) $@
