@@ -44,7 +44,7 @@ const THERE: readonly Candidate[] = [
   {
     cause: 'conntrack-full',
     decides: ({ daddr }) =>
-      `the table of connection tracking is full: on ${daddr}: \`dmesg | grep 'table full'\` and \`conntrack -S\``,
+      `the table of connection tracking is full: on ${daddr}: \`journalctl -k | grep 'table full'\` and \`conntrack -S\``,
   },
   {
     cause: 'not-our-address',
