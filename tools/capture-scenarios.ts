@@ -25,6 +25,8 @@ import { SCENARIOS } from '../src/lab/scenarios.ts';
 
 const TIMES = 3;
 const ENDS: readonly End[] = ['client', 'server'];
+/** Names no cause. */
+const SYMPTOM = 'syn-unanswered';
 /** Until what is captured is in the file. */
 const SETTLED_MS = 200;
 const SNAPLEN = 128;
@@ -40,12 +42,19 @@ const AS_TRUE: Record<string, string> = {
 };
 
 type Named = Record<string, number>;
-type Verdict = 'right' | 'less' | 'nothing' | 'wrong';
+type Verdict = 'right' | 'less' | 'symptom' | 'nothing' | 'wrong';
+
+/** What is said of one capture. */
+interface Said {
+  named: Named;
+  /** Of a symptom: causes that it may be. */
+  candidates: ReadonlySet<string>;
+}
 
 interface Row {
   scenario: Scenario;
   skipped: string | null;
-  named: Record<End, Named>;
+  said: Record<End, Said>;
 }
 
 const { values, positionals } = parseArgs({
@@ -66,9 +75,10 @@ if (values.write) writeFileSync(PAGE, page(rows));
 process.exit(rows.some((row) => ENDS.some((end) => verdict(row, end) === 'wrong')) ? 1 : 0);
 
 async function captured(scenario: Scenario): Promise<Row> {
-  const nothing = { client: {}, server: {} };
+  const silent: Said = { named: {}, candidates: new Set() };
+  const nothing = { client: silent, server: silent };
   const why = lacks(scenario, 4);
-  if (why !== null) return { scenario, skipped: why, named: nothing };
+  if (why !== null) return { scenario, skipped: why, said: nothing };
   const options = { times: TIMES, family: scenario.families[0] ?? 4 };
   const files = ENDS.map((end) => join(folder, `${scenario.id.replaceAll('/', '--')}-${end}.pcap`));
   try {
@@ -81,11 +91,11 @@ async function captured(scenario: Scenario): Promise<Row> {
       await settled(files);
       await Promise.all(dumps.map(stopped));
     }
-    const [client = {}, server = {}] = files.map((file) => explained(readFileSync(file)));
-    return { scenario, skipped: null, named: { client, server } };
+    const [client = silent, server = silent] = files.map((file) => explained(readFileSync(file)));
+    return { scenario, skipped: null, said: { client, server } };
   } catch (error) {
     const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-    return { scenario, skipped: `failed: ${text}`, named: nothing };
+    return { scenario, skipped: `failed: ${text}`, said: nothing };
   }
 }
 
@@ -124,16 +134,20 @@ async function stopped({ process: dump, ended }: Dump): Promise<void> {
   await ended;
 }
 
-function explained(bytes: Buffer): Named {
+function explained(bytes: Buffer): Said {
   const capture = new Capture('capture');
   const messages = [capture.push(bytes), capture.end(false)];
   const pipeline = new Pipeline(capture.header(), CAUSES);
   for (const one of messages) pipeline.push(one);
   pipeline.finish();
   const named: Named = {};
-  for (const { finding } of pipeline.engine.findings.values())
+  const candidates = new Set<string>();
+  for (const { finding } of pipeline.engine.findings.values()) {
     if (finding.count > 0) named[finding.cause] = (named[finding.cause] ?? 0) + finding.count;
-  return named;
+    if (finding.cause === SYMPTOM)
+      for (const one of finding.evidence.candidates as string[]) candidates.add(one);
+  }
+  return { named, candidates };
 }
 
 /** What says less of the same failure, or comes of it: causes that the scenario's own stand for. */
@@ -151,18 +165,20 @@ function says_less({ id, cause, beside = [] }: Scenario): ReadonlySet<string> {
   return less;
 }
 
-function verdict({ scenario, named }: Row, end: End): Verdict {
-  const causes = Object.keys(named[end]);
-  if (causes.length === 0) return 'nothing';
+function verdict({ scenario, said }: Row, end: End): Verdict {
+  const { named } = said[end];
+  const causes = Object.keys(named).filter((cause) => cause !== SYMPTOM);
+  if (causes.length === 0) return SYMPTOM in named ? 'symptom' : 'nothing';
   const less = says_less(scenario);
   const own = (id: string) => id === scenario.cause || scenario.beside?.includes(id);
   if (!causes.every((id) => own(id) || less.has(id))) return 'wrong';
-  if (causes.some((id) => (named[end][id] ?? 0) > TIMES)) return 'wrong';
+  if (causes.some((id) => (named[id] ?? 0) > TIMES)) return 'wrong';
   return causes.includes(scenario.cause) ? 'right' : 'less';
 }
 
 function text(row: Row, end: End): string {
-  const causes = Object.entries(row.named[end])
+  const { named, candidates } = row.said[end];
+  const causes = Object.entries(named)
     .map(([cause, count]) => `${cause} ${count}`)
     .join(', ');
   switch (verdict(row, end)) {
@@ -170,6 +186,8 @@ function text(row: Row, end: End): string {
       return 'right';
     case 'nothing':
       return 'nothing';
+    case 'symptom':
+      return candidates.has(row.scenario.cause) ? 'symptom' : 'symptom, of another candidate';
     case 'less':
       return `less: ${causes}`;
     case 'wrong':
@@ -199,10 +217,12 @@ Written by \`node tools/capture-scenarios.ts --write\`: each failure of the lab 
 
 - right: its cause is named, and nothing else
 - less: only what this end can know of it is named, a cause that the true one stands for where both are seen
+- symptom: a SYN without an answer (\`syn-unanswered\`), whose candidates have the cause; where they do not
+  have it, that is said
 - nothing: packets do not prove it
 - wrong: another cause is named
 
-Of ${ran.length * ENDS.length} captures ${count('right')} are right, ${count('less')} say less, of ${count('nothing')} nothing is said, ${count('wrong')} are wrong.
+Of ${ran.length * ENDS.length} captures ${count('right')} are right, ${count('less')} say less, ${count('symptom')} are a symptom, of ${count('nothing')} nothing is said, ${count('wrong')} are wrong.
 
 | scenario | cause | at the client | at the server |
 |---|---|---|---|

@@ -66,6 +66,12 @@ export class Connection {
   syns = 0;
   syn_ns = 0;
   syn: Segment | null = null;
+  /** Something answered its SYN that is no segment of its own: an ICMP error, another address. */
+  answered_otherwise = false;
+  /** So many connects to its end had been answered when it began. */
+  answered_before = 0;
+  /** That nothing answers was told. */
+  told_unanswered = false;
   contender: Contender | null = null;
   /** Whom its client says it connects for; and that this was told. */
   toa: Segment['toa'] = null;

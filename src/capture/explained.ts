@@ -14,5 +14,6 @@ export const EXPLAINED: ReadonlySet<string> = new Set([
   'reset-rejected',
   'self-connect',
   'syn-on-live-connection',
+  'syn-unanswered',
   'synack-wrong-source',
 ]);

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { addressText } from '../tcp/address.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, distance } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { Connection, type End } from './connection.ts';
 import { linuxError } from './icmp.ts';
 import { bareSock, flowOf, type Message, packetOf, sockOf } from './messages.ts';
-import { endOf, endOfKey, keyOfEnds, otherSide, type Segment, type Side } from './segment.ts';
+import {
+  addressOf,
+  addressPart,
+  endOf,
+  endOfKey,
+  keyOfEnds,
+  otherSide,
+  type Segment,
+  type Side,
+} from './segment.ts';
 import { type Refused, Stamps } from './stamps.ts';
 import { Vantage } from './vantage.ts';
 
@@ -26,6 +36,10 @@ const ANSWER_NS = 1e9;
 const FIRST_RETRY_NS = 1e9;
 /** A SYN that no router has passed on. */
 const INITIAL_TTL: ReadonlySet<number> = new Set([64, 128, 255]);
+/** Its SYNs, over so long a time, are no answer to a loss. */
+const MANY_SYNS = 3;
+const LONG_NS = 2e9;
+const MOST_ENDS = 50_000;
 /** MP_JOIN: a further connection of one of MPTCP's, which is refused for other reasons. */
 const MP_JOIN = 1;
 /** A window further away than any there is. */
@@ -71,6 +85,11 @@ export class Follower {
   readonly #astray = new Map<string, { segment: Segment; dialled: Connection }>();
   /** Open connections by the end that was dialled, and the peer that their client tells. */
   #shown = new Map<string, Connection>();
+  /** Ends that answered connects with a SYN-ACK, and how many. */
+  readonly #answered = new Map<string, number>();
+  /** Addresses that sent anything but SYNs. */
+  readonly #heard = new Set<string>();
+  #last_heard = '';
   readonly #stamps: Stamps;
   readonly vantage = new Vantage();
   segments = 0;
@@ -91,6 +110,7 @@ export class Follower {
       return;
     }
     this.segments++;
+    if ((segment.flags & TCP_FLAG.syn) === 0 && this.#heard.size < MOST_ENDS) this.#hear(segment);
     const connection = this.#find(segment.key);
     const last = connection?.end(segment.side).last;
     if (last && isCopy(last, segment) && time_ns - nsOf(connection, segment.side) < COPY_NS) {
@@ -102,6 +122,13 @@ export class Follower {
     if (segment.flags & TCP_FLAG.syn) this.#syn(connection, segment, time_ns);
     else if (segment.flags & TCP_FLAG.rst) this.#rst(connection, segment, time_ns);
     else this.#other(connection, segment, time_ns);
+  }
+
+  /** Asked of every segment: mostly it is known. */
+  #hear(segment: Segment): void {
+    const address = addressPart(endOfKey(segment.key, segment.side));
+    if (address !== this.#last_heard) this.#heard.add(address);
+    this.#last_heard = address;
   }
 
   /** Time goes on, whether or not segments come. */
@@ -135,6 +162,7 @@ export class Follower {
       known.syn_ns = time_ns;
       me.last = segment;
       me.last_ns = time_ns;
+      this.#unanswered(known, time_ns);
       return;
     }
     const answered = known !== undefined && known.end(otherSide(side)).last !== null;
@@ -145,6 +173,46 @@ export class Follower {
     }
     const connection = this.#begin(segment, time_ns);
     connection.contested = known !== undefined && !isDone(known);
+  }
+
+  /** Not even a reset: why, packets do not tell. */
+  #unanswered(connection: Connection, time_ns: number): void {
+    const { key, opener, began_ns, syns, syn, server } = connection;
+    if (opener === null || connection.told_unanswered || connection.over) return;
+    const waited_ns = time_ns - began_ns;
+    if (syns < MANY_SYNS || waited_ns < LONG_NS || connection.contested) return;
+    if (server?.last || connection.answered_otherwise || isItself(connection)) return;
+    connection.told_unanswered = true;
+    const dialled = endOfKey(key, otherSide(opener));
+    const answered = (this.#answered.get(dialled) ?? 0) - connection.answered_before;
+    this.#emit(time_ns, {
+      unanswered: {
+        flow: flowOf(key, opener, opener),
+        syns,
+        waited_ms: Math.round(waited_ns / NS),
+        taken_at: this.#takenAt(connection, syn),
+        heard: this.#heard.has(addressPart(dialled)) ? 1 : 0,
+        answered: Math.max(0, answered),
+      },
+    });
+  }
+
+  /** 1 at the end that dialled, 2 at the other one, 0 where that is not known. */
+  #takenAt({ key, opener, forwarded }: Connection, syn: Segment | null): number {
+    if (opener === null || forwarded) return 0;
+    if (syn?.outgoing != null) return syn.outgoing ? 1 : 2;
+    const { addresses } = this.vantage.result();
+    const at = (side: Side) => addresses.includes(addressText(addressOf(endOfKey(key, side))));
+    return at(opener) ? 1 : at(otherSide(opener)) ? 2 : 0;
+  }
+
+  /** Somebody is there, and takes connections. */
+  #answeredAt(end: string): void {
+    if (this.#answered.size >= MOST_ENDS || this.#heard.size >= MOST_ENDS) {
+      this.#answered.clear();
+      this.#heard.clear();
+    }
+    this.#answered.set(end, (this.#answered.get(end) ?? 0) + 1);
   }
 
   #begin(segment: Segment, time_ns: number): Connection {
@@ -164,6 +232,8 @@ export class Follower {
     me.last = segment;
     me.last_ns = time_ns;
     this.#keep(connection);
+    connection.answered_before =
+      this.#answered.get(endOfKey(connection.key, otherSide(segment.side))) ?? 0;
     this.#stamps.syn(connection, segment, time_ns);
     return connection;
   }
@@ -191,6 +261,7 @@ export class Follower {
       return;
     }
     const me = connection.end(side);
+    const isAgain = me.isn !== null;
     // Another one answers, or this one anew.
     if (me.isn !== null && me.isn !== seq) connection.contested = true;
     me.isn = seq;
@@ -203,6 +274,7 @@ export class Follower {
     if (segment.mptcp !== null) connection.mptcp = true;
     this.#drop(connection);
     this.#stamps.answered(connection, time_ns);
+    if (!isAgain) this.#answeredAt(endOfKey(segment.key, side));
   }
 
   /** Of a connect that found itself: its own SYN-ACK answers its SYN. */
@@ -232,6 +304,7 @@ export class Follower {
       if (connection.key === segment.key || next(syn.seq) !== segment.ack) continue;
       if (this.#astray.size >= MOST_CONNECTIONS) this.#astray.clear();
       this.#astray.set(segment.key, { segment, dialled: connection });
+      connection.answered_otherwise = true;
       return;
     }
   }
@@ -551,6 +624,7 @@ export class Follower {
     const { icmp } = segment;
     if (!connection || !icmp || connection.over || connection.contested) return;
     this.#stamps.drop(connection);
+    connection.answered_otherwise = true;
     const { opener, syns, syn_ns } = connection;
     if (opener !== segment.side || connection.server?.last) return;
     if (connection.end(opener).isn !== segment.seq || isItself(connection)) return;

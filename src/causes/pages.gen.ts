@@ -75,6 +75,7 @@ import synCookies from './syn-cookies/doc.md';
 import synDroppedOneOf from './syn-dropped-one-of/doc.md';
 import synOnLiveConnection from './syn-on-live-connection/doc.md';
 import synQueueFull from './syn-queue-full/doc.md';
+import synUnanswered from './syn-unanswered/doc.md';
 import synUnprovenPeer from './syn-unproven-peer/doc.md';
 import synackUnacceptable from './synack-unacceptable/doc.md';
 import synackUnsent from './synack-unsent/doc.md';
@@ -168,6 +169,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'syn-dropped-one-of': synDroppedOneOf,
   'syn-on-live-connection': synOnLiveConnection,
   'syn-queue-full': synQueueFull,
+  'syn-unanswered': synUnanswered,
   'syn-unproven-peer': synUnprovenPeer,
   'synack-unacceptable': synackUnacceptable,
   'synack-unsent': synackUnsent,

@@ -76,6 +76,7 @@ import synCookies from './syn-cookies/index.ts';
 import synDroppedOneOf from './syn-dropped-one-of/index.ts';
 import synOnLiveConnection from './syn-on-live-connection/index.ts';
 import synQueueFull from './syn-queue-full/index.ts';
+import synUnanswered from './syn-unanswered/index.ts';
 import synUnprovenPeer from './syn-unproven-peer/index.ts';
 import synackUnacceptable from './synack-unacceptable/index.ts';
 import synackUnsent from './synack-unsent/index.ts';
@@ -169,6 +170,7 @@ export const CAUSES = [
   synDroppedOneOf,
   synOnLiveConnection,
   synQueueFull,
+  synUnanswered,
   synUnprovenPeer,
   synackUnacceptable,
   synackUnsent,

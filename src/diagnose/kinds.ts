@@ -127,6 +127,12 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     line: (happened, { flow }) => `${happened} for ${flowText(flow)}`,
     asked: ({ flow }) => flow,
   },
+  unanswered: {
+    is: 'of a capture: a SYN that was sent again and again, with no answer to it',
+    happened: ({ syns }) => `${syns} SYNs without an answer`,
+    line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
+    asked: ({ flow }) => flow,
+  },
 };
 
 const BY_NAME: { readonly [K in EventKind]?: Kind<Bodies[EventKind]> } = KINDS;

@@ -17,6 +17,7 @@ export const EVENT_KINDS = {
   fact: 34,
   footer: 35,
   told_peer: 36,
+  unanswered: 37,
   call_failed: 75,
 } as const;
 

@@ -444,6 +444,20 @@ export interface ToldPeer {
   again: number;
 }
 
+export interface Unanswered {
+  /** daddr:dport was dialled. */
+  flow: Flow;
+  syns: number;
+  /** Since the first of them. */
+  waited_ms: number;
+  /** Where it was captured: 1 at the end that dialled, 2 at the other one; 0: not known. */
+  taken_at: number;
+  /** 1: the capture has other segments that the address dialled sent. */
+  heard: number;
+  /** Connects to the same end that were answered meanwhile. */
+  answered: number;
+}
+
 export interface Program {
   id: number;
   program: string;
@@ -853,5 +867,6 @@ export interface Bodies {
   fact: Fact;
   footer: Footer;
   told_peer: ToldPeer;
+  unanswered: Unanswered;
   call_failed: CallFailed;
 }

@@ -296,7 +296,8 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 	char **argv = (char **)(stack + 1), **env = argv + argc + 1, **variable = env;
 	char signals[64], files[FILES_TEXT];
 	const char *command = argc > 1 ? argv[1] : "";
-	bool watches = same(command, "record") || same(command, "trace") || same(command, "top");
+	bool watches = same(command, "record") || same(command, "trace") || same(command, "top") ||
+		       same(command, "reader");
 	const Elf64_Ehdr *linker;
 	Elf64_auxv_t *auxv, *aux;
 	uint64_t *words, *word;

@@ -14,6 +14,8 @@ export default defineCause({
   seenAs: ['connect-hangs', 'connect-late'],
   needs: ['syn_fate'],
   on: ['syn_received'],
+  // What a capture shows of it.
+  supersedes: ['syn-unanswered'],
   match(event, known) {
     if (event.kind !== 'syn_received' || event.body.mib.paws_passive === 0) return null;
     const { packet, listener, mib, remembered } = event.body;

@@ -321,3 +321,33 @@ describe('SYNs that are older than the last stamp of their address', () => {
     expect(causesIn([...first, ...rows])).toEqual({});
   });
 });
+
+describe('a SYN that nothing answers', () => {
+  const syns = [0, 1000, 3000].map((at_ms): Row => ({ at_ms, ...up, flags: 'S', seq: 1000 }));
+  const evidence = (rows: Row[]) => findingsIn(pcap(rows))[0]?.evidence;
+
+  test('is told once, with what may be why', () => {
+    const more: Row = { at_ms: 7000, ...up, flags: 'S', seq: 1000 };
+    expect(causesIn([...syns, more])).toEqual({ 'syn-unanswered': 1 });
+    expect(evidence(syns)).toMatchObject({ syns_sent: 3, waited_ms: 3000, heard_of_it: false });
+  });
+
+  test('has how many others were answered meanwhile', () => {
+    const others = [500, 600].flatMap((at_ms, at) =>
+      opened(`10.4.26.46:${40_000 + at}`, SERVER, { at_ms }),
+    );
+    const before = opened('10.4.26.46:39000', SERVER, { at_ms: -100 });
+    const rows = [...before, ...syns, ...others].toSorted((a, b) => a.at_ms - b.at_ms);
+    const late = rows.map((row) => ({ ...row, at_ms: row.at_ms + 200 }));
+    expect(evidence(late)).toMatchObject({ others_answered: 2, heard_of_it: true });
+  });
+
+  test.each<[string, Row[]]>([
+    ['there are two', syns.slice(0, 2)],
+    ['they come at once', syns.map((row) => ({ ...row, at_ms: row.at_ms / 10 }))],
+    ['each is another connect', syns.map((row, at) => ({ ...row, seq: 1000 + at }))],
+    ['an answer came late', [...syns, { at_ms: 2900, ...down, flags: 'S.', seq: 5, ack: 1001 }]],
+  ])('is not told where %s', (_, rows) => {
+    expect(causesIn(rows.toSorted((a, b) => a.at_ms - b.at_ms))).toEqual({});
+  });
+});
