@@ -47,7 +47,8 @@ struct given {
 #define PAGE 4096UL
 
 /** What the environment keeps; a name that ends with _ stands for all that begin so. */
-static const char KEPT[] = "TERM\0COLORTERM\0NO_COLOR\0FORCE_COLOR\0LANG\0LC_\0";
+static const char KEPT[] = "TERM\0COLORTERM\0NO_COLOR\0FORCE_COLOR\0LANG\0LC_\0"
+			   "SUDO_UID\0SUDO_GID\0";
 static const char SAFE_PATH[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // elf.ts knows the places of the first two: 16 bytes each.
