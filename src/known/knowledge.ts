@@ -83,7 +83,7 @@ export interface Knowledge {
   redirect(flow: Flow, ktime_ns: number): Conntrack | null;
   /** What connection tracking had of a connect of this host as its SYN was sent again, or could not leave; null: not known. */
   entryOf(flow: Flow, ktime_ns: number): Conntrack | null;
-  /** The last SYN of a connect of this host, as it dialled, that was dropped on its way out; null: none, as far as is known. */
+  /** The last segment of a connection of this host, as it dialled, that was dropped on its way out; null: none, as far as is known. */
   unsent(flow: Flow, ktime_ns: number): Drop | null;
   /** The same of any to this address. */
   unsentTo(netns: number, daddr: string, ktime_ns: number): Drop | null;
@@ -216,10 +216,12 @@ export class HostKnowledge implements Knowledge {
       }
       case 'drop': {
         const { packet, conntrack } = event.body;
-        if (packet.ifindex === 0 && packet.flags & TCP_FLAG.syn) {
-          if (conntrack?.sent) this.#entries.set(endsOf(conntrack.sent), conntrack, event.ktime_ns);
+        if (packet.ifindex === 0) {
+          if (conntrack?.sent && packet.flags & TCP_FLAG.syn)
+            this.#entries.set(endsOf(conntrack.sent), conntrack, event.ktime_ns);
           const { flow } = packet;
-          const as_dialled = endsOf(conntrack?.sent ?? flow);
+          const isAnswer = (conntrack?.info ?? 0) >= REPLY;
+          const as_dialled = endsOf((isAnswer ? null : conntrack?.sent) ?? flow);
           for (const key of [as_dialled, `${event.netns} ${flow.daddr}`])
             this.#unsent.set(key, event.body, event.ktime_ns);
         }
@@ -393,6 +395,9 @@ export class HostKnowledge implements Knowledge {
     return this.#drop_rules.of(event);
   }
 }
+
+/** Of what a packet is of its entry, and above: not of its first direction (enum ip_conntrack_info). */
+const REPLY = 3;
 
 /** Of an entry's status: its destination is translated (IPS_DST_NAT). */
 const DST_NAT = 1 << 5;

@@ -19,6 +19,8 @@ const USERS_HOLD_NS = 60e9;
 const RESTS = 10;
 const MAX_REMEMBERED = 4096;
 
+const LOOPBACK_IFINDEX = 1;
+
 const NOTHING: never[] = [];
 
 /** What only the host can tell of connection tracking; null where the namespace is gone, or does not let it read. */
@@ -62,7 +64,8 @@ export class TrackingFacts {
       return isUnknown(w, entry) ? this.#limitsOf(w, at) : NOTHING;
     }
     if (u32(w, entry + AT.Conntrack.info) >= TRACKED.REPLY) return NOTHING;
-    const isOwn = w[body + AT.Drop.packet + AT.Packet.ifindex] === 0;
+    // What a host sends to itself was translated as it went out.
+    const isOwn = u32(w, body + AT.Drop.packet + AT.Packet.ifindex) <= LOOPBACK_IFINDEX;
     return this.#natNow(w, at, entry, isOwn);
   }
 

@@ -81,7 +81,7 @@ export default defineCause({
       port_has_listener
         ? `${to}: was the service restarted, was ${daddr} moved here from another host (failover), or does a balancer send this client here in the middle of a connection?`
         : `${to}: which host should have this connection? A balancer or a moved address sends it here`,
-      `after a restart these end by themselves; if they go on, look at each hop that translates: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
+      `after a restart these end by themselves; if they go on, look at each hop that translates: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\` One whose own address has changed (DHCP, PPPoE, failover) sends open connections from the new one: is ${saddr} such? There: \`ip -ts monitor address\``,
     ];
   },
 });

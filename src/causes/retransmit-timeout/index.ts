@@ -9,6 +9,7 @@ import { defineCause } from '../define.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
+import { nextHopOf } from '../shared/neighbours.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { idleBefore, waited } from '../shared/silence.ts';
@@ -57,7 +58,7 @@ export default defineCause({
         waited_ms,
         idle_before_ms: idleBefore(sock, waited_ms),
         error: errnoName(sock.err),
-        path_error: unreachable(event.body, sock.flow),
+        path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
         tcp_retries2: known.sysctl('net/ipv4/tcp_retries2', event.netns),
         ...(unsent && {
           could_not_send: true,

@@ -28,7 +28,7 @@ export function neighbourDrop({ reason, location }: Drop, known: Knowledge): str
 }
 
 /**
- * Where the SYNs of a connect that failed went first. An IPv6 socket has no route any more where its SYN
+ * Where the segments of a connection that failed went first. A socket has no route any more where a segment
  * was to be sent again while it waited for its neighbour.
  */
 export function nextHopOf(event: Event<'state_change'>, known: Knowledge): NextHop | null {
@@ -36,7 +36,7 @@ export function nextHopOf(event: Event<'state_change'>, known: Knowledge): NextH
   const { next_hop, icmp, sock } = body;
   if (next_hop) return next_hop;
   const { saddr, daddr } = sock.flow;
-  // Not every SYN has a record. This host says that the next hop is gone: that of another one is the same.
+  // Not every segment has a record. This host says that the next hop is gone: that of another one is the same.
   const other = icmp?.from === saddr ? known.unsentTo(netns, daddr, ktime_ns) : null;
   const drop = known.unsent(sock.flow, ktime_ns) ?? other;
   return drop && goneHop(drop, known);

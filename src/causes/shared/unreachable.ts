@@ -4,6 +4,7 @@ import { familyOf } from '../../tcp/address.ts';
 import type { Flow, IcmpError, MacChange, NextHop, Sock } from '../../wire/types.gen.ts';
 import { ERRNO } from './kernel.ts';
 import { movedSince, movedText } from './mac.ts';
+import { inWords } from './wording.ts';
 
 /** How long before its connect fails the ICMP error comes that ends it. */
 const ENDS_MS = 100;
@@ -150,5 +151,5 @@ export function unreachable(
 export function unreachableAdvice(why: string | null, { daddr }: Pick<Flow, 'daddr'>): string[] {
   return why === null
     ? []
-    : [`${why}: look there first: \`ip route get ${daddr}\` and \`ip neigh\``];
+    : [`${inWords(why)}: look there first: \`ip route get ${daddr}\` and \`ip neigh\``];
 }

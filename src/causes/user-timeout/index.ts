@@ -7,6 +7,7 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
+import { nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
 import { endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
@@ -23,7 +24,7 @@ export default defineCause({
   on: ['state_change'],
   // While it waited.
   supersedes: ['retransmitting'],
-  match(event) {
+  match(event, known) {
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock } = event.body;
     if (old_state === TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
@@ -41,7 +42,7 @@ export default defineCause({
         peer_window_bytes: sock.snd_wnd,
         waited_ms,
         error: errnoName(sock.err),
-        path_error: unreachable(event.body, sock.flow),
+        path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
       },
       basis: 'direct',
       subject: 'flow',
