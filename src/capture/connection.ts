@@ -118,6 +118,17 @@ export class Connection {
     return this.reset || this.closed;
   }
 
+  /** It ended as an open connection does: what was said on it is of no use any more. */
+  release(): void {
+    this.syn = null;
+    this.toa = null;
+    for (const end of this.ends) {
+      end.last = null;
+      end.last_data = null;
+      end.pieces = [];
+    }
+  }
+
   /** A segment without SYN or RST. */
   follow(segment: Segment, time_ns: number): void {
     const me = this.ends[segment.side];

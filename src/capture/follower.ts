@@ -21,7 +21,7 @@ import { type Refused, Stamps } from './stamps.ts';
 import { Vantage } from './vantage.ts';
 
 /** Connections that are followed at once, at least; twice as many at most. */
-const MOST_CONNECTIONS = 100_000;
+const MOST_CONNECTIONS = 32_768;
 /** SYNs of one end that wait for an answer: more are not kept. */
 const MOST_DIALLED = 16;
 /** Connects that an ICMP error has answered, and that may go on: more are not kept. */
@@ -497,10 +497,7 @@ export class Follower {
       this.#crossed(connection, segment, time_ns);
       return;
     }
-    if (connection.over) {
-      if (!connection.reset) connection.follow(segment, time_ns);
-      return;
-    }
+    if (connection.over) return;
     this.#challenged(connection, segment, time_ns);
     const doubted = this.#doubted.get(connection);
     if (segment.mptcp !== null) connection.mptcp = true;
@@ -510,11 +507,13 @@ export class Follower {
     connection.follow(segment, time_ns);
     if (connection.client?.opened && !had_opened && connection.syns === 1 && connection.whole)
       this.vantage.handshake(connection, connection.syn_ns, synAck_ns, time_ns);
-    if (connection.closed && connection.whole) this.#stamp(connection, time_ns);
     if (connection.open && connection.whole && (!was_open || connection.toa))
       this.#shownPeer(connection, time_ns);
     if (doubted && doubted.segment.side === segment.side)
       this.#disbelieved(connection, doubted, time_ns);
+    if (!connection.closed) return;
+    if (connection.whole) this.#stamp(connection, time_ns);
+    connection.release();
   }
 
   /** Who a host that reads such options shows as its peer, and whether another open one shows it too. */
