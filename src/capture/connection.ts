@@ -68,6 +68,8 @@ export class Connection {
   syn: Segment | null = null;
   /** Something answered its SYN that is no segment of its own: an ICMP error, another address. */
   answered_otherwise = false;
+  /** A reset from another address that answers its SYN; null: there was none, or it was told. */
+  refused_by: Segment | null = null;
   /** So many connects to its end had been answered when it began. */
   answered_before = 0;
   /** That nothing answers was told. */
@@ -116,6 +118,17 @@ export class Connection {
   /** Nothing more belongs to it. */
   get over(): boolean {
     return this.reset || this.closed;
+  }
+
+  /** It ended as an open connection does: what was said on it is of no use any more. */
+  release(): void {
+    this.syn = null;
+    this.toa = null;
+    for (const end of this.ends) {
+      end.last = null;
+      end.last_data = null;
+      end.pieces = [];
+    }
   }
 
   /** A segment without SYN or RST. */

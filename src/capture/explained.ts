@@ -9,6 +9,7 @@ export const EXPLAINED: ReadonlySet<string> = new Set([
   'paws-passive',
   'peer-collision',
   'peer-rewritten',
+  'refused-from-elsewhere',
   'request-reset',
   'reset-by-peer',
   'reset-rejected',

@@ -21,7 +21,7 @@ import { type Refused, Stamps } from './stamps.ts';
 import { Vantage } from './vantage.ts';
 
 /** Connections that are followed at once, at least; twice as many at most. */
-const MOST_CONNECTIONS = 100_000;
+const MOST_CONNECTIONS = 32_768;
 /** SYNs of one end that wait for an answer: more are not kept. */
 const MOST_DIALLED = 16;
 /** Connects that an ICMP error has answered, and that may go on: more are not kept. */
@@ -162,6 +162,7 @@ export class Follower {
       known.syn_ns = time_ns;
       me.last = segment;
       me.last_ns = time_ns;
+      this.#refusedElsewhere(known, time_ns);
       this.#unanswered(known, time_ns);
       return;
     }
@@ -309,13 +310,39 @@ export class Follower {
     }
   }
 
+  /** A reset for no connect to its sender: the connect of the same end that it answers is looked for. */
+  #strayReset(segment: Segment): void {
+    if (!(segment.flags & TCP_FLAG.ack) || segment.seq !== 0) return;
+    for (const connection of this.#dialledBy(endOfKey(segment.key, otherSide(segment.side)))) {
+      const { syn } = connection;
+      if (!syn || connection.over || connection.contested || connection.server?.last) continue;
+      if (connection.mptcp || connection.syns > 1 || next(syn.seq) !== segment.ack) continue;
+      connection.refused_by = segment;
+      connection.answered_otherwise = true;
+      return;
+    }
+  }
+
+  /** The client did not believe the reset, or did not get it: it asks again. */
+  #refusedElsewhere(connection: Connection, time_ns: number): void {
+    const { refused_by, opener } = connection;
+    if (!refused_by || opener === null || connection.over || connection.server?.last) return;
+    connection.refused_by = null;
+    this.#emit(time_ns, {
+      crossed_reply: {
+        packet: packetOf(refused_by, otherSide(refused_by.side)),
+        fits: sockOf(connection, opener, TCP_STATE.SYN_SENT),
+      },
+    });
+  }
+
   // --- resets
 
   #rst(connection: Connection | undefined, segment: Segment, time_ns: number): void {
     if (connection) this.#stamps.drop(connection);
     if (this.#answeredAstray(segment, time_ns)) return;
     if (!connection || connection.over || isItself(connection)) {
-      this.#crossed(connection, segment, time_ns);
+      if (!this.#crossed(connection, segment, time_ns) && !connection) this.#strayReset(segment);
       return;
     }
     const { side } = segment;
@@ -497,10 +524,7 @@ export class Follower {
       this.#crossed(connection, segment, time_ns);
       return;
     }
-    if (connection.over) {
-      if (!connection.reset) connection.follow(segment, time_ns);
-      return;
-    }
+    if (connection.over) return;
     this.#challenged(connection, segment, time_ns);
     const doubted = this.#doubted.get(connection);
     if (segment.mptcp !== null) connection.mptcp = true;
@@ -510,11 +534,13 @@ export class Follower {
     connection.follow(segment, time_ns);
     if (connection.client?.opened && !had_opened && connection.syns === 1 && connection.whole)
       this.vantage.handshake(connection, connection.syn_ns, synAck_ns, time_ns);
-    if (connection.closed && connection.whole) this.#stamp(connection, time_ns);
     if (connection.open && connection.whole && (!was_open || connection.toa))
       this.#shownPeer(connection, time_ns);
     if (doubted && doubted.segment.side === segment.side)
       this.#disbelieved(connection, doubted, time_ns);
+    if (!connection.closed) return;
+    if (connection.whole) this.#stamp(connection, time_ns);
+    connection.release();
   }
 
   /** Who a host that reads such options shows as its peer, and whether another open one shows it too. */

@@ -104,3 +104,11 @@ test('an empty file has no capture in it', () => {
   expect(status).toBe(0);
   expect(stdout).toContain('No failure seen.');
 });
+
+test('the name of a file reaches no terminal as it is', () => {
+  const path = file('a\u001b[2Jb\u202e.pcap', BYTES);
+  const { status, stdout } = tcpwhy('explain', path);
+  expect(status).toBe(1);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would obey.
+  expect(stdout).not.toMatch(/[\u001b\u202e]/);
+});

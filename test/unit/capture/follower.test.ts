@@ -351,3 +351,26 @@ describe('a SYN that nothing answers', () => {
     expect(causesIn(rows.toSorted((a, b) => a.at_ms - b.at_ms))).toEqual({});
   });
 });
+
+describe('a reset from an address that was not dialled', () => {
+  const syn = (at_ms: number): Row => ({ at_ms, ...up, flags: 'S', seq: 1000 });
+  const from = { from: '10.4.26.11:80', to: CLIENT };
+  const reset: Row = { at_ms: 0.1, ...from, flags: 'R.', seq: 0, ack: 1001, win: 0 };
+
+  test('is told where the SYN is sent again, once', () => {
+    const again: Row = { ...reset, at_ms: 1000.1 };
+    const rows = [syn(0), reset, syn(1000), again, syn(3000)];
+    const [finding, ...others] = findingsIn(pcap(rows));
+    expect(others).toEqual([]);
+    expect(finding).toMatchObject({ cause: 'refused-from-elsewhere', count: 1 });
+    expect(finding?.evidence).toMatchObject({ dialled: SERVER, refused_by: '10.4.26.11:80' });
+  });
+
+  test.each<[string, Row[]]>([
+    ['it was believed', [syn(0), reset]],
+    ['it answers another SYN', [syn(0), { ...reset, ack: 7 }, syn(1000)]],
+    ['its sender was dialled too', [syn(0), { ...syn(0), to: from.from }, reset, syn(1000)]],
+  ])('is not where %s', (_, rows) => {
+    expect(causesIn(rows)).not.toHaveProperty('refused-from-elsewhere');
+  });
+});
