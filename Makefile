@@ -77,7 +77,7 @@ deb: $(DIST:%=%.deb) ## build a package of that for Debian and Ubuntu
 rpm: $(DIST:%=%.rpm) ## build one for Red Hat, Fedora and SUSE
 
 dist-test: setup-test setup-dist dist deb rpm ## try all that, and in root file systems that have nothing else, as root
-	TCPWHY_TESTED=$(CURDIR)/$(DIST) vitest run --project unit test/cli
+	TCPWHY_TESTED=$(CURDIR)/$(DIST) vitest run test/cli test/kernel/process.test.ts
 	lintian --allow-root $(DIST).deb
 	node tools/dist/roots.ts $(DIST) $(CACHE)/roots $(SUITES)
 

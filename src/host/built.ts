@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 
@@ -25,7 +25,9 @@ export function itself(): string {
 function inTheOneFile(name: string): string {
   const files = (process.env.TCPWHY_FILES ?? '').split(' ').map((file) => file.split(':'));
   const fd = files.find(([called]) => called === name)?.[1];
-  return fd === undefined
-    ? `${name}, for which this system gave no memory (memfd_create)`
-    : `/proc/${process.pid}/fd/${fd}`;
+  if (fd === undefined) return `${name}, for which this system gave no memory (memfd_create)`;
+  // By the number that /proc has for it: this process may be in a PID namespace, and /proc the host's.
+  return existsSync('/proc/self')
+    ? `/proc/${readlinkSync('/proc/self')}/fd/${fd}`
+    : `/proc/self/fd/${fd}`;
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { misfit } from '../schema.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const TCPWHY = `${ROOT}build/tcpwhy`;
+export const TCPWHY = process.env.TCPWHY_TESTED ?? `${ROOT}build/tcpwhy`;
 
 const PATIENCE_MS = 30_000;
 /** In a machine that is emulated the verifier takes its time. */
