@@ -156,13 +156,16 @@ export const tcpMemory: Scenario[] = [
   },
 ];
 
-/** On the lab's own segment: those that fill the table, and one that has no entry. */
+/** Those that fill the table, and one of the lab's own segment that has no entry. */
 const SEGMENT = {
-  4: { at: (number: number) => `10.4.26.${100 + number}`, absent: '10.4.26.99' },
+  4: {
+    at: (number: number) => `10.5.${(number + 1) >> 8}.${(number + 1) & 255}`,
+    absent: '10.4.26.99',
+  },
   6: { at: (number: number) => `2001:db8:26::${100 + number}`, absent: '2001:db8:26::99' },
 } as const;
-/** More than there are old ones on the whole machine, which are taken away for new ones at first. */
-const ENTRIES = 150;
+/** More than there are old ones on the whole machine, in labs that stay too: each is taken away for a new one. */
+const ENTRIES = 3000;
 
 function haveRoom(lab: Lab, entries: string[]): boolean {
   try {

@@ -82,8 +82,21 @@ function handTo(lab: Lab, sockets: Socket[]): ReturnType<typeof spawn> {
   const child = spawn('sleep', ['60'], {
     stdio: ['ignore', 'ignore', 'ignore', ...sockets.map(({ fd }) => fd)],
   });
-  lab.defer(() => child.kill('SIGKILL'));
+  lab.defer(() => {
+    child.kill('SIGKILL');
+    // What it has open ends here, and not in the next lab, whose namespaces may have the same numbers.
+    until('the process to have ended', () => hasEnded(child.pid));
+  });
   return child;
+}
+
+/** Whether it has nothing open any more: gone, or only waited for. */
+function hasEnded(pid = 0): boolean {
+  try {
+    return /^State:\s*[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return true;
+  }
 }
 
 /** Refused by a listener whose process had left it to another, which is stopped. */
