@@ -2,7 +2,7 @@
 
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, distance, endOf } from '../tcp/sequence.ts';
-import { otherSide, type Segment, type Side } from './segment.ts';
+import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
 
 /** Pieces that came before what stands in front of them: more are not kept. */
 const MOST_PIECES = 32;
@@ -113,6 +113,11 @@ export class Connection {
     const told = (by: End, to: End) =>
       by.fin !== null && to.acked !== null && !before(to.acked, by.fin.at);
     return told(one, other) && told(other, one);
+  }
+
+  /** Both ends are one. */
+  get itself(): boolean {
+    return endOfKey(this.key, 0) === endOfKey(this.key, 1);
   }
 
   /** Nothing more belongs to it. */

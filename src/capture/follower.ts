@@ -1,72 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { addressText } from '../tcp/address.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
-import { before, distance } from '../tcp/sequence.ts';
+import { next } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
-import { Connection, type End } from './connection.ts';
-import { linuxError } from './icmp.ts';
-import { bareSock, flowOf, type Message, packetOf, sockOf } from './messages.ts';
-import {
-  addressOf,
-  addressPart,
-  endOf,
-  endOfKey,
-  keyOfEnds,
-  otherSide,
-  type Segment,
-  type Side,
-} from './segment.ts';
+import { Connection } from './connection.ts';
+import { DoubtedResets } from './doubted-resets.ts';
+import { Elsewhere } from './elsewhere.ts';
+import { Followed } from './followed.ts';
+import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
+import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
+import { ShownPeers } from './shown-peers.ts';
 import { type Refused, Stamps } from './stamps.ts';
+import { Unanswered } from './unanswered.ts';
+import { Unreachable } from './unreachable.ts';
 import { Vantage } from './vantage.ts';
 
-/** Connections that are followed at once, at least; twice as many at most. */
-const MOST_CONNECTIONS = 32_768;
-/** SYNs of one end that wait for an answer: more are not kept. */
-const MOST_DIALLED = 16;
-/** Connects that an ICMP error has answered, and that may go on: more are not kept. */
-const MOST_UNREACHABLE = 4096;
 /** The same segment on two devices of one host is so far apart at most. */
 const COPY_NS = 5e6;
 /** Entries of connection tracking live for a second at least: before that none was forgotten. */
 const AT_ONCE_NS = 0.9e9;
 /** A reset that answers comes sooner. */
 const ANSWER_NS = 1e9;
-/** A SYN is sent again after this, and after twice the time from then on. */
-const FIRST_RETRY_NS = 1e9;
-/** A SYN that no router has passed on. */
-const INITIAL_TTL: ReadonlySet<number> = new Set([64, 128, 255]);
-/** Its SYNs, over so long a time, are no answer to a loss. */
-const MANY_SYNS = 3;
-const LONG_NS = 2e9;
-const MOST_ENDS = 50_000;
 /** MP_JOIN: a further connection of one of MPTCP's, which is refused for other reasons. */
 const MP_JOIN = 1;
-/** A window further away than any there is. */
-const FAR = 1 << 30;
-
-const NS = 1e6;
-
-/** Takes what was proved: when, and the event's body in protobuf's JSON form. */
-export type Emit = (time_ns: number, body: Message) => void;
-
-/** A SYN answered by an ICMP error, until it is clear that it was not sent again. */
-interface Unreachable {
-  connection: Connection;
-  segment: Segment;
-  /** When the error came. */
-  time_ns: number;
-  syns: number;
-  due_ns: number;
-}
-
-/** A reset that the other end may not have believed. */
-interface Doubted {
-  segment: Segment;
-  time_ns: number;
-  expected: number;
-  window_end: number;
-}
+const NS_PER_MS = 1e6;
 
 /**
  * Follows connections through a capture, and tells what their packets prove, as events that a kernel would
@@ -74,29 +31,24 @@ interface Doubted {
  */
 export class Follower {
   readonly #emit: Emit;
-  /** In two generations: what was not seen for a whole one is forgotten. */
-  #young = new Map<string, Connection>();
-  #old = new Map<string, Connection>();
-  /** Connections by the end that dialled: they share its address and port. */
-  #dialled = new Map<string, Set<Connection>>();
-  readonly #doubted = new Map<Connection, Doubted>();
-  #unreachable: Unreachable[] = [];
-  /** SYN-ACKs that answer what was dialled elsewhere. */
-  readonly #astray = new Map<string, { segment: Segment; dialled: Connection }>();
-  /** Open connections by the end that was dialled, and the peer that their client tells. */
-  #shown = new Map<string, Connection>();
-  /** Ends that answered connects with a SYN-ACK, and how many. */
-  readonly #answered = new Map<string, number>();
-  /** Addresses that sent anything but SYNs. */
-  readonly #heard = new Set<string>();
-  #last_heard = '';
+  readonly #followed = new Followed();
   readonly #stamps: Stamps;
+  readonly #unanswered: Unanswered;
+  readonly #unreachable: Unreachable;
+  readonly #elsewhere: Elsewhere;
+  readonly #shown: ShownPeers;
+  readonly #doubted: DoubtedResets;
   readonly vantage = new Vantage();
   segments = 0;
 
   constructor(emit: Emit) {
     this.#emit = emit;
     this.#stamps = new Stamps((refused) => this.#recycled(refused));
+    this.#unanswered = new Unanswered(emit, this.vantage);
+    this.#unreachable = new Unreachable(emit);
+    this.#elsewhere = new Elsewhere(emit, this.#followed);
+    this.#shown = new ShownPeers(emit, this.#followed);
+    this.#doubted = new DoubtedResets(emit);
   }
 
   take(segment: Segment, time_ns: number): void {
@@ -106,12 +58,12 @@ export class Follower {
       return;
     }
     if (segment.what === 'icmp') {
-      this.#icmp(segment, time_ns);
+      this.#icmpError(segment, time_ns);
       return;
     }
     this.segments++;
-    if ((segment.flags & TCP_FLAG.syn) === 0 && this.#heard.size < MOST_ENDS) this.#hear(segment);
-    const connection = this.#find(segment.key);
+    if ((segment.flags & TCP_FLAG.syn) === 0) this.#unanswered.hear(segment);
+    const connection = this.#followed.find(segment.key);
     const last = connection?.end(segment.side).last;
     if (last && isCopy(last, segment) && time_ns - nsOf(connection, segment.side) < COPY_NS) {
       if (connection && last.outgoing !== segment.outgoing) connection.forwarded = true;
@@ -124,26 +76,15 @@ export class Follower {
     else this.#other(connection, segment, time_ns);
   }
 
-  /** Asked of every segment: mostly it is known. */
-  #hear(segment: Segment): void {
-    const address = addressPart(endOfKey(segment.key, segment.side));
-    if (address !== this.#last_heard) this.#heard.add(address);
-    this.#last_heard = address;
-  }
-
   /** Time goes on, whether or not segments come. */
   advance(time_ns: number): void {
     this.#stamps.advance(time_ns);
-    while (this.#unreachable[0] && this.#unreachable[0].due_ns <= time_ns) {
-      const one = this.#unreachable.shift();
-      if (one) this.#ended(one);
-    }
+    this.#unreachable.advance(time_ns);
   }
 
   /** The capture ends: what its time did not suffice for is told where only a loss could gainsay it. */
   finish(): void {
-    for (const one of this.#unreachable.splice(0))
-      if (isAtClient(one.connection.syn)) this.#ended(one);
+    this.#unreachable.finish();
   }
 
   // --- handshakes
@@ -162,8 +103,8 @@ export class Follower {
       known.syn_ns = time_ns;
       me.last = segment;
       me.last_ns = time_ns;
-      this.#refusedElsewhere(known, time_ns);
-      this.#unanswered(known, time_ns);
+      this.#elsewhere.dialledAgain(known, time_ns);
+      this.#unanswered.tell(known, time_ns);
       return;
     }
     const answered = known !== undefined && known.end(otherSide(side)).last !== null;
@@ -174,46 +115,6 @@ export class Follower {
     }
     const connection = this.#begin(segment, time_ns);
     connection.contested = known !== undefined && !isDone(known);
-  }
-
-  /** Not even a reset: why, packets do not tell. */
-  #unanswered(connection: Connection, time_ns: number): void {
-    const { key, opener, began_ns, syns, syn, server } = connection;
-    if (opener === null || connection.told_unanswered || connection.over) return;
-    const waited_ns = time_ns - began_ns;
-    if (syns < MANY_SYNS || waited_ns < LONG_NS || connection.contested) return;
-    if (server?.last || connection.answered_otherwise || isItself(connection)) return;
-    connection.told_unanswered = true;
-    const dialled = endOfKey(key, otherSide(opener));
-    const answered = (this.#answered.get(dialled) ?? 0) - connection.answered_before;
-    this.#emit(time_ns, {
-      unanswered: {
-        flow: flowOf(key, opener, opener),
-        syns,
-        waited_ms: Math.round(waited_ns / NS),
-        taken_at: this.#takenAt(connection, syn),
-        heard: this.#heard.has(addressPart(dialled)) ? 1 : 0,
-        answered: Math.max(0, answered),
-      },
-    });
-  }
-
-  /** 1 at the end that dialled, 2 at the other one, 0 where that is not known. */
-  #takenAt({ key, opener, forwarded }: Connection, syn: Segment | null): number {
-    if (opener === null || forwarded) return 0;
-    if (syn?.outgoing != null) return syn.outgoing ? 1 : 2;
-    const { addresses } = this.vantage.result();
-    const at = (side: Side) => addresses.includes(addressText(addressOf(endOfKey(key, side))));
-    return at(opener) ? 1 : at(otherSide(opener)) ? 2 : 0;
-  }
-
-  /** Somebody is there, and takes connections. */
-  #answeredAt(end: string): void {
-    if (this.#answered.size >= MOST_ENDS || this.#heard.size >= MOST_ENDS) {
-      this.#answered.clear();
-      this.#heard.clear();
-    }
-    this.#answered.set(end, (this.#answered.get(end) ?? 0) + 1);
   }
 
   #begin(segment: Segment, time_ns: number): Connection {
@@ -232,9 +133,10 @@ export class Follower {
     me.window = segment.window;
     me.last = segment;
     me.last_ns = time_ns;
-    this.#keep(connection);
-    connection.answered_before =
-      this.#answered.get(endOfKey(connection.key, otherSide(segment.side))) ?? 0;
+    this.#followed.keep(connection);
+    connection.answered_before = this.#unanswered.answers(
+      endOfKey(connection.key, otherSide(segment.side)),
+    );
     this.#stamps.syn(connection, segment, time_ns);
     return connection;
   }
@@ -247,14 +149,14 @@ export class Follower {
       connection = this.#begin(contender.seg, contender.time_ns);
       connection.contested = true;
     }
-    if (connection && isItself(connection)) {
+    if (connection?.itself) {
       this.#selfConnect(connection, segment, time_ns);
       return;
     }
     const client = connection?.end(otherSide(side));
     const answers = connection?.opener === otherSide(side) && client?.isn != null;
     if (!connection || !answers || connection.over) {
-      if (!connection || connection.over) this.#stray(segment);
+      if (!connection || connection.over) this.#elsewhere.synAck(segment);
       return;
     }
     if (ack !== next(client.isn ?? 0)) {
@@ -273,9 +175,9 @@ export class Follower {
     me.last = segment;
     me.last_ns = time_ns;
     if (segment.mptcp !== null) connection.mptcp = true;
-    this.#drop(connection);
+    this.#unreachable.answered(connection);
     this.#stamps.answered(connection, time_ns);
-    if (!isAgain) this.#answeredAt(endOfKey(segment.key, side));
+    if (!isAgain) this.#unanswered.answeredAt(endOfKey(segment.key, side));
   }
 
   /** Of a connect that found itself: its own SYN-ACK answers its SYN. */
@@ -296,53 +198,14 @@ export class Follower {
     });
   }
 
-  /** A SYN-ACK for no connect to its sender: the connect of the same end that it answers is looked for. */
-  #stray(segment: Segment): void {
-    const dialled = this.#dialledBy(endOfKey(segment.key, otherSide(segment.side)));
-    for (const connection of dialled) {
-      const { syn } = connection;
-      if (!syn || connection.over || connection.contested || connection.server?.last) continue;
-      if (connection.key === segment.key || next(syn.seq) !== segment.ack) continue;
-      if (this.#astray.size >= MOST_CONNECTIONS) this.#astray.clear();
-      this.#astray.set(segment.key, { segment, dialled: connection });
-      connection.answered_otherwise = true;
-      return;
-    }
-  }
-
-  /** A reset for no connect to its sender: the connect of the same end that it answers is looked for. */
-  #strayReset(segment: Segment): void {
-    if (!(segment.flags & TCP_FLAG.ack) || segment.seq !== 0) return;
-    for (const connection of this.#dialledBy(endOfKey(segment.key, otherSide(segment.side)))) {
-      const { syn } = connection;
-      if (!syn || connection.over || connection.contested || connection.server?.last) continue;
-      if (connection.mptcp || connection.syns > 1 || next(syn.seq) !== segment.ack) continue;
-      connection.refused_by = segment;
-      connection.answered_otherwise = true;
-      return;
-    }
-  }
-
-  /** The client did not believe the reset, or did not get it: it asks again. */
-  #refusedElsewhere(connection: Connection, time_ns: number): void {
-    const { refused_by, opener } = connection;
-    if (!refused_by || opener === null || connection.over || connection.server?.last) return;
-    connection.refused_by = null;
-    this.#emit(time_ns, {
-      crossed_reply: {
-        packet: packetOf(refused_by, otherSide(refused_by.side)),
-        fits: sockOf(connection, opener, TCP_STATE.SYN_SENT),
-      },
-    });
-  }
-
   // --- resets
 
   #rst(connection: Connection | undefined, segment: Segment, time_ns: number): void {
     if (connection) this.#stamps.drop(connection);
-    if (this.#answeredAstray(segment, time_ns)) return;
-    if (!connection || connection.over || isItself(connection)) {
-      if (!this.#crossed(connection, segment, time_ns) && !connection) this.#strayReset(segment);
+    if (this.#elsewhere.isAnswered(segment, time_ns)) return;
+    if (!connection || connection.over || connection.itself) {
+      if (!this.#elsewhere.crossed(connection, segment, time_ns) && !connection)
+        this.#elsewhere.reset(segment);
       return;
     }
     const { side } = segment;
@@ -361,8 +224,8 @@ export class Follower {
       return;
     }
     if (segment.seq !== me.next) {
-      if (!this.#crossed(connection, segment, time_ns))
-        this.#doubt(connection, segment, peer, time_ns);
+      if (!this.#elsewhere.crossed(connection, segment, time_ns))
+        this.#doubted.doubt(connection, segment, peer, time_ns);
       return;
     }
     if (connection.open && me.pieces.length === 0) this.#byPeer(connection, segment, time_ns);
@@ -375,12 +238,12 @@ export class Follower {
     const { isn } = connection.end(client);
     const answers = segment.flags & TCP_FLAG.ack && isn !== null && segment.ack === next(isn);
     if (!answers || segment.seq !== 0) {
-      if (this.#crossed(connection, segment, time_ns)) return;
+      if (this.#elsewhere.crossed(connection, segment, time_ns)) return;
       connection.contested = true;
       return;
     }
     connection.reset = true;
-    this.#drop(connection);
+    this.#unreachable.answered(connection);
     if (connection.contested || connection.syn?.mptcp === MP_JOIN || segment.mptcp !== null) return;
     this.#emit(time_ns, {
       reset_received: {
@@ -399,44 +262,15 @@ export class Follower {
     if (!fits || isn === null || !last || connection.contested || connection.torn) return;
     if (connection.mptcp || segment.mptcp !== null) return;
     if (segment.flags & TCP_FLAG.ack && segment.ack !== next(isn)) return;
-    const [elsewhere] = this.#sameDial(connection);
+    const [elsewhere] = this.#elsewhere.sameDial(connection);
     if (elsewhere) {
-      this.#wrongSource(elsewhere, last, time_ns);
+      this.#elsewhere.wrongSource(elsewhere, last, time_ns);
       return;
     }
     this.#emit(time_ns, {
       drop: {
         packet: packetOf(segment, connection.opener),
         sock: bareSock(flowOf(connection.key, server, connection.opener), TCP_STATE.LISTEN),
-      },
-    });
-  }
-
-  /** Connects with the very same SYN to another end, which did not answer. */
-  *#sameDial(connection: Connection): Generator<Connection> {
-    if (connection.opener === null) return;
-    for (const other of this.#dialledBy(endOfKey(connection.key, connection.opener))) {
-      if (other === connection || other.over || other.server?.last) continue;
-      if (other.syn?.seq === connection.syn?.seq) yield other;
-    }
-  }
-
-  /** The client resets who answered in place of whom it had dialled. */
-  #answeredAstray(segment: Segment, time_ns: number): boolean {
-    const astray = this.#astray.get(segment.key);
-    if (!astray || segment.side === astray.segment.side) return false;
-    if (segment.seq !== astray.segment.ack) return false;
-    this.#astray.delete(segment.key);
-    this.#wrongSource(astray.dialled, astray.segment, time_ns);
-    return true;
-  }
-
-  #wrongSource(dialled: Connection, synAck: Segment, time_ns: number): void {
-    const client = dialled.opener ?? 0;
-    this.#emit(time_ns, {
-      reset_sent: {
-        packet: packetOf(synAck, otherSide(synAck.side)),
-        dialled: sockOf(dialled, client, TCP_STATE.SYN_SENT),
       },
     });
   }
@@ -459,7 +293,7 @@ export class Follower {
         sock: sockOf(connection, peer, state),
         packet,
         handshake_ttl: me.ttl,
-        silent_ms: Math.round((time_ns - me.last_ns) / NS),
+        silent_ms: Math.round((time_ns - me.last_ns) / NS_PER_MS),
         unused: me.sent_data || other.sent_data ? 0 : 1,
       },
     });
@@ -485,48 +319,16 @@ export class Follower {
     });
   }
 
-  /** Whether it fits another connection of the same end that dialled, and then tells so. */
-  #crossed(known: Connection | undefined, segment: Segment, time_ns: number): boolean {
-    const end = endOfKey(segment.key, otherSide(segment.side));
-    for (const other of this.#dialledBy(end)) {
-      if (other.key === segment.key || other.over || !other.whole || other.contested) continue;
-      const [client, server] = [other.client, other.server];
-      if (!client?.opened || !server) continue;
-      if (segment.seq !== server.next || server.pieces.length > 0) continue;
-      if (segment.flags & TCP_FLAG.ack && !isAcknowledging(segment, client, server)) continue;
-      this.#emit(time_ns, {
-        crossed_reply: {
-          packet: packetOf(segment, otherSide(segment.side)),
-          fits: sockOf(other, other.opener ?? 0, TCP_STATE.ESTABLISHED),
-          ...(known &&
-            !known.over &&
-            known.client?.opened && {
-              sock: sockOf(known, otherSide(segment.side), TCP_STATE.ESTABLISHED),
-            }),
-        },
-      });
-      return true;
-    }
-    return false;
-  }
-
-  #doubt(connection: Connection, segment: Segment, peer: End, time_ns: number): void {
-    if (!connection.open || this.#doubted.size >= MOST_CONNECTIONS) return;
-    const expected = connection.end(segment.side).next;
-    const window_end = (expected + peer.window) >>> 0;
-    this.#doubted.set(connection, { segment, time_ns, expected, window_end });
-  }
-
   // --- everything else
 
   #other(connection: Connection | undefined, segment: Segment, time_ns: number): void {
     if (!connection) {
-      this.#crossed(connection, segment, time_ns);
+      this.#elsewhere.crossed(connection, segment, time_ns);
       return;
     }
     if (connection.over) return;
     this.#challenged(connection, segment, time_ns);
-    const doubted = this.#doubted.get(connection);
+    const doubted = this.#doubted.of(connection);
     if (segment.mptcp !== null) connection.mptcp = true;
     const was_open = connection.open;
     const had_opened = connection.client?.opened;
@@ -535,60 +337,12 @@ export class Follower {
     if (connection.client?.opened && !had_opened && connection.syns === 1 && connection.whole)
       this.vantage.handshake(connection, connection.syn_ns, synAck_ns, time_ns);
     if (connection.open && connection.whole && (!was_open || connection.toa))
-      this.#shownPeer(connection, time_ns);
+      this.#shown.opened(connection, time_ns);
     if (doubted && doubted.segment.side === segment.side)
-      this.#disbelieved(connection, doubted, time_ns);
+      this.#doubted.disbelieved(connection, doubted, time_ns);
     if (!connection.closed) return;
     if (connection.whole) this.#stamp(connection, time_ns);
     connection.release();
-  }
-
-  /** Who a host that reads such options shows as its peer, and whether another open one shows it too. */
-  #shownPeer(connection: Connection, time_ns: number): void {
-    const { opener, toa } = connection;
-    if (opener === null || connection.toa_told) return;
-    const server = endOfKey(connection.key, otherSide(opener));
-    if (!toa) {
-      const other = this.#shown.get(server + endOfKey(connection.key, opener));
-      if (other?.toa && other !== connection && !other.over)
-        this.#tellPeer(other, connection, time_ns, true);
-      return;
-    }
-    connection.toa_told = true;
-    if (toa.port === 0) {
-      this.#tellPeer(connection, null, time_ns);
-      return;
-    }
-    const shown = endOf(toa);
-    const direct = this.#find(keyOfEnds(shown, server).key);
-    const as_well = this.#shown.get(server + shown);
-    const other = [direct, as_well].find(
-      (one) => one && one !== connection && one.open && one.whole && !one.over,
-    );
-    if (this.#shown.size >= MOST_CONNECTIONS) this.#shown.clear();
-    this.#shown.set(server + shown, connection);
-    this.#tellPeer(connection, other ?? null, time_ns);
-  }
-
-  #tellPeer(
-    connection: Connection,
-    other: Connection | null,
-    time_ns: number,
-    again = false,
-  ): void {
-    const { opener, toa } = connection;
-    if (opener === null || !toa) return;
-    const side = otherSide(opener);
-    this.#emit(time_ns, {
-      told_peer: {
-        flow: flowOf(connection.key, side, opener),
-        toa,
-        ...(other?.opener != null && {
-          other: flowOf(other.key, otherSide(other.opener), other.opener),
-        }),
-        again: again ? 1 : 0,
-      },
-    });
   }
 
   /** A SYN on an open connection that is answered with an ACK of that one. */
@@ -611,22 +365,6 @@ export class Follower {
     });
   }
 
-  /** The sender of a doubted reset goes on as if there had been none. */
-  #disbelieved(connection: Connection, doubted: Doubted, time_ns: number): void {
-    this.#doubted.delete(connection);
-    if (!connection.whole || connection.contested) return;
-    const { segment, expected, window_end } = doubted;
-    if (Math.abs(distance(expected, segment.seq)) > FAR) return;
-    const side = otherSide(segment.side);
-    this.#emit(time_ns, {
-      drop: {
-        packet: packetOf(segment, connection.opener),
-        sock: { ...sockOf(connection, side, TCP_STATE.ESTABLISHED), rcv_nxt: expected },
-        window_end,
-      },
-    });
-  }
-
   #stamp(connection: Connection, time_ns: number): void {
     const last = connection.client?.last;
     if (last?.has_timestamps) this.#stamps.remember(connection, last.tsval, time_ns);
@@ -643,114 +381,24 @@ export class Follower {
     });
   }
 
-  // --- ICMP
-
-  #icmp(segment: Segment, time_ns: number): void {
-    const connection = this.#find(segment.key);
-    const { icmp } = segment;
-    if (!connection || !icmp || connection.over || connection.contested) return;
+  #icmpError(segment: Segment, time_ns: number): void {
+    const connection = this.#followed.find(segment.key);
+    if (!connection || connection.over || connection.contested) return;
     this.#stamps.drop(connection);
     connection.answered_otherwise = true;
-    const { opener, syns, syn_ns } = connection;
-    if (opener !== segment.side || connection.server?.last) return;
-    if (connection.end(opener).isn !== segment.seq || isItself(connection)) return;
-    if (linuxError(icmp) === null || this.#unreachable.length >= MOST_UNREACHABLE) return;
-    const due_ns = Math.max(time_ns, syn_ns + 1.5 * FIRST_RETRY_NS * 2 ** Math.min(syns - 1, 7));
-    const one = { connection, segment, time_ns, syns, due_ns };
-    const at = this.#unreachable.findLastIndex((other) => other.due_ns <= due_ns);
-    this.#unreachable.splice(at + 1, 0, one);
-  }
-
-  /** Nothing more came of a connect that an ICMP error had answered. */
-  #ended({ connection, segment, time_ns, syns }: Unreachable): void {
-    const { opener } = connection;
-    const { icmp } = segment;
-    if (!icmp || opener === null || connection.over || connection.contested) return;
-    if (connection.syns !== syns || connection.server?.last) return;
-    connection.reset = true;
-    this.#drop(connection);
-    const { type, code, from } = icmp;
-    this.#emit(time_ns, {
-      state_change: {
-        old_state: TCP_STATE.SYN_SENT,
-        new_state: TCP_STATE.CLOSE,
-        sock: {
-          ...sockOf(connection, opener, TCP_STATE.SYN_SENT),
-          err: linuxError(icmp) ?? 0,
-          retransmits: syns - 1,
-        },
-        icmp: { type, code, from, seq: segment.seq },
-      },
-    });
-  }
-
-  // --- what is kept
-
-  #find(key: string): Connection | undefined {
-    const young = this.#young.get(key);
-    if (young) return young;
-    const old = this.#old.get(key);
-    if (old) {
-      this.#old.delete(key);
-      this.#remember(old);
-    }
-    return old;
-  }
-
-  #keep(connection: Connection): void {
-    this.#old.delete(connection.key);
-    this.#remember(connection);
-    if (connection.opener === null) return;
-    const end = endOfKey(connection.key, connection.opener);
-    const others = this.#dialled.get(end) ?? new Set();
-    for (const other of others)
-      if (other.over || other.key === connection.key) others.delete(other);
-    if (others.size >= MOST_DIALLED) return;
-    others.add(connection);
-    this.#dialled.set(end, others);
-  }
-
-  #remember(connection: Connection): void {
-    this.#young.set(connection.key, connection);
-    if (this.#young.size < MOST_CONNECTIONS) return;
-    this.#old = this.#young;
-    this.#young = new Map();
-    this.#dialled = new Map();
-    for (const one of this.#old.values()) this.#index(one);
-    for (const one of this.#doubted.keys()) if (!this.#old.has(one.key)) this.#doubted.delete(one);
-  }
-
-  #index(connection: Connection): void {
-    if (connection.opener === null || connection.over) return;
-    const end = endOfKey(connection.key, connection.opener);
-    const others = this.#dialled.get(end) ?? new Set();
-    if (others.size < MOST_DIALLED) this.#dialled.set(end, others.add(connection));
-  }
-
-  #dialledBy(end: string): Iterable<Connection> {
-    return this.#dialled.get(end) ?? [];
-  }
-
-  /** It is answered: an ICMP error that came for its SYN did not end it. */
-  #drop(connection: Connection): void {
-    if (this.#unreachable.length === 0) return;
-    this.#unreachable = this.#unreachable.filter((one) => one.connection !== connection);
+    this.#unreachable.error(connection, segment, time_ns);
   }
 
   /** Packets are missing: what is known of connections may be wrong. */
   #forget(): void {
-    this.#young.clear();
-    this.#old.clear();
-    this.#dialled.clear();
+    this.#followed.clear();
     this.#doubted.clear();
-    this.#astray.clear();
+    this.#elsewhere.clear();
     this.#shown.clear();
     this.#stamps.clear();
-    this.#unreachable = [];
+    this.#unreachable.clear();
   }
 }
-
-const next = (seq: number) => (seq + 1) >>> 0;
 
 function nsOf(connection: Connection | undefined, side: Side): number {
   return connection?.end(side).last_ns ?? 0;
@@ -773,20 +421,4 @@ function isCopy(one: Segment, other: Segment): boolean {
 /** Nothing of it can be there any more: it was closed, reset while it was open, refused, or never answered. */
 function isDone({ closed, reset, open, server }: Connection): boolean {
   return closed || (reset && open) || server?.last === null;
-}
-
-/** It was captured where it was sent, or no router away from there. */
-function isAtClient(syn: Segment | null): boolean {
-  return syn?.outgoing === true || INITIAL_TTL.has(syn?.ttl ?? 0);
-}
-
-/** Both ends are one. */
-function isItself(connection: Connection): boolean {
-  return endOfKey(connection.key, 0) === endOfKey(connection.key, 1);
-}
-
-/** What it acknowledges is on its way, or was acknowledged last. */
-function isAcknowledging({ ack }: Segment, client: End, server: End): boolean {
-  const from = server.acked ?? next(client.isn ?? 0);
-  return !before(ack, from) && !before(client.next, ack);
 }

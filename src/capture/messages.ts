@@ -6,6 +6,9 @@ import { addressOf, endOfKey, otherSide, portOf, type Segment, type Side } from 
 /** In protobuf's JSON form, as encodeEvent() takes it. */
 export type Message = { [field: string]: unknown };
 
+/** Takes what was proved: when, and the event's body. */
+export type Emit = (time_ns: number, body: Message) => void;
+
 const [SERVED_AT_SADDR, SERVED_AT_DADDR] = [1, 2];
 
 /** From one end to the other; `opener` is who dialled, where that is known. */

@@ -21,3 +21,8 @@ function spaceOf({ payload_len, flags }: { payload_len: number; flags: number })
 export function endOf(segment: { seq: number; payload_len: number; flags: number }): number {
   return (segment.seq + spaceOf(segment)) >>> 0;
 }
+
+/** The number after it. */
+export function next(seq: number): number {
+  return (seq + 1) >>> 0;
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Connection } from './connection.ts';
+import { endOfKey } from './segment.ts';
+
+/** Connections that are followed at once, at least; twice as many at most. */
+const MOST_CONNECTIONS = 32_768;
+/** SYNs of one end that wait for an answer: more are not kept. */
+const MOST_DIALLED = 16;
+
+/** The connections that are followed. In two generations: what was not seen for a whole one is forgotten. */
+export class Followed {
+  #young = new Map<string, Connection>();
+  #old = new Map<string, Connection>();
+  /** By the end that dialled: they share its address and port. */
+  #dialled = new Map<string, Set<Connection>>();
+
+  find(key: string): Connection | undefined {
+    const young = this.#young.get(key);
+    if (young) return young;
+    const old = this.#old.get(key);
+    if (old) {
+      this.#old.delete(key);
+      this.#remember(old);
+    }
+    return old;
+  }
+
+  keep(connection: Connection): void {
+    this.#old.delete(connection.key);
+    this.#remember(connection);
+    if (connection.opener === null) return;
+    const end = endOfKey(connection.key, connection.opener);
+    const others = this.#dialled.get(end) ?? new Set();
+    for (const other of others)
+      if (other.over || other.key === connection.key) others.delete(other);
+    if (others.size >= MOST_DIALLED) return;
+    others.add(connection);
+    this.#dialled.set(end, others);
+  }
+
+  #remember(connection: Connection): void {
+    this.#young.set(connection.key, connection);
+    if (this.#young.size < MOST_CONNECTIONS) return;
+    this.#old = this.#young;
+    this.#young = new Map();
+    this.#dialled = new Map();
+    for (const one of this.#old.values()) this.#index(one);
+  }
+
+  #index(connection: Connection): void {
+    if (connection.opener === null || connection.over) return;
+    const end = endOfKey(connection.key, connection.opener);
+    const others = this.#dialled.get(end) ?? new Set();
+    if (others.size < MOST_DIALLED) this.#dialled.set(end, others.add(connection));
+  }
+
+  dialledBy(end: string): Iterable<Connection> {
+    return this.#dialled.get(end) ?? [];
+  }
+
+  clear(): void {
+    this.#young.clear();
+    this.#old.clear();
+    this.#dialled.clear();
+  }
+}
