@@ -1,36 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { isTakenUp, NFT_FREES, TRACKED } from '../causes/shared/conntrack.ts';
+import { NFT_FREES } from '../causes/shared/conntrack.ts';
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
-import { type Candidate, droppers, untracking } from '../host/nftables/droppers.ts';
+import { droppers } from '../host/nftables/droppers.ts';
 import { LegacyTables } from '../host/nftables/legacy.ts';
-import {
-  type Device,
-  type Hook,
-  type Rules,
-  type Segment,
-  TooMany,
-} from '../host/nftables/match.ts';
-import { NFPROTO } from '../host/nftables/op.ts';
-import {
-  type Ask,
-  type Chain,
-  Changed,
-  FAMILIES,
-  Nftables,
-  TooLarge,
-} from '../host/nftables/ruleset.ts';
-import { ruleText } from '../host/nftables/text.ts';
+import { type Segment, TooMany } from '../host/nftables/match.ts';
+import { type Ask, Changed, Nftables, TooLarge } from '../host/nftables/ruleset.ts';
 import type { DeviceName } from '../host/nftables/values.ts';
 import { packetOfRules } from '../known/drop-rules.ts';
-import { addressBytes, familyOf, IPV4_AT } from '../tcp/address.ts';
-import { TCP_FLAG } from '../tcp/flags.ts';
+import { addressBytes, familyOf } from '../tcp/address.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
-import type { Drop, DropRule, DropRules } from '../wire/types.gen.ts';
+import type { Drop, DropRules } from '../wire/types.gen.ts';
 import { u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY } from '../wire/written.gen.ts';
 import { eventAt, type Layout } from '../wire/written.ts';
+import { segmentOf } from './rule-segment.ts';
+import { type Dropper, type Found, foundOf } from './rules-told.ts';
+import { TRACKED_ALL, type Untracked, untrackedOf } from './untracked-rules.ts';
 
 /** So long holds what is read of a namespace beside its rules: what they count, what is in sets, names of devices. */
 const HOLDS_NS = 1e9;
@@ -39,8 +26,6 @@ const RESTS = 10;
 const PUTS_OFF_NS = 5e9;
 const MAX_REMEMBERED = 4096;
 const MAX_NAMESPACES = 64;
-/** Of one packet that are told. */
-const MAX_RULES = 4;
 
 const NOTHING: never[] = [];
 
@@ -61,11 +46,6 @@ export interface RuleHost {
   now_ns(): number;
 }
 
-/** What may have dropped a packet, among these rules. */
-interface Dropper extends Candidate {
-  rules: Rules;
-}
-
 /** Of iptables-legacy; `unread`: tables of which nobody knows. */
 interface Legacy {
   segment: Segment | null;
@@ -73,9 +53,6 @@ interface Legacy {
   unread: string[];
   untracked: Untracked;
 }
-
-type Found = Pick<DropRules, 'rules' | 'others'>;
-type Untracked = Pick<DropRules, 'untracked' | 'untracked_surely'>;
 
 interface Namespace {
   rules: Nftables;
@@ -197,7 +174,8 @@ export class RuleFacts {
     if (!namespace) return null;
     const { before, before_ns } = namespace;
     const rules = before && ktime_ns <= before_ns ? before : namespace.rules;
-    const segment = this.#segment(netns, namespace.devices, drop, family);
+    const device = (ifindex: number) => this.#deviceOf(netns, namespace.devices, ifindex);
+    const segment = segmentOf(drop, family, device);
     const droppersOf = (rules: Nftables): Dropper[] => {
       const found = droppers(rules, segment).map((one) => ({ ...one, rules }));
       if (found.length === 1) return found;
@@ -208,7 +186,6 @@ export class RuleFacts {
     };
     const isBetween = before !== null && rules !== before;
     if (isBetween && rules.leavesOut(before)) return null;
-    const device = (ifindex: number) => this.#deviceOf(netns, namespace.devices, ifindex);
     // Which came first, the drop or the change, nobody knows.
     const gone = isBetween ? droppersOf(before) : [];
     const found = foundOf([...gone, ...droppersOf(rules), ...legacy], drop, segment, device);
@@ -242,7 +219,7 @@ export class RuleFacts {
       const isSame = earlier !== undefined && rules.follows(earlier.rules);
       if (earlier && !isSame && read_ns - earlier.read_ns < HOLDS_NS) return null;
       const before = isSame && earlier.read_ns <= ktime_ns ? earlier.rules : null;
-      const segment = this.#segment(netns, new Map(), drop, family);
+      const segment = segmentOf(drop, family, (ifindex) => this.#host.deviceName(netns, ifindex));
       const found = droppers(rules, segment);
       // All of them count, and begin with nothing where they are made anew.
       const met = found.filter(
@@ -308,32 +285,6 @@ export class RuleFacts {
     }
     return name;
   }
-
-  #segment(netns: number, devices: Map<number, string | null>, drop: Drop, family: 4 | 6): Segment {
-    const { packet, leaves_ifindex, route_ifindex, conntrack } = drop;
-    const { flow, flags, seq, ack_seq, window, ttl, ifindex } = packet;
-    const bytes = (text: string) => addressBytes(text).subarray(family === 4 ? IPV4_AT : 0);
-    const hooks = hooksOf(drop);
-    const device = (ifindex: number): Device => {
-      return { ifindex, name: ifindex === 0 ? '' : this.#deviceOf(netns, devices, ifindex) };
-    };
-    const left = isRejectedSent(drop) ? 0 : leaves_ifindex;
-    const leaves = left || (hooks.some((hook) => LEAVING.has(hook)) ? route_ifindex : 0);
-    return {
-      ...{ family, flags, seq, ack_seq, window, ttl, hooks },
-      saddr: bytes(flow.saddr),
-      daddr: bytes(flow.daddr),
-      sport: flow.sport,
-      dport: flow.dport,
-      // The kernel does not always tell a rule there where the packet came in.
-      arrived_on: hooks.includes('postrouting') && ifindex > 0 ? null : device(ifindex),
-      leaves_by:
-        isBridged(drop) || (leaves === 0 && hooks.some((hook) => LEAVING.has(hook)))
-          ? null
-          : device(leaves),
-      conntrack: conntrack && { info: conntrack.info, status: conntrack.status },
-    };
-  }
 }
 
 /** Rules of iptables-legacy have names of devices, and no numbers. */
@@ -348,152 +299,4 @@ function hasChanged(rules: Nftables): boolean {
   }
 }
 
-const LEAVING: ReadonlySet<Hook> = new Set(['forward', 'output', 'postrouting']);
-const LOOPBACK_IFINDEX = 1;
-
-/** A rule that rejects gives what this host sends, and has no device yet, that of loopback (IPv6). */
-const isRejectedSent = ({ packet, leaves_ifindex, rejected }: Drop) =>
-  rejected > 0 && packet.ifindex === 0 && leaves_ifindex === LOOPBACK_IFINDEX;
-
-/**
- * What a bridge passes on meets rules of IP too (br_netfilter): as it comes in, without a route yet, then with
- * one of the bridge. To these it comes in and leaves by the bridge, not by its ports.
- */
-const isBridged = ({ packet, leaves_ifindex, route_ifindex }: Drop) =>
-  packet.ifindex > 0 && leaves_ifindex > 0 && route_ifindex !== leaves_ifindex;
-
-/** Where a packet was, by where it came in, where it should leave, and where its route leads. */
-function hooksOf(drop: Drop): Hook[] {
-  const { packet, leaves_ifindex, route_ifindex, rejected } = drop;
-  const { ifindex } = packet;
-  if (isRejectedSent(drop)) return ['output', 'postrouting'];
-  if (isBridged(drop))
-    return route_ifindex === 0
-      ? ['prerouting', 'forward', 'postrouting']
-      : ['forward', 'postrouting'];
-  if (leaves_ifindex > 0) return ['postrouting'];
-  if (ifindex === 0) return ['output'];
-  // What a host sends to itself has its route from the beginning.
-  if (ifindex === LOOPBACK_IFINDEX) return ['prerouting', 'input'];
-  if (route_ifindex === 0) return ['prerouting'];
-  if (route_ifindex === LOOPBACK_IFINDEX) return ['input'];
-  // A device that stands for others (VRF) has the routes to this host too.
-  const routed: Hook[] = route_ifindex === ifindex ? ['forward', 'input'] : ['forward'];
-  // A rule that rejects before there is a route gives it that of the answer.
-  return rejected > 0 ? ['prerouting', ...routed] : routed;
-}
-
-/** Connection tracking takes it for part of no connection that it knows, as far as rules are told. */
-const isUnknown = ({ conntrack, flags }: Segment) =>
-  conntrack?.info === TRACKED.NO_ENTRY || isTakenUp(flags ?? 0, conntrack);
-
-/** As an answer has it, of an open connection: enum ip_conntrack_info, and IPS_SEEN_REPLY with what comes of it. */
-const ESTABLISHED = { info: 3, status: 0x0e };
-
-function foundOf(all: Dropper[], drop: Drop, segment: Segment | null, device: DeviceName): Found {
-  const found = answering(all, drop);
-  const [first] = found;
-  const regardless =
-    found.length === 1 && first && segment && isUnknown(segment) && dropsRegardless(first, segment);
-  const rules = found
-    .slice(0, MAX_RULES)
-    .map((one) => ({ ...toldOf(one, device), regardless: regardless ? 1 : 0 }));
-  return { rules, others: found.length - rules.length };
-}
-
-const TRACKED_ALL: Untracked = { untracked: [], untracked_surely: 0 };
 const NO_LEGACY = { segment: null, droppers: [], untracked: TRACKED_ALL };
-
-/** Rules that leave alone what began the connection of a segment that is INVALID, or answered it. */
-function untrackedOf(rules: Rules, segment: Segment, device: DeviceName): Untracked {
-  if (segment.conntrack?.info !== TRACKED.NO_ENTRY) return TRACKED_ALL;
-  const found = segmentsBefore(segment).flatMap((one) => untracking(rules, one));
-  const sure = found.filter((one) => one.sure);
-  const byRule = new Map((sure.length > 0 ? sure : found).map((one) => [one.rule, one]));
-  return {
-    untracked: [...byRule.values()]
-      .slice(0, MAX_RULES)
-      .map((one) => toldOf({ ...one, rules }, device)),
-    untracked_surely: Number(sure.length > 0),
-  };
-}
-
-/** What the rest of its handshake looked like where rules see it before connection tracking does. */
-function segmentsBefore(segment: Segment): Segment[] {
-  const { saddr, daddr, sport, dport, arrived_on, hooks } = segment;
-  const unknown = { seq: null, ack_seq: null, window: null, ttl: null, conntrack: null };
-  const isOwn = hooks.includes('output');
-  const isForHere = hooks.includes('input');
-  const same: Segment = {
-    ...{ ...segment, ...unknown, arrived_on: isOwn ? NO_DEVICE : arrived_on, leaves_by: null },
-    hooks: [isOwn ? 'output' : 'prerouting'],
-  };
-  const back = (hook: Hook): Segment => ({
-    ...same,
-    ...{ saddr: daddr, daddr: saddr, sport: dport, dport: sport },
-    ...{ arrived_on: hook === 'output' ? NO_DEVICE : null, hooks: [hook] },
-  });
-  const answers: Segment[] = [
-    ...(isForHere ? [back('output')] : []),
-    ...(isForHere && hooks.length === 1 ? [] : [back('prerouting')]),
-  ];
-  const { syn, ack } = TCP_FLAG;
-  return [
-    { ...same, flags: syn },
-    { ...same, flags: syn | ack },
-    ...answers.flatMap((one) => [
-      { ...one, flags: syn },
-      { ...one, flags: syn | ack },
-    ]),
-  ];
-}
-
-const NO_DEVICE: Device = { ifindex: 0, name: '' };
-
-/** Whether it would drop a segment of a known connection as well. */
-function dropsRegardless({ rules, hook, chain, rule }: Dropper, segment: Segment): boolean {
-  const known = droppers(rules, { ...segment, conntrack: ESTABLISHED });
-  return known.some((one) => one.hook === hook && one.chain === chain && one.rule === rule);
-}
-
-/** Those that do what was seen: answer, or not. */
-function answering(found: Dropper[], { rejected, packet }: Drop): Dropper[] {
-  if (rejected > 0) return found.filter((one) => answerOf(one) === rejected);
-  // Resets are answered with none, and ICMP errors are limited.
-  const mayBeSilent = (one: Candidate) =>
-    answerOf(one) !== RESET || (packet.flags & TCP_FLAG.rst) !== 0;
-  const silent = found.filter(mayBeSilent);
-  return silent.length > 0 ? silent : found;
-}
-
-/** As Drop.rejected numbers them. */
-const [RESET, ICMP] = [1, 2];
-
-function answerOf({ rule }: Candidate): number {
-  for (const op of rule?.ops ?? []) {
-    if (op.kind === 'reject') return op.answer === 'reset' ? RESET : ICMP;
-  }
-  return 0;
-}
-
-function toldOf(one: Dropper, device: DeviceName): DropRule {
-  const { hook, chain, rule, rules } = one;
-  return {
-    family: familyName(one),
-    ...{ table: chain.table, chain: chain.chain, hook },
-    handle: rule?.handle ?? '0',
-    text: rule ? ruleText(rule, (set) => membersOf(rules, chain, set), device) : 'policy drop',
-    answer: answerOf(one),
-    regardless: 0,
-  };
-}
-
-const membersOf = (rules: Rules, chain: Chain, set: string) =>
-  rules instanceof Nftables ? rules.members(chain, set) : null;
-
-/** The program's name stands for tables that only it can show. */
-function familyName({ chain, rules }: Dropper): string {
-  if (rules instanceof LegacyTables)
-    return chain.family === NFPROTO.IPV6 ? 'ip6tables-legacy' : 'iptables-legacy';
-  return FAMILIES[chain.family] ?? String(chain.family);
-}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { TRACKED } from '../causes/shared/conntrack.ts';
+import { untracking } from '../host/nftables/droppers.ts';
+import type { Device, Hook, Rules, Segment } from '../host/nftables/match.ts';
+import type { DeviceName } from '../host/nftables/values.ts';
+import { TCP_FLAG } from '../tcp/flags.ts';
+import type { DropRules } from '../wire/types.gen.ts';
+import { MAX_RULES, toldOf } from './rules-told.ts';
+
+export type Untracked = Pick<DropRules, 'untracked' | 'untracked_surely'>;
+
+export const TRACKED_ALL: Untracked = { untracked: [], untracked_surely: 0 };
+
+/** Rules that leave alone what began the connection of a segment that is INVALID, or answered it. */
+export function untrackedOf(rules: Rules, segment: Segment, device: DeviceName): Untracked {
+  if (segment.conntrack?.info !== TRACKED.NO_ENTRY) return TRACKED_ALL;
+  const found = segmentsBefore(segment).flatMap((one) => untracking(rules, one));
+  const sure = found.filter((one) => one.sure);
+  const byRule = new Map((sure.length > 0 ? sure : found).map((one) => [one.rule, one]));
+  return {
+    untracked: [...byRule.values()]
+      .slice(0, MAX_RULES)
+      .map((one) => toldOf({ ...one, rules }, device)),
+    untracked_surely: Number(sure.length > 0),
+  };
+}
+
+/** What the rest of its handshake looked like where rules see it before connection tracking does. */
+function segmentsBefore(segment: Segment): Segment[] {
+  const { saddr, daddr, sport, dport, arrived_on, hooks } = segment;
+  const unknown = { seq: null, ack_seq: null, window: null, ttl: null, conntrack: null };
+  const isOwn = hooks.includes('output');
+  const isForHere = hooks.includes('input');
+  const same: Segment = {
+    ...{ ...segment, ...unknown, arrived_on: isOwn ? NO_DEVICE : arrived_on, leaves_by: null },
+    hooks: [isOwn ? 'output' : 'prerouting'],
+  };
+  const back = (hook: Hook): Segment => ({
+    ...same,
+    ...{ saddr: daddr, daddr: saddr, sport: dport, dport: sport },
+    ...{ arrived_on: hook === 'output' ? NO_DEVICE : null, hooks: [hook] },
+  });
+  const answers: Segment[] = [
+    ...(isForHere ? [back('output')] : []),
+    ...(isForHere && hooks.length === 1 ? [] : [back('prerouting')]),
+  ];
+  const { syn, ack } = TCP_FLAG;
+  return [
+    { ...same, flags: syn },
+    { ...same, flags: syn | ack },
+    ...answers.flatMap((one) => [
+      { ...one, flags: syn },
+      { ...one, flags: syn | ack },
+    ]),
+  ];
+}
+
+const NO_DEVICE: Device = { ifindex: 0, name: '' };
