@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { awaitReset, dial, listen, localOf } from '../connections.ts';
+import type { Lab } from '../lab.ts';
 import { routeVip } from '../nat.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import { BOTH, type Made, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 3306;
+
+function refused(lab: Lab, times: number, address: string): Made {
+  const server = { address, port: PORT };
+  const sockets = dial(lab, lab.client, server, times);
+  const clients = sockets.map(localOf);
+  awaitReset(sockets, 'ECONNREFUSED');
+  return { server, clients, netns: lab.server.inode };
+}
 
 export const noListener: Scenario[] = [
   {
@@ -14,13 +23,7 @@ export const noListener: Scenario[] = [
     title: 'clients dial a port on which nothing listens',
     families: BOTH,
     ownerless: true,
-    run(lab, { times, family }) {
-      const server = { address: HOSTS[family].server, port: PORT };
-      const sockets = dial(lab, lab.client, server, times);
-      const clients = sockets.map(localOf);
-      awaitReset(sockets, 'ECONNREFUSED');
-      return { server, clients, netns: lab.server.inode };
-    },
+    run: (lab, { times, family }) => refused(lab, times, HOSTS[family].server),
   },
   {
     id: 'no-listener/not-here',
@@ -34,13 +37,7 @@ export const noListener: Scenario[] = [
       routeVip(lab, family);
       lab.server.ip(`route add local ${HOSTS[family].vip} dev lo`);
     },
-    run(lab, { times, family }) {
-      const server = { address: HOSTS[family].vip, port: PORT };
-      const sockets = dial(lab, lab.client, server, times);
-      const clients = sockets.map(localOf);
-      awaitReset(sockets, 'ECONNREFUSED');
-      return { server, clients, netns: lab.server.inode };
-    },
+    run: (lab, { times, family }) => refused(lab, times, HOSTS[family].vip),
   },
   {
     id: 'no-listener/ended',
@@ -51,11 +48,7 @@ export const noListener: Scenario[] = [
     says: () => ({ listened_before: { process_end: null } }),
     run(lab, { times, family }) {
       listen(lab, family, PORT, times).close();
-      const server = { address: HOSTS[family].server, port: PORT };
-      const sockets = dial(lab, lab.client, server, times);
-      const clients = sockets.map(localOf);
-      awaitReset(sockets, 'ECONNREFUSED');
-      return { server, clients, netns: lab.server.inode };
+      return refused(lab, times, HOSTS[family].server);
     },
   },
 ];
