@@ -4,10 +4,10 @@
  * that moved. A refused SYN is consumed like an accepted one; only the counters tell them apart.
  */
 #include "crossed.h"
-#include "icmp.h"
 #include "handshake_ttl.h"
 #include "listener.h"
 #include "refusal.h"
+#include "refused_half_open.h"
 
 extern struct {
 } last_reset SEC(".maps");
@@ -58,7 +58,7 @@ ON_TRACEPOINT(netif_receive_skb, packet_arrives, struct sk_buff *skb)
 	u16 flags = tcp_flags(skb);
 
 	if (flags == ICMP_ERROR)
-		remember_icmp(skb);
+		error_begins(skb);
 	else if (flags & (TCP_SYN | TCP_RST) || (flags & TCP_ACK && cookies_were_sent()))
 		opens(ctx, skb);
 	return 0;
@@ -68,11 +68,15 @@ ON_TRACEPOINT(consume_skb, packet_consumed, struct sk_buff *skb)
 {
 	struct brackets *b = end_bracket(skb);
 	struct net_device *dev;
+	u16 flags;
 
 	if (!b)
 		return 0;
+	flags = tcp_flags(skb);
+	if (flags == ICMP_ERROR)
+		error_ends(ctx, b, skb);
 	/* A SYN that was queued and freed elsewhere left its place in memory to this segment. */
-	if (!(tcp_flags(skb) & (TCP_SYN | TCP_RST))) {
+	if (!(flags & (TCP_SYN | TCP_RST))) {
 		next_bracket(b);
 		return 0;
 	}

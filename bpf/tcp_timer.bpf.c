@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Timers that TCP waits by: of windows that stay shut, and of half-open connections that nobody completes. */
+#include "icmp.h"
 #include "stall.h"
 
 #define ICSK_TIME_PROBE0 3
@@ -88,6 +89,7 @@ static __always_inline void request_timer_expires(void *ctx, const struct reques
 	e->body.stall.since_ms =
 		(bpf_ktime_get_ns() / 1000 - BPF_CORE_READ(tcp, snt_synack)) / 1000;
 	e->body.stall.synacks = BPF_CORE_READ(req, num_retrans) + 1;
+	fill_icmp(&e->body.icmp, &e->body.sock.flow, netns);
 	report_retransmit(ctx, e, (const void *)req, listener, netns);
 }
 

@@ -4,6 +4,7 @@
 #define TCPWHY_ICMP_H
 
 #include "hash.h"
+#include "listener.h"
 #include "reject.h"
 
 extern struct {
@@ -32,7 +33,10 @@ static __always_inline u64 icmp_key_of_syn(u32 seq, u32 netns)
 	return hash_words(&word, 1);
 }
 
-/* Of an error that has arrived, or is handled: what it quotes was sent from here. */
+/*
+ * Of an error that has arrived, or is handled: what it quotes was sent from here. Whether from a port that
+ * somebody has listened on: it may be a SYN-ACK.
+ */
 static __noinline __attribute__((unused)) int remember_icmp(const struct sk_buff *skb)
 {
 	const struct net_device *dev = BPF_CORE_READ(skb, dev);
@@ -40,7 +44,7 @@ static __noinline __attribute__((unused)) int remember_icmp(const struct sk_buff
 	struct icmp_seen seen = {};
 	struct segment s = {};
 	union any_error e;
-	u32 netns;
+	u32 netns, *listened;
 	u64 key;
 
 	if (!read_quoted(skb, &s))
@@ -65,7 +69,8 @@ static __noinline __attribute__((unused)) int remember_icmp(const struct sk_buff
 	bpf_map_update_elem(&icmp_errors, &key, &seen, BPF_ANY);
 	key = icmp_key_of_syn(s.seq, netns);
 	bpf_map_update_elem(&icmp_errors, &key, &seen, BPF_ANY);
-	return 0;
+	listened = listened_on(s.sport);
+	return listened && *listened;
 }
 
 static __always_inline u32 age_ms(const struct icmp_seen *seen)

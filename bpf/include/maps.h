@@ -20,6 +20,7 @@ enum scratch_slot {
 	SCRATCH_PASSING,
 	SCRATCH_RESET_SEEN,
 	SCRATCH_TIMER,
+	SCRATCH_ICMP,
 	SCRATCH_PEER_NAME,
 	/* One for each enum failing_call. */
 	SCRATCH_CALL,
@@ -166,7 +167,14 @@ struct lookup {
 };
 
 /* One for each kind of program: one may interrupt another on its CPU. */
-enum lookup_place { LOOKUP_ARRIVAL, LOOKUP_REFUSAL, LOOKUP_ANSWER, LOOKUP_CROSSED, LOOKUP_PLACES };
+enum lookup_place {
+	LOOKUP_ARRIVAL,
+	LOOKUP_REFUSAL,
+	LOOKUP_ANSWER,
+	LOOKUP_CROSSED,
+	LOOKUP_ERROR,
+	LOOKUP_PLACES
+};
 
 /* Of the ports that share a slot, in any namespace: whether there has been a listener, and one that may not be alone. */
 enum listened { LISTENED = 1, LISTENED_BESIDE_OTHERS = 2 };

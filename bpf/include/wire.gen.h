@@ -1023,6 +1023,9 @@ struct wire_retransmit {
 	struct wire_stall stall;
 	__u32 passing_tag;
 	__u32 passing;
+	__u32 icmp_tag;
+	__u32 icmp_len;
+	struct wire_icmp_error icmp;
 } WIRE_STRUCT;
 
 #define WIRE_RETRANSMIT_INIT \
@@ -1039,6 +1042,9 @@ struct wire_retransmit {
 		.stall_len = WIRE_VARINT(sizeof(struct wire_stall)), \
 		.stall = WIRE_STALL_INIT, \
 		.passing_tag = WIRE_FIXED32(90), \
+		.icmp_tag = WIRE_LEN(108), \
+		.icmp_len = WIRE_VARINT(sizeof(struct wire_icmp_error)), \
+		.icmp = WIRE_ICMP_ERROR_INIT, \
 	}
 
 struct wire_program {

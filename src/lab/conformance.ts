@@ -145,31 +145,45 @@ export async function examine(
   const why = notShown(watching, scenario) ?? lacks(scenario, family);
   if (why) return { ...row, why };
   try {
-    using lab = Lab.open();
-    scenario.prepare?.(lab, options);
-    const before = watching.counts;
-    const made = make(lab, () => scenario.run(lab, options));
-    const findings = () => watching.findings(lab.netnsInodes, before);
-    await watching.settle(() => (sums(findings())[cause] ?? 0) >= times, LIMIT_MS, SETTLE_MS);
-    const { unexplained = 0, ...reported } = sums(findings());
-    const exact = isDeepStrictEqual(withoutBeside(scenario, reported), { [cause]: times });
-    const told = findings().filter((one) => one.cause === cause);
-    const stray = told.find((one) => !isAbout(one.flow, made));
-    const short = told.find((one) => !has(one.evidence, scenario.says?.(options) ?? {}));
-    const why = stray
-      ? `about another connection: ${stray.summary}`
-      : short
-        ? `the evidence is another: ${JSON.stringify(short.evidence)}`
-        : elsewhereThan(made, told);
-    return {
-      ...{ ...row, reported, unexplained, findings: findings() },
-      verdict: exact && why === null ? 'passed' : 'failed',
-      why,
-    };
+    const done = await examineIn(watching, scenario, options, make, row);
+    if (scenario.resets_at_end) await watching.settle(() => true, LIMIT_MS, SETTLE_MS);
+    return done;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     return { ...row, verdict: 'failed', why };
   }
+}
+
+async function examineIn(
+  watching: Watching,
+  scenario: Scenario,
+  options: Options,
+  make: (lab: Lab, work: () => Made) => Made,
+  row: Row & { findings: Finding[] },
+): Promise<Row & { findings: Finding[] }> {
+  const { times } = options;
+  const { cause } = scenario;
+  using lab = Lab.open();
+  scenario.prepare?.(lab, options);
+  const before = watching.counts;
+  const made = make(lab, () => scenario.run(lab, options));
+  const findings = () => watching.findings(lab.netnsInodes, before);
+  await watching.settle(() => (sums(findings())[cause] ?? 0) >= times, LIMIT_MS, SETTLE_MS);
+  const { unexplained = 0, ...reported } = sums(findings());
+  const exact = isDeepStrictEqual(withoutBeside(scenario, reported), { [cause]: times });
+  const told = findings().filter((one) => one.cause === cause);
+  const stray = told.find((one) => !isAbout(one.flow, made));
+  const short = told.find((one) => !has(one.evidence, scenario.says?.(options) ?? {}));
+  const why = stray
+    ? `about another connection: ${stray.summary}`
+    : short
+      ? `the evidence is another: ${JSON.stringify(short.evidence)}`
+      : elsewhereThan(made, told);
+  return {
+    ...{ ...row, reported, unexplained, findings: findings() },
+    verdict: exact && why === null ? 'passed' : 'failed',
+    why,
+  };
 }
 
 /** Whether all that is wanted is there. */

@@ -62,6 +62,8 @@ export interface Scenario {
   knows_ipv6?: string;
   /** Of the two, the only tier that shows it. */
   tier?: 'tracepoints';
+  /** Connections are reset when its lab ends: the next does not begin before that was told. */
+  resets_at_end?: true;
   /** Programs that it runs, besides those of iproute2 and procps. */
   commands?: readonly string[];
   /** What has to be so before: rules, routes, settings. Once in a lab of its own. */

@@ -20,11 +20,17 @@ const ORDINARY_DEVICE = /^(lo|(eth|bond|wlan|br|tun|tap|veth|ens|eno|enp)[\ds]*)
 /** Levels of cgroups that every host has. */
 const ORDINARY_CGROUP =
   /^(|system\.slice|user\.slice|machine\.slice|init\.scope|docker|kubepods(-\w+)?(\.slice)?|lxc(\.payload)?)$/;
+/** Tables and chains that programs of the system make, and their users. */
+const ORDINARY_RULES =
+  /^(filter|nat|mangle|raw|security|broute|prerouting|input|forward|output|postrouting)$/i;
+/** In a rule as nft writes it: devices, any other quoted text (a comment), chains that it goes to, and sets. */
+const NAMES_IN_RULE =
+  /(\b[io](?:if|br)(?:name)?(?: !=)? )(\{[^}]*\}|"[^"]*")|"([^"]*)"|\b(jump|goto) (\S+)|@([\w.-]+)/g;
 const CONTAINER_ID = /[0-9a-f]{64}/;
 
 /**
- * Takes out of headers and events who they are about: addresses, host, process, device and cgroup
- * names. What was equal stays equal, families and subnets too (AddressMap); ports, sequence numbers,
+ * Takes out of headers and events who they are about: addresses, names of the host, of processes, devices and
+ * cgroups, and those in firewall rules. What was equal stays equal, families and subnets too (AddressMap); ports, sequence numbers,
  * times and numbers of processes and namespaces stay. New names are given in the order of first sight,
  * so the same events give the same result, and nothing of the old name is in the new one.
  */
@@ -36,12 +42,19 @@ export class Anonymizer {
   readonly #cgroups = new Names('cgroup');
   readonly #programs = new Names('program');
   readonly #pins = new Names('pin');
+  readonly #tables = new Names('table');
+  readonly #chains = new Names('chain');
+  readonly #sets = new Names('set');
+  readonly #texts = new Names('text');
   readonly #containers = new Names('');
   readonly #macs = new Names('');
   readonly #rewrites: Record<string, Rewrite> = {
     comm: (name) => this.#processes.of(name),
     tracer: (name) => this.#processes.of(name),
-    device: (name) => (ORDINARY_DEVICE.test(name) ? name : this.#devices.of(name)),
+    device: (name) => this.#device(name),
+    table: (name) => ordinaryOr(this.#tables, name),
+    chain: (name) => ordinaryOr(this.#chains, name),
+    text: (rule) => this.text(this.#rule(rule)),
     path: (path) => this.#cgroupPath(path),
     cgroup_path: (path) => this.#cgroupPath(path),
     pins: (path) => this.#pins.of(path),
@@ -94,6 +107,20 @@ export class Anonymizer {
     return (this.#rewrites[field] ?? ((other) => this.text(other)))(text);
   }
 
+  #device(name: string): string {
+    return ORDINARY_DEVICE.test(name) ? name : this.#devices.of(name);
+  }
+
+  #rule(rule: string): string {
+    const quoted = (text: string) =>
+      text.replace(/"([^"]*)"/g, (_, name: string) => `"${this.#device(name)}"`);
+    return rule.replace(NAMES_IN_RULE, (_, of, devices, text, jump, chain, set) => {
+      if (of) return of + quoted(devices);
+      if (jump) return `${jump} ${ordinaryOr(this.#chains, chain)}`;
+      return set ? `@${this.#sets.of(set)}` : `"${this.#texts.of(text)}"`;
+    });
+  }
+
   /** One that is given out by nobody: `020000000001`. */
   #mac(digits: string): string {
     return `02${Number(this.#macs.of(digits)).toString(16).padStart(10, '0')}`;
@@ -111,6 +138,10 @@ export class Anonymizer {
       })
       .join('/');
   }
+}
+
+function ordinaryOr(names: Names, name: string): string {
+  return ORDINARY_RULES.test(name) ? name : names.of(name);
 }
 
 /** 64 digits, of which the first twelve are what is shown. */

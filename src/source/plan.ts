@@ -137,7 +137,10 @@ export const WAYS: Record<HookedFact, readonly Way[]> = {
     { ...hooks(REJECT_V6), functions: MODULE_V6 },
     { ...tracepoints(['packet_leaves']), unless: ['syn_enters', 'syn_enters_probe'] },
   ),
-  icmp: orProbes(hooks(['v4_error', 'v6_error']), tracepoints(['packet_arrives'])),
+  icmp: orProbes(
+    hooks(['v4_error', 'v6_error', 'v4_error_leaves', 'v6_error_leaves']),
+    tracepoints(['packet_arrives', 'packet_consumed']),
+  ),
   neighbour: orProbes(tracepoints(['neighbour_waits', 'neighbour_answers'])),
   state: orProbes(tracepoints(['state_changes'])),
   retransmit: orProbes(tracepoints(['segment_retransmitted', 'synack_retransmitted'])),

@@ -389,6 +389,8 @@ export interface Retransmit {
   stall: Stall | null;
   /** 1: it is of other hosts, and this one sends it on; sock has only its ends, as they leave. It was sent again, or its entry is of an open connection. */
   passing: number;
+  /** Of a half-open connection that ends: the last ICMP error that quotes its SYN-ACK. */
+  icmp: IcmpError | null;
 }
 
 export interface Stall {

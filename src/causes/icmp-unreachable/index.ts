@@ -3,7 +3,8 @@
 import { local, remote } from '../../tcp/endpoint.ts';
 import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
-import { defineCause } from '../define.ts';
+import type { Event } from '../../wire/event.ts';
+import { defineCause, type Match } from '../define.ts';
 import { addressOf, redirectAdvice, redirected } from '../shared/conntrack.ts';
 import { errnoName } from '../shared/errno.ts';
 import { failedNeighbour, nextHopOf } from '../shared/neighbours.ts';
@@ -20,18 +21,35 @@ const TARGET = 'what it is translated to';
 /** Hops between hosts of the Internet, and more. */
 const FARTHEST = 32;
 
+/** Of a connect, or of a half-open connection: `dialled` is the end that was dialled. */
+type Told = Partial<ReturnType<typeof redirected>> & {
+  half_open?: true;
+  dialled: string;
+  from: string;
+  icmp: string;
+  icmp_type: number;
+  icmp_code: number;
+  icmp_from: string;
+  sender: string;
+  error: string | null;
+  syns_sent?: number;
+  device?: string | null;
+  own_ttl?: number | null;
+};
+
 export default defineCause({
   id: 'icmp-unreachable',
   title: 'an ICMP error ended it',
   severity: 'warning',
   explains:
-    'A connect from this host ended at once because a router, a firewall or the host itself answered with an ICMP error.',
-  seenAs: ['connect-unreachable', 'connect-refused'],
+    'A connect from this host, or a half-open connection to it, ended at once because a router, a firewall or the other host answered with an ICMP error.',
+  seenAs: ['connect-unreachable', 'connect-refused', 'connect-hangs'],
   needs: ['state', 'icmp', 'neighbour'],
   on: ['state_change'],
-  match(event, known) {
+  match(event, known): Match<Told> | null {
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock, icmp, connect } = event.body;
+    if (old_state === TCP_STATE.NEW_SYN_RECV) return halfOpen(event);
     if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
     if (!endedBy(icmp, sock.err) || failedNeighbour(event, known)) return null;
     const next_hop = nextHopOf(event, known);
@@ -69,7 +87,9 @@ export default defineCause({
       owner: ownerOf(sock.owner),
     };
   },
-  summary({ dialled, icmp, icmp_from, sender, error, own_ttl, redirected_to }) {
+  summary({ dialled, from, icmp, icmp_from, sender, error, own_ttl, redirected_to, half_open }) {
+    if (half_open)
+      return `${icmp} from ${icmp_from} (${sender}) ended the half-open connection of ${from} to ${dialled}: the SYN-ACK does not get there`;
     const where =
       redirected_to === undefined
         ? dialled
@@ -83,9 +103,16 @@ export default defineCause({
     return `${ended}; the TTL ended there: ${why}`;
   },
   advice(
-    { dialled, icmp, icmp_from, sender, device = null, own_ttl, redirected_to, netns },
-    { saddr, daddr: asked, dport },
+    { dialled, icmp, icmp_from, sender, device = null, own_ttl, redirected_to, netns, half_open },
+    { saddr, sport, daddr: asked, dport },
   ) {
+    if (half_open)
+      return [
+        `${icmp_from} says that ${asked} is not to be reached: is the client up, and what leads back to it? \`ip route get ${asked} from ${saddr}\` and \`tracepath -n ${asked}\``,
+        `a rule on the way, or at the client, that rejects SYN-ACKs: on ${icmp_from}: \`nft -a list ruleset | grep -n reject\``,
+        `many clients, each once: their SYNs have forged sources: \`ss -tn state syn-recv 'sport = :${sport}'\``,
+        `see the answers here: \`tcpdump -nvi any 'icmp or icmp6'\``,
+      ];
     // What this host translates has another name on the way.
     const at = redirected_to ?? dialled;
     const daddr = redirected_to === undefined ? asked : addressOf(redirected_to);
@@ -134,3 +161,29 @@ export default defineCause({
     ];
   },
 });
+
+/** The kernel drops it without a word, and with an entry of ListenDrops: tcp_req_err(). */
+function halfOpen({ body, netns }: Event<'state_change'>): Match<Told> | null {
+  const { sock, icmp } = body;
+  if (!icmp) return null;
+  const { daddr, saddr, sport } = sock.flow;
+  return {
+    evidence: {
+      half_open: true,
+      dialled: local(sock.flow),
+      from: remote(sock.flow),
+      icmp: `${icmpProtocol(icmp)} ${icmpName(icmp)}`,
+      icmp_type: icmp.type,
+      icmp_code: icmp.code,
+      icmp_from: icmp.from,
+      sender: icmp.from === daddr ? 'the client' : 'a hop',
+      error: null,
+    },
+    basis: 'direct',
+    subject: 'listener',
+    where: local(sock.flow),
+    flow: sock.flow,
+    group: `${netns} ${saddr} ${sport} ${icmp.from} ${icmp.type} ${icmp.code}`,
+    owner: ownerOf(sock.owner),
+  };
+}

@@ -5,10 +5,12 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Stall } from '../../wire/types.gen.ts';
 import { ownerOf } from './processes.ts';
+import { unreachable } from './unreachable.ts';
 
 /** A half-open connection that its listener waited for as long as `stall` says. */
 export function halfOpen(event: Event<'retransmit'>, stall: Stall, known: Knowledge) {
-  const { sock } = event.body;
+  const { sock, icmp } = event.body;
+  const why = unreachable({ icmp, next_hop: null, sock: null }, sock.flow);
   return {
     evidence: {
       listener: local(sock.flow),
@@ -16,6 +18,7 @@ export function halfOpen(event: Event<'retransmit'>, stall: Stall, known: Knowle
       synacks_sent: stall.synacks,
       waited_ms: stall.since_ms,
       tcp_synack_retries: known.sysctl('net/ipv4/tcp_synack_retries', event.netns),
+      ...(why !== null && { path_error: why }),
     },
     basis: 'direct' as const,
     subject: 'listener' as const,

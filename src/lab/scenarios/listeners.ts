@@ -132,6 +132,7 @@ export const listeners: Scenario[] = [
     families: BOTH,
     process: 'sleep',
     says: () => ({ halted: 'stopped', halted_process: /^sleep/, inherited_from: /./ }),
+    resets_at_end: true,
     run: refuseInherited,
   },
   {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { must, POLLIN, POLLOUT, type Socket } from '../../native/sockets.ts';
+import type { Family } from '../../tcp/address.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
-import { accept, awaitAll, dial, listen, localOf, type Pair } from '../connections.ts';
+import { accept, awaitAll, dial, growth, listen, localOf, type Pair } from '../connections.ts';
 import type { Lab } from '../lab.ts';
+import { forward } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import type { Segment } from '../segment.ts';
 import { FIN_ACK, PSH_ACK, Stranger, SYN_ACK } from '../stranger.ts';
+import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 8080;
@@ -108,6 +111,43 @@ function neverOpen(lab: Lab, { times, family }: Options): Made {
   return made;
 }
 
+/** Nobody completes what begins there: each gets so many SYN-ACKs, and then there is silence for `wait_ms`. */
+function strangersDial(lab: Lab, { times, family }: Options, synacks: number, wait_ms = 0): Made {
+  using stranger = new Stranger(lab, family);
+  using listener = listen(lab, family, PORT, 64);
+  const ports = lab.ports(times);
+  stranger.sendSyns(PORT, ports);
+  stranger.receive(SYN_ACK, synacks * times);
+  if (wait_ms > 0) sleep(listener, wait_ms);
+  return {
+    server: { address: HOSTS[family].server, port: PORT },
+    clients: ports.map((port) => ({ address: stranger.address, port })),
+    netns: lab.server.inode,
+  };
+}
+
+/** What goes back to the stranger goes by the client's host, which says what it does not pass on. */
+function backBy(lab: Lab, family: Family): void {
+  const { nowhere, client } = HOSTS[family];
+  lab.server.ip(`route replace ${nowhere} via ${client}`);
+  lab.client.sysctl({ 'net.ipv4.icmp_ratelimit': 0, 'net.ipv6.icmp.ratelimit': 0 });
+}
+
+function rejectSynAcks(lab: Lab, family: Family): void {
+  const answer = family === 4 ? 'icmp type port-unreachable' : 'icmpv6 type addr-unreachable';
+  backBy(lab, family);
+  lab.client.exec(
+    'nft',
+    ['-f', '-'],
+    `table inet lab {
+      chain prerouting {
+        type filter hook prerouting priority 0
+        tcp sport ${PORT} tcp flags & (syn | ack) == syn | ack reject with ${answer}
+      }
+    }`,
+  );
+}
+
 export const stalls: Scenario[] = [
   {
     id: 'third-ack-missing',
@@ -116,18 +156,44 @@ export const stalls: Scenario[] = [
     families: BOTH,
     says: () => ({ synacks_sent: 2 }),
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_synack_retries': 1 }),
-    run(lab, { times, family }) {
-      using stranger = new Stranger(lab, family);
-      using listener = listen(lab, family, PORT, 64);
-      const ports = lab.ports(times);
-      stranger.sendSyns(PORT, ports);
-      stranger.receive(SYN_ACK, 2 * times);
-      sleep(listener, HALF_OPEN_MS);
-      return {
-        server: { address: HOSTS[family].server, port: PORT },
-        clients: ports.map((port) => ({ address: stranger.address, port })),
-        netns: lab.server.inode,
-      };
+    run: (lab, options) => strangersDial(lab, options, 2, HALF_OPEN_MS),
+  },
+  {
+    id: 'third-ack-missing/rejected',
+    cause: 'third-ack-missing',
+    title: 'the same, and a firewall rejects the SYN-ACKs with an error that does not end it',
+    families: BOTH,
+    beside: ['netfilter-reject'],
+    commands: ['nft'],
+    says: () => ({ synacks_sent: 2, path_error: /unreachable from/ }),
+    prepare(lab, { family }) {
+      lab.server.sysctl({ 'net.ipv4.tcp_synack_retries': 1 });
+      rejectSynAcks(lab, family);
+    },
+    run: (lab, options) => strangersDial(lab, options, 2, HALF_OPEN_MS),
+  },
+  {
+    id: 'icmp-unreachable/half-open',
+    cause: 'icmp-unreachable',
+    title: 'SYN-ACKs that a router answers with an error that ends the half-open connection',
+    families: BOTH,
+    beside: ['ttl-exceeded', 'no-route'],
+    says: () => ({ half_open: true, sender: 'a hop' }),
+    prepare(lab, { family }) {
+      backBy(lab, family);
+      forward(lab.client);
+      const { nowhere, server } = HOSTS[family];
+      if (family === 6) lab.client.ip(`route add prohibit ${nowhere}`);
+      else {
+        lab.server.sysctl({ 'net.ipv4.ip_default_ttl': 1 });
+        lab.client.ip(`route add ${nowhere} via ${server}`);
+      }
+    },
+    run(lab, options) {
+      const ended = growth(lab.server, 'TcpExt', 'ListenDrops');
+      const made = strangersDial(lab, options, 1);
+      until('the half-open connections to be gone', () => ended() >= options.times);
+      return made;
     },
   },
   {

@@ -134,6 +134,35 @@ describe('events', () => {
   });
 });
 
+test('names in firewall rules are others', () => {
+  const names = new Anonymizer();
+  const rule = (text: string) => ({ table: 'acme', chain: 'office_in', family: 'inet', text });
+  const body = {
+    drop_rules: {
+      rules: [
+        rule(
+          'iifname "acme-dmz0" oifname != { "eth0", "acme-lan" } ip saddr @acme_office drop comment "ACME office"',
+        ),
+        rule('ip saddr 10.9.8.7 jump acme_log'),
+        { ...rule('policy drop'), table: 'filter', chain: 'INPUT' },
+      ],
+    },
+    device: { name: 'x', device: 'acme-dmz0' },
+  };
+  const event = { ktime_ns: 0, cpu: 0, netns: 0, key: '0', occurrences: 1, kind: 'fact', body };
+  const told = names.event(event as never).body as unknown as typeof body;
+  const [one, two, ordinary] = told.drop_rules.rules;
+  expect(one).toEqual({
+    table: 'table-1',
+    chain: 'chain-1',
+    family: 'inet',
+    text: `iifname "${told.device.device}" oifname != { "eth0", "device-2" } ip saddr @set-1 drop comment "text-1"`,
+  });
+  expect(two?.text).toMatch(/^ip saddr [\d.]+ jump chain-2$/);
+  expect(ordinary).toMatchObject({ table: 'filter', chain: 'INPUT', text: 'policy drop' });
+  expect(JSON.stringify(told)).not.toMatch(/acme|10\.9\.8\.7/i);
+});
+
 test('no text of an event is left as it was by chance', () => {
   const proto = readFileSync(
     join(import.meta.dirname, '../../../proto/tcpwhy/v1/event.proto'),
@@ -151,13 +180,13 @@ test('no text of an event is left as it was by chance', () => {
     'device',
     'comm',
     'pins',
+    'table',
+    'chain',
+    'text',
     // Of rules and modules: addresses in them are others.
     'legacy_read',
     'legacy_tables',
     'family',
-    'table',
-    'chain',
-    'text',
     'ends',
     'end',
     'halted',
