@@ -14,6 +14,7 @@ import { decodeEvent } from '../src/wire/decode.ts';
 import type { Event } from '../src/wire/event.ts';
 import { FrameReader } from '../src/wire/frames.ts';
 import { ADDRESS_FIELDS, EVENT } from '../src/wire/messages.ts';
+import { neededFacts } from './needed-facts.ts';
 
 type Json = { [field: string]: unknown };
 
@@ -43,8 +44,11 @@ const events = all
   .filter(({ event }) => !ADDED.has(event.kind))
   .sort((a, b) => a.event.ktime_ns - b.event.ktime_ns)
   .filter(({ event }, index) => wanted(event, index + 1));
-const bodies = JSON.stringify(events.map(({ event }) => event.body));
-const facts = all.filter(({ event }) => event.kind === 'fact' && needed(event));
+const needed = neededFacts(
+  all.map(({ event }) => event),
+  events.map(({ event }) => event),
+);
+const facts = all.filter(({ event }) => needed.has(event));
 const first = BigInt(String(events[0]?.json.ktime_ns ?? 0));
 
 write({ about: only.about, header: { enums: enumsInUse(), sysctls: sysctls() } });
@@ -80,44 +84,6 @@ function ports(value: unknown): number[] {
   if (!value || typeof value !== 'object') return [];
   const inner = Object.values(value).flatMap(ports);
   return 'sport' in value && 'dport' in value ? [Number(value.sport), Number(value.dport)] : inner;
-}
-
-function needed(event: Event): boolean {
-  if (event.kind !== 'fact') return false;
-  const { symbol, peer_rewriter, device_hooks, drop_rules, lookup_hooks, holders, process } =
-    event.body;
-  const { connect_asked, nat_now, table_users, tracking_limits } = event.body;
-  const { orphans, neighbour_table } = event.body;
-  const place = device_hooks ?? nat_now ?? table_users ?? tracking_limits;
-  if (orphans) return events.some(({ event: { kind } }) => kind === 'reset_sent');
-  if (neighbour_table) return events.some(({ event: { kind } }) => kind === 'drop');
-  if (lookup_hooks) return bodies.includes('"listener":{');
-  if (connect_asked) return events.some(({ event: { key } }) => key === connect_asked.key);
-  if (place) return events.some(({ event: { netns } }) => netns === place.netns);
-  if (drop_rules) {
-    const { netns, flow } = drop_rules;
-    return events.some(
-      ({ event: one }) =>
-        one.netns === netns &&
-        one.kind === 'drop' &&
-        one.body.packet.flow.sport === flow?.sport &&
-        one.body.packet.flow.dport === flow?.dport,
-    );
-  }
-  if (symbol) return bodies.includes(`"${symbol.address}"`);
-  if (holders) return bodies.includes(`"${holders.listener}"`);
-  if (process) return isHolder(process.pid) || bodies.includes(`"pid":${process.pid},`);
-  return peer_rewriter != null && events.some(({ event: { kind } }) => kind === 'peer_name');
-}
-
-/** Of a listener that the events have. */
-function isHolder(pid: number): boolean {
-  return all.some(
-    ({ event }) =>
-      event.kind === 'fact' &&
-      event.body.holders?.processes.some((process) => process.pid === pid) &&
-      needed(event),
-  );
 }
 
 /** Names of the reasons that the events have; the kernel has hundreds. */

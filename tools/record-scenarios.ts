@@ -21,8 +21,8 @@ import { Recording } from '../src/record/write.ts';
 import { EVERYTHING } from '../src/source/filter.ts';
 import { LiveSource } from '../src/source/live.ts';
 import { decodeEvent, encodeFrame } from '../src/wire/decode.ts';
-import type { Event } from '../src/wire/event.ts';
 import { FrameReader } from '../src/wire/frames.ts';
+import { neededFacts } from './needed-facts.ts';
 
 const TIMES = 7;
 const LIMIT_MS = 15_000;
@@ -99,33 +99,12 @@ function only(stream: Uint8Array, netns: ReadonlySet<number>): Uint8Array {
     return event ? [{ event, bytes }] : [];
   });
   const events = all.map(({ event }) => event).filter((event) => netns.has(event.netns));
-  const said = JSON.stringify(events.map(({ body }) => body));
+  const needed = neededFacts(
+    all.map(({ event }) => event),
+    events,
+  );
   const kept = all.filter(
-    ({ event }) =>
-      netns.has(event.netns) ||
-      KEPT_KINDS.has(event.kind) ||
-      (event.kind === 'fact' && needed(event)),
+    ({ event }) => netns.has(event.netns) || KEPT_KINDS.has(event.kind) || needed.has(event),
   );
   return Buffer.concat(kept.map(({ bytes }) => encodeFrame(bytes)));
-
-  function needed({
-    body: {
-      symbol,
-      cgroup,
-      peer_rewriter,
-      device_hooks,
-      connect_asked,
-      drop_rules,
-      nat_now,
-      table_users,
-      tracking_limits,
-    },
-  }: Event<'fact'>): boolean {
-    const place = device_hooks ?? drop_rules ?? nat_now ?? table_users ?? tracking_limits;
-    if (place) return netns.has(place.netns);
-    if (connect_asked) return events.some(({ key }) => key === connect_asked.key);
-    if (symbol) return said.includes(`"${symbol.address}"`);
-    if (cgroup) return said.includes(`"cgroup":"${cgroup.id}"`);
-    return peer_rewriter?.cgroup_path.includes(`tcpwhy-${process.pid}-`) ?? false;
-  }
 }
