@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Severity } from '../causes/define.ts';
+import { SEVERITIES, type Severity } from '../causes/define.ts';
 import type { Target } from '../source/filter.ts';
 import type { Tier } from '../source/plan.ts';
 import { mayBeToa } from '../source/toa.ts';
@@ -72,7 +72,8 @@ export function parseSize(text: string): number {
 }
 
 export function parseSeverity(text: string): Severity {
-  if (text === 'error' || text === 'warning' || text === 'info') return text;
+  const severity = SEVERITIES.find((one) => one === text);
+  if (severity) return severity;
   throw new UsageError(`--fail-on ${text}: error, warning or info`);
 }
 

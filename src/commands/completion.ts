@@ -4,10 +4,10 @@ import { COMMANDS } from '../app/commands.ts';
 import { type Places, SHELLS } from '../app/completion.ts';
 import { FORMATS } from '../app/exporters.ts';
 import { UsageError } from '../app/usage.ts';
+import { SEVERITIES } from '../causes/define.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { SCENARIOS } from '../lab/scenarios.ts';
 
-const SEVERITIES = ['error', 'warning', 'info'];
 const CAUSE_IDS = CAUSES.map(({ id }) => id);
 
 const PLACES: Places = {

@@ -52,12 +52,12 @@ const ENDED = ['Z', 'X'];
 const HALTED: { [letter: string]: string } = { T: 'stopped', t: 'traced' };
 
 /** The name before it may hold anything. */
-export function stateLetter(stat: string): string {
+function stateLetter(stat: string): string {
   return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3);
 }
 
 /** The soft limit counts; 0: there is none. */
-export function mostFiles(limits: string): number {
+function mostFiles(limits: string): number {
   return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 0);
 }
 

@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:f
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { FORMATS } from '../../src/app/exporters.ts';
 import { enlarge } from './recording.ts';
 
 const MIB = 2 ** 20;
@@ -17,9 +18,8 @@ const [mib = '1024', ...chosen] = process.argv.slice(2);
 process.chdir(repository);
 mkdirSync('build/bench', { recursive: true });
 const file = 'build/bench/large.tcpwhy';
-const formats = ['protobuf', 'pcapng', 'csv', 'ndjson'];
 const runs: [string, string[]][] = [
-  ...formats.map((format): [string, string[]] => [
+  ...Object.keys(FORMATS).map((format): [string, string[]] => [
     format,
     ['export', file, '--to', format, '-o', '/dev/null'],
   ]),

@@ -42,8 +42,8 @@ writeFileSync(
 
 # Kernels
 
-Every failure that the lab can make, made 7 times on each of these kernels, and what tcpwhy said. Run
-on ${today}. How well each cause is told is in [conformance.md](conformance.md).
+The ${new Set(results.flatMap(({ rows }) => rows.map(({ scenario }) => scenario))).size} scenarios that the lab had on ${today}, each made 7 times on each of these kernels, and what
+tcpwhy said. How well each cause is told is in [conformance.md](conformance.md).
 
 - \`7\`: exactly seven, and no other cause at all in those namespaces.
 - \`7 (+N)\`: the same, and N dropped segments stayed unexplained beside them.

@@ -16,7 +16,7 @@ const LEAST_BYTES = 4096;
 const MOST_PENALTY = 4;
 
 /** As tcp_out_of_memory() says: TCP has more pages than it may, and this socket holds some of them. */
-export function isOverMemory({ pages, pages_max, send_bytes }: Memory): boolean {
+function isOverMemory({ pages, pages_max, send_bytes }: Memory): boolean {
   return pages > pages_max && send_bytes > LEAST_BYTES;
 }
 

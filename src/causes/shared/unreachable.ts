@@ -105,7 +105,7 @@ export function resolution(addr: string): string {
 }
 
 /** `neighbour 10.1.0.9 on c0 does not answer ARP`, `gateway 10.1.0.1 …`; without an address, by where it leads. */
-export function neighbourText(
+function neighbourText(
   addr: string | null,
   device: string | null,
   daddr: string,
