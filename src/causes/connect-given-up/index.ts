@@ -66,8 +66,7 @@ export default defineCause({
     const after = waited_ms === null ? '' : ` after ${seconds(waited_ms)}`;
     const who = process_end === null ? 'the program gave up' : `its process ended (${process_end})`;
     const { where, source } = redirectText(dialled, from, evidence);
-    const silent = evidence.before_second_syn ? 'had not answered' : 'did not answer';
-    return `${where} ${silent} ${syns}, and ${who}${after}${source}${why === null ? '' : `: ${why}`}`;
+    return `${where} did not answer ${syns}, and ${who}${after}${source}${why === null ? '' : `: ${why}`}`;
   },
   advice(evidence, flow) {
     const { dialled, from, waited_ms, process_end, path_error: why, before_second_syn } = evidence;
