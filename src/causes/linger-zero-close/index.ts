@@ -33,9 +33,11 @@ export default defineCause({
     if (unread || !closed) return null;
     // So do the health checks of balancers.
     const unused = event.body.unused === 1 && !servedAtSource(sock.flow);
-    // And load generators, when all is said.
+    // And load generators, when all is said. A client may have shut down its direction only, and wait.
     const peer_had_closed =
-      sock.previous_state === TCP_STATE.CLOSE_WAIT && sock.unacked_bytes === 0;
+      sock.previous_state === TCP_STATE.CLOSE_WAIT &&
+      sock.unacked_bytes === 0 &&
+      !servedAtSource(sock.flow);
     const harmless = unused || peer_had_closed;
     return {
       evidence: {
