@@ -210,7 +210,7 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 		o->closed = OWNER_CLOSED;
 }
 
-/* A process that ends closes what it has open. */
+/* A process that ends closes what it has open: it may have got that from the one that accepted it. */
 static __always_inline void closes_with_process(const struct sock *sk)
 {
 	u32 ends = 0, status = 0;
@@ -220,6 +220,7 @@ static __always_inline void closes_with_process(const struct sock *sk)
 	o = ends ? find_owner((u64)sk) : NULL;
 	if (!o)
 		return;
+	name_owner(o, (void *)bpf_get_current_task());
 	o->exit_status = status;
 	o->process_ends = 1;
 }

@@ -118,15 +118,20 @@ static __always_inline u64 cgroup_of(const struct task_struct *task)
 }
 
 /* The owner is the process: its leader's name, not the thread's. */
+static __always_inline void name_owner(struct owner *o, const struct task_struct *task)
+{
+	o->pid = BPF_CORE_READ(task, tgid);
+	o->cgroup = cgroup_of(task);
+	BPF_CORE_READ_INTO(&o->comm, task, group_leader, comm);
+}
+
 static __always_inline struct owner *set_owner(u64 sk, const struct task_struct *task, u32 role)
 {
 	struct owner *o = claim_owner(sk);
 
 	if (!o)
 		return NULL;
-	o->pid = BPF_CORE_READ(task, tgid);
-	o->cgroup = cgroup_of(task);
-	BPF_CORE_READ_INTO(&o->comm, task, group_leader, comm);
+	name_owner(o, task);
 	o->shown_port = 0;
 	o->closed = OWNER_OPEN;
 	o->role = role;

@@ -45,11 +45,28 @@ export class Cgroups {
 
 /** Where cgroup2 is mounted; null: nowhere. */
 export function cgroup2Root(): string | null {
+  return mountOf(({ type }) => type === 'cgroup2');
+}
+
+/** Where the freezer of the first version of cgroups is mounted; null: nowhere. */
+export function freezerRoot(mounts = MOUNTS): string | null {
+  return mountOf(({ type, options }) => type === 'cgroup' && options.includes('freezer'), mounts);
+}
+
+const MOUNTS = '/proc/self/mounts';
+
+interface Mount {
+  type: string;
+  options: readonly string[];
+}
+
+function mountOf(is: (mount: Mount) => boolean, mounts = MOUNTS): string | null {
   try {
-    const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-    return (
-      mounts.map((line) => line.split(' ')).find(([, , type]) => type === 'cgroup2')?.[1] ?? null
-    );
+    for (const line of readFileSync(mounts, 'utf8').split('\n')) {
+      const [, place, type = '', options = ''] = line.split(' ');
+      if (place !== undefined && is({ type, options: options.split(',') })) return place;
+    }
+    return null;
   } catch {
     return null;
   }

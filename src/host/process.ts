@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProcessState } from '../wire/types.gen.ts';
-import { cgroup2Root } from './cgroup.ts';
+import { cgroup2Root, freezerRoot } from './cgroup.ts';
 
 /** Inode number of the first namespace of processes, whose numbers BPF gives (PROC_PID_INIT_INO). */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
@@ -35,7 +35,7 @@ export function processState(pid: number, proc = '/proc'): ProcessState | null {
     const open_files = readdirSync(`${of}/fd`).length;
     return {
       pid,
-      halted: halted ?? (isFrozen(of) ? 'frozen' : ''),
+      halted: halted ?? (isFrozen(of, proc) ? 'frozen' : ''),
       tracer,
       open_files,
       open_files_max,
@@ -66,13 +66,21 @@ function tracerOf(of: string, proc: string): string {
   return pid === '0' ? '' : `${readFileSync(`${proc}/${pid}/comm`, 'utf8').trim()} (${pid})`;
 }
 
-/** As `docker pause` does it. */
-function isFrozen(of: string): boolean {
-  const path = /^0::(.*)$/m.exec(readFileSync(`${of}/cgroup`, 'utf8'))?.[1];
-  const root = cgroup2Root();
+/** As `docker pause` does it, with either version of cgroups. */
+function isFrozen(of: string, proc: string): boolean {
+  const cgroups = readFileSync(`${of}/cgroup`, 'utf8');
+  const path = /^0::(.*)$/m.exec(cgroups)?.[1];
+  const old = /^\d+:(?:[^:]*,)?freezer(?:,[^:]*)?:(.*)$/m.exec(cgroups)?.[1];
+  return (
+    says(cgroup2Root(), path, 'cgroup.events', /^frozen 1$/m) ||
+    says(freezerRoot(`${proc}/self/mounts`), old, 'freezer.state', /^FROZEN$/m)
+  );
+}
+
+function says(root: string | null, path: string | undefined, file: string, what: RegExp): boolean {
   if (path === undefined || root === null) return false;
   try {
-    return /^frozen 1$/m.test(readFileSync(join(root, path, 'cgroup.events'), 'utf8'));
+    return what.test(readFileSync(join(root, path, file), 'utf8'));
   } catch {
     // The first cgroup has no such file.
     return false;

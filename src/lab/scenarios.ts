@@ -6,6 +6,7 @@ import {
   martianSource,
   notOurAddress,
   notOurAddressDuplicate,
+  notOurAddressForwarding,
   refusedFromElsewhere,
   wrongMac,
 } from './scenarios/addresses.ts';
@@ -164,6 +165,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...martianSource,
   notOurAddress,
   notOurAddressDuplicate,
+  notOurAddressForwarding,
   wrongMac,
   ...ttlExceeded,
   refusedFromElsewhere,

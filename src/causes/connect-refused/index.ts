@@ -8,6 +8,7 @@ import { defineCause } from '../define.ts';
 import { ENTRY, redirectAdvice } from '../shared/conntrack.ts';
 import { movedAdvice, movedSince, movedText } from '../shared/mac.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { JOINS, joinAdvice, joins } from '../shared/subflows.ts';
 import { word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -28,6 +29,7 @@ export default defineCause({
     const { daddr, dport } = sock.flow;
     const { saddr, sport } = senderOf(event.body) ?? { saddr: daddr, sport: dport };
     const moved = movedSince(event.body.mac_change, MOVED_MS);
+    const join = joins(sock);
     const redirected_to = saddr === daddr && sport === dport ? null : endpoint(saddr, sport);
     return {
       evidence: {
@@ -35,24 +37,27 @@ export default defineCause({
         from: local(sock.flow),
         reset_ttl: packet?.ttl ?? null,
         ...(moved && { moved }),
+        ...(join && { join }),
         ...(redirected_to !== null && { redirected_to, netns: event.netns }),
       },
       basis: 'direct',
       subject: 'flow',
       where: remote(sock.flow),
       flow: sock.flow,
-      group: `${event.netns} ${daddr} ${dport}`,
-      owner: ownerOf(sock.owner),
+      group: `${event.netns} ${daddr} ${dport}${join ? ' join' : ''}`,
+      owner: join ? null : ownerOf(sock.owner),
+      ...(join && { severity: 'info' as const }),
     };
   },
-  summary({ dialled, reset_ttl, redirected_to, moved }, { daddr }) {
+  summary({ dialled, reset_ttl, redirected_to, moved, join }, { daddr }) {
     const ttl = reset_ttl === null ? '' : ` (the reset’s TTL is ${reset_ttl})`;
     if (redirected_to !== undefined)
       return `${dialled}, translated by this host to ${redirected_to}, refused the connect with a reset${ttl}`;
     const since = moved ? `; ${movedText(moved, daddr)}` : '';
-    return `${dialled} refused the connect with a reset${ttl}${since}`;
+    return `${dialled} refused the connect with a reset${ttl}${since}${join ? `.${JOINS}` : ''}`;
   },
-  advice({ dialled, reset_ttl, redirected_to, netns, moved }, { daddr, dport }) {
+  advice({ dialled, reset_ttl, redirected_to, netns, moved, join }, flow) {
+    const { daddr, dport } = flow;
     if (redirected_to !== undefined && netns !== undefined) {
       const [, target = '', port = ''] = redirected_to.match(/^\[?([^\]]*)\]?:(\d+)$/) ?? [];
       return [
@@ -67,6 +72,7 @@ export default defineCause({
             `a TTL other than ${reset_ttl} in that host’s other packets means that a firewall on the way refused: \`ping -c 1 ${daddr}\``,
           ];
     return [
+      ...(join ? [joinAdvice(flow)] : []),
       ...(moved ? movedAdvice(moved, daddr) : []),
       `on ${daddr}: does anything listen? \`ss -ltn 'sport = :${dport}'\` Does a rule reject? \`nft list ruleset | grep -n reject\``,
       ...ttl,

@@ -11,6 +11,7 @@ import { ERRNO } from '../shared/kernel.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
+import { JOINS, joinAdvice, joins } from '../shared/subflows.ts';
 import { endedBy, endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
@@ -32,6 +33,7 @@ export default defineCause({
     if (endedBy(icmp, sock.err)) return null;
     const { daddr, dport } = sock.flow;
     const waited_ms = waited(sock);
+    const join = joins(sock);
     const redirect = known.redirect(sock.flow, event.ktime_ns)?.answer;
     return {
       evidence: {
@@ -41,6 +43,7 @@ export default defineCause({
         ...(!redirect &&
           isLoopback(sock.flow.saddr) &&
           !isLoopback(daddr) && { source_is_loopback: true }),
+        ...(join && { join }),
         syns_sent: sock.retransmits + 1,
         waited_ms,
         user_timeout_ms: sock.user_timeout_ms || null,
@@ -53,31 +56,32 @@ export default defineCause({
       where: remote(sock.flow),
       flow: sock.flow,
       ...(redirect && { related: [{ ...reversed(redirect), service: sock.flow.service }] }),
-      group: `${event.netns} ${daddr} ${dport}`,
-      owner: ownerOf(sock.owner),
+      group: `${event.netns} ${daddr} ${dport}${join ? ' join' : ''}`,
+      owner: join ? null : ownerOf(sock.owner),
+      ...(join && { severity: 'info' as const }),
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary(
-    { dialled, from, syns_sent, waited_ms, path_error: why, source_is_loopback, ...to },
-    { saddr },
-  ) {
+  summary(evidence, { saddr }) {
+    const { dialled, from, syns_sent, waited_ms, path_error: why, source_is_loopback } = evidence;
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
-    const { where, source } = redirectText(dialled, from, to);
+    const { where, source } = redirectText(dialled, from, evidence);
     const loopback = source_is_loopback
       ? `; its source, ${saddr}, is an address of loopback, which no other host answers`
       : '';
-    return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${loopback}${why === null ? '' : `: ${why}`}`;
+    return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${loopback}${why === null ? '' : `: ${why}`}${evidence.join ? `.${JOINS}` : ''}`;
   },
-  advice({ dialled, from, user_timeout_ms, path_error: why, source_is_loopback, ...to }, flow) {
+  advice(evidence, flow) {
+    const { dialled, from, user_timeout_ms, path_error: why, source_is_loopback } = evidence;
     const { saddr, daddr, dport } = flow;
     const limit =
       user_timeout_ms === null
         ? 'net.ipv4.tcp_syn_retries in its namespace says how often a SYN is sent again'
         : `the socket’s TCP_USER_TIMEOUT of ${user_timeout_ms} ms set the limit`;
-    const lines = redirectedAdvice(dialled, from, daddr, to);
+    const lines = redirectedAdvice(dialled, from, daddr, evidence);
     if (lines) return [...lines, `${from} gave up: ${limit}`];
     return [
+      ...(evidence.join ? [joinAdvice(flow)] : []),
       ...(source_is_loopback ? [choseLoopback(flow)] : []),
       ...unreachableAdvice(why, flow),
       `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,

@@ -58,7 +58,7 @@ export default defineCause({
   },
   summary({ from, to, flags, closed_ms, port_has_listener }) {
     if (flags === 'SA')
-      return `${from} answered a connect from ${to} that was given up: its socket is gone`;
+      return `${from} answered a connect from ${to} that has no socket here: it was given up before, or was not made here`;
     if (closed_ms !== null)
       return `${from} sent [${flags}] to ${to}, where that connection was closed ${seconds(closed_ms)} before`;
     const state = port_has_listener
@@ -75,6 +75,7 @@ export default defineCause({
       return [
         `the client at ${to} closed its socket before ${from} answered: compare its connect timeout with the time to answer`,
         `or no program dialled at all: a port scan or a half-open health check with raw packets (nmap -sS) has no socket for the answer, and is harmless: does one run on ${daddr}?`,
+        `or another host dials with this address: a transparent proxy on the way (IP_TRANSPARENT) that does not catch its answers, or one that has ${daddr} too`,
       ];
     }
     return [

@@ -2,6 +2,7 @@
 
 import { local, remote } from '../../tcp/endpoint.ts';
 import { servedAtSource, service } from '../../tcp/service.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { byService } from '../shared/groups.ts';
 import { callers } from '../shared/kernel.ts';
@@ -32,6 +33,12 @@ export default defineCause({
     if (unread || !closed) return null;
     // So do the health checks of balancers.
     const unused = event.body.unused === 1 && !servedAtSource(sock.flow);
+    // And load generators, when all is said. A client may have shut down its direction only, and wait.
+    const peer_had_closed =
+      sock.previous_state === TCP_STATE.CLOSE_WAIT &&
+      sock.unacked_bytes === 0 &&
+      !servedAtSource(sock.flow);
+    const harmless = unused || peer_had_closed;
     return {
       evidence: {
         local: local(sock.flow),
@@ -39,22 +46,29 @@ export default defineCause({
         unacked_bytes: sock.unacked_bytes,
         linger_s: 0,
         ...(unused && { unused }),
+        ...(peer_had_closed && { peer_had_closed }),
       },
       basis: 'direct',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: `${byService(event.netns, sock.flow)}${unused ? ' unused' : ''}`,
+      group: `${byService(event.netns, sock.flow)}${unused ? ' unused' : ''}${peer_had_closed ? ' had closed' : ''}`,
       owner: closedBy(event.body, known),
-      ...(unused && { severity: 'info' as const }),
+      ...(harmless && { severity: 'info' as const }),
     };
   },
-  summary({ local: at, peer, unused }) {
+  summary({ local: at, peer, unused, peer_had_closed }) {
+    if (peer_had_closed)
+      return `closed ${at} with SO_LINGER 0 after ${peer} had closed: it got a reset instead of a FIN, and nothing is lost by that`;
     if (unused)
       return `closed ${at} with SO_LINGER 0 before either end had sent anything: ${peer} got a reset instead of a FIN`;
     return `closed ${at} with SO_LINGER 0: ${peer} got a reset instead of a FIN`;
   },
-  advice({ local: at, peer, unused }) {
+  advice({ local: at, peer, unused, peer_had_closed }) {
+    if (peer_had_closed)
+      return [
+        `${at}: the program asks for this (setsockopt SO_LINGER {1, 0}), in order to leave no TIME_WAIT. It has no need: who closes last has none. ${peer} sees a reset of a connection that it had closed, and nobody waits for it`,
+      ];
     if (unused)
       return [
         `the health check of a balancer does this, so that no TIME_WAIT is left (HAProxy’s check of a TCP server): is ${peer} checked from here? Then it is harmless`,

@@ -260,7 +260,7 @@ function refusedAdvice({ route, rule, table, netns }: Refused, daddr: string): s
   const get = ip(`ip route get ${daddr}`);
   if (route === null)
     return [
-      `what this host makes of it: ${get} A route is missing, or the daemon that should have brought it (DHCP, BGP, a network plug-in) has not: ${ip(`ip ${six}route show table all`)}`,
+      `what this host makes of it: ${get} A route is missing, or the daemon that should have brought it (DHCP, BGP, a network plug-in) has not: ${ip(`ip ${six}route show table all`)} With a device that is down its routes are gone: ${ip('ip -br link')}`,
       `should it go the usual way? ${ip(`ip ${six}route add default via ROUTER`)}`,
     ];
   return [

@@ -4,26 +4,33 @@ import { bracketed, familyOf, isLinkLocal } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
+import { NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
+import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { deviceKey, deviceName, word } from '../shared/wording.ts';
+import { deviceKey, deviceName, inWords, word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'not-our-address',
   title: 'sent to an address that this host does not have',
   severity: 'warning',
   explains:
-    'A segment came in for an address that is none of this host’s, or no longer is, and this host does not forward.',
+    'A segment came in for an address that is none of this host’s, or no longer is: this host does not forward, or has the connection itself.',
   seenAs: ['connect-hangs', 'times-out'],
   needs: ['drop', 'symbols'],
   on: ['drop'],
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
-    const { packet, reason, location, sock } = event.body;
+    const { packet, reason, location, sock, sender } = event.body;
     const by = known.symbol(location)?.name ?? '';
+    const named = known.dropReason(reason);
+    // What a socket of this host waits for is never sent on: the kernel had found the socket first.
+    const holder =
+      named === NO_REASON && FORWARDING.includes(by) ? ownerOf(sender ?? undefined) : null;
     // Before 6.13 the reason is that of senders too that cannot be where they are.
-    if (known.dropReason(reason) !== 'IP_INADDRERRORS' || !NOT_FORWARDED.includes(by)) return null;
+    const not_forwarded = named === 'IP_INADDRERRORS' && NOT_FORWARDED.includes(by);
+    if (!holder && !not_forwarded) return null;
     if (sock || packet.ifindex === 0) return null;
     const { saddr, sport, daddr, dport } = packet.flow;
     // Such a source may go nowhere else, whether this host forwards or not.
@@ -39,32 +46,43 @@ export default defineCause({
         flags: flagsText(packet.flags),
         of_a_connection: !opens,
         arrived_on: packet.device || null,
-        // That the kernel looked for no way on says so.
-        forwarding: 0,
+        // That the kernel looked for a way on, or for none, says so.
+        forwarding: holder ? 1 : 0,
         forwarding_setting: settingOf(six, deviceName(packet.device)),
         duplicate: asked ? asked.duplicate > 0 : null,
         tentative: asked ? asked.tentative > 0 : null,
+        ...(holder && {
+          connection_of: `${holder.comm} (${holder.pid})`,
+          answers_connect: (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === SYN_ACK,
+        }),
         netns: event.netns,
       },
-      basis: 'direct',
+      basis: holder ? 'inferred' : 'direct',
       subject: 'host',
       where: daddr,
       flow: packet.flow,
-      group: `${event.netns} ${daddr}`,
-      owner: null,
+      group: `${event.netns} ${daddr}${holder ? ' of a socket' : ''}`,
+      owner: holder,
     };
   },
-  summary({ address, from, to, flags, of_a_connection, arrived_on, duplicate, tentative }) {
+  summary(evidence) {
+    const { address, from, to, flags, of_a_connection, arrived_on, duplicate, tentative } = evidence;
+    const { connection_of, answers_connect } = evidence;
     const came = `[${flags}] ${from} → ${to} came in by ${arrived_on ?? 'an unknown interface'}`;
     if (duplicate)
       return `${address} is here but not used, since another host has it too (duplicate address detection failed): ${came}`;
     if (tentative)
       return `${address} is here but not yet used (duplicate address detection): ${came}`;
+    if (connection_of !== undefined)
+      return answers_connect
+        ? `${address} is no address of this host, where ${connection_of} dialled from it: the answer came in by ${arrived_on ?? 'an unknown interface'} ([${flags}] ${from} → ${to}) and was dropped`
+        : `${address} is no longer an address of this host, where ${connection_of} still has the connection: ${came}, and was dropped`;
     const longer = of_a_connection ? 'no longer an address' : 'no address';
     return `${address} is ${longer} of this host: ${came} all the same`;
   },
   advice(evidence, { daddr }) {
-    const { address, of_a_connection, arrived_on, netns } = evidence;
+    const { address, of_a_connection, arrived_on, netns, connection_of, answers_connect } =
+      evidence;
     const { forwarding, forwarding_setting, duplicate, tentative } = evidence;
     const device = deviceName(arrived_on) ?? 'DEV';
     const ip = (command: string) => `\`${inNetns(netns, `ip ${command}`)}\``;
@@ -78,6 +96,24 @@ export default defineCause({
         `it takes about a second: ${ip('-6 addr show tentative')} A device without carrier does not come to it: ${ip('link')}`,
       ];
     const add = ip(`addr add ${daddr}/PREFIX dev ${device}`);
+    const six = familyOf(daddr) === 6 ? '-6 ' : '';
+    if (connection_of !== undefined) {
+      const transparent = [
+        `a transparent proxy (IP_TRANSPARENT) has what comes for its sockets delivered here by a mark, a rule and a route: ${ip(`${six}rule`)} and ${ip(`${six}route show table all type local`)} and \`${inNetns(netns, 'nft list ruleset')} | grep -nE 'tproxy|socket|mark set'\``,
+        `where they are missing: \`nft add rule ${six ? 'ip6' : 'ip'} TABLE PREROUTING socket transparent 1 meta mark set 1\` and ${ip(`${six}rule add fwmark 1 lookup 100`)} and ${ip(`${six}route add local default dev lo table 100`)}`,
+      ];
+      if (answers_connect)
+        return [
+          `${inWords(connection_of)} dials from an address that is not this host’s (IP_TRANSPARENT, net.ipv4.ip_nonlocal_bind): let it use its own, and tell the server who the client is in another way (PROXY protocol, X-Forwarded-For)`,
+          ...transparent,
+          `if ${address} should be this host’s (failover): ${add}`,
+        ];
+      return [
+        `was ${address} removed (DHCP lease, failover, network restart)? ${ip('addr')} Put it back: ${add} Who takes it away: ${ip('-ts monitor address')}`,
+        `connections that still have it can send no more, and end by their timeouts: \`${inNetns(netns, `ss -tnp src ${word(bracketed(daddr))}`)}\``,
+        ...transparent,
+      ];
+    }
     return [
       ...(of_a_connection
         ? [
@@ -99,3 +135,8 @@ function settingOf(six: boolean, device: string | null): string {
 
 /** Where a packet for others ends that is not forwarded. */
 const NOT_FORWARDED = ['ip_error', 'ip6_forward'];
+
+/** Where one ends that is sent on. */
+const FORWARDING = ['ip_forward', 'ip6_forward'];
+
+const SYN_ACK = TCP_FLAG.syn | TCP_FLAG.ack;

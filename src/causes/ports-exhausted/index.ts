@@ -49,11 +49,11 @@ export default defineCause({
   summary(evidence) {
     if ('bound_to' in evidence) {
       const { bound_to, first_port, last_port, ports_in_range: count } = evidence;
-      return `no free port to bind to ${bound_to}: all ${count} ports (${first_port} to ${last_port}) that this host gives are in use on it`;
+      return `no free port to bind to ${bound_to}: every port that this host gives (${count}, ${first_port} to ${last_port}) is in use on it`;
     }
     const { dialled, from, ip_local_port_range: range, ports_in_range } = evidence;
-    const all = range === null ? 'every port' : `all ${ports_in_range} ports (${range})`;
-    return `no free port to connect ${from} to ${dialled}: ${all} of ip_local_port_range are in use for it`;
+    const may = range === null ? '' : ` (ip_local_port_range: ${ports_in_range} ports, ${range})`;
+    return `no free port to connect ${from} to ${dialled}: every port that it may take${may} is in use for it`;
   },
   advice(evidence, { daddr, dport }) {
     const { netns } = evidence;
@@ -62,6 +62,7 @@ export default defineCause({
     const filter = `dst ${bracketed(daddr)} and dport = :${dport}`;
     return [
       `who has them, and in which states (TIME-WAIT too)? \`${inNetns(netns, `ss -tanp '${filter}'`)}\``,
+      `fewer than that? Then most are reserved (net.ipv4.ip_local_reserved_ports), or the program has a range of its own (setsockopt IP_LOCAL_PORT_RANGE): give it more`,
       `let the program keep connections to ${dialled} open and use them again (keep-alive, a pool); what it closes first stays in TIME-WAIT for 60 s`,
       `more ports: \`${inNetns(netns, 'sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports net.ipv4.tcp_tw_reuse')}\`: a wider range, fewer reserved; tcp_tw_reuse 1 lets connects take ports in TIME-WAIT after a second`,
       `or more addresses: each local address beside ${from} has the whole range for itself`,

@@ -33,6 +33,14 @@ export default defineCause({
       sock.state === TCP_STATE.LAST_ACK && sock.unacked_bytes === 0 && sent_by === NO_SOCKET;
     const by_another = isOfAnother(packet?.ttl ?? null, handshake_ttl || null);
     const peer_had_closed = PEER_HAD_CLOSED.has(sock.state) && sock.unacked_bytes > 0;
+    const acknowledged = acknowledges(packet, sock);
+    const closed_here =
+      CLOSED_HERE.has(sock.state) &&
+      sent_by === CLOSING &&
+      (sock.unacked_bytes === 0 || acknowledged);
+    const forgot_after_fin = sock.state === TCP_STATE.CLOSE_WAIT && sent_by === NO_SOCKET;
+    // What has neither sent nor heard anything for so long was not refused: it was forgotten.
+    const unused_at_once = unused === 1 && !(sent_by === NO_SOCKET && silent_ms >= FORGOTTEN_MS);
     // What is said of it; those of which the same is said are one finding.
     const shape = moved
       ? 'moved'
@@ -40,11 +48,13 @@ export default defineCause({
         ? 'by another'
         : closed_last
           ? 'last'
-          : peer_had_closed && sent_by === NO_SOCKET
-            ? 'had closed'
-            : unused === 1
+          : (peer_had_closed && sent_by === NO_SOCKET) || forgot_after_fin
+            ? `had closed${peer_had_closed ? '' : ', and no more was sent'}`
+            : unused_at_once
               ? 'unused'
-              : sent_by;
+              : closed_here
+                ? 'closed here'
+                : sent_by;
     return {
       evidence: {
         peer: remote(sock.flow),
@@ -58,11 +68,12 @@ export default defineCause({
         ...(moved && { moved }),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
-        ...(sock.unacked_bytes > 0 &&
-          acknowledges(packet, sock) && { acknowledged_by_reset: true }),
+        ...(sock.unacked_bytes > 0 && acknowledged && { acknowledged_by_reset: true }),
         ...(peer_had_closed && { peer_had_closed }),
+        ...(!peer_had_closed && forgot_after_fin && { forgot_after_fin }),
         ...(closed_last && { closed_last }),
-        ...(unused === 1 && { unused: true, by_client: servedAtSource(sock.flow) }),
+        ...(closed_here && { closed_here }),
+        ...(unused_at_once && { unused: true, by_client: servedAtSource(sock.flow) }),
       },
       basis: 'direct',
       subject: 'flow',
@@ -71,28 +82,18 @@ export default defineCause({
       group: `${byPeer(event.netns, sock.flow)} ${shape}`,
       owner: ownerOf(sock.owner),
       // So do the health checks of balancers.
-      ...(unused === 1 && servedAtSource(sock.flow) && { severity: 'info' }),
+      ...(unused_at_once && servedAtSource(sock.flow) && { severity: 'info' }),
       // Nothing is lost by it: both ends had closed.
       ...(shape === 'last' && { severity: 'info' }),
+      // A service that has answered and closed waits for nothing; a client may have shut down its direction only.
+      ...(shape === 'closed here' && servedAtSource(sock.flow) && { severity: 'info' }),
       began_ns: event.ktime_ns - ROUND_TRIP_NS,
     };
   },
-  summary(
-    {
-      peer,
-      local: here,
-      sent_by,
-      reset_ttl,
-      handshake_ttl,
-      silent_ms,
-      peer_had_closed,
-      closed_last,
-      unused,
-      by_client,
-      moved,
-    },
-    { daddr },
-  ) {
+  summary(evidence, { daddr }) {
+    const { peer, local: here, sent_by, reset_ttl, handshake_ttl, silent_ms, moved } = evidence;
+    const { peer_had_closed, forgot_after_fin, closed_last, closed_here } = evidence;
+    const { unused, by_client } = evidence;
     if (!moved && closed_last && !isOfAnother(reset_ttl, handshake_ttl))
       return `${peer} had closed the connection${ago(silent_ms)}, and had forgotten it when ${here} closed it too`;
     if (!moved && peer_had_closed && sent_by !== CLOSING && !isOfAnother(reset_ttl, handshake_ttl))
@@ -101,6 +102,10 @@ export default defineCause({
       return by_client
         ? `${peer} connected and reset the connection before either end had sent anything`
         : `${peer} took the connection and reset it before either end had sent anything`;
+    if (!moved && forgot_after_fin && !isOfAnother(reset_ttl, handshake_ttl))
+      return `${peer} had closed the connection${ago(silent_ms)}, and did not wait for ${here} to close it too: it reset it`;
+    if (!moved && closed_here && !isOfAnother(reset_ttl, handshake_ttl))
+      return `${here} had closed the connection first, and ${peer}, which had got all of it, closed it too, with a reset instead of a FIN`;
     const idle = wasIdle(silent_ms) ? ` after ${seconds(silent_ms)} of silence` : '';
     if (moved) return `${peer} reset the connection${idle}: ${movedText(moved, daddr)}`;
     if (isOfAnother(reset_ttl, handshake_ttl))
@@ -109,24 +114,10 @@ export default defineCause({
       ? `${peer} reset the connection${idle}`
       : `${peer} reset the connection${idle}: sent by ${sent_by}`;
   },
-  advice(
-    {
-      local: at,
-      peer,
-      sent_by,
-      unacked_bytes,
-      acknowledged_by_reset,
-      reset_ttl,
-      handshake_ttl,
-      silent_ms,
-      peer_had_closed,
-      closed_last,
-      unused,
-      by_client,
-      moved,
-    },
-    flow,
-  ) {
+  advice(evidence, flow) {
+    const { local: at, peer, sent_by, unacked_bytes, acknowledged_by_reset } = evidence;
+    const { reset_ttl, handshake_ttl, silent_ms, moved, unused, by_client } = evidence;
+    const { peer_had_closed, forgot_after_fin, closed_last, closed_here } = evidence;
     const { saddr, daddr, sport } = flow;
     const lost =
       unacked_bytes > 0
@@ -172,6 +163,20 @@ export default defineCause({
         ...lost,
       ];
     }
+    if (forgot_after_fin) {
+      return [
+        `nothing that ${at} sent is lost; what its process still wants to send is. It had the end of the connection (a FIN) and has not closed: let it close when it reads that. What its peers have closed is CLOSE_WAIT until then: \`ss -tanp state close-wait\``,
+        `${peer} waits no longer than its net.ipv4.tcp_fin_timeout, or not at all (TCP_LINGER2 below 0). There: \`tcpwhy trace ${word(peer)}\``,
+      ];
+    }
+    if (closed_here) {
+      return [
+        servedAtSource(flow)
+          ? `nothing is to be done at ${at}. Load generators, balancers and health checks close so (SO_LINGER 0), in order to leave no TIME_WAIT; or ${peer} did not read all that it had got. Which it is: on ${daddr}: \`tcpwhy trace ${word(at)}\``
+          : `did the process at ${at} shut down only its own direction (SHUT_WR), and wait for the answer? Then that is lost: why did ${peer} close? Look in its log for this time, or run there: \`tcpwhy trace ${word(peer)}\``,
+        ...(servedAtSource(flow) ? [] : ['where it had closed, nothing is lost by it']),
+      ];
+    }
     if (unused && by_client) {
       return [
         `a health check of a balancer, or a port scan, does this (it closes with SO_LINGER 0), and then it is harmless: what runs on ${daddr}?`,
@@ -206,6 +211,12 @@ const PEER_HAD_CLOSED: ReadonlySet<number> = new Set([
   TCP_STATE.LAST_ACK,
   TCP_STATE.CLOSING,
 ]);
+
+/** Its own FIN was sent before the reset came. */
+const CLOSED_HERE: ReadonlySet<number> = new Set([TCP_STATE.FIN_WAIT1, TCP_STATE.FIN_WAIT2]);
+
+/** Longer than the end of a handshake takes that a full queue refuses. */
+const FORGOTTEN_MS = 1000;
 
 const AT_ONCE_MS = 100;
 

@@ -75,7 +75,7 @@ function goOn(halted: string, name: string, pid?: number, tracer?: string): stri
   if (halted === 'traced')
     return `${name}: ${tracer === undefined ? 'a debugger' : inWords(tracer)} has stopped it, and it goes on when that lets it: \`grep TracerPid /proc/${pid}/status\``;
   if (halted === 'frozen')
-    return `${name}: its cgroup is frozen (docker pause, or a checkpoint): \`grep . /proc/${pid}/cgroup\` It goes on after docker unpause, or with 0 in the cgroup.freeze of that cgroup`;
+    return `${name}: its cgroup is frozen (docker pause, or a checkpoint): \`grep . /proc/${pid}/cgroup\` It goes on after docker unpause, or with 0 in the cgroup.freeze of that cgroup (THAWED in its freezer.state, with cgroups of the first version)`;
   return `${name}: it does nothing until it gets SIGCONT: \`kill -CONT ${pid}\` Who stopped it?`;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { dial, growth, knock, localOf } from '../connections.ts';
+import { must, POLLIN } from '../../native/sockets.ts';
+import { accept, awaitAll, dial, growth, hangUp, knock, listen, localOf, say } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { forward, redirect, routeVip, rules, table } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
@@ -10,6 +11,7 @@ import { HOSTS, MAC } from '../wiring.ts';
 
 const PORT = 443;
 const OTHER_PORT = 15_001;
+const AGAIN_PATIENCE_MS = 10_000;
 
 export const martianSource: Scenario[] = [
   {
@@ -88,6 +90,49 @@ export const notOurAddress: Scenario = {
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].vip, port: PORT };
     return { server, clients: knock(lab, server, times), netns: lab.server.inode };
+  },
+};
+
+/** A host that forwards sends on what is for others, but not what a socket of its own waits for. */
+export const notOurAddressForwarding: Scenario = {
+  id: 'not-our-address/forwarding',
+  cause: 'not-our-address',
+  title: 'an address is removed under open connections of a host that forwards',
+  families: BOTH,
+  says: ({ family }) => ({
+    address: HOSTS[family].vip,
+    of_a_connection: true,
+    forwarding: 1,
+    answers_connect: false,
+  }),
+  prepare(lab, { family }) {
+    const { vip, server } = HOSTS[family];
+    // What is lost is not sent again before the address is back.
+    lab.client.ip(`route add ${vip} via ${server} rto_min 2s`);
+    forward(lab.server);
+  },
+  run(lab, { times, family }) {
+    const address = HOSTS[family].vip;
+    const server = { address, port: PORT };
+    const its = `${address}/${family === 4 ? 32 : 128} dev lo`;
+    lab.server.ip(`addr add ${its}`);
+    const listener = listen(lab, family, PORT, times, { address });
+    const pairs = accept(listener, dial(lab, lab.client, server, times));
+    listener.close();
+    lab.server.ip(`addr del ${its}`);
+    const clients = pairs.map(({ client }) => client);
+    say(clients, 'lost');
+    lab.server.ip(`addr add ${its}`);
+    awaitAll(
+      pairs.map((pair) => pair.server),
+      POLLIN,
+      'what was sent again',
+      AGAIN_PATIENCE_MS,
+    );
+    const ends = clients.map(localOf);
+    for (const pair of pairs) must(pair.server.recv(), 'recv');
+    hangUp(pairs);
+    return { server, clients: ends, netns: lab.server.inode };
   },
 };
 

@@ -22,6 +22,7 @@ import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
+import { handTo } from './listeners.ts';
 
 /** Opens connections, lets `fail` break each at one end, and waits for the other to learn of the reset. */
 function broken(
@@ -113,6 +114,27 @@ export const lingerZeroClose: Scenario[] = [
     prepare: (lab) => portsOf(lab.client, ANY_PORTS),
     run: (lab, options) => cutOff(lab, options, HIGHER_PORT, 'client'),
   },
+  {
+    id: 'linger-zero-close/had-closed',
+    cause: 'linger-zero-close',
+    title: 'clients close with SO_LINGER 0 what their server has closed',
+    families: BOTH,
+    info: true,
+    says: () => ({ peer_had_closed: true }),
+    run(lab, options) {
+      const server = { address: HOSTS[options.family].server, port: 8443 };
+      const pairs = connect(lab, options, server.port);
+      const clients = pairs.map(({ client }) => client);
+      const addresses = clients.map(localOf);
+      for (const pair of pairs) pair.server.close();
+      awaitAll(clients, POLLRDHUP, 'the end of the stream');
+      for (const client of clients) {
+        lingerZero(client);
+        client.close();
+      }
+      return { server, clients: addresses, netns: lab.client.inode };
+    },
+  },
 ];
 
 function cutOff(lab: Lab, options: Options, port: number, by: 'server' | 'client' = 'server') {
@@ -131,7 +153,7 @@ export const dataAfterClose: Scenario[] = [
     cause: 'data-after-close',
     title: 'clients send after the server closed',
     families: BOTH,
-    run: (lab, options) => sentAfterFin(lab, options, (server) => server.close()),
+    run: (lab, options) => sentAfterFin(lab, options, closeAll),
   },
   {
     id: 'data-after-close/high-port',
@@ -139,7 +161,7 @@ export const dataAfterClose: Scenario[] = [
     title: 'the same on a port above those of the clients',
     families: BOTH,
     prepare: (lab) => portsOf(lab.client, LOW_PORTS),
-    run: (lab, options) => sentAfterFin(lab, options, (server) => server.close(), HIGH_PORT),
+    run: (lab, options) => sentAfterFin(lab, options, closeAll, HIGH_PORT),
   },
   {
     id: 'data-after-close/shutdown',
@@ -147,7 +169,23 @@ export const dataAfterClose: Scenario[] = [
     title: 'clients send after the server shut both directions down',
     families: BOTH,
     run: (lab, options) =>
-      sentAfterFin(lab, options, (server) => must(server.shutdown('both'), 'shutdown')),
+      sentAfterFin(lab, options, (servers) => {
+        for (const server of servers) must(server.shutdown('both'), 'shutdown');
+      }),
+  },
+  {
+    id: 'data-after-close/killed',
+    cause: 'data-after-close',
+    title: 'clients send after a process was killed that another one had passed its connections to',
+    families: BOTH,
+    process: 'sleep',
+    says: () => ({ ended_process: /^sleep/ }),
+    run: (lab, options) =>
+      sentAfterFin(lab, options, (servers) => {
+        const child = handTo(lab, servers);
+        for (const server of servers) server.close();
+        child.kill('SIGKILL');
+      }),
   },
   {
     id: 'data-after-close/dialled',
@@ -266,15 +304,19 @@ export const finWait2Expired: Scenario[] = [
   },
 ];
 
+const closeAll = (sockets: Socket[]) => {
+  for (const socket of sockets) socket.close();
+};
+
 function sentAfterFin(
   lab: Lab,
   options: Options,
-  finish: (server: Socket) => void,
+  finish: (servers: Socket[]) => void,
   port = 8000,
 ): Made {
   const fail = (pairs: Pair[]) => {
     const clients = pairs.map(({ client }) => client);
-    for (const { server } of pairs) finish(server);
+    finish(pairs.map(({ server }) => server));
     awaitAll(clients, POLLRDHUP, 'the end of the stream');
     say(clients, 'one more thing');
   };

@@ -78,7 +78,7 @@ function stuckWorker(lab: Lab, { times, family }: Options, prepare?: (workers: W
 }
 
 /** Hands sockets to a process that does nothing, which then has them open too. */
-function handTo(lab: Lab, sockets: Socket[]): ReturnType<typeof spawn> {
+export function handTo(lab: Lab, sockets: Socket[]): ReturnType<typeof spawn> {
   const child = spawn('sleep', ['60'], {
     stdio: ['ignore', 'ignore', 'ignore', ...sockets.map(({ fd }) => fd)],
   });

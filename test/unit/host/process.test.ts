@@ -48,6 +48,18 @@ test('who traces it is named', () => {
   expect(processState(7, proc)).toMatchObject({ halted: 'traced', tracer: 'gdb (9)' });
 });
 
+test('one that a freezer of the first version of cgroups holds', () => {
+  runs(7, '(java) D', 0);
+  const freezer = join(proc, 'freezer');
+  mkdirSync(join(freezer, 'docker/abc'), { recursive: true });
+  writeFileSync(join(proc, 'self/mounts'), `cgroup ${freezer} cgroup rw,nosuid,freezer 0 0\n`);
+  writeFileSync(join(proc, '7/cgroup'), '8:pids:/x\n7:freezer:/docker/abc\n0::/nowhere\n');
+  writeFileSync(join(freezer, 'docker/abc/freezer.state'), 'THAWED\n');
+  expect(processState(7, proc)).toMatchObject({ halted: '' });
+  writeFileSync(join(freezer, 'docker/abc/freezer.state'), 'FROZEN\n');
+  expect(processState(7, proc)).toMatchObject({ halted: 'frozen' });
+});
+
 test('one that is gone', () => {
   expect(processState(7, proc)).toMatchObject({ pid: 7, gone: 1 });
 });
