@@ -13,7 +13,7 @@ import type { Finding } from './finding.ts';
 import { type CountListener, Findings } from './findings.ts';
 import { FoundBefore, SAME_FAILURE_NS } from './found-before.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
-import { BENIGN, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
+import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 import { severityOf } from './verdict.ts';
 
 /** Longer than the two ends of one failure on one host are apart, shorter than anyone waits for. */
@@ -221,13 +221,24 @@ export class Engine {
   #place(occurrence: Occurrence): void {
     const { event, cause, match } = occurrence;
     const ofFailure = this.#before.ofFailure(match.flow, event.ktime_ns);
-    occurrence.by = this.#before.stronger(occurrence, ofFailure);
+    const ofOtherEnd = this.#ofOtherEnd(event);
+    occurrence.by = this.#before.stronger(occurrence, ofFailure, ofOtherEnd);
     if (occurrence.by) return;
-    for (const other of this.#before.weaker(occurrence, ofFailure))
+    for (const other of this.#before.weaker(occurrence, ofFailure, ofOtherEnd))
       this.#withdraw(other, occurrence);
     this.#before.add(occurrence);
     if (this.#before.maySayLess(cause) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);
+  }
+
+  /** What was found at the other end of a reset, to which this one has other addresses. */
+  #ofOtherEnd(event: Event): Occurrence[] {
+    const other = this.#known.otherEnd(event);
+    const [flow] = other ? flowsOf(other) : [];
+    if (!flow) return [];
+    return this.#before
+      .ofFailure(flow, event.ktime_ns)
+      .filter((occurrence) => occurrence.event === other);
   }
 
   #withdraw(occurrence: Occurrence, by: Occurrence): void {
@@ -238,7 +249,7 @@ export class Engine {
 
   #commit(occurrence: Occurrence): void {
     // By now what says more may have turned out to be sampled.
-    occurrence.by ??= this.#before.stronger(occurrence, []);
+    occurrence.by ??= this.#before.stronger(occurrence, [], []);
     if (occurrence.by) return;
     const { cameOf, evidence } = occurrence.match;
     if (cameOf)

@@ -162,18 +162,24 @@ export class FoundBefore {
 
   /**
    * What `occurrence` stands for, of those and of what was found since it began and goes on: a reset is none
-   * that came from the other end.
+   * that came from the other end. `ofOtherEnd`: of this very reset, where it came to.
    */
-  weaker(occurrence: Occurrence, ofFailure: readonly Occurrence[]): Occurrence[] {
+  weaker(
+    occurrence: Occurrence,
+    ofFailure: readonly Occurrence[],
+    ofOtherEnd: readonly Occurrence[],
+  ): Occurrence[] {
     const { cause, event, match } = occurrence;
     const reset = resetOf(event);
     const since = match.began_ns === undefined ? NOTHING : this.#sinceItBegan(occurrence);
     const ongoing = since.flatMap(({ whole }) =>
       whole?.match.goes_on && !whole.by && !ofFailure.includes(whole) ? [whole] : [],
     );
-    return [...ofFailure, ...ongoing].filter(
-      (other) =>
-        cause.supersedes?.includes(other.cause.id) && !areOpposite(resetOf(other.event), reset),
+    const ofThese = [...ofFailure, ...ongoing].filter(
+      (other) => !areOpposite(resetOf(other.event), reset),
+    );
+    return [...ofThese, ...ofOtherEnd].filter((other) =>
+      cause.supersedes?.includes(other.cause.id),
     );
   }
 
@@ -181,7 +187,11 @@ export class FoundBefore {
    * A cause of the same failure that says more. Records of the two ends are sampled each on its own:
    * where some are missing, the same service at the same time stands for the same connection.
    */
-  stronger(occurrence: Occurrence, ofFailure: readonly Occurrence[]): Occurrence | null {
+  stronger(
+    occurrence: Occurrence,
+    ofFailure: readonly Occurrence[],
+    ofOtherEnd: readonly Occurrence[],
+  ): Occurrence | null {
     const { cause, event } = occurrence;
     const stronger = this.#precedence.stronger(cause.id);
     if (stronger.size === 0) return null;
@@ -189,7 +199,8 @@ export class FoundBefore {
     const exact = ofFailure.find(
       (other) => stronger.has(other.cause.id) && !areOpposite(resetOf(other.event), reset),
     );
-    if (exact) return exact;
+    const exactly = exact ?? ofOtherEnd.find(({ cause: other }) => stronger.has(other.id));
+    if (exactly) return exactly;
     const near = this.#otherEnds(
       occurrence,
       (one) => event.occurrences > 1 || this.#sampled(one.key),

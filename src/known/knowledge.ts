@@ -29,6 +29,7 @@ import { type EndedListener, EndedListeners } from './ended-listeners.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
 import { type ExpiredRequest, HalfOpen } from './half-open.ts';
+import { OtherEnds } from './other-ends.ts';
 import { type Stalled, Stalls } from './stalls.ts';
 
 /** A listening socket, and the namespace it listens in. */
@@ -95,6 +96,8 @@ export interface Knowledge {
   trackingLimits(netns: number): TrackingLimits | null;
   /** Of a reset that was sent: the connect of the same process that had failed just before. */
   failedConnect(event: Event): FailedConnect | null;
+  /** Of a reset between two ends of this host that it translates between them: what the other end told of it. */
+  otherEnd(event: Event): Event | null;
   /** Of a sender or receiver that gets no further: which stall the event is of, and whether it opens it. */
   stall(event: Event): Stalled | null;
   /** Of a segment that was reset: the half-open connection that it was for, where that was given up before. */
@@ -128,6 +131,7 @@ export class HostKnowledge implements Knowledge {
   readonly #tracking_limits = new Map<number, TrackingLimits>();
   readonly #entries = new ExpiringMap<Conntrack>(ENTRY_SPAN_NS, MAX_ENTRIES);
   readonly #unsent = new ExpiringMap<Drop>(ENTRY_SPAN_NS, MAX_ENTRIES);
+  readonly #other_ends = new OtherEnds();
   readonly #stalls = new Stalls();
   readonly #half_open = new HalfOpen();
   readonly #dropped = new DroppedAgain();
@@ -145,6 +149,7 @@ export class HostKnowledge implements Knowledge {
   /** Takes in what an event says of the host; true where it says nothing else. */
   learn(event: Event): boolean {
     this.failed_connects.learn(event);
+    this.#other_ends.learn(event);
     this.#stalls.learn(event);
     this.#half_open.learn(event);
     this.#dropped.learn(event);
@@ -377,6 +382,10 @@ export class HostKnowledge implements Knowledge {
 
   failedConnect(event: Event): FailedConnect | null {
     return this.failed_connects.because(event);
+  }
+
+  otherEnd(event: Event): Event | null {
+    return this.#other_ends.of(event);
   }
 
   stall(event: Event): Stalled | null {

@@ -14,11 +14,15 @@ import {
   say,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
+import { redirect } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 15006;
 const UPSTREAM_PORT = 8080;
+/** What the client dials that is redirected. */
+const REDIRECTED = 443;
+const LOOPBACK = { 4: '127.0.0.1', 6: '::1' } as const;
 
 interface Way {
   /** The proxy's own connect, which fails. */
@@ -26,15 +30,21 @@ interface Way {
   /** Gives the client up; comes back when it knows. */
   givesUp(pair: Pair): void;
   upstream(options: Options): string;
+  /** The client is on the proxy's host, which redirects its connects to the proxy. */
+  own?: true;
 }
 
 /** One client after the other: each sends a request, and the proxy cannot pass it on. */
-function proxied(lab: Lab, options: Options, { dials, givesUp, upstream }: Way): Made {
+function proxied(lab: Lab, options: Options, way: Way): Made {
   const { times, family } = options;
-  const server = { address: HOSTS[family].server, port: PORT };
-  using listener = listen(lab, family, PORT, times);
+  const { dials, givesUp, upstream, own } = way;
+  const address = own ? LOOPBACK[family] : HOSTS[family].server;
+  const server = { address, port: PORT };
+  using listener = listen(lab, family, PORT, times, { address });
   const clients = Array.from({ length: times }, () => {
-    const [pair] = accept(listener, dial(lab, lab.client, server, 1));
+    const dialled = own ? { address: HOSTS[family].client, port: REDIRECTED } : server;
+    const from = own ? lab.server : lab.client;
+    const [pair] = accept(listener, dial(lab, from, dialled, 1));
     if (!pair) throw new Error('nothing was accepted');
     say([pair.client], 'GET / HTTP/1.1\r\n\r\n');
     awaitAll([pair.server], POLLIN, 'the request');
@@ -65,6 +75,18 @@ export const proxyUpstreamFailed: Scenario[] = [
     title: 'a sidecar accepts for an application that is down, and closes with the request unread',
     families: BOTH,
     run: (lab, options) => proxied(lab, options, { ...refused(lab), givesUp: closes }),
+  },
+  {
+    id: 'proxy-upstream-failed/redirected',
+    cause: 'proxy-upstream-failed',
+    beside: ['no-listener'],
+    title:
+      'the same, and it is the client’s own host that redirects its connects to the sidecar: another address at each end',
+    families: BOTH,
+    commands: ['nft'],
+    prepare: (lab, { family }) =>
+      redirect(lab.server, family, `tcp dport ${REDIRECTED}`, `redirect to :${PORT}`),
+    run: (lab, options) => proxied(lab, options, { ...refused(lab), givesUp: closes, own: true }),
   },
   {
     id: 'proxy-upstream-failed/linger-zero',
