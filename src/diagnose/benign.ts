@@ -104,10 +104,7 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (reason === 'NOT_SPECIFIED' && PURGES.has(known.symbol(event.body.location)?.name ?? '')) {
     return ORDINARY.QUEUE_PURGE ?? null;
   }
-  if (
-    reason === 'NOT_SPECIFIED' &&
-    SPLITTERS.has(functionName(event.body.location, known))
-  ) {
+  if (reason === 'NOT_SPECIFIED' && SPLITTERS.has(functionName(event.body.location, known))) {
     return 'a large segment that a qdisc cut up: what became of its parts is told by itself';
   }
   if (reason === 'NOT_SPECIFIED' && isTakenAck(event.body, known)) {
