@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { leavesLoopback } from '../causes/shared/conntrack.ts';
-import { callers, isRequestFunction, NO_REASON } from '../causes/shared/kernel.ts';
+import { callers, functionName, isRequestFunction, NO_REASON } from '../causes/shared/kernel.ts';
 import { isLateAck } from '../causes/shared/late-ack.ts';
 import { isForAnotherMac } from '../causes/shared/mac.ts';
 import { neighbourDrop } from '../causes/shared/neighbours.ts';
@@ -53,9 +53,6 @@ const SPLITTERS = new Set(['tbf_enqueue', 'tbf_segment', 'cake_enqueue', 'netem_
 /** Packet sockets drop only the copy that was made for them. */
 const COPIERS = new Set(['packet_rcv', 'tpacket_rcv', 'packet_rcv_spkt']);
 
-/** Compilers add to the names of functions that they change. */
-const functionName = (symbol: { name: string } | null) => symbol?.name.replace(/\..*$/, '') ?? '';
-
 /** Why an event is nothing to worry about, or null. Asked only of what no cause explains. */
 export function benign(event: Event, known: Knowledge): string | null {
   if (event.kind === 'reset_sent' && isLateAck(event.body)) {
@@ -90,10 +87,10 @@ export function benign(event: Event, known: Knowledge): string | null {
     return 'a reset to a connection that Fast Open has opened: where it ended that, it is told of by itself';
   }
   if (isDeferred(event.body, known)) return DEFERRED;
-  if (reason === 'NOT_SPECIFIED' && COPIERS.has(functionName(known.symbol(event.body.location)))) {
+  if (reason === 'NOT_SPECIFIED' && COPIERS.has(functionName(event.body.location, known))) {
     return COPY;
   }
-  if (functionName(known.symbol(event.body.location)) === 'inet_rtm_getroute') {
+  if (functionName(event.body.location, known) === 'inet_rtm_getroute') {
     return 'no segment: somebody asked the kernel for a route of TCP, as ip route get does';
   }
   if (isRepeatedSyn(event.body, known)) return 'the SYN of this half-open connection, once more';
@@ -107,10 +104,7 @@ export function benign(event: Event, known: Knowledge): string | null {
   if (reason === 'NOT_SPECIFIED' && PURGES.has(known.symbol(event.body.location)?.name ?? '')) {
     return ORDINARY.QUEUE_PURGE ?? null;
   }
-  if (
-    reason === 'NOT_SPECIFIED' &&
-    SPLITTERS.has(functionName(known.symbol(event.body.location)))
-  ) {
+  if (reason === 'NOT_SPECIFIED' && SPLITTERS.has(functionName(event.body.location, known))) {
     return 'a large segment that a qdisc cut up: what became of its parts is told by itself';
   }
   if (reason === 'NOT_SPECIFIED' && isTakenAck(event.body, known)) {

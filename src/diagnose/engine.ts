@@ -180,6 +180,7 @@ export class Engine {
       const match = cause.match(event, this.#known);
       if (match) matches.push([cause, withMptcp(withToa(match, event), event)]);
     }
+    if (matches.length === 1) return matches;
     const kept = matches.filter(
       ([cause]) => !matches.some(([other]) => other.supersedes?.includes(cause.id)),
     );

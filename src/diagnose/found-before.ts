@@ -90,11 +90,11 @@ class Known {
  */
 export class FoundBefore {
   /** In the order in which they were found: the first, and the newest. */
-  readonly #connections = new ExpiringMap<Found>(SPAN_NS, MOST);
+  readonly #connections = new ExpiringMap<Known[]>(SPAN_NS, MOST);
   /** At each end the newest of each cause that stands before others, the newest of all last. */
-  readonly #services = new ExpiringMap<Found>(SPAN_NS, MOST);
+  readonly #services = new ExpiringMap<Known[]>(SPAN_NS, MOST);
   /** The same by host, and for ANY_HOST, of what was counted for all ports of it. */
-  readonly #shared = new ExpiringMap<Found>(SPAN_NS, MOST);
+  readonly #shared = new ExpiringMap<Known[]>(SPAN_NS, MOST);
   readonly #packets = new ExpiringMap<readonly Occurrence[]>(SAME_PACKET_NS, MOST);
   readonly #whole = new Queue<Known>();
   readonly #precedence: Precedence;
@@ -122,9 +122,13 @@ export class FoundBefore {
     if (!match.goes_on) this.#whole.push(known);
     this.#addTo(connectionId(match.flow), known);
     if (cause.leadsTo) {
-      const others = [...(match.related ?? []), ...flowsOf(event)].map(connectionId);
-      for (const other of new Set(others))
-        if (other !== connectionId(match.flow)) this.#addTo(other, known);
+      const added = [connectionId(match.flow)];
+      for (const flow of [...(match.related ?? []), ...flowsOf(event)]) {
+        const other = connectionId(flow);
+        if (added.includes(other)) continue;
+        added.push(other);
+        this.#addTo(other, known);
+      }
     }
     if (!cause.supersedes && !cause.leadsTo) return;
     for (const end of ends(match.flow)) replaceIn(this.#services, end, known);
@@ -151,13 +155,15 @@ export class FoundBefore {
   /** What may be of the same failure: found on the connection, each at most SAME_FAILURE_NS before the next. */
   ofFailure(flow: Flow, ktime_ns: number): Occurrence[] {
     const found = this.#connections.get(connectionId(flow), ktime_ns) ?? NOTHING;
-    let first = found.length;
-    for (let next_ns = ktime_ns; first > 0; first--) {
-      const before_ns = (found[first - 1] as Known).ktime_ns;
-      if (next_ns - before_ns > SAME_FAILURE_NS) break;
-      next_ns = before_ns;
+    const same: Occurrence[] = [];
+    let next_ns = ktime_ns;
+    for (let at = found.length - 1; at >= 0; at--) {
+      const known = found[at] as Known;
+      if (next_ns - known.ktime_ns > SAME_FAILURE_NS) break;
+      next_ns = known.ktime_ns;
+      if (known.whole && !known.whole.by) same.unshift(known.whole);
     }
-    return found.slice(first).flatMap(({ whole }) => (whole && !whole.by ? [whole] : []));
+    return same;
   }
 
   /**
@@ -170,6 +176,7 @@ export class FoundBefore {
     ofOtherEnd: readonly Occurrence[],
   ): Occurrence[] {
     const { cause, event, match } = occurrence;
+    if (!cause.supersedes) return [];
     const reset = resetOf(event);
     const since = match.began_ns === undefined ? NOTHING : this.#sinceItBegan(occurrence);
     const ongoing = since.flatMap(({ whole }) =>
@@ -316,9 +323,10 @@ export class FoundBefore {
 
   #addTo(connection: string, known: Known): void {
     const { ktime_ns } = known;
-    const found = this.#connections.get(connection, ktime_ns) ?? NOTHING;
-    const kept = found.length < MOST_OF_ONE ? found : found.toSpliced(1, 1);
-    this.#connections.set(connection, kept.concat(known), ktime_ns);
+    const found = this.#connections.get(connection, ktime_ns) ?? [];
+    if (found.length === MOST_OF_ONE) found.splice(1, 1);
+    found.push(known);
+    this.#connections.set(connection, found, ktime_ns);
   }
 
   #keepKnown(flow: Flow, ktime_ns: number): void {
@@ -342,11 +350,12 @@ const ANY_HOST = '*';
 const hosts = ({ saddr, daddr }: Flow): string[] => [saddr, daddr];
 
 /** In place of the one of the same cause. */
-function replaceIn(found: ExpiringMap<Found>, place: string, known: Known): void {
-  const others = (found.get(place, known.ktime_ns) ?? NOTHING).filter(
-    ({ cause }) => cause !== known.cause,
-  );
-  found.set(place, others.concat(known), known.ktime_ns);
+function replaceIn(found: ExpiringMap<Known[]>, place: string, known: Known): void {
+  const there = found.get(place, known.ktime_ns) ?? [];
+  const same = there.findIndex(({ cause }) => cause === known.cause);
+  if (same >= 0) there.splice(same, 1);
+  there.push(known);
+  found.set(place, there, known.ktime_ns);
 }
 
 const beganOf = ({ match }: Occurrence) => (match.began_ns ?? 0) - STAMP_NS;
@@ -368,7 +377,7 @@ const isBetween = ({ ktime_ns }: Known, since_ns: number, until_ns: number) =>
 
 function packetId(event: Event): string | null {
   const packet = packetOf(event);
-  return (
-    packet && `${ends(packet.flow).join(' ')} ${packet.seq} ${packet.flags} ${packet.payload_len}`
-  );
+  if (!packet) return null;
+  const [one, other] = ends(packet.flow);
+  return `${one} ${other} ${packet.seq} ${packet.flags} ${packet.payload_len}`;
 }

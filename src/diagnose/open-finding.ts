@@ -117,14 +117,16 @@ export function addFlow(open: OpenFinding, flow: Flow, count: number, last_ns: n
     flows.set(one.text, one);
   }
   open.newest_flow_ns = Math.max(open.newest_flow_ns, last_ns);
-  const [oldest] = flows.keys();
-  if (flows.size > MAX_FLOWS && oldest !== undefined) flows.delete(oldest);
+  if (flows.size <= MAX_FLOWS) return;
+  const [oldest = text] = flows.keys();
+  flows.delete(oldest);
 }
 
 /** In the order of the stream: what was held comes late. */
 export function addEvent({ events }: OpenFinding, line: EventLine): void {
   let at = events.length;
   while (at > 0 && (events[at - 1] as EventLine).seq > line.seq) at--;
-  events.splice(at, 0, line);
+  if (at === events.length) events.push(line);
+  else events.splice(at, 0, line);
   if (events.length > MAX_EVENTS) events.shift();
 }

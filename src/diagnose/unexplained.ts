@@ -7,6 +7,7 @@ import { local, remote } from '../tcp/endpoint.ts';
 import { flagsText } from '../tcp/flags.ts';
 import { service } from '../tcp/service.ts';
 import type { Event } from '../wire/event.ts';
+import { PARTS_WITH_FLOW } from '../wire/messages.ts';
 import type { Flow, Packet } from '../wire/types.gen.ts';
 import { kindOf } from './kinds.ts';
 import { movedText } from './texts.ts';
@@ -101,9 +102,10 @@ export function packetOf(event: Event): Packet | null {
 /** Every connection that an event names: its packet's, its sockets', and the one that the process was shown. */
 export function flowsOf(event: Event): Flow[] {
   const flows: Flow[] = [];
-  const parts: ({ flow?: Flow } | null)[] = Object.values(event.body);
-  for (const part of parts) {
-    if (part?.flow) flows.push(part.flow);
+  const body = event.body as unknown as { [part: string]: { flow?: Flow } | null };
+  for (const name of PARTS_WITH_FLOW.get(event.kind) ?? []) {
+    const flow = body[name]?.flow;
+    if (flow) flows.push(flow);
   }
   if (event.kind !== 'peer_name') return flows;
   const { sock, shown_addr, shown_port } = event.body;

@@ -19,15 +19,21 @@ export interface Verdict {
 
 /** What the occurrences of one event say by now: where another took one over, what that one says. */
 export function verdictsOf(occurrences: readonly Occurrence[]): Verdict[] {
-  if (occurrences.length === 0) return [];
-  const standing = new Set(occurrences.map(lastOf));
-  return [...standing].map((occurrence) => ({
-    cause: occurrence.cause.id,
+  const [only] = occurrences;
+  if (!only) return [];
+  if (occurrences.length === 1) return [verdictOf(lastOf(only))];
+  return [...new Set(occurrences.map(lastOf))].map(verdictOf);
+}
+
+function verdictOf(occurrence: Occurrence): Verdict {
+  const { cause, match } = occurrence;
+  return {
+    cause: cause.id,
     severity: severityOf(occurrence),
-    basis: occurrence.match.basis,
-    title: occurrence.cause.title,
+    basis: match.basis,
+    title: cause.title,
     summary: summaryOf(occurrence),
-  }));
+  };
 }
 
 /** What comes of another failure is part of that one's story: no second error. */

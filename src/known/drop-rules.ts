@@ -17,7 +17,8 @@ export function packetOfRules(
   netns: number,
   { packet, leaves_ifindex, rejected }: Pick<Drop, 'packet' | 'leaves_ifindex' | 'rejected'>,
 ): string {
-  return idOf({ ...packet, netns, leaves_ifindex, rejected });
+  const { flow, flags, ifindex } = packet;
+  return idOf({ netns, flow, flags, ifindex, leaves_ifindex, rejected });
 }
 
 function idOf(
@@ -43,12 +44,16 @@ export class DropRulesTold {
   readonly #told = new ExpiringMap<DropRules>(SPAN_NS, MAX_PACKETS);
   /** Of packets that differ in the client's port alone: what was told last. */
   readonly #alike = new ExpiringMap<DropRules>(ALIKE_NS, MAX_SERVICES);
+  /** The packet that was asked about last, by several causes, and what was told of it. */
+  #asked: { event: Event; told: DropRules | null } | null = null;
   readonly #unanswered = new ExpiringMap<number>(SPAN_NS, MAX_SERVICES);
 
   learn(event: Event): void {
     if (event.kind === 'fact') {
       const { drop_rules } = event.body;
-      if (drop_rules) this.#told.set(idOf(drop_rules), drop_rules, event.ktime_ns);
+      if (!drop_rules) return;
+      this.#told.set(idOf(drop_rules), drop_rules, event.ktime_ns);
+      this.#asked = null;
     } else if (event.kind === 'drop') {
       const told = this.#exactly(event);
       if (told && told.rules.length > 0) this.#alike.set(alikeOf(event), told, event.ktime_ns);
@@ -73,7 +78,11 @@ export class DropRulesTold {
   }
 
   #exactly(event: Event<'drop'>): DropRules | null {
-    return this.#told.get(packetOfRules(event.netns, event.body), event.ktime_ns) ?? null;
+    if (this.#asked?.event === event) return this.#asked.told;
+    const id = packetOfRules(event.netns, event.body);
+    const told = this.#told.get(id, event.ktime_ns) ?? null;
+    this.#asked = { event, told };
+    return told;
   }
 }
 

@@ -111,7 +111,8 @@ export interface Knowledge {
 /** Knowledge as it grows with the events: listeners while they are there. */
 export class HostKnowledge implements Knowledge {
   readonly #header: Header;
-  readonly #enums = new Map<string, Record<string, string>>();
+  readonly #drop_reasons: ReadonlyMap<number, string>;
+  readonly #reset_reasons: ReadonlyMap<number, string>;
   readonly #symbols = new Map<string, { name: string; module: string }>();
   readonly #cgroups = new Map<string, { path: string; container: string | null }>();
   readonly #listeners = new Map<string, Listener>();
@@ -141,8 +142,9 @@ export class HostKnowledge implements Knowledge {
 
   constructor(header: Header) {
     this.#header = header;
-    for (const table of header.enums) this.#enums.set(table.name, table.names);
-    const names = Object.values(this.#enums.get('skb_drop_reason') ?? {});
+    this.#drop_reasons = namesOf(header, 'skb_drop_reason');
+    this.#reset_reasons = namesOf(header, 'sk_rst_reason');
+    const names = [...this.#drop_reasons.values()];
     this.#has_drop_reasons = names.some((name) => name !== 'NOT_SPECIFIED');
   }
 
@@ -245,7 +247,7 @@ export class HostKnowledge implements Knowledge {
   /** Without a name: what was there is gone, and nothing is known of what is there now. */
   #name(symbol: KernelSymbol): void {
     if (symbol.name === '') this.#symbols.delete(symbol.address);
-    else this.#symbols.set(symbol.address, symbol);
+    else this.#symbols.set(symbol.address, { ...symbol, name: asKey(symbol.name) });
   }
 
   /** Facts are told again at times. */
@@ -260,15 +262,11 @@ export class HostKnowledge implements Knowledge {
   }
 
   dropReason(reason: number): string {
-    return this.#enumName('skb_drop_reason', reason);
+    return this.#drop_reasons.get(reason) ?? `#${reason}`;
   }
 
   resetReason(reason: number): string {
-    return this.#enumName('sk_rst_reason', reason);
-  }
-
-  #enumName(table: string, value: number): string {
-    return this.#enums.get(table)?.[value] ?? `#${value}`;
+    return this.#reset_reasons.get(reason) ?? `#${reason}`;
   }
 
   symbol(address: string) {
@@ -419,6 +417,20 @@ const MAX_PROCESSES = 4096;
 /** It is told again of who fails again after a second. */
 const ASKED_SPAN_NS = 10e9;
 const MAX_ASKED = 4096;
+
+/** Of the last table of that name, as HostKnowledge looks them up: dozens of causes ask of each event. */
+function namesOf({ enums }: Header, name: string): Map<number, string> {
+  const names = enums.findLast((table) => table.name === name)?.names ?? {};
+  return new Map(Object.entries(names).map(([number, text]) => [Number(number), asKey(text)]));
+}
+
+/**
+ * The same text as the engine has it for names of properties, of which there is one each: to compare it with
+ * such, or look it up among them, takes no look at its characters.
+ */
+function asKey(text: string): string {
+  return Object.keys({ [text]: 0 })[0] as string;
+}
 
 const endsOf = ({ saddr, sport, daddr, dport }: Flow) => `${saddr} ${sport} ${daddr} ${dport}`;
 

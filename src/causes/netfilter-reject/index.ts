@@ -40,12 +40,12 @@ export default defineCause({
   ],
   leadsTo: SILENCE,
   match(event, known) {
-    if (event.kind !== 'drop') return null;
+    if (event.kind !== 'drop' || !isByNetfilter(event.body, known)) return null;
     const { packet, sock, sender, rejected } = event.body;
     const told = known.droppedBy(event);
     const how = rejected || told?.answer || 0;
     const answer = ANSWERS[how];
-    if (answer === undefined || !isByNetfilter(event.body, known)) return null;
+    if (answer === undefined) return null;
     const rule = ruleEvidence(told);
     const { saddr, daddr, sport, dport } = packet.flow;
     return {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Hooked } from '../../wire/types.gen.ts';
-import { NO_REASON } from './kernel.ts';
+import { functionOf, NO_REASON } from './kernel.ts';
 
 /** What drops segments at a device or a socket, beside TCP, routing and netfilter. */
 export type Dropper =
@@ -76,8 +76,7 @@ export function dropper(
 ): Dropper | null {
   const known = BY_REASON[reason];
   if (known || reason !== NO_REASON) return known ?? null;
-  // Compilers add to the names of functions that they change.
-  const name = at?.replace(/\..*$/, '') ?? '';
+  const name = functionOf(at);
   return (hasReasons ? null : WITHOUT_REASONS[name]) ?? BY_FUNCTION[name] ?? null;
 }
 

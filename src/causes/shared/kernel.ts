@@ -29,7 +29,13 @@ export function callers(stack: readonly string[], known: Knowledge): string[] {
 
 /** The kernel function at an address, without what compilers add to its name. */
 export function functionName(location: string, known: Knowledge): string {
-  return known.symbol(location)?.name.replace(/\..*$/, '') ?? '';
+  return functionOf(known.symbol(location)?.name);
+}
+
+/** The same of its symbol. */
+export function functionOf(symbol = ''): string {
+  const added = symbol.indexOf('.');
+  return added < 0 ? symbol : symbol.slice(0, added);
 }
 
 /** What kernels say that give no reason: before 6.10 of any reset, before 6.12 of active ones. */

@@ -4,7 +4,7 @@ import type { Knowledge } from '../../known/knowledge.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Drop, NextHop } from '../../wire/types.gen.ts';
 import { ENTRY } from './conntrack.ts';
-import { NO_REASON } from './kernel.ts';
+import { functionName, functionOf, NO_REASON } from './kernel.ts';
 import { endedBy, isNeighbourFailure } from './unreachable.ts';
 
 const REASONS = new Set(['NEIGH_FAILED', 'NEIGH_QUEUEFULL', 'NEIGH_DEAD']);
@@ -22,7 +22,7 @@ const OUTPUT = new Set(['ip_finish_output2', 'ip6_finish_output2']);
 export function neighbourDrop({ reason, location }: Drop, known: Knowledge): string | null {
   const name = known.dropReason(reason);
   if (REASONS.has(name)) return name;
-  const at = functionOf(known.symbol(location)?.name);
+  const at = functionName(location, known);
   if (known.hasDropReasons() && name !== NO_REASON) return null;
   return FUNCTIONS.has(at) ? at : null;
 }
@@ -74,5 +74,3 @@ export function isWithoutEntry(
   if (reason === 'NEIGH_CREATEFAIL') return true;
   return !(known.hasDropReasons() && reason !== NO_REASON) && OUTPUT.has(functionOf(symbol));
 }
-
-const functionOf = (symbol = '') => symbol.replace(/\..*$/, '');

@@ -7,7 +7,7 @@ import { flagsText } from '../../tcp/flags.ts';
 import type { Drop } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { whereabouts } from '../shared/conntrack.ts';
-import { NO_REASON } from '../shared/kernel.ts';
+import { functionName, NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceName } from '../shared/wording.ts';
@@ -80,7 +80,7 @@ const FORWARDING = new Set(['ip_forward', 'ip6_forward']);
 
 function endsHere({ packet, reason, location }: Drop, known: Knowledge): boolean {
   const name = known.dropReason(reason);
-  const by = known.symbol(location)?.name.replace(/\..*$/, '') ?? '';
+  const by = functionName(location, known);
   return (
     FORWARDING.has(by) &&
     packet.ttl <= 1 &&

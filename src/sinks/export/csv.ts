@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Verdict } from '../../diagnose/verdict.ts';
+import type { Packet } from '../../wire/types.gen.ts';
 import { printable } from '../printable.ts';
 import { isoTime } from '../time.ts';
 import { type ExportedEvent, type ExportSink, packetIn, sockIn } from './format.ts';
-
-type Cell = string | number | null | undefined;
 
 /** Names of the columns, in their order; docs/export.md says what each holds. */
 export const COLUMNS = [
@@ -50,49 +49,38 @@ export function csvSink(write: (text: string) => void): ExportSink {
   };
 }
 
-/** In the order of the columns. */
+/** In the order of the columns. What cannot have anything special in it stands as it is. */
 function rowOf(exported: ExportedEvent): string {
   const { event, seq, time_ns, happened, reason, state, container, verdicts } = exported;
   const packet = packetIn(event);
   const sock = sockIn(event);
   const flow = packet?.flow ?? sock?.flow;
-  const stamped = packet?.has_timestamps ? packet : null;
-  const owner = sock && sock.owner.pid > 0 ? sock.owner : null;
-  const cells: Cell[] = [
-    timeText(time_ns),
-    seq,
-    joined(verdicts, ({ cause }) => cause),
-    joined(verdicts, ({ severity }) => severity),
-    joined(verdicts, ({ basis }) => basis),
-    joined(verdicts, ({ title }) => title),
-    joined(verdicts, ({ summary }) => summary),
-    event.kind,
-    happened,
-    reason,
-    event.occurrences,
-    event.netns,
-    flow?.saddr,
-    flow?.sport,
-    flow?.daddr,
-    flow?.dport,
-    packet && (FLAG_NAMES[packet.flags & 0xff] as string),
-    packet?.seq,
-    packet?.ack_seq,
-    packet?.window,
-    packet?.payload_len,
-    stamped?.tsval,
-    stamped?.tsecr,
-    packet?.ttl,
-    packet?.device,
-    state,
-    owner?.pid,
-    owner?.comm,
-    container,
-  ];
-  let row = cellText(cells[0]);
-  for (let i = 1; i < cells.length; i++) row += `,${cellText(cells[i])}`;
-  return `${row}\r\n`;
+  const verdict = verdictCells(verdicts);
+  const event_cells = `${event.kind},${cellText(happened)},${cellText(reason)},${event.occurrences},${event.netns}`;
+  const ends = flow ? `${flow.saddr},${flow.sport},${flow.daddr},${flow.dport}` : ',,,';
+  const segment = packet ? segmentCells(packet) : NO_SEGMENT;
+  const owner = sock && sock.owner.pid > 0 ? `${sock.owner.pid},${cellText(sock.owner.comm)}` : ',';
+  return `${timeText(time_ns)},${seq},${verdict},${event_cells},${ends},${segment},${state},${owner},${cellText(container)}\r\n`;
 }
+
+/** Of one event mostly one: more are apart by a semicolon. */
+function verdictCells(verdicts: readonly Verdict[]): string {
+  if (verdicts.length === 0) return ',,,,';
+  const only = verdicts[0] as Verdict;
+  const all = (of: (verdict: Verdict) => string) =>
+    verdicts.length === 1 ? of(only) : verdicts.map(of).join('; ');
+  const title = cellText(all((verdict) => verdict.title));
+  const summary = cellText(all((verdict) => verdict.summary));
+  return `${all(({ cause }) => cause)},${all(({ severity }) => severity)},${all(({ basis }) => basis)},${title},${summary}`;
+}
+
+function segmentCells(packet: Packet): string {
+  const { flags, seq, ack_seq, window, payload_len, tsval, tsecr, ttl, device } = packet;
+  const stamps = packet.has_timestamps ? `${tsval},${tsecr}` : ',';
+  return `${FLAG_NAMES[flags & 0xff]},${seq},${ack_seq},${window},${payload_len},${stamps},${ttl},${cellText(device)}`;
+}
+
+const NO_SEGMENT = ',,,,,,,,';
 
 const FLAGS = ['CWR', 'ECE', 'URG', 'ACK', 'PSH', 'RST', 'SYN', 'FIN'];
 
@@ -100,13 +88,6 @@ const FLAGS = ['CWR', 'ECE', 'URG', 'ACK', 'PSH', 'RST', 'SYN', 'FIN'];
 const FLAG_NAMES = Array.from({ length: 256 }, (_, flags) =>
   FLAGS.filter((_, bit) => flags & (0x80 >> bit)).join(' '),
 );
-
-/** Of one event mostly one: more are apart by a semicolon. */
-function joined(verdicts: readonly Verdict[], of: (verdict: Verdict) => string): string {
-  const [only] = verdicts;
-  if (!only) return '';
-  return verdicts.length === 1 ? of(only) : verdicts.map(of).join('; ');
-}
 
 /** Spreadsheets take neither RFC 3339 nor nanoseconds for a time. */
 function timeText(time_ns: bigint): string {
@@ -123,9 +104,8 @@ const PLAIN = /^[\w .:/()→'][\w .:/()→'+=@-]*$/;
 const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/;
 
 /** A cell of RFC 4180. What could be a formula begins with an apostrophe, which spreadsheets hide. */
-export function cellText(cell: Cell): string {
-  if (cell == null || cell === '') return '';
-  if (typeof cell !== 'string') return String(cell);
+export function cellText(cell: string | null | undefined): string {
+  if (!cell) return '';
   if (PLAIN.test(cell)) return cell;
   const text = printable(FORMULA.test(cell) ? `'${cell}` : cell);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
