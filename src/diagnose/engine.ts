@@ -266,7 +266,7 @@ export class Engine {
   #weigh(occurrence: Occurrence): void {
     const severity = severityOf(occurrence);
     const why = this.#before.because(occurrence);
-    if (why) occurrence.because = { cause: why.cause.id, where: why.where };
+    if (why) occurrence.because = { cause: why.common.cause.id, where: why.common.where };
     for (const one of why ? [why] : this.#before.unexplained(occurrence)) {
       if (one.finding) this.#findings.raise(one.finding, severity);
     }

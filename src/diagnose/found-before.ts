@@ -2,7 +2,6 @@
 
 import type { Cause, Severity } from '../causes/define.ts';
 import { ExpiringMap } from '../known/expiring-map.ts';
-import { oneOfEach } from '../known/one-of-each.ts';
 import { Queue } from '../known/queue.ts';
 import type { Event } from '../wire/event.ts';
 import { sharedBy } from '../wire/key.ts';
@@ -10,7 +9,7 @@ import type { Flow } from '../wire/types.gen.ts';
 import { connectionId, ends } from './connection-id.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { Precedence } from './precedence.ts';
-import { areOpposite, type Reset, resetOf } from './resets.ts';
+import { areOpposite, isSame, type Reset, resetOf } from './resets.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED } from './unexplained.ts';
 
 /** Retries are at most 120 s apart (TCP_RTO_MAX): what was found at the one before is known. */
@@ -30,32 +29,32 @@ export const MOST_WHOLE = 10_000;
 const CROWDED_NS = 2.5e9;
 const MOST = 20_000;
 const MOST_OF_ONE = 8;
+const MOST_COMMON = 1024;
 
 type Found = readonly Known[];
 
-const one = oneOfEach();
-
-/** What was found, with its event and evidence while these are needed: a storm leaves thousands a minute. */
-class Known {
+/** What the occurrences of a storm have in common: it is there once. */
+interface Common {
   readonly cause: Cause;
   readonly severity: Severity;
   readonly where: string;
-  readonly ktime_ns: number;
   readonly key: string;
   readonly reset: Reset;
+}
+
+/** What was found, with its event and evidence while these are needed: a storm leaves thousands a minute. */
+class Known {
+  readonly common: Common;
+  readonly ktime_ns: number;
   /** Null after WHOLE_NS. */
   whole: Occurrence | null;
   #last: Cause | null = null;
   #count = 0;
   #finding: OpenFinding | null = null;
 
-  constructor(occurrence: Occurrence) {
-    this.cause = occurrence.cause;
-    this.severity = occurrence.match.severity ?? occurrence.cause.severity;
-    this.where = one(occurrence.match.where);
+  constructor(occurrence: Occurrence, common: Common) {
+    this.common = common;
     this.ktime_ns = occurrence.event.ktime_ns;
-    this.key = one(occurrence.event.key);
-    this.reset = resetOf(occurrence.event, one);
     this.whole = occurrence;
   }
 
@@ -63,7 +62,7 @@ class Known {
   get last(): Cause {
     let last = this.whole;
     while (last?.by) last = last.by;
-    return last?.cause ?? this.#last ?? this.cause;
+    return last?.cause ?? this.#last ?? this.common.cause;
   }
 
   get count(): number {
@@ -91,12 +90,15 @@ class Known {
 export class FoundBefore {
   /** In the order in which they were found: the first, and the newest. */
   readonly #connections = new ExpiringMap<Known[]>(SPAN_NS, MOST);
-  /** At each end the newest of each cause that stands before others, the newest of all last. */
-  readonly #services = new ExpiringMap<Known[]>(SPAN_NS, MOST);
+  /** At each end the newest of each cause that leads to others, the newest of all last. */
+  readonly #leading = new ExpiringMap<Known[]>(SPAN_NS, MOST);
+  /** The same of those that say more than others do. */
+  readonly #stronger = new ExpiringMap<Known[]>(WHOLE_NS, MOST);
   /** The same by host, and for ANY_HOST, of what was counted for all ports of it. */
-  readonly #shared = new ExpiringMap<Known[]>(SPAN_NS, MOST);
+  readonly #shared = new ExpiringMap<Known[]>(WHOLE_NS, MOST);
   readonly #packets = new ExpiringMap<readonly Occurrence[]>(SAME_PACKET_NS, MOST);
   readonly #whole = new Queue<Known>();
+  readonly #common = new Map<string, Common>();
   readonly #precedence: Precedence;
   readonly #sampled: (key: string) => boolean;
 
@@ -118,7 +120,7 @@ export class FoundBefore {
       this.#keepKnown(match.flow, event.ktime_ns);
       return;
     }
-    const known = new Known(occurrence);
+    const known = new Known(occurrence, this.#commonOf(occurrence));
     if (!match.goes_on) this.#whole.push(known);
     this.#addTo(connectionId(match.flow), known);
     if (cause.leadsTo) {
@@ -131,7 +133,10 @@ export class FoundBefore {
       }
     }
     if (!cause.supersedes && !cause.leadsTo) return;
-    for (const end of ends(match.flow)) replaceIn(this.#services, end, known);
+    for (const end of ends(match.flow)) {
+      if (cause.leadsTo) replaceIn(this.#leading, end, known);
+      if (cause.supersedes) replaceIn(this.#stronger, end, known);
+    }
     switch (sharedBy(event.key)) {
       case 'host':
         for (const host of hosts(match.flow)) replaceIn(this.#shared, host, known);
@@ -210,7 +215,7 @@ export class FoundBefore {
     if (exactly) return exactly;
     const near = this.#otherEnds(
       occurrence,
-      (one) => event.occurrences > 1 || this.#sampled(one.key),
+      ({ key }) => event.occurrences > 1 || this.#sampled(key),
     );
     return (near ?? this.#sharedOtherEnd(occurrence))?.whole ?? null;
   }
@@ -218,22 +223,23 @@ export class FoundBefore {
   /** Whether a cause that says more may stand for it, once it is known that not all of its occurrences became records. */
   mayBeSampled(occurrence: Occurrence): boolean {
     if (this.#precedence.stronger(occurrence.cause.id).size === 0) return false;
-    return this.#otherEnds(occurrence, (one) => !this.#sampled(one.key)) !== null;
+    return this.#otherEnds(occurrence, ({ key }) => !this.#sampled(key)) !== null;
   }
 
   /** The newest at the same service that says more, and may be of the same failure. */
-  #otherEnds({ cause, event, match }: Occurrence, isMeant: (one: Known) => boolean): Known | null {
+  #otherEnds({ cause, event, match }: Occurrence, isMeant: (one: Common) => boolean): Known | null {
     const stronger = this.#precedence.stronger(cause.id);
     const reset = resetOf(event);
     const since_ns = event.ktime_ns - SAME_FAILURE_NS;
-    return this.#near(
+    return near(
+      this.#stronger,
       match.flow,
       event.ktime_ns,
-      (one, end) =>
-        stronger.has(one.cause.id) &&
-        one.ktime_ns >= since_ns &&
-        !areOpposite(one.reset, reset, (at) => at === end) &&
-        isMeant(one),
+      ({ common, ktime_ns }, end) =>
+        stronger.has(common.cause.id) &&
+        ktime_ns >= since_ns &&
+        !areOpposite(common.reset, reset, (at) => at === end) &&
+        isMeant(common),
     );
   }
 
@@ -242,11 +248,13 @@ export class FoundBefore {
     const stronger = this.#precedence.stronger(cause.id);
     const reset = resetOf(event);
     const since_ns = event.ktime_ns - SAME_FAILURE_NS;
-    const isMeant = (one: Known) => stronger.has(one.cause.id) && one.ktime_ns >= since_ns;
+    const isMeant = ({ common, ktime_ns }: Known) =>
+      stronger.has(common.cause.id) && ktime_ns >= since_ns;
     for (const host of hosts(match.flow)) {
       const found = this.#shared.get(host, event.ktime_ns);
       const near = found?.findLast(
-        (one) => isMeant(one) && !areOpposite(one.reset, reset, (at) => at.startsWith(`${host} `)),
+        (one) =>
+          isMeant(one) && !areOpposite(one.common.reset, reset, (at) => at.startsWith(`${host} `)),
       );
       if (near) return near;
     }
@@ -264,23 +272,24 @@ export class FoundBefore {
     if (leading.size === 0) return null;
     const since = this.#sinceItBegan(occurrence);
     const reset = resetOf(event);
-    const leads = (one: Known) => leading.has(one.cause.id);
+    const leads = ({ common }: Known) => leading.has(common.cause.id);
     return (
       since.findLast(
         (one) =>
           leads(one) &&
           isWhy(one, since, event) &&
-          (!one.reset.came_from || areOpposite(one.reset, reset)),
+          (!one.common.reset.came_from || areOpposite(one.common.reset, reset)),
       ) ??
-      this.#near(
+      near(
+        this.#leading,
         match.flow,
         event.ktime_ns,
         (one) =>
           leads(one) &&
-          one.severity !== 'info' &&
+          one.common.severity !== 'info' &&
           isBetween(one, beganOf(occurrence), event.ktime_ns) &&
-          !one.reset.came_from &&
-          this.#sampled(one.key),
+          !one.common.reset.came_from &&
+          this.#sampled(one.common.key),
       )
     );
   }
@@ -304,8 +313,8 @@ export class FoundBefore {
     const found = this.#connections.get(connectionId(flow), ktime_ns) ?? NOTHING;
     const first = found.find(
       (one) =>
-        one.cause !== BENIGN &&
-        one.cause !== UNEXPLAINED &&
+        one.common.cause !== BENIGN &&
+        one.common.cause !== UNEXPLAINED &&
         isBetween(one, ktime_ns - SPAN_NS, Number.POSITIVE_INFINITY),
     );
     return first?.last ?? null;
@@ -334,13 +343,19 @@ export class FoundBefore {
     if (found) this.#connections.set(connectionId(flow), found, ktime_ns);
   }
 
-  /** The newest that is meant, at either of the flow's ends. */
-  #near(flow: Flow, ktime_ns: number, isMeant: (one: Known, end: string) => boolean): Known | null {
-    for (const end of ends(flow)) {
-      const near = this.#services.get(end, ktime_ns)?.findLast((one) => isMeant(one, end));
-      if (near) return near;
-    }
-    return null;
+  /** One for all that have it in common with those before. */
+  #commonOf({ cause, match, event }: Occurrence): Common {
+    const { key } = event;
+    const { where, severity = cause.severity } = match;
+    const reset = resetOf(event);
+    const place = `${key} ${cause.id}`;
+    const last = this.#common.get(place);
+    if (last && last.where === where && last.severity === severity && isSame(last.reset, reset))
+      return last;
+    const common = { cause, severity, where, key, reset };
+    if (this.#common.size >= MOST_COMMON) this.#common.clear();
+    this.#common.set(place, common);
+    return common;
   }
 }
 
@@ -349,10 +364,24 @@ const ANY_HOST = '*';
 
 const hosts = ({ saddr, daddr }: Flow): string[] => [saddr, daddr];
 
+/** The newest that is meant, at either of the flow's ends. */
+function near(
+  found: ExpiringMap<Known[]>,
+  flow: Flow,
+  ktime_ns: number,
+  isMeant: (one: Known, end: string) => boolean,
+): Known | null {
+  for (const end of ends(flow)) {
+    const newest = found.get(end, ktime_ns)?.findLast((one) => isMeant(one, end));
+    if (newest) return newest;
+  }
+  return null;
+}
+
 /** In place of the one of the same cause. */
 function replaceIn(found: ExpiringMap<Known[]>, place: string, known: Known): void {
   const there = found.get(place, known.ktime_ns) ?? [];
-  const same = there.findIndex(({ cause }) => cause === known.cause);
+  const same = there.findIndex(({ common }) => common.cause === known.common.cause);
   if (same >= 0) there.splice(same, 1);
   there.push(known);
   found.set(place, there, known.ktime_ns);
@@ -364,10 +393,11 @@ const beganOf = ({ match }: Occurrence) => (match.began_ns ?? 0) - STAMP_NS;
  * Whether a connection failed of this. What is only information where connections live, as a queue that
  * drops some of what is sent, is why only where it dropped all that was sent again.
  */
-function isWhy({ cause, severity }: Known, found: Found, event: Event): boolean {
+function isWhy({ common }: Known, found: Found, event: Event): boolean {
+  const { cause, severity } = common;
   if (severity !== 'info' || event.kind !== 'state_change') return true;
   const dropped = found
-    .filter((one) => one.cause === cause)
+    .filter((one) => one.common.cause === cause)
     .reduce((sum, { count }) => sum + count, 0);
   return dropped >= Math.min(event.body.sock.retransmits, MOST_OF_ONE - 1);
 }

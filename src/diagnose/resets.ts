@@ -39,12 +39,14 @@ export interface Reset {
 
 const NONE: Reset = { sent_by: null, came_from: null };
 
-/** With `one` their names are those that others have too. */
-export function resetOf(event: Event, one = (end: string) => end): Reset {
+export function resetOf(event: Event): Reset {
   const sent_by = sender(event);
   const came_from = senderOfReceived(event);
-  if (sent_by === null && came_from === null) return NONE;
-  return { sent_by: sent_by && one(sent_by), came_from: came_from && one(came_from) };
+  return sent_by === null && came_from === null ? NONE : { sent_by, came_from };
+}
+
+export function isSame(one: Reset, other: Reset): boolean {
+  return one.sent_by === other.sent_by && one.came_from === other.came_from;
 }
 
 /**

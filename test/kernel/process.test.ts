@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { attachedBy, stillThere } from './attached.ts';
 import { Running, TCPWHY } from './tcpwhy.ts';
@@ -62,4 +63,21 @@ it('gives the verdict also when it is interrupted at once', async () => {
   const { summary, status } = await tcpwhy.stop();
   expect(summary.findings).toEqual({});
   expect(status).toBe(0);
+});
+
+it('has one heap for all threads', async () => {
+  await using tcpwhy = await Running.start();
+  // Those of threads begin at, and are reserved to, multiples of so much (HEAP_MAX_SIZE of glibc).
+  const HEAP = 64 << 20;
+  const maps = readFileSync(`/proc/${tcpwhy.pid}/maps`, 'utf8');
+  const parts = [...maps.matchAll(/^(\w+)-(\w+) (\S+)/gm)].map(([, from = '', to = '', mode]) => {
+    return { from: Number.parseInt(from, 16), to: Number.parseInt(to, 16), mode };
+  });
+  const heaps = parts.filter(({ from, to, mode }, index) => {
+    const rest = parts[index + 1];
+    const reserved = rest?.from === to && rest.mode === '---p' && rest.to === from + HEAP;
+    return from % HEAP === 0 && mode === 'rw-p' && reserved;
+  });
+  expect(parts.length).toBeGreaterThan(20);
+  expect(heaps).toEqual([]);
 });

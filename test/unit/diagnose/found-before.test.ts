@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { queryObjects } from 'node:v8';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Cause } from '../../../src/causes/define.ts';
 import { CAUSES as REAL } from '../../../src/causes/registry.gen.ts';
@@ -7,6 +8,7 @@ import { Engine } from '../../../src/diagnose/engine.ts';
 import { FoundBefore } from '../../../src/diagnose/found-before.ts';
 import type { Occurrence } from '../../../src/diagnose/open-finding.ts';
 import { WallClock } from '../../../src/known/clock.ts';
+import { Entry } from '../../../src/known/expiring-map.ts';
 import { HostKnowledge } from '../../../src/known/knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import { headerWith, type Json } from '../causes/fixture.ts';
@@ -133,23 +135,46 @@ describe('what a connection dies of', () => {
   });
 });
 
-test('remembers 20 000 connections: the oldest goes first', () => {
+describe('what is remembered', () => {
   const [weak, strong] = CAUSES.map((cause) => (cause.id === 'strong' ? leading(cause) : cause));
   const event = eventFromJson(refused({ ms: 1 }));
   if (!weak || !strong) throw new Error('no causes');
   const known = new HostKnowledge(headerWith(HEADER));
   const found = strong.match(event, known);
   if (!found) throw new Error('not refused');
-  const about = (cause: Cause, sport: number, host = '10.0.0.2'): Occurrence => {
+  const about = (cause: Cause, sport: number, host = '10.0.0.2', ms = 1): Occurrence => {
     const match = { ...found, flow: { ...found.flow, sport, saddr: host } };
-    const far = { ...event, body: {} } as typeof event;
+    const far = { ...event, ktime_ns: ms * MS, body: {} } as typeof event;
     return { cause, match, event: far, seq: 1, count: 1, by: null, because: null, finding: null };
   };
-  const before = new FoundBefore([weak, strong], () => false);
-  before.add(about(strong, 1, '10.0.0.3'));
-  for (let sport = 0; sport < 20_000; sport++) before.add(about(strong, sport));
-  expect(before.because(about(weak, 1, '10.0.0.3'))).toBeNull();
-  expect(before.because(about(weak, 0))?.where).toBe('10.0.0.1');
+
+  test('are 20 000 connections: the oldest goes first', () => {
+    const before = new FoundBefore([weak, strong], () => false);
+    before.add(about(strong, 1, '10.0.0.3'));
+    for (let sport = 0; sport < 20_000; sport++) before.add(about(strong, sport));
+    expect(before.because(about(weak, 1, '10.0.0.3'))).toBeNull();
+    expect(before.because(about(weak, 0))?.common.where).toBe('10.0.0.1');
+  });
+
+  test('has once what many have in common', () => {
+    const before = new FoundBefore([weak, strong], () => false);
+    for (let sport = 0; sport < 10; sport++) before.add(about(strong, sport));
+    const common = Array.from({ length: 10 }, (_, sport) => before.because(about(weak, sport)));
+    expect(new Set(common.map((one) => one?.common)).size).toBe(1);
+  });
+
+  test('is of the ends of what only says more than others no longer than that is whole', () => {
+    const entries = () => queryObjects(Entry, { format: 'count' });
+    const more = CAUSES.find(({ id }) => id === 'strong') ?? strong;
+    expect(more.supersedes).toEqual(['weak']);
+    const before = new FoundBefore([weak, more], () => false);
+    const at_first = entries();
+    for (let sport = 0; sport < 100; sport++) before.add(about(more, sport));
+    // A connection and an end of its own each, and the end that all have.
+    expect(entries() - at_first).toBe(100 + 100 + 1);
+    before.add(about(more, 100, '10.0.0.2', 6000));
+    expect(entries() - at_first).toBe(101 + 1 + 1);
+  });
 });
 
 describe('a reset that one end got, and one that it sent', () => {

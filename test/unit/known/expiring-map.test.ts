@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { queryObjects } from 'node:v8';
 import { expect, test } from 'vitest';
-import { ExpiringMap } from '../../../src/known/expiring-map.ts';
+import { Entry, ExpiringMap } from '../../../src/known/expiring-map.ts';
 import { random } from '../diagnose/random.ts';
 
 const SPAN_NS = 100;
@@ -37,4 +38,16 @@ test.for([3, 8, 9, 40])('keeps what is recent of %i keys, the newest where it is
     for (let other = 0; other < keys; other++)
       expect(recent.get(`k${other}`, ktime_ns)).toBe(plain.get(`k${other}`, ktime_ns));
   }
+});
+
+test('holds no more than it tells of, however often a key is set anew', () => {
+  const entries = () => queryObjects(Entry, { format: 'count' });
+  const recent = new ExpiringMap<object>(SPAN_NS, MAX);
+  const before = entries();
+  for (let round = 0; round < 5 * MAX; round++) recent.set(`k${round % 3}`, {}, 1);
+  expect(entries() - before).toBe(3);
+  for (let round = 0; round < 5 * MAX; round++) recent.set(`other ${round}`, {}, 1);
+  expect(entries() - before).toBe(MAX);
+  recent.set('late', {}, 2 * SPAN_NS);
+  expect(entries() - before).toBe(1);
 });
