@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { ERRNO } from '../causes/shared/kernel.ts';
 import { addressText, familyOf } from '../tcp/address.ts';
+import { ERRNO } from '../tcp/errno.ts';
 
 /** icmp_err_convert of Linux: what a connect ends with; null: it does not. */
 const UNREACHABLE_V4: readonly (number | null)[] = [

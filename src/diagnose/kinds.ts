@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { errnoName } from '../causes/shared/errno.ts';
 import { callers } from '../causes/shared/kernel.ts';
 import type { Knowledge } from '../known/knowledge.ts';
 import { endpoint } from '../tcp/endpoint.ts';
+import { errnoName } from '../tcp/errno.ts';
 import { stateName } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type { EventKind } from '../wire/kinds.gen.ts';

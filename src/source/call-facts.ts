@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { beforeRedirect } from '../causes/shared/conntrack.ts';
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
+import { beforeRedirect } from '../tcp/conntrack.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { CallFailed, ConnectAsked, Drop } from '../wire/types.gen.ts';

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { NFT_FREES } from '../causes/shared/conntrack.ts';
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { droppers } from '../host/nftables/droppers.ts';
 import { LegacyTables } from '../host/nftables/legacy.ts';
@@ -9,6 +8,7 @@ import { type Ask, Changed, Nftables, TooLarge } from '../host/nftables/ruleset.
 import type { DeviceName } from '../host/nftables/values.ts';
 import { packetOfRules } from '../known/drop-rules.ts';
 import { addressBytes, familyOf } from '../tcp/address.ts';
+import { NFT_FREES } from '../tcp/conntrack.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
 import type { Drop, DropRules } from '../wire/types.gen.ts';

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { isTakenUp, TRACKED } from '../causes/shared/conntrack.ts';
 import { type Candidate, droppers } from '../host/nftables/droppers.ts';
 import { LegacyTables } from '../host/nftables/legacy.ts';
 import type { Rules, Segment } from '../host/nftables/match.ts';
@@ -8,6 +7,7 @@ import { NFPROTO } from '../host/nftables/op.ts';
 import { type Chain, FAMILIES, Nftables } from '../host/nftables/ruleset.ts';
 import { ruleText } from '../host/nftables/text.ts';
 import type { DeviceName } from '../host/nftables/values.ts';
+import { isTakenUp, TRACKED } from '../tcp/conntrack.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import type { Drop, DropRule, DropRules } from '../wire/types.gen.ts';
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { ENTRY, TRACKED } from '../causes/shared/conntrack.ts';
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { addressBytes } from '../tcp/address.ts';
+import { ENTRY, TRACKED } from '../tcp/conntrack.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Flow, TableUsers, TrackingLimits } from '../wire/types.gen.ts';
 import { address, u32, type Words } from '../wire/words.ts';

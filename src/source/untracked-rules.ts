@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TRACKED } from '../causes/shared/conntrack.ts';
 import { untracking } from '../host/nftables/droppers.ts';
 import type { Device, Hook, Rules, Segment } from '../host/nftables/match.ts';
 import type { DeviceName } from '../host/nftables/values.ts';
+import { TRACKED } from '../tcp/conntrack.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import type { DropRules } from '../wire/types.gen.ts';
 import { MAX_RULES, toldOf } from './rules-told.ts';

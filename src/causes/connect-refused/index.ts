@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { bracketed } from '../../tcp/address.ts';
+import { ENTRY } from '../../tcp/conntrack.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Flow, ResetReceived } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { ENTRY, redirectAdvice } from '../shared/conntrack.ts';
+import { redirectAdvice } from '../shared/conntrack.ts';
 import { movedAdvice, movedSince, movedText } from '../shared/mac.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { JOINS, joinAdvice, joins } from '../shared/subflows.ts';

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { TRACKED } from '../../tcp/conntrack.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import type { TableUser } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { ends, isBesideRules, listEntries, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { ends, isBesideRules, listEntries, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 

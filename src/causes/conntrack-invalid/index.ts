@@ -2,6 +2,7 @@
 
 import type { DroppedBy } from '../../known/drop-rules.ts';
 import type { Knowledge } from '../../known/knowledge.ts';
+import { ENTRY, isTakenUp, TRACKED } from '../../tcp/conntrack.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { reversed, servedAtSource, service } from '../../tcp/service.ts';
@@ -16,14 +17,7 @@ import type {
   ResetSent,
 } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
-import {
-  ENTRY,
-  isByNetfilter,
-  isTakenUp,
-  listEntries,
-  TRACKED,
-  whereabouts,
-} from '../shared/conntrack.ts';
+import { isByNetfilter, listEntries, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {

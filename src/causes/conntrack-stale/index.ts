@@ -2,6 +2,7 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
+import { ENTRY, TRACKED } from '../../tcp/conntrack.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { reversed } from '../../tcp/service.ts';
@@ -9,7 +10,6 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Conntrack } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
-import { ENTRY, TRACKED } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE, waited } from '../shared/silence.ts';

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
+import { errnoName } from '../../tcp/errno.ts';
 import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
 import { defineCause, type Match } from '../define.ts';
 import { addressOf, redirectAdvice, redirected } from '../shared/conntrack.ts';
-import { errnoName } from '../shared/errno.ts';
 import { failedNeighbour, nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { endedBy, icmpName, icmpProtocol, isTtlExceeded } from '../shared/unreachable.ts';

@@ -3,10 +3,10 @@
 import type { Knowledge } from '../../known/knowledge.ts';
 import { bracketed, familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
+import { errnoName } from '../../tcp/errno.ts';
 import { service } from '../../tcp/service.ts';
 import type { Drop } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
 import { functionName, NO_REASON } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';

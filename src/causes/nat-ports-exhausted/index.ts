@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { ENTRY, TRACKED } from '../../tcp/conntrack.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { defineCause } from '../define.ts';
-import { ENTRY, isBesideRules, listEntries, TRACKED, whereabouts } from '../shared/conntrack.ts';
+import { isBesideRules, listEntries, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 

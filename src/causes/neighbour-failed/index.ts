@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { familyOf } from '../../tcp/address.ts';
+import { beforeRedirect } from '../../tcp/conntrack.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { addressOf, beforeRedirect, redirectAdvice } from '../shared/conntrack.ts';
+import { addressOf, redirectAdvice } from '../shared/conntrack.ts';
 import { failedNeighbour, neighbourDrop } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE, waited } from '../shared/silence.ts';

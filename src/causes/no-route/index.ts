@@ -2,15 +2,16 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 import { bracketed, familyOf } from '../../tcp/address.ts';
+import { beforeRedirect } from '../../tcp/conntrack.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
+import { ERRNO, errnoName } from '../../tcp/errno.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import type { Event } from '../../wire/event.ts';
 import type { ConnectAsked } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
-import { beforeRedirect, redirectAdvice, unroutable } from '../shared/conntrack.ts';
+import { redirectAdvice, unroutable } from '../shared/conntrack.ts';
 import { type Refusal, refusalOf } from '../shared/denied.ts';
-import { errnoName } from '../shared/errno.ts';
-import { ERRNO, NO_REASON } from '../shared/kernel.ts';
+import { NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';

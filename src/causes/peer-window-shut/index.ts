@@ -2,10 +2,10 @@
 
 import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
+import { errnoName } from '../../tcp/errno.ts';
 import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
 import { listEntries } from '../shared/conntrack.ts';
-import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { TIMEOUTS } from '../shared/silence.ts';

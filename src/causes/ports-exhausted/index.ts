@@ -2,11 +2,11 @@
 
 import { bracketed } from '../../tcp/address.ts';
 import { remote } from '../../tcp/endpoint.ts';
+import { ERRNO } from '../../tcp/errno.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
 import { defineCause, type Match } from '../define.ts';
 import { CONNECT } from '../shared/denied.ts';
-import { ERRNO } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 

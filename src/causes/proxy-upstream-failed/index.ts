@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { local, remote } from '../../tcp/endpoint.ts';
+import { errnoName } from '../../tcp/errno.ts';
 import { reversed } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
-import { errnoName } from '../shared/errno.ts';
 import { callers } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
 

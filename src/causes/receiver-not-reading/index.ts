@@ -2,10 +2,10 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
+import { errnoName } from '../../tcp/errno.ts';
 import { service } from '../../tcp/service.ts';
 import type { Owner, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
 import { hindrance, hindranceAdvice, hindranceText } from '../shared/hindered.ts';
 import { listensFor } from '../shared/listeners.ts';

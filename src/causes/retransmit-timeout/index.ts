@@ -2,12 +2,12 @@
 
 import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
+import { errnoName } from '../../tcp/errno.ts';
 import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { listEntries } from '../shared/conntrack.ts';
-import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { inNetns } from '../shared/netns.ts';

@@ -2,9 +2,9 @@
 
 import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
+import { errnoName } from '../../tcp/errno.ts';
 import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
-import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';

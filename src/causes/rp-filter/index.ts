@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { endpoint } from '../../tcp/endpoint.ts';
+import { ERRNO } from '../../tcp/errno.ts';
 import { defineCause } from '../define.ts';
-import { ERRNO } from '../shared/kernel.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceKey, deviceName, inWords } from '../shared/wording.ts';
 

@@ -2,32 +2,14 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
+import { beforeRedirect, ENTRY, NFT_FREES, TRACKED } from '../../tcp/conntrack.ts';
 import { endpoint, local } from '../../tcp/endpoint.ts';
+import { ERRNO } from '../../tcp/errno.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Event } from '../../wire/event.ts';
-import type {
-  ConnectAsked,
-  Conntrack,
-  Drop,
-  Flow,
-  Packet,
-  ResetSent,
-} from '../../wire/types.gen.ts';
-import { ERRNO } from './kernel.ts';
+import type { ConnectAsked, Drop, Flow, ResetSent } from '../../wire/types.gen.ts';
 import { inNetns } from './netns.ts';
 import { word } from './wording.ts';
-
-/** What a packet is of its entry: enum ip_conntrack_info, and what BPF adds to it. */
-export const TRACKED = { NEW: 2, REPLY: 3, NO_ENTRY: 8 } as const;
-
-/** Of an entry's status: it is in the table; its source, its destination is translated. */
-export const ENTRY = {
-  CONFIRMED: 1 << 3,
-  SRC_NAT: 1 << 4,
-  DST_NAT: 1 << 5,
-  /** The rules that translate destinations were asked: there are such. */
-  DST_NAT_DONE: 1 << 8,
-} as const;
 
 /** Netfilter dropped it: a rule, or what works beside the rules. */
 export function isByNetfilter({ reason, location }: Drop, known: Knowledge): boolean {
@@ -36,19 +18,6 @@ export function isByNetfilter({ reason, location }: Drop, known: Knowledge): boo
     ? known.dropReason(reason) === 'NETFILTER_DROP'
     : known.symbol(location)?.name === 'nf_hook_slow';
 }
-
-/** In the middle of a connection, of which connection tracking has no entry: it begins one, and is NEW to rules. */
-export function isTakenUp(flags: number, conntrack: Pick<Conntrack, 'info' | 'status'> | null) {
-  return (
-    conntrack !== null &&
-    conntrack.info === TRACKED.NEW &&
-    (conntrack.status & ENTRY.CONFIRMED) === 0 &&
-    (flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.ack
-  );
-}
-
-/** The function of nf_tables that frees what its rules and policies drop, since Linux 6.8. */
-export const NFT_FREES = 'nft_do_chain';
 
 /** The same, and not a rule of nftables: those are told apart since Linux 6.8. */
 export function isBesideRules(drop: Drop, known: Knowledge): boolean {
@@ -59,15 +28,6 @@ export function isBesideRules(drop: Drop, known: Knowledge): boolean {
 export function redirectedFrom({ packet, conntrack, dialled }: ResetSent): Flow | null {
   if (!packet || packet.flags & TCP_FLAG.ack) return null;
   return beforeRedirect(packet, conntrack) ?? dialled?.flow ?? null;
-}
-
-/** The packet's connection as its sender began it, where this host sent it elsewhere since; else null. */
-export function beforeRedirect(packet: Packet, conntrack: Conntrack | null): Flow | null {
-  const sent = conntrack?.sent;
-  if (!sent || conntrack.info >= TRACKED.REPLY || !(conntrack.status & ENTRY.DST_NAT)) return null;
-  const { daddr, dport, service } = packet.flow;
-  if (sent.daddr === daddr && sent.dport === dport) return null;
-  return { ...sent, service };
 }
 
 export const isLoopback = (addr: string) => addr.startsWith('127.') || addr === '::1';

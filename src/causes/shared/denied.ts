@@ -2,10 +2,10 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
+import { ERRNO } from '../../tcp/errno.ts';
 import type { Event } from '../../wire/event.ts';
 import type { CallFailed, ConnectAsked, Flow } from '../../wire/types.gen.ts';
 import { isLoopback } from './conntrack.ts';
-import { ERRNO } from './kernel.ts';
 
 /** `call` of a call_failed. */
 export const CONNECT = 0;

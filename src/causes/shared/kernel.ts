@@ -2,26 +2,6 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 
-/** Of every architecture that tcpwhy runs on. */
-export const ERRNO = {
-  EPERM: 1,
-  EACCES: 13,
-  EXDEV: 18,
-  ENODEV: 19,
-  EINVAL: 22,
-  ENONET: 64,
-  EPROTO: 71,
-  ENOPROTOOPT: 92,
-  EOPNOTSUPP: 95,
-  EADDRINUSE: 98,
-  EADDRNOTAVAIL: 99,
-  ENETUNREACH: 101,
-  ETIMEDOUT: 110,
-  ECONNREFUSED: 111,
-  EHOSTDOWN: 112,
-  EHOSTUNREACH: 113,
-} as const;
-
 /** The kernel functions on a stack, innermost first; those without a name are left out. */
 export function callers(stack: readonly string[], known: Knowledge): string[] {
   return stack.flatMap((address) => known.symbol(address)?.name ?? []);

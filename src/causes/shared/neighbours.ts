@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
+import { ENTRY } from '../../tcp/conntrack.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Drop, NextHop } from '../../wire/types.gen.ts';
-import { ENTRY } from './conntrack.ts';
 import { functionName, functionOf, NO_REASON } from './kernel.ts';
 import { endedBy, isNeighbourFailure } from './unreachable.ts';
 

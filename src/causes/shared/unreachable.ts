@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { familyOf } from '../../tcp/address.ts';
+import { ERRNO } from '../../tcp/errno.ts';
 import type { Flow, IcmpError, MacChange, NextHop, Sock } from '../../wire/types.gen.ts';
-import { ERRNO } from './kernel.ts';
 import { movedSince, movedText } from './mac.ts';
 import { inWords } from './wording.ts';
 

@@ -2,10 +2,10 @@
 
 import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
+import { errnoName } from '../../tcp/errno.ts';
 import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { errnoName } from '../shared/errno.ts';
 import { byPeer } from '../shared/groups.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
