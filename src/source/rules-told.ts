@@ -23,7 +23,9 @@ export type Found = Pick<DropRules, 'rules' | 'others'>;
 
 /** Connection tracking takes it for part of no connection that it knows, as far as rules are told. */
 const isUnknown = ({ conntrack, flags }: Segment) =>
-  conntrack?.info === TRACKED.NO_ENTRY || isTakenUp(flags ?? 0, conntrack);
+  conntrack?.info === TRACKED.NO_ENTRY ||
+  conntrack?.info === TRACKED.UNTRACKED ||
+  isTakenUp(flags ?? 0, conntrack);
 
 /** As an answer has it, of an open connection: enum ip_conntrack_info, and IPS_SEEN_REPLY with what comes of it. */
 const ESTABLISHED = { info: 3, status: 0x0e };

@@ -12,10 +12,13 @@ export type Untracked = Pick<DropRules, 'untracked' | 'untracked_surely'>;
 
 export const TRACKED_ALL: Untracked = { untracked: [], untracked_surely: 0 };
 
-/** Rules that leave alone what began the connection of a segment that is INVALID, or answered it. */
+/** Rules that leave alone what is not tracked, or what began the connection of a segment that is INVALID, or answered it. */
 export function untrackedOf(rules: Rules, segment: Segment, device: DeviceName): Untracked {
-  if (segment.conntrack?.info !== TRACKED.NO_ENTRY) return TRACKED_ALL;
-  const found = segmentsBefore(segment).flatMap((one) => untracking(rules, one));
+  const info = segment.conntrack?.info;
+  if (info !== TRACKED.NO_ENTRY && info !== TRACKED.UNTRACKED) return TRACKED_ALL;
+  const left_alone =
+    info === TRACKED.UNTRACKED ? [beforeTracking(segment)] : segmentsBefore(segment);
+  const found = left_alone.flatMap((one) => untracking(rules, one));
   const sure = found.filter((one) => one.sure);
   const byRule = new Map((sure.length > 0 ? sure : found).map((one) => [one.rule, one]));
   return {
@@ -26,16 +29,22 @@ export function untrackedOf(rules: Rules, segment: Segment, device: DeviceName):
   };
 }
 
-/** What the rest of its handshake looked like where rules see it before connection tracking does. */
-function segmentsBefore(segment: Segment): Segment[] {
-  const { saddr, daddr, sport, dport, arrived_on, hooks } = segment;
-  const unknown = { seq: null, ack_seq: null, window: null, ttl: null, conntrack: null };
-  const isOwn = hooks.includes('output');
-  const isForHere = hooks.includes('input');
-  const same: Segment = {
-    ...{ ...segment, ...unknown, arrived_on: isOwn ? NO_DEVICE : arrived_on, leaves_by: null },
+/** As rules see it before connection tracking does. */
+function beforeTracking(segment: Segment): Segment {
+  const isOwn = segment.hooks.includes('output');
+  return {
+    ...{ ...segment, conntrack: null, leaves_by: null },
+    ...(isOwn && { arrived_on: NO_DEVICE }),
     hooks: [isOwn ? 'output' : 'prerouting'],
   };
+}
+
+/** What the rest of its handshake looked like there. */
+function segmentsBefore(segment: Segment): Segment[] {
+  const { saddr, daddr, sport, dport, hooks } = segment;
+  const isForHere = hooks.includes('input');
+  const unknown = { seq: null, ack_seq: null, window: null, ttl: null };
+  const same: Segment = { ...beforeTracking(segment), ...unknown };
   const back = (hook: Hook): Segment => ({
     ...same,
     ...{ saddr: daddr, daddr: saddr, sport: dport, dport: sport },

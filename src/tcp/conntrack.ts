@@ -15,7 +15,7 @@ interface Entry {
 }
 
 /** What a packet is of its entry: enum ip_conntrack_info, and what BPF adds to it. */
-export const TRACKED = { NEW: 2, REPLY: 3, NO_ENTRY: 8 } as const;
+export const TRACKED = { NEW: 2, REPLY: 3, UNTRACKED: 7, NO_ENTRY: 8 } as const;
 
 /** Of an entry's status: it is in the table; its source, its destination is translated. */
 export const ENTRY = {

@@ -593,7 +593,7 @@ export interface DropRules {
   too_many: number;
   /** Tables of iptables-legacy that may have dropped it. */
   legacy_tables: string[];
-  /** Of a packet that is INVALID to connection tracking: rules that keep that from the handshake of its connection (notrack); 1 where they do for sure. */
+  /** Of a packet that is INVALID to connection tracking: rules that keep that from the handshake of its connection (notrack); of one that is not tracked: from it. 1 where they do for sure. */
   untracked: DropRule[];
   untracked_surely: number;
   /** Tables of iptables-legacy that were read. */
@@ -613,7 +613,7 @@ export interface DropRule {
   text: string;
   /** How it answers: 0 not at all, 1 with a reset, 2 with an ICMP error. */
   answer: number;
-  /** Of a packet that is INVALID to connection tracking: 1 where it drops one of a known connection as well. */
+  /** Of a packet that is INVALID to connection tracking, or not tracked: 1 where it drops one of a known connection as well. */
   regardless: number;
 }
 

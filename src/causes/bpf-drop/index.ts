@@ -16,6 +16,10 @@ const HOOKS: { readonly [D in Dropper]?: readonly string[] } = {
   xdp: ['xdp', 'xdp generic', 'xdp offloaded'],
   'tc ingress': ['tc ingress', 'tcx ingress', 'netkit peer'],
   'tc egress': ['tc egress', 'tcx egress', 'netkit primary'],
+  redirect: [
+    ...['tc ingress', 'tcx ingress', 'netkit peer'],
+    ...['tc egress', 'tcx egress', 'netkit primary'],
+  ],
   'cgroup egress': ['cgroup egress'],
   // The kernel has one reason for both.
   'socket filter': ['cgroup ingress', 'socket filter'],
@@ -63,7 +67,7 @@ export default defineCause({
       return null;
     const { saddr, daddr, sport, dport } = packet.flow;
     const filters = hooked.length - programs.length;
-    const sure = by === 'xdp' || known.hasDropReasons();
+    const sure = by === 'xdp' || by === 'redirect' || known.hasDropReasons();
     return {
       evidence: {
         from: endpoint(saddr, sport),
@@ -78,6 +82,7 @@ export default defineCause({
         held_by: [...new Set(programs.flatMap(holdersOf))],
         programs_known: told !== null,
         netns: event.netns,
+        ...(by === 'redirect' && { redirected: true }),
       },
       basis: sure && programs.length + Number(isClassic) + filters === 1 ? 'direct' : 'inferred',
       subject: 'flow',
@@ -97,10 +102,11 @@ export default defineCause({
     programs,
     other_filters,
     programs_known,
+    redirected,
   }) {
     const at = SOCKET_HOOKS.has(hook)
       ? `at the ${hook}${cgroup === null ? '' : ` of ${cgroup}`}`
-      : `at ${hook} of ${device ?? 'a device'}`;
+      : `at ${hook === 'redirect' ? 'tc' : hook} of ${device ?? 'a device'}`;
     const [only, ...more] = programs;
     const who =
       only === undefined
@@ -110,9 +116,11 @@ export default defineCause({
             ? CLASSIC
             : `program ${only} ${at}`
           : `one of ${programs.join(', ')}${other_filters === null ? '' : ` and ${other_filters} filters`} ${at}`;
+    if (redirected)
+      return `${who} redirected [${flags}] ${from} → ${to} to where it could not go (a device that is gone or down or takes less, or a next hop that does not answer): it was dropped`;
     return `${who} dropped [${flags}] ${from} → ${to}`;
   },
-  advice({ to, hook, interface: device, program_ids, programs, held_by, netns }) {
+  advice({ redirected, to, hook, interface: device, program_ids, programs, held_by, netns }) {
     const dev = deviceName(device) ?? 'DEV';
     const show = SOCKET_HOOKS.has(hook)
       ? '`bpftool cgroup tree`'
@@ -122,6 +130,11 @@ export default defineCause({
     const ids = program_ids.map((id) => `\`bpftool prog show id ${id}\``).join(' ');
     return [
       `see what is there: ${show}${ids && ` and whose it is: ${ids}`}`,
+      ...(redirected
+        ? [
+            `which device does it send to, and is that there and up? \`${inNetns(netns, 'ip -br link show')}\` \`bpftool map\` lists the tables that such programs take numbers of devices from: one that was made anew (a pod that was started again) has another number`,
+          ]
+        : []),
       ...(programs.includes(CLASSIC)
         ? [`the process that has the socket of ${to} gave it a filter (SO_ATTACH_FILTER)`]
         : []),

@@ -5,7 +5,8 @@ import { bracketed, familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
 import { service } from '../../tcp/service.ts';
-import type { Drop } from '../../wire/types.gen.ts';
+import type { Event } from '../../wire/event.ts';
+import type { Drop, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { byPeer } from '../shared/groups.ts';
 import { functionName, NO_REASON } from '../shared/kernel.ts';
@@ -37,7 +38,14 @@ type TooLarge = {
   forwarded: boolean | null;
   repeated_ms: number | null;
   ended_with: string | null;
+  /** Where it was handed on to a device that takes less, and nobody is told. */
+  handed_on?: HandedOn;
+  /** Who had told this host so just before the connection ended, and how long before. */
+  icmp_from?: string;
+  icmp_ago_ms?: number;
 };
+
+type HandedOn = 'by a bridge' | 'between two devices';
 
 export default defineCause<TooLarge>({
   id: 'mtu-black-hole',
@@ -71,6 +79,7 @@ export default defineCause<TooLarge>({
           forwarded: null,
           repeated_ms: null,
           ended_with: ended === null ? null : errnoName(ended),
+          ...unheeded(event, sock),
         },
         basis: full.smaller_arrived ? 'direct' : 'inferred',
         // Until its end it may be no more than a peer that is slow.
@@ -84,10 +93,11 @@ export default defineCause<TooLarge>({
         ...(!full.opens && { again: true as const }),
       };
     }
-    if (event.kind !== 'drop' || !isTooBig(event.body, known)) return null;
+    if (event.kind !== 'drop' || !isTooBig(event, known)) return null;
     const { packet, route_mtu, route_ifindex } = event.body;
+    const handed_on = handedOn(event, known);
     const repeated_ms = known.droppedBefore_ms(event);
-    const unheeded = repeated_ms !== null && repeated_ms >= HEEDED_MS;
+    const isUnheeded = handed_on !== null || (repeated_ms !== null && repeated_ms >= HEEDED_MS);
     const { saddr, sport, daddr, dport } = packet.flow;
     return {
       evidence: {
@@ -99,25 +109,28 @@ export default defineCause<TooLarge>({
         retransmits: null,
         waited_ms: null,
         mtu: route_mtu < bytesOf(event.body) ? route_mtu || null : null,
-        device: known.device(netns, route_ifindex) ?? (packet.device || null),
+        device: (handed_on === null && known.device(netns, route_ifindex)) || packet.device || null,
         packet_bytes: bytesOf(event.body),
         device_mtu: route_mtu || null,
         forwarded: packet.ifindex > 0,
         repeated_ms,
         ended_with: null,
+        ...(handed_on !== null && { mtu: null, device_mtu: null, handed_on }),
       },
       basis: 'direct',
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
-      group: `${netns} ${service(packet.flow)} ${unheeded ? 'unheeded' : ''}`,
+      group: `${netns} ${service(packet.flow)} ${handed_on ?? (isUnheeded ? 'unheeded' : '')}`,
       owner: null,
-      severity: unheeded ? 'warning' : 'info',
+      severity: isUnheeded ? 'warning' : 'info',
     };
   },
   summary({ from, to, segment_bytes, passed_bytes, smaller_arrived, retransmits, mtu, ...more }) {
     if (retransmits === null) {
-      const { device, repeated_ms } = more;
+      const { device, repeated_ms, handed_on, packet_bytes } = more;
+      if (handed_on !== undefined)
+        return `a segment of ${segment_bytes} bytes (${packet_bytes} with its headers) ${from} → ${to} is longer than ${handed_on === 'by a bridge' ? `port ${device ?? 'of a bridge'}` : `the other end of ${device ?? 'its device'}`} takes: dropped without a word`;
       const again =
         repeated_ms !== null && repeated_ms >= HEEDED_MS
           ? `; it came again after ${seconds(repeated_ms)}: the ICMP message does not reach ${from}`
@@ -134,15 +147,28 @@ export default defineCause<TooLarge>({
     const end = more.ended_with === null ? '' : `; the connection ended with ${more.ended_with}`;
     const never = `segments of ${segment_bytes} bytes ${from} → ${to} are never acknowledged, sent again ${retransmits} times`;
     const smaller = `a smaller MTU than ${mtu ?? 'this host has'}`;
+    if (more.icmp_from !== undefined)
+      return `${never}, though ${more.icmp_from} told this host ${seconds(more.icmp_ago_ms ?? 0)} before by ICMP that they are too big: a rule here drops that, or TCP does not believe it${end}`;
     if (smaller_arrived)
-      return `${never}; smaller ones after it arrived, and no ICMP came: a link on the path has ${smaller}${end}`;
-    return `${never}; what went before, ${passed_bytes} bytes in all, passed. No ICMP came, so it is one of: a link on the path has ${smaller}; the peer takes nothing any more; the peer or the path to it is gone${end}`;
+      return `${never}; smaller ones after it arrived, and TCP heard of no ICMP: a link on the path has ${smaller}${end}`;
+    return `${never}; what went before, ${passed_bytes} bytes in all, passed. TCP heard of no ICMP, so it is one of: a link on the path has ${smaller}; the peer takes nothing any more; the peer or the path to it is gone${end}`;
   },
-  advice({ retransmits, segment_bytes, device, mtu, forwarded, device_mtu }, { saddr, daddr }) {
+  advice(
+    { retransmits, segment_bytes, device, mtu, forwarded, device_mtu, ...more },
+    { saddr, daddr },
+  ) {
     const six = familyOf(daddr) === 6;
     const ping = six ? 'ping -6' : 'ping';
     if (retransmits === null) {
       const known = deviceName(device);
+      if (more.handed_on !== undefined)
+        return [
+          more.handed_on === 'by a bridge'
+            ? `what ${known ?? 'the port'} takes (mtu): \`ip -d link show dev ${known ?? 'DEV'}\` All ports of a bridge, and all hosts behind them, have to take the same: \`ip link show type bridge_slave\``
+            : `both ends of a pair of devices have to take the same (mtu): \`ip -d link show dev ${known ?? 'DEV'}\` The other one is named behind its @, and may be in another namespace (link-netns)`,
+          `what does ${saddr} send? It has to send less, or all that is between has to take ${more.packet_bytes} bytes (jumbo frames): there: \`ip route get ${daddr}\` and \`ip link show\``,
+          `no router tells ${saddr}, as none has a part in it: until then net.ipv4.tcp_mtu_probing=1 there finds it by itself`,
+        ];
       if (!forwarded)
         return [
           `what the route takes (mtu): \`ip route get ${daddr}\` What the device takes, and if it is a tunnel what it adds: \`ip -d link show dev ${known ?? 'DEV'}\``,
@@ -157,10 +183,16 @@ export default defineCause<TooLarge>({
     }
     const ip_bytes = six ? 40 : 20;
     const icmp_bytes = Number(segment_bytes) + 32 - 8;
+    const name = six ? 'packet too big' : 'fragmentation needed';
     return [
+      ...(more.icmp_from === undefined
+        ? []
+        : [
+            `which rule here drops ICMP ${name}? \`nft list ruleset | grep -n icmp\` or \`iptables-save -c | grep -i icmp\` Let it pass before that rule. None does: \`nstat -az TcpExtOutOfWindowIcmps\` and net.ipv4.ip_no_pmtu_disc say what TCP did with it`,
+          ]),
       `this decides: small ones are answered and large ones are not, then it is the MTU: \`${ping} -c 3 ${daddr}\` and \`${ping} -c 3 -M do -s ${icmp_bytes} ${daddr}\`${mtu === null ? '' : ` (with headers ${icmp_bytes + 8 + ip_bytes} of ${mtu} bytes)`} If none is answered, the host is gone or the path is cut; if both are, look there why its TCP drops them: \`tcpwhy trace ${word(bracketed(saddr))}\``,
       `where on the way: \`tracepath -n ${daddr}\` Behind a tunnel, VPN or PPPoE the MSS has to be clamped there: ${CLAMP}`,
-      `let ICMP ${six ? 'packet too big' : 'fragmentation needed'} pass on the way back to ${saddr}`,
+      `let ICMP ${name} pass on the way back to ${saddr}, and here: \`nft list ruleset | grep -n icmp\``,
       `until then: a smaller MTU on the route: \`ip route get ${daddr}\` shows it, and net.ipv4.tcp_mtu_probing=1 in its namespace finds it by itself`,
     ];
   },
@@ -169,11 +201,45 @@ export default defineCause<TooLarge>({
 /** Where the kernel drops what is too big and may not be cut in pieces, without a reason. */
 const CUTTING = new Set(['ip_fragment', 'ip6_fragment']);
 
-function isTooBig({ reason, location }: Drop, known: Knowledge): boolean {
+function isTooBig(event: Event<'drop'>, known: Knowledge): boolean {
+  const { reason, location } = event.body;
   const name = known.dropReason(reason);
   if (name === 'PKT_TOO_BIG') return true;
   if (known.hasDropReasons() && name !== NO_REASON) return false;
-  return CUTTING.has(functionName(location, known));
+  return CUTTING.has(functionName(location, known)) || handedOn(event, known) !== null;
+}
+
+/** Where a frame goes on to another device, which may take less: it is dropped there as it is where that is down. */
+const HANDING_ON: Readonly<Record<string, HandedOn>> = {
+  br_dev_queue_push_xmit: 'by a bridge',
+  br_nf_dev_queue_xmit: 'by a bridge',
+  __dev_forward_skb: 'between two devices',
+  __dev_forward_skb2: 'between two devices',
+};
+/** All take that (RFC 1122). */
+const TAKEN_BYTES = 576;
+
+function handedOn({ netns, body }: Event<'drop'>, known: Knowledge): HandedOn | null {
+  const { packet, location, reason } = body;
+  if (known.dropReason(reason) !== NO_REASON || bytesOf(body) <= TAKEN_BYTES) return null;
+  if (known.hooksOf(netns, packet.device)?.state) return null;
+  return HANDING_ON[functionName(location, known)] ?? null;
+}
+
+const FRAGMENTATION_NEEDED = { type: 3, code: 4 };
+const PACKET_TOO_BIG = 2;
+
+/** Who has told this host that what the connection sent is too big: of a connection that ended by it all the same. */
+function unheeded({ kind, body }: Event, { snd_nxt, unacked_bytes }: Sock) {
+  const icmp = kind === 'state_change' ? body.icmp : null;
+  if (!icmp) return null;
+  const isTooBigMessage =
+    familyOf(icmp.from) === 6
+      ? icmp.type === PACKET_TOO_BIG
+      : icmp.type === FRAGMENTATION_NEEDED.type && icmp.code === FRAGMENTATION_NEEDED.code;
+  const in_flight = (snd_nxt - icmp.seq) >>> 0;
+  if (!isTooBigMessage || in_flight === 0 || in_flight > unacked_bytes) return null;
+  return { icmp_from: icmp.from, icmp_ago_ms: icmp.age_ms };
 }
 
 /** With its headers; those of a segment that is many in one are counted once. */

@@ -1,29 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { DroppedBy } from '../../known/drop-rules.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
+import type { Drop } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import {
   isByNetfilter,
   isHeldBySynproxy,
   leavesLoopback,
+  TRACKED,
   unroutable,
   whereabouts,
   whereText,
 } from '../shared/conntrack.ts';
+import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
   changedText,
   isNoneNow,
   legacyAdvice,
   nftSelector,
+  placeText,
   ruleAdvice,
   ruleEvidence,
   ruleGroup,
   ruleWords,
 } from '../shared/rules.ts';
 import { SILENCE } from '../shared/silence.ts';
+import { inWords } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'netfilter-drop',
@@ -54,6 +60,8 @@ export default defineCause({
         ...whereabouts(event.body, event.netns, known),
         ...rule,
         netns: event.netns,
+        ...untracked(event.body, told),
+        ...(rule.rule !== null && proxied(rule.rule, dport)),
       },
       basis: told?.of_another ? 'inferred' : 'direct',
       subject: 'flow',
@@ -63,16 +71,33 @@ export default defineCause({
       owner: ownerOf(sock?.owner),
     };
   },
-  summary({ from, to, flags, interface: device, arrived, ...at }) {
+  summary({ from, to, flags, interface: device, arrived, untracked_by, proxy_port, ...at }) {
     const who = ruleWords(at);
-    if (at.leaves_by !== null) return `${who} dropped [${flags}] ${from} → ${to} ${whereText(at)}`;
+    const state =
+      untracked_by === undefined
+        ? proxy_port === undefined
+          ? ''
+          : `: no transparent socket (IP_TRANSPARENT) listens on port ${proxy_port}`
+        : `; to rules it is of no connection, since it is not tracked${untracked_by.length === 0 ? '' : `: ${untracked_by.map(inWords).join(', ')}`}`;
+    if (at.leaves_by !== null)
+      return `${who} dropped [${flags}] ${from} → ${to} ${whereText(at)}${state}`;
     const where = arrived
       ? ` that arrived on ${device ?? 'an unknown interface'}`
       : ' on its way out';
-    return `${who} dropped [${flags}] ${from} → ${to}${where}`;
+    return `${who} dropped [${flags}] ${from} → ${to}${where}${state}`;
   },
-  advice({ netns, from, to, arrived, arrived_on, ...rule }, flow) {
+  advice({ netns, from, to, arrived, arrived_on, untracked_by, proxy_port, ...rule }, flow) {
     const known = ruleAdvice(rule, netns, flow);
+    if (proxy_port !== undefined)
+      return [
+        `start the proxy that this is for, or take the rule away; it has to listen there with IP_TRANSPARENT: \`${inNetns(netns, `ss -ltnp 'sport = :${proxy_port}'`)}\``,
+        ...(known?.slice(0, 1) ?? []),
+      ];
+    if (untracked_by !== undefined)
+      return [
+        `notrack is for what is let pass in both directions without ct state: let what is not tracked pass before this (ct state untracked accept), or have it tracked: \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'notrack|ct state'\` or \`iptables-save -t raw\``,
+        ...(known ?? []),
+      ];
     if (known) return known;
     if (rule.legacy_tables.length > 0 && rule.one_of.length === 0)
       return legacyAdvice(rule, netns, flow);
@@ -92,3 +117,16 @@ export default defineCause({
     ];
   },
 });
+
+/** A rule says not to track it, and the one that drops it would let it pass as part of a connection. */
+function untracked({ conntrack }: Drop, told: DroppedBy | null) {
+  if (conntrack?.info !== TRACKED.UNTRACKED) return null;
+  if (!told?.rules[0] || told.rules[0].regardless) return null;
+  return { untracked_by: told.untracked.map(placeText) };
+}
+
+/** TPROXY drops what no socket takes for which it could stand. */
+function proxied(rule: string, dport: number) {
+  const port = rule.match(/\bTPROXY --on-port (\d+)/)?.[1];
+  return port === undefined ? null : { proxy_port: Number(port) || dport };
+}

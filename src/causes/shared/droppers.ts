@@ -9,6 +9,7 @@ export type Dropper =
   | 'tc'
   | 'tc ingress'
   | 'tc egress'
+  | 'redirect'
   | 'qdisc'
   | 'cgroup egress'
   | 'socket filter'
@@ -44,6 +45,12 @@ const BY_FUNCTION: Readonly<Record<string, Dropper>> = {
   __dev_forward_skb: 'device',
   __dev_forward_skb2: 'device',
   noop_enqueue: 'qdisc',
+  // What a program at tc sends to a device that is gone or down, or to a next hop that cannot be had.
+  skb_do_redirect: 'redirect',
+  __bpf_redirect: 'redirect',
+  __bpf_redirect_neigh: 'redirect',
+  __bpf_redirect_neigh_v4: 'redirect',
+  __bpf_redirect_neigh_v6: 'redirect',
   do_xdp_generic: 'xdp',
   netif_receive_generic_xdp: 'xdp',
   bpf_prog_run_generic_xdp: 'xdp',

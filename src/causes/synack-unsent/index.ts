@@ -28,6 +28,7 @@ const REASONS = new Set([
 const ON_THE_WAY_OUT = new Set<Dropper | null>([
   'tc',
   'tc egress',
+  'redirect',
   'qdisc',
   'cgroup egress',
   'device',

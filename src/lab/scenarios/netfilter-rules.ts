@@ -41,6 +41,23 @@ const RULES: Rules[] = [
     }),
   },
   {
+    name: 'untracked',
+    title:
+      'the server lets pass what connection tracking knows or has for new, and does not track the port',
+    rules: () => `
+      chain raw { type filter hook prerouting priority -300
+        tcp dport ${PORT} notrack
+      }
+      chain input { ${INPUT}
+        ct state { new, established } accept
+        tcp dport ${PORT} ${HIT} drop
+      }`,
+    says: () => ({
+      ...{ chain: 'input', untracked_by: [/ of inet lab raw \(tcp dport 6443 notrack\)$/] },
+      rule: `tcp dport ${PORT} counter name "hit" drop`,
+    }),
+  },
+  {
     name: 'set',
     title: 'a rule of the server drops SYNs by a set of prefixes',
     rules: (family) => `

@@ -62,7 +62,10 @@ const UNMARKED = new RegExp(
   `(?<![\\w-])(${PROGRAMS})( -\\w| '|( -\\d)? (add|bpf|causes|delete|get|list|monitor|net\\.|route|rule|show|state|trace|tcp_metrics)\\b)|sport =`,
 );
 /** What a reader fills in, and what programs themselves write in capitals. */
-const CAPITALS = ['DEV', 'DESTROY', 'ROUTER', 'TABLE', 'NS', 'PID', 'REJECT', 'PREFIX'];
+const CAPITALS = [
+  ...['DEV', 'DESTROY', 'ROUTER', 'TABLE', 'NS', 'PID', 'REJECT', 'PREFIX'],
+  'PREROUTING',
+];
 
 describe.each(FIXTURES)('%s: commands', (_, id, name) => {
   test('each is marked and whole', () => {

@@ -37,6 +37,7 @@ function legacyTable(...packets: number[]): Buffer {
 
 const layout = WRITTEN[19];
 const BY_NETFILTER = 2;
+const UNTRACKED = 7;
 const NO_ENTRY = 8;
 const INPUT_ROUTE = 1;
 
@@ -301,4 +302,20 @@ test('of what is INVALID the rules are told that keep connection tracking from i
     { untracked: [{ text: 'oif "eth9" notrack' }], untracked_surely: 0 },
   ]);
   expect(at(raw(PREROUTING, notrack(...dport(80))), {})).toMatchObject([{ untracked: [] }]);
+});
+
+test('of what is not tracked the rules are told that say so, and whether one drops it for that', () => {
+  const raw: ToldChain = {
+    ...{ chain: 'raw', hook: 0, priority: -300 },
+    rules: [[...dport(80), expression('notrack')]],
+  };
+  const at = (...rules: Buffer[][]) =>
+    finder({ generation: 1, chains: [raw, input(...rules)] }).of({
+      ...{ ktime_ns: 1e6, flags: TCP_FLAG.syn, info: UNTRACKED },
+    });
+  const by = { untracked: [{ chain: 'raw', text: 'tcp dport 80 notrack' }], untracked_surely: 1 };
+  expect(at([verdict('DROP')])).toMatchObject([{ ...by, rules: [{ regardless: 1 }] }]);
+  const established = [ct(0), bitwise(Buffer.from([2, 0, 0, 0])), cmp(Buffer.alloc(4), 1)];
+  const known = [...established, verdict('ACCEPT')];
+  expect(at(known, [verdict('DROP')])).toMatchObject([{ ...by, rules: [{ regardless: 0 }] }]);
 });
