@@ -66,7 +66,8 @@ export default defineCause({
     };
   },
   summary(evidence) {
-    const { address, from, to, flags, of_a_connection, arrived_on, duplicate, tentative } = evidence;
+    const { address, from, to, flags, of_a_connection, arrived_on, duplicate, tentative } =
+      evidence;
     const { connection_of, answers_connect } = evidence;
     const came = `[${flags}] ${from} → ${to} came in by ${arrived_on ?? 'an unknown interface'}`;
     if (duplicate)

@@ -108,7 +108,9 @@ export default defineCause({
         ? ''
         : `; the connection had been idle for ${seconds(idle_before_ms)}`;
     const times = retransmits === 1 ? 'once' : `${retransmits} times`;
-    const closed = closed_before ? `; ${at} had closed its side: no process hears of it, unless one still reads` : '';
+    const closed = closed_before
+      ? `; ${at} had closed its side: no process hears of it, unless one still reads`
+      : '';
     return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}${closed}${why === null ? '' : `: ${why}`}`;
   },
   advice(

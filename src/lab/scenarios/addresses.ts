@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { must, POLLIN } from '../../native/sockets.ts';
-import { accept, awaitAll, dial, growth, hangUp, knock, listen, localOf, say } from '../connections.ts';
+import {
+  accept,
+  awaitAll,
+  dial,
+  growth,
+  hangUp,
+  knock,
+  listen,
+  localOf,
+  say,
+} from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { forward, redirect, routeVip, rules, table } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
