@@ -98,10 +98,11 @@ export default defineCause({
       ];
     const add = ip(`addr add ${daddr}/PREFIX dev ${device}`);
     const six = familyOf(daddr) === 6 ? '-6 ' : '';
+    const family = six ? 'ip6' : 'ip';
     if (connection_of !== undefined) {
       const transparent = [
         `a transparent proxy (IP_TRANSPARENT) has what comes for its sockets delivered here by a mark, a rule and a route: ${ip(`${six}rule`)} and ${ip(`${six}route show table all type local`)} and \`${inNetns(netns, 'nft list ruleset')} | grep -nE 'tproxy|socket|mark set'\``,
-        `where they are missing: \`nft add rule ${six ? 'ip6' : 'ip'} TABLE PREROUTING socket transparent 1 meta mark set 1\` and ${ip(`${six}rule add fwmark 1 lookup 100`)} and ${ip(`${six}route add local default dev lo table 100`)}`,
+        `where they are missing, in that namespace: \`nft add table ${family} proxy && nft 'add chain ${family} proxy p { type filter hook prerouting priority -150; }' && nft add rule ${family} proxy p socket transparent 1 meta mark set 1\` and ${ip(`${six}rule add fwmark 1 lookup 100`)} and ${ip(`${six}route add local default dev lo table 100`)}`,
       ];
       if (answers_connect)
         return [

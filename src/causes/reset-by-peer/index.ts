@@ -103,7 +103,7 @@ export default defineCause({
         ? `${peer} connected and reset the connection before either end had sent anything`
         : `${peer} took the connection and reset it before either end had sent anything`;
     if (!moved && forgot_after_fin && !isOfAnother(reset_ttl, handshake_ttl))
-      return `${peer} had closed the connection${ago(silent_ms)}, and did not wait for ${here} to close it too: it reset it`;
+      return `${peer} had closed the connection${ago(silent_ms)}, knows it no more, and reset what ${here} has not closed yet`;
     if (!moved && closed_here && !isOfAnother(reset_ttl, handshake_ttl))
       return `${here} had closed the connection first, and ${peer}, which had got all of it, closed it too, with a reset instead of a FIN`;
     const idle = wasIdle(silent_ms) ? ` after ${seconds(silent_ms)} of silence` : '';

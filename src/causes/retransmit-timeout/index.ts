@@ -29,6 +29,13 @@ function couldNotSend({ retransmits, unanswered_probes, snd_wnd, unacked_bytes }
   );
 }
 
+/** What was sent before is still on its way. */
+const CLOSED_HERE: ReadonlySet<number> = new Set([
+  TCP_STATE.FIN_WAIT1,
+  TCP_STATE.CLOSING,
+  TCP_STATE.LAST_ACK,
+]);
+
 export default defineCause({
   id: 'retransmit-timeout',
   title: 'data was never acknowledged',
@@ -59,6 +66,7 @@ export default defineCause({
         idle_before_ms: idleBefore(sock, waited_ms),
         error: errnoName(sock.err),
         path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
+        ...(CLOSED_HERE.has(old_state) && { closed_before: true }),
         tcp_retries2: known.sysctl('net/ipv4/tcp_retries2', event.netns),
         ...(unsent && {
           could_not_send: true,
@@ -86,6 +94,7 @@ export default defineCause({
       path_error: why,
       could_not_send,
       has_route,
+      closed_before,
     },
     { saddr, daddr },
   ) {
@@ -99,7 +108,10 @@ export default defineCause({
         ? ''
         : `; the connection had been idle for ${seconds(idle_before_ms)}`;
     const times = retransmits === 1 ? 'once' : `${retransmits} times`;
-    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}${why === null ? '' : `: ${why}`}`;
+    const closed = closed_before
+      ? `; ${at} had closed its side: no process hears of it, unless one still reads`
+      : '';
+    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}${closed}${why === null ? '' : `: ${why}`}`;
   },
   advice(
     {
@@ -110,6 +122,7 @@ export default defineCause({
       path_error: why,
       could_not_send,
       has_route,
+      closed_before,
       netns,
     },
     flow,
@@ -136,7 +149,9 @@ export default defineCause({
       `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``,
       `it is, and only large segments are lost: a tunnel on the way takes less: \`tracepath -n ${daddr}\``,
       `it is, and does not know the connection: a firewall or NAT on the way forgot it and drops instead of resetting: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
-      `${at} knows only after net.ipv4.tcp_retries2${now}: TCP_USER_TIMEOUT on the socket makes it sooner`,
+      closed_before
+        ? `what ${at} had sent before it closed is lost, and close() had not failed: who has to know waits for the other end (shutdown(SHUT_WR), and read until 0) before it closes. The kernel tries net.ipv4.tcp_orphan_retries times then`
+        : `${at} knows only after net.ipv4.tcp_retries2${now}: TCP_USER_TIMEOUT on the socket makes it sooner`,
     ];
   },
 });
