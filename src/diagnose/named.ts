@@ -3,6 +3,7 @@
 import type { Knowledge } from '../known/knowledge.ts';
 import { stateName } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
+import { PARTS_WITH_FLOW } from '../wire/messages.ts';
 import type { Sock } from '../wire/types.gen.ts';
 import { kindOf } from './kinds.ts';
 
@@ -12,7 +13,7 @@ import { kindOf } from './kinds.ts';
  */
 export function namedBody(event: Event, known: Knowledge): object {
   const body: { [field: string]: unknown } = { ...event.body };
-  for (const field in body) {
+  for (const field of PARTS_WITH_FLOW.get(event.kind) ?? []) {
     const value = body[field];
     if (isSock(value)) body[field] = named(value);
   }
