@@ -315,7 +315,8 @@ export class FoundBefore {
   #addTo(connection: string, known: Known): void {
     const { ktime_ns } = known;
     const found = this.#connections.get(connection, ktime_ns) ?? NOTHING;
-    const kept = found.length < MOST_OF_ONE ? found : found.toSpliced(1, 1);
+    const needed = found.length > 1 ? found.filter((_, at) => isNeeded(found, at, known)) : found;
+    const kept = needed.length < MOST_OF_ONE ? needed : needed.toSpliced(1, 1);
     this.#connections.set(connection, kept.concat(known), ktime_ns);
   }
 
@@ -365,6 +366,22 @@ function replaceIn(found: ExpiringMap<Found>, place: string, known: Known): void
     ({ common }) => common.cause !== known.common.cause,
   );
   found.set(place, others.concat(known), known.ktime_ns);
+}
+
+/**
+ * Whether anything is asked of it that those before and after it do not tell: of ports that are dialled again
+ * and again the same is found each time.
+ */
+function isNeeded(found: Found, at: number, newest: Known): boolean {
+  const [one, next] = [found[at] as Known, found[at + 1] ?? newest];
+  return (
+    at === 0 ||
+    one.common !== next.common ||
+    one.last !== next.last ||
+    one.common.cause.leadsTo !== undefined ||
+    one.last === UNEXPLAINED ||
+    found.slice(0, at + 1).some(({ whole }) => whole !== null)
+  );
 }
 
 const beganOf = ({ match }: Occurrence) => (match.began_ns ?? 0) - STAMP_NS;
