@@ -333,9 +333,10 @@ export class FoundBefore {
   #addTo(connection: string, known: Known): void {
     const { ktime_ns } = known;
     const found = this.#connections.get(connection, ktime_ns) ?? [];
-    if (found.length === MOST_OF_ONE) found.splice(1, 1);
-    found.push(known);
-    this.#connections.set(connection, found, ktime_ns);
+    const kept = found.length > 1 ? found.filter((_, at) => isNeeded(found, at, known)) : found;
+    if (kept.length === MOST_OF_ONE) kept.splice(1, 1);
+    kept.push(known);
+    this.#connections.set(connection, kept, ktime_ns);
   }
 
   #keepKnown(flow: Flow, ktime_ns: number): void {
@@ -385,6 +386,22 @@ function replaceIn(found: ExpiringMap<Known[]>, place: string, known: Known): vo
   if (same >= 0) there.splice(same, 1);
   there.push(known);
   found.set(place, there, known.ktime_ns);
+}
+
+/**
+ * Whether anything is asked of it that those before and after it do not tell: of ports that are dialled again
+ * and again the same is found each time.
+ */
+function isNeeded(found: Found, at: number, newest: Known): boolean {
+  const [one, next] = [found[at] as Known, found[at + 1] ?? newest];
+  return (
+    at === 0 ||
+    one.common !== next.common ||
+    one.last !== next.last ||
+    one.common.cause.leadsTo !== undefined ||
+    one.last === UNEXPLAINED ||
+    found.slice(0, at + 1).some(({ whole }) => whole !== null)
+  );
 }
 
 const beganOf = ({ match }: Occurrence) => (match.began_ns ?? 0) - STAMP_NS;

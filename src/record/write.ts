@@ -190,10 +190,10 @@ export class Recording {
     let bytes = 0;
     for (; count === 0 || (count < this.#waiting.length && bytes < BATCH_BYTES); count++)
       bytes += this.#waiting[count]?.length ?? 0;
-    const content = Buffer.concat(this.#waiting.slice(0, count));
+    const chunks = this.#waiting.slice(0, count);
     const sum = new Checksum();
-    sum.add(content);
-    const batch = Buffer.concat([content, sum.take()]);
+    for (const chunk of chunks) sum.add(chunk);
+    const batch = Buffer.concat([...chunks, sum.take()]);
     file.append(this.#compressed ? zstdCompressSync(batch, ZSTD) : batch);
     this.#waiting = this.#waiting.slice(count);
     this.#waiting_bytes -= bytes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { DroppedBy } from '../../known/drop-rules.ts';
+import { TRACKED } from '../../tcp/conntrack.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
@@ -10,7 +11,6 @@ import {
   isByNetfilter,
   isHeldBySynproxy,
   leavesLoopback,
-  TRACKED,
   unroutable,
   whereabouts,
   whereText,

@@ -163,6 +163,25 @@ describe('what is remembered', () => {
     expect(new Set(common.map((one) => one?.common)).size).toBe(1);
   });
 
+  test('is the first and the newest of what is found again and again on the same ports', () => {
+    const more = CAUSES.find(({ id }) => id === 'strong') ?? strong;
+    const heldOf = (cause: Cause) => {
+      const before = new FoundBefore([weak, strong], () => false);
+      for (let round = 0; round < 6; round++)
+        before.add(about(cause, 1, '10.0.0.2', 1 + 6000 * round));
+      const one = before.because(about(weak, 1, '10.0.0.2', 60_000));
+      if (!one) throw new Error('not found');
+      const held = queryObjects(one.constructor as () => void, { format: 'count' });
+      return { held, of: before };
+    };
+    const first = heldOf(more);
+    const leading = heldOf(strong);
+    expect(leading.held - first.held).toBe(6);
+    const again = heldOf(more);
+    expect(again.held - leading.held).toBe(2);
+    expect([first.of, leading.of, again.of]).toHaveLength(3);
+  });
+
   test('is of the ends of what only says more than others no longer than that is whole', () => {
     const entries = () => queryObjects(Entry, { format: 'count' });
     const more = CAUSES.find(({ id }) => id === 'strong') ?? strong;
