@@ -31,7 +31,10 @@ export function askedOf(
   const { saddr, sport, daddr, dport } = sock.flow;
   const bound = deviceOf(ask, sock.bound_ifindex);
   const dials = call === CONNECT;
-  const addresses = addressesLike(ask, dials ? daddr : saddr);
+  const look = () => addressesLike(ask, dials ? daddr : saddr);
+  const isMissing = (there: Addresses) => !isAny(saddr) && !isOwn(ask, saddr, there);
+  const addresses = look();
+  const was_missing = isMissing(addresses);
   const route = dials
     ? routeOf(ask, {
         ...{ saddr, sport, daddr, dport, mark, uid },
@@ -45,7 +48,10 @@ export function askedOf(
     prefix: route?.prefix ?? '',
     table: route?.table ?? 0,
     rule: route?.rule ?? '',
-    source_missing: Number(!isAny(saddr) && !isOwn(ask, saddr, addresses)),
+    // It may have gone between the two: then there is no route because of that.
+    source_missing: Number(
+      was_missing || (route !== null && route.errno !== 0 && isMissing(look())),
+    ),
     addresses: addresses.all.length,
     global_addresses: addresses.global,
     tentative: addresses.tentative,
@@ -91,6 +97,8 @@ export function addressAskedOf(
   const isHere = all.length > 0 || (address.startsWith('127.') && isOwn(ask, address, NONE));
   return { ...NOT_ASKED, source_missing: Number(!isHere), tentative, duplicate };
 }
+
+type Addresses = ReturnType<typeof addressesLike>;
 
 const NONE = { all: [], global: 0, tentative: 0, duplicate: 0 };
 const NOT_ASKED: Omit<ConnectAsked, 'key'> = {

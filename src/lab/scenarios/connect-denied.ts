@@ -96,13 +96,16 @@ export const connectDenied: Scenario[] = [
     says: () => ({ error: 'ENETUNREACH', denied_by: [/ is no address of this host any more$/] }),
     run(lab, { times }) {
       const server = { address: HOSTS[4].server, port: PORT };
-      const clients: Address[] = [];
-      failAtOnce(lab, lab.client, server, times, 'ENETUNREACH', (socket) => {
-        lab.client.ip(`addr add ${ABSENT[4]}/24 dev c0`);
-        must(socket.bind(ABSENT[4], 0), 'bind');
-        lab.client.ip(`addr del ${ABSENT[4]}/24 dev c0`);
-        clients.push(localOf(socket));
-      });
+      lab.client.ip(`addr add ${ABSENT[4]}/24 dev c0`);
+      const sockets = Array.from({ length: times }, () => lab.socket(lab.client, { family: 4 }));
+      for (const socket of sockets) must(socket.bind(ABSENT[4], 0), 'bind');
+      lab.client.ip(`addr del ${ABSENT[4]}/24 dev c0`);
+      const clients = sockets.map(localOf);
+      for (const socket of sockets) {
+        const { error } = socket.connect(server.address, server.port);
+        if (error !== 'ENETUNREACH') throw new Error(`expected ENETUNREACH, got ${error}`);
+        socket.close();
+      }
       return { server, clients, netns: lab.client.inode };
     },
   },
