@@ -9,7 +9,13 @@ import { defineCause, type Match } from '../define.ts';
 import { addressOf, redirectAdvice, redirected } from '../shared/conntrack.ts';
 import { failedNeighbour, nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
-import { endedBy, icmpName, icmpProtocol, isTtlExceeded } from '../shared/unreachable.ts';
+import {
+  endedBy,
+  endsHalfOpen,
+  icmpName,
+  icmpProtocol,
+  isTtlExceeded,
+} from '../shared/unreachable.ts';
 import { deviceName, word } from '../shared/wording.ts';
 
 /** What icmpName() calls it where a link-local address should have left its segment. */
@@ -165,7 +171,7 @@ export default defineCause({
 /** The kernel drops it without a word, and with an entry of ListenDrops: tcp_req_err(). */
 function halfOpen({ body, netns }: Event<'state_change'>): Match<Told> | null {
   const { sock, icmp } = body;
-  if (!icmp) return null;
+  if (!icmp || !endsHalfOpen(icmp)) return null;
   const { daddr, saddr, sport } = sock.flow;
   return {
     evidence: {

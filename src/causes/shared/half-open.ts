@@ -10,7 +10,9 @@ import { unreachable } from './unreachable.ts';
 /** A half-open connection that its listener waited for as long as `stall` says. */
 export function halfOpen(event: Event<'retransmit'>, stall: Stall, known: Knowledge) {
   const { sock, icmp } = event.body;
-  const why = unreachable({ icmp, next_hop: null, sock: null }, sock.flow);
+  // An error may be of an earlier connect from the same port.
+  const heard = icmp?.seq === stall.isn ? icmp : null;
+  const why = unreachable({ icmp: heard, next_hop: null, sock: null }, sock.flow);
   return {
     evidence: {
       listener: local(sock.flow),

@@ -66,6 +66,16 @@ export function icmpName({ type, code, from }: IcmpError): string {
   return name ?? `type ${type} code ${code}`;
 }
 
+/** Codes of "unreachable" with which ICMPv6 errors end nothing: icmpv6_err_convert(). */
+const NOT_FATAL_V6: ReadonlySet<number> = new Set([0, 2, 3]);
+
+/** Whether it ends the half-open connection whose SYN-ACK it quotes: tcp_v4_err(), tcp_v6_err(). */
+export function endsHalfOpen({ type, code, from }: IcmpError): boolean {
+  return familyOf(from) === 4
+    ? type === 11 || type === 12 || (type === 3 && code <= HOST_UNREACHABLE)
+    : type === 4 || (type === 1 && !NOT_FATAL_V6.has(code));
+}
+
 /** Whether the TTL of what it quotes had ended on the way. */
 export const isTtlExceeded = (icmp: IcmpError) => icmpName(icmp) === TIME_EXCEEDED;
 
