@@ -200,14 +200,16 @@ static __always_inline void closes(const struct sock *sk, int old_state)
 	} else {
 		if (old_state != TCP_LISTEN)
 			ends(sk, o, old_state);
-		closed = last_close_of((u64)sk);
+		closed = o ? NULL : last_close_of((u64)sk);
 		if (closed) {
 			closed->sk = (u64)sk;
 			closed->state = old_state;
 		}
 	}
-	if (o)
+	if (o) {
 		o->closed = OWNER_CLOSED;
+		o->closed_in = old_state == TCP_SYN_SENT ? 0 : old_state;
+	}
 }
 
 /* A process that ends closes what it has open: it may have got that from the one that accepted it. */

@@ -211,7 +211,9 @@ struct owner {
 	u32 shown_port;
 	u32 pid;
 	/* enum owner_closed: known until another socket takes the place. */
-	u32 closed;
+	u16 closed;
+	/* The state that it was closed in; 0: not known. */
+	u16 closed_in;
 	/* enum role */
 	u8 role;
 	/* 1: its process closed it as it ended; then how, as wait() tells it. */
@@ -448,8 +450,8 @@ struct known_neighbour {
 };
 
 /*
- * A reset is told of when it has been sent: where its receiver is on this host, that has been closed by it
- * meanwhile, on this CPU.
+ * Of sockets that no process has yet: what has an owner is remembered there. A reset is told of when it has
+ * been sent: where its receiver is on this host, that has been closed by it meanwhile, on this CPU.
  */
 #define LAST_CLOSES 512
 

@@ -134,6 +134,7 @@ static __always_inline struct owner *set_owner(u64 sk, const struct task_struct 
 	name_owner(o, task);
 	o->shown_port = 0;
 	o->closed = OWNER_OPEN;
+	o->closed_in = 0;
 	o->role = role;
 	o->process_ends = 0;
 	o->sk = sk;
@@ -158,6 +159,7 @@ static __always_inline struct owner *set_owner_to_current(u64 sk, u32 role)
 		((u64 *)o->comm)[1] = comm[1];
 		o->shown_port = 0;
 		o->closed = OWNER_OPEN;
+		o->closed_in = 0;
 		o->role = role;
 		o->process_ends = 0;
 		o->sk = sk;
@@ -267,9 +269,13 @@ static __always_inline struct last_close *last_close_of(u64 sk)
 static __always_inline u32 previous_state(const struct sock *sk, u32 state)
 {
 	struct last_close *closed;
+	struct owner *o;
 
 	if (state != TCP_CLOSE)
 		return state;
+	o = find_owner((u64)sk);
+	if (o && o->closed && o->closed_in)
+		return o->closed_in;
 	closed = last_close_of((u64)sk);
 	return closed && closed->sk == (u64)sk ? closed->state : state;
 }
