@@ -2,7 +2,7 @@
 
 import { Queue } from '../known/queue.ts';
 import { MOST_WHOLE, WHOLE_NS } from './found-before.ts';
-import { countOnly, type Occurrence } from './open-finding.ts';
+import { Counted, countOnly, type Occurrence } from './open-finding.ts';
 
 interface KeyCount {
   /** Sum of what its records stood for. */
@@ -16,7 +16,7 @@ interface KeyCount {
   /** A record stood for more than itself. */
   thinned: boolean;
   /** What the last one that was explained came to; null: none was. */
-  went: readonly Occurrence[] | null;
+  went: Went | null;
   /** It waits for what it went to being old. */
   waits: boolean;
 }
@@ -24,8 +24,11 @@ interface KeyCount {
 /** How many occurrences are new, and what the last record of their key came to. */
 export interface More {
   count: number;
-  went: readonly Occurrence[];
+  went: Went;
 }
+
+/** What a record came to: only what counts of it, once it is old. */
+type Went = readonly (Occurrence | Counted)[];
 
 /**
  * How many occurrences of each key are new. Records and the kernel's exact totals tell of the same
@@ -79,7 +82,7 @@ export class Counts {
   }
 
   /** What the last record of `key` came to; null: none was explained. */
-  whereTo(key: string): readonly Occurrence[] | null {
+  whereTo(key: string): Went | null {
     return this.#keys.get(key)?.went ?? null;
   }
 
@@ -145,7 +148,8 @@ function uncounted(): KeyCount {
 }
 
 function timeOf({ went }: KeyCount): number {
-  return went?.[0]?.event.ktime_ns ?? 0;
+  const [first] = went ?? [];
+  return first instanceof Counted ? first.ktime_ns : (first?.event.ktime_ns ?? 0);
 }
 
 function give(count: KeyCount): number {

@@ -10,9 +10,9 @@ import type { Before, Toa } from '../wire/types.gen.ts';
 import { benign } from './benign.ts';
 import { Counts, type More } from './counts.ts';
 import type { Finding } from './finding.ts';
-import { type CountListener, Findings } from './findings.ts';
+import { type CountListener, countingOf, Findings } from './findings.ts';
 import { FoundBefore, SAME_FAILURE_NS } from './found-before.ts';
-import type { Occurrence, OpenFinding } from './open-finding.ts';
+import { Counted, type Occurrence, type OpenFinding } from './open-finding.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 import { severityOf } from './verdict.ts';
 
@@ -97,9 +97,13 @@ export class Engine {
 
   #give({ count, went }: More): void {
     for (const occurrence of went) {
+      if (occurrence instanceof Counted) {
+        if (occurrence.finding) this.#findings.count(occurrence.finding, occurrence, count);
+        continue;
+      }
       if (occurrence.by) continue;
       const open = occurrence.finding && this.#findings.openForMore(occurrence);
-      if (open) this.#findings.count(open, occurrence, count);
+      if (open) this.#findings.count(open, countingOf(occurrence), count);
       else occurrence.count += count;
     }
   }
@@ -245,7 +249,8 @@ export class Engine {
   #withdraw(occurrence: Occurrence, by: Occurrence): void {
     if (occurrence.by) return;
     occurrence.by = by;
-    if (occurrence.finding) this.#findings.count(occurrence.finding, occurrence, -occurrence.count);
+    if (occurrence.finding)
+      this.#findings.count(occurrence.finding, countingOf(occurrence), -occurrence.count);
   }
 
   #commit(occurrence: Occurrence): void {

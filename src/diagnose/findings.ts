@@ -11,6 +11,7 @@ import type { Occurrence } from './open-finding.ts';
 import {
   addEvent,
   addFlow,
+  type Counting,
   EventLine,
   lastOf,
   type OpenFinding,
@@ -188,15 +189,14 @@ export class Findings {
     if (match.again) this.raise(open, severityOf(occurrence));
     open.many?.add(match.flow, event.netns);
     addEvent(open, new EventLine(seq, time_ns, event, this.#known));
-    this.count(open, occurrence, occurrence.count);
+    this.count(open, countingOf(occurrence), occurrence.count);
   }
 
   /** So many more like that one, or fewer. */
-  count(grown: OpenFinding, occurrence: Occurrence, count: number): void {
-    const { cause, match } = occurrence;
+  count(grown: OpenFinding, { cause, flow, ktime_ns }: Counting, count: number): void {
     const open = lastOf(grown);
     open.finding.count += count;
-    this.onCount?.(open.finding, match.flow, count, this.#timeOf(occurrence));
+    this.onCount?.(open.finding, flow, count, this.#clock.at(ktime_ns));
     if (cause === UNEXPLAINED) this.unexplained += count;
     if (cause === BENIGN) this.benign += count;
     this.#changed.add(open);
@@ -246,6 +246,10 @@ export class Findings {
   #process({ pid, comm, cgroup }: { pid: number; comm: string; cgroup: string }) {
     return { pid, comm, container: this.#known.container(cgroup) };
   }
+}
+
+export function countingOf({ cause, match, event }: Occurrence): Counting {
+  return { cause, flow: match.flow, ktime_ns: event.ktime_ns };
 }
 
 /** Of all findings of one cause at one host. */

@@ -332,7 +332,11 @@ export class FoundBefore {
 
   #addTo(connection: string, known: Known): void {
     const { ktime_ns } = known;
-    const found = this.#connections.get(connection, ktime_ns) ?? [];
+    const found = this.#connections.get(connection, ktime_ns);
+    if (!found) {
+      this.#connections.set(connection, [known], ktime_ns);
+      return;
+    }
     const kept = found.length > 1 ? found.filter((_, at) => isNeeded(found, at, known)) : found;
     if (kept.length === MOST_OF_ONE) kept.splice(1, 1);
     kept.push(known);
@@ -381,7 +385,11 @@ function near(
 
 /** In place of the one of the same cause. */
 function replaceIn(found: ExpiringMap<Known[]>, place: string, known: Known): void {
-  const there = found.get(place, known.ktime_ns) ?? [];
+  const there = found.get(place, known.ktime_ns);
+  if (!there) {
+    found.set(place, [known], known.ktime_ns);
+    return;
+  }
   const same = there.findIndex(({ common }) => common.cause === known.common.cause);
   if (same >= 0) there.splice(same, 1);
   there.push(known);

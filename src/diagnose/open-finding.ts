@@ -3,6 +3,7 @@
 import type { Cause, Evidence, Match } from '../causes/define.ts';
 import type { HostKnowledge } from '../known/knowledge.ts';
 import type { Event } from '../wire/event.ts';
+import { sharedBy } from '../wire/key.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { describe } from './describe.ts';
 import type { Because, Finding } from './finding.ts';
@@ -53,16 +54,45 @@ export interface Occurrence {
   finding: OpenFinding | null;
 }
 
+/** Of an occurrence only what counts, and where. */
+export interface Counting {
+  cause: Cause;
+  flow: Flow;
+  ktime_ns: number;
+}
+
+/** An occurrence of which nothing else is left to say. One is kept for each key. */
+export class Counted implements Counting {
+  readonly cause: Cause;
+  readonly flow: Flow;
+  readonly ktime_ns: number;
+  /** Where it went; null: another says more. */
+  readonly finding: OpenFinding | null;
+
+  constructor({ cause, match, event, by, finding }: Occurrence) {
+    this.cause = cause;
+    this.flow = match.flow;
+    this.ktime_ns = event.ktime_ns;
+    this.finding = by ? null : finding;
+  }
+}
+
 const NO_BODY = {} as Event['body'];
 
-/** An occurrence of which nothing is left to say: only what counts, and where. */
-export function countOnly(occurrence: Occurrence): Occurrence {
+/** The same where it still has to say for which others it stands (`sharedBy`). */
+function withoutEvent(occurrence: Occurrence): Occurrence {
   const { match, event } = occurrence;
   return {
     ...occurrence,
     match: { ...match, evidence: {}, related: [], owner: null },
     event: { ...event, body: NO_BODY } as Event,
   };
+}
+
+export function countOnly(one: Occurrence | Counted): Occurrence | Counted {
+  // What is held still goes to its finding with all that was counted for it.
+  if (one instanceof Counted || !(one.finding || one.by)) return one;
+  return sharedBy(one.event.key) === null ? new Counted(one) : withoutEvent(one);
 }
 
 /** A finding while it grows, with what a screen shows beside it. Everything in it is bounded. */
