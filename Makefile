@@ -55,7 +55,7 @@ C_SOURCES := $(shell find bpf tools/bench tools/dist test -name '*.[ch]')
 SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
-.PHONY: build dist deb rpm dist-test install uninstall demo top test unit kernel-test vm-test soak \
+.PHONY: build dist deb rpm dist-test install uninstall demo top test unit kernel-test vm-test fleet-test soak \
 	bench bench-hooks bench-start bench-export bench-memory bench-overhead fuzz torture check fmt clean \
 	help setup setup-check setup-test setup-dist own-crate
 
@@ -93,7 +93,7 @@ uninstall: ## remove what `make install` installed
 
 test: setup-test build ## run every test; those of the kernel need root
 	cargo test --quiet $(CRATE)
-	vitest run
+	vitest run --project '!fleet'
 
 unit: setup-test build ## run the tests that need no root
 	cargo test --quiet $(CRATE)
@@ -108,6 +108,9 @@ vm-test: setup-test build ## make every failure happen here and on other kernels
 	node tools/vm/conformance.ts --json >build/vm/here.log
 	node tools/vm/table.ts build/vm/*.log
 	node tools/vm/verified.ts $(if $(UPDATE_VERIFIED),--update) build/vm/*.log
+
+fleet-test: setup-test build ## try what is for many hosts with the engines and tools that it is for, as root
+	vitest run --project fleet
 
 soak: setup-test build ## record for MINUTES on KERNEL while the clock is set and CPUs come and go, as root
 	tools/vm/run -k $(or $(KERNEL),6.12) -c 2 -m 2048 -t $$(($(or $(MINUTES),20) * 60 + 900)) -- \

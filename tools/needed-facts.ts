@@ -44,6 +44,11 @@ const NEEDS: Needs = {
   process: ({ pid }, kept) => kept.said.includes(`"pid":${pid},`) || isHolder(pid, kept),
   tracking_limits: isThere,
   neighbour_table: (_, kept) => has(kept, 'drop'),
+  process_cgroup: ({ pid }, { said }) => said.includes(`"pid":${pid},`),
+  namespace: ({ netns }, { events, facts }) =>
+    events.some((one) => one.netns === netns) ||
+    facts.some(({ body: { host_address } }) => host_address?.netns.includes(netns)),
+  host_address: ({ addr }, { said }) => said.includes(`"${addr}"`),
 };
 
 function isHolder(pid: number, kept: Kept): boolean {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Basis, Evidence, Severity, Subject } from '../causes/define.ts';
+import type { Place } from '../known/container.ts';
 import type { ManyText } from './many.ts';
 
 /** Written as on the wire of the packet or socket: saddr:sport is a socket's local end. */
@@ -19,6 +20,19 @@ export interface ProcessText {
   comm: string;
   /** Container id or name, null outside of any. */
   container: string | null;
+}
+
+/** Who is at an end of a connection, where that is on this host. */
+export interface EndText extends Place {
+  addr: string;
+  port: number;
+  /** Inode number of its network namespace. */
+  netns: number;
+  /** As `ip netns` has it, null where it has no name there. */
+  netns_name: string | null;
+  /** Null where the process is not known. */
+  pid: number | null;
+  comm: string | null;
 }
 
 /** Another finding, of a cause that met the same connection before. */
@@ -45,6 +59,8 @@ export interface Finding {
   where: string;
   flow: FlowText;
   process: ProcessText | null;
+  /** Those of the flow that are on this host, where it is known who is there, or where that is. */
+  ends?: EndText[];
   /** Occurrences, exact also where events were sampled. */
   count: number;
   /** Wall clock in nanoseconds since 1970. */

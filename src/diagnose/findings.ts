@@ -4,7 +4,7 @@ import { type Cause, type Severity, weight } from '../causes/define.ts';
 import type { WallClock } from '../known/clock.ts';
 import type { HostKnowledge } from '../known/knowledge.ts';
 import { type Shared, sharedBy } from '../wire/key.ts';
-import type { Flow } from '../wire/types.gen.ts';
+import type { Flow, Owner } from '../wire/types.gen.ts';
 import type { Finding } from './finding.ts';
 import { MANY, Many, partsOf } from './many.ts';
 import type { Occurrence } from './open-finding.ts';
@@ -50,7 +50,7 @@ export class Findings {
   }
 
   get all(): ReadonlyMap<string, OpenFinding> {
-    for (const open of this.#changed) tell(open);
+    for (const open of this.#changed) tell(open, this.#known);
     return this.#all;
   }
 
@@ -63,7 +63,7 @@ export class Findings {
     for (const open of this.#changed) {
       if (!isDue(open.finding.id)) continue;
       this.#changed.delete(open);
-      taken.push(tell(open));
+      taken.push(tell(open, this.#known));
     }
     return taken;
   }
@@ -243,8 +243,9 @@ export class Findings {
     };
   }
 
-  #process({ pid, comm, cgroup }: { pid: number; comm: string; cgroup: string }) {
-    return { pid, comm, container: this.#known.container(cgroup) };
+  #process(owner: Owner) {
+    const { pid, comm } = owner;
+    return { pid, comm, container: this.#known.place(owner).container };
   }
 }
 

@@ -14,6 +14,11 @@ export class Cgroups {
     return this.#paths.get(id) ?? null;
   }
 
+  /** The same of one that was asked for before. */
+  known(id: string): string | null {
+    return this.#paths.get(id) ?? null;
+  }
+
   /** A cgroup and what it is in, the innermost first: the folder that each has, and the path it is known by. */
   upwards(id: string): { folder: string; path: string }[] {
     const root = this.#root;

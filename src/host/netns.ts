@@ -39,7 +39,7 @@ export function findNetns(text: string): number | null {
   return inodeOf(pid ? `/proc/${pid}/ns/net` : text.includes('/') ? text : `/run/netns/${text}`);
 }
 
-function inodeOf(path: string): number | null {
+export function inodeOf(path: string): number | null {
   try {
     const link = path.startsWith('/proc/') ? readlinkSync(path).match(/\d+/)?.[0] : undefined;
     return link ? Number(link) : statSync(path).ino;
@@ -48,7 +48,7 @@ function inodeOf(path: string): number | null {
   }
 }
 
-function list(directory: string): string[] {
+export function list(directory: string): string[] {
   try {
     return readdirSync(directory);
   } catch {

@@ -15,6 +15,7 @@ import type {
   LookupHooks,
   NeighbourTable,
   Orphans,
+  Owner,
   PeerRewriter,
   Process,
   ProcessState,
@@ -23,6 +24,7 @@ import type {
   TableUsers,
   TrackingLimits,
 } from '../wire/types.gen.ts';
+import type { Place } from './container.ts';
 import { type DroppedBy, DropRulesTold } from './drop-rules.ts';
 import { DroppedAgain } from './dropped-again.ts';
 import { type EndedListener, EndedListeners } from './ended-listeners.ts';
@@ -30,6 +32,7 @@ import { ExpiringMap } from './expiring-map.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
 import { type ExpiredRequest, HalfOpen } from './half-open.ts';
 import { OtherEnds } from './other-ends.ts';
+import { Places, type Resident } from './places.ts';
 import { type Stalled, Stalls } from './stalls.ts';
 
 /** A listening socket, and the namespace it listens in. */
@@ -45,8 +48,10 @@ export interface Knowledge {
   resetReason(reason: number): string;
   /** Name of the kernel function at an address, null where the host did not tell. */
   symbol(address: string): { name: string; module: string } | null;
-  /** Short id or name of the container that a cgroup belongs to, null outside of any. */
-  container(cgroup: string): string | null;
+  /** Where a process is: its container, pod and unit. */
+  place(owner: Pick<Owner, 'cgroup' | 'pid'>): Place;
+  /** Those ends of a connection that are on this host, as an event of it tells. */
+  residents(flow: Flow, event: Event): Resident[];
   listenersOnPort(port: number): Listener[];
   /** The last listener of a port that is no more, as of the event; null: not known. */
   endedListener(event: Event, port: number): EndedListener | null;
@@ -114,7 +119,7 @@ export class HostKnowledge implements Knowledge {
   readonly #drop_reasons: ReadonlyMap<number, string>;
   readonly #reset_reasons: ReadonlyMap<number, string>;
   readonly #symbols = new Map<string, { name: string; module: string }>();
-  readonly #cgroups = new Map<string, { path: string; container: string | null }>();
+  readonly #places = new Places();
   readonly #listeners = new Map<string, Listener>();
   readonly #rewriters: PeerRewriter[] = [];
   readonly #holders = new Map<string, Process[]>();
@@ -150,6 +155,7 @@ export class HostKnowledge implements Knowledge {
 
   /** Takes in what an event says of the host; true where it says nothing else. */
   learn(event: Event): boolean {
+    this.#places.learn(event);
     this.failed_connects.learn(event);
     this.#other_ends.learn(event);
     this.#stalls.learn(event);
@@ -161,7 +167,6 @@ export class HostKnowledge implements Knowledge {
       case 'fact': {
         const {
           symbol,
-          cgroup,
           peer_rewriter,
           device,
           holders,
@@ -177,10 +182,6 @@ export class HostKnowledge implements Knowledge {
           tracking_limits,
         } = event.body;
         if (symbol) this.#name(symbol);
-        if (cgroup) {
-          const { id, path } = cgroup;
-          this.#cgroups.set(id, { path, container: containerOf(path) });
-        }
         if (peer_rewriter) this.#attach(peer_rewriter);
         if (device) this.#devices.set(`${device.netns} ${device.ifindex}`, device.device);
         if (orphans) this.#orphans = orphans;
@@ -273,8 +274,12 @@ export class HostKnowledge implements Knowledge {
     return this.#symbols.get(address) ?? null;
   }
 
-  container(cgroup: string): string | null {
-    return this.#cgroups.get(cgroup)?.container ?? null;
+  place(owner: Pick<Owner, 'cgroup' | 'pid'>): Place {
+    return this.#places.of(owner);
+  }
+
+  residents(flow: Flow, event: Event): Resident[] {
+    return this.#places.residents(flow, event, this);
   }
 
   listenersOnPort(port: number): Listener[] {
@@ -338,12 +343,12 @@ export class HostKnowledge implements Knowledge {
   }
 
   cgroupPath(cgroup: string): string | null {
-    return this.#cgroups.get(cgroup)?.path ?? null;
+    return this.#places.cgroupPath(cgroup);
   }
 
   rewriters(cgroup: string): readonly PeerRewriter[] {
-    const path = this.#cgroups.get(cgroup)?.path;
-    if (path === undefined) return this.#rewriters;
+    const path = this.cgroupPath(cgroup);
+    if (path === null) return this.#rewriters;
     return this.#rewriters.filter(({ cgroup_path: on }) =>
       `${path}/`.startsWith(on === '/' ? '/' : `${on}/`),
     );
@@ -433,10 +438,3 @@ function asKey(text: string): string {
 }
 
 const endsOf = ({ saddr, sport, daddr, dport }: Flow) => `${saddr} ${sport} ${daddr} ${dport}`;
-
-/** docker-<64 hex>.scope, cri-containerd-<64 hex>.scope, /docker/<64 hex>, libpod-…, /lxc/NAME. */
-export function containerOf(path: string): string | null {
-  const id = path.match(/([0-9a-f]{64})(?:\.scope)?(?:\/|$)/)?.[1];
-  if (id) return id.slice(0, 12);
-  return path.match(/\/(?:lxc\.payload\.|lxc\/|machine\.slice\/)([^/]+)/)?.[1] ?? null;
-}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { placeOf } from '../known/container.ts';
 import { parseAddress } from '../tcp/address.ts';
 import type { Event } from '../wire/event.ts';
 import { ADDRESS_FIELDS } from '../wire/messages.ts';
@@ -19,7 +20,14 @@ const ADDRESSES =
 const ORDINARY_DEVICE = /^(lo|(eth|bond|wlan|br|tun|tap|veth|ens|eno|enp)[\ds]*)$/;
 /** Levels of cgroups that every host has. */
 const ORDINARY_CGROUP =
-  /^(|system\.slice|user\.slice|machine\.slice|init\.scope|docker|kubepods(-\w+)?(\.slice)?|lxc(\.payload)?)$/;
+  /^(|\.\.|container|payload|(system|user|machine|app)\.slice|init\.scope|docker|libpod_parent|(kubelet-)?kubepods(-besteffort|-burstable)?(\.slice)?|besteffort|burstable|lxc(\.payload)?)$/;
+/** What tells whose container it is, and what kind of unit, and nothing else. */
+const ORDINARY_PREFIX =
+  /^(docker|cri-containerd|crio|libpod|nerdctl|(?:libpod|crio)-conmon)-(?=[0-9a-f]{64})/;
+const UNIT_SUFFIX = /\.(service|scope|slice|socket|mount|swap)$/;
+/** Before a name of a container. */
+const NAMED_CONTAINER =
+  /^(lxc\.payload\.|lxc\.monitor\.|machine-|systemd-nspawn@)(.+?)(\.scope|\.service|)$/;
 /** Tables and chains that programs of the system make, and their users. */
 const ORDINARY_RULES =
   /^(filter|nat|mangle|raw|security|broute|prerouting|input|forward|output|postrouting)$/i;
@@ -47,6 +55,9 @@ export class Anonymizer {
   readonly #sets = new Names('set');
   readonly #texts = new Names('text');
   readonly #containers = new Names('');
+  readonly #named_containers = new Names('container');
+  readonly #pods = new Names('');
+  readonly #namespaces = new Names('netns');
   readonly #macs = new Names('');
   readonly #rewrites: Record<string, Rewrite> = {
     comm: (name) => this.#processes.of(name),
@@ -56,6 +67,7 @@ export class Anonymizer {
     chain: (name) => ordinaryOr(this.#chains, name),
     text: (rule) => this.text(this.#rule(rule)),
     path: (path) => this.#cgroupPath(path),
+    netns_name: (name) => this.#namespaces.of(name),
     cgroup_path: (path) => this.#cgroupPath(path),
     pins: (path) => this.#pins.of(path),
     program: (name) => this.#programs.of(name),
@@ -126,17 +138,28 @@ export class Anonymizer {
     return `02${Number(this.#macs.of(digits)).toString(16).padStart(10, '0')}`;
   }
 
-  /** Level by level, so that what lies below what still does; an id of a container stays one. */
+  /** Level by level, so that what lies below what still does; containers, pods and units stay such. */
   #cgroupPath(path: string): string {
     return path
       .split('/')
-      .map((level) => {
-        if (ORDINARY_CGROUP.test(level)) return level;
-        const id = level.match(CONTAINER_ID)?.[0];
-        if (id) return `${containerId(this.#containers.of(id))}.scope`;
-        return this.#cgroups.of(level);
-      })
+      .map((level) => this.#cgroupLevel(level))
       .join('/');
+  }
+
+  #cgroupLevel(level: string): string {
+    if (ORDINARY_CGROUP.test(level)) return level;
+    const place = placeOf(level);
+    const pod = place.pod_uid === null ? null : podUid(this.#pods.number(place.pod_uid));
+    const id = level.match(CONTAINER_ID)?.[0];
+    if (id) {
+      const container = containerId(this.#containers.number(id));
+      if (pod !== null) return `pod${pod}.slice:cri-containerd:${container}`;
+      return `${ORDINARY_PREFIX.exec(level)?.[0] ?? ''}${container}.scope`;
+    }
+    if (pod !== null) return `pod${pod}`;
+    const [, before, name, after] = NAMED_CONTAINER.exec(level) ?? [];
+    if (name !== undefined) return `${before}${this.#named_containers.of(name)}${after}`;
+    return `${this.#cgroups.of(level)}${UNIT_SUFFIX.exec(level)?.[0] ?? ''}`;
   }
 }
 
@@ -145,6 +168,11 @@ function ordinaryOr(names: Names, name: string): string {
 }
 
 /** 64 digits, of which the first twelve are what is shown. */
-function containerId(number: string): string {
-  return Number(number).toString(16).padStart(12, '0').padEnd(64, '0');
+function containerId(number: number): string {
+  return number.toString(16).padStart(12, '0').padEnd(64, '0');
+}
+
+/** Of no version of UUIDs, so nobody's. */
+function podUid(number: number): string {
+  return `00000000-0000-0000-0000-${number.toString(16).padStart(12, '0')}`;
 }

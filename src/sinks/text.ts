@@ -4,6 +4,7 @@ import { styleText } from 'node:util';
 import type { EvidenceValue, Severity } from '../causes/define.ts';
 import type { Finding } from '../diagnose/finding.ts';
 import { adviceParts, commandLines } from './advice.ts';
+import { endTexts } from './ends.ts';
 import { clock } from './format.ts';
 import { printable } from './printable.ts';
 import { weight } from './severity.ts';
@@ -72,7 +73,7 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
         '    ',
         '    ',
       ).map((text) => style('dim', text)),
-      ...who.flatMap((text) => wrap(text, '    ', '    ')),
+      ...[...who, ...endTexts(finding)].flatMap((text) => wrap(text, '    ', '    ')),
       ...advice.flatMap(adviceLines),
     ];
   }

@@ -6,12 +6,13 @@ import { type AskedHost, addressAskedOf, askedOf, routeAskedOf } from '../host/a
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
 import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
-import { monotonic_ns } from '../host/kernel.ts';
+import { cpu_ms, monotonic_ns } from '../host/kernel.ts';
 import { messages } from '../host/netlink.ts';
 import { netnsPath } from '../host/netns.ts';
 import { natEnds } from '../host/nftables/nat.ts';
 import { type Ask, NETFILTER, Nftables } from '../host/nftables/ruleset.ts';
-import { processState } from '../host/process.ts';
+import { namespacePlaces, processCgroup } from '../host/places.ts';
+import { hasFirstPids, processState } from '../host/process.ts';
 import { socketHooks } from '../host/socket-hooks.ts';
 import { Symbols } from '../host/symbols.ts';
 import { ENTRIES, usersOf } from '../host/tracked-users.ts';
@@ -40,6 +41,7 @@ import { DropFacts, type DropHost } from './drop-facts.ts';
 import { FactFinder } from './fact-finder.ts';
 import { LimitFacts } from './limit-facts.ts';
 import { ListenerFacts } from './listener-facts.ts';
+import { PlaceFacts } from './place-facts.ts';
 import { ProcessFacts } from './process-facts.ts';
 import { RuleFacts, type RuleHost } from './rule-facts.ts';
 import { TrackingFacts, type TrackingHost } from './tracking-facts.ts';
@@ -72,6 +74,7 @@ export class HostFacts implements Finder {
       securityModules,
     };
     const known = new HostKnowledge(header);
+    const hasPids = hasFirstPids();
     const rules = ruleHost(header, symbols);
     const listeners = new ListenerFacts({ deviceName: nameOfDevice, holders: existingOwners });
     this.#names = new FactFinder(symbols, cgroups, getpeernamePrograms);
@@ -95,6 +98,12 @@ export class HostFacts implements Finder {
         isByNetfilter: rules.isByNetfilter,
       }),
       new TrackingFacts(TRACKING),
+      new PlaceFacts({
+        namespaces: () => namespacePlaces((path) => (requests) => netlinkStrict(requests, path)),
+        processCgroup: (pid) => (hasPids ? processCgroup(pid) : null),
+        cgroupPath: (id) => cgroups.known(id),
+        cpu_ms,
+      }),
     ];
   }
 

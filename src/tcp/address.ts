@@ -79,6 +79,11 @@ function wordsOf(text: string, isEnd: boolean): number[] | null {
   return dotted === undefined ? words : ipv4Words(dotted, words);
 }
 
+/** Of the namespace that it is seen in, and of no other. */
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
+}
+
 /** Of IPv6, and good on one segment only. */
 export function isLinkLocal(address: string): boolean {
   return /^fe[89ab][0-9a-f]:/i.test(address);

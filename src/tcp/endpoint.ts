@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { bracketed } from './address.ts';
+import { bracketed, familyOf } from './address.ts';
 
 /** The two ends of a packet or, the local one first, of a socket; with `service` as of service.ts. */
 export interface Ends {
@@ -22,6 +22,16 @@ export function local(flow: Ends): string {
 
 export function remote(flow: Ends): string {
   return endpoint(flow.daddr, flow.dport);
+}
+
+/** Whether a listener is for an address of this host, whatever the device. */
+export function listensFor(
+  { flow: { saddr }, ipv6_only }: { flow: Pick<Ends, 'saddr'>; ipv6_only: number },
+  daddr: string,
+): boolean {
+  if (saddr === daddr) return true;
+  if (saddr === '::') return familyOf(daddr) === 6 || ipv6_only === 0;
+  return saddr === '0.0.0.0' && familyOf(daddr) === 4;
 }
 
 /** A port from 1 to 65535, in decimal digits; null: it is none. */

@@ -576,6 +576,27 @@ export interface Fact {
   process: ProcessState | null;
   tracking_limits: TrackingLimits | null;
   neighbour_table: NeighbourTable | null;
+  process_cgroup: ProcessCgroup | null;
+  namespace: Namespace | null;
+  host_address: HostAddress | null;
+}
+
+export interface ProcessCgroup {
+  pid: number;
+  path: string;
+}
+
+export interface Namespace {
+  netns: number;
+  /** As `ip netns` has it; empty: it has none there. */
+  netns_name: string;
+  /** The cgroup that all its processes are in, so far as they have it in common. */
+  path: string;
+}
+
+export interface HostAddress {
+  addr: string;
+  netns: number[];
 }
 
 export interface DropRules {

@@ -33,6 +33,19 @@ export interface Finding {
     netns: number;
   };
   process: { pid: number; comm: string; container: string | null } | null;
+  ends?: {
+    addr: string;
+    port: number;
+    netns: number;
+    netns_name: string | null;
+    pid: number | null;
+    comm: string | null;
+    container: string | null;
+    container_id: string | null;
+    runtime: string | null;
+    pod_uid: string | null;
+    unit: string | null;
+  }[];
   count: number;
   first: string;
   last: string;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { familyOf } from '../../tcp/address.ts';
+import { familyOf, isLoopback } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { ERRNO, errnoName } from '../../tcp/errno.ts';
 import type { Event } from '../../wire/event.ts';
 import type { ConnectAsked, Hooked } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { isLoopback } from '../shared/conntrack.ts';
 import { CONNECT, choseLoopback, refusalOf, unfit } from '../shared/denied.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { isLoopback } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { ERRNO, errnoName } from '../../tcp/errno.ts';
 import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { isLoopback, redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
+import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
 import { choseLoopback } from '../shared/denied.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';

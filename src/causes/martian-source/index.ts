@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { familyOf, isLinkLocal } from '../../tcp/address.ts';
+import { familyOf, isLinkLocal, isLoopback } from '../../tcp/address.ts';
 import { ENTRY } from '../../tcp/conntrack.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import type { Drop } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { isLoopback, leavesLoopback, redirectAdvice, whereabouts } from '../shared/conntrack.ts';
+import { leavesLoopback, redirectAdvice, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';

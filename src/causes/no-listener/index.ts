@@ -2,13 +2,13 @@
 
 import type { Listener } from '../../known/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
-import { endpoint } from '../../tcp/endpoint.ts';
+import { endpoint, listensFor } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Flow, Packet, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { redirectAdvice, redirectedFrom } from '../shared/conntrack.ts';
 import { programText } from '../shared/droppers.ts';
-import { listensFor, listensOn } from '../shared/listeners.ts';
+import { listensOn } from '../shared/listeners.ts';
 import { inNetns } from '../shared/netns.ts';
 import { endAdvice, endOf, exitText, ownerOf } from '../shared/processes.ts';
 import { inWords, seconds } from '../shared/wording.ts';

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { local, remote } from '../../tcp/endpoint.ts';
+import { listensFor, local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
 import { service } from '../../tcp/service.ts';
 import type { Owner, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { byPeer } from '../shared/groups.ts';
 import { hindrance, hindranceAdvice, hindranceText } from '../shared/hindered.ts';
-import { listensFor } from '../shared/listeners.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { inWords, seconds } from '../shared/wording.ts';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { familyOf } from '../../tcp/address.ts';
+import { familyOf, isLoopback } from '../../tcp/address.ts';
 import { beforeRedirect, ENTRY, NFT_FREES, TRACKED } from '../../tcp/conntrack.ts';
 import { endpoint, local } from '../../tcp/endpoint.ts';
 import { ERRNO } from '../../tcp/errno.ts';
@@ -29,8 +29,6 @@ export function redirectedFrom({ packet, conntrack, dialled }: ResetSent): Flow 
   if (!packet || packet.flags & TCP_FLAG.ack) return null;
   return beforeRedirect(packet, conntrack) ?? dialled?.flow ?? null;
 }
-
-export const isLoopback = (addr: string) => addr.startsWith('127.') || addr === '::1';
 
 /** Was sent elsewhere, and then there was no way for it: its source is an address of loopback still. No rule drops it. */
 export function leavesLoopback(drop: Drop, known: Knowledge): boolean {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { familyOf } from '../../tcp/address.ts';
+import { familyOf, isLoopback } from '../../tcp/address.ts';
 import { ERRNO } from '../../tcp/errno.ts';
 import type { Event } from '../../wire/event.ts';
 import type { CallFailed, ConnectAsked, Flow } from '../../wire/types.gen.ts';
-import { isLoopback } from './conntrack.ts';
 
 /** `call` of a call_failed. */
 export const CONNECT = 0;

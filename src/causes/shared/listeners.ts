@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { bracketed, familyOf } from '../../tcp/address.ts';
+import { bracketed } from '../../tcp/address.ts';
 import { endpoint, local } from '../../tcp/endpoint.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
 import { ownerOf } from './processes.ts';
@@ -46,13 +46,6 @@ export function refusedAt(
       held_by: held_by.length > 1 ? held_by.map(({ comm, pid }) => `${comm} (${pid})`) : null,
     },
   };
-}
-
-/** Whether a listener is for an address of this host, whatever the device. */
-export function listensFor({ flow: { saddr }, ipv6_only }: Sock, daddr: string): boolean {
-  if (saddr === daddr) return true;
-  if (saddr === '::') return familyOf(daddr) === 6 || ipv6_only === 0;
-  return saddr === '0.0.0.0' && familyOf(daddr) === 4;
 }
 
 /** Which of the listeners of an end, in a few words after its name. */

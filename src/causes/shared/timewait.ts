@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
+import { listensFor } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { before } from '../../tcp/sequence.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
-import { listensFor } from './listeners.ts';
 
 /**
  * What kept a SYN out that a connection in TIME_WAIT, or a closed one that waits for the peer's FIN, has

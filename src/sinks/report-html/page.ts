@@ -2,6 +2,7 @@
 
 import type { EndRow, FindingReport, Report } from '../../report/model.ts';
 import { adviceParts } from '../advice.ts';
+import { endTexts } from '../ends.ts';
 import { facts } from '../facts.ts';
 import {
   BASIS_WORD,
@@ -81,6 +82,7 @@ function finding(one: FindingReport, report: Report): Html {
     `Seen ${times(found.count)}, ${span(one, report)}`,
     `on ${host} in network namespace ${found.flow.netns}`,
     ...(process === null ? [] : [`process ${process}`]),
+    ...endTexts(found),
     BASIS_WORD[found.basis],
   ];
   return html`<article class="finding" id="finding-${number}" aria-labelledby="finding-${number}-title">

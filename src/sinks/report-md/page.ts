@@ -2,6 +2,7 @@
 
 import type { FindingReport, HostReport, Report } from '../../report/model.ts';
 import { adviceParts } from '../advice.ts';
+import { endTexts } from '../ends.ts';
 import { facts } from '../facts.ts';
 import { plural } from '../format.ts';
 import {
@@ -104,6 +105,7 @@ function finding(one: FindingReport, report: Report): string[] {
     span(one, report),
     `on ${md(host)}, network namespace ${found.flow.netns}`,
     ...(process === null ? [] : [`process ${code(process)}`]),
+    ...endTexts(found).map(code),
     BASIS_WORD[found.basis],
   ];
   return [

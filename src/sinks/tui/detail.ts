@@ -2,6 +2,7 @@
 
 import type { Finding, ProcessText } from '../../diagnose/finding.ts';
 import { adviceParts, commandLines } from '../advice.ts';
+import { endTexts } from '../ends.ts';
 import { facts } from '../facts.ts';
 import { age, clock, clockMicros, dateAndClock, plural, rate } from '../format.ts';
 import { printable } from '../printable.ts';
@@ -54,6 +55,9 @@ function identity(view: FindingView, now_ns: number, width: number, glyphs: Glyp
   const seen = `${plural(finding.count, 'time')}, ${rate(view.rate_per_s)}; first ${first}, last ${clock(finding.last_ns)} UTC, ${age(finding.last_ns, now_ns)} ago`;
   const pairs: [string, string][] = [subject(view, glyphs)];
   if (finding.process !== null) pairs.push(['process', owner(finding.process)]);
+  endTexts(finding).forEach((text, i) => {
+    pairs.push([i === 0 ? 'ends' : '', text]);
+  });
   pairs.push(
     ['seen', seen],
     ['last 30 s', spark(view.history, 30, glyphs)],

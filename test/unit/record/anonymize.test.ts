@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import { Pipeline } from '../../../src/diagnose/pipeline.ts';
+import { placeOf } from '../../../src/known/container.ts';
 import { Anonymizer } from '../../../src/record/anonymize.ts';
 import { readFixture, streamOf } from '../causes/fixture.ts';
 
@@ -124,9 +125,27 @@ describe('events', () => {
       const event = { ktime_ns: 0, cpu: 0, netns: 0, key: '0', occurrences: 1, kind: 'fact', body };
       return (names.event(event as never).body as typeof body).cgroup.path;
     };
+    const places = (text: string) => placeOf(path(text));
+    const UID = '0a1b2c3d-1111-2222-3333-44445555666f';
+    // As the kubelet writes it for pods of each class, and in the same level as the container.
+    for (const of of [
+      `/kubepods.slice/kubepods-pod${UID.replaceAll('-', '_')}.slice/crio-${id('c')}.scope`,
+      `/kubepods/burstable/pod${UID}/${id('c')}`,
+      `/a.slice/kubepods-burstable-pod${UID.replaceAll('-', '_')}.slice:cri-containerd:${id('c')}`,
+    ]) {
+      const { pod_uid, container, runtime } = places(of);
+      expect(pod_uid).toBe('00000000-0000-0000-0000-000000000001');
+      expect(container).toMatch(/^0{11}1$/);
+      expect(runtime).toBe(placeOf(of).runtime);
+      expect(path(of)).not.toMatch(/0a1b2c3d|cccc/);
+    }
+    expect(places('/system.slice/shop.service').unit).toMatch(/^cgroup-\d+\.service$/);
+    expect(places('/lxc.payload.shop')).toMatchObject({ container: 'container-1', runtime: 'lxc' });
+    expect(places('/machine.slice/machine-shop.scope').container).toBe('container-1');
+
     const [one, two] = [path(`/system.slice/docker-${id('a')}.scope`), path(`/docker/${id('b')}`)];
-    expect(one).toMatch(/^\/system\.slice\/0{11}1/);
-    expect(two).toMatch(/^\/docker\/0{11}2/);
+    expect(one).toMatch(/^\/system\.slice\/docker-0{11}2/);
+    expect(two).toMatch(/^\/docker\/0{11}3/);
     expect(
       path('/system.slice/shop.service/worker').startsWith(path('/system.slice/shop.service')),
     ).toBe(true);
@@ -176,6 +195,7 @@ test('no text of an event is left as it was by chance', () => {
     'module',
     'path',
     'cgroup_path',
+    'netns_name',
     'program',
     'device',
     'comm',

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { isLoopback } from '../tcp/address.ts';
+import { listensFor } from '../tcp/endpoint.ts';
+import { TCP_STATE } from '../tcp/states.ts';
+import type { Event } from '../wire/event.ts';
+import type { Flow, Namespace, Owner, Process, Sock } from '../wire/types.gen.ts';
+import { isSomewhere, NOWHERE, type Place, placeOf } from './container.ts';
+import { ExpiringMap } from './expiring-map.ts';
+
+/** Who is at an end of a connection that is on this host, as far as it is known. */
+export interface Resident {
+  addr: string;
+  port: number;
+  netns: number;
+  /** As `ip netns` has it, null where it has no name there. */
+  netns_name: string | null;
+  owner: Pick<Owner, 'pid' | 'comm'> | null;
+  place: Place;
+}
+
+/** What is known of listeners. */
+interface Listeners {
+  listenersOnPort(port: number): { netns: number; sock: Sock }[];
+  holders(listener: string): readonly Process[];
+}
+
+/** Both ends of a failure tell of it within that time, or do so again. */
+const SPAN_NS = 2e9;
+const MOST = 4096;
+
+/** Where the processes and the namespaces of this host are: in which container, pod and unit. */
+export class Places {
+  readonly #cgroups = new Map<string, { path: string; place: Place }>();
+  readonly #processes = new Map<number, Place>();
+  readonly #namespaces = new Map<number, { netns_name: string; place: Place }>();
+  readonly #addresses = new Map<string, readonly number[]>();
+  /** By the ends of a socket, its own first: 0 where several namespaces have the same. */
+  readonly #sockets = new ExpiringMap<{ netns: number; owner: Owner }>(SPAN_NS, MOST);
+
+  learn(event: Event): void {
+    if (event.kind !== 'fact') {
+      for (const sock of socketsOf(event)) this.#own(event, sock);
+      return;
+    }
+    const { cgroup, process_cgroup, namespace, host_address } = event.body;
+    if (cgroup)
+      remember(this.#cgroups, cgroup.id, { path: cgroup.path, place: placeOf(cgroup.path) });
+    if (process_cgroup) remember(this.#processes, process_cgroup.pid, placeOf(process_cgroup.path));
+    if (namespace) this.#name(namespace);
+    if (host_address) remember(this.#addresses, host_address.addr, host_address.netns);
+  }
+
+  #name({ netns, netns_name, path }: Namespace): void {
+    remember(this.#namespaces, netns, { netns_name, place: { ...placeOf(path), unit: null } });
+  }
+
+  #own({ netns, ktime_ns }: Event, { state, flow, owner }: Sock): void {
+    if (state === TCP_STATE.LISTEN) return;
+    const key = keyOf(flow.saddr, flow.sport, flow.daddr, flow.dport);
+    const known = this.#sockets.get(key, ktime_ns);
+    const isOne = known === undefined || known.netns === netns;
+    // What is left of a socket has no owner.
+    const last = isOne && owner.pid === 0 ? (known?.owner ?? owner) : owner;
+    this.#sockets.set(key, { netns: isOne ? netns : 0, owner: last }, ktime_ns);
+  }
+
+  cgroupPath(cgroup: string): string | null {
+    return this.#cgroups.get(cgroup)?.path ?? null;
+  }
+
+  /** Of the cgroup, and where that says nothing, of the process. */
+  of({ cgroup, pid }: Pick<Owner, 'cgroup' | 'pid'>): Place {
+    const place = this.#cgroups.get(cgroup)?.place ?? NOWHERE;
+    return isSomewhere(place) ? place : (this.#processes.get(pid) ?? place);
+  }
+
+  /** The namespace that an address of a connection in `netns` is of; 0: none of this host, or not known. */
+  #home(addr: string, netns: number): number {
+    if (isLoopback(addr)) return netns;
+    const having = this.#addresses.get(addr) ?? [];
+    if (having.includes(netns)) return netns;
+    return having.length === 1 ? (having[0] ?? 0) : 0;
+  }
+
+  /** Those ends of a flow that are on this host, `netns` being where it was seen. */
+  residents(flow: Flow, { netns, ktime_ns }: Event, listeners: Listeners): Resident[] {
+    const { saddr, sport, daddr, dport } = flow;
+    const at = (addr: string, port: number, other: string, other_port: number): Resident[] => {
+      const seen = this.#sockets.get(keyOf(addr, port, other, other_port), ktime_ns);
+      const home = seen?.netns || this.#home(addr, netns);
+      if (home === 0) return [];
+      const owner =
+        seen && seen.owner.pid > 0 ? seen.owner : listenerOf(listeners, home, addr, port);
+      const { netns_name, place } = this.#namespaces.get(home) ?? {
+        netns_name: '',
+        place: NOWHERE,
+      };
+      const own = owner ? this.of(owner) : NOWHERE;
+      return [
+        {
+          ...{ addr, port, netns: home, owner },
+          netns_name: netns_name === '' ? null : netns_name,
+          place: isSomewhere(own) ? own : place,
+        },
+      ];
+    };
+    return [...at(saddr, sport, daddr, dport), ...at(daddr, dport, saddr, sport)];
+  }
+}
+
+const keyOf = (addr: string, port: number, other: string, other_port: number) =>
+  `${addr} ${port} ${other} ${other_port}`;
+
+/** The process that listens there; null where there is none, or are several. */
+function listenerOf(known: Listeners, home: number, addr: string, port: number): Owner | null {
+  const [one, other] = known
+    .listenersOnPort(port)
+    .filter(({ netns, sock }) => netns === home && listensFor(sock, addr));
+  if (!one || other || one.sock.owner.pid === 0) return null;
+  const holders = known.holders(one.sock.id);
+  const { owner } = one.sock;
+  // Who called listen() may have ended, and have left it to a process that it had started.
+  const heir = holders.some(({ pid }) => pid === owner.pid) ? undefined : holders[0];
+  return { ...owner, ...heir };
+}
+
+function socketsOf({ body }: Event): Sock[] {
+  const { sock, dialled } = body as { sock?: Sock | null; dialled?: unknown };
+  return [sock, dialled].filter(isSock);
+}
+
+function isSock(value: unknown): value is Sock {
+  return typeof value === 'object' && value !== null && 'owner' in value && 'flow' in value;
+}
+
+function remember<Key, Value>(map: Map<Key, Value>, key: Key, value: Value): void {
+  if (map.size >= MOST && !map.has(key)) map.clear();
+  map.set(key, value);
+}

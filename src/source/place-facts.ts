@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { NamespacePlace } from '../host/places.ts';
+import { addressBytes } from '../tcp/address.ts';
+import { encodeEvent } from '../wire/decode.ts';
+import type { Fact } from '../wire/types.gen.ts';
+import { address, u32, u64, type Words } from '../wire/words.ts';
+import { AT, BODY, readCommon } from '../wire/written.gen.ts';
+import type { Layout } from '../wire/written.ts';
+
+/** So long what was found of the host holds. */
+const HOLDS_NS = 1e9;
+/** After asking nobody asks again for so many times as long: there may be thousands of processes. */
+const RESTS = 100;
+const MAX_REMEMBERED = 4096;
+/** Who has one address more often has it for a purpose of its own: a tunnel, a gateway of every container. */
+const MOST_HAVING = 16;
+const NOTHING: never[] = [];
+
+/** A fact with its addresses as bytes. */
+type Told = { readonly [Name in keyof Fact]?: object };
+
+/** Fields of that name that are no owner's. */
+const NOT_OF_OWNERS: { readonly [Kind in Layout['kind']]?: number } = {
+  drop: BODY + AT.Drop.cgroup,
+  peer_name: BODY + AT.PeerName.cgroup,
+  call_failed: BODY + AT.CallFailed.cgroup,
+};
+/** From the cgroup of an owner to its process. */
+const PID_FROM_CGROUP = AT.Owner.pid - AT.Owner.cgroup;
+
+export interface PlacesHost {
+  namespaces(): ReadonlyMap<number, NamespacePlace>;
+  /** Null where there is no such process, or its number is another one here. */
+  processCgroup(pid: number): string | null;
+  /** By its identity in cgroup2, as it was told; null where it is gone, or there is no cgroup2. */
+  cgroupPath(id: string): string | null;
+  cpu_ms(): number;
+}
+
+/** Where the ends of a connection are on this host: the namespaces of their addresses, the cgroups of their processes. */
+export class PlaceFacts {
+  readonly #host: PlacesHost;
+  #namespaces: ReadonlyMap<number, NamespacePlace> = new Map();
+  #addresses: ReadonlyMap<string, readonly number[]> = new Map();
+  #until_ns = Number.NEGATIVE_INFINITY;
+  readonly #told_namespaces = new Map<number, string>();
+  readonly #told_addresses = new Map<string, string>();
+  readonly #told_processes = new Map<number, { path: string | null; until_ns: number }>();
+
+  constructor(host: PlacesHost) {
+    this.#host = host;
+  }
+
+  /** Facts that the record at `at` needs and that were not told, serialized. */
+  of(w: Words, at: number, layout: Layout): Uint8Array[] {
+    const { ktime_ns, netns } = readCommon(w, at);
+    this.#ask(ktime_ns);
+    const facts: Told[] = [...this.#namespace(netns), ...this.#ends(w, at, layout)];
+    facts.push(...this.#processes(w, at, layout, ktime_ns));
+    return facts.length === 0 ? NOTHING : facts.map((fact) => encodeEvent({ ktime_ns, fact }));
+  }
+
+  /** Everything is told again. */
+  forget(): void {
+    this.#told_namespaces.clear();
+    this.#told_addresses.clear();
+    this.#told_processes.clear();
+  }
+
+  #ask(ktime_ns: number): void {
+    if (ktime_ns < this.#until_ns) return;
+    const began_ms = this.#host.cpu_ms();
+    this.#namespaces = this.#host.namespaces();
+    const took_ns = (this.#host.cpu_ms() - began_ms) * 1e6;
+    this.#until_ns = ktime_ns + Math.max(HOLDS_NS, RESTS * took_ns);
+    this.#addresses = addressesOf(this.#namespaces);
+  }
+
+  #ends(w: Words, at: number, { flows, words }: Layout): Told[] {
+    let facts: Told[] = NOTHING;
+    for (const flow of flows) {
+      // A record may end before.
+      if (flow + AT.Flow.service >= words) continue;
+      for (const place of [AT.Flow.saddr, AT.Flow.daddr]) {
+        const found = this.#address(address(w, at + flow + place));
+        if (found.length > 0) facts = [...facts, ...found];
+      }
+    }
+    return facts;
+  }
+
+  #address(addr: string): Told[] {
+    const having = this.#addresses.get(addr);
+    const known = this.#told_addresses.get(addr);
+    if (having === undefined && known === undefined) return NOTHING;
+    const netns = [...(having ?? NOTHING)];
+    if (known === String(netns)) return NOTHING;
+    if (this.#told_addresses.size >= MAX_REMEMBERED) this.#told_addresses.clear();
+    this.#told_addresses.set(addr, String(netns));
+    return [
+      ...netns.flatMap((one) => this.#namespace(one)),
+      { host_address: { addr: addressBytes(addr), netns } },
+    ];
+  }
+
+  #namespace(netns: number): Told[] {
+    const { netns_name = '', path = '/' } = this.#namespaces.get(netns) ?? {};
+    const told = `${netns_name}\n${path}`;
+    if ((this.#told_namespaces.get(netns) ?? '\n/') === told) return NOTHING;
+    if (this.#told_namespaces.size >= MAX_REMEMBERED) this.#told_namespaces.clear();
+    this.#told_namespaces.set(netns, told);
+    return [{ namespace: { netns, netns_name, path } }];
+  }
+
+  /** Where cgroup2 says nothing, as with containers of the first version of cgroups. */
+  #processes(w: Words, at: number, { kind, cgroups }: Layout, ktime_ns: number): Told[] {
+    let facts: Told[] = NOTHING;
+    for (let i = 0; i < cgroups.length; i += 2) {
+      const place = cgroups[i] as number;
+      if (place === NOT_OF_OWNERS[kind]) continue;
+      const pid = u32(w, at + place + PID_FROM_CGROUP);
+      if (pid === 0) continue;
+      const known = this.#told_processes.get(pid);
+      if (known && ktime_ns < known.until_ns) continue;
+      const isTold = (this.#host.cgroupPath(u64(w, at + place)) ?? '/') !== '/';
+      const path = isTold ? null : this.#host.processCgroup(pid);
+      if (this.#told_processes.size >= MAX_REMEMBERED) this.#told_processes.clear();
+      this.#told_processes.set(pid, {
+        path: path ?? known?.path ?? null,
+        until_ns: ktime_ns + HOLDS_NS,
+      });
+      if (path !== null && path !== (known?.path ?? '/'))
+        facts = [...facts, { process_cgroup: { pid, path } }];
+    }
+    return facts;
+  }
+}
+
+/** The namespaces that have an address, in the order of their numbers; of many the first. */
+function addressesOf(
+  namespaces: ReadonlyMap<number, NamespacePlace>,
+): Map<string, readonly number[]> {
+  const found = new Map<string, number[]>();
+  for (const [netns, { addresses }] of [...namespaces].sort(([a], [b]) => a - b)) {
+    for (const addr of new Set(addresses)) {
+      const having = found.get(addr);
+      if (!having) found.set(addr, [netns]);
+      else if (having.length < MOST_HAVING) having.push(netns);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from 'vitest';
+import { PlaceFacts } from '../../../src/source/place-facts.ts';
+import { addressBytes } from '../../../src/tcp/address.ts';
+import { decodeEvent } from '../../../src/wire/decode.ts';
+import { FrameReader } from '../../../src/wire/frames.ts';
+import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
+
+const LAYOUT = WRITTEN[18];
+const SOCK = BODY + AT.ResetReceived.sock;
+const NETNS = 13;
+
+/** A reset that a socket of this process believed. */
+function record(at_s: number, pid: number, cgroup: number, daddr = '192.0.2.9'): Int32Array {
+  const w = new Int32Array(LAYOUT.words);
+  const view = new DataView(w.buffer);
+  view.setBigUint64(4 * AT.Event.ktime_ns, BigInt(Math.round(at_s * 1e9)), true);
+  w[AT.Event.netns] = NETNS;
+  const flow = SOCK + AT.Sock.flow;
+  const put = (place: number, address: string) =>
+    new Uint8Array(w.buffer).set(addressBytes(address), 4 * place);
+  put(flow + AT.Flow.saddr, '10.0.0.1');
+  put(flow + AT.Flow.daddr, daddr);
+  w[SOCK + AT.Sock.owner + AT.Owner.pid] = pid;
+  w[SOCK + AT.Sock.owner + AT.Owner.cgroup] = cgroup;
+  return w;
+}
+
+const place = (netns_name: string, path: string, ...addresses: string[]) => ({
+  ...{ netns_name, path, addresses },
+});
+
+function finder(took_ms = 0) {
+  const host = {
+    namespaces: new Map([
+      [NETNS, place('web', '/docker/x', '10.0.0.1')],
+      [14, place('', '/', '10.0.0.2', '10.0.0.3')],
+      [15, place('', '/', '10.0.0.3')],
+    ]),
+    asked: 0,
+    pids: [] as number[],
+    path: '/docker/y' as string | null,
+  };
+  let now_ms = 0;
+  const facts = new PlaceFacts({
+    namespaces: () => {
+      host.asked++;
+      now_ms += took_ms;
+      return host.namespaces;
+    },
+    processCgroup: (pid) => {
+      host.pids.push(pid);
+      return host.path;
+    },
+    cgroupPath: (id) => ({ 1: '/', 2: '/docker/z' })[id] ?? null,
+    cpu_ms: () => now_ms,
+  });
+  const of = (w: Int32Array) =>
+    [...new FrameReader().push(Buffer.concat(facts.of(w, 0, LAYOUT)))].map(({ bytes }) =>
+      Object.fromEntries(
+        Object.entries(decodeEvent(bytes)?.body ?? {}).filter(([, value]) => value !== null),
+      ),
+    );
+  return { of, host, facts };
+}
+
+const OWN = [
+  { namespace: { netns: NETNS, netns_name: 'web', path: '/docker/x' } },
+  { host_address: { addr: '10.0.0.1', netns: [NETNS] } },
+];
+
+test('namespaces and addresses are told once, and again where they are others', () => {
+  const { of, host, facts } = finder();
+  expect(of(record(1, 0, 0))).toEqual(OWN);
+  expect(of(record(1.1, 0, 0))).toEqual([]);
+  expect(of(record(1.2, 0, 0, '10.0.0.3'))).toEqual([
+    { host_address: { addr: '10.0.0.3', netns: [14, 15] } },
+  ]);
+  host.namespaces = new Map([[NETNS, place('', '/docker/x')]]);
+  expect(of(record(3, 0, 0))).toEqual([
+    { namespace: { netns: NETNS, netns_name: '', path: '/docker/x' } },
+    { host_address: { addr: '10.0.0.1', netns: [] } },
+  ]);
+  facts.forget();
+  expect(of(record(3, 0, 0))).toHaveLength(1);
+});
+
+test('the host is asked once a second, and no more than a hundredth of the time', () => {
+  const { of, host } = finder();
+  for (let tenth = 10; tenth < 50; tenth++) of(record(tenth / 10, 0, 0));
+  expect(host.asked).toBe(4);
+  const slow = finder(200);
+  for (let half = 2; half < 80; half++) slow.of(record(half / 2, 0, 0));
+  expect(slow.host.asked).toBe(2);
+});
+
+test('a process is asked for where its cgroup2 says nothing', () => {
+  const { of, host } = finder();
+  const told = (w: Int32Array) => of(w).filter((fact) => 'process_cgroup' in fact);
+  expect(told(record(1, 7, 2))).toEqual([]);
+  expect(host.pids).toEqual([]);
+  expect(told(record(1, 8, 1))).toEqual([{ process_cgroup: { pid: 8, path: '/docker/y' } }]);
+  expect(told(record(1, 9, 3))).toEqual([{ process_cgroup: { pid: 9, path: '/docker/y' } }]);
+  // Another process may have its number by now.
+  expect(told(record(1.5, 8, 1))).toEqual([]);
+  host.path = '/';
+  expect(told(record(3, 8, 1))).toEqual([{ process_cgroup: { pid: 8, path: '/' } }]);
+  host.path = null;
+  expect(told(record(5, 8, 1))).toEqual([]);
+  expect(host.pids).toEqual([8, 9, 8, 8]);
+});
