@@ -6,6 +6,7 @@ import { familyOf } from '../tcp/address.ts';
 import type { Because, Finding, FlowText } from './finding.ts';
 import type { Many } from './many.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
+import { sidesOf } from './sides.ts';
 import { flowsOf } from './unexplained.ts';
 
 /** A cause of one event, said with what was seen of this very event. */
@@ -73,6 +74,7 @@ export function tell(open: OpenFinding): Finding {
   const { match, event } = untold;
   open.untold = null;
   open.connections = [match.flow, ...(match.related ?? []), ...flowsOf(event)];
+  open.sides = sidesOf(event, match.flow);
   finding.evidence = match.evidence;
   finding.flow = flowOf(untold);
   const { many } = open;
