@@ -51,10 +51,12 @@ export class Shipper {
     this.#delivery = delivery;
     this.#live = live;
     const { number } = live;
-    const oldest = Math.min(number, ...partNumbers(options.recording));
     const cursor = readCursor(options.cursor);
     // Where the recordings were removed they are numbered from 1 again.
-    this.#cursor = cursor && cursor.number <= number ? cursor : beginOf(oldest);
+    const valid = cursor !== null && cursor.number <= number;
+    this.#cursor = valid ? cursor : beginOf(Math.min(number, ...partNumbers(options.recording)));
+    // From here on it is known what was deleted before any of it was delivered.
+    if (!valid) this.#moveTo(this.#cursor);
   }
 
   /** Files that wait to be delivered. */

@@ -19,6 +19,7 @@ import { filterFrom } from '../app/options.ts';
 import { observableHere } from '../app/run.ts';
 import { UsageError } from '../app/usage.ts';
 import { interruption, watch } from '../app/watch.ts';
+import { lockFile } from '../native/lock.ts';
 import { prune, type Rotation } from '../record/parts.ts';
 
 type Flags = Values<typeof AGENT>;
@@ -35,6 +36,8 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
   const filter = filterFrom(targets, flags);
   const { logs, metrics, metrics_ms } = endpoints();
   const recording = placeOf(flags);
+  if (!lockFile(`${recording}.lock`))
+    throw new UsageError(`another agent records ${recording}: give this one another --dir`);
   const rotation = rotationOf(flags);
   const interrupted = interruption();
   const source = openLive({

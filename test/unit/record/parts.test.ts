@@ -31,3 +31,12 @@ test('the oldest go, and nothing else', () => {
   prune(base, { ...ANY, keep: 6 });
   expect(partNumbers(base)).toEqual([9, 1_234_567]);
 });
+
+test('the oldest go until the others are small enough', () => {
+  const base = join(folder, 'y.tcpwhy');
+  for (const number of [1, 2, 3, 4]) writeFileSync(partPath(base, number), '1234');
+  prune(base, { ...ANY, keep: Infinity, keep_bytes: 11 });
+  expect(partNumbers(base)).toEqual([3, 4]);
+  prune(base, { ...ANY, keep: Infinity, keep_bytes: 3 });
+  expect(partNumbers(base)).toEqual([]);
+});
