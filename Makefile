@@ -31,6 +31,8 @@ ZIG_VERSION := 0.15.2
 NFPM_VERSION := 2.43.4
 ZIGBUILD := $(CACHE)/zigbuild-$(ZIGBUILD_VERSION)-zig-$(ZIG_VERSION)
 NFPM := $(CACHE)/nfpm-$(NFPM_VERSION)/nfpm
+COLLECTOR_VERSION := $(shell sed -n 's/^  version: //p' tools/fleet/collector.yaml)
+COLLECTOR := $(CACHE)/otelcol-$(COLLECTOR_VERSION)/otelcol
 PREFIX ?= /usr/local
 # Also where root calls, as `sudo make demo`, who owns the tree builds in it.
 OWNER := $(shell stat -c %U .)
@@ -57,7 +59,7 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 .DELETE_ON_ERROR:
 .PHONY: build dist deb rpm dist-test install uninstall demo top test unit kernel-test vm-test fleet-test soak \
 	bench bench-hooks bench-start bench-export bench-memory bench-overhead fuzz torture check fmt clean \
-	help setup setup-check setup-test setup-dist own-crate
+	help setup setup-check setup-test setup-dist setup-fleet own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o \
 	build/dropping.bpf.o build/demo.tcpwhy $(ADDON) ## build everything (the default)
@@ -101,6 +103,9 @@ unit: setup-test build ## run the tests that need no root
 
 kernel-test: setup-test build ## run the tests on this kernel, as root
 	vitest run --project kernel
+
+fleet-test: setup-test build $(COLLECTOR) ## what the agent tells a real collector of OpenTelemetry, while either is killed, as root
+	vitest run --project fleet
 
 vm-test: setup-test build ## make every failure happen here and on other kernels, in virtual machines, as root
 	tools/vm/matrix -o build/vm -t 2400 $(if $(KERNELS),-k $(KERNELS)) -- \
@@ -169,7 +174,7 @@ help: ## print this
 setup:
 	@tools/setup build
 
-setup-check setup-test setup-dist: setup-%: setup
+setup-check setup-test setup-dist setup-fleet: setup-%: setup
 	@tools/setup $*
 
 # Cargo goes by the times of files, and takes every tree that shares its cache for the same one.
@@ -278,6 +283,12 @@ build/dist/share: $(DIST) docs/tcpwhy.1 $(patsubst %,tools/dist/%,share licences
 $(NFPM): | setup-dist
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v$(NFPM_VERSION)
+
+$(COLLECTOR): tools/fleet/collector.yaml | setup-fleet
+	@mkdir -p $(@D)
+	cd $(@D) && go run go.opentelemetry.io/collector/cmd/builder@v$(COLLECTOR_VERSION) \
+		--config '$(CURDIR)/tools/fleet/collector.yaml'
+	@touch $@
 
 $(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) build/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides) | $(NFPM)
 	tools/dist/package $(patsubst .%,%,$(suffix $@)) $(NFPM) $(DIST) $(VERSION) $(GLIBC) $@

@@ -32,6 +32,7 @@ const RUN: {
   top: async (...given) => (await import('./commands/top.ts')).top(...given),
   trace: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
   record: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
+  agent: async (...given) => (await import('./commands/agent.ts')).agent(...given),
   replay: async (...given) => (await import('./commands/replay.ts')).replay(...given, write),
   explain: async (...given) => (await import('./commands/explain.ts')).explain(...given, write),
   report: async (...given) => (await import('./commands/report.ts')).report(...given, write),

@@ -2,6 +2,7 @@
 
 import type { Flags } from './declare.ts';
 import {
+  AGENT,
   CATALOGUE,
   COMPLETION,
   DEMO,
@@ -45,6 +46,11 @@ export const COMMANDS = {
     about: 'like trace, every event kept for later',
     args: ['[target...]', TARGET],
     flags: RECORD,
+  }),
+  agent: declared({
+    about: 'watches for months: keeps the newest recordings, and tells findings and counts by OTLP',
+    args: ['[target...]', TARGET],
+    flags: AGENT,
   }),
   replay: declared({
     about: 'what trace would have printed for a recording',

@@ -5,7 +5,10 @@ import {
   parseDuration,
   parseFamily,
   parseHost,
+  parseInterval,
   parseKeep,
+  parseKeptSize,
+  parseListenAddress,
   parseMaxSize,
   parsePort,
   parseSeverity,
@@ -125,6 +128,27 @@ export const RECORD = {
   ...tracing,
   output: required('<file>', 'where to; compressed where it ends in .zst', text, { short: 'o' }),
   for: one('<duration>', 'how long; without it, until Ctrl-C', parseDuration),
+};
+
+export const AGENT = {
+  ...filter('only this network namespace: a name, a path, pid:PID or an inode number'),
+  tier,
+  btf,
+  toaKind,
+  dir: one(
+    '<directory>',
+    'where recordings are kept; $STATE_DIRECTORY or /var/lib/tcpwhy if not told otherwise',
+    text,
+  ),
+  keep: usually('1G', '<size>', 'so large may all recordings be together', parseKeptSize),
+  maxAge: usually('1h', '<duration>', 'go on in another recording after this time', parseDuration),
+  interval: usually('10s', '<duration>', 'tell of a finding that grows so often', parseInterval),
+  prometheus: one(
+    '<address>',
+    'serve metrics at http://ADDRESS/metrics: a port, which is of 127.0.0.1 then, or address:port',
+    parseListenAddress,
+  ),
+  hostName: negated('record and tell no name of this host'),
 };
 
 export const REPLAY = { ...printed, ...ofRecordings };

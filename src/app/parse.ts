@@ -123,6 +123,31 @@ export function parseMaxSize(text: string): number {
 
 const SMALLEST_FILE_BYTES = 64 << 10;
 
+/** `--keep` of the agent, in bytes. */
+export function parseKeptSize(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes < SMALLEST_KEPT_BYTES) throw new UsageError(`--keep ${text}: at least 1M`);
+  return bytes;
+}
+
+const SMALLEST_KEPT_BYTES = 1 << 20;
+
+/** `--interval`, in milliseconds. */
+export function parseInterval(text: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds < 1000) throw new UsageError(`--interval ${text}: at least 1s`);
+  return milliseconds;
+}
+
+/** `9464`, `:9464`, `0.0.0.0:9464`, `[::]:9464`: without an address that of loopback. */
+export function parseListenAddress(text: string): { host: string; port: number } {
+  if (/^:?\d+$/.test(text)) return { host: '127.0.0.1', port: parsePort(text) };
+  const { host, port } = splitEndpoint(text) ?? {};
+  if (host === undefined || port == null)
+    throw new UsageError(`${text} is no address to listen at: 9464, 0.0.0.0:9464, [::]:9464`);
+  return { host, port: parsePort(port) };
+}
+
 export function text(text: string): string {
   return text;
 }

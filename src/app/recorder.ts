@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Rotation } from '../record/parts.ts';
 import { Recording } from '../record/write.ts';
 import { ReaderGone } from '../source/remote.ts';
 import type { Source } from '../source/source.ts';
 import type { Losses } from '../wire/loss.ts';
+import type { Header } from '../wire/types.gen.ts';
 import type { RecordFlags } from './flags.ts';
-import { recordingFrom } from './options.ts';
 import { UsageError } from './usage.ts';
+
+/** What a file begins with that another one went before. */
+export interface NextFile {
+  header: Header;
+  opening: Uint8Array;
+}
 
 /** The bytes of the live source on their way to findings, and to the recording of -o where there is one. */
 export class Recorder {
@@ -15,12 +22,16 @@ export class Recorder {
   #losses: Losses | null = null;
   #part = 1;
   #lost_part: string | null = null;
+  #next: NextFile | null = null;
 
   /** Throws UsageError where the recording cannot be created. */
-  constructor(source: Source, flags: RecordFlags) {
+  constructor(
+    source: Source,
+    flags: Pick<RecordFlags, 'output' | 'force'>,
+    rotation: Rotation | null,
+  ) {
     this.#source = source;
     try {
-      const rotation = recordingFrom(flags);
       if (rotation) source.beginParts();
       this.#recording =
         flags.output === null
@@ -50,6 +61,24 @@ export class Recorder {
     const part = this.#lost_part;
     this.#lost_part = null;
     return part;
+  }
+
+  /** The file in which the recording has gone on since the last call; null: in none. */
+  takeNext(): NextFile | null {
+    const next = this.#next;
+    this.#next = null;
+    return next;
+  }
+
+  /** Of the file that is being written, as its name has it. */
+  get number(): number {
+    return this.#recording?.number ?? 0;
+  }
+
+  /** All that was told so far is in the file then, where there is room. */
+  flush(): void {
+    this.#recording?.flush();
+    this.#count();
   }
 
   /** Where it is counted what could not be written. */
@@ -96,7 +125,9 @@ export class Recorder {
     if (this.#recording?.deleted) this.#lost_part = this.#recording.path;
     const footer = source.footer('rotated', this.#lost());
     const opening = Buffer.concat([source.again(), source.before()]);
-    this.#recording?.next(footer, source.headerOf(++this.#part), opening);
+    const header = source.headerOf(++this.#part);
+    this.#recording?.next(footer, header, opening);
+    this.#next = { header, opening };
   }
 
   #lost(): Record<string, number> {

@@ -168,3 +168,17 @@ export function notObservable({ hooks, tier }: Header): string[] {
   const missing = new Set(hooks.filter(({ hook }) => hook === '').map(({ fact }) => fact));
   return CAUSES.filter(({ needs }) => needs.some((fact) => missing.has(fact))).map(({ id }) => id);
 }
+
+/** How each cause can be seen here: 1, 0.5 where a fact that it needs is shown by no best way, 0 where by none. */
+export function observableHere(header: Header): ReadonlyMap<string, number> {
+  const unseen = new Set(notObservable(header));
+  const lesser = new Set(
+    header.hooks.filter(({ reason }) => reason !== '').map(({ fact }) => fact),
+  );
+  return new Map(
+    CAUSES.map(({ id, needs }) => {
+      if (unseen.has(id)) return [id, 0];
+      return [id, needs.some((fact) => lesser.has(fact)) ? 0.5 : 1];
+    }),
+  );
+}

@@ -13,6 +13,7 @@ const CAUSE_IDS = CAUSES.map(({ id }) => id);
 const PLACES: Places = {
   '<shell>': Object.keys(SHELLS),
   '<file>': 'files',
+  '<directory>': 'files',
   '<file|target...>': 'files',
   '[target...]': null,
   '<id>': CAUSE_IDS,

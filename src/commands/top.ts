@@ -38,7 +38,7 @@ async function topLive(targets: string[], flags: Flags): Promise<number> {
   let timer: NodeJS.Timeout | undefined;
   try {
     const pipeline = new Pipeline(source.header, CAUSES);
-    const recording = new Recorder(source, flags);
+    const recording = new Recorder(source, flags, recordingFrom(flags));
     recorder = recording;
     recording.countIn(pipeline.losses);
     const screen = new PipelineScreen(pipeline, source.header, null, options.causes);

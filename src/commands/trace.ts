@@ -25,7 +25,7 @@ export async function trace(
   const source = options.json || options.quiet ? open() : saying(ATTACHING, open);
   let recorder: Recorder | null = null;
   try {
-    const recording = new Recorder(source, flags);
+    const recording = new Recorder(source, flags, recordingFrom(flags));
     recorder = recording;
     // Before anything is said: whoever reads that it watches may rely on what is known then.
     const sockets = recording.begin();

@@ -8,6 +8,7 @@ import type { Flow } from '../wire/types.gen.ts';
 import { describe } from './describe.ts';
 import type { Because, Finding } from './finding.ts';
 import type { Many } from './many.ts';
+import type { Sides } from './sides.ts';
 import { flowText } from './texts.ts';
 
 const MAX_FLOWS = 50;
@@ -103,6 +104,8 @@ export interface OpenFinding {
   events: EventLine[];
   /** Of the newest event: its own connection first, then others that have to do with it. */
   connections: Flow[];
+  /** Of the same event; null while nothing was told of it. */
+  sides: Sides | null;
   /** Its newest occurrence, while the finding does not say yet what was seen of that one. */
   untold: Occurrence | null;
   newest_seq: number;
@@ -126,6 +129,7 @@ export function openFinding(finding: Finding): OpenFinding {
     newest_flow_ns: 0,
     events: [],
     connections: [],
+    sides: null,
     untold: null,
     newest_seq: 0,
     many: null,

@@ -98,6 +98,11 @@ export class Pipeline {
     return Math.max(0, this.#newest_ktime_ns - this.#start_ktime_ns);
   }
 
+  /** CLOCK_MONOTONIC of the newest event or tick. */
+  get newest_ktime_ns(): number {
+    return this.#newest_ktime_ns;
+  }
+
   /** Bytes of a message that is not whole. */
   get rest(): { bytes: number; at: number } {
     return this.#frames.rest;

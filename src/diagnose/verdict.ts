@@ -8,6 +8,7 @@ import { familyOf } from '../tcp/address.ts';
 import type { Because, EndText, Finding, FlowText } from './finding.ts';
 import type { Many } from './many.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
+import { sidesOf } from './sides.ts';
 import { flowsOf } from './unexplained.ts';
 
 /** A cause of one event, said with what was seen of this very event. */
@@ -75,6 +76,7 @@ export function tell(open: OpenFinding, known: Knowledge): Finding {
   const { match, event } = untold;
   open.untold = null;
   open.connections = [match.flow, ...(match.related ?? []), ...flowsOf(event)];
+  open.sides = sidesOf(event, match.flow);
   finding.evidence = match.evidence;
   finding.flow = flowOf(untold);
   const ends = known.residents(match.flow, event).map(endOf);

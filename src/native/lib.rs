@@ -18,6 +18,7 @@ mod framing;
 mod hook;
 mod ip_tables;
 mod load;
+mod lock;
 mod log;
 mod maps;
 mod netlink;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 const DIGITS = 6;
@@ -11,6 +11,8 @@ export interface Rotation {
   max_age_ms: number | null;
   /** So many files, the one being written among them; older ones are deleted. */
   keep: number;
+  /** So large may all of them be together, without the one being written. */
+  keep_bytes?: number;
 }
 
 /** `x.000007.tcpwhy.zst`: file `number` of the recording `x.tcpwhy.zst`. */
@@ -30,11 +32,15 @@ export function partNumbers(path: string): number[] {
     .sort((a, b) => a - b);
 }
 
-/** Deletes the oldest files until `keep` are left. Throws the file system's errors. */
-export function prune(path: string, keep: number): void {
-  const numbers = partNumbers(path);
-  for (const number of numbers.slice(0, Math.max(0, numbers.length - keep)))
-    rmSync(partPath(path, number), { force: true });
+/** Deletes the oldest files, so that there is room for one more. Throws the file system's errors. */
+export function prune(path: string, { keep, keep_bytes = Infinity }: Rotation): void {
+  let files = 1;
+  let bytes = 0;
+  for (const number of partNumbers(path).reverse()) {
+    const file = partPath(path, number);
+    bytes += statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+    if (++files > keep || bytes > keep_bytes) rmSync(file, { force: true });
+  }
 }
 
 function split(path: string): { stem: string; suffix: string } {

@@ -58,6 +58,11 @@ export class Recording {
     return this.#rotation ? partPath(this.#path, this.#number) : this.#path;
   }
 
+  /** Of the file that is being written, as its name has it; 0: it is the only one. */
+  get number(): number {
+    return this.#number;
+  }
+
   /**
    * A chunk that ends with a whole message; its bytes may change after. Never throws: what finds no room is
    * counted.
@@ -111,7 +116,7 @@ export class Recording {
     this.#closeFile();
     this.#number++;
     try {
-      prune(this.#path, this.#rotation.keep - 1);
+      prune(this.#path, this.#rotation);
     } catch (error) {
       this.error = messageOf(error);
     }

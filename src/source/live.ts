@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { type AcceptQueue, acceptQueuesIn, LISTENERS, SOCK_DIAG } from '../host/accept-queues.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
-import { clockOffset_ns, maxDrained, netnsRefused, type Session } from '../native/binding.ts';
+import {
+  clockOffset_ns,
+  maxDrained,
+  netlink,
+  netnsRefused,
+  type Session,
+} from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
@@ -178,6 +185,18 @@ export class LiveSource implements Source {
       ticks.push(encodeEvent({ ktime_ns, tick: { before: { keys: some } } }));
     }
     return Buffer.concat(ticks);
+  }
+
+  /** Of every listener of every network namespace that can be entered. */
+  acceptQueues(): AcceptQueue[] {
+    return [...networkNamespaces().values()].flatMap((path) => {
+      try {
+        return acceptQueuesIn(netlink(SOCK_DIAG, LISTENERS, path));
+      } catch {
+        // It went away meanwhile, or this kernel cannot be asked (CONFIG_INET_DIAG).
+        return [];
+      }
+    });
   }
 
   /** Instructions that the verifier went through, by program; empty before Linux 5.16. */

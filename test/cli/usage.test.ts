@@ -73,6 +73,10 @@ describe('wrong use says what, and ends with 2', () => {
     [['top'], /top needs a terminal/],
     [['top', '--from', RECORDING, '--toa-kind', '200'], /--from and --toa-kind together/],
     [['top', '--from', RECORDING, '--no-host-name'], /--no-host-name/],
+    [['agent', '--keep', '100K'], /--keep 100K: at least 1M/],
+    [['agent', '--interval', '100ms'], /--interval 100ms: at least 1s/],
+    [['agent', '--prometheus', 'localhost'], /localhost is no address to listen at/],
+    [['agent', '--dir', 'package.json/x'], /cannot make package\.json\/x/],
     [['bogus'], /unknown command/],
   ])('%j', (args, message) => {
     const { status, stdout, stderr } = tcpwhy(...args);
@@ -81,6 +85,15 @@ describe('wrong use says what, and ends with 2', () => {
     expect(stdout).toBe('');
     expect(status).toBe(2);
   });
+});
+
+test('what the environment sets wrong is said, and ends with 2', () => {
+  const env = { ...process.env, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' };
+  const { status, stderr } = spawnSync(TCPWHY, ['agent'], { encoding: 'utf8', env });
+  expect([status, stderr]).toEqual([
+    2,
+    'tcpwhy: OTEL_EXPORTER_OTLP_PROTOCOL=grpc: only http/protobuf (port 4318) is spoken\n',
+  ]);
 });
 
 describe('a file that is no recording', () => {

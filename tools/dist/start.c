@@ -48,7 +48,7 @@ struct given {
 
 /** What the environment keeps; a name that ends with _ stands for all that begin so. */
 static const char KEPT[] = "TERM\0COLORTERM\0NO_COLOR\0FORCE_COLOR\0LANG\0LC_\0"
-			   "SUDO_UID\0SUDO_GID\0";
+			   "SUDO_UID\0SUDO_GID\0OTEL_\0STATE_DIRECTORY\0";
 /** Else glibc keeps what each of a dozen threads has freed: 10 MiB. */
 static const char ONE_ARENA[] = "MALLOC_ARENA_MAX=1";
 static const char SAFE_PATH[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -299,8 +299,8 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 	char **argv = (char **)(stack + 1), **env = argv + argc + 1, **variable = env;
 	char signals[64], files[FILES_TEXT];
 	const char *command = argc > 1 ? argv[1] : "";
-	bool watches = same(command, "record") || same(command, "trace") || same(command, "top") ||
-		       same(command, "reader");
+	bool watches = same(command, "record") || same(command, "agent") ||
+		       same(command, "trace") || same(command, "top") || same(command, "reader");
 	const Elf64_Ehdr *linker;
 	Elf64_auxv_t *auxv, *aux;
 	uint64_t *words, *word;

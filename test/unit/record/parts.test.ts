@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { partNumbers, partPath, prune } from '../../../src/record/parts.ts';
 
+const ANY = { max_bytes: null, max_age_ms: null };
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-parts-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -24,9 +25,18 @@ test('the oldest go, and nothing else', () => {
   for (const name of others) writeFileSync(join(folder, name), '');
   for (const number of [1, 2, 9, 1_234_567]) writeFileSync(partPath(base, number), '');
   expect(partNumbers(base)).toEqual([1, 2, 9, 1_234_567]);
-  prune(base, 2);
+  prune(base, { ...ANY, keep: 3 });
   expect(partNumbers(base)).toEqual([9, 1_234_567]);
   expect(readdirSync(folder)).toEqual(expect.arrayContaining(others));
-  prune(base, 5);
+  prune(base, { ...ANY, keep: 6 });
   expect(partNumbers(base)).toEqual([9, 1_234_567]);
+});
+
+test('the oldest go until the others are small enough', () => {
+  const base = join(folder, 'y.tcpwhy');
+  for (const number of [1, 2, 3, 4]) writeFileSync(partPath(base, number), '1234');
+  prune(base, { ...ANY, keep: Infinity, keep_bytes: 11 });
+  expect(partNumbers(base)).toEqual([3, 4]);
+  prune(base, { ...ANY, keep: Infinity, keep_bytes: 3 });
+  expect(partNumbers(base)).toEqual([]);
 });

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { readFileSync } from 'node:fs';
+import { VERSION } from '../version.ts';
+import { pairs } from './endpoint.ts';
+import type { Resource } from './otlp.ts';
+
+type Attributes = Readonly<Record<string, string>>;
+
+/** Whose finding it is, as collectors look at it: this host, and its container. */
+export class Resources {
+  readonly host_id: string;
+  readonly host: Resource;
+  readonly #attributes: Attributes;
+  /** The same container the same object: records of one go together. */
+  readonly #containers = new Map<string, Resource>();
+
+  /** `host`: its name; empty: it is to have none. Throws SettingError. */
+  constructor(host: string, env: NodeJS.ProcessEnv, machine_id = machineId()) {
+    const given = pairs('OTEL_RESOURCE_ATTRIBUTES', env.OTEL_RESOURCE_ATTRIBUTES);
+    this.#attributes = {
+      'service.name': env.OTEL_SERVICE_NAME || 'tcpwhy',
+      'service.version': VERSION,
+      ...(host !== '' && { 'host.name': host }),
+      ...(machine_id !== '' && { 'host.id': machine_id }),
+      'os.type': 'linux',
+      ...given,
+      ...(env.OTEL_SERVICE_NAME && { 'service.name': env.OTEL_SERVICE_NAME }),
+    };
+    this.host_id = this.#attributes['host.id'] ?? host;
+    this.host = resourceOf(this.#attributes);
+  }
+
+  /** `container`: an id of 64 digits, else it is none that others would know. */
+  of(container: string | null): Resource {
+    if (container === null || !/^[0-9a-f]{64}$/.test(container)) return this.host;
+    let known = this.#containers.get(container);
+    if (!known) {
+      if (this.#containers.size >= MOST_CONTAINERS) this.#containers.clear();
+      known = resourceOf({ ...this.#attributes, 'container.id': container });
+      this.#containers.set(container, known);
+    }
+    return known;
+  }
+}
+
+const MOST_CONTAINERS = 1000;
+
+/** What a serializer looks at. */
+function resourceOf(attributes: Attributes): Resource {
+  return { attributes } as unknown as Resource;
+}
+
+/** As OpenTelemetry takes it for `host.id`; empty where there is none. */
+function machineId(): string {
+  for (const path of ['/etc/machine-id', '/var/lib/dbus/machine-id']) {
+    try {
+      return readFileSync(path, 'utf8').trim();
+    } catch {
+      // The next one.
+    }
+  }
+  return '';
+}

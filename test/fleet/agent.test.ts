@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { recordId } from '../../src/agent/log-record.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { SCENARIOS } from '../../src/lab/scenarios.ts';
+import { RecordedStream } from '../../src/record/read.ts';
+import { Output, TCPWHY } from '../kernel/tcpwhy.ts';
+import { COLLECTOR, freePort, startCollector } from './collector.ts';
+import type { Program } from './process.ts';
+import { Program as Agent } from './process.ts';
+import { Sink } from './sink.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-fleet-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const TIMES = 5;
+const HOST_ID = '00000000000000000000000000000017';
+const MADE = ['no-listener', 'unread-data-on-close', 'linger-zero-close', 'accept-queue-full'];
+
+describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test builds it)', () => {
+  let lab: Lab;
+  let sink: Sink;
+  let port: number;
+  let state: string;
+  let running: Program[];
+  beforeEach(async () => {
+    lab = Lab.open();
+    sink = await Sink.open();
+    port = await freePort();
+    state = mkdtempSync(join(folder, 'state-'));
+    running = [];
+  });
+  afterEach(async () => {
+    for (const program of running) await program[Symbol.asyncDispose]();
+    sink.close();
+    lab.close();
+  });
+
+  const collect = async () => {
+    const collector = await startCollector(state, port, sink.url);
+    running.push(collector);
+    return collector;
+  };
+  const watch = async (...options: string[]) => {
+    const args = ['agent', '--dir', state, '--netns', String(lab.server.inode), '--interval', '1s'];
+    const agent = new Agent(TCPWHY, [...args, ...options], {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+      OTEL_METRIC_EXPORT_INTERVAL: '1000',
+      OTEL_RESOURCE_ATTRIBUTES: `host.id=${HOST_ID}`,
+    });
+    running.push(agent);
+    await agent.says(/watching/);
+    return agent;
+  };
+  /** Each of MADE so often. */
+  const fail = () => {
+    for (const id of MADE) {
+      const scenario = SCENARIOS.find((one) => one.id === id);
+      if (!scenario) throw new Error(id);
+      scenario.run(lab, { times: TIMES, family: 4 });
+    }
+  };
+  const told = (rounds: number) =>
+    expect.poll(() => byCause(sink), { timeout: 60_000, interval: 100 }).toEqual(made(rounds));
+  const recorded = (rounds: number) =>
+    expect
+      .poll(async () => sumOf((await recordings(state)).causes), { timeout: 60_000, interval: 300 })
+      .toEqual(made(rounds));
+
+  it('tells what is recorded, whoever is killed meanwhile, and nothing else', async () => {
+    let collector = await collect();
+    let agent = await watch('--max-age', '3s');
+    fail();
+    await told(1);
+
+    await collector.stop('SIGKILL');
+    fail();
+    await agent.says(/findings wait in the recording/);
+    await recorded(2);
+    await agent.stop('SIGKILL');
+
+    agent = await watch('--max-age', '3s');
+    fail();
+    await agent.says(/findings wait in the recording/);
+    collector = await collect();
+    await told(3);
+
+    fail();
+    await recorded(4);
+    await agent.stop('SIGKILL');
+    agent = await watch('--max-age', '3s');
+    fail();
+    await told(5);
+    fail();
+    expect(await agent.stop('SIGTERM')).toBe(0);
+    await collector.stop('SIGTERM');
+
+    const { ids, causes } = await recordings(state);
+    expect(sumOf(causes)).toEqual(made(6));
+    expect(new Map([...sink.counts].sort())).toEqual(new Map([...ids].sort()));
+  });
+});
+
+const made = (rounds: number) =>
+  Object.fromEntries([...MADE].sort().map((cause) => [cause, rounds * TIMES]));
+
+function sumOf(causes: ReadonlyMap<string, number>): Record<string, number> {
+  return Object.fromEntries([...causes].sort(([a], [b]) => a.localeCompare(b)));
+}
+
+/** Of what the sink was told, without what comes of it. */
+function byCause(sink: Sink): Record<string, number> {
+  const causes = new Map<string, number>();
+  const last = new Map(
+    sink.records.map(({ attributes }) => [attributes['tcpwhy.finding.id'], attributes]),
+  );
+  for (const attributes of last.values()) {
+    const cause = String(attributes['tcpwhy.cause']);
+    causes.set(cause, (causes.get(cause) ?? 0) + Number(attributes['tcpwhy.count']));
+  }
+  return sumOf(causes);
+}
+
+/** What `replay` says of each recording there is: counts by the id that a receiver is told, and by cause. */
+async function recordings(state: string) {
+  const ids = new Map<string, number>();
+  const causes = new Map<string, number>();
+  for (const name of readdirSync(state).filter((one) => one.endsWith('.zst'))) {
+    const path = join(state, name);
+    const recording = await RecordedStream.open(path);
+    await recording.close();
+    const output = new Output();
+    const { stdout } = spawnSync(TCPWHY, ['replay', path, '--json'], { encoding: 'utf8' });
+    for (const line of stdout.split('\n').filter((one) => one !== '')) output.add(line);
+    for (const { id, cause, count } of output.findings) {
+      ids.set(recordId(HOST_ID, recording.header, id), count);
+      causes.set(cause, (causes.get(cause) ?? 0) + count);
+    }
+  }
+  return { ids, causes };
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+type AnyValue = {
+  stringValue?: string;
+  intValue?: string;
+  doubleValue?: number;
+  boolValue?: boolean;
+  arrayValue?: { values?: AnyValue[] };
+};
+type KeyValues = { key: string; value: AnyValue }[];
+
+export interface Told {
+  event: string;
+  resource: Record<string, unknown>;
+  attributes: Record<string, unknown>;
+}
+
+/** Where the collector sends what it took, as JSON. */
+export class Sink {
+  readonly records: Told[] = [];
+  /** Names of metrics that came, with their points as they were last told. */
+  readonly metrics = new Map<string, { attributes: Record<string, unknown>; value: number }[]>();
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async open(): Promise<Sink> {
+    const server = createServer();
+    const sink = new Sink(server);
+    server.on('request', async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk);
+      sink.#take(JSON.parse(Buffer.concat(chunks).toString()));
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return sink;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Counts by the id of their finding, as they were told last; none where that is 0. */
+  get counts(): Map<string, number> {
+    const last = new Map<string, number>();
+    for (const { attributes } of this.records)
+      last.set(String(attributes['tcpwhy.finding.id']), Number(attributes['tcpwhy.count']));
+    for (const [id, count] of last) if (count === 0) last.delete(id);
+    return last;
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  #take(request: {
+    resourceLogs?: {
+      resource: { attributes: KeyValues };
+      scopeLogs: { logRecords: { eventName: string; attributes: KeyValues }[] }[];
+    }[];
+    resourceMetrics?: {
+      scopeMetrics: {
+        metrics: Record<string, { dataPoints: { attributes: KeyValues }[] } | string>[];
+      }[];
+    }[];
+  }): void {
+    for (const { resource, scopeLogs } of request.resourceLogs ?? []) {
+      for (const { eventName, attributes } of scopeLogs.flatMap(({ logRecords }) => logRecords))
+        this.records.push({
+          event: eventName,
+          resource: plain(resource.attributes),
+          attributes: plain(attributes),
+        });
+    }
+    for (const { scopeMetrics } of request.resourceMetrics ?? []) {
+      for (const metric of scopeMetrics.flatMap(({ metrics }) => metrics)) {
+        const { dataPoints } = (metric.sum ?? metric.gauge) as {
+          dataPoints: { attributes?: KeyValues; asInt?: string; asDouble?: number }[];
+        };
+        this.metrics.set(
+          String(metric.name),
+          dataPoints.map(({ attributes = [], asInt, asDouble }) => ({
+            attributes: plain(attributes),
+            value: Number(asInt ?? asDouble),
+          })),
+        );
+      }
+    }
+  }
+}
+
+function plain(attributes: KeyValues): Record<string, unknown> {
+  return Object.fromEntries(attributes.map(({ key, value }) => [key, plainValue(value)]));
+}
+
+function plainValue(value: AnyValue): unknown {
+  if (value.arrayValue) return (value.arrayValue.values ?? []).map(plainValue);
+  if (value.intValue !== undefined) return Number(value.intValue);
+  return value.stringValue ?? value.doubleValue ?? value.boolValue ?? null;
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
+import { ExportCounters } from '../../../src/agent/counters.ts';
+import { Delivery } from '../../../src/agent/delivery.ts';
+import { Shipper } from '../../../src/agent/shipper.ts';
+import { FlightRecorder } from '../../../src/app/flight.ts';
+import { partNumbers, partPath, type Rotation } from '../../../src/record/parts.ts';
+import { attributesIn, recordsIn } from './otlp.ts';
+import { Receiver } from './receiver.ts';
+import { RESOURCES } from './records.ts';
+import { ScriptedSource } from './scripted.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-shipper-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let receiver: Receiver;
+let recording: string;
+let counters: ExportCounters;
+let said: string[];
+let runs = 0;
+
+beforeEach(async () => {
+  receiver = await Receiver.open();
+  recording = join(mkdtempSync(join(folder, 'x-')), 'agent.tcpwhy.zst');
+  counters = new ExportCounters();
+  said = [];
+});
+afterEach(() => receiver.close());
+
+/** An agent whose host does what it is told, until it is stopped or given up as if killed. */
+class Running {
+  readonly source = new ScriptedSource(String(++runs));
+  readonly flight: FlightRecorder;
+  readonly shipper: Shipper;
+  readonly #rotation: Rotation;
+  readonly #stop = new AbortController();
+  #run: Promise<void> = Promise.resolve();
+
+  constructor(keep = Infinity) {
+    this.#rotation = { max_bytes: null, max_age_ms: null, keep };
+    let shipper: Shipper | null = null;
+    this.flight = new FlightRecorder(this.source, recording, this.#rotation, RESOURCES, {
+      began: () => {},
+      ended: (number, findings) => shipper?.ended(number, findings),
+    });
+    shipper = new Shipper(
+      {
+        recording,
+        cursor: `${recording}.cursor`,
+        interval_ms: 1,
+        resources: RESOURCES,
+        counters,
+        now_ns: () => 0,
+        say: (text) => said.push(text),
+      },
+      new Delivery(
+        receiver.endpoint,
+        counters,
+        (text) => said.push(text),
+        async () => {},
+      ),
+      this.flight,
+    );
+    this.shipper = shipper;
+  }
+
+  /** A second with these drops, after which all of them are settled. */
+  second(...ports: number[]): this {
+    this.source.drops(...ports);
+    for (let ticks = 0; ticks < 10; ticks++) this.flight.tick();
+    return this;
+  }
+
+  /** The recording goes on in another file. */
+  rotate(): this {
+    this.flight.flush();
+    this.#rotation.max_bytes = 0;
+    this.flight.tick();
+    this.#rotation.max_bytes = null;
+    return this;
+  }
+
+  run(): this {
+    this.#run = this.shipper.run(this.#stop.signal);
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#run;
+    this.flight.end('interrupted');
+    await this.shipper.finish(AbortSignal.timeout(5000));
+  }
+
+  /** What was not written is lost, and nothing more is told. */
+  async kill(): Promise<void> {
+    this.#stop.abort();
+    await this.#run;
+  }
+}
+
+/** What the receiver was told, in order: port and count of each record. */
+const told = () =>
+  receiver.requests
+    .flatMap(({ body }) => recordsIn(body))
+    .map((record) => attributesIn(record))
+    .map((one) => `${String(one['tcpwhy.where']).split(':')[1]}×${one['tcpwhy.count']}`);
+/** The same as a receiver keeps it: the last count of each finding. */
+const kept = () => {
+  const last = new Map(
+    receiver.requests
+      .flatMap(({ body }) => recordsIn(body))
+      .map((record) => attributesIn(record))
+      .map((one) => [one['tcpwhy.finding.id'], one]),
+  );
+  return [...last.values()]
+    .map((one) => `${String(one['tcpwhy.where']).split(':')[1]}×${one['tcpwhy.count']}`)
+    .sort();
+};
+const cursor = () => JSON.parse(readFileSync(`${recording}.cursor`, 'utf8'));
+
+test('each finding that grew is told, once an interval, with all that it counts', async () => {
+  const agent = new Running().second(80, 80, 81).run();
+  await expect.poll(told).toEqual(['80×2', '81×1']);
+  agent.second(80);
+  await expect.poll(told).toEqual(['80×2', '81×1', '80×3']);
+  await expect.poll(cursor).toMatchObject({ number: 1, run: agent.source.header.run, part: 1 });
+  agent.second(82);
+  await agent.stop();
+  expect(told()).toEqual(['80×2', '81×1', '80×3', '82×1']);
+  expect(cursor()).toEqual({ number: 2, run: '', part: 0, ktime_ns: 0 });
+  expect(counters).toMatchObject({ delivered: 4, overtaken: 0, unreadable: 0 });
+});
+
+test('after it was killed only what was not told is told', async () => {
+  const first = new Running().second(80).run();
+  await expect.poll(told).toEqual(['80×1']);
+  await expect.poll(cursor).toMatchObject({ number: 1, part: 1 });
+  await first.kill();
+  first.second(80, 81).flight.flush();
+
+  const second = new Running().second(90).run();
+  await expect.poll(told).toEqual(['80×1', '80×2', '81×1', '90×1']);
+  await second.stop();
+  expect(kept()).toEqual(['80×2', '81×1', '90×1']);
+});
+
+test('what no collector took waits in its files, and comes in their order', async () => {
+  receiver.answers = [() => ({ status: 503 })];
+  const agent = new Running().second(80).run();
+  await expect.poll(() => receiver.requests.length).toBeGreaterThan(0);
+  agent.second(80).rotate().second(81).rotate().second(80, 82);
+  receiver.requests.length = 0;
+  receiver.answers = [() => ({ status: 200 })];
+  // The request that is under way is told again as it was, and then the rest of its file.
+  await expect.poll(told).toEqual(['80×1', '80×2', '81×1', '80×1', '82×1']);
+  expect(agent.shipper.behind).toBe(0);
+  await agent.stop();
+});
+
+test('without a cursor all there is is told, once more', async () => {
+  const first = new Running().second(80).rotate().second(81).run();
+  await expect.poll(told).toEqual(['80×1', '81×1']);
+  await first.stop();
+  writeFileSync(`${recording}.cursor`, 'x');
+  const second = new Running().run();
+  await expect.poll(told).toEqual(['80×1', '81×1', '80×1', '81×1']);
+  expect(kept()).toEqual(['80×1', '81×1']);
+  await second.stop();
+});
+
+test('files that were deleted before are counted, and said', async () => {
+  receiver.answers = [() => ({ status: 503 })];
+  const agent = new Running(2).second(80).run();
+  await expect.poll(() => receiver.requests.length).toBeGreaterThan(0);
+  agent.rotate().second(81).rotate().second(82).rotate().second(83);
+  agent.flight.flush();
+  expect(partNumbers(recording)).toEqual([3, 4]);
+  await agent.kill();
+  receiver.requests.length = 0;
+  receiver.answers = [() => ({ status: 200 })];
+  const next = new Running().run();
+  await expect.poll(told).toEqual(['82×1', '83×1']);
+  expect(counters.overtaken).toBe(2);
+  expect(said).toContainEqual(expect.stringMatching(/^2 recordings were deleted before/));
+  await next.stop();
+});
+
+test('a file that cannot be read is passed over, counted and said', async () => {
+  const first = new Running().second(80).rotate().second(81);
+  await first.kill();
+  first.flight.flush();
+  truncateSync(partPath(recording, 1), 3);
+  const next = new Running().run();
+  await expect.poll(told).toEqual(['81×1']);
+  expect(counters.unreadable).toBe(1);
+  await next.stop();
+});
+
+test('a cursor of recordings that are gone is none', async () => {
+  writeFileSync(
+    `${recording}.cursor`,
+    JSON.stringify({ number: 99, run: '1', part: 1, ktime_ns: 1 }),
+  );
+  const agent = new Running().second(80).run();
+  await expect.poll(told).toEqual(['80×1']);
+  await agent.stop();
+});
+
+test('another file of the same number is told from its beginning', async () => {
+  const first = new Running().second(80).run();
+  await expect.poll(cursor).toMatchObject({ number: 1, part: 1 });
+  await first.kill();
+  first.flight.flush();
+  writeFileSync(`${recording}.cursor`, JSON.stringify({ ...cursor(), run: 'another' }));
+  const next = new Running().run();
+  await expect.poll(told).toEqual(['80×1', '80×1']);
+  await next.stop();
+});
