@@ -44,6 +44,7 @@ const NEEDS: Needs = {
   process: ({ pid }, kept) => kept.said.includes(`"pid":${pid},`) || isHolder(pid, kept),
   tracking_limits: isThere,
   neighbour_table: (_, kept) => has(kept, 'drop'),
+  told_by_texts: (_, kept) => has(kept, 'unanswered'),
 };
 
 function isHolder(pid: number, kept: Kept): boolean {

@@ -14,6 +14,8 @@ const PLACES: Places = {
   '<shell>': Object.keys(SHELLS),
   '<file>': 'files',
   '<file|target...>': 'files',
+  '[file|target...]': 'files',
+  '<before> <after>': 'files',
   '[target...]': null,
   '<id>': CAUSE_IDS,
   '[id]': CAUSE_IDS,
