@@ -104,7 +104,7 @@ unit: setup-test build ## run the tests that need no root
 kernel-test: setup-test build ## run the tests on this kernel, as root
 	vitest run --project kernel
 
-fleet-test: setup-test build $(COLLECTOR) ## what the agent tells a real collector of OpenTelemetry, while either is killed, as root
+fleet-test: setup-test build $(COLLECTOR) ## what is for many hosts, with the engines and tools that it is for, as root
 	vitest run --project fleet
 
 vm-test: setup-test build ## make every failure happen here and on other kernels, in virtual machines, as root
@@ -113,9 +113,6 @@ vm-test: setup-test build ## make every failure happen here and on other kernels
 	node tools/vm/conformance.ts --json >build/vm/here.log
 	node tools/vm/table.ts build/vm/*.log
 	node tools/vm/verified.ts $(if $(UPDATE_VERIFIED),--update) build/vm/*.log
-
-fleet-test: setup-test build ## try what is for many hosts with the engines and tools that it is for, as root
-	vitest run --project fleet
 
 soak: setup-test build ## record for MINUTES on KERNEL while the clock is set and CPUs come and go, as root
 	tools/vm/run -k $(or $(KERNEL),6.12) -c 2 -m 2048 -t $$(($(or $(MINUTES),20) * 60 + 900)) -- \

@@ -36,18 +36,6 @@ export default defineConfig({
       },
       {
         test: {
-          name: 'fleet',
-          include: ['test/fleet/**/*.test.ts'],
-          runner: './tools/vitest/root-runner.ts',
-          fileParallelism: false,
-          retry: RETRY,
-          testTimeout: 300_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 1 },
-        },
-      },
-      {
-        test: {
           name: 'vm',
           include: ['test/vm/*.test.ts'],
           runner: './tools/vitest/root-runner.ts',

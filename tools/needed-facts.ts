@@ -49,6 +49,7 @@ const NEEDS: Needs = {
     events.some((one) => one.netns === netns) ||
     facts.some(({ body: { host_address } }) => host_address?.netns.includes(netns)),
   host_address: ({ addr }, { said }) => said.includes(`"${addr}"`),
+  told_by_texts: (_, kept) => has(kept, 'unanswered'),
 };
 
 function isHolder(pid: number, kept: Kept): boolean {

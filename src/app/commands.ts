@@ -58,8 +58,9 @@ export const COMMANDS = {
     flags: REPLAY,
   }),
   explain: declared({
-    about: 'what the packets of a capture prove: pcap or pcapng, as tcpdump writes them',
-    args: ['<file|target...>', `captures (- is stdin), and ${TARGET}`],
+    about:
+      'what the packets of a capture prove: pcap or pcapng, as tcpdump writes them; and what counters and the kernel’s log do',
+    args: ['[file|target...]', `captures (- is stdin), and ${TARGET}`],
     flags: EXPLAIN,
   }),
   report: declared({

@@ -8,6 +8,8 @@ export interface Flag<Value> extends More {
   help: string;
   /** What it is given: `<file>`. Null: it stands alone. */
   takes: string | null;
+  /** It takes all that follows, up to the next option. */
+  greedy?: true;
   /** It is `--no-…`. */
   negated: boolean;
   /** What it is where it is not given; undefined: it has to be. */
@@ -81,6 +83,11 @@ export function many<T>(takes: string, help: string, parse: (text: string) => T)
   return { help, takes, negated: false, absent: [], usual: null, parse: add };
 }
 
+/** All that follows it up to the next option: whoever reads it gives back what is not its own. */
+export function several<T>(takes: string, help: string, parse: (text: string) => T): Flag<T[]> {
+  return { ...many(takes, help, parse), greedy: true };
+}
+
 const ALONE = { takes: null, negated: false, usual: null, parse: () => true };
 
 /** Gives a command its flags: a function that says what was given of them, once that is parsed; it throws UsageError. */
@@ -110,6 +117,7 @@ function optionOf(name: string, flag: Flag<unknown>): Option {
   const option = new Option(short === undefined ? long : `-${short}, ${long}`, help);
   if (absent === undefined) option.makeOptionMandatory();
   else option.default(absent, usual === null ? undefined : JSON.stringify(usual));
+  if (flag.greedy) option.variadic = true;
   if (takes !== null) option.argParser((text, before) => flag.parse(text, before));
   return option.hideHelp(hidden);
 }

@@ -2,7 +2,10 @@
 
 import { Capture } from '../capture/capture.ts';
 import { captureBytes } from '../capture/read.ts';
+import type { Sink } from '../sinks/sink.ts';
 import type { Filter } from '../source/filter.ts';
+import { factOf, type TextStream } from '../texts/stream.ts';
+import type { CauseTold } from '../wire/types.gen.ts';
 import { Progress } from './progress.ts';
 import { headerFor, narrowedTo } from './recording.ts';
 import { Run, type RunOptions } from './run.ts';
@@ -14,12 +17,27 @@ interface Asked {
   options: RunOptions;
   interrupted: AbortSignal;
   flags: { toaKind: readonly number[] };
+  /** What counters and a log that were given too say. */
+  told: readonly CauseTold[];
+}
+
+/** What counters or a log tell, to `write`. Whether that is a failure. */
+export function explainText(
+  { header, messages }: TextStream,
+  tell: (sink: Sink) => void,
+  options: RunOptions,
+  write: (text: string) => void,
+): boolean {
+  const run = new Run(header, options, write);
+  run.push(messages);
+  run.finish(tell);
+  return run.failed;
 }
 
 /** What a capture proves, to `write`, until it ends or is interrupted. Whether that is a failure. */
 export async function explainFile(
   file: string,
-  { filter, options, interrupted, flags }: Asked,
+  { filter, options, interrupted, flags, told }: Asked,
   write: (text: string) => void,
 ): Promise<boolean> {
   const capture = new Capture(file === '-' ? 'stdin' : file, flags.toaKind);
@@ -33,7 +51,9 @@ export async function explainFile(
       progress.end();
       write(text);
     };
-    return new Run(header, options, say, narrowedTo(filter));
+    const begun = new Run(header, options, say, narrowedTo(filter));
+    if (told.length > 0) begun.push(factOf(told));
+    return begun;
   };
   const take = (messages: Uint8Array) => {
     if (!run && !capture.begun) {
@@ -86,7 +106,8 @@ export async function explainFile(
     );
   const { packets, segments } = capture;
   const { addresses: taken_at, by } = capture.taken_at;
-  run.finish({ file: capture.name, packets, segments, taken_at, by });
+  const row = { file: capture.name, packets, segments, taken_at, by };
+  run.finish((sink) => sink.capture(row));
   return run.failed;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { many, negated, one, required, toggle, usually, type Values } from './declare.ts';
+import { many, negated, one, required, several, toggle, usually, type Values } from './declare.ts';
 import {
   parseDuration,
   parseFamily,
@@ -153,7 +153,23 @@ export const AGENT = {
 
 export const REPLAY = { ...printed, ...ofRecordings };
 
-export const EXPLAIN = { ...printed, port: ofRecordings.port, host: ofRecordings.host, toaKind };
+/** What else a host left. */
+const texts = {
+  counters: several(
+    '<before> <after>',
+    'two texts of counters (netstat -s, nstat -az, /proc/net/netstat and snmp): what moved names causes, and decides between those of a capture',
+    text,
+  ),
+  log: many('<file>', 'the kernel’s log, as dmesg and journalctl -k write it', text),
+};
+
+export const EXPLAIN = {
+  ...printed,
+  port: ofRecordings.port,
+  host: ofRecordings.host,
+  toaKind,
+  ...texts,
+};
 
 export const REPORT = {
   ...ofRecordings,

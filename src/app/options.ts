@@ -52,13 +52,14 @@ function groupsFrom(targets: string[], { port, host }: FilterFlags): Target[][] 
 
 /**
  * Arguments that name files (`what` each is), and those that are targets. What is both is a file: `:3306` is
- * never one. What is among `streams` is always one.
+ * never one. What is among `streams` is always one; `may_be_none`: targets alone will do.
  * Throws UsageError where something is neither, or there is no file.
  */
 export function filesAndTargets(
   args: string[],
   what = 'recording',
   streams: readonly string[] = [],
+  may_be_none = false,
 ): { files: string[]; targets: string[] } {
   const isFile = (arg: string) => streams.includes(arg) || existsSync(arg);
   const files = args.filter(isFile);
@@ -73,7 +74,7 @@ export function filesAndTargets(
       );
     }
   }
-  if (files.length === 0)
+  if (files.length === 0 && !may_be_none)
     throw new UsageError(`no ${what} is given: ${targets.join(' ')} is no file that is there`);
   return { files, targets };
 }

@@ -9,8 +9,9 @@ import type { Narrowed } from '../diagnose/narrowed.ts';
 import { type EventListener, Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { jsonSink } from '../sinks/json.ts';
-import type { CaptureRow, Sink, Start } from '../sinks/sink.ts';
+import type { Sink, Start } from '../sinks/sink.ts';
 import { textSink } from '../sinks/text.ts';
+import { CAUSES_OF_TEXTS, TOLD_BY_COUNTERS, TOLD_BY_LOG } from '../texts/causes.ts';
 import type { Header } from '../wire/types.gen.ts';
 import type { PrintFlags } from './flags.ts';
 import { atLeast } from './options.ts';
@@ -77,7 +78,13 @@ export class Run {
       const body = namedBody(event, this.pipeline.known);
       this.#sink.event({ kind, cpu, netns, occurrences, body, seq, time_ns });
     };
-    this.pipeline = new Pipeline(header, CAUSES, options.events ? onEvent : null, null, narrowed);
+    this.pipeline = new Pipeline(
+      header,
+      ALL_CAUSES,
+      options.events ? onEvent : null,
+      null,
+      narrowed,
+    );
     this.#sink.start(startOf(header));
   }
 
@@ -90,11 +97,11 @@ export class Run {
     this.#show(isDue);
   }
 
-  /** The verdict; `capture`: what that is of. */
-  finish(capture: CaptureRow | null = null): void {
+  /** The verdict; `tell` says what it is of. */
+  finish(tell: (sink: Sink) => void = () => {}): void {
     this.pipeline.finish();
     this.#show();
-    if (capture) this.#sink.capture(capture);
+    tell(this.#sink);
     for (const row of this.pipeline.losses.rows()) this.#sink.loss(row);
     const { pipeline } = this;
     const findings: Record<string, number> = {};
@@ -141,9 +148,18 @@ export class Run {
   }
 }
 
-/** `packets`: it is of a capture. */
-export function tierOf({ tier }: Header): 'hooks' | 'tracepoints' | 'packets' {
-  return tier === 'hooks' || tier === 'packets' ? tier : 'tracepoints';
+/** What is not of a kernel that was watched: a capture, counters, a log. */
+const TOLD_OF: Readonly<Record<string, ReadonlySet<string>>> = {
+  packets: EXPLAINED,
+  counters: TOLD_BY_COUNTERS,
+  log: TOLD_BY_LOG,
+};
+
+/** Those of the catalogue, and how texts tell of them. */
+const ALL_CAUSES = [...CAUSES, ...CAUSES_OF_TEXTS];
+
+export function tierOf({ tier }: Header): string {
+  return tier === 'hooks' || TOLD_OF[tier] ? tier : 'tracepoints';
 }
 
 /** How a run begins, as the sinks tell it. */
@@ -162,9 +178,10 @@ export function startOf(header: Header): Start {
 /** No causes of their own. */
 const REST = new Set(['benign', 'unexplained']);
 
-/** Causes that need a fact which no hook shows here, or that packets do not prove. */
+/** Causes that need a fact which no hook shows here, or that packets, counters or a log do not tell. */
 export function notObservable({ hooks, tier }: Header): string[] {
-  if (tier === 'packets') return CAUSES.map(({ id }) => id).filter((id) => !EXPLAINED.has(id));
+  const told = TOLD_OF[tier];
+  if (told) return CAUSES.map(({ id }) => id).filter((id) => !told.has(id));
   const missing = new Set(hooks.filter(({ hook }) => hook === '').map(({ fact }) => fact));
   return CAUSES.filter(({ needs }) => needs.some((fact) => missing.has(fact))).map(({ id }) => id);
 }

@@ -58,6 +58,8 @@ export interface Match<E extends Evidence> {
   goes_on?: true;
   /** It says what has become of an occurrence that was counted before. */
   again?: true;
+  /** It is of no connection that is known: nothing else is of the same failure, or came of it. */
+  apart?: true;
 }
 
 /** One reason why TCP failed: when it holds, and what to say then. Pure: nothing but its arguments. */

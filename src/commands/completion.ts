@@ -15,6 +15,8 @@ const PLACES: Places = {
   '<file>': 'files',
   '<directory>': 'files',
   '<file|target...>': 'files',
+  '[file|target...]': 'files',
+  '<before> <after>': 'files',
   '[target...]': null,
   '<id>': CAUSE_IDS,
   '[id]': CAUSE_IDS,

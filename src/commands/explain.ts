@@ -1,25 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Values } from '../app/declare.ts';
-import { explainFile } from '../app/explain.ts';
+import { explainFile, explainText } from '../app/explain.ts';
 import type { EXPLAIN } from '../app/flags.ts';
 import { filesAndTargets, recordedFilterFrom } from '../app/options.ts';
 import { runOptions } from '../app/run.ts';
+import { readLog, readMoved } from '../app/texts.ts';
+import { UsageError } from '../app/usage.ts';
 import { interruption } from '../app/watch.ts';
 
-/** What the packets of each capture prove, of all connections or of those that `args` name too: its exit status. */
+/** What counters, a log and the packets of each capture prove, of all connections or of those that `args` name too: its exit status. */
 export async function explain(
   args: string[],
   flags: Values<typeof EXPLAIN>,
   write: (text: string) => void,
 ): Promise<number> {
   const options = runOptions(flags);
-  const { files, targets } = filesAndTargets(args, 'capture', ['-']);
+  const [before, after, ...others] = flags.counters;
+  const given = [...args, ...others];
+  if (before !== undefined && after === undefined)
+    throw new UsageError('--counters needs two files: as they were before, and after');
+  const texts = before !== undefined || flags.log.length > 0;
+  if (given.length === 0 && !texts)
+    throw new UsageError('explain needs a capture, --counters BEFORE AFTER, or --log FILE');
+  const { files, targets } =
+    given.length > 0 ? filesAndTargets(given, 'capture', ['-'], texts) : { files: [], targets: [] };
   const filter = recordedFilterFrom(targets, { ...flags, netns: null });
-  const interrupted = interruption();
+
+  const moved = before !== undefined && after !== undefined ? readMoved(before, after) : null;
+  const logs = flags.log.map(readLog);
   let failed = false;
+  if (moved) failed = explainText(moved, (sink) => sink.counters(moved.row), options, write);
+  for (const log of logs)
+    failed = explainText(log, (sink) => sink.log(log.row), options, write) || failed;
+
+  const told = [...(moved?.told ?? []), ...logs.flatMap((log) => log.told)];
+  const interrupted = interruption();
+  const asked = { filter, options, interrupted, flags, told };
   for (const file of files) {
-    failed = (await explainFile(file, { filter, options, interrupted, flags }, write)) || failed;
+    failed = (await explainFile(file, asked, write)) || failed;
     if (interrupted.aborted) break;
   }
   return failed ? 1 : 0;

@@ -225,6 +225,10 @@ export class Engine {
 
   #place(occurrence: Occurrence): void {
     const { event, cause, match } = occurrence;
+    if (match.apart) {
+      this.#add(occurrence);
+      return;
+    }
     const ofFailure = this.#before.ofFailure(match.flow, event.ktime_ns);
     const ofOtherEnd = this.#ofOtherEnd(event);
     occurrence.by = this.#before.stronger(occurrence, ofFailure, ofOtherEnd);
@@ -262,6 +266,10 @@ export class Engine {
       evidence[cameOf.evidence] =
         this.#before.first(cameOf.flow, occurrence.event.ktime_ns)?.id ?? null;
     this.#weigh(occurrence);
+    this.#add(occurrence);
+  }
+
+  #add(occurrence: Occurrence): void {
     const open = this.#findings.openFor(occurrence);
     occurrence.finding = open;
     this.#findings.add(open, occurrence);

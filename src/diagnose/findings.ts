@@ -197,7 +197,7 @@ export class Findings {
     const open = lastOf(grown);
     open.finding.count += count;
     this.onCount?.(open.finding, flow, count, this.#clock.at(ktime_ns));
-    if (cause === UNEXPLAINED) this.unexplained += count;
+    if (cause.id === UNEXPLAINED.id) this.unexplained += count;
     if (cause === BENIGN) this.benign += count;
     this.#changed.add(open);
   }

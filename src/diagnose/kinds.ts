@@ -133,6 +133,16 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
     asked: ({ flow }) => flow,
   },
+  counter_moved: {
+    is: 'of two texts of counters: one that counts failures has grown',
+    happened: ({ counter, before, after }) => `${counter} ${before} → ${after}`,
+    line: (happened) => happened,
+  },
+  kernel_said: {
+    is: 'of a kernel’s log: a line that says why TCP failed',
+    happened: ({ line }) => line,
+    line: (happened) => happened,
+  },
 };
 
 const BY_NAME: { readonly [K in EventKind]?: Kind<Bodies[EventKind]> } = KINDS;

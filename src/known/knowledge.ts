@@ -5,6 +5,7 @@ import { TCP_FLAG } from '../tcp/flags.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type {
+  CauseTold,
   ConnectAsked,
   Conntrack,
   DeviceHooks,
@@ -109,6 +110,8 @@ export interface Knowledge {
   expiredRequest(event: Event): ExpiredRequest | null;
   /** Of a SYN or a large segment that was dropped: how long before this very one was first; null: it is the first. */
   droppedBefore_ms(event: Event): number | null;
+  /** Of a capture: what counters and a log that were given with it say of a cause; empty: nothing. */
+  toldOf(cause: string): readonly CauseTold[];
   /** Of a packet that netfilter dropped: which rules may have; null where the host did not tell. */
   droppedBy(event: Event): DroppedBy | null;
 }
@@ -129,6 +132,7 @@ export class HostKnowledge implements Knowledge {
   readonly #socket_hooks = new Map<string, SocketHooks>();
   readonly #lookup_hooks = new Map<number, LookupHooks>();
   #orphans: Orphans | null = null;
+  #told: readonly CauseTold[] = [];
   readonly #neighbour_tables = new Map<number, NeighbourTable>();
   readonly #asked = new ExpiringMap<ConnectAsked>(ASKED_SPAN_NS, MAX_ASKED);
   readonly failed_connects = new FailedConnects();
@@ -180,11 +184,13 @@ export class HostKnowledge implements Knowledge {
           nat_now,
           table_users,
           tracking_limits,
+          told_by_texts,
         } = event.body;
         if (symbol) this.#name(symbol);
         if (peer_rewriter) this.#attach(peer_rewriter);
         if (device) this.#devices.set(`${device.netns} ${device.ifindex}`, device.device);
         if (orphans) this.#orphans = orphans;
+        if (told_by_texts) this.#told = told_by_texts.causes;
         if (neighbour_table) this.#neighbour_tables.set(neighbour_table.family, neighbour_table);
         if (lookup_hooks) this.#lookup_hooks.set(lookup_hooks.netns, lookup_hooks);
         if (process) this.#know(process);
@@ -324,6 +330,10 @@ export class HostKnowledge implements Knowledge {
 
   neighbourTable(family: Family): NeighbourTable | null {
     return this.#neighbour_tables.get(family) ?? null;
+  }
+
+  toldOf(cause: string): readonly CauseTold[] {
+    return this.#told.filter((one) => one.cause === cause);
   }
 
   asked({ key, ktime_ns }: Event): ConnectAsked | null {

@@ -66,6 +66,8 @@ export class Anonymizer {
     table: (name) => ordinaryOr(this.#tables, name),
     chain: (name) => ordinaryOr(this.#chains, name),
     text: (rule) => this.text(this.#rule(rule)),
+    line: (said) =>
+      this.text(said.replace(/\bdev (\S+)/g, (_, name) => `dev ${this.#device(name)}`)),
     path: (path) => this.#cgroupPath(path),
     netns_name: (name) => this.#namespaces.of(name),
     cgroup_path: (path) => this.#cgroupPath(path),

@@ -16,6 +16,8 @@ export function jsonSink(write: (text: string) => void): Sink {
     },
     finding: (finding) => line({ type: 'finding', ...findingJson(finding) }),
     capture: (row) => line({ type: 'capture', ...row }),
+    counters: (row) => line({ type: 'counters', ...row }),
+    log: (row) => line({ type: 'log', ...row }),
     loss: (row) => line({ type: 'loss', ...row }),
     summary: (summary) => line({ type: 'summary', ...summary }),
   };

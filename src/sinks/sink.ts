@@ -25,6 +25,25 @@ export interface CaptureRow {
   by: string | null;
 }
 
+/** What two texts of counters are. */
+export interface CountersRow {
+  /** Their files. */
+  before: string;
+  after: string;
+  /** `says`: what it is that moved, where it is no failure by itself; null: another finding says it, or nobody. */
+  moved: { counter: string; before: number; after: number; says: string | null }[];
+  /** That are in one of them only, and not zero. */
+  uncompared: number;
+}
+
+/** What a kernel's log is. */
+export interface LogRow {
+  file: string;
+  lines: number;
+  /** Lines that say why TCP failed. */
+  told: number;
+}
+
 export interface LossRow {
   name: string;
   severity: string;
@@ -64,6 +83,8 @@ export interface Sink {
   /** The same finding comes again with a higher count. */
   finding(finding: Finding): void;
   capture(row: CaptureRow): void;
+  counters(row: CountersRow): void;
+  log(row: LogRow): void;
   loss(row: LossRow): void;
   summary(summary: Summary): void;
 }

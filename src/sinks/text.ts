@@ -8,14 +8,18 @@ import { endTexts } from './ends.ts';
 import { clock } from './format.ts';
 import { printable } from './printable.ts';
 import { weight } from './severity.ts';
-import type { CaptureRow, LossRow, Sink, Start, Summary } from './sink.ts';
+import type { CaptureRow, CountersRow, LossRow, Sink, Start, Summary } from './sink.ts';
 import { COLUMNS, wrap } from './wrap.ts';
 
 const MARK: Record<Severity, string> = { error: 'E', warning: 'W', info: 'i' };
 const COLOUR = { error: 'red', warning: 'yellow', info: 'cyan' } as const;
 
-/** Of a capture. */
-const PACKETS = 'packets';
+/** What is said behind the verdict of what a host left, by its kind. */
+const LIMITS_OF: Record<string, string> = {
+  packets: 'packets show what was sent, and not why: what nothing is said of may have failed too',
+  counters: 'counters tell how often, and not of which client, port or process',
+  log: 'a log has what the kernel says unasked, and at most so many lines a second',
+};
 
 export interface TextOptions {
   color: boolean;
@@ -26,14 +30,14 @@ export interface TextOptions {
 /** For people: each finding when it is first seen, then a verdict. Fits 80 columns. */
 export function textSink(write: (text: string) => void, { color, quiet }: TextOptions): Sink {
   const seen = new Map<string, Finding>();
-  let ofPackets = false;
+  let tier = '';
   const line = (text = '') => write(`${text}\n`);
   const style = (format: Parameters<typeof styleText>[0], text: string) =>
     color ? styleText(format, text, { validateStream: false }) : text;
 
   return {
     start: (start) => {
-      ofPackets = start.tier === PACKETS;
+      tier = start.tier;
       if (!quiet) for (const text of startLines(start)) line(style('dim', text));
     },
     event: ({ seq, time_ns, kind, body }) =>
@@ -48,6 +52,13 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
     capture: (row) => {
       line();
       for (const text of wrap(captureLine(row), '', '  ')) line(style('dim', text));
+    },
+    counters: (row) => {
+      for (const text of quiet ? [] : countersLines(row)) line(style('dim', text));
+    },
+    log: ({ lines, told }) => {
+      line();
+      line(style('dim', `${lines} lines, ${told} of them say why TCP failed`));
     },
     loss: (row) => line(lossLine(row)),
     summary: (summary) => {
@@ -89,20 +100,15 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
       );
     });
     const { duration_s, events, unexplained, benign, lost, not_observable } = summary;
+    const limits = LIMITS_OF[tier];
     return [
       ...(rows.length > 0 ? rows : ['No failure seen.']),
       style(
         'dim',
         `${duration_s} s, ${events} events, ${unexplained} unexplained, ${benign} benign, ${lost} lost`,
       ),
-      ...(ofPackets
-        ? wrap(
-            'packets show what was sent, and not why: what nothing is said of may have failed too',
-            '',
-            '  ',
-          )
-        : []),
-      ...(not_observable.length > 0 && !ofPackets
+      ...(limits === undefined ? [] : wrap(limits, '', '  ')),
+      ...(not_observable.length > 0 && limits === undefined
         ? wrap(`cannot be seen here: ${not_observable.join(', ')} (see tcpwhy doctor)`, '', '  ')
         : []),
     ];
@@ -121,8 +127,10 @@ function adviceLines(advice: string): string[] {
 
 function startLines({ version, host, kernel, tier, filters }: Start): string[] {
   const what = filters.length > 0 ? filters.join(', ') : 'every connection';
-  if (tier === PACKETS)
+  if (tier === 'packets')
     return wrap(`tcpwhy ${version} on packets of ${printable(host)}: ${what}`, '', '  ');
+  if (LIMITS_OF[tier])
+    return wrap(`tcpwhy ${version} on the ${tier} of ${printable(host)}`, '', '  ');
   return wrap(
     `tcpwhy ${version} on ${host}, Linux ${kernel}, tier ${tier}: watching ${what}`,
     '',
@@ -142,6 +150,17 @@ function captureLine({ packets, segments, taken_at, by }: CaptureRow): string {
       ? 'at which end is not known'
       : `taken at ${taken_at.join(', ')}, ${TOLD_BY[by ?? ''] ?? ''}`;
   return `${packets} packets, ${segments} segments of TCP, ${where}`;
+}
+
+function countersLines({ moved, uncompared }: CountersRow): string[] {
+  const symptoms = moved.flatMap(({ counter, before, after, says }) =>
+    says === null ? [] : wrap(`${counter} +${after - before}: ${says}`, '  ', '      '),
+  );
+  return [
+    ...(symptoms.length > 0 ? ['', 'also moved, and names no cause:', ...symptoms] : []),
+    ...(moved.length === 0 ? ['', 'no counter moved'] : []),
+    ...(uncompared > 0 ? ['', `${uncompared} counters are in one of the two only`] : []),
+  ];
 }
 
 function lossLine({ name, count, meaning }: LossRow): string {

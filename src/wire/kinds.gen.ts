@@ -18,6 +18,8 @@ export const EVENT_KINDS = {
   footer: 35,
   told_peer: 36,
   unanswered: 37,
+  counter_moved: 38,
+  kernel_said: 39,
   call_failed: 75,
 } as const;
 

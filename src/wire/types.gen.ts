@@ -460,6 +460,29 @@ export interface Unanswered {
   answered: number;
 }
 
+export interface CounterMoved {
+  /** TcpExt.ListenDrops. */
+  counter: string;
+  before: number;
+  after: number;
+  /** Counters that it contains, and by how much they have grown: each has an event of its own. */
+  parts: CounterPart[];
+}
+
+export interface CounterPart {
+  counter: string;
+  moved: number;
+}
+
+export interface KernelSaid {
+  /** As it stands there, without its time. */
+  line: string;
+  /** The local port that it names, 0: none. */
+  port: number;
+  /** Of the occurrences so many have no line: the log says that it left them out. */
+  suppressed: number;
+}
+
 export interface Program {
   id: number;
   program: string;
@@ -579,6 +602,7 @@ export interface Fact {
   process_cgroup: ProcessCgroup | null;
   namespace: Namespace | null;
   host_address: HostAddress | null;
+  told_by_texts: ToldByTexts | null;
 }
 
 export interface ProcessCgroup {
@@ -597,6 +621,18 @@ export interface Namespace {
 export interface HostAddress {
   addr: string;
   netns: number[];
+}
+
+export interface ToldByTexts {
+  causes: CauseTold[];
+}
+
+export interface CauseTold {
+  cause: string;
+  /** A counter, or "log". */
+  by: string;
+  /** By how much it has grown, how many lines; 0: it has not moved. */
+  count: number;
 }
 
 export interface DropRules {
@@ -891,5 +927,7 @@ export interface Bodies {
   footer: Footer;
   told_peer: ToldPeer;
   unanswered: Unanswered;
+  counter_moved: CounterMoved;
+  kernel_said: KernelSaid;
   call_failed: CallFailed;
 }

@@ -79,12 +79,6 @@ export function readSchema(root: protobuf.Root): Schema {
   return { common, kinds, messages: [...messages.values()], mib };
 }
 
-/** Of a kind of event that tcpwhy writes, as if BPF did. */
-export function messageOf(root: protobuf.Root, kind: string): Message {
-  const { resolvedType } = root.lookupType('tcpwhy.v1.Event').get(kind) as protobuf.Field;
-  return messagesInto(new Map())(resolvedType as protobuf.Type);
-}
-
 function messagesInto(messages: Map<string, Message>): (type: protobuf.Type) => Message {
   const message = (type: protobuf.Type): Message => {
     const known = messages.get(type.name);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Knowledge } from '../../known/knowledge.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import type { Flow, Unanswered } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
@@ -86,7 +87,7 @@ export default defineCause({
   seenAs: ['connect-hangs'],
   needs: [],
   on: ['unanswered'],
-  match(event) {
+  match(event, known) {
     if (event.kind !== 'unanswered') return null;
     const { flow, syns, waited_ms, taken_at, heard, answered } = event.body;
     return {
@@ -103,7 +104,8 @@ export default defineCause({
               : null,
         heard_of_it: heard === 1,
         others_answered: answered,
-        candidates: candidatesOf(event.body).map(({ cause }) => cause),
+        candidates: candidatesOf(event.body, known).map(({ cause }) => cause),
+        moved: taken_at === AT_SERVER ? movedText(known) : [],
       },
       basis: 'inferred',
       subject: 'flow',
@@ -114,26 +116,44 @@ export default defineCause({
       began_ns: event.ktime_ns - waited_ms * 1e6,
     };
   },
-  summary({ dialled, from, syns_sent, waited_ms, heard_of_it, others_answered }) {
+  summary({ dialled, from, syns_sent, waited_ms, heard_of_it, others_answered, moved }) {
     const others =
       others_answered > 0
         ? `; ${others_answered} other connects to it were answered meanwhile`
         : heard_of_it
           ? ''
           : ', nor any other packet of that host';
-    return `${from} sent ${syns_sent} SYNs to ${dialled} in ${seconds(waited_ms)}, and no answer is in the capture${others}`;
+    return `${from} sent ${syns_sent} SYNs to ${dialled} in ${seconds(waited_ms)}, and no answer is in the capture${others}${moved.length > 0 ? `; meanwhile there grew ${moved.join(', ')}` : ''}`;
   },
-  advice({ taken_at, heard_of_it }, flow) {
-    const known = { taken_at: taken_at === null ? 0 : taken_at.endsWith('was dialled') ? 2 : 1 };
+  advice({ heard_of_it, taken_at, candidates }, flow) {
+    const all = taken_at === 'the end that was dialled' ? THERE : HERE;
+    const those = all.filter(({ cause }) => candidates.includes(cause));
     const one_sided = heard_of_it
       ? []
       : [
           `the capture has no packet of ${flow.daddr}: was it taken of one direction only? \`tcpdump -ni any host ${flow.daddr}\` has both`,
         ];
-    return [...one_sided, ...candidatesOf(known).map(({ decides }) => decides(flow))];
+    return [...one_sided, ...those.map(({ decides }) => decides(flow))];
   },
 });
 
-function candidatesOf({ taken_at }: Pick<Unanswered, 'taken_at'>): readonly Candidate[] {
-  return taken_at === AT_SERVER ? THERE : HERE;
+/**
+ * Of those there, what counters or a log of that host say, where they say it as often as a SYN was sent; the others
+ * behind it where they say it less often; and not what they rule out.
+ */
+function candidatesOf({ taken_at, syns }: Unanswered, known: Knowledge): readonly Candidate[] {
+  if (taken_at !== AT_SERVER) return HERE;
+  const countOf = ({ cause }: Candidate) =>
+    known.toldOf(cause).reduce((sum, { count }) => sum + count, 0);
+  const moved = THERE.filter((one) => countOf(one) > 0);
+  const enough = moved.reduce((sum, one) => sum + countOf(one), 0) >= syns;
+  if (enough) return moved;
+  return [...moved, ...THERE.filter(({ cause }) => known.toldOf(cause).length === 0)];
+}
+
+/** `TcpExt.ListenOverflows 7`. */
+function movedText(known: Knowledge): string[] {
+  return THERE.flatMap(({ cause }) => known.toldOf(cause))
+    .filter(({ count }) => count > 0)
+    .map(({ by, count }) => `${by} ${count}`);
 }

@@ -7,6 +7,8 @@ import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import { Pipeline } from '../../../src/diagnose/pipeline.ts';
 import { placeOf } from '../../../src/known/container.ts';
 import { Anonymizer } from '../../../src/record/anonymize.ts';
+import { eventFromJson } from '../../../src/wire/decode.ts';
+import type { Event } from '../../../src/wire/event.ts';
 import { readFixture, streamOf } from '../causes/fixture.ts';
 
 const prefix = (address: string, separator: string, parts: number) =>
@@ -182,6 +184,15 @@ test('names in firewall rules are others', () => {
   expect(JSON.stringify(told)).not.toMatch(/acme|10\.9\.8\.7/i);
 });
 
+test('in a line of a kernel’s log the device and addresses are others', () => {
+  const event = eventFromJson({
+    kernel_said: { line: 'IPv4: martian source 10.9.8.7 from 127.0.0.1, on dev acme-dmz0' },
+  });
+  const { body } = new Anonymizer().event(event) as Event<'kernel_said'>;
+  expect(body.line).toMatch(/^IPv4: martian source [\d.]+ from 127\.0\.0\.1, on dev device-1$/);
+  expect(body.line).not.toContain('10.9.8.7');
+});
+
 test('no text of an event is left as it was by chance', () => {
   const proto = readFileSync(
     join(import.meta.dirname, '../../../proto/tcpwhy/v1/event.proto'),
@@ -203,6 +214,12 @@ test('no text of an event is left as it was by chance', () => {
     'table',
     'chain',
     'text',
+    // Of a kernel's log: its device is another.
+    'line',
+    // Names of the kernel's, and of causes.
+    'counter',
+    'cause',
+    'by',
     // Of rules and modules: addresses in them are others.
     'legacy_read',
     'legacy_tables',

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, it } from 'vitest';
+import { lacks, sums, TIMES } from '../../src/lab/conformance.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { missingCommands, type Netns } from '../../src/lab/netns.ts';
+import { SCENARIOS } from '../../src/lab/scenarios.ts';
+import { TOLD_BY_COUNTERS } from '../../src/texts/causes.ts';
+import { UNNAMED } from '../../src/texts/counter-causes.ts';
+import { counters, findingsOf } from '../unit/texts/told.ts';
+
+const FORMS: Record<string, [string, string[]]> = {
+  'nstat -asz': ['nstat', ['-asz']],
+  'nstat -asz --json': ['nstat', ['-aszj']],
+  'netstat -s': ['netstat', ['-s']],
+  '/proc/net': ['cat', ['/proc/net/netstat', '/proc/net/snmp', '/proc/net/snmp6']],
+};
+const lacking = missingCommands(Object.values(FORMS).map(([command]) => command));
+
+/** The kernel counts nothing of these. */
+const UNCOUNTED: ReadonlySet<string> = new Set([
+  ...['ao-mismatch/twice', 'synack-unacceptable', 'synack-unacceptable/ack'],
+  ...['tcp-memory/arrival', 'unread-data-on-close/mptcp'],
+]);
+
+/** Causes that have a counter, or one with others in common. */
+const COUNTED = new Set([...TOLD_BY_COUNTERS, ...UNNAMED.flatMap(({ may_be }) => may_be)]);
+/** They take minutes, or end in a namespace of their own. */
+const LONG = /^connect-timeout/;
+
+const CASES = SCENARIOS.filter(({ cause, id }) => COUNTED.has(cause) && !LONG.test(id)).flatMap(
+  (scenario) => scenario.families.map((family) => ({ scenario, family, id: scenario.id })),
+);
+
+it.skipIf(lacking.length > 0).for(CASES)(
+  'counters of $id, IPv$family, tell of it as often as it happened, and of nothing else',
+  ({ scenario, family, id }, { skip }) => {
+    const why = lacks(scenario, family);
+    skip(why !== null, why ?? '');
+    using lab = Lab.open();
+    const options = { times: TIMES, family };
+    scenario.prepare?.(lab, options);
+    const ends = [lab.client, lab.server];
+    const before = ends.map(read);
+    const made = scenario.run(lab, options);
+    const after = ends.map(read);
+
+    for (const [at, { inode }] of ends.entries()) {
+      const told = Object.keys(FORMS).map((form) =>
+        findingsOf(counters(before[at]?.[form] ?? '', after[at]?.[form] ?? '')),
+      );
+      const sum = sums(told[0] ?? []);
+      for (const [form, findings] of told.entries())
+        expect([Object.keys(FORMS)[form], sums(findings)]).toEqual([Object.keys(FORMS)[form], sum]);
+      const may_be = [scenario.cause, ...(scenario.beside ?? []), 'unexplained'];
+      expect(Object.keys(sum).filter((cause) => !may_be.includes(cause))).toEqual([]);
+      if (inode !== made.netns) continue;
+      if (UNCOUNTED.has(id)) expect(sum).toEqual({});
+      else if (sum[scenario.cause] !== TIMES)
+        expect(told[0]).toMatchObject([
+          { count: TIMES, evidence: { may_be: expect.arrayContaining([scenario.cause]) } },
+        ]);
+    }
+  },
+);
+
+function read(netns: Netns): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(FORMS).map(([form, [command, args]]) => [form, netns.exec(command, args)]),
+  );
+}
