@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { userInfo } from 'node:os';
+import { CAPABILITIES, has } from '../host/capabilities.ts';
 import { type Limit, tooLow } from '../host/limits.ts';
 import type { AttachOptions } from '../source/attach.ts';
 import { LiveSource } from '../source/live.ts';
-import { callerBySudo, RemoteSource } from '../source/remote.ts';
+import { callerBySudo, connectToService, RemoteSource } from '../source/remote.ts';
 import type { Source } from '../source/source.ts';
 import type { AttachFlags } from './flags.ts';
 import { UsageError } from './usage.ts';
@@ -42,10 +44,30 @@ export function openLive(options: AttachOptions): LiveSource {
   return opened(() => LiveSource.open(options));
 }
 
-/** The same; but whoever called it by sudo has all of this process from here on. */
+/**
+ * The same; but whoever called it by sudo has all of this process from here on, and who may not watch the kernel
+ * does it by the service.
+ */
 export function openSource(options: AttachOptions): Source {
   const caller = callerBySudo(process.env);
-  return caller ? opened(() => RemoteSource.open(options, caller)) : openLive(options);
+  if (caller) return opened(() => RemoteSource.open(options, caller));
+  const { CAP_BPF, CAP_SYS_ADMIN } = CAPABILITIES;
+  const mayWatch = process.geteuid?.() === 0 || has(CAP_BPF.number) || has(CAP_SYS_ADMIN.number);
+  return mayWatch ? openLive(options) : openByService(options);
+}
+
+function openByService(options: AttachOptions): Source {
+  if (options.btf !== undefined)
+    throw new UsageError(
+      '--btf takes root (sudo tcpwhy …): the service reads only what it has itself',
+    );
+  let socket: number;
+  try {
+    socket = connectToService();
+  } catch (error) {
+    throw serviceError(error);
+  }
+  return opened(() => RemoteSource.ofService(socket, options));
 }
 
 function opened<S extends Source>(open: () => S): S {
@@ -61,6 +83,35 @@ function opened<S extends Source>(open: () => S): S {
 function limitText({ of, by, most, needed, unit }: Limit): string {
   const what = unit === '' ? of : `${unit} of ${of}`;
   return `too little to watch the kernel with: this process may have ${most} ${what}, and it takes ${needed}. Raise the limit (${by}).`;
+}
+
+/** Why there is nobody to watch the kernel for a plain user, and what to do about it. */
+function serviceError(error: unknown): Error {
+  const { code, message } = error as { code?: string; message: string };
+  switch (code) {
+    case 'EACCES':
+      return new UsageError(
+        `not permitted to watch the kernel: the service that does it serves group tcpwhy only. Run it as root (sudo tcpwhy …), or have root add you, and log in anew: sudo usermod -aG tcpwhy ${userName()}\n  ${message}`,
+      );
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      return new UsageError(
+        `not permitted to watch the kernel: run it as root (sudo tcpwhy …), or have root start the service that does it for group tcpwhy, where a package brought it: sudo systemctl enable --now tcpwhy.socket\n  ${message}`,
+      );
+    default:
+      return new UsageError(
+        `not permitted to watch the kernel: run it as root (sudo tcpwhy …).\n  ${message}`,
+      );
+  }
+}
+
+function userName(): string {
+  try {
+    const { username } = userInfo();
+    return /^[\w.-]+$/.test(username) ? username : 'USER';
+  } catch {
+    return 'USER';
+  }
 }
 
 /** Why the kernel cannot be watched, and what to do about it. */

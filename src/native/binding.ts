@@ -151,6 +151,9 @@ interface Addon {
   netnsRefused(): number;
   pipe(): [number, number];
   boundCapabilities(kept: number[]): void;
+  lockWithoutLimit(): boolean;
+  connectToRoot(path: string): number;
+  waitAtMost(socket: number, seconds: number): void;
   confine(half: Half): void;
   possibleCpus(): number;
   onlineCpus(): number;
@@ -476,6 +479,24 @@ export function pipe(): { from: number; to: number } {
  */
 export function boundCapabilities(kept: number[]): void {
   native().boundCapabilities(kept);
+}
+
+/** Lets what this process runs from here on lock as much memory as it asks for; false without CAP_SYS_RESOURCE. */
+export function lockWithoutLimit(): boolean {
+  return native().lockWithoutLimit();
+}
+
+/**
+ * A connection to a socket that root made, as a descriptor. Throws the errno of connecting; EPERM where the
+ * socket is somebody else's.
+ */
+export function connectToRoot(path: string): number {
+  return native().connectToRoot(path);
+}
+
+/** From here on reading from this socket, and writing to it, throws EAGAIN where nothing moved for so long. */
+export function waitAtMost(socket: number, seconds: number): void {
+  native().waitAtMost(socket, seconds);
 }
 
 /**

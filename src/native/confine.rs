@@ -37,6 +37,22 @@ pub fn bound_capabilities(kept: Vec<u32>) -> Result<()> {
     Ok(())
 }
 
+/// Lets what this process runs from here on lock as much memory as it asks for, as rings do, and maps before
+/// 5.11. False without CAP_SYS_RESOURCE.
+#[napi(catch_unwind)]
+pub fn lock_without_limit() -> bool {
+    limit_locked(libc::RLIM_INFINITY)
+}
+
+fn limit_locked(bytes: libc::rlim_t) -> bool {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
+    // SAFETY: reads the limit.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) == 0 }
+}
+
 /// Which half of tcpwhy a process is.
 #[napi(string_enum = "lowercase")]
 pub enum Half {
@@ -50,6 +66,9 @@ pub enum Half {
 /// by programs that it runs: it can run none. Errors: what the kernel refused.
 #[napi(catch_unwind)]
 pub fn confine(half: Half) -> Result<()> {
+    if let Half::Front = half {
+        limit_locked(0);
+    }
     let filter = filter(&half);
     let program = libc::sock_fprog {
         len: filter.len() as u16,

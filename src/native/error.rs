@@ -37,6 +37,7 @@ pub fn errno_name(errno: i32) -> &'static str {
         libc::EAGAIN => "EAGAIN",
         libc::EBADF => "EBADF",
         libc::EBUSY => "EBUSY",
+        libc::ECONNREFUSED => "ECONNREFUSED",
         libc::EEXIST => "EEXIST",
         libc::EFAULT => "EFAULT",
         libc::EINVAL => "EINVAL",

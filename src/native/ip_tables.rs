@@ -37,11 +37,8 @@ fn read(name: &[u8], is_v6: bool) -> Result<Option<Vec<u8>>> {
     };
     // SAFETY: no pointers; the file owns the new descriptor.
     let socket = unsafe {
-        let fd = libc::socket(
-            family,
-            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
-            libc::IPPROTO_RAW,
-        );
+        // Any socket of the family is answered; a raw one would take CAP_NET_RAW.
+        let fd = libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         if fd < 0 {
             return Err(fail_errno(last_errno(), "iptables-legacy"));
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readSync, writeSync } from 'node:fs';
+import { parseOptions } from './asked-options.ts';
 import type { AttachOptions } from './attach.ts';
 
 /**
@@ -65,10 +66,10 @@ export function parseRequest(text: string): Request | null {
     case 'footer':
     case 'end':
       return isWord(why) && isLosses(losses) ? { call, why, losses } : null;
-    case 'open':
-      return typeof options === 'object' && options !== null
-        ? { call, options: options as AttachOptions }
-        : null;
+    case 'open': {
+      const asked = parseOptions(options);
+      return asked && { call, options: asked };
+    }
     default:
       return null;
   }

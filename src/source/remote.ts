@@ -3,7 +3,15 @@
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { itself } from '../host/built.ts';
-import { boundCapabilities, confine, maxDrained, pipe } from '../native/binding.ts';
+import { CAPABILITIES, TO_LOCK_MEMORY } from '../host/capabilities.ts';
+import {
+  boundCapabilities,
+  confine,
+  connectToRoot,
+  lockWithoutLimit,
+  maxDrained,
+  pipe,
+} from '../native/binding.ts';
 import { decodeHeader } from '../wire/decode.ts';
 import { readLength } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
@@ -17,22 +25,23 @@ export interface Caller {
   gid: number;
 }
 
-/**
- * What reading the kernel takes, as capabilities(7) numbers them: CAP_DAC_READ_SEARCH, CAP_NET_ADMIN (whose
- * programs, which rules), CAP_IPC_LOCK (rings), CAP_SYS_PTRACE (/proc of others), CAP_SYS_ADMIN (namespaces),
- * CAP_SYS_RESOURCE (memory of BPF before 5.11), CAP_SYSLOG (symbols), CAP_PERFMON, CAP_BPF.
- */
-const READER_CAPABILITIES = [2, 12, 14, 19, 21, 24, 34, 38, 39];
+/** Where tcpwhy.socket listens. */
+const SERVICE = '/run/tcpwhy/reader.sock';
+
+/** Throws the errno of connecting, with a `code`. */
+export function connectToService(): number {
+  return connectToRoot(SERVICE);
+}
 
 /** The reader ended while somebody watched by it. */
 export class ReaderGone extends Error {
   override name = 'ReaderGone';
-  constructor() {
-    super(
-      'the half of tcpwhy that reads the kernel is gone: it was ended from outside, or had no memory (journalctl -k). Nothing stays attached; start it again.',
-    );
-  }
 }
+
+const ENDED =
+  'the half of tcpwhy that reads the kernel is gone: it was ended from outside, or had no memory (journalctl -k). Nothing stays attached; start it again.';
+const ENDED_BY_SERVICE =
+  'the service of tcpwhy ended the connection: it was stopped, had no memory (journalctl -u "tcpwhy@*"), or serves as many as it may already (16, and 8 of one user). Nothing stays attached; start it again, or use sudo.';
 
 /** Null where nobody called it by sudo: then there is nobody else to be. */
 export function callerBySudo(env: NodeJS.ProcessEnv, uid = process.geteuid?.()): Caller | null {
@@ -43,13 +52,14 @@ export function callerBySudo(env: NodeJS.ProcessEnv, uid = process.geteuid?.()):
 }
 
 /**
- * The kernel as a process of its own reads it, the only one that stays root. This one becomes the caller,
+ * The kernel as a process of its own reads it, the only one that has privileges. This one is who called it,
  * for good, and can neither read the kernel nor run a program.
  */
 export class RemoteSource implements Source {
   readonly header: Header;
   readonly #to: number;
   readonly #from: number;
+  readonly #ended: string;
   readonly #room = Buffer.allocUnsafeSlow(maxDrained());
   #open = true;
 
@@ -57,7 +67,8 @@ export class RemoteSource implements Source {
   static open(options: AttachOptions, caller: Caller): RemoteSource {
     const requests = pipe();
     const answers = pipe();
-    boundCapabilities(READER_CAPABILITIES);
+    const kept = Object.values(CAPABILITIES).map(({ number }): number => number);
+    boundCapabilities(lockWithoutLimit() ? kept : [...kept, ...TO_LOCK_MEMORY]);
     const child = spawn(itself(), ['reader'], {
       stdio: ['ignore', 'ignore', 'inherit', requests.from, answers.to],
       env: {},
@@ -69,12 +80,19 @@ export class RemoteSource implements Source {
     closeSync(requests.from);
     closeSync(answers.to);
     become(caller);
-    return new RemoteSource(requests.to, answers.from, options);
+    return new RemoteSource(requests.to, answers.from, options, ENDED);
   }
 
-  private constructor(to: number, from: number, options: AttachOptions) {
+  /** By a connection to the service. Throws as open() does. */
+  static ofService(socket: number, options: AttachOptions): RemoteSource {
+    confine('front');
+    return new RemoteSource(socket, socket, options, ENDED_BY_SERVICE);
+  }
+
+  private constructor(to: number, from: number, options: AttachOptions, ended: string) {
     this.#to = to;
     this.#from = from;
+    this.#ended = ended;
     this.header = headerIn(this.#ask({ call: 'open', options }));
   }
 
@@ -115,12 +133,12 @@ export class RemoteSource implements Source {
     if (!this.#open) return;
     this.#open = false;
     closeSync(this.#to);
-    closeSync(this.#from);
+    if (this.#from !== this.#to) closeSync(this.#from);
   }
 
   #ask(request: Request): Uint8Array {
     const answer = this.#answer(request);
-    if (!answer) throw new ReaderGone();
+    if (!answer) throw new ReaderGone(this.#ended);
     if (answer.kind !== ANSWER.error) return answer.bytes;
     const { code, message } = JSON.parse(Buffer.from(answer.bytes).toString()) as Refusal;
     throw Object.assign(new Error(message), { code });
@@ -131,7 +149,7 @@ export class RemoteSource implements Source {
       writeRequest(this.#to, request);
       return readAnswer(this.#from, this.#room);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EPIPE') return null;
+      if (['EPIPE', 'ECONNRESET'].includes((error as { code?: string }).code ?? '')) return null;
       throw error;
     }
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { confine } from '../native/binding.ts';
+import { fstatSync } from 'node:fs';
+import { confine, waitAtMost } from '../native/binding.ts';
 import { encodeHeader } from '../wire/decode.ts';
 import {
   ANSWER,
@@ -14,9 +15,12 @@ import {
 import { LiveSource } from './live.ts';
 import type { Source } from './source.ts';
 
-/** Descriptors that the front gives the reader. */
-export const REQUESTS = 3;
-export const ANSWERS = 4;
+/** Descriptors of the pipes that the front gives the reader; a service has one socket for both, at the first. */
+const REQUESTS = 3;
+const ANSWERS = 4;
+
+/** A front that was stopped for longer is let go: it has lost most of what happened meanwhile. */
+const PATIENCE_S = 600;
 
 const NOTHING = new Uint8Array(0);
 
@@ -25,20 +29,35 @@ const NOTHING = new Uint8Array(0);
  * it is asked comes from a process that reads what strangers sent, and is believed nothing.
  */
 export function serve(): void {
+  const byService = fstatSync(REQUESTS).isSocket();
+  if (byService) waitAtMost(REQUESTS, PATIENCE_S);
   // Ctrl-C is for both halves, and the front says when to end.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
-    process.on(signal, () => {});
-  const reader = new Reader();
-  for (;;) {
-    const text = readRequest(REQUESTS);
-    if (text === null) break;
-    writeAnswer(ANSWERS, reader.answer(parseRequest(text)));
+  else
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
+      process.on(signal, () => {});
+  const reader = new Reader(byService);
+  try {
+    for (;;) {
+      const text = readRequest(REQUESTS);
+      if (text === null) break;
+      writeAnswer(byService ? REQUESTS : ANSWERS, reader.answer(parseRequest(text)));
+    }
+  } catch (error) {
+    if (!GONE.includes((error as { code?: string }).code ?? '')) throw error;
   }
   reader.close();
 }
 
+/** How it shows that nobody asks any more, beside the end of what is asked. */
+const GONE = ['EPIPE', 'ECONNRESET', 'EAGAIN'];
+
 class Reader {
+  readonly #byService: boolean;
   #source: Source | null = null;
+
+  constructor(byService: boolean) {
+    this.#byService = byService;
+  }
 
   answer(request: Request | null): Answer {
     try {
@@ -57,6 +76,9 @@ class Reader {
     if (request?.call === 'open') {
       // Once, before there is anything that strangers sent.
       if (this.#source) return refusal({ code: 'EALREADY', message: 'it watches already' });
+      // Where programs find what they read is for root to say.
+      if (this.#byService && request.options.btf !== undefined)
+        return refusal({ code: 'EINVAL', message: 'a service reads no file that it is told of' });
       const source = LiveSource.open(request.options);
       this.#source = source;
       confine('reader');

@@ -15,6 +15,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import {
+  CAP_SYS_RESOURCE,
+  CAPABILITIES,
+  has,
+  TO_LOCK_MEMORY,
+} from '../../src/host/capabilities.ts';
 import { sums, TIMES } from '../../src/lab/conformance.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
@@ -27,14 +33,27 @@ import { ROOT, Running, TCPWHY } from './tcpwhy.ts';
 /** Nobody that this host knows. */
 const CALLER = 54_321;
 const BY_SUDO = { SUDO_UID: String(CALLER), SUDO_GID: String(CALLER) };
-/** As READER_CAPABILITIES of src/source/remote.ts, in the mask of /proc/PID/status. */
-const READER_CAPABILITIES = '000000c400285004';
+const numbers = Object.values(CAPABILITIES).map(({ number }): number => number);
+/** Where root may not raise its limit of locked memory, the reader keeps what locks without one. */
+const LOCKS = has(CAP_SYS_RESOURCE) ? [] : TO_LOCK_MEMORY.filter(has);
+/** In the mask of /proc/PID/status. */
+const READER_CAPABILITIES = mask([...numbers, ...LOCKS]);
 const SEED = 1;
+const OPTIONS = {
+  filter: { groups: [], netns: null },
+  records_per_s: 1,
+  tier: 'hooks' as const,
+};
 
 /** Only root may write to it. */
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-privileges-'));
 chmodSync(folder, 0o755);
 afterAll(() => rmSync(folder, { recursive: true }));
+
+function mask(numbers: number[]): string {
+  const bits = numbers.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
+  return bits.toString(16).padStart(16, '0');
+}
 
 function statusOf(pid: number, ...names: string[]): string[] {
   const text = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -165,7 +184,7 @@ describe('what reads the kernel', () => {
       if (below(1000) === 0) request.call = pick(calls);
       expect(reader.ask(request).kind).toSatisfy((kind: number) => kind <= ANSWER.error);
     }
-    const again = reader.ask({ call: 'open', options: {} });
+    const again = reader.ask({ call: 'open', options: OPTIONS });
     expect(again.kind).toBe(ANSWER.error);
     expect(Buffer.from(again.bytes).toString()).toContain('EALREADY');
     expect(reader.ask({ call: 'tick', last: false }).kind).toBe(ANSWER.bytes);
@@ -205,12 +224,7 @@ class Reader {
 
   static async start(): Promise<Reader> {
     const reader = new Reader();
-    const options = {
-      filter: { groups: [], netns: null },
-      records_per_s: 1,
-      tier: 'hooks' as const,
-    };
-    expect(reader.ask({ call: 'open', options }).kind).toBe(ANSWER.header);
+    expect(reader.ask({ call: 'open', options: OPTIONS }).kind).toBe(ANSWER.header);
     return reader;
   }
 

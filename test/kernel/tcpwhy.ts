@@ -122,8 +122,9 @@ export class Running {
   readonly #waiting = new Set<() => void>();
   stderr = '';
 
-  private constructor(args: string[], env: NodeJS.ProcessEnv) {
-    this.#child = spawn(TCPWHY, args, {
+  private constructor(args: string[], env: NodeJS.ProcessEnv, as: string[]) {
+    const [command = '', ...rest] = [...as, TCPWHY, ...args];
+    this.#child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
@@ -144,16 +145,21 @@ export class Running {
     return this.#child.pid ?? 0;
   }
 
-  /** Starts it, and comes back once it watches: the first line is printed after attaching. */
+  /**
+   * Starts it, and comes back once it watches: the first line is printed after attaching. `as` is what runs it
+   * as somebody else.
+   */
   static async start(
     args: string[] = [],
     patience_ms = START_PATIENCE_MS,
     env: NodeJS.ProcessEnv = {},
+    as: string[] = [],
   ): Promise<Running> {
     const [command = 'trace', ...rest] = args[0]?.startsWith('-') ? ['trace', ...args] : args;
     const running = new Running(
       [command, ...rest, '--json', ...(command === 'trace' ? ['--for', '10m'] : [])],
       env,
+      as,
     );
     if (!(await running.until(({ objects }) => objects[0]?.type === 'start', patience_ms))) {
       throw new Error(`tcpwhy did not start: ${running.stderr}`);

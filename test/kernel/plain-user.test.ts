@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { spawnSync } from 'node:child_process';
+import { closeSync, readFileSync, writeSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { awaitReset, dial } from '../../src/lab/connections.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { HOSTS } from '../../src/lab/wiring.ts';
+import { connectToRoot, maxDrained } from '../../src/native/binding.ts';
+import { ANSWER, readAnswer, writeRequest } from '../../src/source/border.ts';
+import { random } from '../unit/diagnose/random.ts';
+import { attachedBy, stillThere } from './attached.ts';
+import { as, GROUP, noService, READER, ReaderService, SOCKET, USER } from './reader-service.ts';
+import { type Output, Running, TCPWHY } from './tcpwhy.ts';
+
+const { server } = HOSTS[4];
+const SEED = 2;
+const OPTIONS = {
+  filter: { groups: [], netns: null },
+  records_per_s: 1,
+  tier: 'hooks' as const,
+};
+
+const member = as(USER, GROUP);
+const began = (args: string[]) => Running.start(args, undefined, {}, member);
+
+function statusOf(pid: number, ...names: string[]): string[] {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return names.map((name) => text.match(new RegExp(`^${name}:\\s*(.*)$`, 'm'))?.[1]?.trim() ?? '');
+}
+
+const ports = ({ findings }: Output) =>
+  findings
+    .filter(({ cause }) => cause === 'no-listener')
+    .map(({ flow: { dport }, count }) => `${dport} × ${count}`);
+
+const missing = noService();
+
+describe.skipIf(missing !== null)('beside the service', () => {
+  it('a plain user of its group watches, two at once, each only what was asked for', async () => {
+    await using _ = await ReaderService.start();
+    using lab = Lab.open();
+    const inside = ['--netns', `${lab.server.inode}`];
+    await using one = await began(['trace', ':3306', ...inside]);
+    await using other = await began(['trace', ':3307', ...inside]);
+    for (const [port, times] of [
+      [3306, 2],
+      [3307, 3],
+    ] as const)
+      awaitReset(dial(lab, lab.client, { address: server, port }, times), 'ECONNREFUSED');
+    await one.until((output) => output.count('no-listener') >= 2);
+    await other.until((output) => output.count('no-listener') >= 3);
+    expect(ports(await one.stop())).toEqual(['3306 × 2']);
+    expect(ports(await other.stop())).toEqual(['3307 × 3']);
+  });
+
+  it('who watches has no privileges, and who reads for them those of the unit', async () => {
+    await using service = await ReaderService.start();
+    await using tcpwhy = await began(['trace', ':1']);
+    const names = ['Uid', 'CapPrm', 'CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp'];
+    const none = '0'.repeat(16);
+    expect(statusOf(tcpwhy.pid, 'Uid', 'CapPrm', 'CapEff', 'NoNewPrivs', 'Seccomp')).toEqual([
+      Array(4).fill(USER).join('\t'),
+      ...[none, none, '1', '2'],
+    ]);
+    const [reader = 0, ...more] = service.readers;
+    expect(more).toEqual([]);
+    const [uid, permitted, effective, bounding, ...confined] = statusOf(reader, ...names);
+    expect(uid).toBe(Array(4).fill(READER).join('\t'));
+    expect([permitted, effective]).toEqual([bounding, bounding]);
+    expect(confined).toEqual(['1', '2']);
+  });
+
+  it.each([
+    { who: 'the reader', killed: (_: number, reader: number) => reader },
+    { who: 'who watches', killed: (front: number) => front },
+  ])('when $who is killed, nothing stays attached', async ({ who, killed }) => {
+    await using service = await ReaderService.start();
+    await using tcpwhy = await began(['trace', ':1']);
+    const [reader = 0] = service.readers;
+    const attached = attachedBy(reader);
+    expect(attached.links.size).toBeGreaterThan(0);
+    process.kill(killed(tcpwhy.pid, reader), 'SIGKILL');
+    const { status, lines } = await tcpwhy.ended();
+    await expect.poll(() => stillThere(attached), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => service.readers, { timeout: 5000 }).toEqual([]);
+    if (who === 'who watches') return;
+    expect(status).toBe(2);
+    expect(tcpwhy.stderr).toMatch(/^tcpwhy: the service of tcpwhy ended the connection/);
+    expect(lines.at(-1)).toContain('"type":"summary"');
+  });
+
+  it('says who may use it', async () => {
+    await using _ = await ReaderService.start();
+    expect(refusal(as(USER))).toMatch(
+      /^tcpwhy: .* serves group tcpwhy only\. Run it as root \(sudo tcpwhy …\), or .* sudo usermod -aG tcpwhy /,
+    );
+    expect(refusal(member, '--btf', '/proc/self/mem')).toMatch(/^tcpwhy: --btf takes root/);
+  });
+
+  it('is neither ended nor tricked by what it is asked', async () => {
+    await using service = await ReaderService.start();
+    const client = new Client();
+    for (const more of [
+      { btf: '/etc/shadow' },
+      { ring_bytes: 1 << 30 },
+      { probes: true },
+      { records_per_s: 1e9 },
+      { toa_kinds: [1] },
+      { filter: { groups: [[{ net: { address: 'x', bits: 8 }, port: null }]], netns: null } },
+      { filter: { groups: Array(17).fill([{ net: null, port: 1 }]), netns: null } },
+    ]) {
+      const answer = client.ask({ call: 'open', options: { ...OPTIONS, ...more } });
+      expect([answer.kind, text(answer)]).toEqual([
+        ANSWER.error,
+        expect.stringContaining('EINVAL'),
+      ]);
+    }
+    expect(client.ask({ call: 'open', options: OPTIONS }).kind).toBe(ANSWER.header);
+    const [reader = 0] = service.readers;
+    const attached = attachedBy(reader);
+    const next = random(SEED);
+    const below = (limit: number) => Math.floor(next() * limit);
+    const calls = ['open', 'begin', 'beginParts', 'tick', 'again', 'headerOf', 'footer', 'x'];
+    const values = [null, true, -1, 1e308, '/etc/shadow', 'x'.repeat(999), [], {}, '\0', 3];
+    const pick = (from: readonly unknown[]) => from[below(from.length)];
+    const names = ['call', 'last', 'part', 'why', 'losses', 'options'];
+    for (let asked = 0; asked < 100_000; asked++) {
+      const request = Object.fromEntries(names.map((name) => [name, pick(values)]));
+      // What is right in form is seldom: each of it does real work.
+      if (below(1000) === 0) request.call = pick(calls);
+      expect(client.ask(request).kind).toSatisfy((kind: number) => kind <= ANSWER.error);
+    }
+    expect(client.ask({ call: 'tick', last: false }).kind).toBe(ANSWER.bytes);
+    // What is no request at all ends this one reader.
+    const bytes = Buffer.from(Array.from({ length: 1 << 12 }, () => below(256)));
+    bytes.writeUInt32LE(0x7fffffff);
+    client.say(bytes);
+    await expect.poll(() => service.readers, { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => stillThere(attached), { timeout: 5000 }).toEqual([]);
+    client.close();
+    await using _ = await began(['trace', ':1']);
+  }, 120_000);
+});
+
+it.skipIf(missing !== null)('without the service says how it is had', () => {
+  expect(refusal(member)).toMatch(
+    /^tcpwhy: not permitted .*: run it as root \(sudo tcpwhy …\), or .* sudo systemctl enable --now tcpwhy\.socket/,
+  );
+});
+
+/** What it says, at once, to who may not watch. */
+function refusal([command = '', ...args]: string[], ...more: string[]): string {
+  const { status, stdout, stderr } = spawnSync(
+    command,
+    [...args, TCPWHY, 'trace', '--for', '1s', ...more],
+    { encoding: 'utf8' },
+  );
+  expect([status, stdout]).toEqual([2, '']);
+  return stderr;
+}
+
+const text = ({ bytes }: { bytes: Uint8Array }) => Buffer.from(bytes).toString();
+
+/** Whoever may connect. */
+class Client {
+  readonly #socket = connectToRoot(SOCKET);
+  readonly #room = Buffer.alloc(maxDrained());
+
+  ask(request: object) {
+    writeRequest(this.#socket, request as Parameters<typeof writeRequest>[1]);
+    const answer = readAnswer(this.#socket, this.#room);
+    if (!answer) throw new Error('the reader is gone');
+    return answer;
+  }
+
+  say(bytes: Uint8Array): void {
+    writeSync(this.#socket, bytes);
+  }
+
+  close(): void {
+    closeSync(this.#socket);
+  }
+}

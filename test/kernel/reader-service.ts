@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { ROOT, TCPWHY } from './tcpwhy.ts';
+
+const FOLDER = '/run/tcpwhy';
+export const SOCKET = `${FOLDER}/reader.sock`;
+
+/** Nobody that this host knows: who runs the reader, who may watch by it, and the group of those. */
+export const READER = 61_234;
+export const GROUP = 61_235;
+export const USER = 54_321;
+
+const UNIT = readFileSync(`${ROOT}tools/dist/systemd/tcpwhy@.service`, 'utf8');
+
+/** What the unit says. */
+export function unitSays(key: string): string {
+  const value = new RegExp(`^${key}=(.*)$`, 'm').exec(UNIT)?.[1];
+  if (value === undefined) throw new Error(`the unit does not say ${key}`);
+  return value;
+}
+
+/** As `setpriv` has them: the names of the capabilities that the unit has, with nothing beside them. */
+function capabilities(): string {
+  const names = unitSays('AmbientCapabilities').toLowerCase().split(' ');
+  return ['-all', ...names.map((name) => `+${name.replace('cap_', '')}`)].join(',');
+}
+
+/** Runs a command as a plain user, who is in these groups only. */
+export const as = (uid: number, ...groups: number[]) => [
+  'setpriv',
+  `--reuid=${uid}`,
+  `--regid=${uid}`,
+  groups.length > 0 ? `--groups=${groups.join()}` : '--clear-groups',
+];
+
+/** Why it cannot be tried here; null where it can. */
+export function noService(): string | null {
+  if (existsSync(FOLDER)) return `${FOLDER} is there: of a service that runs`;
+  return existsSync('/usr/bin/systemd-socket-activate') ? null : 'no systemd-socket-activate';
+}
+
+/**
+ * tcpwhy.socket and tcpwhy@.service without the rest of systemd: its own program that accepts connections, and
+ * of the unit the user, the capabilities, and no new privileges.
+ */
+export class ReaderService {
+  readonly #child: ChildProcess;
+
+  private constructor() {
+    mkdirSync(FOLDER);
+    const privileges = ['bounding-set', 'inh-caps', 'ambient-caps'].map(
+      (set) => `--${set}=${capabilities()}`,
+    );
+    this.#child = spawn(
+      '/usr/bin/systemd-socket-activate',
+      ['--accept', '-l', SOCKET, ...as(READER), ...privileges, '--no-new-privs', TCPWHY, 'reader'],
+      { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env.PATH } },
+    );
+  }
+
+  static async start(): Promise<ReaderService> {
+    const service = new ReaderService();
+    const { stderr } = service.#child;
+    if (!stderr) throw new Error('no pipe');
+    const lines = createInterface({ input: stderr });
+    for (;;) {
+      const [line] = await once(lines, 'line');
+      if (line.startsWith('Listening on')) break;
+    }
+    chownSync(SOCKET, 0, GROUP);
+    chmodSync(SOCKET, 0o660);
+    return service;
+  }
+
+  /** Processes of the readers that there are. */
+  get readers(): number[] {
+    const { pid } = this.#child;
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    return text === '' ? [] : text.split(' ').map(Number);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#child, 'exit');
+    this.#child.kill();
+    await ended;
+    rmSync(FOLDER, { recursive: true });
+  }
+}
