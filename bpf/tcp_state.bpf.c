@@ -148,6 +148,7 @@ static __noinline int fill_connect(struct wire_connect *w, const struct sock *sk
 	w->ttl = own_ttl(sk);
 	w->first_port = range & 0xffff;
 	w->last_port = range >> 16;
+	w->own_ports = own_ports(sk);
 	fill_end_of_process(&w->process_ends, &w->exit_status);
 	return 0;
 }

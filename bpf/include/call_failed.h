@@ -77,6 +77,36 @@ static __always_inline u32 connect_place(const struct sock *sk)
 		       : bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_INET4_CONNECT);
 }
 
+static __always_inline u32 bind_place(const struct sock *sk)
+{
+	bool is_ipv6 = BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6;
+
+	if (!bpf_core_enum_value_exists(enum cgroup_bpf_attach_type, CGROUP_INET4_BIND))
+		return is_ipv6 ? BPF_CGROUP_INET6_BIND : BPF_CGROUP_INET4_BIND;
+	return is_ipv6 ? bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_INET6_BIND)
+		       : bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_INET4_BIND);
+}
+
+#define CAP_NET_BIND_SERVICE_BIT (1 << 10)
+
+/*
+ * Whether the process surely lacks CAP_NET_BIND_SERVICE where the socket is: in the namespace of users that
+ * owns its network, or it is in one that does not own it.
+ */
+static __always_inline bool may_not_serve(const struct sock *sk)
+{
+	const struct task_struct *task = (void *)bpf_get_current_task();
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+	const struct user_namespace *own = BPF_CORE_READ(cred, user_ns);
+	const struct user_namespace *owns = BPF_CORE_READ(sock_net(sk), user_ns);
+	u32 capabilities = CAP_NET_BIND_SERVICE_BIT;
+
+	if (own != owns)
+		return BPF_CORE_READ(owns, level) <= BPF_CORE_READ(own, level);
+	bpf_core_read(&capabilities, sizeof(capabilities), &cred->cap_effective);
+	return !(capabilities & CAP_NET_BIND_SERVICE_BIT);
+}
+
 #define SECCOMP_MODE_FILTER 2
 
 static __always_inline bool has_seccomp_filter(void)
@@ -105,18 +135,23 @@ static __noinline __attribute__((unused)) int fill_call(struct wire_call_failed 
 	w->uid = BPF_CORE_READ(sk, sk_uid.val);
 	w->first_port = range & 0xffff;
 	w->last_port = range >> 16;
+	w->own_ports = own_ports(sk);
 	w->seccomp = has_seccomp_filter();
-	if (call != CALL_CONNECT)
-		return 0;
 	w->sock.mptcp = own != sk;
 	if (!own)
 		own = sk;
-	else
+	else if (call == CALL_CONNECT)
 		w->routed = BPF_CORE_READ((const struct tcp_sock *)own, rx_opt.mss_clamp) != 0;
+	if (call == CALL_BIND) {
+		w->services_below = BPF_CORE_READ(sock_net(sk), ipv4.sysctl_ip_prot_sock);
+		w->may_not_serve = may_not_serve(sk);
+		w->reuses = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuse) != 0;
+		w->shares = BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport);
+	}
 	cgroup = sock_cgroup(own);
 	w->cgroup = BPF_CORE_READ(cgroup, kn, id);
-	w->programs = programs_of(cgroup, connect_place(own), &w->program, &w->second_program,
-				  &w->third_program);
+	w->programs = programs_of(cgroup, call == CALL_BIND ? bind_place(own) : connect_place(own),
+				  &w->program, &w->second_program, &w->third_program);
 	return 0;
 }
 
@@ -179,9 +214,6 @@ static __always_inline void call_failed(void *ctx, const struct sock *sk, const 
 		return;
 	if (call == CALL_CONNECT)
 		remember_failed_connect(pid);
-	/* A port of its own that is taken is another thing than that there is none left. */
-	else if (err == EADDRINUSE && f->sport)
-		return;
 	if (!wanted_flow(netns, f))
 		return;
 	fill_call(&e->body, sk, call);
@@ -222,7 +254,7 @@ static __always_inline void bind_ended(void *ctx, const struct pt_regs *regs, lo
 	const struct sock *sk;
 	struct socket *socket;
 
-	if (ret != -EADDRINUSE && ret != -EADDRNOTAVAIL)
+	if (ret != -EADDRINUSE && ret != -EADDRNOTAVAIL && ret != -EACCES && ret != -EPERM)
 		return;
 	socket = socket_of_fd(PT_REGS_PARM1_CORE_SYSCALL(regs), false);
 	sk = socket ? BPF_CORE_READ(socket, sk) : NULL;

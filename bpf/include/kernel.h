@@ -52,6 +52,8 @@ enum bpf_func_id {
 
 /* The place of a cgroup's programs; since 5.15 the kernel has other numbers for that. */
 enum bpf_attach_type {
+	BPF_CGROUP_INET4_BIND = 8,
+	BPF_CGROUP_INET6_BIND = 9,
 	BPF_CGROUP_INET4_CONNECT = 10,
 	BPF_CGROUP_INET6_CONNECT = 11,
 	BPF_CGROUP_INET4_GETPEERNAME = 29,
@@ -59,6 +61,8 @@ enum bpf_attach_type {
 };
 
 enum cgroup_bpf_attach_type {
+	CGROUP_INET4_BIND,
+	CGROUP_INET6_BIND,
 	CGROUP_INET4_CONNECT,
 	CGROUP_INET6_CONNECT,
 	CGROUP_INET4_GETPEERNAME,
@@ -87,9 +91,11 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define SOCK_STREAM 1
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
+#define EPERM 1
 #define EINTR 4
 #define EBADF 9
 #define EAGAIN 11
+#define EACCES 13
 #define EFAULT 14
 #define EPIPE 32
 #define ENOTSOCK 88
@@ -230,6 +236,7 @@ struct netns_ipv4 {
 	u32 sysctl_tcp_synack_retries;
 	int sysctl_tcp_fin_timeout;
 	int sysctl_max_syn_backlog;
+	int sysctl_ip_prot_sock;
 };
 
 struct netns_ipv4___pair {
@@ -350,6 +357,7 @@ struct net {
 	struct netns_mib mib;
 	struct netns_ct ct;
 	struct net_generic *gen;
+	struct user_namespace *user_ns;
 };
 
 struct net___pair {
@@ -388,6 +396,7 @@ struct sock_common {
 	u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned char skc_reuse : 4;
 	unsigned char skc_reuseport : 1;
 	unsigned char skc_ipv6only : 1;
 	int skc_bound_dev_if;
@@ -493,6 +502,15 @@ struct inet_sock {
 	__be16 inet_sport;
 	__s16 uc_ttl;
 	struct ipv6_pinfo *pinet6;
+	u32 local_port_range;
+};
+
+/* Until Linux 6.7, in the same place. */
+struct inet_sock___pair {
+	struct {
+		u16 lo;
+		u16 hi;
+	} local_port_range;
 };
 
 struct fastopen_queue {
@@ -741,7 +759,22 @@ struct seccomp {
 	int mode;
 };
 
+struct user_namespace {
+	int level;
+};
+
+/* Two numbers of 32 bits until Linux 6.3. */
+typedef struct {
+	u64 val;
+} kernel_cap_t;
+
+struct cred {
+	kernel_cap_t cap_effective;
+	struct user_namespace *user_ns;
+};
+
 struct task_struct {
+	const struct cred *cred;
 	struct seccomp seccomp;
 	struct signal_struct *signal;
 	unsigned int flags;

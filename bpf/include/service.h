@@ -74,6 +74,20 @@ static __always_inline u32 client_ports(const struct net *net)
 	       BPF_CORE_READ(pair, ipv4.ip_local_ports.range[0]);
 }
 
+/* The same of IP_LOCAL_PORT_RANGE, which a socket may have for itself from 6.3; 0 where it has none. */
+static __always_inline u32 own_ports(const struct sock *sk)
+{
+	const struct inet_sock *inet = (const void *)sk;
+	const struct inet_sock___pair *pair = (const void *)sk;
+	u32 range = 0;
+
+	if (bpf_core_field_exists(pair->local_port_range.lo))
+		bpf_core_read(&range, sizeof(range), &pair->local_port_range);
+	else if (bpf_core_field_exists(inet->local_port_range))
+		range = BPF_CORE_READ(inet, local_port_range);
+	return range;
+}
+
 enum side { SIDE_NOT_KNOWN, SIDE_NEAR, SIDE_FAR };
 
 /*

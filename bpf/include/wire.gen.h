@@ -915,6 +915,8 @@ struct wire_connect {
 	__u32 exit_status;
 	__u32 ttl_tag;
 	__u32 ttl;
+	__u32 own_ports_tag;
+	__u32 own_ports;
 } WIRE_STRUCT;
 
 #define WIRE_CONNECT_INIT \
@@ -924,6 +926,7 @@ struct wire_connect {
 		.process_ends_tag = WIRE_FIXED32(3), \
 		.exit_status_tag = WIRE_FIXED32(4), \
 		.ttl_tag = WIRE_FIXED32(95), \
+		.own_ports_tag = WIRE_FIXED32(96), \
 	}
 
 struct wire_state_change {
@@ -1197,6 +1200,16 @@ struct wire_call_failed {
 	struct wire_program third_program;
 	__u32 routed_tag;
 	__u32 routed;
+	__u32 own_ports_tag;
+	__u32 own_ports;
+	__u32 services_below_tag;
+	__u32 services_below;
+	__u32 may_not_serve_tag;
+	__u32 may_not_serve;
+	__u32 reuses_tag;
+	__u32 reuses;
+	__u32 shares_tag;
+	__u32 shares;
 } WIRE_STRUCT;
 
 #define WIRE_CALL_FAILED_INIT \
@@ -1224,6 +1237,11 @@ struct wire_call_failed {
 		.third_program_len = WIRE_VARINT(sizeof(struct wire_program)), \
 		.third_program = WIRE_PROGRAM_INIT, \
 		.routed_tag = WIRE_FIXED32(15), \
+		.own_ports_tag = WIRE_FIXED32(16), \
+		.services_below_tag = WIRE_FIXED32(17), \
+		.may_not_serve_tag = WIRE_FIXED32(18), \
+		.reuses_tag = WIRE_FIXED32(19), \
+		.shares_tag = WIRE_FIXED32(20), \
 	}
 
 _Static_assert(__builtin_offsetof(struct wire_mib_delta, syncookies_sent) == 8 * MIB_SLOT_SYNCOOKIES_SENT + 4,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { ERRNO } from '../tcp/errno.ts';
 import type { CallFailed, ConnectAsked, Drop, Hooked } from '../wire/types.gen.ts';
 import { NOTHING_HOOKED } from './device-hooks.ts';
 import { attributes, messages, request, text } from './netlink.ts';
+import { portUsers } from './port-users.ts';
 import { type Ask, addressesLike, isAny, isOwn, routeOf } from './routes.ts';
 import { type ModuleHost, modulesFor } from './security-modules.ts';
 import type { SocketHost } from './socket-hooks.ts';
@@ -10,6 +12,8 @@ import type { SocketHost } from './socket-hooks.ts';
 export interface AskedHost extends SocketHost, ModuleHost {
   /** In the namespace at a path, with strict dumps and refusals. */
   netlinkStrict(requests: Uint8Array[], netns: string): Buffer[];
+  /** Of sockets (NETLINK_SOCK_DIAG). */
+  netlinkSockets(requests: Uint8Array[], netns: string): Buffer[];
 }
 
 const RTM_GETLINK = 18;
@@ -18,7 +22,10 @@ const IFINFO = 16;
 const IFLA_IFNAME = 3;
 const IFF_UP = 0x1;
 const CONNECT = 0;
-const CONNECT_HOOKS: ReadonlySet<string> = new Set(['cgroup connect4', 'cgroup connect6']);
+const HOOKS: ReadonlySet<string>[] = [
+  new Set(['cgroup connect4', 'cgroup connect6']),
+  new Set(['cgroup bind4', 'cgroup bind6']),
+];
 
 /** What the host makes of a call that failed, in the namespace at a path. */
 export function askedOf(
@@ -57,8 +64,12 @@ export function askedOf(
     tentative: addresses.tentative,
     duplicate: addresses.duplicate,
     ...bound,
-    hooked: dials ? programsOf(host, failed) : [],
+    hooked: programsOf(host, failed),
     modules: modulesFor(host, sock.owner.pid),
+    port_users:
+      !dials && failed.err === ERRNO.EADDRINUSE && sport !== 0
+        ? portUsers((requests) => host.netlinkSockets(requests, netns), failed)
+        : [],
   };
 }
 
@@ -104,7 +115,7 @@ const NONE = { all: [], global: 0, tentative: 0, duplicate: 0 };
 const NOT_ASKED: Omit<ConnectAsked, 'key'> = {
   ...{ route_errno: 0, route_type: '', prefix: '', table: 0, rule: '' },
   ...{ source_missing: 0, addresses: 0, global_addresses: 0, tentative: 0, duplicate: 0 },
-  ...{ device: '', state: '', hooked: [], modules: [] },
+  ...{ device: '', state: '', hooked: [], modules: [], port_users: [] },
 };
 
 function deviceOf(ask: Ask, ifindex: number): Pick<ConnectAsked, 'device' | 'state'> {
@@ -127,7 +138,7 @@ function programsOf(host: AskedHost, failed: CallFailed): Hooked[] {
     try {
       return host
         .cgroupPrograms(folder)
-        .filter(({ hook, id }) => CONNECT_HOOKS.has(hook) && ids.includes(id))
+        .filter(({ hook, id }) => HOOKS[failed.call]?.has(hook) && ids.includes(id))
         .map(({ hook, id, name }) => ({
           ...NOTHING_HOOKED,
           ...{ hook, program_id: id, program: name, cgroup_path: path },

@@ -82,6 +82,7 @@ import {
   neighbourFailedTranslated,
   portsExhausted,
   portsExhaustedByBinding,
+  portsExhaustedOfOwn,
   selfConnect,
   unreachableRedirected,
 } from './scenarios/unreachable.ts';
@@ -110,6 +111,7 @@ export const SCENARIOS: readonly Scenario[] = [
   connectGivenUp,
   portsExhausted,
   portsExhaustedByBinding,
+  portsExhaustedOfOwn,
   ...connectDenied,
   selfConnect,
   ...resetByPeer,

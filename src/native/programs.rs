@@ -5,11 +5,12 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};
 
 use libbpf_rs::libbpf_sys::{
-    BPF_CGROUP_INET_EGRESS, BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET4_CONNECT,
-    BPF_CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET6_CONNECT, BPF_CGROUP_INET6_GETPEERNAME,
-    BPF_NETKIT_PEER, BPF_NETKIT_PRIMARY, BPF_SK_LOOKUP, BPF_TCX_EGRESS, BPF_TCX_INGRESS,
-    bpf_attach_type, bpf_obj_get, bpf_obj_get_info_by_fd, bpf_prog_get_fd_by_id,
-    bpf_prog_get_next_id, bpf_prog_info, bpf_prog_query,
+    BPF_CGROUP_INET_EGRESS, BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET4_BIND,
+    BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET6_BIND,
+    BPF_CGROUP_INET6_CONNECT, BPF_CGROUP_INET6_GETPEERNAME, BPF_NETKIT_PEER, BPF_NETKIT_PRIMARY,
+    BPF_SK_LOOKUP, BPF_TCX_EGRESS, BPF_TCX_INGRESS, bpf_attach_type, bpf_obj_get,
+    bpf_obj_get_info_by_fd, bpf_prog_get_fd_by_id, bpf_prog_get_next_id, bpf_prog_info,
+    bpf_prog_query,
 };
 use napi_derive::napi;
 
@@ -56,7 +57,7 @@ pub fn device_programs(ifindex: u32, netns: Option<String>) -> Result<Vec<Hooked
     run_in(netns.as_deref(), || hooked(ifindex as i32, &DEVICE_HOOKS))
 }
 
-/// The programs attached to exactly this cgroup that see what its sockets send and receive, or dial.
+/// The programs attached to exactly this cgroup that see what its sockets send and receive, dial or bind.
 #[napi(catch_unwind)]
 pub fn cgroup_programs(cgroup: String) -> Result<Vec<HookedProgram>> {
     let folder = open(&cgroup)?;
@@ -67,6 +68,8 @@ pub fn cgroup_programs(cgroup: String) -> Result<Vec<HookedProgram>> {
             ("cgroup egress", BPF_CGROUP_INET_EGRESS),
             ("cgroup connect4", BPF_CGROUP_INET4_CONNECT),
             ("cgroup connect6", BPF_CGROUP_INET6_CONNECT),
+            ("cgroup bind4", BPF_CGROUP_INET4_BIND),
+            ("cgroup bind6", BPF_CGROUP_INET6_BIND),
         ],
     ))
 }

@@ -46,6 +46,9 @@ import { ProcessFacts } from './process-facts.ts';
 import { RuleFacts, type RuleHost } from './rule-facts.ts';
 import { TrackingFacts, type TrackingHost } from './tracking-facts.ts';
 
+/** NETLINK_SOCK_DIAG. */
+const SOCK_DIAG = 4;
+
 /** Finds what only this host can tell, when a record needs it. */
 interface Finder {
   /** Facts that the record at `at` needs and that were not told lately, serialized. */
@@ -71,6 +74,7 @@ export class HostFacts implements Finder {
       programName,
       holders: (ids) => holders.of(ids),
       netlinkStrict,
+      netlinkSockets: (requests, netns) => netlink(SOCK_DIAG, requests, netns),
       securityModules,
     };
     const known = new HostKnowledge(header);

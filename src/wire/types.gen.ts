@@ -376,6 +376,8 @@ export interface Connect {
   exit_status: number;
   /** TTL (IPv6: hop limit) that the socket itself asks for; 0: it leaves it to the host and the route. */
   ttl: number;
+  /** IP_LOCAL_PORT_RANGE of the socket itself: the first port, and from bit 16 on the last; 0 of either: none. */
+  own_ports: number;
 }
 
 export interface Retransmit {
@@ -519,7 +521,7 @@ export interface CallFailed {
   last_port: number;
   /** 1 where the process has a seccomp filter. */
   seccomp: number;
-  /** The socket's own cgroup, and the programs in effect for it that may refuse a connect: how many, and the first three. */
+  /** The socket's own cgroup, and the programs in effect for it that may refuse the call: how many, and the first three. */
   cgroup: string;
   programs: number;
   program: Program | null;
@@ -527,6 +529,13 @@ export interface CallFailed {
   third_program: Program | null;
   /** 1 where a route was found: what it had to have from there on is its ends for itself. */
   routed: number;
+  /** IP_LOCAL_PORT_RANGE of the socket itself: the first port, and from bit 16 on the last; 0 of either: none. */
+  own_ports: number;
+  /** Of a bind. ip_unprivileged_port_start: ports below it take CAP_NET_BIND_SERVICE; 1 where the process surely has it not; 1 where the socket has SO_REUSEADDR; 1 where it has SO_REUSEPORT. */
+  services_below: number;
+  may_not_serve: number;
+  reuses: number;
+  shares: number;
 }
 
 export interface Tick {
@@ -705,6 +714,21 @@ export interface ConnectAsked {
   hooked: Hooked[];
   /** Security modules of this kernel that may refuse one. */
   modules: string[];
+  /** Of a bind to a port that is taken: sockets that may have it, as many as are told of. */
+  port_users: PortUser[];
+}
+
+export interface PortUser {
+  /** As /proc/net/tcp numbers them. */
+  state: number;
+  /** Its own; the port is the one asked for. */
+  address: string;
+  ipv6_only: number;
+  /** The device that it is bound to, 0: none. */
+  bound_ifindex: number;
+  /** So many of them; the remote end of the first: address and port, both 0 where it has none. */
+  sockets: number;
+  remote: string;
 }
 
 export interface DeviceHooks {

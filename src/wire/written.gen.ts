@@ -19,7 +19,7 @@ const CLOSED_VALUES = [1, 3, 5, 7, 9, 11, 15, 17, 18, 21, 22, 23, 24, 26, 28] as
 const MEMORY_VALUES = [1, 3, 5] as readonly number[];
 const MAC_CHANGE_VALUES = [2, 3, 4, 5, 8, 9, 10, 11, 14, 15, 16, 17, 19] as readonly number[];
 const FRAME_VALUES = [2, 3, 4, 5, 8, 9, 10, 11, 14, 15, 16, 17, 19] as readonly number[];
-const CONNECT_VALUES = [1, 3, 5, 7, 9] as readonly number[];
+const CONNECT_VALUES = [1, 3, 5, 7, 9, 11] as readonly number[];
 const STALL_VALUES = [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21] as readonly number[];
 const PROGRAM_VALUES = [1, 4, 5, 6, 7] as readonly number[];
 
@@ -309,6 +309,7 @@ function readConnect(w: Words, at: number): Connect {
     process_ends: u32(w, at + 5),
     exit_status: u32(w, at + 7),
     ttl: low(w, at + 9, 255),
+    own_ports: u32(w, at + 11),
   };
 }
 
@@ -320,7 +321,7 @@ function readStateChange(w: Words, at: number): StateChange {
     icmp: isZero(w, at + 88, ICMP_ERROR_VALUES) ? null : readIcmpError(w, at + 88),
     next_hop: isZero(w, at + 104, NEXT_HOP_VALUES) ? null : readNextHop(w, at + 104),
     connect: isZero(w, at + 120, CONNECT_VALUES) ? null : readConnect(w, at + 120),
-    mac_change: isZero(w, at + 132, MAC_CHANGE_VALUES) ? null : readMacChange(w, at + 132),
+    mac_change: isZero(w, at + 134, MAC_CHANGE_VALUES) ? null : readMacChange(w, at + 134),
   };
 }
 
@@ -407,6 +408,11 @@ function readCallFailed(w: Words, at: number): CallFailed {
     second_program: isZero(w, at + 115, PROGRAM_VALUES) ? null : readProgram(w, at + 115),
     third_program: isZero(w, at + 125, PROGRAM_VALUES) ? null : readProgram(w, at + 125),
     routed: u32(w, at + 134),
+    own_ports: u32(w, at + 136),
+    services_below: u32(w, at + 138),
+    may_not_serve: u32(w, at + 140),
+    reuses: u32(w, at + 142),
+    shares: u32(w, at + 144),
   };
 }
 
@@ -470,15 +476,15 @@ export const AT = {
   ResetReceived: { sock: 2, packet: 84, handshake_ttl: 157, silent_ms: 159, conntrack: 162, mac_change: 228, unused: 249 },
   Frame: { mac_to: 2, mac_from: 8, mac_here: 14, is_ours: 19 },
   Drop: { reason: 1, packet: 4, sock: 78, location: 159, mib: 163, rejected: 212, remembered: 215, window_end: 220, peer_isn: 222, source_errno: 224, leaves_ifindex: 226, conntrack: 229, dialled: 295, next_hop: 377, route_errno: 392, since_data_ms: 394, route_ifindex: 396, route_mtu: 398, receive_memory_bytes: 400, receive_buffer_bytes: 402, cgroup: 404, socket_filter: 407, socket_filter_id: 409, sender: 412, defer_accept: 424, frame: 427, ttl_before: 448 },
-  Connect: { first_port: 1, last_port: 3, process_ends: 5, exit_status: 7, ttl: 9 },
-  StateChange: { old_state: 1, new_state: 3, sock: 6, icmp: 88, next_hop: 104, connect: 120, mac_change: 132 },
+  Connect: { first_port: 1, last_port: 3, process_ends: 5, exit_status: 7, ttl: 9, own_ports: 11 },
+  StateChange: { old_state: 1, new_state: 3, sock: 6, icmp: 88, next_hop: 104, connect: 120, mac_change: 134 },
   Stall: { what: 1, since_ms: 3, segment_bytes: 5, mss: 7, acked_bytes: 9, sacked: 11, path_mtu: 13, silent_ms: 15, synacks: 17, isn: 19, defer_accept: 21 },
   Retransmit: { sock: 2, synack: 83, syn: 85, conntrack: 88, stall: 154, passing: 177, icmp: 180 },
   Program: { id: 1, program: 4 },
   PeerName: { sock: 2, shown_addr: 84, shown_port: 89, call: 91, getname: 93, other: 97, cgroup: 178, programs: 181, program: 184, second_program: 194, third_program: 204 },
   Socket: { sock: 2 },
   CrossedReply: { packet: 2, fits: 76, sock: 158, no_connection: 239 },
-  CallFailed: { call: 1, err: 3, sock: 6, scope: 87, mark: 89, uid: 91, first_port: 93, last_port: 95, seccomp: 97, cgroup: 99, programs: 102, program: 105, second_program: 115, third_program: 125, routed: 134 },
+  CallFailed: { call: 1, err: 3, sock: 6, scope: 87, mark: 89, uid: 91, first_port: 93, last_port: 95, seccomp: 97, cgroup: 99, programs: 102, program: 105, second_program: 115, third_program: 125, routed: 134, own_ports: 136, services_below: 138, may_not_serve: 140, reuses: 142, shares: 144 },
 } as const;
 
 /** Records by the number of their body. */
@@ -533,11 +539,11 @@ export const WRITTEN = {
   },
   20: {
     kind: 'state_change',
-    words: 166,
-    length: 8422808,
+    words: 168,
+    length: 8422816,
     tag: 8421794,
-    size: 8422624,
-    tags: [0, 8421513, 3, 8421525, 5, 8421533, 7, 8421537, 10, 8421549, 12, 8421794, 13, 8422624, 14, 8421517, 16, 8421525, 18, 8421530, 19, 8422080, 20, 8421513, 23, 8421522, 24, 8421576, 25, 8421514, 26, 8421520, 31, 8421522, 32, 8421520, 37, 8421533, 39, 8421541, 41, 8421549, 43, 8421533, 45, 8421541, 47, 8421546, 48, 8421548, 49, 8421517, 51, 8421521, 54, 8421530, 55, 8421520, 60, 8421557, 62, 8421565, 64, 8421573, 66, 8421581, 68, 8421589, 70, 8421597, 72, 8421605, 74, 8421613, 76, 8421621, 78, 8421629, 80, 8421765, 82, 8421773, 84, 8421781, 86, 8421789, 88, 8421797, 90, 8421805, 92, 8421813, 94, 8421821, 96, 8422373, 98, 8422381, 100, 8422290, 101, 8421560, 102, 8421517, 104, 8421525, 106, 8421530, 107, 8421520, 112, 8421541, 114, 8421549, 116, 8422298, 117, 8421560, 118, 8421514, 119, 8421520, 124, 8421522, 125, 8421520, 130, 8421533, 132, 8422306, 133, 8421544, 134, 8421517, 136, 8421525, 138, 8421533, 140, 8421541, 142, 8422909, 144, 8422906, 145, 8421584, 146, 8422906, 147, 8421520, 152, 8423042, 153, 8421520, 158, 8423050, 159, 8421520, 164, 8423061] as readonly number[],
+    size: 8422632,
+    tags: [0, 8421513, 3, 8421525, 5, 8421533, 7, 8421537, 10, 8421549, 12, 8421794, 13, 8422632, 14, 8421517, 16, 8421525, 18, 8421530, 19, 8422080, 20, 8421513, 23, 8421522, 24, 8421576, 25, 8421514, 26, 8421520, 31, 8421522, 32, 8421520, 37, 8421533, 39, 8421541, 41, 8421549, 43, 8421533, 45, 8421541, 47, 8421546, 48, 8421548, 49, 8421517, 51, 8421521, 54, 8421530, 55, 8421520, 60, 8421557, 62, 8421565, 64, 8421573, 66, 8421581, 68, 8421589, 70, 8421597, 72, 8421605, 74, 8421613, 76, 8421621, 78, 8421629, 80, 8421765, 82, 8421773, 84, 8421781, 86, 8421789, 88, 8421797, 90, 8421805, 92, 8421813, 94, 8421821, 96, 8422373, 98, 8422381, 100, 8422290, 101, 8421560, 102, 8421517, 104, 8421525, 106, 8421530, 107, 8421520, 112, 8421541, 114, 8421549, 116, 8422298, 117, 8421560, 118, 8421514, 119, 8421520, 124, 8421522, 125, 8421520, 130, 8421533, 132, 8422306, 133, 8421552, 134, 8421517, 136, 8421525, 138, 8421533, 140, 8421541, 142, 8422909, 144, 8423045, 146, 8422906, 147, 8421584, 148, 8422906, 149, 8421520, 154, 8423042, 155, 8421520, 160, 8423050, 161, 8421520, 166, 8423061] as readonly number[],
     body: (w: Words, at: number) => readStateChange(w, at + BODY),
     code: [] as readonly number[],
     cgroups: [52, 53] as readonly number[],
@@ -593,11 +599,11 @@ export const WRITTEN = {
   },
   75: {
     kind: 'call_failed',
-    words: 149,
-    length: 8422612,
+    words: 159,
+    length: 8422652,
     tag: 8422618,
-    size: 8422556,
-    tags: [0, 8421513, 3, 8421525, 5, 8421533, 7, 8421537, 10, 8421549, 12, 8422618, 13, 8422556, 14, 8421517, 16, 8421525, 18, 8421530, 19, 8422080, 20, 8421513, 23, 8421522, 24, 8421576, 25, 8421514, 26, 8421520, 31, 8421522, 32, 8421520, 37, 8421533, 39, 8421541, 41, 8421549, 43, 8421533, 45, 8421541, 47, 8421546, 48, 8421548, 49, 8421517, 51, 8421521, 54, 8421530, 55, 8421520, 60, 8421557, 62, 8421565, 64, 8421573, 66, 8421581, 68, 8421589, 70, 8421597, 72, 8421605, 74, 8421613, 76, 8421621, 78, 8421629, 80, 8421765, 82, 8421773, 84, 8421781, 86, 8421789, 88, 8421797, 90, 8421805, 92, 8421813, 94, 8421821, 96, 8422373, 98, 8422381, 100, 8421541, 102, 8421549, 104, 8421557, 106, 8421565, 108, 8421573, 110, 8421581, 112, 8421585, 115, 8421597, 117, 8421602, 118, 8421536, 119, 8421517, 121, 8421522, 122, 8421520, 127, 8421610, 128, 8421536, 129, 8421517, 131, 8421522, 132, 8421520, 137, 8421618, 138, 8421536, 139, 8421517, 141, 8421522, 142, 8421520, 147, 8421629] as readonly number[],
+    size: 8422596,
+    tags: [0, 8421513, 3, 8421525, 5, 8421533, 7, 8421537, 10, 8421549, 12, 8422618, 13, 8422596, 14, 8421517, 16, 8421525, 18, 8421530, 19, 8422080, 20, 8421513, 23, 8421522, 24, 8421576, 25, 8421514, 26, 8421520, 31, 8421522, 32, 8421520, 37, 8421533, 39, 8421541, 41, 8421549, 43, 8421533, 45, 8421541, 47, 8421546, 48, 8421548, 49, 8421517, 51, 8421521, 54, 8421530, 55, 8421520, 60, 8421557, 62, 8421565, 64, 8421573, 66, 8421581, 68, 8421589, 70, 8421597, 72, 8421605, 74, 8421613, 76, 8421621, 78, 8421629, 80, 8421765, 82, 8421773, 84, 8421781, 86, 8421789, 88, 8421797, 90, 8421805, 92, 8421813, 94, 8421821, 96, 8422373, 98, 8422381, 100, 8421541, 102, 8421549, 104, 8421557, 106, 8421565, 108, 8421573, 110, 8421581, 112, 8421585, 115, 8421597, 117, 8421602, 118, 8421536, 119, 8421517, 121, 8421522, 122, 8421520, 127, 8421610, 128, 8421536, 129, 8421517, 131, 8421522, 132, 8421520, 137, 8421618, 138, 8421536, 139, 8421517, 141, 8421522, 142, 8421520, 147, 8421629, 149, 8421765, 151, 8421773, 153, 8421781, 155, 8421789, 157, 8421797] as readonly number[],
     body: (w: Words, at: number) => readCallFailed(w, at + BODY),
     code: [] as readonly number[],
     cgroups: [52, 53, 113, 114] as readonly number[],

@@ -7,6 +7,7 @@ import { ERRNO, errnoName } from '../../tcp/errno.ts';
 import type { Event } from '../../wire/event.ts';
 import type { ConnectAsked, Hooked } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
+import { portAdvice, portRefusal } from '../shared/binding.ts';
 import { CONNECT, choseLoopback, refusalOf, unfit } from '../shared/denied.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
@@ -38,19 +39,21 @@ export default defineCause({
   title: 'a connect was refused before there was any packet',
   severity: 'warning',
   explains:
-    'connect() or bind() failed at once: a security module, a cgroup’s BPF program or a seccomp filter forbids it, or its address cannot be.',
+    'connect() or bind() failed at once: a security module, a cgroup’s BPF program or a seccomp filter forbids it, its address cannot be, or its port is taken.',
   seenAs: ['connect-error'],
   needs: ['denied'],
   on: ['call_failed'],
   match(event, known) {
     if (event.kind !== 'call_failed' || refusalOf(event, known)) return null;
     const { call, err, sock } = event.body;
-    if (call !== CONNECT && err !== ERRNO.EADDRNOTAVAIL) return null;
     const dials = call === CONNECT;
+    // That no port is left to be given is `ports-exhausted`.
+    if (!dials && err === ERRNO.EADDRINUSE && sock.flow.sport === 0) return null;
+    const port = dials ? null : portRefusal(event, known);
     const { by, kind, sure } = denial(event, known);
     const asked = known.asked(event);
     const hooked = kind === 'program' ? (asked?.hooked ?? []) : [];
-    const { saddr, daddr, dport } = sock.flow;
+    const { saddr, sport, daddr, dport } = sock.flow;
     const where = dials ? remote(sock.flow) : local(sock.flow);
     return {
       evidence: {
@@ -66,12 +69,13 @@ export default defineCause({
         held_by: [...new Set(hooked.flatMap(holdersOf))],
         interface: asked?.device || null,
         netns: event.netns,
+        ...port?.evidence,
       },
       basis: sure ? 'direct' : 'inferred',
       subject: 'flow',
       where,
       flow: sock.flow,
-      group: `${event.netns} ${dials ? `${daddr} ${dport}` : `bind ${saddr}`} ${err} ${by.join()}`,
+      group: `${event.netns} ${dials ? `${daddr} ${dport}` : `bind ${saddr}${port ? ` ${sport} ${port.evidence.port_held_by}` : ''}`} ${err} ${port ? '' : by.join()}`,
       owner: ownerOf(sock.owner),
       // Hosts without IPv6 try each of its addresses first, and go on to the next.
       ...(err === ERRNO.EADDRNOTAVAIL && isWithoutIpv6(daddr, asked) && { severity: 'info' }),
@@ -80,12 +84,16 @@ export default defineCause({
   summary({ call, dialled, from, error, denied_by, is_reason }) {
     const what = call === 'connect' ? `connect to ${dialled}` : `bind to ${from}`;
     const [only, ...more] = denied_by;
-    if (is_reason) return `${what} failed before there was a packet (${error}): ${only}`;
+    if (is_reason)
+      return `${what} failed before there was a packet (${error}): ${inWords(only ?? '')}`;
     const who = more.length === 0 ? only : `one of ${inWords(denied_by.join(', '))}`;
     return `${what} was denied before there was a packet (${error}) by ${who}`;
   },
-  advice(evidence, { saddr, daddr }) {
+  advice(evidence, flow) {
     const { call, error, denied_by, is_reason, program_ids, held_by, netns } = evidence;
+    const { saddr, daddr } = flow;
+    const { port_held_by } = evidence;
+    if (port_held_by !== undefined) return portAdvice({ ...evidence, port_held_by }, flow, netns);
     const modules = denied_by.some((one) => one === SOME_MODULE || one.startsWith(MODULE));
     const seccomp = denied_by.includes(SECCOMP);
     const six = familyOf(call === 'connect' ? daddr : saddr) === 6 ? '-6 ' : '';
@@ -136,9 +144,12 @@ export default defineCause({
 
 function denial(event: Event<'call_failed'>, known: Knowledge): Denial {
   const asked = known.asked(event);
-  const reason = reasonOf(event.body, asked);
+  const { call, err, seccomp } = event.body;
+  const reason =
+    call === CONNECT
+      ? reasonOf(event.body, asked)
+      : (portRefusal(event, known)?.why ?? reasonOfBind(event.body, asked));
   if (reason !== null) return { by: [reason], kind: 'reason', sure: true };
-  const { err, seccomp } = event.body;
   const own = programs(event.body).map((program) => programText(program, asked));
   const told = asked?.modules ?? [];
   const named = told
@@ -150,25 +161,34 @@ function denial(event: Event<'call_failed'>, known: Knowledge): Denial {
   if (by.length > 0)
     return { by, kind: own.length > 0 ? 'program' : 'module', sure: by.length === 1 };
   const unknown =
-    asked === null
-      ? 'its route or something else of its namespace, which is gone by now'
-      : err === ERRNO.EPERM
-        ? 'an IPsec policy that blocks it, or something that has changed since: the same connect has a route now'
-        : 'something that has changed since: the same connect has a route by now';
+    call !== CONNECT
+      ? 'something that the host does not tell of'
+      : asked === null
+        ? 'its route or something else of its namespace, which is gone by now'
+        : err === ERRNO.EPERM
+          ? 'an IPsec policy that blocks it, or something that has changed since: the same connect has a route now'
+          : 'something that has changed since: the same connect has a route by now';
   return { by: [unknown], kind: 'unknown', sure: false };
 }
 
-/** What makes it impossible, whoever asks; null: somebody forbids it. */
+/** What makes a bind impossible, whoever asks; null: somebody forbids it. */
+function reasonOfBind(
+  { err, sock }: Event<'call_failed'>['body'],
+  asked: ConnectAsked | null,
+): string | null {
+  const { saddr } = sock.flow;
+  if (err !== ERRNO.EADDRNOTAVAIL) return null;
+  if (!asked || asked.source_missing || asked.tentative + asked.duplicate === 0)
+    return `${saddr} is no address of this host`;
+  if (asked.duplicate === 0) return `${saddr} is not usable yet (${DAD})`;
+  const taken = `another host has ${saddr} too (${DAD} failed)`;
+  return asked.tentative === 0 ? taken : `${saddr} is not usable yet, or ${taken}`;
+}
+
+/** The same of a connect. */
 function reasonOf(failed: Event<'call_failed'>['body'], asked: ConnectAsked | null): string | null {
-  const { call, err, sock, routed } = failed;
-  const { saddr, daddr } = sock.flow;
-  if (call !== CONNECT) {
-    if (!asked || asked.source_missing || asked.tentative + asked.duplicate === 0)
-      return `${saddr} is no address of this host`;
-    if (asked.duplicate === 0) return `${saddr} is not usable yet (${DAD})`;
-    const taken = `another host has ${saddr} too (${DAD} failed)`;
-    return asked.tentative === 0 ? taken : `${saddr} is not usable yet, or ${taken}`;
-  }
+  const { err, sock, routed } = failed;
+  const { daddr } = sock.flow;
   const unfitting = unfit(failed, asked);
   if (unfitting !== null) return unfitting;
   if (err === ERRNO.ENODEV || (err === ERRNO.ENETUNREACH && asked?.state === 'gone'))

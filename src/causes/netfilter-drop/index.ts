@@ -39,8 +39,6 @@ export default defineCause({
   seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
-  // A rule that rejects drops the packet and answers it.
-  supersedes: ['connect-refused'],
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;

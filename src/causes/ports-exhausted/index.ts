@@ -27,14 +27,14 @@ export default defineCause({
     // It was given no port.
     if (sock.flow.sport !== 0 || sock.err !== 0) return null;
     const { saddr, daddr, dport } = sock.flow;
-    const first = connect?.first_port ?? 0;
-    const last = connect?.last_port ?? 0;
+    const range = connect && portRange(connect);
     return {
       evidence: {
         dialled: remote(sock.flow),
         from: saddr,
-        ip_local_port_range: connect ? `${first}-${last}` : null,
-        ports_in_range: connect ? last - first + 1 : null,
+        ip_local_port_range: connect ? `${connect.first_port}-${connect.last_port}` : null,
+        ports_in_range: range ? range.last - range.first + 1 : null,
+        ...(range?.own && { own_port_range: `${range.first}-${range.last}` }),
         error: 'EADDRNOTAVAIL',
         netns: event.netns,
       },
@@ -48,21 +48,27 @@ export default defineCause({
   },
   summary(evidence) {
     if ('bound_to' in evidence) {
-      const { bound_to, first_port, last_port, ports_in_range: count } = evidence;
-      return `no free port to bind to ${bound_to}: every port that this host gives (${count}, ${first_port} to ${last_port}) is in use on it`;
+      const { bound_to, first_port, last_port, ports_in_range: count, own_port_range } = evidence;
+      const gives = own_port_range ? 'its program lets it have' : 'this host gives';
+      return `no free port to bind to ${bound_to}: every port that ${gives} (${count}, ${first_port} to ${last_port}) is in use on it`;
     }
-    const { dialled, from, ip_local_port_range: range, ports_in_range } = evidence;
-    const may = range === null ? '' : ` (ip_local_port_range: ${ports_in_range} ports, ${range})`;
+    const { dialled, from, ip_local_port_range, ports_in_range, own_port_range } = evidence;
+    const [whose, range] = own_port_range
+      ? ['its own, of setsockopt IP_LOCAL_PORT_RANGE', own_port_range]
+      : ['ip_local_port_range', ip_local_port_range];
+    const may = range === null ? '' : ` (${whose}: ${ports_in_range} ports, ${range})`;
     return `no free port to connect ${from} to ${dialled}: every port that it may take${may} is in use for it`;
   },
   advice(evidence, { daddr, dport }) {
     const { netns } = evidence;
     if ('bound_to' in evidence) return bindingAdvice(evidence);
-    const { dialled, from } = evidence;
+    const { dialled, from, own_port_range, ip_local_port_range } = evidence;
     const filter = `dst ${bracketed(daddr)} and dport = :${dport}`;
     return [
       `who has them, and in which states (TIME-WAIT too)? \`${inNetns(netns, `ss -tanp '${filter}'`)}\``,
-      `fewer than that? Then most are reserved (net.ipv4.ip_local_reserved_ports), or the program has a range of its own (setsockopt IP_LOCAL_PORT_RANGE): give it more`,
+      own_port_range
+        ? `the program gives its socket a range of its own, ${own_port_range} of ${ip_local_port_range} (setsockopt IP_LOCAL_PORT_RANGE): let it give a wider one for ${dialled}`
+        : `fewer than that? Then most are reserved (net.ipv4.ip_local_reserved_ports)`,
       `let the program keep connections to ${dialled} open and use them again (keep-alive, a pool); what it closes first stays in TIME-WAIT for 60 s`,
       `more ports: \`${inNetns(netns, 'sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports net.ipv4.tcp_tw_reuse')}\`: a wider range, fewer reserved; tcp_tw_reuse 1 lets connects take ports in TIME-WAIT after a second`,
       `or more addresses: each local address beside ${from} has the whole range for itself`,
@@ -75,6 +81,8 @@ type Connecting = {
   from: string;
   ip_local_port_range: string | null;
   ports_in_range: number | null;
+  /** What the program has made of it for this socket. */
+  own_port_range?: string;
   error: string;
   netns: number;
 };
@@ -85,20 +93,23 @@ type Binding = {
   first_port: number;
   last_port: number;
   ports_in_range: number;
+  own_port_range?: string;
   error: string;
   netns: number;
 };
 
 function binding(event: Event<'call_failed'>): Match<Binding> | null {
-  const { call, err, sock, first_port, last_port } = event.body;
+  const { call, err, sock } = event.body;
   if (call === CONNECT || err !== ERRNO.EADDRINUSE || sock.flow.sport !== 0) return null;
   const { saddr } = sock.flow;
+  const { first, last, own } = portRange(event.body);
   return {
     evidence: {
       bound_to: saddr,
-      first_port,
-      last_port,
-      ports_in_range: last_port - first_port + 1,
+      first_port: first,
+      last_port: last,
+      ports_in_range: last - first + 1,
+      ...(own && { own_port_range: `${first}-${last}` }),
       error: 'EADDRINUSE',
       netns: event.netns,
     },
@@ -111,12 +122,33 @@ function binding(event: Event<'call_failed'>): Match<Binding> | null {
   };
 }
 
-function bindingAdvice({ bound_to, netns }: Binding): string[] {
+/** What the socket may have: its own range as far as it lies in that of the host, as inet_sk_get_local_port_range() has it. */
+function portRange({
+  first_port,
+  last_port,
+  own_ports,
+}: {
+  first_port: number;
+  last_port: number;
+  own_ports: number;
+}) {
+  const lies = (port: number) => port >= first_port && port <= last_port;
+  const [low, high] = [own_ports & 0xffff, own_ports >>> 16];
+  return {
+    first: lies(low) ? low : first_port,
+    last: lies(high) ? high : last_port,
+    own: lies(low) || lies(high),
+  };
+}
+
+function bindingAdvice({ bound_to, netns, own_port_range }: Binding): string[] {
   const any = bound_to === '0.0.0.0' || bound_to === '::';
   const whose = any ? '' : ` 'src ${bracketed(bound_to)}'`;
   return [
     `who has them, and in which states? \`${inNetns(netns, `ss -tanp${whose}`)}\``,
     'a program that calls bind() only so as to choose the address of its connect() needs no port yet: with IP_BIND_ADDRESS_NO_PORT each destination has all of them for itself',
-    `which ports there are: \`${inNetns(netns, "sysctl -a --pattern '^net.ipv4.ip_local'")}\`: a wider range, fewer reserved`,
+    own_port_range
+      ? `the program gives its socket a range of its own, ${own_port_range} (setsockopt IP_LOCAL_PORT_RANGE): let it give a wider one on ${bound_to}`
+      : `which ports there are: \`${inNetns(netns, "sysctl -a --pattern '^net.ipv4.ip_local'")}\`: a wider range, fewer reserved`,
   ];
 }

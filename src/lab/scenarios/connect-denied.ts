@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { type Address, must, type Socket } from '../../native/sockets.ts';
-import { anyOf, connect, failAtOnce, hangUp, localOf } from '../connections.ts';
+import { familyOf } from '../../tcp/address.ts';
+import { endpoint } from '../../tcp/endpoint.ts';
+import {
+  accept,
+  anyOf,
+  connect,
+  dialFrom,
+  failAtOnce,
+  hangUp,
+  listen,
+  localOf,
+} from '../connections.ts';
 import { DROPPED_PORT, denyInCgroup } from '../dropping.ts';
 import type { Lab } from '../lab.ts';
 import { within } from '../rewriter.ts';
@@ -21,6 +32,30 @@ function made(lab: Lab, server: Address, client: string, port = 0): Made {
   return { server, clients: [{ address: client, port }], netns: lab.client.inode };
 }
 
+/** Of the client's, below what everybody may bind to. */
+const LOW_PORT = 443;
+const NOBODY = 65_534;
+/** Within ip_local_port_range. */
+const GIVEN = 40_000;
+
+/** Binds in the client’s namespace that all fail, with this errno. */
+function failToBind(lab: Lab, at: Address, times: number, code: string): void {
+  const family = familyOf(at.address);
+  bindAll(
+    Array.from({ length: times }, () => lab.socket(lab.client, { family })),
+    at,
+    code,
+  );
+}
+
+function bindAll(sockets: Socket[], { address, port }: Address, code: string): void {
+  for (const socket of sockets) {
+    const { error } = socket.bind(address, port);
+    if (error !== code) throw new Error(`expected ${code}, got ${error}`);
+    socket.close();
+  }
+}
+
 export const connectDenied: Scenario[] = [
   {
     id: 'connect-denied',
@@ -33,12 +68,7 @@ export const connectDenied: Scenario[] = [
       denied_by: [`${ABSENT[family]} is no address of this host`],
     }),
     run(lab, { times, family }) {
-      for (let time = 0; time < times; time++) {
-        const socket = lab.socket(lab.client, { family });
-        const { error } = socket.bind(ABSENT[family], PORT);
-        if (error !== 'EADDRNOTAVAIL') throw new Error(`expected EADDRNOTAVAIL, got ${error}`);
-        socket.close();
-      }
+      failToBind(lab, { address: ABSENT[family], port: PORT }, times, 'EADDRNOTAVAIL');
       return made(lab, { address: ABSENT[family], port: PORT }, anyOf(family));
     },
   },
@@ -119,6 +149,90 @@ export const connectDenied: Scenario[] = [
       const server = { address: 'fe80::99', port: PORT };
       failAtOnce(lab, lab.client, server, times, 'EINVAL');
       return made(lab, server, anyOf(6));
+    },
+  },
+  {
+    id: 'connect-denied/port-listened',
+    cause: 'connect-denied',
+    title: 'binds to a port that the process listens on already',
+    families: BOTH,
+    says: ({ family }) => ({
+      call: 'bind',
+      error: 'EADDRINUSE',
+      port_held_by: 'own listener',
+      denied_by: [`it listens on ${endpoint(anyOf(family), PORT)} itself`],
+    }),
+    // It is there until the host was asked who has the port.
+    prepare(lab, { family }) {
+      const listener = lab.socket(lab.client, { family });
+      must(listener.bind(anyOf(family), PORT), 'bind');
+      must(listener.listen(1), 'listen');
+    },
+    run(lab, { times, family }) {
+      const address = HOSTS[family].client;
+      failToBind(lab, { address, port: PORT }, times, 'EADDRINUSE');
+      return made(lab, { address, port: PORT }, anyOf(family));
+    },
+  },
+  {
+    id: 'connect-denied/port-connected',
+    cause: 'connect-denied',
+    title: 'binds to a port that a connect of this host has',
+    families: BOTH,
+    says: () => ({
+      error: 'EADDRINUSE',
+      port_held_by: 'connections',
+      reuse_address: false,
+      in_port_range: true,
+    }),
+    prepare(lab, { family }) {
+      const { client, server } = HOSTS[family];
+      const listener = listen(lab, family, PORT, 1);
+      const from = { address: client, port: GIVEN };
+      accept(listener, [dialFrom(lab, from, { address: server, port: PORT })]);
+    },
+    run(lab, { times, family }) {
+      const address = anyOf(family);
+      failToBind(lab, { address, port: GIVEN }, times, 'EADDRINUSE');
+      return made(lab, { address, port: GIVEN }, anyOf(family));
+    },
+  },
+  {
+    id: 'connect-denied/port-bound',
+    cause: 'connect-denied',
+    title: 'binds to a port that another socket is bound to',
+    families: BOTH,
+    knows: 'TCP_BOUND_INACTIVE',
+    says: () => ({ error: 'EADDRINUSE', port_held_by: 'socket' }),
+    prepare(lab, { family }) {
+      must(lab.socket(lab.client, { family }).bind(HOSTS[family].client, PORT), 'bind');
+    },
+    run(lab, { times, family }) {
+      const address = HOSTS[family].client;
+      failToBind(lab, { address, port: PORT }, times, 'EADDRINUSE');
+      return made(lab, { address, port: PORT }, anyOf(family));
+    },
+  },
+  {
+    id: 'connect-denied/privileged',
+    cause: 'connect-denied',
+    title: 'binds to a low port without the capability for it',
+    families: BOTH,
+    says: () => ({
+      error: 'EACCES',
+      port_held_by: 'privileged',
+      denied_by: [/^port 443 is below 1024 /],
+    }),
+    run(lab, { times, family }) {
+      const address = HOSTS[family].client;
+      const sockets = Array.from({ length: times }, () => lab.socket(lab.client, { family }));
+      process.seteuid?.(NOBODY);
+      try {
+        bindAll(sockets, { address, port: LOW_PORT }, 'EACCES');
+      } finally {
+        process.seteuid?.(0);
+      }
+      return made(lab, { address, port: LOW_PORT }, anyOf(family));
     },
   },
 ];

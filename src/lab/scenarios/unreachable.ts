@@ -4,14 +4,17 @@ import { type Address, must, POLLOUT, type Socket } from '../../native/sockets.t
 import type { Family } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import {
+  accept,
   anyOf,
   awaitAll,
   awaitTimeout,
   connect,
   dial,
+  dialWith,
   failAtOnce,
   hangUp,
   knock,
+  listen,
   localOf,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
@@ -213,6 +216,32 @@ export const portsExhausted: Scenario = {
     const server = { address: HOSTS[family].server, port: PORT };
     const held = connect(lab, { times: 2, family }, PORT);
     failAtOnce(lab, lab.client, server, times, 'EADDRNOTAVAIL');
+    hangUp(held);
+    const clients = [{ address: HOSTS[family].client, port: 0 }];
+    return { server, clients, netns: lab.client.inode };
+  },
+};
+
+const IP_LOCAL_PORT_RANGE = 51;
+
+export const portsExhaustedOfOwn: Scenario = {
+  id: 'ports-exhausted/own-range',
+  cause: 'ports-exhausted',
+  title: 'connects that find no local port in the range that the program gave their socket',
+  families: BOTH,
+  knows: 'local_port_range',
+  says: () => ({ own_port_range: `${FIRST}-${FIRST + 1}`, ports_in_range: 2 }),
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].server, port: PORT };
+    const narrow = (socket: Socket) =>
+      must(
+        socket.setsockopt(IPPROTO_IP, IP_LOCAL_PORT_RANGE, ((FIRST + 1) << 16) + FIRST),
+        'setsockopt',
+      );
+    const listener = listen(lab, family, PORT, 2);
+    const held = accept(listener, dialWith(lab, lab.client, server, 2, narrow));
+    listener.close();
+    failAtOnce(lab, lab.client, server, times, 'EADDRNOTAVAIL', narrow);
     hangUp(held);
     const clients = [{ address: HOSTS[family].client, port: 0 }];
     return { server, clients, netns: lab.client.inode };

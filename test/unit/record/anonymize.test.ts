@@ -226,6 +226,9 @@ test('no text of an event is left as it was by chance', () => {
     'family',
     'ends',
     'end',
+    // Addresses, and behind them a port.
+    'address',
+    'remote',
     'halted',
     'tracer',
     // The kernel's own words.
