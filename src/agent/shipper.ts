@@ -2,7 +2,6 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { partNumbers, partPath } from '../record/parts.ts';
-import { RecordingError } from '../record/read.ts';
 import type { ExportCounters } from './counters.ts';
 import { type Cursor, readCursor, writeCursor } from './cursor.ts';
 import type { Delivery } from './delivery.ts';
@@ -122,7 +121,7 @@ export class Shipper {
         this.#passOver();
         return null;
       }
-      if (!(error instanceof RecordingError) && !(error as NodeJS.ErrnoException).code) throw error;
+      // Whatever it is about this file, the others are told.
       counters.unreadable++;
       say(`${path} cannot be read, and is passed over: ${(error as Error).message}`);
       return [];
