@@ -44,6 +44,8 @@ export class Shipper {
   #ended: { number: number; findings: FileFindings } | null = null;
   /** Taken of the file that is recorded, and not delivered. */
   #unsent: LogRecord[] = [];
+  /** It was said that the cursor cannot be written. */
+  #unwritten = false;
 
   constructor(options: ShipperOptions, delivery: Delivery, live: Live) {
     this.#options = options;
@@ -143,10 +145,14 @@ export class Shipper {
   /** Where that cannot be written, all is delivered once more after a restart, and nothing is lost. */
   #moveTo(cursor: Cursor): void {
     this.#cursor = cursor;
+    const { cursor: path, say } = this.#options;
     try {
-      writeCursor(this.#options.cursor, cursor);
+      writeCursor(path, cursor);
+      this.#unwritten = false;
     } catch (error) {
-      this.#options.say(`${this.#options.cursor}: ${(error as Error).message}`);
+      if (!this.#unwritten)
+        say(`${path}: ${(error as Error).message}: what is told now is told again after a restart`);
+      this.#unwritten = true;
     }
   }
 }
