@@ -32,18 +32,13 @@ export class FileFindings {
 
   /** What has grown since the last call, each once. */
   take(now_ns: number): LogRecord[] {
-    const { engine } = this.pipeline;
     const changed = this.#changed();
-    const all = engine.findings;
-    return changed.map((finding) =>
-      logRecordOf(
-        finding,
-        all.get(finding.id)?.sides ?? null,
-        this.origin,
-        this.#resources,
-        now_ns,
-      ),
-    );
+    const all = this.pipeline.engine.findings;
+    return changed.map((finding) => {
+      const open = all.get(finding.id);
+      const beside = { sides: open?.sides ?? null, flows: [...(open?.flows.values() ?? [])] };
+      return logRecordOf(finding, beside, this.origin, this.#resources, now_ns);
+    });
   }
 
   /** What has grown since the last call was told before. */

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { EvidenceValue, Severity } from '../causes/define.ts';
 import type { Finding } from '../diagnose/finding.ts';
+import type { FlowCount } from '../diagnose/open-finding.ts';
 import type { End, Sides } from '../diagnose/sides.ts';
 import { connectionOfText } from '../report/connection.ts';
 import { endpoint } from '../tcp/endpoint.ts';
@@ -23,10 +24,21 @@ const EVENT_NAME = 'tcpwhy.finding';
 const SEVERITY_NUMBERS: Record<Severity, number> = { info: 9, warning: 13, error: 17 };
 export const SCOPE = { name: 'tcpwhy', version: VERSION };
 
+/** Connections that a record names. */
+const MOST_CONNECTIONS = 20;
+
+/** What is known of a finding beside it. */
+export interface Beside {
+  /** Of its newest connection. */
+  sides: Sides | null;
+  /** Its connections, the newest last. */
+  flows: readonly Pick<FlowCount, 'text'>[];
+}
+
 /** A finding as it stands, for OTLP. `now_ns`: when it was told. */
 export function logRecordOf(
   finding: Finding,
-  sides: Sides | null,
+  beside: Beside,
   origin: Origin,
   resources: Resources,
   now_ns: number,
@@ -40,7 +52,7 @@ export function logRecordOf(
     eventName: EVENT_NAME,
     resource: resources.of(finding.process?.container ?? null),
     instrumentationScope: SCOPE,
-    attributes: attributesOf(finding, sides, origin, resources.host_id),
+    attributes: attributesOf(finding, beside, origin, resources.host_id),
     droppedAttributesCount: 0,
   };
 }
@@ -53,7 +65,7 @@ export function recordId(host_id: string, { run, part }: Origin, finding_id: str
 
 function attributesOf(
   finding: Finding,
-  sides: Sides | null,
+  { sides, flows }: Beside,
   origin: Origin,
   host_id: string,
 ): Record<string, Value> {
@@ -79,6 +91,7 @@ function attributesOf(
     'tcpwhy.netns': flow.netns,
     'tcpwhy.run': origin.run,
     'tcpwhy.connection.id': connection,
+    'tcpwhy.connection.ids': connectionsOf(flows),
     ...endsOf(flow, sides),
     'network.type': flow.family === 4 ? 'ipv4' : 'ipv6',
     'network.transport': 'tcp',
@@ -86,6 +99,12 @@ function attributesOf(
     ...(process && process.pid > 0 && { 'process.pid': process.pid }),
     ...(process && process.comm !== '' && { 'process.executable.name': process.comm }),
   };
+}
+
+/** The newest first. */
+function connectionsOf(flows: Beside['flows']): string[] {
+  const newest = flows.slice(-MOST_CONNECTIONS).reverse();
+  return [...new Set(newest.map(({ text }) => connectionOfText(text)))];
 }
 
 /** Where neither end is known to be here, by the names that tell only the direction. */

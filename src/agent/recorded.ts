@@ -12,8 +12,8 @@ import type { Resources } from './resource.ts';
 const TICKS_AT_ONCE = 50;
 
 /**
- * What a file that is whole, or will not be, has beyond the cursor. Throws RecordingError, and the file system's
- * errors.
+ * What a file that is whole, or never will be, has beyond the cursor. Throws RecordingError, and the file
+ * system's errors.
  */
 export async function recordedBeyond(
   path: string,

@@ -2,7 +2,6 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { partNumbers, partPath } from '../record/parts.ts';
-import { RecordingError } from '../record/read.ts';
 import type { ExportCounters } from './counters.ts';
 import { type Cursor, readCursor, writeCursor } from './cursor.ts';
 import type { Delivery } from './delivery.ts';
@@ -45,6 +44,8 @@ export class Shipper {
   #ended: { number: number; findings: FileFindings } | null = null;
   /** Taken of the file that is recorded, and not delivered. */
   #unsent: LogRecord[] = [];
+  /** It was said that the cursor cannot be written. */
+  #unwritten = false;
 
   constructor(options: ShipperOptions, delivery: Delivery, live: Live) {
     this.#options = options;
@@ -122,7 +123,7 @@ export class Shipper {
         this.#passOver();
         return null;
       }
-      if (!(error instanceof RecordingError) && !(error as NodeJS.ErrnoException).code) throw error;
+      // Whatever it is about this file, the others are told.
       counters.unreadable++;
       say(`${path} cannot be read, and is passed over: ${(error as Error).message}`);
       return [];
@@ -144,10 +145,14 @@ export class Shipper {
   /** Where that cannot be written, all is delivered once more after a restart, and nothing is lost. */
   #moveTo(cursor: Cursor): void {
     this.#cursor = cursor;
+    const { cursor: path, say } = this.#options;
     try {
-      writeCursor(this.#options.cursor, cursor);
+      writeCursor(path, cursor);
+      this.#unwritten = false;
     } catch (error) {
-      this.#options.say(`${this.#options.cursor}: ${(error as Error).message}`);
+      if (!this.#unwritten)
+        say(`${path}: ${(error as Error).message}: what is told now is told again after a restart`);
+      this.#unwritten = true;
     }
   }
 }

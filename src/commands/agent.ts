@@ -24,6 +24,8 @@ import { prune, type Rotation } from '../record/parts.ts';
 
 type Flags = Values<typeof AGENT>;
 
+/** Nobody looks on: longer than where somebody does, and what comes in it finds room by far. */
+const TICK_MS = 250;
 const STATE = '/var/lib/tcpwhy';
 /** A recording is one of so many, and no larger than that: after a restart one is read again. */
 const FILES = 8;
@@ -71,7 +73,7 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
       counted.read(
         recorded.findings.pipeline,
         observable,
-        source.acceptQueues(),
+        source.acceptQueues(filter.netns),
         counters,
         shipper?.behind ?? 0,
       );
@@ -88,7 +90,7 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
       recorded.tick();
       return recorded.deleted !== null;
     };
-    const why = await Promise.race([watch(tick, null, interrupted), failed]);
+    const why = await Promise.race([watch(tick, null, interrupted, TICK_MS), failed]);
     const { deleted } = recorded;
     stop.abort();
     await telling;

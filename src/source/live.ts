@@ -187,9 +187,11 @@ export class LiveSource implements Source {
     return Buffer.concat(ticks);
   }
 
-  /** Of every listener of every network namespace that can be entered. */
-  acceptQueues(): AcceptQueue[] {
-    return [...networkNamespaces().values()].flatMap((path) => {
+  /** Of every listener of a network namespace, null: of each that can be entered. */
+  acceptQueues(netns: number | null): AcceptQueue[] {
+    const all = networkNamespaces();
+    const paths = netns === null ? [...all.values()] : [all.get(netns) ?? []].flat();
+    return paths.flatMap((path) => {
       try {
         return acceptQueuesIn(netlink(SOCK_DIAG, LISTENERS, path));
       } catch {

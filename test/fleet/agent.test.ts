@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recordId } from '../../src/agent/log-record.ts';
 import { Lab } from '../../src/lab/lab.ts';
@@ -11,8 +12,7 @@ import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { RecordedStream } from '../../src/record/read.ts';
 import { Output, TCPWHY } from '../kernel/tcpwhy.ts';
 import { COLLECTOR, freePort, startCollector } from './collector.ts';
-import type { Program } from './process.ts';
-import { Program as Agent } from './process.ts';
+import { Program } from './process.ts';
 import { Sink } from './sink.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-fleet-'));
@@ -48,7 +48,7 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
   };
   const watch = async (...options: string[]) => {
     const args = ['agent', '--dir', state, '--netns', String(lab.server.inode), '--interval', '1s'];
-    const agent = new Agent(TCPWHY, [...args, ...options], {
+    const agent = new Program(TCPWHY, [...args, ...options], {
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
       OTEL_METRIC_EXPORT_INTERVAL: '1000',
       OTEL_RESOURCE_ATTRIBUTES: `host.id=${HOST_ID}`,
@@ -74,7 +74,7 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
 
   it('tells what is recorded, whoever is killed meanwhile, and nothing else', async () => {
     let collector = await collect();
-    let agent = await watch('--max-age', '3s');
+    let agent = await watch('--max-age', '2s');
     fail();
     await told(1);
 
@@ -84,7 +84,7 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
     await recorded(2);
     await agent.stop('SIGKILL');
 
-    agent = await watch('--max-age', '3s');
+    agent = await watch('--max-age', '2s');
     fail();
     await agent.says(/findings wait in the recording/);
     collector = await collect();
@@ -93,16 +93,67 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
     fail();
     await recorded(4);
     await agent.stop('SIGKILL');
-    agent = await watch('--max-age', '3s');
+    agent = await watch('--max-age', '2s');
     fail();
     await told(5);
     fail();
     expect(await agent.stop('SIGTERM')).toBe(0);
     await collector.stop('SIGTERM');
 
-    const { ids, causes } = await recordings(state);
+    const { files, ids, causes } = await recordings(state);
+    // More than the three starts: it went on in others meanwhile.
+    expect(files).toBeGreaterThan(4);
     expect(sumOf(causes)).toEqual(made(6));
     expect(new Map([...sink.counts].sort())).toEqual(new Map([...ids].sort()));
+  });
+
+  it('tells of a storm once an interval, and counts all of it, in one recording or in several', async () => {
+    await collect();
+    const agent = await watch('--max-age', '2s');
+    const began = performance.now();
+    const [scenario] = SCENARIOS.filter(({ id }) => id === 'no-listener');
+    let times = 0;
+    while (performance.now() - began < 5000) {
+      scenario?.run(lab, { times: 50, family: 4 });
+      times += 50;
+      // It runs to its end without a pause, and the sink is in this process.
+      await setImmediate();
+    }
+    const sum = () => [...sink.counts.values()].reduce((sum, count) => sum + count, 0);
+    await expect.poll(sum, { timeout: 60_000, interval: 100 }).toBe(times);
+    const seconds = (performance.now() - began) / 1000;
+    expect(sink.counts.size).toBeGreaterThan(1);
+    // And what was not told yet at the end of each recording.
+    expect(sink.records.length).toBeLessThanOrEqual(seconds + sink.counts.size);
+    expect(await agent.stop('SIGTERM')).toBe(0);
+    const { ids } = await recordings(state);
+    expect(new Map([...sink.counts].sort())).toEqual(new Map([...ids].sort()));
+  });
+
+  it('tells records and metrics as docs/agent.md says', async () => {
+    await collect();
+    const agent = await watch();
+    fail();
+    await told(1);
+    const port = (sink.records[0]?.attributes['network.local.port'] ?? 0) as number;
+    expect(port).toBeGreaterThan(0);
+    await expect
+      .poll(() => sumOf(countedIn(sink, 'tcpwhy.findings')), { timeout: 20_000 })
+      .toEqual(made(1));
+    expect(await agent.stop('SIGTERM')).toBe(0);
+
+    const page = readFileSync('docs/agent.md', 'utf8');
+    const described = (name: string) =>
+      page.includes(`\`${name}\``) || page.includes(`\`${name.replace(/\.[^.]+$/, '.NAME')}\``);
+    for (const { event, resource, attributes } of sink.records) {
+      expect(event).toBe('tcpwhy.finding');
+      expect(resource).toMatchObject({ 'service.name': 'tcpwhy', 'host.id': HOST_ID });
+      expect(Object.keys(attributes).filter((name) => !described(name))).toEqual([]);
+    }
+    expect([...sink.metrics.keys()].filter((name) => !described(name))).toEqual([]);
+    for (const points of sink.metrics.values())
+      for (const { attributes } of points)
+        expect(Object.keys(attributes).filter((name) => !described(name))).toEqual([]);
   });
 });
 
@@ -126,11 +177,22 @@ function byCause(sink: Sink): Record<string, number> {
   return sumOf(causes);
 }
 
+/** Of a metric, by cause, as it was told last. */
+function countedIn(sink: Sink, metric: string): Map<string, number> {
+  const causes = new Map<string, number>();
+  for (const { attributes, value } of sink.metrics.get(metric) ?? []) {
+    const cause = String(attributes['tcpwhy.cause']);
+    causes.set(cause, (causes.get(cause) ?? 0) + value);
+  }
+  return causes;
+}
+
 /** What `replay` says of each recording there is: counts by the id that a receiver is told, and by cause. */
 async function recordings(state: string) {
   const ids = new Map<string, number>();
   const causes = new Map<string, number>();
-  for (const name of readdirSync(state).filter((one) => one.endsWith('.zst'))) {
+  const names = readdirSync(state).filter((one) => one.endsWith('.zst'));
+  for (const name of names) {
     const path = join(state, name);
     const recording = await RecordedStream.open(path);
     await recording.close();
@@ -142,5 +204,5 @@ async function recordings(state: string) {
       causes.set(cause, (causes.get(cause) ?? 0) + count);
     }
   }
-  return { ids, causes };
+  return { files: names.length, ids, causes };
 }

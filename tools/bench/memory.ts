@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Usage, as root: node tools/bench/memory.ts [MINUTES [COMMAND…]]    writes
-// docs/performance-memory.md (make bench-memory); COMMAND: record, trace, top
+// docs/performance-memory.md (make bench-memory); COMMAND: record, trace, top, agent
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,6 +32,7 @@ const commands: Record<string, string> = {
   record: `build/tcpwhy record -o ${recording} --force --json`,
   trace: `build/tcpwhy trace --for 24h --json`,
   top: 'build/tcpwhy top',
+  agent: 'build/tcpwhy agent --dir build/bench/agent',
 };
 const wanted = chosen.length > 0 ? chosen : Object.keys(commands);
 

@@ -33,6 +33,7 @@ test('a finding as a record, each piece of evidence by its name', () => {
     'tcpwhy.netns': 7,
     'tcpwhy.run': '5',
     'tcpwhy.connection.id': '10.0.0.1:4000 10.0.0.2:80',
+    'tcpwhy.connection.ids': [],
     'source.address': '10.0.0.1',
     'source.port': 4000,
     'destination.address': '10.0.0.2',
@@ -49,7 +50,13 @@ test('the ends by where they are, with the sequence numbers that are known', () 
     peer: { address: '10.0.0.1', port: 4000, isn: 17 },
     source: null,
   };
-  const { attributes } = logRecordOf(FINDING, sides, { run: '5', part: 1 }, RESOURCES, 0);
+  const { attributes } = logRecordOf(
+    FINDING,
+    { sides, flows: [] },
+    { run: '5', part: 1 },
+    RESOURCES,
+    0,
+  );
   expect(attributes).toMatchObject({
     'network.local.address': '10.0.0.2',
     'network.local.port': 80,
@@ -59,6 +66,16 @@ test('the ends by where they are, with the sequence numbers that are known', () 
   });
   expect(Object.keys(attributes)).not.toContain('tcpwhy.isn.local');
   expect(Object.keys(attributes)).not.toContain('source.address');
+});
+
+test('the newest connections of it, each once, whichever way they were seen', () => {
+  const flows = Array.from({ length: 30 }, (_, i) => ({ text: `10.0.0.1:${i} → 10.0.0.2:80` }));
+  const both = [...flows, { text: '10.0.0.2:80 → 10.0.0.1:29' }];
+  const origin = { run: '5', part: 1 };
+  const { attributes } = logRecordOf(FINDING, { sides: null, flows: both }, origin, RESOURCES, 0);
+  const ids = attributes['tcpwhy.connection.ids'] as string[];
+  expect(ids).toHaveLength(19);
+  expect(ids.slice(0, 2)).toEqual(['10.0.0.1:29 10.0.0.2:80', '10.0.0.1:28 10.0.0.2:80']);
 });
 
 test('a container is a resource of its own, the same each time', () => {

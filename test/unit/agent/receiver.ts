@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import type { Endpoint } from '../../../src/agent/endpoint.ts';
@@ -28,8 +29,9 @@ export class Receiver {
     this.#server = server;
   }
 
-  static async open(): Promise<Receiver> {
-    const server = createServer();
+  /** With `tls` it speaks https. */
+  static async open(tls: ServerOptions | null = null): Promise<Receiver> {
+    const server = tls ? createTlsServer(tls) : createServer();
     const receiver = new Receiver(server);
     server.on('request', async (incoming, response) => {
       const chunks: Buffer[] = [];
@@ -50,8 +52,12 @@ export class Receiver {
     return receiver;
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
   get endpoint(): Endpoint {
-    const { port } = this.#server.address() as AddressInfo;
+    const { port } = this;
     const url = new URL(`http://127.0.0.1:${port}/v1/logs`);
     return { url, headers: { tenant: '1' }, gzip: true, timeout_ms: 10_000, tls: {} };
   }

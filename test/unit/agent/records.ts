@@ -29,5 +29,11 @@ export const FINDING: Finding = {
 
 export function record(finding: Partial<Finding> = {}) {
   const origin = { run: '5', part: 1 };
-  return logRecordOf({ ...FINDING, ...finding }, null, origin, RESOURCES, 1.6e18);
+  return logRecordOf(
+    { ...FINDING, ...finding },
+    { sides: null, flows: [] },
+    origin,
+    RESOURCES,
+    1.6e18,
+  );
 }

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { endpointOf } from '../../../src/agent/endpoint.ts';
+import { post } from '../../../src/agent/post.ts';
+import { Receiver } from './receiver.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-tls-'));
+const [CERT, KEY] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+let receiver: Receiver;
+
+beforeAll(async () => {
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
+      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
+      ...['-days', '2', '-keyout', KEY, '-out', CERT],
+    ],
+    { stdio: 'ignore' },
+  );
+  const pem = { cert: readFileSync(CERT), key: readFileSync(KEY) };
+  // It takes only who has this certificate too.
+  receiver = await Receiver.open({
+    ...pem,
+    ca: pem.cert,
+    requestCert: true,
+    rejectUnauthorized: true,
+  });
+});
+afterAll(async () => {
+  await receiver.close();
+  rmSync(folder, { recursive: true });
+});
+
+const sent = async (env: Record<string, string>) => {
+  const endpoint = endpointOf('logs', {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `https://127.0.0.1:${receiver.port}`,
+    ...env,
+  });
+  return endpoint && post(endpoint, Buffer.from('x'));
+};
+
+const CLIENT = {
+  OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: CERT,
+  OTEL_EXPORTER_OTLP_CLIENT_KEY: KEY,
+};
+
+test('a collector is trusted by the certificate that is set, and is shown the client’s', async () => {
+  const outcome = await sent({ OTEL_EXPORTER_OTLP_CERTIFICATE: CERT, ...CLIENT });
+  expect(outcome).toMatchObject({ is: 'taken' });
+  expect(receiver.requests.map(({ path }) => path)).toEqual(['/v1/logs']);
+});
+
+test('one that nobody vouches for is sent nothing', async () => {
+  const before = receiver.requests.length;
+  expect(await sent(CLIENT)).toMatchObject({
+    is: 'failed',
+    why: expect.stringMatching(/self-signed/),
+  });
+  expect(receiver.requests.length).toBe(before);
+});
+
+test('without the client’s certificate it fails, and may be tried again', async () => {
+  const outcome = await sent({ OTEL_EXPORTER_OTLP_CERTIFICATE: CERT });
+  expect(outcome).toMatchObject({ is: 'failed' });
+});
