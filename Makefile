@@ -31,6 +31,11 @@ ZIG_VERSION := 0.15.2
 NFPM_VERSION := 2.43.4
 ZIGBUILD := $(CACHE)/zigbuild-$(ZIGBUILD_VERSION)-zig-$(ZIG_VERSION)
 NFPM := $(CACHE)/nfpm-$(NFPM_VERSION)/nfpm
+# Engines and tools that findings of many hosts are for.
+CHDB_VERSION := 4.4.0
+CHDB := $(CACHE)/chdb-$(CHDB_VERSION)/bin/python
+VICTORIA_LOGS_VERSION := 1.52.1
+VICTORIA_LOGS := $(CACHE)/victoria-logs-$(VICTORIA_LOGS_VERSION)/victoria-logs
 PREFIX ?= /usr/local
 # Also where root calls, as `sudo make demo`, who owns the tree builds in it.
 OWNER := $(shell stat -c %U .)
@@ -109,7 +114,7 @@ vm-test: setup-test build ## make every failure happen here and on other kernels
 	node tools/vm/table.ts build/vm/*.log
 	node tools/vm/verified.ts $(if $(UPDATE_VERIFIED),--update) build/vm/*.log
 
-fleet-test: setup-test build ## try what is for many hosts with the engines and tools that it is for, as root
+fleet-test: setup-test build $(CHDB) $(VICTORIA_LOGS) ## try what is for many hosts with the engines and tools that it is for, as root
 	vitest run --project fleet
 
 soak: setup-test build ## record for MINUTES on KERNEL while the clock is set and CPUs come and go, as root
@@ -278,6 +283,14 @@ build/dist/share: $(DIST) docs/tcpwhy.1 $(patsubst %,tools/dist/%,share licences
 $(NFPM): | setup-dist
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v$(NFPM_VERSION)
+
+$(CHDB):
+	python3 -m venv $(CACHE)/chdb-$(CHDB_VERSION)
+	$@ -m pip install --quiet --disable-pip-version-check chdb==$(CHDB_VERSION)
+
+$(VICTORIA_LOGS):
+	@mkdir -p $(@D)
+	GOBIN=$(@D) go install github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v$(VICTORIA_LOGS_VERSION)
 
 $(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) build/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides) | $(NFPM)
 	tools/dist/package $(patsubst .%,%,$(suffix $@)) $(NFPM) $(DIST) $(VERSION) $(GLIBC) $@
