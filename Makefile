@@ -33,7 +33,9 @@ ZIGBUILD := $(CACHE)/zigbuild-$(ZIGBUILD_VERSION)-zig-$(ZIG_VERSION)
 NFPM := $(CACHE)/nfpm-$(NFPM_VERSION)/nfpm
 # Engines and tools that findings of many hosts are for.
 CHDB_VERSION := 4.4.0
-CHDB := $(CACHE)/chdb-$(CHDB_VERSION)/bin/python
+CHDB := $(CACHE)/chdb-$(CHDB_VERSION)/chdb
+PROMTOOL_VERSION := 0.316.0
+PROMTOOL := $(CACHE)/promtool-$(PROMTOOL_VERSION)/promtool
 VICTORIA_LOGS_VERSION := 1.52.1
 VICTORIA_LOGS := $(CACHE)/victoria-logs-$(VICTORIA_LOGS_VERSION)/victoria-logs
 PREFIX ?= /usr/local
@@ -114,7 +116,7 @@ vm-test: setup-test build ## make every failure happen here and on other kernels
 	node tools/vm/table.ts build/vm/*.log
 	node tools/vm/verified.ts $(if $(UPDATE_VERIFIED),--update) build/vm/*.log
 
-fleet-test: setup-test build $(CHDB) $(VICTORIA_LOGS) ## try what is for many hosts with the engines and tools that it is for, as root
+fleet-test: setup-test build $(CHDB) $(VICTORIA_LOGS) $(PROMTOOL) ## try what is for many hosts with the engines and tools that it is for, as root
 	vitest run --project fleet
 
 soak: setup-test build ## record for MINUTES on KERNEL while the clock is set and CPUs come and go, as root
@@ -285,8 +287,12 @@ $(NFPM): | setup-dist
 	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v$(NFPM_VERSION)
 
 $(CHDB):
-	python3 -m venv $(CACHE)/chdb-$(CHDB_VERSION)
-	$@ -m pip install --quiet --disable-pip-version-check chdb==$(CHDB_VERSION)
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(@D) \
+		chdb==$(CHDB_VERSION)
+
+$(PROMTOOL):
+	@mkdir -p $(@D)
+	GOBIN=$(@D) go install github.com/prometheus/prometheus/cmd/promtool@v$(PROMTOOL_VERSION)
 
 $(VICTORIA_LOGS):
 	@mkdir -p $(@D)

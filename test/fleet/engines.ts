@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ROOT } from '../kernel/tcpwhy.ts';
 import type { Row } from './rows.ts';
 
@@ -14,7 +14,7 @@ const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tcp
 const cached = (name: string, variable: string, file: string) =>
   join(CACHE, `${name}-${new RegExp(`^${variable} := (.*)$`, 'm').exec(MAKEFILE)?.[1]}`, file);
 
-export const CHDB = cached('chdb', 'CHDB_VERSION', 'bin/python');
+export const CHDB = cached('chdb', 'CHDB_VERSION', 'chdb');
 export const VICTORIA_LOGS = cached('victoria-logs', 'VICTORIA_LOGS_VERSION', 'victoria-logs');
 export const PROMTOOL = cached('promtool', 'PROMTOOL_VERSION', 'promtool');
 
@@ -52,11 +52,16 @@ export function clickHouse(...queries: Asked[]): Record<string, unknown>[][] {
     .split(/;\n/)
     .filter((sql) => /^[A-Z]/m.test(sql));
   const asked = [...schema.map((sql) => ({ sql })), ...queries];
-  const { status, stdout, stderr } = spawnSync(CHDB, [join(import.meta.dirname, 'clickhouse.py')], {
-    encoding: 'utf8',
-    input: asked.map((one) => `${JSON.stringify({ parameters: {}, ...one })}\n`).join(''),
-    maxBuffer: 1 << 28,
-  });
+  const { status, stdout, stderr } = spawnSync(
+    'python3',
+    [join(import.meta.dirname, 'clickhouse.py')],
+    {
+      env: { ...process.env, PYTHONPATH: dirname(CHDB) },
+      encoding: 'utf8',
+      input: asked.map((one) => `${JSON.stringify({ parameters: {}, ...one })}\n`).join(''),
+      maxBuffer: 1 << 28,
+    },
+  );
   if (status !== 0) throw new Error(stderr);
   return stdout
     .split('\n')

@@ -64,7 +64,7 @@ describe('the five failures, as both of their hosts recorded them', () => {
         expect(others.some((pair) => joined.includes(pair))).toBe(true);
       }
     const keys = rows.flatMap(({ attributes }) =>
-      JSON.parse(attributes['tcpwhy.connection.keys'] ?? '[]'),
+      JSON.parse(attributes['tcpwhy.connection.ids'] ?? '[]'),
     );
     expect(keys).toEqual(expect.arrayContaining([expect.stringMatching(/^isn \d+$/)]));
   });
@@ -110,6 +110,32 @@ describe('the five failures, as both of their hosts recorded them', () => {
         sql: 'SELECT * FROM tcpwhy_both_ends',
       });
       expect(found).toEqual([]);
+    });
+
+    it('joins what was translated by the first numbers of either end', () => {
+      const end = (host: string, id: string, isns: Record<string, string>): Row => ({
+        ...{ time_ns: 1e9 * Math.floor(Date.now() / 1000), body: '', severity: 'ERROR' },
+        resource: { 'host.id': host },
+        attributes: {
+          'tcpwhy.finding.id': id,
+          'tcpwhy.count': '1',
+          'tcpwhy.connection.id': `${host}:80 ${host}:4000`,
+          ...isns,
+        },
+      });
+      const rows = [
+        end('10.0.0.1', 'a', { 'tcpwhy.isn.local': '1', 'tcpwhy.isn.peer': '2' }),
+        end('10.0.0.2', 'b', { 'tcpwhy.isn.local': '2' }),
+        end('10.0.0.3', 'c', { 'tcpwhy.isn.local': '3' }),
+        end('10.0.0.4', 'd', {}),
+      ];
+      const sql =
+        'SELECT finding_id, other_finding_id, connection_keys FROM tcpwhy_both_ends ORDER BY ALL';
+      const [, found] = clickHouse(insert(rows), { sql });
+      expect(found).toEqual([
+        { finding_id: 'a', other_finding_id: 'b', connection_keys: ['isn 2'] },
+        { finding_id: 'b', other_finding_id: 'a', connection_keys: ['isn 2'] },
+      ]);
     });
 
     it('shows one incident from both ends', () => {

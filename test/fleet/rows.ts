@@ -61,7 +61,7 @@ function rowOf({ finding }: OpenFinding, host: string, keys: string[]): Row {
       'tcpwhy.advice': JSON.stringify(finding.advice),
       'tcpwhy.netns': String(flow.netns),
       'tcpwhy.connection.id': keys[0] ?? '',
-      'tcpwhy.connection.keys': JSON.stringify(keys),
+      'tcpwhy.connection.ids': JSON.stringify(keys),
       ...Object.fromEntries(
         Object.entries(finding.evidence).map(([name, value]) => [
           `tcpwhy.evidence.${name}`,
