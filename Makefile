@@ -33,6 +33,13 @@ ZIGBUILD := $(CACHE)/zigbuild-$(ZIGBUILD_VERSION)-zig-$(ZIG_VERSION)
 NFPM := $(CACHE)/nfpm-$(NFPM_VERSION)/nfpm
 COLLECTOR_VERSION := $(shell sed -n 's/^  version: //p' tools/fleet/collector.yaml)
 COLLECTOR := $(CACHE)/otelcol-$(COLLECTOR_VERSION)/otelcol
+# Engines and tools that findings of many hosts are for.
+CHDB_VERSION := 4.4.0
+CHDB := $(CACHE)/chdb-$(CHDB_VERSION)/chdb
+PROMTOOL_VERSION := 0.316.0
+PROMTOOL := $(CACHE)/promtool-$(PROMTOOL_VERSION)/promtool
+VICTORIA_LOGS_VERSION := 1.52.1
+VICTORIA_LOGS := $(CACHE)/victoria-logs-$(VICTORIA_LOGS_VERSION)/victoria-logs
 PREFIX ?= /usr/local
 # Also where root calls, as `sudo make demo`, who owns the tree builds in it.
 OWNER := $(shell stat -c %U .)
@@ -104,7 +111,7 @@ unit: setup-test build ## run the tests that need no root
 kernel-test: setup-test build ## run the tests on this kernel, as root
 	vitest run --project kernel
 
-fleet-test: setup-test build $(COLLECTOR) ## what is for many hosts, with the engines and tools that it is for, as root
+fleet-test: setup-test build $(COLLECTOR) $(CHDB) $(VICTORIA_LOGS) $(PROMTOOL) ## what is for many hosts, with the engines and tools that it is for, as root
 	vitest run --project fleet
 
 vm-test: setup-test build ## make every failure happen here and on other kernels, in virtual machines, as root
@@ -286,6 +293,18 @@ $(COLLECTOR): tools/fleet/collector.yaml | setup-fleet
 	cd $(@D) && go run go.opentelemetry.io/collector/cmd/builder@v$(COLLECTOR_VERSION) \
 		--config '$(CURDIR)/tools/fleet/collector.yaml'
 	@touch $@
+
+$(CHDB):
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(@D) \
+		chdb==$(CHDB_VERSION)
+
+$(PROMTOOL):
+	@mkdir -p $(@D)
+	GOBIN=$(@D) go install github.com/prometheus/prometheus/cmd/promtool@v$(PROMTOOL_VERSION)
+
+$(VICTORIA_LOGS):
+	@mkdir -p $(@D)
+	GOBIN=$(@D) go install github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v$(VICTORIA_LOGS_VERSION)
 
 $(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) build/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides) | $(NFPM)
 	tools/dist/package $(patsubst .%,%,$(suffix $@)) $(NFPM) $(DIST) $(VERSION) $(GLIBC) $@

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { VICTORIA_LOGS } from './engines.ts';
+import type { Row } from './rows.ts';
+
+/** A server of its own, with nothing in it. */
+export class VictoriaLogs {
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+  readonly #url: string;
+
+  private constructor(child: ChildProcess, folder: string, url: string) {
+    this.#child = child;
+    this.#folder = folder;
+    this.#url = url;
+  }
+
+  static async start(): Promise<VictoriaLogs> {
+    const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-logs-'));
+    const address = `127.0.0.1:${await freePort()}`;
+    const args = [
+      `-storageDataPath=${folder}`,
+      `-httpListenAddr=${address}`,
+      '-loggerOutput=stdout',
+    ];
+    const child = spawn(VICTORIA_LOGS, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    await new Promise<void>((resolve, reject) => {
+      child.stdout.on('data', (text) => {
+        if (String(text).includes('started VictoriaLogs')) resolve();
+      });
+      child.on('exit', (status) => reject(new Error(`VictoriaLogs ended: ${status}`)));
+    });
+    return new VictoriaLogs(child, folder, `http://${address}`);
+  }
+
+  /** With the fields that it makes of OTLP. Comes back when they are found. */
+  async insert(rows: readonly Row[]): Promise<void> {
+    const lines = rows.map(({ time_ns, body, severity, resource, attributes }) =>
+      JSON.stringify({
+        ...{ _time: String(BigInt(Math.round(time_ns))), _msg: body, severity },
+        ...resource,
+        ...attributes,
+      }),
+    );
+    await this.#post('/insert/jsonline?_stream_fields=host.id', lines.join('\n'));
+    await this.#post('/internal/force_flush', '');
+  }
+
+  async query(logsql: string): Promise<Record<string, string>[]> {
+    const text = await this.#post('/select/logsql/query', new URLSearchParams({ query: logsql }));
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  }
+
+  async #post(path: string, body: string | URLSearchParams): Promise<string> {
+    const response = await fetch(this.#url + path, { method: 'POST', body });
+    const text = await response.text();
+    if (!response.ok) throw new Error(text);
+    return text;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill();
+    await once(this.#child, 'exit');
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address ? address.port : 0;
+}
