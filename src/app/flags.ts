@@ -106,7 +106,7 @@ export const TOP = {
   ...recorded,
   cause,
   color,
-  from: one('<file>', 'show a recording instead of this kernel', text, {
+  from: one('<file>', 'show a recording, or a capture, instead of this kernel', text, {
     against: {
       flags: ['output', ...Object.keys(watching), ...Object.keys(recorded)],
       why: 'a recording is shown as it was made',
@@ -127,8 +127,6 @@ export const RECORD = {
   for: one('<duration>', 'how long; without it, until Ctrl-C', parseDuration),
 };
 
-export const REPLAY = { ...printed, ...ofRecordings };
-
 /** What else a host left. */
 const texts = {
   counters: several(
@@ -138,6 +136,8 @@ const texts = {
   ),
   log: many('<file>', 'the kernel’s log, as dmesg and journalctl -k write it', text),
 };
+
+export const REPLAY = { ...printed, ...ofRecordings };
 
 export const EXPLAIN = {
   ...printed,
@@ -149,6 +149,7 @@ export const EXPLAIN = {
 
 export const REPORT = {
   ...ofRecordings,
+  ...texts,
   output: one('<file>', 'where to: .html or .md; without it, Markdown to stdout', text, {
     short: 'o',
   }),

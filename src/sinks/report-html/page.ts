@@ -4,8 +4,9 @@ import type { EndRow, FindingReport, Report } from '../../report/model.ts';
 import { adviceParts } from '../advice.ts';
 import { facts } from '../facts.ts';
 import {
-  BASIS_WORD,
+  basisText,
   capital,
+  netnsText,
   period,
   processText,
   SEVERITY_WORD,
@@ -79,9 +80,9 @@ function finding(one: FindingReport, report: Report): Html {
   const several = report.hosts.length > 1;
   const about = [
     `Seen ${times(found.count)}, ${span(one, report)}`,
-    `on ${host} in network namespace ${found.flow.netns}`,
+    `on ${host}${netnsText(found)}`,
     ...(process === null ? [] : [`process ${process}`]),
-    BASIS_WORD[found.basis],
+    basisText(found),
   ];
   return html`<article class="finding" id="finding-${number}" aria-labelledby="finding-${number}-title">
 <header><h3 id="finding-${number}-title">${number}. ${capital(found.title)}</h3><span class="badge ${found.severity}">${SEVERITY_WORD[found.severity]}</span><span>${dot(report, found.cause)}<code>${found.cause}</code></span></header>

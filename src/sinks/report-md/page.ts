@@ -5,10 +5,13 @@ import { adviceParts } from '../advice.ts';
 import { facts } from '../facts.ts';
 import { plural } from '../format.ts';
 import {
-  BASIS_WORD,
+  allSeen,
+  basisText,
   capital,
   counterChange,
+  left,
   moment,
+  netnsText,
   period,
   processText,
   SEVERITY_WORD,
@@ -102,9 +105,9 @@ function finding(one: FindingReport, report: Report): string[] {
   const about = [
     times(found.count),
     span(one, report),
-    `on ${md(host)}, network namespace ${found.flow.netns}`,
+    `on ${md(host)}${netnsText(found).replace(' in', ',')}`,
     ...(process === null ? [] : [`process ${code(process)}`]),
-    BASIS_WORD[found.basis],
+    basisText(found),
   ];
   return [
     '',
@@ -205,7 +208,8 @@ function ends({ talkers, services }: Report): string[] {
   ];
 }
 
-function lost({ hosts }: Report): string[] {
+function lost(report: Report): string[] {
+  const { hosts } = report;
   const losses = hosts.flatMap(({ name, losses: rows }) =>
     rows.map((row) => [
       md(name),
@@ -232,7 +236,7 @@ function lost({ hosts }: Report): string[] {
           '',
           ...table(['host', 'cause', 'what it is'], blind),
         ]
-      : ['Every cause that tcpwhy knows could have been seen.']),
+      : [allSeen(report)]),
   ];
 }
 
@@ -248,7 +252,7 @@ function hostLines(host: HostReport, report: Report): string[] {
     '',
     `## Host ${md(name)}`,
     '',
-    `Linux ${code(kernel)}, ${md(tier)} tier, recorded from ${moment(host.start_ns, report)} to ${moment(host.end_ns, report)} by tcpwhy ${md(host.version)}; ${ended === null ? 'cut off' : `ended: ${md(ended)}`}. ${filters.length > 0 ? `Only ${filters.map(code).join(', ')} was watched.` : 'Everything was watched.'} ${plural(host.events, 'event')} in ${files.map(code).join(', ')}.`,
+    `${left(host) ?? `Linux ${code(kernel)}, ${md(tier)} tier, recorded`} from ${moment(host.start_ns, report)} to ${moment(host.end_ns, report)}${left(host) ? '' : ` by tcpwhy ${md(host.version)}; ${ended === null ? 'cut off' : `ended: ${md(ended)}`}`}. ${filters.length > 0 ? `Only ${filters.map(code).join(', ')} was watched. ` : left(host) ? '' : 'Everything was watched. '}${plural(host.events, 'event')} in ${files.map(code).join(', ')}.`,
     '',
     ...(counters.length > 0
       ? [
