@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Capture } from '../capture/capture.ts';
-import { captureBytes } from '../capture/read.ts';
+import { captureBytes, isDamage } from '../capture/read.ts';
 import type { Sink } from '../sinks/sink.ts';
 import type { Filter } from '../source/filter.ts';
 import { factOf, type TextStream } from '../texts/stream.ts';
@@ -117,12 +117,6 @@ function opened(file: string) {
   } catch (error) {
     throw unreadable(file, error);
   }
-}
-
-/** Of what compresses the capture. */
-function isDamage(error: unknown): boolean {
-  const { code = '' } = error as NodeJS.ErrnoException;
-  return /^(Z_|ZSTD_)/.test(code);
 }
 
 function unreadable(file: string, error: unknown): unknown {

@@ -109,7 +109,7 @@ export const TOP = {
   ...recorded,
   cause,
   color,
-  from: one('<file>', 'show a recording instead of this kernel', text, {
+  from: one('<file>', 'show a recording, or a capture, instead of this kernel', text, {
     against: {
       flags: ['output', ...Object.keys(watching), ...Object.keys(recorded)],
       why: 'a recording is shown as it was made',
@@ -151,8 +151,6 @@ export const AGENT = {
   hostName: negated('record and tell no name of this host'),
 };
 
-export const REPLAY = { ...printed, ...ofRecordings };
-
 /** What else a host left. */
 const texts = {
   counters: several(
@@ -162,6 +160,8 @@ const texts = {
   ),
   log: many('<file>', 'the kernel’s log, as dmesg and journalctl -k write it', text),
 };
+
+export const REPLAY = { ...printed, ...ofRecordings };
 
 export const EXPLAIN = {
   ...printed,
@@ -173,6 +173,7 @@ export const EXPLAIN = {
 
 export const REPORT = {
   ...ofRecordings,
+  ...texts,
   output: one('<file>', 'where to: .html or .md; without it, Markdown to stdout', text, {
     short: 'o',
   }),

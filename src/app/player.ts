@@ -3,7 +3,7 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
-import type { RecordedStream } from '../record/read.ts';
+import type { Stream } from '../record/stream.ts';
 import { ticked } from '../record/ticks.ts';
 import type { Control, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
 import { EVERYTHING, type Filter } from '../source/filter.ts';
@@ -20,10 +20,10 @@ const TICKS_AT_ONCE = 100;
 
 /** A recording on the screen, at the speed at which it was made unless keys say otherwise. */
 export class Player implements ScreenSource {
-  readonly #open: () => Promise<RecordedStream>;
+  readonly #open: () => Promise<Stream>;
   readonly #causes: ReadonlySet<string> | null;
   readonly #filter: Filter;
-  #recording: RecordedStream;
+  #recording: Stream;
   #screen: PipelineScreen;
   #pipeline: Pipeline;
   #speed = 1;
@@ -42,8 +42,8 @@ export class Player implements ScreenSource {
 
   /** `open` is called again to go back; `recording` is the first. `filter`: what of it is shown. */
   constructor(
-    recording: RecordedStream,
-    open: () => Promise<RecordedStream>,
+    recording: Stream,
+    open: () => Promise<Stream>,
     causes: ReadonlySet<string> | null,
     filter = EVERYTHING,
   ) {
@@ -100,7 +100,7 @@ export class Player implements ScreenSource {
     }
   }
 
-  #begin(recording: RecordedStream): [Pipeline, PipelineScreen] {
+  #begin(recording: Stream): [Pipeline, PipelineScreen] {
     const { path } = recording;
     const header = headerFor(recording.header, this.#filter);
     const pipeline = new Pipeline(header, CAUSES, null, null, narrowedTo(this.#filter));

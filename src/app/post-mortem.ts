@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { realpathSync, statSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { Anonymizer } from '../record/anonymize.ts';
 import type { Piece } from '../record/messages.ts';
+import type { Stream } from '../record/stream.ts';
 import { Draft } from '../report/build.ts';
 import { HostCollection } from '../report/collect.ts';
 import { byHost } from '../report/hosts.ts';
@@ -13,36 +14,42 @@ import type { Report } from '../report/model.ts';
 import { SteadyClock } from '../report/steady.ts';
 import { WatchReader } from '../report/watch.ts';
 import type { Filter } from '../source/filter.ts';
+import { EVERY_CAUSE } from '../texts/causes.ts';
+import { textStream } from '../texts/stream.ts';
 import { VERSION } from '../version.ts';
 import type { Event } from '../wire/event.ts';
 import type { Header } from '../wire/types.gen.ts';
 import type { Values } from './declare.ts';
 import type { REPORT } from './flags.ts';
 import { Progress } from './progress.ts';
-import { DamageReport, headerFor, narrowedTo, openRecording } from './recording.ts';
+import { DamageReport, headerFor, narrowedTo, openStream } from './recording.ts';
 import { causesCalled } from './run.ts';
+import type { Texts } from './texts.ts';
 
 interface File {
+  open(): Promise<Stream>;
+  size_bytes: number;
+  /** As it is told of on stderr, and as it is shown. */
   path: string;
-  /** As it is shown. */
   name: string;
   header: Header;
 }
 
-/** What recordings tell of all their hosts; null where it was interrupted. Throws UsageError. */
+/** What recordings, captures and texts tell of all their hosts; null where it was interrupted. Throws UsageError. */
 export async function postMortem(
   paths: string[],
+  texts: Pick<Texts, 'moved' | 'logs' | 'told'>,
   filter: Filter,
   flags: Pick<Values<typeof REPORT>, 'cause' | 'all' | 'anonymize'>,
   interrupted: AbortSignal,
 ): Promise<Report | null> {
   const causes = causesCalled(flags.cause);
   const anonymizer = flags.anonymize ? new Anonymizer() : null;
-  const files = await headers([...new Set(paths.map(real))], filter, anonymizer);
+  const files = await filesOf([...new Set(paths.map(real))], texts, filter, anonymizer);
   const wanted = ({ cause }: { cause: string }) =>
     cause === BENIGN.id ? flags.all : (causes?.has(cause) ?? true);
   const change = (event: Event) => anonymizer?.event(event) ?? event;
-  const total_bytes = files.reduce((sum, { path }) => sum + statSync(path).size, 0);
+  const total_bytes = files.reduce((sum, { size_bytes }) => sum + size_bytes, 0);
 
   const progress = new Progress(total_bytes);
   const say = (text: string) => progress.say(text);
@@ -51,10 +58,11 @@ export async function postMortem(
   for (const host of hosts) {
     const collection = new HostCollection(wanted);
     collections.push(collection);
-    for (const { path, name, header } of host) {
-      const pipeline = collection.open(name, header, CAUSES, change, narrowedTo(filter));
+    for (const file of host) {
+      const { path, name, header } = file;
+      const pipeline = collection.open(name, header, EVERY_CAUSE, change, narrowedTo(filter));
       const damages = new DamageReport(path, pipeline.losses, say);
-      const whole = await eachPiece(path, progress, interrupted, ({ messages, damage }) => {
+      const whole = await eachPiece(file, progress, interrupted, ({ messages, damage }) => {
         pipeline.push(messages);
         if (damage) damages.add(damage);
       });
@@ -68,10 +76,11 @@ export async function postMortem(
   for (const [at, host] of hosts.entries()) {
     const clock = new SteadyClock();
     const onReport = (steady_ns: number) => draft.onReport(at, steady_ns);
-    for (const { path, header } of host) {
+    for (const file of host) {
+      const { header } = file;
       const narrowed = narrowedTo(filter);
       const reader = new WatchReader(draft.watched, header, at, clock, onReport, change, narrowed);
-      const whole = await eachPiece(path, progress, interrupted, ({ messages }) =>
+      const whole = await eachPiece(file, progress, interrupted, ({ messages }) =>
         reader.push(messages),
       );
       if (!whole) return null;
@@ -81,34 +90,47 @@ export async function postMortem(
   return draft.report({ version: VERSION, anonymized: anonymizer !== null, causes: CAUSES });
 }
 
-/** The headers of all files, so that each is known before any is read. */
-async function headers(
+/** All files, so that the header of each is known before any is read. */
+async function filesOf(
   paths: string[],
+  { moved, logs, told }: Pick<Texts, 'moved' | 'logs' | 'told'>,
   filter: Filter,
   anonymizer: Anonymizer | null,
 ): Promise<File[]> {
+  const all = [
+    ...paths.map((path) => () => openStream(path, told)),
+    ...[...(moved ? [moved] : []), ...logs].map((text) => async () => textStream(text)),
+  ];
   const files: File[] = [];
-  for (const [at, path] of paths.entries()) {
-    const recording = await openRecording(path);
-    await recording.close();
-    const header = headerFor(recording.header, filter);
-    const name = anonymizer ? `recording-${at + 1}.tcpwhy` : path;
-    files.push({ path, name, header: anonymizer?.header(header) ?? header });
+  for (const [at, open] of all.entries()) {
+    const stream = await open();
+    await stream.close();
+    const { path, size_bytes } = stream;
+    const header = headerFor(stream.header, filter);
+    const name = anonymizer ? `${KINDS[header.tier] ?? 'recording'}-${at + 1}` : path;
+    files.push({ open, size_bytes, path, name, header: anonymizer?.header(header) ?? header });
   }
   return files;
 }
+
+/** What a file is called whose name is not told. */
+const KINDS: Readonly<Record<string, string>> = {
+  packets: 'capture',
+  counters: 'counters',
+  log: 'log',
+};
 
 /** A file is read twice: for what was found, and for what is drawn of it. */
 const PASSES = 2;
 
 /** False where it was interrupted. */
 async function eachPiece(
-  path: string,
+  file: File,
   progress: Progress,
   interrupted: AbortSignal,
   take: (piece: Piece) => void,
 ): Promise<boolean> {
-  const recording = await openRecording(path);
+  const recording = await file.open();
   let read_bytes = 0;
   for await (const piece of recording.pieces()) {
     take(piece);

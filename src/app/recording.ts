@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { CapturedStream } from '../capture/stream.ts';
 import { Narrowed } from '../diagnose/narrowed.ts';
 import type { Damage } from '../record/messages.ts';
 import { RecordedStream, RecordingError } from '../record/read.ts';
+import type { Stream } from '../record/stream.ts';
 import { type Filter, filterText, matcher } from '../source/filter.ts';
+import { factOf } from '../texts/stream.ts';
 import type { Losses } from '../wire/loss.ts';
-import type { Header } from '../wire/types.gen.ts';
+import type { CauseTold, Header } from '../wire/types.gen.ts';
 import { UsageError } from './usage.ts';
 
 /** Places of damage that are told one by one. */
@@ -17,10 +20,43 @@ export async function openRecording(file: string): Promise<RecordedStream> {
     return await RecordedStream.open(file);
   } catch (error) {
     if (error instanceof RecordingError) throw new UsageError(error.message);
-    if ((error as NodeJS.ErrnoException).code)
-      throw new UsageError(`cannot read ${file}: ${(error as Error).message}`);
-    throw error;
+    throw cannotRead(file, error);
   }
+}
+
+/**
+ * A recording, or a capture as one, into which `told` goes: what counters and a log say that were given with it.
+ * Throws UsageError.
+ */
+export async function openStream(file: string, told: readonly CauseTold[] = []): Promise<Stream> {
+  try {
+    return await RecordedStream.open(file);
+  } catch (error) {
+    if (!(error instanceof RecordingError)) throw cannotRead(file, error);
+    try {
+      return withTold(await CapturedStream.open(file), told);
+    } catch (other) {
+      if ((other as NodeJS.ErrnoException).code === 'ENOCAPTURE')
+        throw new UsageError(`${error.message}; and no capture (pcap or pcapng)`);
+      throw cannotRead(file, other);
+    }
+  }
+}
+
+function withTold(stream: Stream, told: readonly CauseTold[]): Stream {
+  if (told.length === 0) return stream;
+  const pieces = stream.pieces.bind(stream);
+  stream.pieces = async function* () {
+    yield { messages: factOf(told), damage: null };
+    yield* pieces();
+  };
+  return stream;
+}
+
+function cannotRead(file: string, error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined || code === 'ENOADDON') return error;
+  return new UsageError(`cannot read ${file}: ${message}`);
 }
 
 /** Null where the filter lets everything through. One for each file. */

@@ -11,7 +11,7 @@ import { BENIGN } from '../diagnose/unexplained.ts';
 import { jsonSink } from '../sinks/json.ts';
 import type { Sink, Start } from '../sinks/sink.ts';
 import { textSink } from '../sinks/text.ts';
-import { CAUSES_OF_TEXTS, TOLD_BY_COUNTERS, TOLD_BY_LOG } from '../texts/causes.ts';
+import { EVERY_CAUSE, TOLD_BY_COUNTERS, TOLD_BY_LOG } from '../texts/causes.ts';
 import type { Header } from '../wire/types.gen.ts';
 import type { PrintFlags } from './flags.ts';
 import { atLeast } from './options.ts';
@@ -80,7 +80,7 @@ export class Run {
     };
     this.pipeline = new Pipeline(
       header,
-      ALL_CAUSES,
+      EVERY_CAUSE,
       options.events ? onEvent : null,
       null,
       narrowed,
@@ -154,9 +154,6 @@ const TOLD_OF: Readonly<Record<string, ReadonlySet<string>>> = {
   counters: TOLD_BY_COUNTERS,
   log: TOLD_BY_LOG,
 };
-
-/** Those of the catalogue, and how texts tell of them. */
-const ALL_CAUSES = [...CAUSES, ...CAUSES_OF_TEXTS];
 
 export function tierOf({ tier }: Header): string {
   return tier === 'hooks' || TOLD_OF[tier] ? tier : 'tracepoints';

@@ -5,7 +5,7 @@ import type { Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import type { FindingView, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { notObservable } from './run.ts';
+import { notObservable, tierOf } from './run.ts';
 
 /** The pipeline as the live screen reads it. */
 export class PipelineScreen implements ScreenSource {
@@ -48,11 +48,11 @@ export class PipelineScreen implements ScreenSource {
 
   read(): ScreenModel {
     const { engine, events, now_ns, lasted_ns, losses } = this.#pipeline;
-    const { host, kernel, tier, filters } = this.#header;
+    const { host, kernel, filters } = this.#header;
     return {
       host,
       kernel,
-      tier: tier === 'hooks' ? 'hooks' : 'tracepoints',
+      tier: tierOf(this.#header),
       recording: this.#recording,
       target: filters.length > 0 ? filters.join(', ') : null,
       now_ns,

@@ -8,6 +8,7 @@ import { type Counters, CountersError, parseCounters } from '../texts/counters.t
 import { Log } from '../texts/log.ts';
 import { type Moved, movedBetween } from '../texts/moved.ts';
 import { counterStream, logStream, type TextStream } from '../texts/stream.ts';
+import type { CauseTold } from '../wire/types.gen.ts';
 import { UsageError } from './usage.ts';
 
 /** Counters are some 20 KB. */
@@ -16,8 +17,29 @@ const CHUNK_BYTES = 1 << 20;
 /** A longer line is no line of a log. */
 const MOST_LINE = 1 << 16;
 
+/** What was given with --counters and --log. */
+export interface Texts {
+  moved: (TextStream & { row: CountersRow }) | null;
+  logs: (TextStream & { row: LogRow })[];
+  /** What all of them say, for captures that were given with them. */
+  told: CauseTold[];
+  /** What stood behind the two files of --counters and is no part of it. */
+  others: string[];
+}
+
+/** Throws UsageError. */
+export function readTexts({ counters, log }: { counters: string[]; log: string[] }): Texts {
+  const [before, after, ...others] = counters;
+  if (before !== undefined && after === undefined)
+    throw new UsageError('--counters needs two files: as they were before, and after');
+  const moved = before !== undefined && after !== undefined ? readMoved(before, after) : null;
+  const logs = log.map(readLog);
+  const told = [...(moved?.told ?? []), ...logs.flatMap((one) => one.told)];
+  return { moved, logs, told, others };
+}
+
 /** What two texts of counters tell, and what they are. Throws UsageError. */
-export function readMoved(before: string, after: string): TextStream & { row: CountersRow } {
+function readMoved(before: string, after: string): TextStream & { row: CountersRow } {
   const [first, second] = [textOf(before), textOf(after)];
   if (first.ino === second.ino && first.dev === second.dev)
     throw new UsageError(`--counters: ${before} and ${after} are the same file`);
@@ -31,7 +53,7 @@ export function readMoved(before: string, after: string): TextStream & { row: Co
 }
 
 /** What a kernel's log tells, and what it is. Throws UsageError. */
-export function readLog(file: string): TextStream & { row: LogRow } {
+function readLog(file: string): TextStream & { row: LogRow } {
   const log = new Log();
   const { mtime_ms } = eachLine(file, (line) => log.push(line));
   const told = log.said.reduce((sum, { lines }) => sum + lines, 0);

@@ -67,3 +67,9 @@ async function* joined(start: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerat
     yield value;
   }
 }
+
+/** Of what compresses the capture. */
+export function isDamage(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return /^(Z_|ZSTD_)/.test(code);
+}

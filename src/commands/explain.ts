@@ -5,7 +5,7 @@ import { explainFile, explainText } from '../app/explain.ts';
 import type { EXPLAIN } from '../app/flags.ts';
 import { filesAndTargets, recordedFilterFrom } from '../app/options.ts';
 import { runOptions } from '../app/run.ts';
-import { readLog, readMoved } from '../app/texts.ts';
+import { readTexts } from '../app/texts.ts';
 import { UsageError } from '../app/usage.ts';
 import { interruption } from '../app/watch.ts';
 
@@ -16,25 +16,19 @@ export async function explain(
   write: (text: string) => void,
 ): Promise<number> {
   const options = runOptions(flags);
-  const [before, after, ...others] = flags.counters;
+  const { moved, logs, told, others } = readTexts(flags);
   const given = [...args, ...others];
-  if (before !== undefined && after === undefined)
-    throw new UsageError('--counters needs two files: as they were before, and after');
-  const texts = before !== undefined || flags.log.length > 0;
+  const texts = moved !== null || logs.length > 0;
   if (given.length === 0 && !texts)
     throw new UsageError('explain needs a capture, --counters BEFORE AFTER, or --log FILE');
-  const { files, targets } =
-    given.length > 0 ? filesAndTargets(given, 'capture', ['-'], texts) : { files: [], targets: [] };
+  const { files, targets } = filesAndTargets(given, 'capture', ['-'], texts);
   const filter = recordedFilterFrom(targets, { ...flags, netns: null });
 
-  const moved = before !== undefined && after !== undefined ? readMoved(before, after) : null;
-  const logs = flags.log.map(readLog);
   let failed = false;
   if (moved) failed = explainText(moved, (sink) => sink.counters(moved.row), options, write);
   for (const log of logs)
     failed = explainText(log, (sink) => sink.log(log.row), options, write) || failed;
 
-  const told = [...(moved?.told ?? []), ...logs.flatMap((log) => log.told)];
   const interrupted = interruption();
   const asked = { filter, options, interrupted, flags, told };
   for (const file of files) {

@@ -5,6 +5,7 @@ import type { REPORT } from '../app/flags.ts';
 import { filesAndTargets, recordedFilterFrom } from '../app/options.ts';
 import { refuseExisting, saveAs } from '../app/output.ts';
 import { postMortem } from '../app/post-mortem.ts';
+import { readTexts } from '../app/texts.ts';
 import { UsageError } from '../app/usage.ts';
 import { interruption } from '../app/watch.ts';
 import type { Report } from '../report/model.ts';
@@ -16,21 +17,29 @@ const FORMATS: Record<string, (report: Report) => string> = {
   '.md': reportMarkdown,
 };
 
-/** A post-mortem of recordings, to a file by its suffix or as Markdown to `write`: its exit status. */
+/** A post-mortem of recordings, captures and what else hosts left, to a file by its suffix or as Markdown to `write`: its exit status. */
 export async function report(
   args: string[],
   flags: Values<typeof REPORT>,
   write: (text: string) => void,
 ): Promise<number> {
-  const { files: paths, targets } = filesAndTargets(args);
+  const { others, ...texts } = readTexts(flags);
+  const given = [...args, ...others];
+  const some = texts.moved !== null || texts.logs.length > 0;
+  if (given.length === 0 && !some) throw new UsageError('report needs a recording or a capture');
+  const { files: paths, targets } = filesAndTargets(given, 'recording', [], some);
   const filter = recordedFilterFrom(targets, flags);
   const format = formatOf(flags.output);
   refuseExisting(flags.output, flags.force);
-  const found = await postMortem(paths, filter, flags, interruption());
+  const found = await postMortem(paths, texts, filter, flags, interruption());
   if (!found) return 130;
   const text = format(found);
   if (flags.output === null) write(text);
-  else saveAs(flags.output, text, { inputs: paths, force: flags.force });
+  else
+    saveAs(flags.output, text, {
+      inputs: [...paths, ...flags.counters, ...flags.log],
+      force: flags.force,
+    });
   return 0;
 }
 

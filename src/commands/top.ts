@@ -7,7 +7,7 @@ import { filterFrom, recordedFilterFrom, recordingFrom } from '../app/options.ts
 import { Player } from '../app/player.ts';
 import { saying } from '../app/progress.ts';
 import { Recorder } from '../app/recorder.ts';
-import { openRecording } from '../app/recording.ts';
+import { openStream } from '../app/recording.ts';
 import { causesCalled, colored } from '../app/run.ts';
 import { PipelineScreen } from '../app/screen-source.ts';
 import { show } from '../app/show.ts';
@@ -68,7 +68,7 @@ async function topLive(targets: string[], flags: Flags): Promise<number> {
 
 async function topRecording(file: string, filter: Filter, flags: Flags): Promise<number> {
   const options = screenOptions(flags);
-  const open = () => openRecording(file);
+  const open = () => openStream(file);
   const player = new Player(await open(), open, options.causes, filter);
   const quit = new AbortController();
   try {

@@ -5,6 +5,7 @@ import { decodeHeader, UndecodableError } from '../wire/decode.ts';
 import { readLength } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { CUT_OFF, GIVEN_UP, MessageReader, type Piece } from './messages.ts';
+import type { Stream } from './stream.ts';
 import { decompressed, isZstd } from './zstd.ts';
 
 const CHUNK_BYTES = 1 << 20;
@@ -21,7 +22,7 @@ export class RecordingError extends Error {
 }
 
 /** A recording as it is read, compressed or not, in bounded memory. Read to its end, or closed. */
-export class RecordedStream {
+export class RecordedStream implements Stream {
   readonly path: string;
   readonly header: Header;
   readonly size_bytes: number;

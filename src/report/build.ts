@@ -205,7 +205,8 @@ export class Draft {
 
 /** Connections of a finding that other findings may be about too. */
 function allConnections({ connections, open }: Chosen): string[] {
-  return [...connections, ...[...open.flows.keys()].map(connectionOfText)];
+  const flows = [...open.flows.values()].filter(({ flow }) => flow.dport !== 0);
+  return [...connections, ...flows.map(({ text }) => connectionOfText(text))];
 }
 
 /**

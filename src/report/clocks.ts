@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { ClockNote } from './model.ts';
-import type { Segments } from './segments.ts';
+import { isForward, type Segments, type Sighting } from './segments.ts';
 
 interface Link {
   /** To be added to the second host's times to have them on the first one's clock: bounds. */
@@ -71,18 +71,27 @@ export function link(a: Segments, b: Segments): Link {
   };
   for (const [id, here] of a.sightings.entries()) {
     const there = b.sightings.get(id);
-    if (!there) continue;
-    // Sent by both, or received by both: a host in the middle, or one kernel watched twice.
-    if (here.sent === 1 && there.received === 1 && there.sent === 0) {
-      bounds.low_ns = Math.max(bounds.low_ns, here.sent_ns - there.received_ns);
-      bounds.segments++;
-    } else if (here.received === 1 && there.sent === 1 && here.sent === 0) {
-      bounds.high_ns = Math.min(bounds.high_ns, here.received_ns - there.sent_ns);
-      bounds.segments++;
-    }
+    const way = there && wayOf(here, there, id);
+    if (!there || !way) continue;
+    if (way === 'there') bounds.low_ns = Math.max(bounds.low_ns, here.sent_ns - there.received_ns);
+    else bounds.high_ns = Math.min(bounds.high_ns, here.received_ns - there.sent_ns);
+    bounds.segments++;
   }
   return bounds;
 }
+
+/** Which way it went, where that is known. */
+function wayOf(here: Sighting, there: Sighting, id: string): 'here' | 'there' | null {
+  // Which of two captures it came to first nobody says; but the other direction came the other way.
+  if (here.passed === 1 && there.passed === 1) return isForward(id) ? 'there' : 'here';
+  if (leaves(here) && arrives(there)) return 'there';
+  return arrives(here) && leaves(there) ? 'here' : null;
+}
+
+const leaves = ({ sent, passed }: Sighting) => passed === 1 || sent === 1;
+/** Not where it was sent by both, or received by both: a host in the middle, or one kernel watched twice. */
+const arrives = ({ sent, received, passed }: Sighting) =>
+  passed === 1 || (received === 1 && sent === 0);
 
 function estimate({ low_ns, high_ns }: Link): {
   correction_ns: number;

@@ -56,7 +56,8 @@ export class HostCollection {
       header,
       causes,
       (event, _, time_ns) => {
-        for (const step of stepsOf(event, pipeline.known)) this.segments.add(step, time_ns);
+        for (const step of stepsOf(event, pipeline.known))
+          this.segments.add(step, time_ns, shown.tier === 'packets');
       },
       (event) => this.clock.event(change(event)),
       narrowed,

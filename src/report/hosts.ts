@@ -39,9 +39,14 @@ function sameHost(a: Header, b: Header): boolean {
   );
 }
 
+/** Of what else a host left its header names the file. */
+const WATCHED: ReadonlySet<string> = new Set(['hooks', 'tracepoints']);
+
 /** Names for hosts: their own; where that says nothing or is not the only one, with the file's name. */
 export function hostNames(hosts: readonly { name: string; header: Header }[][]): string[] {
-  const own = hosts.map(([first]) => first?.header.host ?? '');
+  const own = hosts.map(([first]) =>
+    first && WATCHED.has(first.header.tier) ? first.header.host : '',
+  );
   const stems = hosts.map(([first]) => stem(first?.name ?? ''));
   return own.map((host, at) => {
     const file = stems[at] ?? '';

@@ -17,6 +17,8 @@ export interface Sighting {
   sent: number;
   received_ns: number;
   received: number;
+  /** In a capture: it had left one end and not come to the other, whichever of them that was taken at. */
+  passed: number;
 }
 
 /** The segments that one host saw, as far as others may have seen them too. Bounded. */
@@ -28,7 +30,7 @@ export class Segments {
    */
   readonly handshakes = new Sample<Set<string>>(MAX_HANDSHAKES);
 
-  add(step: Step, time_ns: number): void {
+  add(step: Step, time_ns: number, captured = false): void {
     if (step.kind !== 'segment') return;
     const isn = isnOf(step);
     if (isn !== null) {
@@ -40,7 +42,9 @@ export class Segments {
     const id = segmentId(step);
     if (id === null || step.earlier) return;
     this.sightings.update(id, (known) => {
-      const seen = known ?? { sent_ns: 0, sent: 0, received_ns: 0, received: 0 };
+      const seen = known ?? { sent_ns: 0, sent: 0, received_ns: 0, received: 0, passed: 0 };
+      if (captured)
+        return { ...seen, sent_ns: time_ns, received_ns: time_ns, passed: seen.passed + 1 };
       if (step.role === 'sent') return { ...seen, sent_ns: time_ns, sent: seen.sent + 1 };
       // What is answered and then dropped is one segment, told of twice.
       if (seen.received > 0 && time_ns - seen.received_ns < SAME_PACKET_NS) return seen;
@@ -56,6 +60,12 @@ export const SAME_PACKET_NS = 50e6;
 export function segmentId({ flow, flags, seq, ack, len }: SegmentStep): string | null {
   if (flags === null || seq === null) return null;
   return `${endsOf(flow).join(' ')} ${flags & 0x3f} ${seq} ${ack} ${len}`;
+}
+
+/** One of the two directions of a connection, by what segmentId() gives. */
+export function isForward(id: string): boolean {
+  const [from = '', to = ''] = id.split(' ');
+  return from < to;
 }
 
 /** The first sequence number of whoever opened the connection, from its SYN or the answer to it. */

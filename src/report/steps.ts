@@ -96,11 +96,13 @@ function resetSteps(
   { packet, sock, dialled }: Pick<ResetSent, 'packet' | 'sock' | 'dialled'>,
   reason: string,
 ): Step[] {
+  // Kernels that give none, and captures.
+  const why = reason === 'NOT_SPECIFIED' ? '' : `: ${reason}`;
   if (!packet) {
     if (!sock) return [];
     const flags = TCP_FLAG.rst | TCP_FLAG.ack;
     const reset = implied(sock.flow, flags, sock.snd_nxt, sock.rcv_nxt);
-    return [{ ...reset, verdict: `reset sent: ${reason}`, mark: 'reset' }];
+    return [{ ...reset, verdict: `reset sent${why}`, mark: 'reset' }];
   }
   const asked: Step[] = dialled
     ? [
@@ -114,7 +116,7 @@ function resetSteps(
   const whose = sock ? '' : ', no socket for it';
   return [
     ...asked,
-    received(packet, `answered with a reset: ${reason}${whose}`, 'reset'),
+    received(packet, `answered with a reset${why}${whose}`, 'reset'),
     answerTo(packet),
   ];
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Finding } from '../diagnose/finding.ts';
 import type {
   ClockNote,
   CounterRow,
@@ -89,7 +90,9 @@ function known({ hosts, causes }: Report): string[] {
   const unexplained = causes.find(({ id }) => id === 'unexplained')?.count ?? 0;
   const benign = hosts.reduce((sum, host) => sum + host.benign, 0);
   const lost = hosts.filter(({ losses }) => losses.length > 0).map(({ name }) => name);
-  const cut = hosts.filter(({ ended }) => ended === null).map(({ name }) => name);
+  const cut = hosts
+    .filter((host) => host.ended === null && left(host) === null)
+    .map(({ name }) => name);
   const blind = hosts.filter(({ not_observable }) => not_observable.length > 0);
   const filtered = hosts.filter(({ filters }) => filters.length > 0);
   const shownBenign = causes.some(({ id }) => id === 'benign');
@@ -105,6 +108,11 @@ function known({ hosts, causes }: Report): string[] {
       ({ name, not_observable }) =>
         `On ${name}, ${plural(not_observable.length, 'cause')} could not have been seen.`,
     ),
+    ...hosts.flatMap((host) =>
+      left(host) === null
+        ? []
+        : [`Of ${host.name} is known what it proves: what nothing is said of may have failed too.`],
+    ),
     ...filtered.map(({ name, filters }) => `On ${name}, only ${listed(filters)} was watched.`),
     ...(benign > 0 && !shownBenign
       ? [
@@ -115,8 +123,31 @@ function known({ hosts, causes }: Report): string[] {
 }
 
 function clocks({ hosts }: Report): string[] {
-  return hosts.filter(({ clock: { basis } }) => basis !== 'own').map(clockSentence);
+  return hosts
+    .filter(({ clock: { basis }, tier }) => basis !== 'own' && !TEXTS.has(tier))
+    .map(clockSentence);
 }
+
+/** What a host left that was not watched by tcpwhy, as a sentence begins; null where it was. */
+export function left({ tier }: Pick<HostReport, 'tier'>): string | null {
+  return LEFT[tier] ?? null;
+}
+
+/** Where no host lacks what a cause needs. */
+export function allSeen({ hosts }: Report): string {
+  return hosts.every((host) => left(host) === null)
+    ? 'Every cause that tcpwhy knows could have been seen.'
+    : 'Where tcpwhy watched, every cause that it knows could have been seen; captures, counters and logs tell of some.';
+}
+
+/** They have the time of their file. */
+const TEXTS: ReadonlySet<string> = new Set(['counters', 'log']);
+
+const LEFT: Readonly<Record<string, string>> = {
+  packets: 'Packets of a capture',
+  counters: 'Counters, before and after',
+  log: 'The kernel’s log',
+};
 
 export function clockSentence({ name, clock: note }: HostReport): string {
   const { basis, correction_ns, uncertainty_ns, segments } = note;
@@ -181,7 +212,15 @@ export function counterChange({ start, end }: CounterRow): string {
 
 export const SEVERITY_WORD = { error: 'error', warning: 'warning', info: 'note' } as const;
 
-export const BASIS_WORD = {
-  direct: 'the kernel was seen deciding it',
-  inferred: 'it follows from what was seen around it',
-} as const;
+export function basisText({ basis, flow }: Finding): string {
+  if (basis === 'inferred') return 'it follows from what was seen around it';
+  return isWatched(flow) ? 'the kernel was seen deciding it' : 'what was given proves it';
+}
+
+/** ` in network namespace 4026531840`, where a kernel was watched. */
+export function netnsText({ flow }: Finding): string {
+  return isWatched(flow) ? ` in network namespace ${flow.netns}` : '';
+}
+
+/** Of captures, counters and logs nobody knows the namespace. */
+const isWatched = ({ netns }: Finding['flow']) => netns !== 0;

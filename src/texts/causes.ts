@@ -52,6 +52,9 @@ export const CAUSES_OF_TEXTS: readonly Cause[] = [
   UNNAMED_BY_TEXTS,
 ];
 
+/** The catalogue, by all that tells of it. */
+export const EVERY_CAUSE: readonly Cause[] = [...CAUSES, ...CAUSES_OF_TEXTS];
+
 const counted = (counter: string) => COUNTED.find((row) => row.counter === counter);
 const unnamed = (counter: string) => UNNAMED.find((row) => row.counter === counter);
 

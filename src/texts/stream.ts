@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { FORMAT } from '../record/read.ts';
+import type { Stream } from '../record/stream.ts';
 import { VERSION } from '../version.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { CauseTold, Header } from '../wire/types.gen.ts';
@@ -63,6 +64,18 @@ export function logStream(name: string, all: readonly Said[], time_ms: number): 
     return cause !== null && count > 0 ? [{ cause, by: 'log', count }] : [];
   });
   return { header: headerOf('log', name, time_ms), messages: messagesOf(events), told };
+}
+
+/** As recordings are read. */
+export function textStream({ header, messages }: TextStream): Stream {
+  const size_bytes = messages.length;
+  return {
+    ...{ path: header.host, header, size_bytes, read_bytes: size_bytes, used_bytes: size_bytes },
+    async *pieces() {
+      yield { messages, damage: null };
+    },
+    async close() {},
+  };
 }
 
 /** What texts tell, for the capture that they were given with. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { pcap, type Row } from '../unit/capture/captures.ts';
 import { RECORDINGS, tcpwhy } from './run.ts';
 import { shifted } from './shifted.ts';
 
@@ -51,6 +52,63 @@ describe('two hosts in one report', { timeout: 30_000 }, () => {
   });
 });
 
+describe('captures among recordings', { timeout: 30_000 }, () => {
+  const [client = ''] = ends;
+  /** What the server of the client's recording sent and got, as captured there. */
+  const capture = () => {
+    const rows = tcpwhy('replay', client, '--json', '--events')
+      .stdout.trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+      .filter(({ kind, reset_sent }) => kind === 'reset_sent' && reset_sent.dialled)
+      .flatMap(({ time, reset_sent: { packet, dialled } }): Row[] => {
+        const { saddr, sport, daddr, dport } = packet.flow;
+        const at_ms = Date.parse(time);
+        const [to, from] = [`${daddr}:${dport}`, `${saddr}:${sport}`];
+        const vip = `${dialled.flow.daddr}:${dialled.flow.dport}`;
+        const { seq, ack_seq: ack } = packet;
+        return [
+          { at_ms: at_ms - 0.2, from: to, to: vip, flags: 'S', seq: ack - 1 },
+          { at_ms: at_ms - 0.1, from, to, flags: 'S.', seq, ack, win: packet.window },
+          { at_ms: at_ms + 0.1, from: to, to: from, flags: 'R', seq: ack, win: 0 },
+        ];
+      });
+    const [{ at_ms: first_ms } = { at_ms: 0 }] = rows;
+    const file = join(folder, 'server.pcap');
+    const since = rows.map((row) => ({ ...row, at_ms: 1 + row.at_ms - first_ms }));
+    writeFileSync(file, pcap(since));
+    return file;
+  };
+
+  test('are on one clock with them, and say the same of the same connections', () => {
+    const { status, stdout } = tcpwhy('report', client, capture());
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /The clock of server\.pcap was \d+ h \d+ min ahead of that of vm \(± [\d.]+ us, from [1-9]\d* segments/,
+    );
+    const [, own] = stdout.split('### 1. ');
+    expect(own).toMatch(/synack-wrong-source[\s\S]*seen from another host: finding \d/);
+    expect(stdout).toContain('Packets of a capture from');
+    expect(stdout).not.toMatch(/server\.pcap[^\n]*cut off/);
+  });
+
+  test('with counters and a log that were given too', () => {
+    const texts = ['before', 'after'].map((when) =>
+      join(RECORDINGS, 'tw-recycle-4.9/short', `${when}.netstat`),
+    );
+    const log = join(folder, 'dmesg');
+    writeFileSync(log, '[1.0] TCP: MD5 Hash failed for (10.9.8.7, 4)->(10.9.8.8, 179)\n');
+    const args = ['--counters', ...texts, capture(), '--log', log, '--anonymize'];
+    const { status, stdout } = tcpwhy('report', ...args);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/`paws-passive` \| error \| 6 \|/);
+    expect(stdout).toMatch(/`md5-mismatch` \| warning \| 1 \|/);
+    expect(stdout).toContain('Counters, before and after from');
+    expect(stdout).not.toContain('10.9.8.7');
+    expect(stdout).not.toContain(folder);
+  });
+});
+
 test('the same recordings give the same bytes', { timeout: 30_000 }, () => {
   const out = ['a.html', 'b.html'].map((name) => join(folder, name));
   const recording = join(RECORDINGS, 'demo.tcpwhy');
@@ -69,7 +127,7 @@ test('the same recordings give the same bytes', { timeout: 30_000 }, () => {
 describe('wrong use', () => {
   const recording = join(RECORDINGS, 'demo.tcpwhy');
   test.each([
-    [['report'], /missing required argument/],
+    [['report'], /report needs a recording or a capture/],
     [['report', '/no/such/file'], /is no file/],
     [['report', recording, '-o', '/tmp/x.pdf'], /has to end with \.html or \.md/],
     [['report', recording, '-o', '/no/such/folder/x.md'], /cannot write/],

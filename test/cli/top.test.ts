@@ -83,6 +83,14 @@ describe('of a recording', () => {
     await terminal.shows(/status=0/);
   });
 
+  test('a capture is shown as one', { timeout: 60_000 }, async () => {
+    const capture = join(RECORDINGS, '../captures/synack-wrong-source-client.pcap');
+    terminal = new Terminal(`${TCPWHY} top --from ${capture}`, 100, 24);
+    expect(await terminal.shows(/recording ended/)).toMatch(/synack-wrong-source +3/);
+    terminal.keys('q');
+    await terminal.shows(/status=0/);
+  });
+
   test('that is gone when it is wound back, it says so', { timeout: 60_000 }, async () => {
     play();
     await terminal.shows(/CAUSE +COUNT/);

@@ -20,7 +20,8 @@ const lacking = missingCommands(Object.values(FORMS).map(([command]) => command)
 /** The kernel counts nothing of these. */
 const UNCOUNTED: ReadonlySet<string> = new Set([
   ...['ao-mismatch/twice', 'synack-unacceptable', 'synack-unacceptable/ack'],
-  ...['tcp-memory/arrival', 'unread-data-on-close/mptcp'],
+  ...['data-after-close/forgotten', 'linger-zero-close/mptcp', 'unread-data-on-close/mptcp'],
+  ...['peer-window-shut', 'peer-window-shut/never-open', 'tcp-memory/arrival'],
 ]);
 
 /** Causes that have a counter, or one with others in common. */

@@ -13,6 +13,7 @@ import { misfit } from '../../test/schema.ts';
 const NO_VALUE = /(?<![\w-])(NaN|undefined|Infinity|\[object \w+\])(?![\w-])/;
 const BLOCK_BYTES = 12;
 const ALL = { groups: [], netns: null };
+const NO_TEXTS = { moved: null, logs: [], told: [] };
 const FLAGS = { cause: [], all: true, anonymize: false };
 
 /** Makes every output of a recording. Throws where one is not as it has to be. */
@@ -22,6 +23,7 @@ export async function checkOutputs(file: string): Promise<void> {
   for (const anonymize of [false, true]) {
     const report = await postMortem(
       [file],
+      NO_TEXTS,
       ALL,
       { ...FLAGS, anonymize },
       new AbortController().signal,

@@ -2,10 +2,11 @@
 
 import type { CounterRow, HostReport, Report } from '../../report/model.ts';
 import { plural } from '../format.ts';
-import { clockSentence, counterChange, moment, thousands } from '../report-text.ts';
+import { allSeen, clockSentence, counterChange, left, moment, thousands } from '../report-text.ts';
 import { type Html, html } from './html.ts';
 
-export function lostSection({ hosts }: Report): Html {
+export function lostSection(report: Report): Html {
+  const { hosts } = report;
   const losses = hosts.flatMap(({ name, losses: rows }) =>
     rows.map(
       (row) =>
@@ -28,7 +29,7 @@ ${
 }
 ${
   blind.length === 0
-    ? html`<p>Every cause that tcpwhy knows could have been seen.</p>`
+    ? html`<p>${allSeen(report)}</p>`
     : html`<div class="scroll" tabindex="0" role="region" aria-label="What could not have been seen"><table><caption>These causes could not have been seen: that they are absent says nothing</caption><thead><tr><th scope="col">Host</th><th scope="col">Cause</th><th scope="col">What it is</th></tr></thead><tbody>${blind}</tbody></table></div>`
 }</section>`;
 }
@@ -44,9 +45,9 @@ function oneHost(host: HostReport, report: Report): Html {
   const leading = host.counters.filter((row) => row.leading);
   const moved = host.counters.filter((row) => !row.leading);
   return html`<h3>${name}</h3>
-<dl class="host"><dt>Kernel</dt><dd>Linux ${kernel}, ${tier} tier</dd>
-<dt>Recorded</dt><dd>${moment(host.start_ns, report)} to ${moment(host.end_ns, report)} UTC by tcpwhy ${version}; ${ended === null ? 'cut off' : `ended: ${ended}`}</dd>
-<dt>Watched</dt><dd>${filters.length === 0 ? 'everything' : `only ${filters.join(', ')}`}; ${plural(events, 'event')}</dd>
+<dl class="host"><dt>${left(host) ? 'What' : 'Kernel'}</dt><dd>${left(host) ?? `Linux ${kernel}, ${tier} tier`}</dd>
+<dt>${left(host) ? 'Time' : 'Recorded'}</dt><dd>${moment(host.start_ns, report)} to ${moment(host.end_ns, report)} UTC${left(host) ? '' : ` by tcpwhy ${version}; ${ended === null ? 'cut off' : `ended: ${ended}`}`}</dd>
+<dt>${left(host) ? 'Shown' : 'Watched'}</dt><dd>${filters.length === 0 ? 'everything' : `only ${filters.join(', ')}`}; ${plural(events, 'event')}</dd>
 <dt>Clock</dt><dd>${host.clock.basis === 'own' ? 'All times are on this host’s clock.' : clockSentence(host)}</dd>
 <dt>Files</dt><dd>${files.map((file, at) => html`${at > 0 ? ', ' : ''}<code>${file}</code>`)}</dd>
 ${missing.length > 0 ? html`<dt>Not seen here</dt><dd>${missing.map(({ fact, reason }) => `${fact} (${reason})`).join('; ')}</dd>` : ''}</dl>

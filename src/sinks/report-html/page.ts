@@ -5,8 +5,9 @@ import { adviceParts } from '../advice.ts';
 import { endTexts } from '../ends.ts';
 import { facts } from '../facts.ts';
 import {
-  BASIS_WORD,
+  basisText,
   capital,
+  netnsText,
   period,
   processText,
   SEVERITY_WORD,
@@ -80,10 +81,10 @@ function finding(one: FindingReport, report: Report): Html {
   const several = report.hosts.length > 1;
   const about = [
     `Seen ${times(found.count)}, ${span(one, report)}`,
-    `on ${host} in network namespace ${found.flow.netns}`,
+    `on ${host}${netnsText(found)}`,
     ...(process === null ? [] : [`process ${process}`]),
     ...endTexts(found),
-    BASIS_WORD[found.basis],
+    basisText(found),
   ];
   return html`<article class="finding" id="finding-${number}" aria-labelledby="finding-${number}-title">
 <header><h3 id="finding-${number}-title">${number}. ${capital(found.title)}</h3><span class="badge ${found.severity}">${SEVERITY_WORD[found.severity]}</span><span>${dot(report, found.cause)}<code>${found.cause}</code></span></header>

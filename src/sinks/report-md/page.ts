@@ -6,10 +6,13 @@ import { endTexts } from '../ends.ts';
 import { facts } from '../facts.ts';
 import { plural } from '../format.ts';
 import {
-  BASIS_WORD,
+  allSeen,
+  basisText,
   capital,
   counterChange,
+  left,
   moment,
+  netnsText,
   period,
   processText,
   SEVERITY_WORD,
@@ -103,10 +106,10 @@ function finding(one: FindingReport, report: Report): string[] {
   const about = [
     times(found.count),
     span(one, report),
-    `on ${md(host)}, network namespace ${found.flow.netns}`,
+    `on ${md(host)}${netnsText(found).replace(' in', ',')}`,
     ...(process === null ? [] : [`process ${code(process)}`]),
     ...endTexts(found).map(code),
-    BASIS_WORD[found.basis],
+    basisText(found),
   ];
   return [
     '',
@@ -207,7 +210,8 @@ function ends({ talkers, services }: Report): string[] {
   ];
 }
 
-function lost({ hosts }: Report): string[] {
+function lost(report: Report): string[] {
+  const { hosts } = report;
   const losses = hosts.flatMap(({ name, losses: rows }) =>
     rows.map((row) => [
       md(name),
@@ -234,7 +238,7 @@ function lost({ hosts }: Report): string[] {
           '',
           ...table(['host', 'cause', 'what it is'], blind),
         ]
-      : ['Every cause that tcpwhy knows could have been seen.']),
+      : [allSeen(report)]),
   ];
 }
 
@@ -250,7 +254,7 @@ function hostLines(host: HostReport, report: Report): string[] {
     '',
     `## Host ${md(name)}`,
     '',
-    `Linux ${code(kernel)}, ${md(tier)} tier, recorded from ${moment(host.start_ns, report)} to ${moment(host.end_ns, report)} by tcpwhy ${md(host.version)}; ${ended === null ? 'cut off' : `ended: ${md(ended)}`}. ${filters.length > 0 ? `Only ${filters.map(code).join(', ')} was watched.` : 'Everything was watched.'} ${plural(host.events, 'event')} in ${files.map(code).join(', ')}.`,
+    `${left(host) ?? `Linux ${code(kernel)}, ${md(tier)} tier, recorded`} from ${moment(host.start_ns, report)} to ${moment(host.end_ns, report)}${left(host) ? '' : ` by tcpwhy ${md(host.version)}; ${ended === null ? 'cut off' : `ended: ${md(ended)}`}`}. ${filters.length > 0 ? `Only ${filters.map(code).join(', ')} was watched. ` : left(host) ? '' : 'Everything was watched. '}${plural(host.events, 'event')} in ${files.map(code).join(', ')}.`,
     '',
     ...(counters.length > 0
       ? [

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Finding } from '../../diagnose/finding.ts';
-import type { Tier } from '../../source/plan.ts';
 
 /** What `tcpwhy top` shows, taken from the pipeline at most ten times a second. Plain data. */
 export interface ScreenModel {
   host: string;
   kernel: string;
-  tier: Tier;
+  /** `hooks` or `tracepoints`; of a capture `packets`. */
+  tier: string;
   /** File name of a recording that is shown instead of the live kernel. */
   recording: string | null;
   /** What watching is limited to, as given by the user: `port 3306`. Absent: everything is watched. */

@@ -20,7 +20,11 @@ interface Sent {
 }
 
 /** What each host saw, by a clock that is so much ahead of the true one. */
-function seen(ahead_ns: Record<string, number>, sent: readonly Sent[]) {
+function seen(
+  ahead_ns: Record<string, number>,
+  sent: readonly Sent[],
+  captures: readonly string[] = [],
+) {
   return Object.entries(ahead_ns).map(([name, ahead]) => {
     const segments = new Segments();
     for (const { from, to, seq, at_ns, takes_ns } of sent) {
@@ -38,8 +42,9 @@ function seen(ahead_ns: Record<string, number>, sent: readonly Sent[]) {
         verdict: null,
         mark: null,
       };
-      if (from === name) segments.add(step, at_ns + ahead);
-      if (to === name) segments.add(step, at_ns + takes_ns + ahead);
+      const captured = captures.includes(name);
+      if (from === name) segments.add(step, at_ns + ahead, captured);
+      if (to === name) segments.add(step, at_ns + takes_ns + ahead, captured);
     }
     return { name, segments };
   });
@@ -86,5 +91,31 @@ describe('the clock of another host', () => {
     const twice = [there(1, 1), { ...there(1, 1), at_ns: 3e9 }, back(2, 1)];
     const [, other] = compareClocks(seen({ [A]: 0, [B]: 0 }, twice));
     expect(other).toMatchObject({ basis: 'one-way', segments: 1 });
+  });
+});
+
+describe('captures, of which nobody says at which end they were taken', () => {
+  const rows: Sent[] = [1, 2, 3].flatMap((seq) => [
+    { from: A, to: B, seq, at_ns: seq * 10 * MS, takes_ns: MS },
+    { from: B, to: A, seq: seq + 100, at_ns: seq * 10 * MS + 2 * MS, takes_ns: 2 * MS },
+  ]);
+  const captured = (ahead_ns: Record<string, number>, captures: readonly string[]) =>
+    compareClocks(seen(ahead_ns, rows, captures)).slice(1);
+
+  test('a recording and a capture at its other end', () => {
+    const [note] = captured({ [A]: 0, [B]: 700 * MS }, [B]);
+    expect(note).toMatchObject({ basis: 'both', segments: 6 });
+    expect(Math.abs((note?.correction_ns ?? 0) + 700 * MS)).toBeLessThanOrEqual(
+      note?.uncertainty_ns ?? 0,
+    );
+  });
+
+  test('two captures', () => {
+    for (const ahead of [700 * MS, -700 * MS]) {
+      const [note] = captured({ [A]: 0, [B]: ahead }, [A, B]);
+      expect(note).toMatchObject({ basis: 'both', segments: 6 });
+      expect(note?.uncertainty_ns).toBe(1.5 * MS);
+      expect(Math.abs((note?.correction_ns ?? 0) + ahead)).toBeLessThanOrEqual(1.5 * MS);
+    }
   });
 });
