@@ -2,7 +2,14 @@
 
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
-import { clockOffset_ns, maxDrained, netnsRefused, type Session } from '../native/binding.ts';
+import { processesRefused } from '../host/process.ts';
+import {
+  clockOffset_ns,
+  hostRefused,
+  maxDrained,
+  netnsRefused,
+  type Session,
+} from '../native/binding.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
@@ -113,6 +120,7 @@ export class LiveSource implements Source {
           ...readUntracked(this.#session),
           hook_missed: this.#missed(),
           netns_refused: netnsRefused(),
+          host_refused: hostRefused() + processesRefused(),
           keys_overflowed: overflowed,
         }),
       );
