@@ -63,6 +63,10 @@ describe.skipIf(missing !== null)('beside the service', () => {
       Array(4).fill(USER).join('\t'),
       ...[none, none, '1', '2'],
     ]);
+    // What it may read but not open is as root sees it.
+    const { hooks } = tcpwhy.output.objects[0] as unknown as { hooks: Record<string, string> };
+    await using root = await Running.start(['trace', ':1']);
+    expect(root.output.objects[0]).toMatchObject({ hooks });
     const [reader = 0, ...more] = service.readers;
     expect(more).toEqual([]);
     const [uid, permitted, effective, bounding, ...confined] = statusOf(reader, ...names);
