@@ -2,8 +2,17 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { createInterface } from 'node:readline';
+import { connectToRoot } from '../../src/native/binding.ts';
 import { ROOT, TCPWHY } from './tcpwhy.ts';
 
 const FOLDER = '/run/tcpwhy';
@@ -62,7 +71,13 @@ export const as = (uid: number, ...groups: number[]) => [
 
 /** Why it cannot be tried here; null where it can. */
 export function noService(): string | null {
-  if (existsSync(FOLDER)) return `${FOLDER} is there: of a service that runs`;
+  try {
+    closeSync(connectToRoot(SOCKET));
+    return `a service runs that listens at ${SOCKET}`;
+  } catch {
+    // Of a run that was killed.
+    rmSync(FOLDER, { recursive: true, force: true });
+  }
   return existsSync('/usr/bin/systemd-socket-activate') ? null : 'no systemd-socket-activate';
 }
 
