@@ -88,15 +88,22 @@ rpm: $(DIST:%=%.rpm) ## build one for Red Hat, Fedora and SUSE
 dist-test: setup-test setup-dist dist deb rpm ## try all that, and in root file systems that have nothing else, as root
 	TCPWHY_TESTED=$(CURDIR)/$(DIST) vitest run test/cli test/kernel/process.test.ts
 	lintian --allow-root $(DIST).deb
+	rpmlint --config tools/dist/rpmlintrc $(DIST).rpm
 	node tools/dist/roots.ts $(DIST) $(CACHE)/roots $(SUITES)
 
 install: ## install what `make dist` built, below DESTDIR and PREFIX (/usr/local)
 	@[ -x $(DIST) ] && [ -d build/dist/share ] || { echo 'first, as a user: make dist' >&2; exit 2; }
 	install -D -m 755 $(DIST) '$(DESTDIR)$(PREFIX)/bin/tcpwhy'
 	cd build/dist/share && find . -type f -exec install -D -m 644 {} '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
+	install -D -m 644 tools/dist/systemd/tcpwhy.socket -t '$(DESTDIR)$(PREFIX)/lib/systemd/system'
+	sed 's|^ExecStart=/usr/|ExecStart=$(abspath $(PREFIX))/|' tools/dist/systemd/tcpwhy@.service | \
+		install -D -m 644 /dev/stdin '$(DESTDIR)$(PREFIX)/lib/systemd/system/tcpwhy@.service'
+	install -D -m 644 tools/dist/systemd/tcpwhy.conf -t '$(DESTDIR)$(PREFIX)/lib/sysusers.d'
 
 uninstall: ## remove what `make install` installed
-	rm -f '$(DESTDIR)$(PREFIX)/bin/tcpwhy'
+	rm -f '$(DESTDIR)$(PREFIX)/bin/tcpwhy' '$(DESTDIR)$(PREFIX)/lib/sysusers.d/tcpwhy.conf'
+	rm -f '$(DESTDIR)$(PREFIX)/lib/systemd/system/tcpwhy.socket' \
+		'$(DESTDIR)$(PREFIX)/lib/systemd/system/tcpwhy@.service'
 	cd build/dist/share && find . -type f -exec rm -f '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
 	rmdir '$(abspath $(DESTDIR)$(PREFIX))/share/doc/tcpwhy'
 
@@ -306,5 +313,5 @@ $(VICTORIA_LOGS):
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v$(VICTORIA_LOGS_VERSION)
 
-$(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) build/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides) | $(NFPM)
+$(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) build/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides post-install pre-remove post-remove) $(wildcard tools/dist/systemd/*) | $(NFPM)
 	tools/dist/package $(patsubst .%,%,$(suffix $@)) $(NFPM) $(DIST) $(VERSION) $(GLIBC) $@

@@ -5,6 +5,7 @@ import type { Values } from '../app/declare.ts';
 import type { DOCTOR } from '../app/flags.ts';
 import { notObservable } from '../app/run.ts';
 import { FACTS, type Fact } from '../causes/facts.ts';
+import { missing } from '../host/capabilities.ts';
 import { kernelIdentity } from '../host/kernel.ts';
 import { limits } from '../host/limits.ts';
 import { jsonText } from '../sinks/printable.ts';
@@ -28,9 +29,9 @@ export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => vo
       const hooks = header.hooks.map(({ fact, hook, reason }) => {
         return { fact, hook: hook || null, reason: reason || null };
       });
-      write(
-        `${jsonText({ type: 'doctor', ...kernelIdentity(), tier, hooks, symbols, not_observable: unseen })}\n`,
-      );
+      const capabilities_missing = missing().map(({ name }) => name);
+      const told = { ...kernelIdentity(), tier, hooks, symbols, capabilities_missing };
+      write(`${jsonText({ type: 'doctor', ...told, not_observable: unseen })}\n`);
       return 0;
     }
     const line = (text = '') => write(`${text}\n`);
@@ -48,6 +49,8 @@ export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => vo
         ? 'Kernel symbols: readable.'
         : 'Kernel symbols: hidden (kernel.kptr_restrict, or no CAP_SYSLOG): who reset a connection stays unknown.',
     );
+    for (const { name, without } of missing())
+      for (const text of wrap(`Without ${name}: ${without}.`, '', '  ')) line(text);
     for (const { of, by, most, needed, unit } of limits()) {
       const some = (count: number) => `${count}${unit && ` ${unit}`}`;
       const has = most === null ? 'no limit' : `at most ${some(most)}`;

@@ -2,10 +2,13 @@
 
 import { readFileSync } from 'node:fs';
 
-/** What reading the kernel takes, by its number in capabilities(7), and what is not known without it. */
+/**
+ * What reading the kernel takes, by its number in capabilities(7), and what is not known without it; null: then
+ * there is nothing to be known, but that CAP_SYS_ADMIN does too.
+ */
 export const CAPABILITIES = {
-  CAP_BPF: { number: 39, without: 'nothing can be watched' },
-  CAP_PERFMON: { number: 38, without: 'nothing can be watched' },
+  CAP_BPF: { number: 39, without: null },
+  CAP_PERFMON: { number: 38, without: null },
   CAP_NET_ADMIN: {
     number: 12,
     without:
@@ -29,10 +32,17 @@ export const CAPABILITIES = {
   CAP_SYSLOG: { number: 34, without: 'functions of the kernel have no names' },
 } as const;
 
-const CAP_IPC_LOCK = 14;
+export const CAP_IPC_LOCK = 14;
 export const CAP_SYS_RESOURCE = 24;
 /** Without a limit of locked memory neither is needed, for rings and before 5.11 for maps. */
 export const TO_LOCK_MEMORY = [CAP_IPC_LOCK, CAP_SYS_RESOURCE];
+
+/** Those that this process, which watches, lacks, and what it cannot know for that. */
+export function missing(): { name: string; without: string }[] {
+  return Object.entries(CAPABILITIES).flatMap(([name, { number, without }]) =>
+    without === null || has(number) ? [] : [{ name, without }],
+  );
+}
 
 /** Null where it cannot be told. */
 function effective(): bigint | null {

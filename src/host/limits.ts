@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { CAP_IPC_LOCK, has } from './capabilities.ts';
 
 /** Something that this process may have only so much of. */
 export interface Limit {
@@ -57,6 +58,16 @@ export function limits(proc = '/proc'): Limit[] {
 /** The first limit that is too low. */
 export function tooLow(): Limit | null {
   return limits().find(({ most, needed }) => most !== null && most < needed) ?? null;
+}
+
+const PAGE_BYTES = 4096;
+
+/** How large a ring of each of so many CPUs this process may have, beside the page that it begins with. */
+export function lockable_bytes(cpus: number, proc = '/proc'): number {
+  if (has(CAP_IPC_LOCK)) return Number.POSITIVE_INFINITY;
+  const locked = ownLimit(read(`${proc}/self/limits`), 'locked memory');
+  const free = 1024 * Number.parseInt(read(`${proc}/sys/kernel/perf_event_mlock_kb`), 10);
+  return (free || 0) + (locked ?? Number.POSITIVE_INFINITY) / cpus - PAGE_BYTES;
 }
 
 /** The soft limit counts; null: there is none. */

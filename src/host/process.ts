@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProcessState } from '../wire/types.gen.ts';
 import { cgroup2Root, freezerRoot } from './cgroup.ts';
@@ -32,7 +32,7 @@ export function processState(pid: number, proc = '/proc'): ProcessState | null {
     const halted = HALTED[letter];
     const tracer = halted === 'traced' ? tracerOf(of, proc) : '';
     const open_files_max = mostFiles(readFileSync(`${of}/limits`, 'utf8'));
-    const open_files = readdirSync(`${of}/fd`).length;
+    const open_files = openFiles(`${of}/fd`);
     return {
       pid,
       halted: halted ?? (isFrozen(of, proc) ? 'frozen' : ''),
@@ -43,6 +43,26 @@ export function processState(pid: number, proc = '/proc'): ProcessState | null {
     };
   } catch {
     return null;
+  }
+}
+
+let refused = 0;
+
+/** How often it could not be told how many files a process has open. */
+export function processesRefused(): number {
+  return refused;
+}
+
+/** 0 where it is not known. */
+function openFiles(folder: string): number {
+  try {
+    return readdirSync(folder).length;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    // Since 6.2 it is told to whoever may see the process.
+    const { size } = statSync(folder);
+    if (size === 0) refused++;
+    return size;
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { handedFile, readHanded } from './handed.ts';
 
 export interface KernelSymbol {
   name: string;
@@ -152,7 +153,7 @@ function readProc(name: string): string {
 /** None where it cannot be read. */
 function procBytes(name: string): Buffer {
   try {
-    return readFileSync(`/proc/${name}`);
+    return readHanded(`/proc/${name}`) ?? readFileSync(`/proc/${name}`);
   } catch {
     return Buffer.alloc(0);
   }
@@ -161,10 +162,11 @@ function procBytes(name: string): Buffer {
 /** Whether the kernel shows the addresses of its functions to this process: else all are zero. */
 export function showsSymbols(): boolean {
   const start = Buffer.alloc(64 << 10);
+  const handed = handedFile('/proc/kallsyms');
   try {
-    const fd = openSync('/proc/kallsyms', 'r');
-    const bytes = readSync(fd, start);
-    closeSync(fd);
+    const fd = handed ?? openSync('/proc/kallsyms', 'r');
+    const bytes = readSync(fd, start, 0, start.length, 0);
+    if (fd !== handed) closeSync(fd);
     return /^0*[1-9a-f]/m.test(start.toString('latin1', 0, bytes));
   } catch {
     return false;

@@ -149,6 +149,7 @@ interface Addon {
   deviceName(ifindex: number, netns?: string): string | null;
   netnsFiles(names: string[], netns?: string): (string | null | undefined)[];
   netnsRefused(): number;
+  hostRefused(): number;
   pipe(): [number, number];
   boundCapabilities(kept: number[]): void;
   lockWithoutLimit(): boolean;
@@ -447,6 +448,11 @@ export function netnsFiles(names: string[], netns?: string): (string | null)[] {
 /** How often this process could not enter a network namespace that is there. */
 export function netnsRefused(): number {
   return native().netnsRefused();
+}
+
+/** How often this process was refused what it asked for of rules and programs. */
+export function hostRefused(): number {
+  return native().hostRefused();
 }
 
 /** How many CPUs this machine may ever have: the length of a per-CPU map's `values`. */

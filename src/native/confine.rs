@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a process gives up for good, so that whoever takes it over has not got it.
 
+use libbpf_rs::libbpf_sys::{
+    BPF_ITER_CREATE, BPF_LINK_CREATE, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
+    BPF_MAP_LOOKUP_BATCH, BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_OBJ_GET,
+    BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_GET_FD_BY_ID, BPF_PROG_GET_NEXT_ID, BPF_PROG_QUERY,
+};
 use napi_derive::napi;
 
 use crate::error::{Result, fail_errno, last_errno};
@@ -178,6 +183,23 @@ const NOT_OF_THE_READER: &[libc::c_long] = &[
     libc::SYS_accept4,
 ];
 
+/// What the reader does with BPF once it watches: it reads and writes maps, runs iterators, and asks which
+/// programs there are. It loads none, and makes, pins and attaches nothing.
+const OF_BPF: &[u32] = &[
+    BPF_MAP_LOOKUP_ELEM,
+    BPF_MAP_UPDATE_ELEM,
+    BPF_MAP_DELETE_ELEM,
+    BPF_MAP_GET_NEXT_KEY,
+    BPF_MAP_LOOKUP_BATCH,
+    BPF_OBJ_GET,
+    BPF_OBJ_GET_INFO_BY_FD,
+    BPF_PROG_GET_NEXT_ID,
+    BPF_PROG_GET_FD_BY_ID,
+    BPF_PROG_QUERY,
+    BPF_LINK_CREATE,
+    BPF_ITER_CREATE,
+];
+
 /// The front has the bytes of the reader and files of its user.
 const NOT_OF_THE_FRONT: &[libc::c_long] = &[
     libc::SYS_bpf,
@@ -247,6 +269,18 @@ fn filter(half: &Half) -> Vec<libc::sock_filter> {
                 give(libc::SECCOMP_RET_ALLOW),
             ]);
         }
+        // The last that is looked for: what is loaded then stays so.
+        filter.extend([
+            jump(libc::BPF_JEQ, libc::SYS_bpf as u32, 1, 0),
+            give(libc::SECCOMP_RET_ALLOW),
+            load(argument(0)),
+        ]);
+        for &command in OF_BPF {
+            filter.push(jump(libc::BPF_JEQ, command, 0, 1));
+            filter.push(give(libc::SECCOMP_RET_ALLOW));
+        }
+        filter.push(give(REFUSED));
+        return filter;
     }
     filter.push(give(libc::SECCOMP_RET_ALLOW));
     filter

@@ -8,6 +8,7 @@ use napi_derive::napi;
 
 use crate::error::{Result, fail_errno, last_errno};
 use crate::netns::run_in;
+use crate::refused;
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; those of IPv6 have the same numbers.
 const GET_INFO: libc::c_int = 64;
@@ -40,7 +41,7 @@ fn read(name: &[u8], is_v6: bool) -> Result<Option<Vec<u8>>> {
         // Any socket of the family is answered; a raw one would take CAP_NET_RAW.
         let fd = libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         if fd < 0 {
-            return Err(fail_errno(last_errno(), "iptables-legacy"));
+            return Err(fail_errno(refused::note(last_errno()), "iptables-legacy"));
         }
         File::from_raw_fd(fd)
     };
@@ -73,7 +74,7 @@ fn get(socket: &File, level: libc::c_int, option: libc::c_int, value: &mut [u8])
         )
     };
     if failed != 0 {
-        return Err(fail_errno(last_errno(), "iptables-legacy"));
+        return Err(fail_errno(refused::note(last_errno()), "iptables-legacy"));
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ mod perf_event;
 mod program;
 mod programs;
 mod reason;
+mod refused;
 mod service;
 mod session;
 mod sockets;

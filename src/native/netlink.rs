@@ -9,6 +9,7 @@ use napi_derive::napi;
 
 use crate::error::{Result, fail_errno, last_errno};
 use crate::netns::run_in;
+use crate::refused;
 
 /// What one answer may have in all: a device's qdiscs and filters are a few kilobytes.
 const MOST_BYTES: usize = 16 << 20;
@@ -138,8 +139,15 @@ fn take(mut datagram: &[u8], answer: &mut Vec<u8>) -> Taken {
             return Taken::All;
         }
         if kind == libc::NLMSG_ERROR {
-            let refused = datagram.len() >= HEADER + 4 && number(HEADER) != 0;
-            return if refused { Taken::Refused } else { Taken::All };
+            let errno = if datagram.len() >= HEADER + 4 {
+                -number(HEADER)
+            } else {
+                0
+            };
+            return match refused::note(errno) {
+                0 => Taken::All,
+                _ => Taken::Refused,
+            };
         }
         let end = len.next_multiple_of(4).min(datagram.len());
         answer.extend_from_slice(&datagram[..end]);

@@ -5,8 +5,9 @@
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io::Read;
-use std::mem::size_of;
+use std::mem::{ManuallyDrop, size_of};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use libbpf_rs::libbpf_sys::{PERF_FLAG_FD_CLOEXEC, PERF_TYPE_TRACEPOINT, perf_event_attr};
 
@@ -45,12 +46,27 @@ pub fn tracepoint(name: &str) -> Result<OwnedFd, Errno> {
     })
 }
 
+/// Where a service has what systemd opened for it (OpenFile=).
+const MOST_HANDED: u32 = 16;
+
+/// A short file that this process was begun with, as who opened it may read it.
+fn handed(path: &str) -> Option<String> {
+    let link = |fd: &u32| fs::read_link(format!("/proc/self/fd/{fd}"));
+    let fd = (0..MOST_HANDED).find(|fd| link(fd).is_ok_and(|found| found.as_os_str() == path))?;
+    // SAFETY: it is open, and is not closed here.
+    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd as i32) });
+    let mut text = [0; 64];
+    let bytes = file.read_at(&mut text, 0).ok()?;
+    String::from_utf8(text[..bytes].to_vec()).ok()
+}
+
 /// The number that this kernel has given the event.
 pub fn tracepoint_id(name: &str) -> Result<u64, Errno> {
     let path = format!("events/{name}/id");
-    let mounted = MOUNTS
-        .iter()
-        .find_map(|mount| fs::read_to_string(format!("{mount}/{path}")).ok());
+    let mounted = MOUNTS.iter().find_map(|mount| {
+        let path = format!("{mount}/{path}");
+        fs::read_to_string(&path).ok().or_else(|| handed(&path))
+    });
     let text = match mounted {
         Some(text) => text,
         None => read_unmounted(&path)?,

@@ -16,6 +16,7 @@ use napi_derive::napi;
 
 use crate::error::{Result, fail_errno, last_errno};
 use crate::netns::run_in;
+use crate::refused;
 
 /// More programs at one hook than this are cut off.
 const MAX_PROGRAMS: usize = 64;
@@ -126,7 +127,11 @@ fn query(target: i32, kind: bpf_attach_type) -> Option<Vec<u32>> {
     // SAFETY: the kernel writes at most `count` ids into `ids`.
     let failed =
         unsafe { bpf_prog_query(target, kind, 0, &mut flags, ids.as_mut_ptr(), &mut count) };
-    (failed == 0).then(|| ids[..(count as usize).min(MAX_PROGRAMS)].to_vec())
+    if failed != 0 {
+        refused::note(-failed);
+        return None;
+    }
+    Some(ids[..(count as usize).min(MAX_PROGRAMS)].to_vec())
 }
 
 /// The programs attached to exactly this cgroup that may change what getpeername() returns.
@@ -157,6 +162,7 @@ fn info_of(id: u32) -> Option<bpf_prog_info> {
     unsafe {
         let fd = bpf_prog_get_fd_by_id(id);
         if fd < 0 {
+            refused::note(-fd);
             return None;
         }
         let mut info: bpf_prog_info = std::mem::zeroed();

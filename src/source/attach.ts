@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { Fact } from '../causes/facts.ts';
 import { builtFile } from '../host/built.ts';
 import { kernelIdentity, monotonic_ns, readCounters, readSysctls } from '../host/kernel.ts';
+import { lockable_bytes } from '../host/limits.ts';
 import { networkNamespaces, ownNetns } from '../host/netns.ts';
 import { hasFirstPids } from '../host/process.ts';
 import { presentFunctions, showsSymbols } from '../host/symbols.ts';
@@ -79,7 +80,7 @@ export interface Attached {
  * binding errors, with a `code`.
  */
 export function attach(options: AttachOptions): Attached {
-  const { btf, tier, probes = false, ring_bytes = ringBytes(onlineCpus()) } = options;
+  const { btf, tier, probes = false, ring_bytes = suitingRings() } = options;
   const enums = kernelEnums(['skb_drop_reason', 'sk_rst_reason'], [...MIB_ENUMS], btf);
   const parameters = parameterCounts([...ASKED_PARAMETERS], btf);
   const functions = asked(btf);
@@ -108,6 +109,11 @@ export function attach(options: AttachOptions): Attached {
     session.close();
     for (const [name, why] of broken) failed.set(name, why);
   }
+}
+
+function suitingRings(): number {
+  const cpus = onlineCpus();
+  return ringBytes(cpus, lockable_bytes(cpus));
 }
 
 /** Those of ASKED_FUNCTIONS that are there; the symbols, which take longer, tell of modules. */

@@ -3,8 +3,10 @@
 import { type AcceptQueue, acceptQueuesIn, LISTENERS, SOCK_DIAG } from '../host/accept-queues.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
 import { networkNamespaces } from '../host/netns.ts';
+import { processesRefused } from '../host/process.ts';
 import {
   clockOffset_ns,
+  hostRefused,
   maxDrained,
   netlink,
   netnsRefused,
@@ -120,6 +122,7 @@ export class LiveSource implements Source {
           ...readUntracked(this.#session),
           hook_missed: this.#missed(),
           netns_refused: netnsRefused(),
+          host_refused: hostRefused() + processesRefused(),
           keys_overflowed: overflowed,
         }),
       );

@@ -41,7 +41,7 @@ export class ReaderGone extends Error {
 const ENDED =
   'the half of tcpwhy that reads the kernel is gone: it was ended from outside, or had no memory (journalctl -k). Nothing stays attached; start it again.';
 const ENDED_BY_SERVICE =
-  'the service of tcpwhy ended the connection: it was stopped, had no memory (journalctl -u "tcpwhy@*"), or serves as many as it may already (16, and 8 of one user). Nothing stays attached; start it again, or use sudo.';
+  'the service of tcpwhy ended the connection: it was stopped, had no memory (journalctl -u "tcpwhy@*"), was asked nothing for ten minutes, or serves as many as it may already (16, and 8 of one user). Nothing stays attached; start it again, or use sudo.';
 
 /** Null where nobody called it by sudo: then there is nobody else to be. */
 export function callerBySudo(env: NodeJS.ProcessEnv, uid = process.geteuid?.()): Caller | null {

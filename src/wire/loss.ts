@@ -26,6 +26,10 @@ const LOSSES = {
     'warning',
     'times that a network namespace could not be entered: its sockets from before, its devices and its rules are not known',
   ],
+  host_refused: [
+    'warning',
+    'times that a rule, a program or a process was asked for and may not be known to this process: tcpwhy doctor names the capability that it lacks',
+  ],
   keys_untold: [
     'warning',
     'occurrences of which no record came through: counted, but in no finding',

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, readFileSync, writeSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { awaitReset, dial } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
 import { connectToRoot, maxDrained } from '../../src/native/binding.ts';
 import { ANSWER, readAnswer, writeRequest } from '../../src/source/border.ts';
+import { Terminal } from '../cli/terminal.ts';
+import { lacking } from '../software/service.ts';
 import { random } from '../unit/diagnose/random.ts';
 import { attachedBy, stillThere } from './attached.ts';
 import { as, GROUP, noService, READER, ReaderService, SOCKET, USER } from './reader-service.ts';
@@ -54,6 +66,31 @@ describe.skipIf(missing !== null)('beside the service', () => {
     expect(ports(await other.stop())).toEqual(['3307 × 3']);
   });
 
+  it('top shows it what happens, and a recording is its own', async ({ skip }) => {
+    const lacks = lacking('tmux');
+    skip(lacks !== null, lacks ?? '');
+    await using service = await ReaderService.start();
+    using lab = Lab.open();
+    const own = mkdtempSync(join(tmpdir(), 'tcpwhy-plain-'));
+    chownSync(own, USER, USER);
+    const file = join(own, 'x.tcpwhy');
+    const args = ['top', ':3306', '--netns', `${lab.server.inode}`, '-o', file];
+    const terminal = new Terminal([...member, TCPWHY, ...args].join(' '), 120, 30);
+    try {
+      await terminal.shows(/q quit/, 60_000);
+      expect(service.readers).toHaveLength(1);
+      awaitReset(dial(lab, lab.client, { address: server, port: 3306 }, 2), 'ECONNREFUSED');
+      await terminal.shows(/no-listener +2/);
+      terminal.keys('q');
+      await terminal.shows(/status=0/);
+      const { uid, mode } = statSync(file);
+      expect([uid, mode & 0o777]).toEqual([USER, 0o600]);
+    } finally {
+      terminal.close();
+      rmSync(own, { recursive: true });
+    }
+  }, 120_000);
+
   it('who watches has no privileges, and who reads for them those of the unit', async () => {
     await using service = await ReaderService.start();
     await using tcpwhy = await began(['trace', ':1']);
@@ -63,6 +100,10 @@ describe.skipIf(missing !== null)('beside the service', () => {
       Array(4).fill(USER).join('\t'),
       ...[none, none, '1', '2'],
     ]);
+    // What it may read but not open is as root sees it.
+    const { hooks } = tcpwhy.output.objects[0] as unknown as { hooks: Record<string, string> };
+    await using root = await Running.start(['trace', ':1']);
+    expect(root.output.objects[0]).toMatchObject({ hooks });
     const [reader = 0, ...more] = service.readers;
     expect(more).toEqual([]);
     const [uid, permitted, effective, bounding, ...confined] = statusOf(reader, ...names);

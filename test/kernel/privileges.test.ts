@@ -141,12 +141,22 @@ describe.each([
 it.each([
   {
     half: 'reader',
-    lacks: { write: 'EPERM', make: 'EPERM', run: 'EPERM', user: 'EPERM', kernel: '' },
+    lacks: {
+      write: 'EPERM',
+      make: 'EPERM',
+      run: 'EPERM',
+      user: 'EPERM',
+      load: 'EPERM',
+      kernel: '',
+    },
   },
-  { half: 'front', lacks: { write: '', make: '', run: 'EPERM', user: 'EPERM', kernel: 'EPERM' } },
+  {
+    half: 'front',
+    lacks: { write: '', make: '', run: 'EPERM', user: 'EPERM', load: 'EPERM', kernel: 'EPERM' },
+  },
 ])('the $half can do no more than it has to', ({ half, lacks }) => {
   const script = `
-    import { confine, deviceName } from '${ROOT}src/native/binding.ts';
+    import { confine, deviceName, Session } from '${ROOT}src/native/binding.ts';
     import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
     import { spawnSync } from 'node:child_process';
     const codeOf = (act) => { try { return act()?.error?.code ?? ''; } catch (error) { return error.code; } };
@@ -156,6 +166,9 @@ it.each([
       make: codeOf(() => void mkdtempSync('${folder}/')),
       run: codeOf(() => spawnSync('true')),
       user: codeOf(() => process.setuid(1)),
+      load: codeOf(() => Session.attach({
+        object: '${ROOT}build/tcpwhy.bpf.o', perfMap: 'events', ringBytes: 4096,
+      }).close()),
       kernel: codeOf(() => void deviceName(1, '/proc/self/ns/net')),
     };
     console.log(JSON.stringify({ told, reads: readFileSync('/proc/self/status').length > 0 }));

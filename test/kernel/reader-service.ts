@@ -2,8 +2,17 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { createInterface } from 'node:readline';
+import { connectToRoot } from '../../src/native/binding.ts';
 import { ROOT, TCPWHY } from './tcpwhy.ts';
 
 const FOLDER = '/run/tcpwhy';
@@ -16,18 +25,41 @@ export const USER = 54_321;
 
 const UNIT = readFileSync(`${ROOT}tools/dist/systemd/tcpwhy@.service`, 'utf8');
 
-/** What the unit says. */
-export function unitSays(key: string): string {
-  const value = new RegExp(`^${key}=(.*)$`, 'm').exec(UNIT)?.[1];
-  if (value === undefined) throw new Error(`the unit does not say ${key}`);
-  return value;
+/** What the unit says, each time. */
+function unitSays(key: string): string[] {
+  return [...UNIT.matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].map(([, value = '']) => value);
 }
 
-/** As `setpriv` has them: the names of the capabilities that the unit has, with nothing beside them. */
-function capabilities(): string {
-  const names = unitSays('AmbientCapabilities').toLowerCase().split(' ');
-  return ['-all', ...names.map((name) => `+${name.replace('cap_', '')}`)].join(',');
+/** As `setpriv` calls them. */
+function unitCapabilities(): string[] {
+  const names = unitSays('AmbientCapabilities').join(' ').toLowerCase().split(' ');
+  return names.map((name) => name.replace('cap_', ''));
 }
+
+/** Of each set of `setpriv` these capabilities and no others. */
+export function withCapabilities(...names: string[]): string[] {
+  return ['bounding-set', 'inh-caps', 'ambient-caps'].map((set) => `--${set}=${only(names)}`);
+}
+
+const only = (names: string[]) => ['-all', ...names.map((name) => `+${name}`)].join();
+
+/**
+ * A line for a shell that opens what systemd opens for a service, and runs one. Tracefs is mounted wherever
+ * systemd runs.
+ */
+function begins(): string {
+  const events = '/sys/kernel/tracing';
+  const [stdin = ''] = unitSays('StandardInput').map((from) => from.replace('file:', ''));
+  const others = unitSays('OpenFile').map((file) => file.split(':')[0] ?? '');
+  return [
+    `[ -d ${events}/events ] || mount -t tracefs tracefs ${events}`,
+    ...others.map((file, i) => `[ ! -r ${file} ] || exec ${AFTER_SOCKET + i}<${file}`),
+    `exec "$@" <${stdin}`,
+  ].join('; ');
+}
+
+/** The first descriptor after that of the connection. */
+const AFTER_SOCKET = 4;
 
 /** Runs a command as a plain user, who is in these groups only. */
 export const as = (uid: number, ...groups: number[]) => [
@@ -39,25 +71,35 @@ export const as = (uid: number, ...groups: number[]) => [
 
 /** Why it cannot be tried here; null where it can. */
 export function noService(): string | null {
-  if (existsSync(FOLDER)) return `${FOLDER} is there: of a service that runs`;
+  try {
+    closeSync(connectToRoot(SOCKET));
+    return `a service runs that listens at ${SOCKET}`;
+  } catch {
+    // Of a run that was killed.
+    rmSync(FOLDER, { recursive: true, force: true });
+  }
   return existsSync('/usr/bin/systemd-socket-activate') ? null : 'no systemd-socket-activate';
 }
 
 /**
  * tcpwhy.socket and tcpwhy@.service without the rest of systemd: its own program that accepts connections, and
- * of the unit the user, the capabilities, and no new privileges.
+ * of the unit the user, the capabilities, what is opened, and no new privileges.
  */
 export class ReaderService {
   readonly #child: ChildProcess;
 
   private constructor() {
     mkdirSync(FOLDER);
-    const privileges = ['bounding-set', 'inh-caps', 'ambient-caps'].map(
-      (set) => `--${set}=${capabilities()}`,
-    );
+    const reader = [
+      ...as(READER),
+      ...withCapabilities(...unitCapabilities()),
+      '--no-new-privs',
+      TCPWHY,
+      'reader',
+    ];
     this.#child = spawn(
       '/usr/bin/systemd-socket-activate',
-      ['--accept', '-l', SOCKET, ...as(READER), ...privileges, '--no-new-privs', TCPWHY, 'reader'],
+      ['--accept', '-l', SOCKET, 'unshare', '--mount', 'sh', '-c', begins(), 'sh', ...reader],
       { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env.PATH } },
     );
   }

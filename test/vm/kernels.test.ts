@@ -4,7 +4,7 @@
 // what they print is in build/vm/brief. All of it is for make vm-test, which writes docs/kernels.md
 // too. After a change of the programs that is meant: tools/vm/verified.ts --update of these logs.
 
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
@@ -12,11 +12,9 @@ import { briefly } from '../../src/lab/conformance.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { resultIn } from '../../tools/vm/result.ts';
 import { grown, readBaseline, seriesOf } from '../../tools/vm/verified.ts';
+import { ROOT, run, VM, whyNot } from './machine.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
-const VM = join(ROOT, 'tools/vm');
 const LOGS = join(ROOT, 'build/vm/brief');
-const NOT_SERVED = 3;
 const LIMIT_S = 900;
 
 const FEW = execFileSync('bash', ['-c', '. "$0/common"; echo "$FEW_KERNELS"', VM], {
@@ -65,27 +63,4 @@ it.concurrent.for(kernels)('Linux %s', async (tag, { skip }) => {
 /** A program is not installed here: another kernel does not change that. */
 function needs(why: string | null): boolean {
   return why?.startsWith('needs ') ?? false;
-}
-
-interface Ran {
-  status: unknown;
-  printed: string;
-  said: string;
-}
-
-/** Ends with us. */
-function run(program: string, ...args: string[]): Promise<Ran> {
-  const command = ['--pdeathsig', 'TERM', join(VM, program), ...args];
-  return new Promise((resolve) => {
-    execFile('setpriv', command, { cwd: ROOT, maxBuffer: 64 << 20 }, (error, printed, said) =>
-      resolve({ status: error ? error.code : 0, printed, said }),
-    );
-  });
-}
-
-/** Why a kernel cannot be had, or null. */
-function whyNot({ status, said }: Ran): string | null {
-  if (status === 0) return null;
-  if (status === NOT_SERVED) return 'not served by the archive';
-  return `could not be had: ${said.trim().split('\n').at(-1)}`;
 }
