@@ -180,8 +180,9 @@ export interface ResetSent {
   limits: Limits | null;
   /** Of an active reset. */
   memory: Memory | null;
-  /** The same, 1: neither end had sent any data on it. */
+  /** The same, 1: neither end had sent any data on it; 1: the last data on it was the peer's, as far as jiffies tell. */
   unused: number;
+  answered: number;
 }
 
 export interface Closed {
