@@ -38,6 +38,7 @@ static __always_inline void active(void *ctx, const struct sock *sk, u32 reason)
 	fill_patience(&e->body.sock, sk);
 	fill_memory(&e->body.memory, sk);
 	e->body.unused = is_unused(sk, was);
+	e->body.answered = peer_spoke_last(sk);
 	/*
 	 * close(), disconnect() and the end of a process run for the process itself, and close the socket
 	 * first; timers and ss -K reset before they close.

@@ -65,8 +65,8 @@ ON_ENTRY(tcp_reset, reset_believed, struct sock *sk, struct sk_buff *skb)
 #define MOST_OF_SYN 65536
 
 /*
- * Whether this reset, as it came in, is for the socket. It may be translated since; what answers a SYN
- * has its number too.
+ * Whether this reset, as it came in, is for the socket. It may be translated since: then its number is the one
+ * that comes next, or what answers a SYN has the SYN's.
  */
 static __always_inline bool is_for(const struct wire_packet *reset, const struct sock *sk,
 				   const struct wire_sock *w)
@@ -76,7 +76,7 @@ static __always_inline bool is_for(const struct wire_packet *reset, const struct
 	if (reset->flow.dport != w->flow.sport)
 		return false;
 	if (w->state != TCP_SYN_SENT || !tp)
-		return reset->flow.sport == w->flow.dport;
+		return reset->flow.sport == w->flow.dport || reset->seq == w->rcv_nxt;
 	return reset->ack_seq - MEMBER(tp, snd_una) - 1 < MOST_OF_SYN;
 }
 

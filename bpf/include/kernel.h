@@ -565,6 +565,7 @@ struct tcp_sock {
 	u32 mss_cache;
 	u32 sacked_out;
 	u64 bytes_sent;
+	u32 lsndtime;
 	u64 bytes_acked;
 	u32 write_seq;
 	u32 retrans_stamp;

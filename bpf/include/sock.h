@@ -416,6 +416,15 @@ static __always_inline bool is_unused(const struct sock *sk, u32 state)
 	       !MEMBER(tp, bytes_received) && !MEMBER(tp, bytes_sent);
 }
 
+/* The last data on it was the peer's, as far as jiffies tell. */
+static __always_inline bool peer_spoke_last(const struct sock *sk)
+{
+	const struct tcp_sock *tp = trusted_tcp(sk);
+
+	return tp && MEMBER(tp, bytes_received) &&
+	       (__s32)(MEMBER(tp, inet_conn.icsk_ack.lrcvtime) - MEMBER(tp, lsndtime)) >= 0;
+}
+
 /* How long a socket that gave up has waited, and for what. */
 static __always_inline void fill_patience(struct wire_sock *w, const struct sock *sk)
 {

@@ -652,6 +652,8 @@ struct wire_reset_sent {
 	struct wire_memory memory;
 	__u32 unused_tag;
 	__u32 unused;
+	__u32 answered_tag;
+	__u32 answered;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_SENT_INIT \
@@ -697,6 +699,7 @@ struct wire_reset_sent {
 		.memory_len = WIRE_VARINT(sizeof(struct wire_memory)), \
 		.memory = WIRE_MEMORY_INIT, \
 		.unused_tag = WIRE_FIXED32(106), \
+		.answered_tag = WIRE_FIXED32(107), \
 	}
 
 struct wire_mac_change {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Drops what a client sends to one port, and what a server sends from it, or does not let it be dialled, as a network policy does. */
+/* Drops or misleads what a client sends to one port, and what a server sends from it, or does not let it be dialled, as a network policy does. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -10,10 +10,13 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* DROPPED_PORT of src/lab/dropping.ts. */
+/* DROPPED_PORT and REDIRECTED_PORT of src/lab/dropping.ts. */
 #define PORT bpf_htons(7443)
+#define REDIRECTED bpf_htons(7444)
 
-static __always_inline int is_refused(void *ip, void *end)
+#define NO_DEVICE 0x7ffffffe
+
+static __always_inline int is_of(void *ip, void *end, __be16 port)
 {
 	struct iphdr *v4 = ip;
 	struct ipv6hdr *v6 = ip;
@@ -28,15 +31,22 @@ static __always_inline int is_refused(void *ip, void *end)
 			return 0;
 		tcp = (void *)(v6 + 1);
 	}
-	return (void *)(tcp + 1) <= end && (tcp->dest == PORT || tcp->source == PORT);
+	return (void *)(tcp + 1) <= end && (tcp->dest == port || tcp->source == port);
+}
+
+static __always_inline int is_refused(void *ip, void *end)
+{
+	return is_of(ip, end, PORT);
 }
 
 SEC("tc")
 int lab_policy_tc(struct __sk_buff *skb)
 {
-	void *data = (void *)(long)skb->data;
+	void *ip = (void *)(long)skb->data + ETH_HLEN, *end = (void *)(long)skb->data_end;
 
-	return is_refused(data + ETH_HLEN, (void *)(long)skb->data_end) ? TC_ACT_SHOT : TC_ACT_OK;
+	if (is_of(ip, end, REDIRECTED))
+		return bpf_redirect(NO_DEVICE, 0);
+	return is_refused(ip, end) ? TC_ACT_SHOT : TC_ACT_OK;
 }
 
 SEC("xdp")

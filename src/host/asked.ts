@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { familyOf } from '../tcp/address.ts';
 import { ERRNO } from '../tcp/errno.ts';
-import type { CallFailed, ConnectAsked, Drop, Hooked } from '../wire/types.gen.ts';
+import type { CallFailed, ConnectAsked, Drop, Hooked, NarrowDevice } from '../wire/types.gen.ts';
 import { NOTHING_HOOKED } from './device-hooks.ts';
-import { attributes, messages, request, text } from './netlink.ts';
+import { attributes, messages, number, request, text } from './netlink.ts';
 import { portUsers } from './port-users.ts';
 import { type Ask, addressesLike, isAny, isOwn, routeOf } from './routes.ts';
 import { type ModuleHost, modulesFor } from './security-modules.ts';
@@ -20,7 +21,12 @@ const RTM_GETLINK = 18;
 const RTM_NEWLINK = 16;
 const IFINFO = 16;
 const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
 const IFF_UP = 0x1;
+const IFF_LOOPBACK = 0x8;
+/** IPV6_MIN_MTU: a device with less has no IPv6. */
+const IPV6_MTU = 1280;
+const MOST_NARROW = 4;
 const CONNECT = 0;
 const HOOKS: ReadonlySet<string>[] = [
   new Set(['cgroup connect4', 'cgroup connect6']),
@@ -70,6 +76,7 @@ export function askedOf(
       !dials && failed.err === ERRNO.EADDRINUSE && sport !== 0
         ? portUsers((requests) => host.netlinkSockets(requests, netns), failed)
         : [],
+    narrow: dials && familyOf(daddr) === 6 && NO_WAY.has(failed.err) ? narrowDevices(ask) : [],
   };
 }
 
@@ -115,7 +122,7 @@ const NONE = { all: [], global: 0, tentative: 0, duplicate: 0 };
 const NOT_ASKED: Omit<ConnectAsked, 'key'> = {
   ...{ route_errno: 0, route_type: '', prefix: '', table: 0, rule: '' },
   ...{ source_missing: 0, addresses: 0, global_addresses: 0, tentative: 0, duplicate: 0 },
-  ...{ device: '', state: '', hooked: [], modules: [], port_users: [] },
+  ...{ device: '', state: '', hooked: [], modules: [], port_users: [], narrow: [] },
 };
 
 function deviceOf(ask: Ask, ifindex: number): Pick<ConnectAsked, 'device' | 'state'> {
@@ -127,6 +134,22 @@ function deviceOf(ask: Ask, ifindex: number): Pick<ConnectAsked, 'device' | 'sta
   if (!link) return { device: '', state: 'gone' };
   const device = text(attributes(link.body, IFINFO).get(IFLA_IFNAME));
   return { device, state: link.body.readUInt32LE(8) & IFF_UP ? '' : 'down' };
+}
+
+/** Errnos of a connect that has no route, or no address to come from. */
+const NO_WAY: ReadonlySet<number> = new Set([ERRNO.ENETUNREACH, ERRNO.EADDRNOTAVAIL]);
+
+function narrowDevices(ask: Ask): NarrowDevice[] {
+  const [answer] = ask([request(RTM_GETLINK, Buffer.alloc(IFINFO))]);
+  return (answer ? messages(answer) : [])
+    .filter(({ type }) => type === RTM_NEWLINK)
+    .flatMap(({ body }) => {
+      const told = attributes(body, IFINFO);
+      const mtu = number(told.get(IFLA_MTU));
+      const isUp = (body.readUInt32LE(8) & (IFF_UP | IFF_LOOPBACK)) === IFF_UP;
+      return isUp && mtu < IPV6_MTU ? [{ device: text(told.get(IFLA_IFNAME)), mtu }] : [];
+    })
+    .slice(0, MOST_NARROW);
 }
 
 /** Those that were in effect for the socket, and where they are attached. */

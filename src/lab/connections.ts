@@ -147,7 +147,7 @@ export function shareFrom(lab: Lab, netns: Netns, from: Address, to: Address): S
   return socket;
 }
 
-function beginConnect(socket: Socket, to: Address): void {
+export function beginConnect(socket: Socket, to: Address): void {
   const { error } = socket.connect(to.address, to.port);
   if (error !== 'EINPROGRESS' && error !== null) throw new Error(`connect failed: ${error}`);
 }

@@ -10,6 +10,8 @@ import { makeCgroup } from './rewriter.ts';
 
 /** The port that the programs of bpf/lab/dropping.bpf.c refuse. */
 export const DROPPED_PORT = 7443;
+/** The one that the program of tc sends on to a device that is not there. */
+export const REDIRECTED_PORT = 7444;
 
 /** Why nothing can be dropped by a program here, or null. */
 export function droppingLacks(): string | null {

@@ -12,7 +12,7 @@ import {
 } from './scenarios/addresses.ts';
 import { badChecksum } from './scenarios/bad-checksum.ts';
 import { bpfDrop } from './scenarios/bpf-drop.ts';
-import { bridgeDrop } from './scenarios/bridges.ts';
+import { bridgeDrop, narrowPort } from './scenarios/bridges.ts';
 import {
   dataAfterClose,
   finWait2Expired,
@@ -142,6 +142,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...deviceDown,
   deviceQueueFull,
   ...bridgeDrop,
+  narrowPort,
   ...tunnelDrop,
   ...keys,
   minTtl,

@@ -2,7 +2,9 @@
 
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { beforeRedirect } from '../tcp/conntrack.ts';
+import { ERRNO } from '../tcp/errno.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
+import { TCP_STATE } from '../tcp/states.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { CallFailed, ConnectAsked, Drop } from '../wire/types.gen.ts';
 import { u32, u64, type Words } from '../wire/words.ts';
@@ -17,6 +19,9 @@ const SHARE = 0.2;
 const MAX_REMEMBERED = 4096;
 /** Of what found no room to be counted apart. */
 const NO_KEY = '0';
+
+/** Of a connect that ended without an answer; 0: its program closed it. */
+const SILENT: ReadonlySet<number> = new Set([0, ERRNO.ETIMEDOUT]);
 
 const NOTHING: never[] = [];
 
@@ -36,7 +41,8 @@ export interface CallHost {
 
 /**
  * Asks why a connect() or bind() failed, when one did; for the route of what was sent elsewhere, and dropped;
- * and whether an address is this host's for which something came that nobody took.
+ * and whether an address is this host's for which something came that nobody took, or from which nothing that was
+ * sent is answered.
  */
 export class CallFacts {
   readonly #host: CallHost;
@@ -86,6 +92,15 @@ export class CallFacts {
           packet.flow.daddr,
           ({ source_missing }) => source_missing > 0,
         );
+      }
+      case 'state_change': {
+        const change = at + BODY;
+        if (u32(w, change + AT.StateChange.old_state) !== TCP_STATE.SYN_SENT) return NOTHING;
+        if (u32(w, change + AT.StateChange.new_state) !== TCP_STATE.CLOSE) return NOTHING;
+        // A connect that nobody answered: IPv6 sends with a source that is not here, too.
+        const { sock } = layout.body(w, at);
+        if (sock.retransmits === 0 || !SILENT.has(sock.err)) return NOTHING;
+        return this.#ofAddress(w, at, sock.flow.saddr, ({ source_missing }) => source_missing > 0);
       }
       default:
         return NOTHING;

@@ -180,8 +180,9 @@ export interface ResetSent {
   limits: Limits | null;
   /** Of an active reset. */
   memory: Memory | null;
-  /** The same, 1: neither end had sent any data on it. */
+  /** The same, 1: neither end had sent any data on it; 1: the last data on it was the peer's, as far as jiffies tell. */
   unused: number;
+  answered: number;
 }
 
 export interface Closed {
@@ -689,7 +690,7 @@ export interface LookupHooks {
 }
 
 export interface ConnectAsked {
-  /** Event.key of the failure. Of the drop of what this host had sent elsewhere only its route is told; of one for an address that is not here, and of a refused SYN, only whether a device has the address that it is for (source_missing), and may use it (tentative, duplicate). */
+  /** Event.key of the failure. Of the drop of what this host had sent elsewhere only its route is told; of one for an address that is not here, of a refused SYN, and of a connect that nobody answered, only whether a device has the address that it is for, or comes from (source_missing), and may use it (tentative, duplicate). */
   key: string;
   /** errno with which the kernel refuses a route for it; 0: there is one, or it was not asked. */
   route_errno: number;
@@ -716,6 +717,13 @@ export interface ConnectAsked {
   modules: string[];
   /** Of a bind to a port that is taken: sockets that may have it, as many as are told of. */
   port_users: PortUser[];
+  /** Of a connect over IPv6 without a route or source: devices that are up, and whose MTU is too small for IPv6. */
+  narrow: NarrowDevice[];
+}
+
+export interface NarrowDevice {
+  device: string;
+  mtu: number;
 }
 
 export interface PortUser {

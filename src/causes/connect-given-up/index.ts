@@ -5,6 +5,7 @@ import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
+import { sourceMissing, sourceMissingAdvice, sourceMissingText } from '../shared/denied.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { exitText, ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
@@ -43,6 +44,7 @@ export default defineCause({
         dialled: remote(sock.flow),
         from: local(sock.flow),
         ...(redirect && redirected(redirect, event.netns)),
+        ...(!redirect && sourceMissing(event, known)),
         syns_sent: sock.retransmits + 1,
         waited_ms,
         process_end: connect?.process_ends ? exitText(connect.exit_status) : null,
@@ -60,13 +62,14 @@ export default defineCause({
       ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
     };
   },
-  summary(evidence) {
+  summary(evidence, { saddr }) {
     const { dialled, from, syns_sent, waited_ms, process_end, path_error: why } = evidence;
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
     const after = waited_ms === null ? '' : ` after ${seconds(waited_ms)}`;
     const who = process_end === null ? 'the program gave up' : `its process ended (${process_end})`;
     const { where, source } = redirectText(dialled, from, evidence);
-    return `${where} did not answer ${syns}, and ${who}${after}${source}${why === null ? '' : `: ${why}`}`;
+    const missing = evidence.source_missing ? sourceMissingText(saddr) : '';
+    return `${where} did not answer ${syns}, and ${who}${after}${source}${missing}${why === null ? '' : `: ${why}`}`;
   },
   advice(evidence, flow) {
     const { dialled, from, waited_ms, process_end, path_error: why, before_second_syn } = evidence;
@@ -86,6 +89,7 @@ export default defineCause({
       : [];
     return [
       ...raced,
+      ...(evidence.source_missing ? sourceMissingAdvice(saddr) : []),
       ...unreachableAdvice(why, flow),
       `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
       `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\``,

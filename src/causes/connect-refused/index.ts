@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { bracketed } from '../../tcp/address.ts';
-import { ENTRY } from '../../tcp/conntrack.ts';
-import { endpoint, local, remote } from '../../tcp/endpoint.ts';
+import { local, remote } from '../../tcp/endpoint.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
-import type { Flow, ResetReceived } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { redirectAdvice } from '../shared/conntrack.ts';
+import { redirectAdvice, resetFromElsewhere } from '../shared/conntrack.ts';
 import { movedAdvice, movedSince, movedText } from '../shared/mac.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { JOINS, joinAdvice, joins } from '../shared/subflows.ts';
@@ -28,10 +26,9 @@ export default defineCause({
       return null;
     const { sock, packet } = event.body;
     const { daddr, dport } = sock.flow;
-    const { saddr, sport } = senderOf(event.body) ?? { saddr: daddr, sport: dport };
     const moved = movedSince(event.body.mac_change, MOVED_MS);
     const join = joins(sock);
-    const redirected_to = saddr === daddr && sport === dport ? null : endpoint(saddr, sport);
+    const redirected_to = resetFromElsewhere(event.body);
     return {
       evidence: {
         dialled: remote(sock.flow),
@@ -91,10 +88,3 @@ export default defineCause({
 
 /** What its address moved to so lately may be what refuses. */
 const MOVED_MS = 60_000;
-
-/** Who sent the reset, in place of what was dialled where this host translates. */
-function senderOf({ packet, conntrack }: ResetReceived): Pick<Flow, 'saddr' | 'sport'> | null {
-  if (conntrack?.answer && conntrack.status & ENTRY.DST_NAT) return conntrack.answer;
-  // It is as it came in, before this host translated it back, or after.
-  return packet?.flow ?? null;
-}

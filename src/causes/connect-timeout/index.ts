@@ -7,7 +7,12 @@ import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
-import { choseLoopback } from '../shared/denied.ts';
+import {
+  choseLoopback,
+  sourceMissing,
+  sourceMissingAdvice,
+  sourceMissingText,
+} from '../shared/denied.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
@@ -44,6 +49,7 @@ export default defineCause({
           isLoopback(sock.flow.saddr) &&
           !isLoopback(daddr) && { source_is_loopback: true }),
         ...(join && { join }),
+        ...(!redirect && sourceMissing(event, known)),
         syns_sent: sock.retransmits + 1,
         waited_ms,
         user_timeout_ms: sock.user_timeout_ms || null,
@@ -69,7 +75,8 @@ export default defineCause({
     const loopback = source_is_loopback
       ? `; its source, ${saddr}, is an address of loopback, which no other host answers`
       : '';
-    return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${loopback}${why === null ? '' : `: ${why}`}${evidence.join ? `.${JOINS}` : ''}`;
+    const missing = evidence.source_missing ? sourceMissingText(saddr) : '';
+    return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${loopback}${missing}${why === null ? '' : `: ${why}`}${evidence.join ? `.${JOINS}` : ''}`;
   },
   advice(evidence, flow) {
     const { dialled, from, user_timeout_ms, path_error: why, source_is_loopback } = evidence;
@@ -83,6 +90,7 @@ export default defineCause({
     return [
       ...(evidence.join ? [joinAdvice(flow)] : []),
       ...(source_is_loopback ? [choseLoopback(flow)] : []),
+      ...(evidence.source_missing ? sourceMissingAdvice(saddr) : []),
       ...unreachableAdvice(why, flow),
       `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
       `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\` On each hop: \`nft list ruleset | grep -nE 'drop|reject'\``,

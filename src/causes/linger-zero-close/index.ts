@@ -38,7 +38,16 @@ export default defineCause({
       sock.previous_state === TCP_STATE.CLOSE_WAIT &&
       sock.unacked_bytes === 0 &&
       !servedAtSource(sock.flow);
-    const harmless = unused || peer_had_closed;
+    // The same once they have what they asked for (HAProxy's HTTP check).
+    const answered =
+      !unused &&
+      !peer_had_closed &&
+      event.body.answered === 1 &&
+      sock.previous_state === TCP_STATE.ESTABLISHED &&
+      sock.unacked_bytes === 0 &&
+      sock.unread_bytes === 0 &&
+      !servedAtSource(sock.flow);
+    const harmless = unused || peer_had_closed || answered;
     return {
       evidence: {
         local: local(sock.flow),
@@ -47,24 +56,32 @@ export default defineCause({
         linger_s: 0,
         ...(unused && { unused }),
         ...(peer_had_closed && { peer_had_closed }),
+        ...(answered && { answered }),
       },
       basis: 'direct',
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: `${byService(event.netns, sock.flow)}${unused ? ' unused' : ''}${peer_had_closed ? ' had closed' : ''}`,
+      group: `${byService(event.netns, sock.flow)}${unused ? ' unused' : ''}${peer_had_closed ? ' had closed' : ''}${answered ? ' answered' : ''}`,
       owner: closedBy(event.body, known),
       ...(harmless && { severity: 'info' as const }),
     };
   },
-  summary({ local: at, peer, unused, peer_had_closed }) {
+  summary({ local: at, peer, unused, peer_had_closed, answered }) {
+    if (answered)
+      return `closed ${at} with SO_LINGER 0 after ${peer} had answered: it got a reset instead of a FIN`;
     if (peer_had_closed)
       return `closed ${at} with SO_LINGER 0 after ${peer} had closed: it got a reset instead of a FIN, and nothing is lost by that`;
     if (unused)
       return `closed ${at} with SO_LINGER 0 before either end had sent anything: ${peer} got a reset instead of a FIN`;
     return `closed ${at} with SO_LINGER 0: ${peer} got a reset instead of a FIN`;
   },
-  advice({ local: at, peer, unused, peer_had_closed }) {
+  advice({ local: at, peer, unused, peer_had_closed, answered }) {
+    if (answered)
+      return [
+        `the health check of a balancer does this once it has read what it asked for, so that no TIME_WAIT is left (HAProxy’s HTTP check): is ${peer} checked from here? Then it is harmless, but that ${peer} may log a failed write, where it had not said all yet`,
+        `else ${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy()): what ${peer} was still to send, nobody reads`,
+      ];
     if (peer_had_closed)
       return [
         `${at}: the program asks for this (setsockopt SO_LINGER {1, 0}), in order to leave no TIME_WAIT. It has no need: who closes last has none. ${peer} sees a reset of a connection that it had closed, and nobody waits for it`,

@@ -16,7 +16,7 @@ import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { tunnelSender } from '../shared/tunnels.ts';
-import { deviceName, word } from '../shared/wording.ts';
+import { deviceName, inWords, word } from '../shared/wording.ts';
 
 /** What a route's errno says of its type: fib_props of net/ipv4/fib_semantics.c, ip6_rt_init_dst() of net/ipv6/route.c. */
 const TYPES: Readonly<Record<number, string>> = {
@@ -186,6 +186,8 @@ type Refused = {
   interface: string | null;
   interface_state: string | null;
   has_global_address: boolean | null;
+  /** Devices whose MTU is too small for IPv6. */
+  too_narrow?: { device: string; mtu: number }[];
   netns: number;
 };
 
@@ -209,6 +211,7 @@ function refused(event: Event<'call_failed'>, known: Knowledge): Match<Refused> 
       interface: asked?.device || null,
       interface_state: asked?.state || null,
       has_global_address: hasGlobal,
+      ...(asked && asked.narrow.length > 0 && { too_narrow: asked.narrow }),
       netns: event.netns,
     },
     basis: found ? 'direct' : 'inferred',
@@ -234,7 +237,7 @@ function errorText(err: number): string {
 }
 
 function refusedText({ route, prefix, table, rule, dialled, error, ...evidence }: Refused): string {
-  const { interface: device, interface_state, has_global_address } = evidence;
+  const { interface: device, interface_state, has_global_address, too_narrow } = evidence;
   if (route === null) {
     const why =
       interface_state !== null
@@ -244,7 +247,8 @@ function refusedText({ route, prefix, table, rule, dialled, error, ...evidence }
           : device === null
             ? ''
             : ` by ${device}, which the socket is bound to`;
-    return `this host has no route to ${dialled}${why}: connect() failed at once (${error})`;
+    const off = too_narrow ? `; IPv6 is off on ${too_narrow.map(narrowText).join(', ')}` : '';
+    return `this host has no route to ${dialled}${why}${off}: connect() failed at once (${error})`;
   }
   const what =
     rule !== null
@@ -255,12 +259,22 @@ function refusedText({ route, prefix, table, rule, dialled, error, ...evidence }
   return `${what} refuses the connect to ${dialled} before there is a packet (${error})`;
 }
 
-function refusedAdvice({ route, rule, table, netns }: Refused, daddr: string): string[] {
+const narrowText = ({ device, mtu }: { device: string; mtu: number }) =>
+  `${inWords(device)}, whose MTU of ${mtu} is below 1280`;
+
+function refusedAdvice(
+  { route, rule, table, netns, too_narrow }: Refused,
+  daddr: string,
+): string[] {
   const six = familyOf(daddr) === 6 ? '-6 ' : '';
   const ip = (command: string) => `\`${inNetns(netns, command)}\``;
   const get = ip(`ip route get ${daddr}`);
   if (route === null)
     return [
+      ...(too_narrow ?? []).map(({ device }) => {
+        const dev = deviceName(device) ?? 'DEV';
+        return `does ${daddr} lie behind ${dev}? IPv6 asks for an MTU of 1280: ${ip(`ip link set dev ${dev} mtu 1280`)} Its addresses and routes went with it, and have to be added again: ${ip(`ip -6 addr show dev ${dev}`)}`;
+      }),
       `what this host makes of it: ${get} A route is missing, or the daemon that should have brought it (DHCP, BGP, a network plug-in) has not: ${ip(`ip ${six}route show table all`)} With a device that is down its routes are gone: ${ip('ip -br link')}`,
       `should it go the usual way? ${ip(`ip ${six}route add default via ROUTER`)}`,
     ];

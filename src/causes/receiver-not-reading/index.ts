@@ -42,7 +42,8 @@ export default defineCause({
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: byPeer(event.netns, sock.flow),
+      // Of several processes one may be stopped, and another read slowly.
+      group: `${byPeer(event.netns, sock.flow)} ${owner?.pid ?? ''}`,
       owner,
       ...(!stall.opens && { again: true as const }),
     };
@@ -64,7 +65,7 @@ export default defineCause({
       return `the process at ${here} reads too slowly: ${unread_bytes} bytes of ${peer} wait in Recv-Q, and the window is shut again for ${seconds(shut_for_ms)}${end}${hindranceText(hindered)}`;
     return `the process at ${here} does not read: ${unread_bytes} bytes of ${peer} wait in Recv-Q, and the window is shut for ${seconds(shut_for_ms)}${end}${hindranceText(hindered)}`;
   },
-  advice({ local: here, not_accepted_by, ...hindered }, { sport, dport }) {
+  advice({ local: here, not_accepted_by, reads, ...hindered }, { sport, dport }) {
     const socket = `'sport = :${sport} and dport = :${dport}'`;
     const known = hindranceAdvice(hindered);
     if (known.length > 0) return known;
@@ -73,10 +74,15 @@ export default defineCause({
         `${here}: no process is known to have the connection, so it waits in the accept queue: Recv-Q of the listener says how many do: \`ss -ltnp 'sport = :${sport}'\``,
         `${inWords(not_accepted_by)} does not accept(): stopped (state T), stuck, or out of threads? \`ps -o pid,stat,wchan:32,args -p ${not_accepted_by.match(/\((\d+)\)$/)?.[1]}\``,
       ];
+    if (reads)
+      return [
+        `it reads, but slowly: how fast Recv-Q shrinks between two looks says how slowly: \`ss -tnmpe ${socket}\` What does it wait for (disk, lock, another host)? \`ps -o pid,stat,wchan:32,args -p PID\``,
+        `where one thread serves many connections, a slow one holds up ${here} too; or it holds back on purpose what it cannot pass on (a proxy whose other end is slow)`,
+        `a larger receive buffer (net.ipv4.tcp_rmem in the namespace of ${here}, SO_RCVBUF) only puts it off`,
+      ];
     return [
       `what does the process do? \`ss -tnmpe ${socket}\` shows it and its Recv-Q. Stopped (state T), or what does it wait for? \`ps -o pid,stat,wchan:32,args -p PID\``,
       `where one thread serves many connections, a slow one holds up ${here} too: what does it wait for (disk, lock, another host)?`,
-      `it reads, but slowly: a larger receive buffer (net.ipv4.tcp_rmem in its namespace, SO_RCVBUF) only puts it off`,
     ];
   },
 });

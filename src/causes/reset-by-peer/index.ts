@@ -4,11 +4,11 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { servedAtSource, service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
-import type { Packet, Sock } from '../../wire/types.gen.ts';
+import type { Flow, Packet, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { listEntries } from '../shared/conntrack.ts';
+import { addressOf, listEntries, redirectAdvice, resetFromElsewhere } from '../shared/conntrack.ts';
 import { byPeer } from '../shared/groups.ts';
-import { movedAdvice, movedSince, movedText } from '../shared/mac.ts';
+import { type Moved, movedAdvice, movedSince, movedText } from '../shared/mac.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { seconds, word } from '../shared/wording.ts';
 
@@ -41,6 +41,7 @@ export default defineCause({
     const forgot_after_fin = sock.state === TCP_STATE.CLOSE_WAIT && sent_by === NO_SOCKET;
     // What has neither sent nor heard anything for so long was not refused: it was forgotten.
     const unused_at_once = unused === 1 && !(sent_by === NO_SOCKET && silent_ms >= FORGOTTEN_MS);
+    const redirected_to = resetFromElsewhere(event.body);
     // What is said of it; those of which the same is said are one finding.
     const shape = moved
       ? 'moved'
@@ -59,6 +60,7 @@ export default defineCause({
       evidence: {
         peer: remote(sock.flow),
         local: local(sock.flow),
+        ...(redirected_to !== null && { redirected_to, netns: event.netns }),
         sent_by,
         reset_window: packet?.window ?? null,
         reset_timestamps: packet ? packet.has_timestamps === 1 : null,
@@ -79,7 +81,7 @@ export default defineCause({
       subject: 'flow',
       where: service(sock.flow),
       flow: sock.flow,
-      group: `${byPeer(event.netns, sock.flow)} ${shape}`,
+      group: `${byPeer(event.netns, sock.flow)} ${shape}${redirected_to === null ? '' : ` ${redirected_to}`}`,
       owner: ownerOf(sock.owner),
       // So do the health checks of balancers.
       ...(unused_at_once && servedAtSource(sock.flow) && { severity: 'info' }),
@@ -91,9 +93,13 @@ export default defineCause({
     };
   },
   summary(evidence, { daddr }) {
-    const { peer, local: here, sent_by, reset_ttl, handshake_ttl, silent_ms, moved } = evidence;
+    const { local: here, sent_by, reset_ttl, handshake_ttl, silent_ms, moved } = evidence;
     const { peer_had_closed, forgot_after_fin, closed_last, closed_here } = evidence;
-    const { unused, by_client } = evidence;
+    const { unused, by_client, redirected_to } = evidence;
+    const peer =
+      redirected_to === undefined
+        ? evidence.peer
+        : `${evidence.peer}, translated by this host to ${redirected_to},`;
     if (!moved && closed_last && !isOfAnother(reset_ttl, handshake_ttl))
       return `${peer} had closed the connection${ago(silent_ms)}, and had forgotten it when ${here} closed it too`;
     if (!moved && peer_had_closed && sent_by !== CLOSING && !isOfAnother(reset_ttl, handshake_ttl))
@@ -115,87 +121,118 @@ export default defineCause({
       : `${peer} reset the connection${idle}: sent by ${sent_by}`;
   },
   advice(evidence, flow) {
-    const { local: at, peer, sent_by, unacked_bytes, acknowledged_by_reset } = evidence;
-    const { reset_ttl, handshake_ttl, silent_ms, moved, unused, by_client } = evidence;
-    const { peer_had_closed, forgot_after_fin, closed_last, closed_here } = evidence;
-    const { saddr, daddr, sport } = flow;
-    const lost =
-      unacked_bytes > 0
-        ? [
-            acknowledged_by_reset
-              ? `the host of ${peer} had got all that ${at} had sent, as the reset says; what its process had written and was still to be sent is lost, and whether ${peer} has read the rest is not known`
-              : `${unacked_bytes} bytes that ${at} sent were not acknowledged: ${peer} may not have read them`,
-          ]
-        : [];
-    const forgotten = wasIdle(silent_ms)
-      ? [
-          `nothing had come from ${peer} for ${seconds(silent_ms)}: a NAT, firewall or balancer between forgets connections that are idle, and resets what comes then: have ${at} or ${peer} send keepalive sooner (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time); on a Linux hop: \`${listEntries(saddr, `-s ${saddr}`)}\` and net.netfilter.nf_conntrack_tcp_timeout_established`,
-        ]
-      : [];
-    if (moved) return [...movedAdvice(moved, daddr), ...lost];
-    if (isOfAnother(reset_ttl, handshake_ttl)) {
-      return [
-        `which hop is it? The reset came with TTL ${reset_ttl}, the peer’s handshake with ${handshake_ttl}: \`tracepath -n ${daddr}\` A firewall, NAT or balancer resets in the name of ${peer}: look there first`,
-        ...forgotten,
-        `did ${peer} send it after all? Run there: \`tcpwhy trace ${word(peer)}\``,
-        ...lost,
-      ];
-    }
-    if (closed_last) {
-      return [
-        `nothing is lost by it. But the process at ${at} was late: what its peers have closed is CLOSE_WAIT until it closes too, and takes a file each. How many are there? \`ss -tanp state close-wait 'sport = :${sport}'\``,
-        `${peer} waits for it no longer than its net.ipv4.tcp_fin_timeout`,
-      ];
-    }
-    if (peer_had_closed && sent_by !== CLOSING && servedAtSource(flow)) {
-      return [
-        `${peer} is a client, and closed before ${at} had said all: it gave up (a timeout of its own, a cancelled request), or had what it wanted. How long did ${at} take to answer? nginx writes 499 of it`,
-        `why did it close? On ${daddr}: \`tcpwhy trace ${word(at)}\` Harmless where clients leave early on purpose`,
-        `${at} had the end of the connection (a FIN) before it sent: its process may stop when it reads that, where nobody waits for the answer`,
-        ...lost,
-      ];
-    }
-    if (peer_had_closed && sent_by !== CLOSING) {
-      return [
-        `${at} had the end of the connection (a FIN) before it sent: its process has to read the end of the stream, and not use such a connection again. A pool of connections asks before each use whether one is readable, or keeps one idle for less long than ${peer} does (keepalive_timeout of nginx, keepAliveTimeout of Node, wait_timeout of MySQL)`,
-        `what it sent may safely be sent again on another connection only if it may happen twice: ${peer} did not read it`,
-        `why did ${peer} close? Its idle limit, an error, a restart, or it takes nobody now (too many connections, an access list, a proxy whose own server is down): look in its log, or run there: \`tcpwhy trace ${word(peer)}\``,
-        ...lost,
-      ];
-    }
-    if (forgot_after_fin) {
-      return [
-        `nothing that ${at} sent is lost; what its process still wants to send is. It had the end of the connection (a FIN) and has not closed: let it close when it reads that. What its peers have closed is CLOSE_WAIT until then: \`ss -tanp state close-wait\``,
-        `${peer} waits no longer than its net.ipv4.tcp_fin_timeout, or not at all (TCP_LINGER2 below 0). There: \`tcpwhy trace ${word(peer)}\``,
-      ];
-    }
-    if (closed_here) {
-      return [
-        servedAtSource(flow)
-          ? `nothing is to be done at ${at}. Load generators, balancers and health checks close so (SO_LINGER 0), in order to leave no TIME_WAIT; or ${peer} did not read all that it had got. Which it is: on ${daddr}: \`tcpwhy trace ${word(at)}\``
-          : `did the process at ${at} shut down only its own direction (SHUT_WR), and wait for the answer? Then that is lost: why did ${peer} close? Look in its log for this time, or run there: \`tcpwhy trace ${word(peer)}\``,
-        ...(servedAtSource(flow) ? [] : ['where it had closed, nothing is lost by it']),
-      ];
-    }
-    if (unused && by_client) {
-      return [
-        `a health check of a balancer, or a port scan, does this (it closes with SO_LINGER 0), and then it is harmless: what runs on ${daddr}?`,
-        `or a client that gave up before it sent: had it waited long for an answer? On ${daddr}: \`tcpwhy trace ${word(at)}\``,
-      ];
-    }
-    if (sent_by === NO_SOCKET) {
-      return [
-        ...forgotten,
-        `${peer}: was the service restarted, had it closed the connection with a FIN that was lost, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${word(peer)}\``,
-        ...lost,
-      ];
-    }
+    const { peer: dialled, redirected_to, netns } = evidence;
+    if (redirected_to === undefined || netns === undefined) return adviceOf(evidence, flow);
+    // What this host translates is another host, which may never have heard of what was dialled.
     return [
-      `the process at ${peer} closed or aborted: look in its log for this time, or run there: \`tcpwhy trace ${word(peer)}\``,
-      ...lost,
+      ...adviceOf(
+        { ...evidence, peer: redirected_to },
+        { ...flow, daddr: addressOf(redirected_to) },
+      ),
+      redirectAdvice(netns, dialled),
     ];
   },
 });
+
+interface Told {
+  peer: string;
+  local: string;
+  sent_by: string;
+  reset_ttl: number | null;
+  handshake_ttl: number | null;
+  silent_ms: number | null;
+  moved?: Moved;
+  unacked_bytes: number;
+  acknowledged_by_reset?: boolean;
+  peer_had_closed?: boolean;
+  forgot_after_fin?: boolean;
+  closed_last?: boolean;
+  closed_here?: boolean;
+  unused?: boolean;
+  by_client?: boolean;
+}
+
+function adviceOf(evidence: Told, flow: Flow): string[] {
+  const { local: at, peer, sent_by, unacked_bytes, acknowledged_by_reset } = evidence;
+  const { reset_ttl, handshake_ttl, silent_ms, moved, unused, by_client } = evidence;
+  const { peer_had_closed, forgot_after_fin, closed_last, closed_here } = evidence;
+  const { saddr, daddr, sport } = flow;
+  const lost =
+    unacked_bytes > 0
+      ? [
+          acknowledged_by_reset
+            ? `the host of ${peer} had got all that ${at} had sent, as the reset says; what its process had written and was still to be sent is lost, and whether ${peer} has read the rest is not known`
+            : `${unacked_bytes} bytes that ${at} sent were not acknowledged: ${peer} may not have read them`,
+        ]
+      : [];
+  const forgotten = wasIdle(silent_ms)
+    ? [
+        `nothing had come from ${peer} for ${seconds(silent_ms)}: a NAT, firewall or balancer between forgets connections that are idle, and resets what comes then: have ${at} or ${peer} send keepalive sooner (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time); on a Linux hop: \`${listEntries(saddr, `-s ${saddr}`)}\` and net.netfilter.nf_conntrack_tcp_timeout_established`,
+      ]
+    : [];
+  if (moved) return [...movedAdvice(moved, daddr), ...lost];
+  if (isOfAnother(reset_ttl, handshake_ttl)) {
+    return [
+      `which hop is it? The reset came with TTL ${reset_ttl}, the peer’s handshake with ${handshake_ttl}: \`tracepath -n ${daddr}\` A firewall, NAT or balancer resets in the name of ${peer}: look there first`,
+      ...forgotten,
+      `did ${peer} send it after all? Run there: \`tcpwhy trace ${word(peer)}\``,
+      ...lost,
+    ];
+  }
+  if (closed_last) {
+    return [
+      `nothing is lost by it. But the process at ${at} was late: what its peers have closed is CLOSE_WAIT until it closes too, and takes a file each. How many are there? \`ss -tanp state close-wait 'sport = :${sport}'\``,
+      `${peer} waits for it no longer than its net.ipv4.tcp_fin_timeout`,
+    ];
+  }
+  if (peer_had_closed && sent_by !== CLOSING && servedAtSource(flow)) {
+    return [
+      `${peer} is a client, and closed before ${at} had said all: it gave up (a timeout of its own, a cancelled request), or had what it wanted. How long did ${at} take to answer? nginx writes 499 of it`,
+      `why did it close? On ${daddr}: \`tcpwhy trace ${word(at)}\` Harmless where clients leave early on purpose`,
+      `${at} had the end of the connection (a FIN) before it sent: its process may stop when it reads that, where nobody waits for the answer`,
+      ...lost,
+    ];
+  }
+  if (peer_had_closed && sent_by !== CLOSING) {
+    return [
+      `${at} had the end of the connection (a FIN) before it sent: its process has to read the end of the stream, and not use such a connection again. A pool of connections asks before each use whether one is readable, or keeps one idle for less long than ${peer} does (keepalive_timeout of nginx, keepAliveTimeout of Node, wait_timeout of MySQL)`,
+      `what it sent may safely be sent again on another connection only if it may happen twice: ${peer} did not read it`,
+      `why did ${peer} close? Its idle limit, an error, a restart, or it takes nobody now (too many connections, an access list, a proxy whose own server is down): look in its log, or run there: \`tcpwhy trace ${word(peer)}\``,
+      ...lost,
+    ];
+  }
+  if (forgot_after_fin) {
+    return [
+      `nothing that ${at} sent is lost; what its process still wants to send is. It had the end of the connection (a FIN) and has not closed: let it close when it reads that. What its peers have closed is CLOSE_WAIT until then: \`ss -tanp state close-wait\``,
+      `${peer} waits no longer than its net.ipv4.tcp_fin_timeout, or not at all (TCP_LINGER2 below 0). There: \`tcpwhy trace ${word(peer)}\``,
+    ];
+  }
+  if (closed_here) {
+    return [
+      servedAtSource(flow)
+        ? `nothing is to be done at ${at}. Load generators, balancers and health checks close so (SO_LINGER 0), in order to leave no TIME_WAIT; or ${peer} did not read all that it had got. Which it is: on ${daddr}: \`tcpwhy trace ${word(at)}\``
+        : `did the process at ${at} shut down only its own direction (SHUT_WR), and wait for the answer? Then that is lost: why did ${peer} close? Look in its log for this time, or run there: \`tcpwhy trace ${word(peer)}\``,
+      ...(servedAtSource(flow) ? [] : ['where it had closed, nothing is lost by it']),
+    ];
+  }
+  if (unused && by_client) {
+    return [
+      `a health check of a balancer, or a port scan, does this (it closes with SO_LINGER 0), and then it is harmless: what runs on ${daddr}?`,
+      `or a client that gave up before it sent: had it waited long for an answer? On ${daddr}: \`tcpwhy trace ${word(at)}\``,
+    ];
+  }
+  if (sent_by === NO_SOCKET) {
+    return [
+      ...forgotten,
+      `${peer}: was the service restarted, had it closed the connection with a FIN that was lost, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${word(peer)}\``,
+      ...lost,
+    ];
+  }
+  return [
+    `the process at ${peer} closed or aborted: look in its log for this time, or run there: \`tcpwhy trace ${word(peer)}\``,
+    ...lost,
+  ];
+}
 
 /** The reset of a socket says what had arrived. */
 function acknowledges(packet: Packet | null, { snd_nxt }: Sock): boolean {

@@ -6,8 +6,10 @@ import { beforeRedirect, ENTRY, NFT_FREES, TRACKED } from '../../tcp/conntrack.t
 import { endpoint, local } from '../../tcp/endpoint.ts';
 import { ERRNO } from '../../tcp/errno.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
+import { servedAtSource } from '../../tcp/service.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
-import type { ConnectAsked, Drop, Flow, ResetSent } from '../../wire/types.gen.ts';
+import type { ConnectAsked, Drop, Flow, ResetReceived, ResetSent } from '../../wire/types.gen.ts';
 import { inNetns } from './netns.ts';
 import { word } from './wording.ts';
 
@@ -116,6 +118,21 @@ export function redirected(answer: Flow, netns: number) {
     source_stays: isLoopback(answer.daddr) && !isLoopback(answer.saddr),
     netns,
   };
+}
+
+/** Who sent a reset that a connect or connection of this host believed, where that is not whom it dialled; else null. */
+export function resetFromElsewhere({ sock, packet, conntrack }: ResetReceived): string | null {
+  const { saddr, sport, daddr, dport } = sock.flow;
+  if (sock.state !== TCP_STATE.SYN_SENT && servedAtSource(sock.flow)) return null;
+  const sent = conntrack?.sent;
+  const isOurs = sent?.saddr === saddr && sent.sport === sport;
+  const answer =
+    conntrack?.answer && isOurs && conntrack.status & ENTRY.DST_NAT
+      ? conntrack.answer
+      : // It is as it came in, before this host translated it back, or after.
+        (packet?.flow ?? null);
+  if (!answer || (answer.saddr === daddr && answer.sport === dport)) return null;
+  return endpoint(answer.saddr, answer.sport);
 }
 
 type Redirected = Partial<ReturnType<typeof redirected>>;

@@ -89,6 +89,21 @@ export function choseLoopback({ saddr, daddr }: Pick<Flow, 'saddr' | 'daddr'>): 
   return `the process chose ${saddr} itself, with bind() before connect() (an address to connect from in its settings, proxy_bind of nginx): let it choose none, or one of this host that ${daddr} can answer`;
 }
 
+/** Of a connect that nobody answered: evidence that its source is no address of this host. */
+export function sourceMissing(event: Event, known: Knowledge): { source_missing?: true } {
+  return known.asked(event)?.source_missing === 1 ? { source_missing: true } : {};
+}
+
+export const sourceMissingText = (saddr: string) =>
+  `; its source, ${saddr}, is no address of this host, so that no answer comes here`;
+
+export function sourceMissingAdvice(saddr: string): string[] {
+  return [
+    `the process chose ${saddr} with bind(), or it was removed since: what this host has: \`ip ${familyOf(saddr) === 6 ? '-6 ' : ''}addr\` Let the process take one of these, or add it again`,
+    `a transparent proxy (IP_TRANSPARENT) sends from addresses of others on purpose: then what answers ${saddr} has to be routed to this host, and taken here`,
+  ];
+}
+
 function isMulticast(address: string): boolean {
   if (familyOf(address) === 6) return /^ff[0-9a-f]{2}:/.test(address);
   const first = Number(address.split('.')[0]);

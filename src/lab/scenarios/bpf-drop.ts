@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { awaitTimeout, dial, knock, listen, localOf } from '../connections.ts';
-import { DROPPED_PORT, dropAtTc, dropAtXdp } from '../dropping.ts';
+import { DROPPED_PORT, dropAtTc, dropAtXdp, REDIRECTED_PORT } from '../dropping.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
@@ -9,11 +9,11 @@ import { HOSTS } from '../wiring.ts';
 import { giveUpSoon } from './silence.ts';
 
 /** SYNs, each sent once, that a program at the server's device drops. */
-function knocked(lab: Lab, { times, family }: Options): Made {
-  const server = { address: HOSTS[family].server, port: DROPPED_PORT };
+function knocked(lab: Lab, { times, family }: Options, port = DROPPED_PORT): Made {
+  const server = { address: HOSTS[family].server, port };
   const arrived = () => receivedAt(lab);
   const before = arrived();
-  using _listener = listen(lab, family, DROPPED_PORT, times);
+  using _listener = listen(lab, family, port, times);
   const clients = knock(lab, server, times);
   until('the SYNs to arrive', () => arrived() - before >= times);
   return { server, clients, netns: lab.server.inode };
@@ -38,7 +38,7 @@ export const bpfDrop: Scenario[] = [
     needs: 'dropping',
     says: direct('tc ingress', 'lab_policy_tc'),
     prepare: (lab) => dropAtTc(lab.server, 's0', 'ingress'),
-    run: knocked,
+    run: (lab, options) => knocked(lab, options),
   },
   {
     id: 'bpf-drop/xdp',
@@ -48,7 +48,7 @@ export const bpfDrop: Scenario[] = [
     needs: 'dropping',
     says: direct('xdp generic', 'lab_policy_xdp'),
     prepare: (lab) => dropAtXdp(lab.server, 's0', 'xdpgeneric'),
-    run: knocked,
+    run: (lab, options) => knocked(lab, options),
   },
   {
     id: 'bpf-drop/xdp-driver',
@@ -60,7 +60,17 @@ export const bpfDrop: Scenario[] = [
     needs: 'dropping',
     says: direct('xdp', 'lab_policy_xdp'),
     prepare: (lab) => dropAtXdp(lab.server, 's0', 'xdpdrv'),
-    run: knocked,
+    run: (lab, options) => knocked(lab, options),
+  },
+  {
+    id: 'bpf-drop/redirected',
+    cause: 'bpf-drop',
+    title: 'a program of tc at the server’s device redirects SYNs to a device that is not there',
+    families: BOTH,
+    needs: 'dropping',
+    says: () => ({ redirected: true, programs: [/^lab_policy_tc /] }),
+    prepare: (lab) => dropAtTc(lab.server, 's0', 'ingress'),
+    run: (lab, options) => knocked(lab, options, REDIRECTED_PORT),
   },
   {
     id: 'connect-timeout/bpf-drop',

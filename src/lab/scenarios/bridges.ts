@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { knock } from '../connections.ts';
+import { must } from '../../native/sockets.ts';
+import { accept, closeUnheard, dial, knock, localOf, say } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
 import { BOTH, type Options, type Scenario } from '../scenario.ts';
@@ -46,6 +47,71 @@ function scenario(id: string, title: string, prepare: Scenario['prepare']): Scen
     },
   };
 }
+
+const FAR_MAC = '02:00:00:00:00:49';
+const JUMBO = 9000;
+/** More than one port takes, in one segment. */
+const TEXT = 'x'.repeat(4000);
+const SHOWN_TO_NETFILTER = ['iptables', 'ip6tables'].map(
+  (tables) => `net.bridge.bridge-nf-call-${tables}`,
+);
+const hosts = new WeakMap<Lab, Netns>();
+
+/** Behind the other port of the bridge, which takes less than the others, is a host. */
+function narrowBridge(lab: Lab, options: Options): void {
+  const { nowhere, client } = HOSTS[options.family];
+  const netns = bridge(lab, options, ['p0']);
+  const far = lab.netns('far');
+  hosts.set(lab, far);
+  netns.ip('link del p1');
+  plug(
+    { netns: far, device: 'f0', mac: FAR_MAC },
+    { netns, device: 'p1', mac: '02:00:00:00:00:48' },
+  );
+  netns.ip(`link set p0 mtu ${JUMBO}`, 'link set p1 master br0');
+  // Netfilter, where it sees what is bridged, takes IPv6 for routed.
+  for (const name of SHOWN_TO_NETFILTER) if (netns.has(name)) netns.sysctl({ [name]: 0 });
+  lab.client.ip(
+    `link set c1 mtu ${JUMBO}`,
+    `route replace ${nowhere} dev c1 src ${client}`,
+    `neigh replace ${nowhere} lladdr ${FAR_MAC} dev c1 nud permanent`,
+  );
+  far.ip(
+    `link set f0 mtu ${JUMBO}`,
+    `addr add ${nowhere} dev f0${options.family === 6 ? ' nodad' : ''}`,
+    `route add ${client} dev f0`,
+    `neigh add ${client} lladdr 02:00:00:00:00:46 dev f0 nud permanent`,
+  );
+}
+
+export const narrowPort: Scenario = {
+  id: 'mtu-black-hole/bridge',
+  cause: 'mtu-black-hole',
+  title: 'a bridge whose ports take segments of different length drops the longest',
+  families: BOTH,
+  ownerless: true,
+  says: () => ({ handed_on: 'by a bridge', device: 'p1' }),
+  prepare: narrowBridge,
+  run(lab, { times, family }) {
+    const [netns, far] = [bridges.get(lab) as Netns, hosts.get(lab) as Netns];
+    const received = () => Number(netns.exec('cat', ['/sys/class/net/p0/statistics/rx_packets']));
+    const server = { address: HOSTS[family].nowhere, port: PORT };
+    const listener = lab.socket(far, { family });
+    must(listener.bind(server.address, server.port), 'bind');
+    must(listener.listen(times), 'listen');
+    const pairs = accept(listener, dial(lab, lab.client, server, times));
+    listener.close();
+    const senders = pairs.map(({ client }) => client);
+    const clients = senders.map(localOf);
+    const before = received();
+    say(senders, TEXT);
+    until('the segments to come to the bridge', () => received() - before >= times);
+    // None is sent again.
+    closeUnheard(senders);
+    closeUnheard(pairs.map((pair) => pair.server));
+    return { server, clients, netns: netns.inode };
+  },
+};
 
 export const bridgeDrop: Scenario[] = [
   scenario(

@@ -135,6 +135,35 @@ export const lingerZeroClose: Scenario[] = [
       return { server, clients: addresses, netns: lab.client.inode };
     },
   },
+  {
+    id: 'linger-zero-close/answered',
+    cause: 'linger-zero-close',
+    title: 'clients close with SO_LINGER 0 once they are answered, as health checks do',
+    families: BOTH,
+    info: true,
+    says: () => ({ answered: true }),
+    run(lab, options) {
+      const server = { address: HOSTS[options.family].server, port: 8444 };
+      const pairs = connect(lab, options, server.port);
+      const clients = pairs.map(({ client }) => client);
+      const addresses = clients.map(localOf);
+      const servers = pairs.map((pair) => pair.server);
+      for (const [from, to] of [
+        [clients, servers],
+        [servers, clients],
+      ] as const) {
+        say(from, 'GET / HTTP/1.1');
+        awaitAll(to, POLLIN, 'what the other end says');
+        for (const socket of to) must(socket.recv(), 'recv');
+      }
+      for (const client of clients) {
+        lingerZero(client);
+        client.close();
+      }
+      awaitReset(servers, 'ECONNRESET');
+      return { server, clients: addresses, netns: lab.client.inode };
+    },
+  },
 ];
 
 function cutOff(lab: Lab, options: Options, port: number, by: 'server' | 'client' = 'server') {

@@ -86,6 +86,16 @@ export const noRoute: Scenario[] = [
     run: (lab, options) => failing(lab, options, 'ENETUNREACH'),
   },
   {
+    id: 'no-route/narrow',
+    cause: 'no-route',
+    title: 'connects by a device whose MTU is less than IPv6 asks for',
+    families: [6],
+    info: true,
+    says: () => ({ route: null, too_narrow: [{ device: 'c0', mtu: 1200 }] }),
+    prepare: (lab) => lab.client.ip('link set c0 mtu 1200'),
+    run: (lab, options) => failing(lab, options, 'ENETUNREACH', HOSTS[6].server),
+  },
+  {
     id: 'no-route/translated',
     cause: 'no-route',
     title: 'connects that the host’s own NAT sends where no route leads',
@@ -187,8 +197,13 @@ export const noRoute: Scenario[] = [
 const remoteOf = (family: Family) => endpoint(HOSTS[family].nowhere, PORT);
 
 /** Connects of the client that fail at once. */
-function failing(lab: Lab, { times, family }: Options, error: string): Made {
-  const server = { address: HOSTS[family].nowhere, port: PORT };
+function failing(
+  lab: Lab,
+  { times, family }: Options,
+  error: string,
+  address: string = HOSTS[family].nowhere,
+): Made {
+  const server = { address, port: PORT };
   failAtOnce(lab, lab.client, server, times, error);
   return { server, clients: [{ address: anyOf(family), port: 0 }], netns: lab.client.inode };
 }

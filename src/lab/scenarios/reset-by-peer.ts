@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { must, POLLIN, POLLRDHUP } from '../../native/sockets.ts';
+import { type Address, must, POLLIN, POLLRDHUP } from '../../native/sockets.ts';
 import type { Family } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { meet } from '../acquaintance.ts';
 import {
+  accept,
   awaitAll,
   awaitReset,
   closeUnheard,
   connect,
+  dial,
   listen,
   localOf,
+  type Pair,
   say,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
+import { bracketed, redirect, routeVip, table } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { frame, parseFrame } from '../segment.ts';
 import { ETH_P_ALL, FIN_ACK, PSH_ACK, RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
@@ -63,6 +67,25 @@ export const resetByPeer: Scenario[] = [
     run: resetByAnother,
   },
   {
+    id: 'reset-by-peer/redirected',
+    cause: 'reset-by-peer',
+    title: 'the client’s own NAT sends its connections to a host that resets them',
+    families: BOTH,
+    tier: 'tracepoints',
+    commands: ['nft'],
+    says: ({ family }) => ({
+      peer: endpoint(HOSTS[family].vip, VIP_PORT),
+      redirected_to: endpoint(HOSTS[family].server, TARGET_PORT),
+    }),
+    prepare(lab, { family }) {
+      const { vip, server } = HOSTS[family];
+      const match = `${table(family)} daddr ${vip} tcp dport ${VIP_PORT}`;
+      redirect(lab.client, family, match, `dnat to ${bracketed(family, server, TARGET_PORT)}`);
+      routeVip(lab, family);
+    },
+    run: resetByTarget,
+  },
+  {
     id: 'reset-by-peer/after-fin',
     cause: 'reset-by-peer',
     title: 'a server goes on to send when another host has closed',
@@ -81,14 +104,39 @@ function atMac(lab: Lab, family: Family, mac: string): void {
 }
 
 function resetByAnother(lab: Lab, options: Options): Made {
-  const { family, times } = options;
-  const { client: here, server: there } = HOSTS[family];
-  const server = { address: there, port: 3308 };
+  const { family } = options;
+  const server = { address: HOSTS[family].server, port: 3308 };
   const pairs = connect(lab, options, server.port);
+  const clients = resetAll(lab, options, pairs, OTHER_MAC, () => atMac(lab, family, OTHER_MAC));
+  return { server, clients, netns: lab.client.inode };
+}
+
+const VIP_PORT = 443;
+const TARGET_PORT = 3310;
+
+function resetByTarget(lab: Lab, options: Options): Made {
+  const { family, times } = options;
+  const server = { address: HOSTS[family].vip, port: VIP_PORT };
+  const listener = listen(lab, family, TARGET_PORT, times);
+  const pairs = accept(listener, dial(lab, lab.client, server, times));
+  listener.close();
+  const clients = resetAll(lab, options, pairs, MAC.server);
+  return { server, clients, netns: lab.client.inode };
+}
+
+/** From this MAC, in the name of the server, which knows nothing of it. Returns where they were. */
+function resetAll(
+  lab: Lab,
+  { family, times }: Options,
+  pairs: Pair[],
+  from: string,
+  before = () => {},
+): Address[] {
+  const { client: here, server: there } = HOSTS[family];
   const clients = pairs.map(({ client }) => client);
   const ends = clients.map(localOf);
   const ear = lab.socket(lab.server, { type: 'packet', protocol: ETH_P_ALL });
-  atMac(lab, family, OTHER_MAC);
+  before();
   say(clients, 'select 1');
   const heard = new Set<number>();
   while (heard.size < times) {
@@ -100,14 +148,14 @@ function resetByAnother(lab: Lab, options: Options): Made {
       ...{ sport: sent.dport, dport: sent.sport, seq: sent.ack, ack: 0, flags: TCP_FLAG.rst },
       ...{ window: 0, payload: Buffer.alloc(0), timestamps: null },
     };
-    const macs = { from: OTHER_MAC, to: MAC.client };
+    const macs = { from, to: MAC.client };
     must(ear.sendPacket('s0', frame(there, here, reset, macs)), 'sendPacket');
   }
   awaitReset(clients, 'ECONNRESET');
   // The server hears nothing of it, and shall say nothing more.
   closeUnheard(pairs.map((pair) => pair.server));
   ear.close();
-  return { server, clients: ends, netns: lab.client.inode };
+  return ends;
 }
 
 function sentAfterFin(lab: Lab, options: Options): Made {

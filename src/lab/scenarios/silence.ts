@@ -7,6 +7,7 @@ import {
   awaitAll,
   awaitQueued,
   awaitTimeout,
+  beginConnect,
   dial,
   hangUp,
   listen,
@@ -37,10 +38,19 @@ export function giveUpSoon(netns: Netns): void {
   if (netns.has(linear)) netns.sysctl({ [linear]: 0 });
 }
 
+/** On no device of the lab, but for a moment. */
+const GONE = '2001:db8:26::98';
+
 /** Connects that nobody answers. */
-function unanswered(lab: Lab, { times, family }: Options): Made {
+function unanswered(
+  lab: Lab,
+  { times, family }: Options,
+  setUp: (sockets: Socket[]) => void = () => {},
+): Made {
   const server = { address: HOSTS[family].nowhere, port: PORT };
-  const sockets = dial(lab, lab.server, server, times);
+  const sockets = Array.from({ length: times }, () => lab.socket(lab.server, { family }));
+  setUp(sockets);
+  for (const socket of sockets) beginConnect(socket, server);
   const clients = sockets.map(localOf);
   awaitTimeout(sockets);
   return { server, clients, netns: lab.server.inode };
@@ -92,12 +102,27 @@ function timedOut(lab: Lab, { times, family }: Options): Made {
 
 export const connectTimeout: Scenario[] = [
   {
+    id: 'connect-timeout/source-gone',
+    cause: 'connect-timeout',
+    title: 'connects from an address that was removed since, which IPv6 sends all the same',
+    families: [6],
+    says: () => ({ source_missing: true }),
+    prepare: (lab) => giveUpSoon(lab.server),
+    run(lab, options) {
+      lab.server.ip(`addr add ${GONE}/64 dev s0 nodad`);
+      return unanswered(lab, options, (sockets) => {
+        for (const socket of sockets) must(socket.bind(GONE, 0), 'bind');
+        lab.server.ip(`addr del ${GONE}/64 dev s0`);
+      });
+    },
+  },
+  {
     id: 'connect-timeout',
     cause: 'connect-timeout',
     title: 'connects to a host that never answers',
     families: BOTH,
     prepare: (lab) => giveUpSoon(lab.server),
-    run: unanswered,
+    run: (lab, options) => unanswered(lab, options),
   },
   {
     id: 'connect-timeout/accept-queue-full',
