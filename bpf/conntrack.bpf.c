@@ -133,6 +133,21 @@ static __noinline bool find_conntrack_net(u32 place)
 		}                                                                                \
 	})
 
+/* Either direction: each end is in one of them as it knows itself. */
+__noinline u32 wanted_entry(u64 entry, u32 netns)
+{
+	const struct nf_conn *ct = (const void *)entry;
+	struct wire_flow flow = {};
+
+	if (!is_tracked_kernel())
+		return 0;
+	FILL_DIRECTION(&flow, ct, 0);
+	if (wanted_flow(netns, &flow))
+		return 1;
+	FILL_DIRECTION(&flow, ct, 1);
+	return wanted_flow(netns, &flow);
+}
+
 static __always_inline void fill_entry(struct wire_conntrack *w, const struct tracking *t)
 {
 	const struct nf_conn *ct = (const void *)(t->entry & ~ENTRY_INFO);

@@ -147,6 +147,13 @@ __noinline u32 fill_own_syn(u32 place, u32 slot)
 	return 1;
 }
 
+__noinline u32 wanted_crossing(u32 place)
+{
+	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
+
+	return c && wanted_flow(c->netns, &c->flow);
+}
+
 __noinline u32 make_crossed(u32 place)
 {
 	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
@@ -158,7 +165,7 @@ __noinline u32 make_crossed(u32 place)
 	if (!c)
 		return 0;
 	other = (const void *)belongs_to(place);
-	if (!other)
+	if (!other || !(c->asked || wanted_crossing(place)))
 		return 0;
 	__builtin_memcpy(k.addr, c->segment.saddr, 16);
 	k.port = c->segment.sport;

@@ -38,9 +38,9 @@ static __always_inline void opens(void *ctx, const struct sk_buff *skb)
 		return;
 	if (s.flags & TCP_RST) {
 		remember_reset(skb, &s);
-		if (!REFUSALS_ARE_DROPS && wanted_segment(MEMBER(net, ns.inum), &s))
+		if (!REFUSALS_ARE_DROPS)
 			report_crossed(ctx, skb, &s, net, MEMBER(net, ns.inum), NULL,
-				       CROSSED_ARRIVAL);
+				       CROSSED_ARRIVAL, wanted_segment(MEMBER(net, ns.inum), &s));
 		if (find_listener(LOOKUP_ARRIVAL, net, s.daddr, s.dport, 0))
 			begin_bracket(skb, net, ipv6);
 	} else if (s.flags & TCP_SYN) {

@@ -41,8 +41,9 @@ static __noinline int ends_unheard(void *ctx, const struct sk_buff *skb)
 	if (!e)
 		return 0;
 	s = segment_area(e);
-	if (read_segment(skb, s) && s->flags & TCP_RST && wanted_segment(netns_of(net), s))
-		report_crossed(ctx, skb, s, net, netns_of(net), NULL, CROSSED_DROP);
+	if (read_segment(skb, s) && s->flags & TCP_RST)
+		report_crossed(ctx, skb, s, net, netns_of(net), NULL, CROSSED_DROP,
+			       wanted_packet(netns_of(net), s, skb));
 	return 0;
 }
 

@@ -23,7 +23,7 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	const struct ended *ended = NULL;
 	u32 state, ended_in = 0, service = SERVICE_DADDR;
 	u32 tracked = 0;
-	bool cookie = false;
+	bool asked, cookie = false;
 	u64 translated;
 
 	if (!e)
@@ -32,7 +32,8 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 	if (!read_segment(skb, s))
 		return;
 	k.netns = netns;
-	if (!wanted_segment(k.netns, s))
+	asked = wanted_packet(k.netns, s, skb);
+	if (!asked && !wanted_otherwise(k.netns))
 		return;
 	k.detail = s->flags & (TCP_SYN | TCP_ACK);
 	__builtin_memcpy(k.addr, s->daddr, 16);
@@ -45,7 +46,11 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 		if (!sk && k.detail == (TCP_SYN | TCP_ACK) &&
 		    remember_refused(skb, s, NULL, netns, NULL, CROSSED_ANSWER))
 			dialled = (const void *)belongs_to(CROSSED_ANSWER);
-		report_crossed(ctx, skb, s, NULL, netns, sk, CROSSED_ANSWER);
+		if (dialled && !asked)
+			asked = wanted_crossing(CROSSED_ANSWER);
+		report_crossed(ctx, skb, s, NULL, netns, sk, CROSSED_ANSWER, asked);
+		if (!asked)
+			return;
 		/* A listener was found for lack of a connection; a SYN is of a new one. */
 		if (!(s->flags & TCP_SYN) && (!sk || state == TCP_LISTEN || state == TCP_TIME_WAIT))
 			ended = find_ended(s, k.netns);
@@ -69,6 +74,8 @@ static __always_inline void answer(void *ctx, const struct sock *sk, const struc
 			__builtin_memcpy(k.addr, s->saddr, 16);
 			k.port = s->sport;
 		}
+	} else if (!asked) {
+		return;
 	}
 	if (!sk && track(TRACKING_ANSWER, skb, packet_net(skb, NULL))) {
 		translated = tracking_dialled(TRACKING_ANSWER);

@@ -7,6 +7,7 @@
 #define TCPWHY_CONNTRACK_H
 
 #include "emit.h"
+#include "filter.h"
 #include "segment.h"
 
 extern struct {
@@ -31,6 +32,7 @@ extern struct {
 u32 tracking_detail(u32 place);
 u64 tracking_dialled(u32 place);
 u32 tracking_answered(u32 place);
+u32 wanted_entry(u64 entry, u32 netns);
 u32 fill_dropped(u32 slot);
 u32 fill_answered(u32 slot);
 u32 fill_retransmitted(u32 slot);
@@ -45,6 +47,20 @@ static __always_inline struct tracking *tracking_at(u32 place)
 static __always_inline bool is_tracked_kernel(void)
 {
 	return bpf_core_field_exists(struct sk_buff, _nfct) && bpf_core_type_exists(struct nf_conn);
+}
+
+/* By its own ends, or by those that connection tracking has of it: what was dialled, and what that became. */
+static __always_inline bool wanted_packet(u32 netns, const struct segment *s,
+					  const struct sk_buff *skb)
+{
+	u64 entry;
+
+	if (wanted_segment(netns, s))
+		return true;
+	if (!wanted_otherwise(netns) || !is_tracked_kernel())
+		return false;
+	entry = MEMBER(skb, _nfct) & ~ENTRY_INFO;
+	return entry && wanted_entry(entry, netns);
 }
 
 static __always_inline struct tracking *track(u32 place, const struct sk_buff *skb,

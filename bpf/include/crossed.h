@@ -27,6 +27,9 @@ u64 belongs_to(u32 place);
 u32 fill_own_syn(u32 place, u32 slot);
 u64 own_syn(u32 place);
 
+/* Whether the connection that belongs_to() has found is asked for. */
+u32 wanted_crossing(u32 place);
+
 /*
  * Makes the record of the crossing in this place; 0 where it is none, or is only counted.
  */
@@ -68,17 +71,20 @@ static __always_inline bool remember_own_syn(const struct sk_buff *skb, const st
 	return true;
 }
 
-/* A segment without SYN that is refused. */
+/* A segment without SYN that is refused. Where it is not `asked` for, the connection that it belongs to may be. */
 static __always_inline void report_crossed(void *ctx, const struct sk_buff *skb,
 					   const struct segment *s, const struct net *net,
-					   u32 netns, const struct sock *sk, u32 place)
+					   u32 netns, const struct sock *sk, u32 place, bool asked)
 {
 	struct crossing *c;
 	void *record;
 
-	if (s->flags & TCP_SYN || !(s->flags & (TCP_RST | TCP_ACK)))
+	if (s->flags & TCP_SYN || !(s->flags & (TCP_RST | TCP_ACK)) ||
+	    !(asked || wanted_otherwise(netns)))
 		return;
 	c = remember_refused(skb, s, net, netns, sk, place);
+	if (c)
+		c->asked = asked;
 	if (!c || find_listener(LOOKUP_CROSSED, (const void *)c->net, s->daddr, s->dport, 0) ||
 	    !make_crossed(place))
 		return;

@@ -70,6 +70,7 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 	const struct reasonless *known;
 	u32 rejected, service, state;
 	u64 route, packet;
+	bool asked;
 
 	if (!e)
 		return;
@@ -78,10 +79,11 @@ static __always_inline void dropped(void *ctx, u32 slot, const struct sk_buff *s
 		return;
 	net = packet_net(skb, sk);
 	k.netns = netns_of(net);
-	if (!wanted_segment(k.netns, s))
-		return;
+	asked = wanted_packet(k.netns, s, skb);
 	if (REFUSALS_ARE_DROPS && slot == SCRATCH_DROP)
-		report_crossed(ctx, skb, s, net, k.netns, sk, CROSSED_DROP);
+		report_crossed(ctx, skb, s, net, k.netns, sk, CROSSED_DROP, asked);
+	if (!asked)
+		return;
 	state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : 0;
 	service = service_of_segment(s, net, k.netns, sk, state);
 	__builtin_memcpy(k.addr, s->daddr, 16);

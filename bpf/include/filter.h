@@ -53,4 +53,10 @@ static __always_inline bool wanted_flow(u32 netns, const struct wire_flow *f)
 	return wanted(netns, f->saddr, f->daddr, f->sport, f->dport);
 }
 
+/* Whether what is not asked for by its own ends may be by others: those of before it was translated. */
+static __always_inline bool wanted_otherwise(u32 netns)
+{
+	return filter_groups && (!filter_netns || netns == filter_netns);
+}
+
 #endif

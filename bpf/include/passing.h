@@ -64,7 +64,7 @@ static __always_inline void passes(void *ctx, const struct sk_buff *skb, const s
 		return;
 	net = packet_net(skb, NULL);
 	k.netns = netns_of(net);
-	if (!wanted_segment(k.netns, s) || !track(TRACKING_PASSES, skb, net) ||
+	if (!wanted_packet(k.netns, s, skb) || !track(TRACKING_PASSES, skb, net) ||
 	    !is_to_be_told(s, k.netns))
 		return;
 	__builtin_memcpy(k.addr, s->daddr, 16);

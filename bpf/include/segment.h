@@ -14,6 +14,8 @@ struct crossing {
 	u64 sk;
 	u32 netns;
 	struct segment segment;
+	/* By its own ends. */
+	u32 asked;
 	/* Of the connection that is looked at. */
 	struct wire_flow flow;
 };

@@ -7,7 +7,7 @@ import { errnoName } from '../tcp/errno.ts';
 import { stateName } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type { EventKind } from '../wire/kinds.gen.ts';
-import type { Bodies, Flow, Packet } from '../wire/types.gen.ts';
+import type { Bodies, Conntrack, Flow, Packet } from '../wire/types.gen.ts';
 import { FAILING_CALLS, flowText, movedText, PEER_CALLS, packetText, stampText } from './texts.ts';
 
 /** Those that the kernel tells, or packets, as against what tcpwhy writes into the stream itself. */
@@ -25,8 +25,11 @@ interface Kind<Body> {
   names?(body: Body, known: Knowledge): { [name: string]: string | string[] | null };
   /** The packet that it is about. */
   packet?(body: Body): Packet | null;
-  /** What BPF asks its filter about: the segment where there is one, else the socket. Absent: of no connection. */
-  asked?(body: Body): Flow | null;
+  /**
+   * What BPF asks its filter about, one of which is enough: the segment where there is one, else the socket; what
+   * connection tracking has of the segment, and the connection that it belongs to. Absent: of no connection.
+   */
+  asked?(body: Body): (Flow | null | undefined)[];
 }
 
 export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
@@ -35,7 +38,7 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     happened: ({ mib }) => `SYN refused (${movedText(mib)})`,
     line: (happened, body) => `${happened}  ${packetText(body.packet)}${stampText(body)}`,
     packet: ({ packet }) => packet,
-    asked: ({ packet }) => packet.flow,
+    asked: ({ packet }) => [packet.flow],
   },
   reset_sent: {
     is: 'a reset that this host sent',
@@ -49,13 +52,17 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
       stack_names: callers(stack, known),
     }),
     packet: ({ packet }) => packet,
-    asked: ({ packet, sock }) => packet?.flow ?? sock?.flow ?? null,
+    asked: ({ packet, sock, dialled, conntrack }) => [
+      packet?.flow ?? sock?.flow,
+      dialled?.flow,
+      ...translated(conntrack),
+    ],
   },
   reset_received: {
     is: 'a reset that a socket believed',
     happened: ({ sock }) => `reset received in ${stateName(sock.state)}`,
     line: (happened, { sock }) => `${happened}  ${flowText(sock.flow)}`,
-    asked: ({ sock }) => sock.flow,
+    asked: ({ sock }) => [sock.flow],
   },
   drop: {
     is: 'a TCP segment that was freed',
@@ -69,7 +76,7 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
       location_name: known.symbol(location)?.name ?? null,
     }),
     packet: ({ packet }) => packet,
-    asked: ({ packet }) => packet.flow,
+    asked: ({ packet, conntrack }) => [packet.flow, ...translated(conntrack)],
   },
   state_change: {
     is: 'of a listener, or of a connection that failed',
@@ -79,13 +86,13 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
       old_state_name: stateName(old_state),
       new_state_name: stateName(new_state),
     }),
-    asked: ({ sock }) => sock.flow,
+    asked: ({ sock }) => [sock.flow],
   },
   retransmit: {
     is: 'a segment that was sent again',
     happened: ({ synack, syn }) => `retransmitted ${synack ? 'SYN-ACK' : syn ? 'SYN' : 'data'}`,
     line: (happened, { sock }) => `${happened}  ${flowText(sock.flow)}`,
-    asked: ({ sock }) => sock.flow,
+    asked: ({ sock, passing, conntrack }) => [sock.flow, ...(passing ? translated(conntrack) : [])],
   },
   peer_name: {
     is: 'a peer that accept() or getpeername() told',
@@ -96,7 +103,7 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
       call_name: PEER_CALLS[call] ?? null,
       getname_name: known.symbol(getname)?.name ?? null,
     }),
-    asked: ({ sock }) => sock.flow,
+    asked: ({ sock }) => [sock.flow],
   },
   socket: {
     is: 'one that was there before tcpwhy',
@@ -109,7 +116,7 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
       `fits ${flowText(fits.flow)}, but came as ${packetText(packet)}`,
     line: (happened) => happened,
     packet: ({ packet }) => packet,
-    asked: ({ packet }) => packet.flow,
+    asked: ({ packet, fits }) => [packet.flow, fits.flow],
   },
   call_failed: {
     is: 'a connect() or bind() that failed before there was a packet',
@@ -119,19 +126,19 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
       call_name: FAILING_CALLS[call] ?? null,
       err_name: errnoName(err),
     }),
-    asked: ({ sock }) => sock.flow,
+    asked: ({ sock }) => [sock.flow],
   },
   told_peer: {
     is: 'of a capture: an option of TCP in which a balancer tells whom it connects for',
     happened: ({ toa }) => `option ${toa.kind} tells ${endpoint(toa.addr, toa.port)}`,
     line: (happened, { flow }) => `${happened} for ${flowText(flow)}`,
-    asked: ({ flow }) => flow,
+    asked: ({ flow }) => [flow],
   },
   unanswered: {
     is: 'of a capture: a SYN that was sent again and again, with no answer to it',
     happened: ({ syns }) => `${syns} SYNs without an answer`,
     line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
-    asked: ({ flow }) => flow,
+    asked: ({ flow }) => [flow],
   },
   counter_moved: {
     is: 'of two texts of counters: one that counts failures has grown',
@@ -144,6 +151,11 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     line: (happened) => happened,
   },
 };
+
+/** As it was sent, and as it is answered: where this host translates, one of them has what was dialled. */
+function translated(conntrack: Conntrack | null): (Flow | null)[] {
+  return conntrack ? [conntrack.sent, conntrack.answer] : [];
+}
 
 const BY_NAME: { readonly [K in EventKind]?: Kind<Bodies[EventKind]> } = KINDS;
 

@@ -40,9 +40,11 @@ export class Narrowed {
 
   /** The event as it counts; null where it is not asked for. What is known of the host always is. */
   event(event: Event): Event | null {
-    const flow = kindOf(event)?.asked?.(event.body);
-    if (!flow) return event;
-    const wanted = this.#wanted(event.netns, flow);
+    const flows = kindOf(event)
+      ?.asked?.(event.body)
+      .filter((flow) => flow != null);
+    if (!flows || flows.length === 0) return event;
+    const wanted = flows.some((flow) => this.#wanted(event.netns, flow));
     if (event.key === '0') {
       if (!wanted) return null;
       this.#apart.set(event.kind, (this.#apart.get(event.kind) ?? 0) + event.occurrences);

@@ -34,6 +34,8 @@ export interface Stalled {
   sock: Sock;
   /** Of timeouts: where only full segments die. `opens`: that is told for the first time. */
   full: (Full & { opens: boolean }) | null;
+  /** Of timeouts at which a connection ended: a full segment, whether or not smaller ones pass. */
+  large: Full | null;
   /** Of the peer's window: it has taken nothing since the handshake. */
   untouched: boolean;
   /** Of a window: its process has read something since it was shut for long at first. */
@@ -46,11 +48,12 @@ interface Open {
   retransmits: number;
   sock: Sock;
   full: Full | null;
+  large: Full | null;
   untouched: boolean;
   reads: boolean;
 }
 
-/** A full segment that does not pass, where smaller ones do. */
+/** A full segment that does not pass, and what tells that smaller ones do. */
 export interface Full {
   segment_bytes: number;
   /** What was acknowledged before, where that is less than a full segment: all of it went in smaller ones. */
@@ -77,7 +80,7 @@ export class Stalls {
     return this.#of.get(event) ?? null;
   }
 
-  #see(event: Event, { kind, sock, since_ms, full, untouched }: Seen): void {
+  #see(event: Event, { kind, sock, since_ms, full, large, untouched }: Seen): void {
     const { netns, ktime_ns } = event;
     const before = this.#open.get(keyOf(netns, sock), ktime_ns);
     const began_ns = ktime_ns - since_ms * 1e6;
@@ -97,7 +100,7 @@ export class Stalls {
     const wasTold = known !== null && isTold(known, before?.retransmits ?? 0);
     this.#open.set(
       keyOf(netns, sock),
-      { kind, began_ns, retransmits: sock.retransmits, sock, full: only, untouched, reads },
+      { kind, began_ns, retransmits: sock.retransmits, sock, full: only, large, untouched, reads },
       ktime_ns,
     );
     const told = only && isTold(only, sock.retransmits) ? only : null;
@@ -109,6 +112,7 @@ export class Stalls {
       since_ms,
       sock,
       full: told && { ...told, opens: !wasTold },
+      large: null,
       untouched,
       reads,
     });
@@ -118,7 +122,7 @@ export class Stalls {
     const open = this.#open.get(keyOf(event.netns, { id }), event.ktime_ns);
     if (!open) return;
     this.#open.set(keyOf(event.netns, { id }), null, event.ktime_ns);
-    const { kind, sock, began_ns, retransmits, full, untouched, reads } = open;
+    const { kind, sock, began_ns, retransmits, full, large, untouched, reads } = open;
     const wasTold = full !== null && isTold(full, retransmits);
     const told = full && (wasTold || ended === ETIMEDOUT) ? { ...full, opens: !wasTold } : null;
     if (kind === 'timeouts' && retransmits < STALLED_TIMEOUTS && !told) return;
@@ -130,6 +134,7 @@ export class Stalls {
       since_ms,
       sock,
       full: told,
+      large,
       untouched,
       reads,
     });
@@ -144,7 +149,9 @@ function isTold({ smaller_arrived }: Full, retransmits: number): boolean {
   return smaller_arrived || retransmits >= STALLED_TIMEOUTS;
 }
 
-type Seen = Pick<Stalled, 'kind' | 'sock' | 'since_ms' | 'untouched'> & { full: Full | null };
+type Seen = Pick<Stalled, 'kind' | 'sock' | 'since_ms' | 'untouched' | 'large'> & {
+  full: Full | null;
+};
 
 function look(event: Event): Seen | null {
   if (event.kind === 'retransmit') return ofSender(event.body);
@@ -154,12 +161,14 @@ function look(event: Event): Seen | null {
 function ofSender({ sock, stall }: Retransmit): Seen | null {
   if (stall?.what === STALL.window)
     return {
-      ...{ kind: 'peer_window', sock, since_ms: stall.since_ms, full: null },
+      ...{ kind: 'peer_window', sock, since_ms: stall.since_ms, full: null, large: null },
       untouched: stall.acked_bytes <= SYN_BYTES,
     };
   if (stall?.what !== STALL.timeouts) return null;
+  const large = fullSegment(sock, stall);
   return {
-    ...{ kind: 'timeouts', sock, since_ms: sock.unanswered_ms, full: fullOnly(sock, stall) },
+    ...{ kind: 'timeouts', sock, since_ms: sock.unanswered_ms, large },
+    full: large && (large.smaller_arrived || large.passed_bytes !== null) ? large : null,
     untouched: false,
   };
 }
@@ -167,21 +176,23 @@ function ofSender({ sock, stall }: Retransmit): Seen | null {
 /** What a SYN counts for among what was acknowledged. */
 const SYN_BYTES = 1;
 
-/** Null where nothing tells that smaller segments pass. */
-function fullOnly(sock: Sock, stall: Stall): Full | null {
+/** Null where what is sent again is none. */
+function fullSegment(sock: Sock, stall: Stall): Full | null {
   const { segment_bytes, mss, acked_bytes, sacked, path_mtu } = stall;
   if (mss < LEAST_MSS || segment_bytes + OPTIONS_BYTES < mss) return null;
   const acked = Math.max(0, acked_bytes - SYN_BYTES);
   const smaller_arrived = sacked > 0 && sock.unacked_bytes > segment_bytes;
   const passed_bytes = acked > 0 && acked < segment_bytes ? acked : null;
-  if (!smaller_arrived && passed_bytes === null) return null;
   return { segment_bytes, passed_bytes, smaller_arrived, path_mtu };
 }
 
 function ofReceiver(drop: Drop): Seen | null {
   const { sock, since_data_ms } = drop;
   if (!sock || since_data_ms < STALLED_MS || !isShutTo(drop)) return null;
-  return { kind: 'own_window', sock, since_ms: since_data_ms, full: null, untouched: false };
+  return {
+    ...{ kind: 'own_window', sock, since_ms: since_data_ms, full: null, large: null },
+    untouched: false,
+  };
 }
 
 function keyOf(netns: number, { id }: Pick<Sock, 'id'>): string {

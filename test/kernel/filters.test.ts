@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { awaitReset, dial } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
+import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
 import { tcpwhy } from '../cli/run.ts';
 import { Output, Running } from './tcpwhy.ts';
@@ -111,6 +112,51 @@ it('of a recording the same as while it is watched', async () => {
   expect(findings).toEqual({ 'no-listener': 6 });
   expect(status).toBe(1);
   rmSync(folder, { recursive: true });
+});
+
+/** What is found of it where only this is asked for, live and of a recording of everything in that namespace. */
+async function askedFor(id: string, target: string, times: number) {
+  const scenario = SCENARIOS.find((one) => one.id === id);
+  if (!scenario) throw new Error(id);
+  const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-filters-'));
+  const file = join(folder, 'all.tcpwhy');
+  using lab = Lab.open();
+  const options = { times, family: 4 } as const;
+  scenario.prepare?.(lab, options);
+  const netns = ['--netns', lab.client.name];
+  await using all = await Running.start(['record', '-o', file, ...netns]);
+  await using some = await Running.start(['trace', target, ...netns]);
+  scenario.run(lab, options);
+  await all.until((output) => output.count(scenario.cause) >= times);
+  await some.until((output) => output.count(scenario.cause) >= times);
+  await all.stop();
+  const live = await some.stop();
+  const replayed = new Output();
+  for (const line of tcpwhy('replay', file, target, '--json').stdout.trimEnd().split('\n'))
+    replayed.add(line);
+  rmSync(folder, { recursive: true });
+  expect(replayed.summary.findings).toEqual(live.summary.findings);
+  return live.summary;
+}
+
+it.each([
+  ['no-listener/redirected', `${server}:443`],
+  ['synack-wrong-source', HOSTS[4].vip],
+  ['refused-from-elsewhere', HOSTS[4].vip],
+])('%s is found by what was dialled, which no segment shows', async (id, target) => {
+  const { findings } = await askedFor(id, target, 3);
+  expect(findings).toMatchObject({ [id.replace(/\/.*/, '')]: 3 });
+  expect(findings).not.toHaveProperty('connect-refused');
+});
+
+it('what is dialled elsewhere is not asked for', async () => {
+  using lab = Lab.open();
+  const scenario = SCENARIOS.find(({ id }) => id === 'refused-from-elsewhere');
+  const options = { times: 3, family: 4 } as const;
+  scenario?.prepare?.(lab, options);
+  await using other = await Running.start(['trace', HOSTS[4].balancer]);
+  scenario?.run(lab, options);
+  expect((await other.stop()).summary.findings).toEqual({});
 });
 
 it('--netns reports what that namespace sees', async () => {

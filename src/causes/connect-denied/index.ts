@@ -11,6 +11,7 @@ import { portAdvice, portRefusal } from '../shared/binding.ts';
 import { CONNECT, choseLoopback, refusalOf, unfit } from '../shared/denied.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { sameEndsAdvice, withoutIpv6Advice } from '../shared/unfit-advice.ts';
 import { inWords } from '../shared/wording.ts';
 
 /** Modules that have a say when a process connects, and the errno that each gives; null: any. */
@@ -25,6 +26,8 @@ const MODULES: Readonly<Record<string, number | null>> = {
 const MODULE = 'security module';
 const SOME_MODULE = 'a security module (landlock, SELinux, AppArmor)';
 const DAD = 'duplicate address detection';
+const NO_IPV6 = 'this host has no IPv6 address (disable_ipv6?)';
+const CHOSEN = 'the program chose that port';
 const SECCOMP = 'the seccomp filter of the process';
 
 interface Denial {
@@ -104,6 +107,9 @@ export default defineCause({
         'who has it too? The MAC is in the kernel log (“duplicate address”): `journalctl -k --grep duplicate` Once that host has given it up, take it away here and add it again: nothing tries by itself',
         'not usable yet: dial or bind a second later, or let it be used meanwhile (optimistic_dad), which services that start with the host ask for with IPV6_FREEBIND',
       ];
+    if (is_reason && denied_by.includes(NO_IPV6)) return withoutIpv6Advice(daddr, netns);
+    if (is_reason && denied_by.some((one) => one.includes(CHOSEN)))
+      return sameEndsAdvice(flow, netns);
     if (is_reason)
       return [
         `what this host has: ${see}`,
@@ -194,9 +200,9 @@ function reasonOf(failed: Event<'call_failed'>['body'], asked: ConnectAsked | nu
   if (err === ERRNO.ENODEV || (err === ERRNO.ENETUNREACH && asked?.state === 'gone'))
     return 'the device that it shall leave by is gone';
   if (err === ERRNO.EADDRNOTAVAIL && routed)
-    return `another socket has ${local(sock.flow)} → ${remote(sock.flow)} already, perhaps in TIME_WAIT, and the program chose that port`;
+    return `another socket has ${local(sock.flow)} → ${remote(sock.flow)} already, perhaps in TIME_WAIT, and ${CHOSEN}`;
   if (err !== ERRNO.EADDRNOTAVAIL || failed.programs > 0) return null;
-  if (isWithoutIpv6(daddr, asked)) return 'this host has no IPv6 address (disable_ipv6?)';
+  if (isWithoutIpv6(daddr, asked)) return NO_IPV6;
   if (asked?.tentative) return `no IPv6 address is usable yet (${DAD})`;
   return asked?.duplicate
     ? `another host has the IPv6 address too (${DAD} failed)`

@@ -21,6 +21,7 @@ import { isByNetfilter, listEntries, whereabouts } from '../shared/conntrack.ts'
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
+  ANSWERS,
   changedText,
   isNoneNow,
   placeText,
@@ -61,6 +62,8 @@ type Known = Partial<RuleEvidence> & {
   untracked_surely?: boolean;
   /** Only of what was dropped: it began a new entry in the middle of its connection. */
   is_new?: true;
+  /** Only of what was dropped: with what the rule answered. */
+  answer?: string;
   netns: number;
 };
 
@@ -111,8 +114,8 @@ export default defineCause<Known>({
     switch (kind) {
       case 'dropped':
         if (at.is_new)
-          return `[${flags}] ${from} → ${to} is of no connection that connection tracking here knows, so NEW to it, and ${ruleWords(ruleOf(at))} dropped it: ${endedText(at)}`;
-        return `[${flags}] ${from} → ${to} is INVALID to connection tracking, and ${ruleWords(ruleOf(at))} dropped it${at.rules_read ? '' : ', for that or for anything else (the rules were not read)'}: ${reasonOf(at)}`;
+          return `[${flags}] ${from} → ${to} is of no connection that connection tracking here knows, so NEW to it, and ${ruleWords(ruleOf(at))} ${droppedText(at)}: ${endedText(at)}`;
+        return `[${flags}] ${from} → ${to} is INVALID to connection tracking, and ${ruleWords(ruleOf(at))} ${droppedText(at)}${at.rules_read ? '' : ', for that or for anything else (the rules were not read)'}: ${reasonOf(at)}`;
       case 'not translated': {
         const what = `[${flags}] of the connection with ${connection} came from ${from}, not translated back`;
         if (at.seq !== at.expected_seq)
@@ -166,6 +169,9 @@ function forgottenAdvice(half_closed: string | null): string {
       : `after ${half_closed} had closed its half and nothing came for net.netfilter.nf_conntrack_tcp_timeout_fin_wait (120 s) or _close_wait (60 s): let the answer begin sooner, or close only when it is there`;
   return `it is what comes next, so the hop most likely has no entry for it any more: ${when}, or it was removed (a flush, or a restart of what writes the rules). On the hop: \`sysctl -a -r nf_conntrack_tcp_timeout\``;
 }
+
+const droppedText = ({ answer }: Known) =>
+  answer === undefined ? 'dropped it' : `rejected it with ${answer}`;
 
 /** What is usual where such a segment is INVALID. */
 function reasonOf(at: Known): string {
@@ -282,8 +288,7 @@ function about({ flow, flags, payload_len, seq, ttl }: Packet, netns: number) {
 /** A rule can drop what is INVALID only after connection tracking has looked at it. */
 function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | null {
   const { packet, conntrack } = drop;
-  if (!isByNetfilter(drop, known) || drop.rejected) return null;
-  if (!conntrack) return null;
+  if (!isByNetfilter(drop, known) || !conntrack) return null;
   const isInvalid = conntrack.info === TRACKED.NO_ENTRY && conntrack.looked_at === 1;
   const isNew = isTakenUp(packet.flags, conntrack);
   if (!isInvalid && !isNew) return null;
@@ -292,8 +297,9 @@ function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | nul
   // Then it is not because it is INVALID.
   if (told?.rules[0]?.regardless) return null;
   const rule = ruleEvidence(told);
+  const answer = ANSWERS[drop.rejected || told?.answer || 0];
   // A rule that is not known may be for anything.
-  if (isNew && rule.rule === null) return null;
+  if ((isNew || answer !== undefined) && rule.rule === null) return null;
   return {
     evidence: {
       ...about(packet, event.netns),
@@ -303,6 +309,7 @@ function dropped(event: Event, drop: Drop, known: Knowledge): Match<Known> | nul
       ...(told && told.untracked.length > 0 && untracked(told)),
       kind: 'dropped',
       ...(isNew && { is_new: true }),
+      ...(answer !== undefined && { answer }),
     },
     // A rule that drops more than what is INVALID may have done it.
     basis: rule.rules_read && !told?.of_another ? 'direct' : 'inferred',

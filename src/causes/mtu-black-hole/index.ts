@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
+import type { Full, Stalled } from '../../known/stalls.ts';
 import { bracketed, familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
@@ -60,7 +61,8 @@ export default defineCause<TooLarge>({
   match(event, known) {
     const { netns } = event;
     const stalled = known.stall(event);
-    const full = stalled?.kind === 'timeouts' ? stalled.full : null;
+    const told = stalled && unheeded(event, stalled.sock);
+    const full = stalled?.kind === 'timeouts' ? fullOf(stalled, told) : null;
     if (stalled && full) {
       const { sock, ended, since_ms: waited_ms } = stalled;
       return {
@@ -79,9 +81,9 @@ export default defineCause<TooLarge>({
           forwarded: null,
           repeated_ms: null,
           ended_with: ended === null ? null : errnoName(ended),
-          ...unheeded(event, sock),
+          ...told,
         },
-        basis: full.smaller_arrived ? 'direct' : 'inferred',
+        basis: full.smaller_arrived || told ? 'direct' : 'inferred',
         // Until its end it may be no more than a peer that is slow.
         ...(!full.smaller_arrived && ended === null && { severity: 'warning' as const }),
         subject: 'flow',
@@ -197,6 +199,18 @@ export default defineCause<TooLarge>({
     ];
   },
 });
+
+/**
+ * Where nothing tells that smaller segments pass, an ICMP message does that is of what was sent again: whoever
+ * heeds the first one sends smaller ones.
+ */
+function fullOf(
+  { full, large, since_ms }: Stalled,
+  told: ReturnType<typeof unheeded>,
+): (Full & { opens: boolean }) | null {
+  if (full || !large || !told) return full;
+  return since_ms - told.icmp_ago_ms >= HEEDED_MS ? { ...large, opens: true } : null;
+}
 
 /** Where the kernel drops what is too big and may not be cut in pieces, without a reason. */
 const CUTTING = new Set(['ip_fragment', 'ip6_fragment']);

@@ -9,6 +9,7 @@ import { isByNetfilter } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
+  ANSWERS,
   changedText,
   isNoneNow,
   legacyAdvice,
@@ -18,9 +19,6 @@ import {
   ruleWords,
 } from '../shared/rules.ts';
 import { SILENCE } from '../shared/silence.ts';
-
-/** As bpf/include/reject.h numbers them. */
-const ANSWERS: Record<number, string> = { 1: 'a reset', 2: 'an ICMP error' };
 
 export default defineCause({
   id: 'netfilter-reject',

@@ -16,6 +16,7 @@ import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { tunnelSender } from '../shared/tunnels.ts';
+import { LOOPBACK6 } from '../shared/unfit-advice.ts';
 import { deviceName, inWords, word } from '../shared/wording.ts';
 
 /** What a route's errno says of its type: fib_props of net/ipv4/fib_semantics.c, ip6_rt_init_dst() of net/ipv6/route.c. */
@@ -236,17 +237,23 @@ function errorText(err: number): string {
   return err === ERRNO.EACCES ? 'Permission denied' : errnoName(err);
 }
 
+/** Of what never leaves the host, or its segment. */
+const isOfLoopback = (address: string) => address === LOOPBACK6 || address.startsWith('127.');
+const isLinkLocal = (address: string) => /^fe[89ab]/.test(address);
+
 function refusedText({ route, prefix, table, rule, dialled, error, ...evidence }: Refused): string {
   const { interface: device, interface_state, has_global_address, too_narrow } = evidence;
   if (route === null) {
     const why =
       interface_state !== null
         ? `, ${device || 'the device'} that it is bound to is ${interface_state}`
-        : has_global_address === false && dialled.startsWith('[')
-          ? ': it has no IPv6 address beyond its own segment'
-          : device === null
-            ? ''
-            : ` by ${device}, which the socket is bound to`;
+        : device === null && isOfLoopback(addressOf(dialled))
+          ? `, an address of lo: that is down, or ${addressOf(dialled)} was taken away`
+          : has_global_address === false && dialled.startsWith('[') && device === null
+            ? ': it has no IPv6 address beyond its own segment'
+            : device === null
+              ? ''
+              : ` by ${device}, which the socket is bound to`;
     const off = too_narrow ? `; IPv6 is off on ${too_narrow.map(narrowText).join(', ')}` : '';
     return `this host has no route to ${dialled}${why}${off}: connect() failed at once (${error})`;
   }
@@ -263,12 +270,27 @@ const narrowText = ({ device, mtu }: { device: string; mtu: number }) =>
   `${inWords(device)}, whose MTU of ${mtu} is below 1280`;
 
 function refusedAdvice(
-  { route, rule, table, netns, too_narrow }: Refused,
+  { route, rule, table, netns, interface: device, interface_state, too_narrow }: Refused,
   daddr: string,
 ): string[] {
   const six = familyOf(daddr) === 6 ? '-6 ' : '';
   const ip = (command: string) => `\`${inNetns(netns, command)}\``;
-  const get = ip(`ip route get ${daddr}`);
+  const bound = deviceName(device);
+  const get = ip(`ip route get ${daddr}${bound ? ` oif ${bound}` : ''}`);
+  if (route === null && device === null && isOfLoopback(daddr))
+    return [
+      `is lo up, and does it have ${daddr}? ${ip('ip addr show dev lo')} Nobody has set it up in a namespace that was made by hand: ${ip('ip link set dev lo up')}`,
+      ...(six
+        ? [`IPv6 may be turned off there: ${ip('sysctl net.ipv6.conf.lo.disable_ipv6')}`]
+        : []),
+    ];
+  if (route === null && device !== null && interface_state === null)
+    return [
+      `the process asked for ${bound ?? 'that device'} (SO_BINDTODEVICE, or %DEVICE behind the address), and by it nothing leads there: ${get} Which device does? ${ip(`ip route get ${daddr}`)}`,
+      isLinkLocal(daddr)
+        ? `${daddr} is of one segment: the device that is on it has to stand behind the address (${daddr}%DEVICE): ${ip('ip -6 neigh show')} lists whom each has heard of`
+        : `take that device away in the settings of the process, or add a route by it: ${ip(`ip ${six}route add ${daddr} via ROUTER dev ${bound ?? 'DEV'}`)}`,
+    ];
   if (route === null)
     return [
       ...(too_narrow ?? []).map(({ device }) => {

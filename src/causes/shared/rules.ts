@@ -7,6 +7,9 @@ import type { DropRule, Flow } from '../../wire/types.gen.ts';
 import { inNetns } from './netns.ts';
 import { inWords } from './wording.ts';
 
+/** With what a rule may answer, as bpf/include/reject.h numbers them. */
+export const ANSWERS: Readonly<Record<number, string>> = { 1: 'a reset', 2: 'an ICMP error' };
+
 /** Which rule dropped a packet, as evidence: `rule` where it can be only one, `rules` where one of several. */
 export function ruleEvidence(told: DroppedBy | null) {
   const { rules = [], others = 0, legacy_tables = [] } = told ?? {};

@@ -307,6 +307,22 @@ export const conntrackInvalid: Scenario[] = [
     },
   },
   {
+    id: 'conntrack-invalid/rejected',
+    cause: 'conntrack-invalid',
+    title: 'a rule rejects what is new to connection tracking in the middle of its connection',
+    families: BOTH,
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({ kind: 'dropped', is_new: true, hook: 'input', answer: 'a reset' }),
+    prepare: (lab) => rule(lab, PORT, 'ct state new reject with tcp reset'),
+    run(lab, options) {
+      const before = hits(lab);
+      const made = strays(lab, options);
+      until('the segments to meet the rule', () => hits(lab) - before >= options.times);
+      return made;
+    },
+  },
+  {
     id: 'conntrack-invalid/forgotten',
     cause: 'conntrack-invalid',
     title: 'segments of connections that connection tracking of the host has forgotten',

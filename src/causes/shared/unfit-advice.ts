@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { bracketed } from '../../tcp/address.ts';
+import type { Flow } from '../../wire/types.gen.ts';
+import { inNetns } from './netns.ts';
+import { word } from './wording.ts';
+
+/** What every host has for itself. */
+export const LOOPBACK6 = '::1';
+
+/** What to do where the very connection is there already. */
+export function sameEndsAdvice({ saddr, sport, daddr, dport }: Flow, netns: number): string[] {
+  const there = `${bracketed(daddr)}:${dport}`;
+  const which = `src ${word(`${bracketed(saddr)}:${sport}`)} dst ${word(there)}`;
+  return [
+    `who has it, and in TIME_WAIT how long yet: \`${inNetns(netns, `ss -tanop ${which}`)}\``,
+    `the process chose ${sport} itself, with bind() before connect(): without that, or with port 0, each connection has a port of its own. Where it has to be ${sport}, there is one to ${there} at a time, and the next one 60 s (TIME_WAIT) after this end has closed it`,
+    `TIME_WAIT of this end may be taken over after a second where both ends use timestamps: \`${inNetns(netns, 'sysctl -w net.ipv4.tcp_tw_reuse=1')}\``,
+  ];
+}
+
+/** What to do where a host has no IPv6, and a program dials an address of it. */
+export function withoutIpv6Advice(daddr: string, netns: number): string[] {
+  const off = `is it turned off? \`${inNetns(netns, 'sysctl -a -r disable_ipv6')}\``;
+  if (daddr === LOOPBACK6)
+    return [
+      `the program dials ${LOOPBACK6}, as “localhost” has it where /etc/hosts or DNS give it both: have it dial 127.0.0.1, where its peer listens on that: \`getent ahosts localhost\` and \`${inNetns(netns, 'ss -ltnp')}\``,
+      `${off} For ${LOOPBACK6} alone: \`${inNetns(netns, 'sysctl -w net.ipv6.conf.lo.disable_ipv6=0')}\``,
+    ];
+  return [
+    `the name that it dials has an address of IPv6 too: most programs go on with one of IPv4, and then nothing is amiss; one that does not is told to (an option like -4 or “prefer IPv4”): \`getent ahosts NAME\``,
+    `${off} What this host has: \`${inNetns(netns, 'ip -6 addr')}\``,
+  ];
+}
