@@ -42,11 +42,6 @@ export class FlightRecorder implements Live {
     return this.#recorder.number;
   }
 
-  /** Null while there is a recording. */
-  get deleted(): string | null {
-    return this.#recorder.deleted;
-  }
-
   flush(): void {
     this.#recorder.flush();
   }

@@ -50,6 +50,7 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
     host_name: flags.hostName,
     toa_kinds: flags.toaKind,
   });
+  const stop = new AbortController();
   let flight: FlightRecorder | null = null;
   try {
     const resources = setting(() => new Resources(source.header.host, process.env));
@@ -81,26 +82,27 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
     const request = () => metricsRequest(read(), resources.host, start_ns, now_ns());
     const teller = metrics && new MetricsTeller(metrics, request, counters, say);
     const server = flags.prometheus && (await served(flags.prometheus, read));
-    say(`watching; recordings are ${recording}, findings go to ${logs?.url.href ?? 'nobody'}`);
+    say(
+      `watching; recordings are ${recording}, findings go to ${logs ? logs.url.origin + logs.url.pathname : 'nobody'}`,
+    );
 
-    const stop = new AbortController();
     const telling = Promise.all([shipper?.run(stop.signal), teller?.run(metrics_ms, stop.signal)]);
-    const failed = new Promise<never>((_, reject) => telling.catch(reject));
+    telling.catch(() => stop.abort());
+    const ending = AbortSignal.any([interrupted, stop.signal]);
     const tick = () => {
       recorded.tick();
-      return recorded.deleted !== null;
+      return false;
     };
-    const why = await Promise.race([watch(tick, null, interrupted, TICK_MS), failed]);
-    const { deleted } = recorded;
+    const why = await watch(tick, null, ending, TICK_MS);
     stop.abort();
     await telling;
     recorded.end(why);
     const last = AbortSignal.timeout(LAST_MS);
     await Promise.all([shipper?.finish(last), teller?.tell(last)]);
     server?.close();
-    if (deleted !== null) say(deleted);
-    return deleted === null ? 0 : 2;
+    return 0;
   } finally {
+    stop.abort();
     source.close();
     flight?.close();
   }
