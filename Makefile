@@ -36,6 +36,9 @@ CHDB_VERSION := 4.4.0
 CHDB := $(CACHE)/chdb-$(CHDB_VERSION)/chdb
 PROMTOOL_VERSION := 0.316.0
 PROMTOOL := $(CACHE)/promtool-$(PROMTOOL_VERSION)/promtool
+# Of kubernetes-models and @grafana/schema.
+SCHEMAS_VERSION := 5.1.0_13.2.3
+SCHEMAS := $(CACHE)/schemas-$(SCHEMAS_VERSION)/node_modules
 VICTORIA_LOGS_VERSION := 1.52.1
 VICTORIA_LOGS := $(CACHE)/victoria-logs-$(VICTORIA_LOGS_VERSION)/victoria-logs
 PREFIX ?= /usr/local
@@ -116,7 +119,7 @@ vm-test: setup-test build ## make every failure happen here and on other kernels
 	node tools/vm/table.ts build/vm/*.log
 	node tools/vm/verified.ts $(if $(UPDATE_VERIFIED),--update) build/vm/*.log
 
-fleet-test: setup-test build $(CHDB) $(VICTORIA_LOGS) $(PROMTOOL) ## try what is for many hosts with the engines and tools that it is for, as root
+fleet-test: setup-test build $(CHDB) $(VICTORIA_LOGS) $(PROMTOOL) $(SCHEMAS) ## try what is for many hosts with the engines and tools that it is for, as root
 	vitest run --project fleet
 
 soak: setup-test build ## record for MINUTES on KERNEL while the clock is set and CPUs come and go, as root
@@ -290,9 +293,16 @@ $(CHDB):
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(@D) \
 		chdb==$(CHDB_VERSION)
 
+$(SCHEMAS):
+	@mkdir -p $(@D)
+	PATH="$(SYSTEM_PATH)" npm install --loglevel=error --no-audit --no-fund --prefix $(@D) \
+		kubernetes-models@$(word 1,$(subst _, ,$(SCHEMAS_VERSION))) \
+		@grafana/schema@$(word 2,$(subst _, ,$(SCHEMAS_VERSION)))
+
 $(PROMTOOL):
 	@mkdir -p $(@D)
-	GOBIN=$(@D) go install github.com/prometheus/prometheus/cmd/promtool@v$(PROMTOOL_VERSION)
+	@# Without what finds hosts in clouds, which is most of it.
+	GOBIN=$(@D) go install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool@v$(PROMTOOL_VERSION)
 
 $(VICTORIA_LOGS):
 	@mkdir -p $(@D)

@@ -8,8 +8,10 @@ import { address, u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
 
-/** So long what was found of the host holds. */
-const HOLDS_NS = 1e9;
+/** So long what was found of the host holds: an address may go to another namespace. */
+const HOLDS_NS = 2e8;
+/** So long what a process is in holds. */
+const PROCESS_HOLDS_NS = 1e9;
 /** After asking nobody asks again for so many times as long: there may be thousands of processes. */
 const RESTS = 100;
 const MAX_REMEMBERED = 4096;
@@ -44,6 +46,7 @@ export class PlaceFacts {
   #namespaces: ReadonlyMap<number, NamespacePlace> = new Map();
   #addresses: ReadonlyMap<string, readonly number[]> = new Map();
   #until_ns = Number.NEGATIVE_INFINITY;
+  #rests_until_ns = Number.NEGATIVE_INFINITY;
   readonly #told_namespaces = new Map<number, string>();
   readonly #told_addresses = new Map<string, string>();
   readonly #told_processes = new Map<number, { path: string | null; until_ns: number }>();
@@ -55,7 +58,7 @@ export class PlaceFacts {
   /** Facts that the record at `at` needs and that were not told, serialized. */
   of(w: Words, at: number, layout: Layout): Uint8Array[] {
     const { ktime_ns, netns } = readCommon(w, at);
-    this.#ask(ktime_ns);
+    this.#ask(ktime_ns, netns);
     const facts: Told[] = [...this.#namespace(netns), ...this.#ends(w, at, layout)];
     facts.push(...this.#processes(w, at, layout, ktime_ns));
     return facts.length === 0 ? NOTHING : facts.map((fact) => encodeEvent({ ktime_ns, fact }));
@@ -68,12 +71,14 @@ export class PlaceFacts {
     this.#told_processes.clear();
   }
 
-  #ask(ktime_ns: number): void {
-    if (ktime_ns < this.#until_ns) return;
+  /** One that is new may have what others had. */
+  #ask(ktime_ns: number, netns: number): void {
+    if (ktime_ns < (this.#namespaces.has(netns) ? this.#until_ns : this.#rests_until_ns)) return;
     const began_ms = this.#host.cpu_ms();
     this.#namespaces = this.#host.namespaces();
     const took_ns = (this.#host.cpu_ms() - began_ms) * 1e6;
-    this.#until_ns = ktime_ns + Math.max(HOLDS_NS, RESTS * took_ns);
+    this.#rests_until_ns = ktime_ns + RESTS * took_ns;
+    this.#until_ns = Math.max(ktime_ns + HOLDS_NS, this.#rests_until_ns);
     this.#addresses = addressesOf(this.#namespaces);
   }
 
@@ -128,7 +133,7 @@ export class PlaceFacts {
       if (this.#told_processes.size >= MAX_REMEMBERED) this.#told_processes.clear();
       this.#told_processes.set(pid, {
         path: path ?? known?.path ?? null,
-        until_ns: ktime_ns + HOLDS_NS,
+        until_ns: ktime_ns + PROCESS_HOLDS_NS,
       });
       if (path !== null && path !== (known?.path ?? '/'))
         facts = [...facts, { process_cgroup: { pid, path } }];
