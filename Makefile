@@ -38,6 +38,9 @@ CHDB_VERSION := 4.4.0
 CHDB := $(CACHE)/chdb-$(CHDB_VERSION)/chdb
 PROMTOOL_VERSION := 0.316.0
 PROMTOOL := $(CACHE)/promtool-$(PROMTOOL_VERSION)/promtool
+# Of kubernetes-models and @grafana/schema.
+SCHEMAS_VERSION := 5.1.0_13.2.3
+SCHEMAS := $(CACHE)/schemas-$(SCHEMAS_VERSION)/node_modules
 VICTORIA_LOGS_VERSION := 1.52.1
 VICTORIA_LOGS := $(CACHE)/victoria-logs-$(VICTORIA_LOGS_VERSION)/victoria-logs
 PREFIX ?= /usr/local
@@ -118,7 +121,7 @@ unit: setup-test build ## run the tests that need no root
 kernel-test: setup-test build ## run the tests on this kernel, as root
 	vitest run --project kernel
 
-fleet-test: setup-test build $(COLLECTOR) $(CHDB) $(VICTORIA_LOGS) $(PROMTOOL) ## what is for many hosts, with the engines and tools that it is for, as root
+fleet-test: setup-test build $(COLLECTOR) $(CHDB) $(VICTORIA_LOGS) $(PROMTOOL) $(SCHEMAS) ## what is for many hosts, with the engines and tools that it is for, as root
 	vitest run --project fleet
 
 vm-test: setup-test build ## make every failure happen here and on other kernels, in virtual machines, as root
@@ -301,13 +304,20 @@ $(COLLECTOR): tools/fleet/collector.yaml | setup-fleet
 		--config '$(CURDIR)/tools/fleet/collector.yaml'
 	@touch $@
 
-$(CHDB):
+$(CHDB): | setup-fleet
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(@D) \
 		chdb==$(CHDB_VERSION)
 
+$(SCHEMAS):
+	@mkdir -p $(@D)
+	PATH="$(SYSTEM_PATH)" npm install --loglevel=error --no-audit --no-fund --prefix $(@D) \
+		kubernetes-models@$(word 1,$(subst _, ,$(SCHEMAS_VERSION))) \
+		@grafana/schema@$(word 2,$(subst _, ,$(SCHEMAS_VERSION)))
+
 $(PROMTOOL):
 	@mkdir -p $(@D)
-	GOBIN=$(@D) go install github.com/prometheus/prometheus/cmd/promtool@v$(PROMTOOL_VERSION)
+	@# Without what finds hosts in clouds, which is most of it.
+	GOBIN=$(@D) go install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool@v$(PROMTOOL_VERSION)
 
 $(VICTORIA_LOGS):
 	@mkdir -p $(@D)

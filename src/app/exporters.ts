@@ -127,7 +127,7 @@ function exportedOf(event: Event, seq: number, time_ns: bigint, known: Knowledge
     happened: happened(event, known),
     reason: reasonOf(event, known),
     state: sock ? stateName(sock.state) : '',
-    container: sock && known.place(sock.owner).container,
+    container: sock && known.place(sock.owner, event).container,
     verdicts: [],
   };
 }

@@ -130,6 +130,11 @@ export class Engine {
     }
   }
 
+  /** At a tick. */
+  place(): void {
+    this.#findings.place();
+  }
+
   /** No more events: settles everything. */
   finish(): void {
     this.advance(Number.POSITIVE_INFINITY);

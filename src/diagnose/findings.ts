@@ -3,8 +3,10 @@
 import { type Cause, type Severity, weight } from '../causes/define.ts';
 import type { WallClock } from '../known/clock.ts';
 import type { HostKnowledge } from '../known/knowledge.ts';
+import type { Event } from '../wire/event.ts';
 import { type Shared, sharedBy } from '../wire/key.ts';
 import type { Flow, Owner } from '../wire/types.gen.ts';
+import { endsOf } from './ends.ts';
 import type { Finding } from './finding.ts';
 import { MANY, Many, partsOf } from './many.ts';
 import type { Occurrence } from './open-finding.ts';
@@ -36,6 +38,8 @@ export class Findings {
   onCount: CountListener | null = null;
   readonly #all = new Map<string, OpenFinding>();
   readonly #changed = new Set<OpenFinding>();
+  /** Those whose newest occurrence came since the last tick. */
+  readonly #unplaced = new Map<OpenFinding, Occurrence>();
   readonly #known: HostKnowledge;
   readonly #clock: WallClock;
   readonly #max: number;
@@ -50,7 +54,7 @@ export class Findings {
   }
 
   get all(): ReadonlyMap<string, OpenFinding> {
-    for (const open of this.#changed) tell(open, this.#known);
+    for (const open of this.#changed) tell(open);
     return this.#all;
   }
 
@@ -63,7 +67,7 @@ export class Findings {
     for (const open of this.#changed) {
       if (!isDue(open.finding.id)) continue;
       this.#changed.delete(open);
-      taken.push(tell(open, this.#known));
+      taken.push(tell(open));
     }
     return taken;
   }
@@ -161,7 +165,12 @@ export class Findings {
       open.many?.add(flow, one.finding.flow.netns);
     }
     for (const line of one.events) addEvent(open, line);
+    const unplaced = this.#unplaced.get(one);
+    this.#unplaced.delete(one);
     if (one.newest_seq > open.newest_seq) {
+      if (unplaced) this.#unplaced.set(open, unplaced);
+      else if (one.finding.ends) finding.ends = one.finding.ends;
+      else delete finding.ends;
       open.newest_seq = one.newest_seq;
       open.untold = one.untold ?? open.untold;
       finding.process = one.finding.process;
@@ -204,7 +213,7 @@ export class Findings {
 
   /** The finding says what was seen of this one from now on, if no newer one was. */
   #tellNext(open: OpenFinding, occurrence: Occurrence): void {
-    const { match, seq } = occurrence;
+    const { match, event, seq } = occurrence;
     const { finding } = open;
     const time_ns = this.#timeOf(occurrence);
     finding.last_ns = Math.max(finding.last_ns, time_ns);
@@ -213,7 +222,20 @@ export class Findings {
     if (seq < open.newest_seq) return;
     open.newest_seq = seq;
     open.untold = occurrence;
-    if (match.owner) finding.process = this.#process(match.owner);
+    this.#unplaced.set(open, occurrence);
+    if (match.owner) finding.process = this.#process(match.owner, event);
+  }
+
+  /** At a tick: where both ends are is known once both have told of it. */
+  place(): void {
+    for (const [open, { match, event }] of this.#unplaced) {
+      const { finding } = open;
+      const ends = endsOf(this.#known.residents(match.flow, event), finding.process);
+      if (ends) finding.ends = ends;
+      else delete finding.ends;
+      this.#changed.add(open);
+    }
+    this.#unplaced.clear();
   }
 
   #timeOf({ event }: Occurrence): number {
@@ -243,9 +265,9 @@ export class Findings {
     };
   }
 
-  #process(owner: Owner) {
+  #process(owner: Owner, event: Event) {
     const { pid, comm } = owner;
-    return { pid, comm, container: this.#known.place(owner).container };
+    return { pid, comm, container: this.#known.place(owner, event).container };
   }
 }
 

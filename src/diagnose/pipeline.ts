@@ -114,6 +114,7 @@ export class Pipeline {
     this.#applyTotals();
     this.#countUndecided();
     this.engine.finish();
+    this.engine.place();
     this.losses.add('findings_merged', this.engine.takeMerged());
     this.losses.add('keys_untold', this.engine.untold);
   }
@@ -156,6 +157,7 @@ export class Pipeline {
         this.#release(event.ktime_ns);
         this.#applyTotals();
         this.#advance(event.ktime_ns);
+        this.engine.place();
         this.losses.add('findings_merged', this.engine.takeMerged());
         return;
       case 'totals':

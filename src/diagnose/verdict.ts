@@ -2,10 +2,8 @@
 
 import type { Basis, Severity } from '../causes/define.ts';
 import { inWords } from '../causes/shared/wording.ts';
-import type { Knowledge } from '../known/knowledge.ts';
-import type { Resident } from '../known/places.ts';
 import { familyOf } from '../tcp/address.ts';
-import type { Because, EndText, Finding, FlowText } from './finding.ts';
+import type { Because, Finding, FlowText } from './finding.ts';
 import type { Many } from './many.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { sidesOf } from './sides.ts';
@@ -70,7 +68,7 @@ function adviceOf({ cause, match, because }: Occurrence): string[] {
 }
 
 /** The finding as it stands. What it says is made only when it is asked for: most is never shown. */
-export function tell(open: OpenFinding, known: Knowledge): Finding {
+export function tell(open: OpenFinding): Finding {
   const { finding, untold, events } = open;
   if (!untold) return finding;
   const { match, event } = untold;
@@ -79,10 +77,6 @@ export function tell(open: OpenFinding, known: Knowledge): Finding {
   open.sides = sidesOf(event, match.flow);
   finding.evidence = match.evidence;
   finding.flow = flowOf(untold);
-  const ends = known.residents(match.flow, event).map(endOf);
-  const telling = ends.filter((end) => saysMore(end, finding));
-  if (telling.length > 0) finding.ends = telling;
-  else delete finding.ends;
   const { many } = open;
   finding.summary = many ? summaryOfMany(many, untold) : summaryOf(untold);
   finding.advice = many ? adviceOfMany(many, untold) : adviceOf(untold);
@@ -97,16 +91,6 @@ export function tell(open: OpenFinding, known: Knowledge): Finding {
 export function flowOf({ match, event }: Occurrence): FlowText {
   const { saddr, sport, daddr, dport } = match.flow;
   return { family: familyOf(saddr), saddr, sport, daddr, dport, netns: event.netns };
-}
-
-/** Than the finding says without it. */
-function saysMore({ pid, container, pod_uid, unit, netns_name }: EndText, { process }: Finding) {
-  const isOther = pid !== null && pid !== process?.pid;
-  return isOther || [container, pod_uid, unit, netns_name].some((name) => name !== null);
-}
-
-function endOf({ owner, place, ...end }: Resident): EndText {
-  return { ...end, pid: owner?.pid ?? null, comm: owner?.comm ?? null, ...place };
 }
 
 /** Occurrences with the same one are one finding. */

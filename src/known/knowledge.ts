@@ -49,8 +49,8 @@ export interface Knowledge {
   resetReason(reason: number): string;
   /** Name of the kernel function at an address, null where the host did not tell. */
   symbol(address: string): { name: string; module: string } | null;
-  /** Where a process is: its container, pod and unit. */
-  place(owner: Pick<Owner, 'cgroup' | 'pid'>): Place;
+  /** Where a process was at an event: its container, pod and unit. */
+  place(owner: Pick<Owner, 'cgroup' | 'pid'>, event: Event): Place;
   /** Those ends of a connection that are on this host, as an event of it tells. */
   residents(flow: Flow, event: Event): Resident[];
   listenersOnPort(port: number): Listener[];
@@ -280,8 +280,8 @@ export class HostKnowledge implements Knowledge {
     return this.#symbols.get(address) ?? null;
   }
 
-  place(owner: Pick<Owner, 'cgroup' | 'pid'>): Place {
-    return this.#places.of(owner);
+  place(owner: Pick<Owner, 'cgroup' | 'pid'>, { ktime_ns }: Event): Place {
+    return this.#places.of(owner, ktime_ns);
   }
 
   residents(flow: Flow, event: Event): Resident[] {

@@ -7,6 +7,7 @@ import type { Event } from '../wire/event.ts';
 import type { Flow, Namespace, Owner, Process, Sock } from '../wire/types.gen.ts';
 import { isSomewhere, NOWHERE, type Place, placeOf } from './container.ts';
 import { ExpiringMap } from './expiring-map.ts';
+import { ToldAt } from './told-at.ts';
 
 /** Who is at an end of a connection that is on this host, as far as it is known. */
 export interface Resident {
@@ -32,9 +33,9 @@ const MOST = 4096;
 /** Where the processes and the namespaces of this host are: in which container, pod and unit. */
 export class Places {
   readonly #cgroups = new Map<string, { path: string; place: Place }>();
-  readonly #processes = new Map<number, Place>();
-  readonly #namespaces = new Map<number, { netns_name: string; place: Place }>();
-  readonly #addresses = new Map<string, readonly number[]>();
+  readonly #processes = new ToldAt<number, Place>(MOST);
+  readonly #namespaces = new ToldAt<number, { netns_name: string; place: Place }>(MOST);
+  readonly #addresses = new ToldAt<string, readonly number[]>(MOST);
   /** By the ends of a socket, its own first: 0 where several namespaces have the same. */
   readonly #sockets = new ExpiringMap<{ netns: number; owner: Owner }>(SPAN_NS, MOST);
 
@@ -46,13 +47,16 @@ export class Places {
     const { cgroup, process_cgroup, namespace, host_address } = event.body;
     if (cgroup)
       remember(this.#cgroups, cgroup.id, { path: cgroup.path, place: placeOf(cgroup.path) });
-    if (process_cgroup) remember(this.#processes, process_cgroup.pid, placeOf(process_cgroup.path));
-    if (namespace) this.#name(namespace);
-    if (host_address) remember(this.#addresses, host_address.addr, host_address.netns);
+    const { ktime_ns } = event;
+    if (process_cgroup)
+      this.#processes.set(process_cgroup.pid, placeOf(process_cgroup.path), ktime_ns);
+    if (namespace) this.#name(namespace, ktime_ns);
+    if (host_address) this.#addresses.set(host_address.addr, host_address.netns, ktime_ns);
   }
 
-  #name({ netns, netns_name, path }: Namespace): void {
-    remember(this.#namespaces, netns, { netns_name, place: { ...placeOf(path), unit: null } });
+  #name({ netns, netns_name, path }: Namespace, ktime_ns: number): void {
+    const place = { ...placeOf(path), unit: null };
+    this.#namespaces.set(netns, { netns_name, place }, ktime_ns);
   }
 
   #own({ netns, ktime_ns }: Event, { state, flow, owner }: Sock): void {
@@ -70,33 +74,34 @@ export class Places {
   }
 
   /** Of the cgroup, and where that says nothing, of the process. */
-  of({ cgroup, pid }: Pick<Owner, 'cgroup' | 'pid'>): Place {
+  of({ cgroup, pid }: Pick<Owner, 'cgroup' | 'pid'>, ktime_ns: number): Place {
     const place = this.#cgroups.get(cgroup)?.place ?? NOWHERE;
-    return isSomewhere(place) ? place : (this.#processes.get(pid) ?? place);
+    return isSomewhere(place) ? place : (this.#processes.at(pid, ktime_ns) ?? place);
   }
 
   /** The namespace that an address of a connection in `netns` is of; 0: none of this host, or not known. */
-  #home(addr: string, netns: number): number {
+  #home(addr: string, { netns, ktime_ns }: Event): number {
     if (isLoopback(addr)) return netns;
-    const having = this.#addresses.get(addr) ?? [];
+    const having = this.#addresses.at(addr, ktime_ns) ?? [];
     if (having.includes(netns)) return netns;
     return having.length === 1 ? (having[0] ?? 0) : 0;
   }
 
   /** Those ends of a flow that are on this host, `netns` being where it was seen. */
-  residents(flow: Flow, { netns, ktime_ns }: Event, listeners: Listeners): Resident[] {
+  residents(flow: Flow, event: Event, listeners: Listeners): Resident[] {
+    const { ktime_ns } = event;
     const { saddr, sport, daddr, dport } = flow;
     const at = (addr: string, port: number, other: string, other_port: number): Resident[] => {
       const seen = this.#sockets.get(keyOf(addr, port, other, other_port), ktime_ns);
-      const home = seen?.netns || this.#home(addr, netns);
+      const home = seen?.netns || this.#home(addr, event);
       if (home === 0) return [];
       const owner =
         seen && seen.owner.pid > 0 ? seen.owner : listenerOf(listeners, home, addr, port);
-      const { netns_name, place } = this.#namespaces.get(home) ?? {
+      const { netns_name, place } = this.#namespaces.at(home, ktime_ns) ?? {
         netns_name: '',
         place: NOWHERE,
       };
-      const own = owner ? this.of(owner) : NOWHERE;
+      const own = owner ? this.of(owner, ktime_ns) : NOWHERE;
       return [
         {
           ...{ addr, port, netns: home, owner },

@@ -4,18 +4,22 @@ import type { NamespacePlace } from '../host/places.ts';
 import { addressBytes } from '../tcp/address.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Fact } from '../wire/types.gen.ts';
-import { address, u32, u64, type Words } from '../wire/words.ts';
-import { AT, BODY, readCommon } from '../wire/written.gen.ts';
+import { address, number64, u32, u64, type Words } from '../wire/words.ts';
+import { AT, BODY } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
 
-/** So long what was found of the host holds. */
-const HOLDS_NS = 1e9;
+/** So long what was found of the host holds: an address may go to another namespace. */
+const HOLDS_NS = 2e8;
+/** So long what a process is in holds. */
+const PROCESS_HOLDS_NS = 1e9;
 /** After asking nobody asks again for so many times as long: there may be thousands of processes. */
 const RESTS = 100;
 const MAX_REMEMBERED = 4096;
 /** Who has one address more often has it for a purpose of its own: a tunnel, a gateway of every container. */
 const MOST_HAVING = 16;
 const NOTHING: never[] = [];
+const NOWHERE: readonly number[] = [];
+const UNNAMED: NamespacePlace = { netns_name: '', path: '/', addresses: [] };
 
 /** A fact with its addresses as bytes. */
 type Told = { readonly [Name in keyof Fact]?: object };
@@ -44,8 +48,9 @@ export class PlaceFacts {
   #namespaces: ReadonlyMap<number, NamespacePlace> = new Map();
   #addresses: ReadonlyMap<string, readonly number[]> = new Map();
   #until_ns = Number.NEGATIVE_INFINITY;
-  readonly #told_namespaces = new Map<number, string>();
-  readonly #told_addresses = new Map<string, string>();
+  #rests_until_ns = Number.NEGATIVE_INFINITY;
+  readonly #told_namespaces = new Map<number, NamespacePlace>();
+  readonly #told_addresses = new Map<string, readonly number[]>();
   readonly #told_processes = new Map<number, { path: string | null; until_ns: number }>();
 
   constructor(host: PlacesHost) {
@@ -54,11 +59,15 @@ export class PlaceFacts {
 
   /** Facts that the record at `at` needs and that were not told, serialized. */
   of(w: Words, at: number, layout: Layout): Uint8Array[] {
-    const { ktime_ns, netns } = readCommon(w, at);
-    this.#ask(ktime_ns);
-    const facts: Told[] = [...this.#namespace(netns), ...this.#ends(w, at, layout)];
-    facts.push(...this.#processes(w, at, layout, ktime_ns));
-    return facts.length === 0 ? NOTHING : facts.map((fact) => encodeEvent({ ktime_ns, fact }));
+    const ktime_ns = number64(w, at + AT.Event.ktime_ns);
+    const netns = u32(w, at + AT.Event.netns);
+    this.#ask(ktime_ns, netns);
+    const here = this.#namespace(netns);
+    const ends = this.#ends(w, at, layout);
+    const processes = this.#processes(w, at, layout, ktime_ns);
+    // Of nearly all there is nothing new.
+    if (here.length + ends.length + processes.length === 0) return NOTHING;
+    return [...here, ...ends, ...processes].map((fact) => encodeEvent({ ktime_ns, fact }));
   }
 
   /** Everything is told again. */
@@ -68,36 +77,46 @@ export class PlaceFacts {
     this.#told_processes.clear();
   }
 
-  #ask(ktime_ns: number): void {
-    if (ktime_ns < this.#until_ns) return;
+  /** One that is new may have what others had. */
+  #ask(ktime_ns: number, netns: number): void {
+    if (ktime_ns < (this.#namespaces.has(netns) ? this.#until_ns : this.#rests_until_ns)) return;
     const began_ms = this.#host.cpu_ms();
     this.#namespaces = this.#host.namespaces();
     const took_ns = (this.#host.cpu_ms() - began_ms) * 1e6;
-    this.#until_ns = ktime_ns + Math.max(HOLDS_NS, RESTS * took_ns);
+    this.#rests_until_ns = ktime_ns + RESTS * took_ns;
+    this.#until_ns = Math.max(ktime_ns + HOLDS_NS, this.#rests_until_ns);
     this.#addresses = addressesOf(this.#namespaces);
   }
 
   #ends(w: Words, at: number, { flows, words }: Layout): Told[] {
     let facts: Told[] = NOTHING;
-    for (const flow of flows) {
+    for (let i = 0; i < flows.length; i++) {
+      const flow = flows[i] as number;
       // A record may end before.
       if (flow + AT.Flow.service >= words) continue;
-      for (const place of [AT.Flow.saddr, AT.Flow.daddr]) {
-        const found = this.#address(address(w, at + flow + place));
-        if (found.length > 0) facts = [...facts, ...found];
-      }
+      const told = this.#flow(w, at + flow);
+      if (told.length > 0) facts = [...facts, ...told];
     }
     return facts;
   }
 
+  #flow(w: Words, flow: number): Told[] {
+    const [source, destination] = [flow + AT.Flow.saddr, flow + AT.Flow.daddr];
+    // Every flow that is there has one: the last words of IPv4, and of IPv6 the first ones.
+    if ((w[destination + 3] as number) === 0 && (w[destination] as number) === 0) return NOTHING;
+    const one = this.#address(address(w, source));
+    const other = this.#address(address(w, destination));
+    return one.length + other.length === 0 ? NOTHING : [...one, ...other];
+  }
+
   #address(addr: string): Told[] {
-    const having = this.#addresses.get(addr);
-    const known = this.#told_addresses.get(addr);
-    if (having === undefined && known === undefined) return NOTHING;
-    const netns = [...(having ?? NOTHING)];
-    if (known === String(netns)) return NOTHING;
+    const having = this.#addresses.get(addr) ?? NOWHERE;
+    const known = this.#told_addresses.get(addr) ?? NOWHERE;
+    if (having === known) return NOTHING;
     if (this.#told_addresses.size >= MAX_REMEMBERED) this.#told_addresses.clear();
-    this.#told_addresses.set(addr, String(netns));
+    this.#told_addresses.set(addr, having);
+    const netns = [...having];
+    if (String(known) === String(netns)) return NOTHING;
     return [
       ...netns.flatMap((one) => this.#namespace(one)),
       { host_address: { addr: addressBytes(addr), netns } },
@@ -105,11 +124,13 @@ export class PlaceFacts {
   }
 
   #namespace(netns: number): Told[] {
-    const { netns_name = '', path = '/' } = this.#namespaces.get(netns) ?? {};
-    const told = `${netns_name}\n${path}`;
-    if ((this.#told_namespaces.get(netns) ?? '\n/') === told) return NOTHING;
+    const place = this.#namespaces.get(netns) ?? UNNAMED;
+    const known = this.#told_namespaces.get(netns) ?? UNNAMED;
+    if (place === known) return NOTHING;
     if (this.#told_namespaces.size >= MAX_REMEMBERED) this.#told_namespaces.clear();
-    this.#told_namespaces.set(netns, told);
+    this.#told_namespaces.set(netns, place);
+    const { netns_name, path } = place;
+    if (known.netns_name === netns_name && known.path === path) return NOTHING;
     return [{ namespace: { netns, netns_name, path } }];
   }
 
@@ -128,7 +149,7 @@ export class PlaceFacts {
       if (this.#told_processes.size >= MAX_REMEMBERED) this.#told_processes.clear();
       this.#told_processes.set(pid, {
         path: path ?? known?.path ?? null,
-        until_ns: ktime_ns + HOLDS_NS,
+        until_ns: ktime_ns + PROCESS_HOLDS_NS,
       });
       if (path !== null && path !== (known?.path ?? '/'))
         facts = [...facts, { process_cgroup: { pid, path } }];

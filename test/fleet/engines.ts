@@ -17,6 +17,7 @@ const cached = (name: string, variable: string, file: string) =>
 export const CHDB = cached('chdb', 'CHDB_VERSION', 'chdb');
 export const VICTORIA_LOGS = cached('victoria-logs', 'VICTORIA_LOGS_VERSION', 'victoria-logs');
 export const PROMTOOL = cached('promtool', 'PROMTOOL_VERSION', 'promtool');
+export const SCHEMAS = cached('schemas', 'SCHEMAS_VERSION', 'node_modules');
 
 /** As the word of a skipped test, or null. */
 export function lacks(program: string): string | null {

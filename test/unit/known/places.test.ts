@@ -87,7 +87,7 @@ test('nobody is named where it may be somebody else', () => {
       NOBODY,
     ),
   ).toEqual([]);
-  // The address went away.
+  // The address had gone away.
   expect(
     places(address('10.0.0.1', SERVER), address('10.0.0.1')).residents(
       plain(...TO_SERVER),
@@ -123,4 +123,26 @@ test('who listens there is the process, one that took the listener over too, but
   expect(pids([one], [{ pid: 9, comm: 'heir' }])).toEqual([9]);
   expect(pids([one, { netns: CLIENT, sock: sock('2', 8) }])).toEqual([7]);
   expect(pids([one, { netns: SERVER, sock: sock('2', 8) }])).toEqual([undefined]);
+});
+
+test('of an earlier event is told what was so then', () => {
+  const at = (ktime_ns: number, netns: number, netns_name: string) => [
+    { ktime_ns, ...address('10.0.0.1', netns) },
+    { ktime_ns, fact: { namespace: { netns, netns_name, path: '/' } } },
+  ];
+  const known = places(
+    ...at(1e9, SERVER, 'old'),
+    ...at(5e9, CLIENT, 'other'),
+    ...at(9e9, SERVER, 'new'),
+  );
+  const names = (ktime_ns: number) =>
+    known
+      .residents(plain(...TO_SERVER), { netns: HOST, ktime_ns } as never, NOBODY)
+      .map(({ netns_name }) => netns_name);
+  // Of the same tick, but of another CPU.
+  expect(names(0.9e9)).toEqual(['old']);
+  expect(names(0.5e9)).toEqual([]);
+  expect(names(4.9e9)).toEqual(['old']);
+  expect(names(5e9)).toEqual(['other']);
+  expect(names(10e9)).toEqual(['new']);
 });
