@@ -8,6 +8,7 @@ import { awaitReset, dial } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
+import type { Family } from '../../src/tcp/address.ts';
 import { tcpwhy } from '../cli/run.ts';
 import { Output, Running } from './tcpwhy.ts';
 
@@ -115,13 +116,13 @@ it('of a recording the same as while it is watched', async () => {
 });
 
 /** What is found of it where only this is asked for, live and of a recording of everything in that namespace. */
-async function askedFor(id: string, target: string, times: number) {
+async function askedFor(id: string, family: Family, target: string, times: number) {
   const scenario = SCENARIOS.find((one) => one.id === id);
   if (!scenario) throw new Error(id);
   const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-filters-'));
   const file = join(folder, 'all.tcpwhy');
   using lab = Lab.open();
-  const options = { times, family: 4 } as const;
+  const options = { times, family };
   scenario.prepare?.(lab, options);
   const netns = ['--netns', lab.client.name];
   await using all = await Running.start(['record', '-o', file, ...netns]);
@@ -140,14 +141,18 @@ async function askedFor(id: string, target: string, times: number) {
 }
 
 it.each([
-  ['no-listener/redirected', `${server}:443`],
-  ['synack-wrong-source', HOSTS[4].vip],
-  ['refused-from-elsewhere', HOSTS[4].vip],
-])('%s is found by what was dialled, which no segment shows', async (id, target) => {
-  const { findings } = await askedFor(id, target, 3);
-  expect(findings).toMatchObject({ [id.replace(/\/.*/, '')]: 3 });
-  expect(findings).not.toHaveProperty('connect-refused');
-});
+  ['no-listener/redirected', 4, `${server}:443`],
+  ['no-listener/redirected', 6, `[${server6}]:443`],
+  ['synack-wrong-source', 4, HOSTS[4].vip],
+  ['refused-from-elsewhere', 6, HOSTS[6].vip],
+] as const)(
+  '%s IPv%i is found by what was dialled, which no segment shows',
+  async (id, family, target) => {
+    const { findings } = await askedFor(id, family, target, 3);
+    expect(findings).toMatchObject({ [id.replace(/\/.*/, '')]: 3 });
+    expect(findings).not.toHaveProperty('connect-refused');
+  },
+);
 
 it('what is dialled elsewhere is not asked for', async () => {
   using lab = Lab.open();

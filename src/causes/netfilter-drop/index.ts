@@ -85,7 +85,7 @@ export default defineCause({
     return `${who} dropped [${flags}] ${from} → ${to}${where}${state}`;
   },
   advice({ netns, from, to, arrived, arrived_on, untracked_by, proxy_port, ...rule }, flow) {
-    const known = ruleAdvice(rule, netns, flow);
+    const known = ruleAdvice(rule, netns, flow, untracked_by === undefined);
     if (proxy_port !== undefined)
       return [
         `start the proxy that this is for, or take the rule away; it has to listen there with IP_TRANSPARENT: \`${inNetns(netns, `ss -ltnp 'sport = :${proxy_port}'`)}\``,

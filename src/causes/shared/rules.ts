@@ -75,7 +75,12 @@ export function placeText({ family, table, chain, handle, text }: DropRule): str
 }
 
 /** Null where it is not known which rule it was. */
-export function ruleAdvice(of: RuleEvidence, netns: number, flow: Flow): string[] | null {
+export function ruleAdvice(
+  of: RuleEvidence,
+  netns: number,
+  flow: Flow,
+  tracked = true,
+): string[] | null {
   const { family, table, chain, handle } = of;
   if (family === null || table === null || chain === null) return null;
   const isWord = [table, chain].every((name) => /^\w[\w./-]*$/.test(name));
@@ -85,6 +90,11 @@ export function ruleAdvice(of: RuleEvidence, netns: number, flow: Flow): string[
     const iptables = isV6 ? 'ip6tables' : 'iptables';
     return [
       `see it: \`${inNetns(netns, `${iptables} -t ${table} -nvL ${chain} --line-numbers`)}\`${handle === null ? '' : ` or, by its handle ${handle}, \`${inNetns(netns, `nft -a list chain ${family} ${table} ${chain}`)}\``}`,
+      ...(tracked && isAnswer(of, flow)
+        ? [
+            `${ANSWER}: \`${inNetns(netns, `${iptables} -t ${table} -I ${chain} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`)}\``,
+          ]
+        : []),
       `where it should pass: \`${inNetns(netns, `${iptables} -t ${table} -I ${chain} ${iptablesSelector(flow)} -j ACCEPT`)}\` ${WRITER}`,
     ];
   }
@@ -97,10 +107,23 @@ export function ruleAdvice(of: RuleEvidence, netns: number, flow: Flow): string[
     ];
   }
   const place = `${family} ${table} ${chain}`;
+  const before = handle === null ? `add rule ${place}` : `insert rule ${place} handle ${handle}`;
   return [
     `see it${handle === null ? '' : ` (handle ${handle})`}: \`${inNetns(netns, `nft -a list chain ${place}`)}\``,
-    `where it should pass: \`${inNetns(netns, `nft ${handle === null ? `add rule ${place}` : `insert rule ${place} handle ${handle}`} ${nftSelector(flow)} accept`)}\` ${WRITER}`,
+    ...(tracked && isAnswer(of, flow)
+      ? [`${ANSWER}: \`${inNetns(netns, `nft ${before} ct state established,related accept`)}\``]
+      : []),
+    `where it should pass: \`${inNetns(netns, `nft ${before} ${nftSelector(flow)} accept`)}\` ${WRITER}`,
   ];
+}
+
+const ANSWER =
+  'it is an answer of a service: rules that let connections begin have to let pass what belongs to them, by their state, before all that drops or rejects';
+
+/** Connection tracking knows it there, unless it is told not to look. */
+function isAnswer({ family, table, hook }: RuleEvidence, flow: Flow): boolean {
+  const isTracked = hook === 'input' || hook === 'forward' || hook === 'output';
+  return isTracked && family !== 'bridge' && table !== 'raw' && servedAtSource(flow);
 }
 
 /** Where only rules of iptables-legacy may have dropped it. */
