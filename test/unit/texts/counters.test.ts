@@ -89,11 +89,11 @@ describe('what moved', () => {
   const netstat = (...lines: string[]) => `${lines.join('\n')}\n`;
 
   test('what the first text omits was zero', () => {
-    const before = netstat('TcpExt:', 'IpExt:', 'InOctets: 1');
-    const after = netstat('TcpExt:', '7 SYN cookies sent', 'IpExt:', 'InOctets: 2');
+    const before = netstat('TcpExt:', 'IpExt:', 'InMcastPkts: 1');
+    const after = netstat('TcpExt:', '7 SYN cookies sent', 'IpExt:', 'InMcastPkts: 2');
     expect(moved(before, after).rows).toEqual([
       { counter: 'TcpExt.SyncookiesSent', before: 0, after: 7 },
-      { counter: 'IpExt.InOctets', before: 1, after: 2 },
+      { counter: 'IpExt.InMcastPkts', before: 1, after: 2 },
     ]);
   });
 
