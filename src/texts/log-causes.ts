@@ -13,8 +13,6 @@ export interface Logged {
   once?: true;
 }
 
-const PEERS = String.raw`.*?\(?[\da-f.:]+\D+\d+\)?\]?->`;
-
 /** The local port is the group of that name, where the line has it. */
 export const LOGGED: readonly Logged[] = [
   {
@@ -50,9 +48,7 @@ export const LOGGED: readonly Logged[] = [
       '`ip neigh show | wc -l` and `sysctl net.ipv4.neigh.default.gc_thresh3 net.ipv6.neigh.default.gc_thresh3`',
   },
   {
-    line: new RegExp(
-      `^TCP: (?:Unexpected )?MD5 [Hh]ash (?:failed|mismatch|not found|found|unexpected)(?:${PEERS}\\(?\\[?[\\da-f.:]+(?:, |\\]:|\\.)(?<port>\\d+))?`,
-    ),
+    line: /^TCP: (?:Unexpected )?MD5 [Hh]ash (?:failed|mismatch|not found|found|unexpected)(?:.*?->(?:\([^,()]*, |\[[^\]]*\]:|(?:\d+\.){4})(?<port>\d+))?/,
     cause: 'md5-mismatch',
     says: 'a segment was dropped because of its TCP-MD5 signature',
     not: 'which of the two has the wrong password',

@@ -41,7 +41,7 @@ export class Log {
 
   push(line: string): void {
     this.lines++;
-    const message = withoutTime(line).trimEnd();
+    const message = withoutTime(line.slice(0, MOST_READ)).slice(0, MOST_SHOWN).trimEnd();
     const left_out = Number(SUPPRESSED.exec(message)?.[1] ?? 0);
     if (left_out > 0) {
       this.#left_out += left_out;
@@ -63,7 +63,7 @@ export class Log {
     const key = `${LOGGED.indexOf(rule)} ${port}`;
     const known = this.#said.get(key);
     const one = known ?? { rule, line, port, lines: 0, suppressed: 0 };
-    one.line = line.slice(0, MOST_SHOWN);
+    one.line = line;
     one.lines++;
     this.#said.delete(key);
     this.#said.set(key, one);
@@ -71,6 +71,8 @@ export class Log {
   }
 }
 
+/** The kernel writes no longer ones of what is known here. */
+const MOST_READ = 500;
 const MOST_SHOWN = 300;
 
 function withoutTime(line: string): string {

@@ -17,6 +17,11 @@ const GAUGES = new Set([
   ...['Tcp.MaxConn', 'Tcp.CurrEstab', 'MPTcpExt.MPCurrEstab'],
 ]);
 
+/** No host counts more of anything but bytes while somebody waits. */
+const MOST_MOVED = 2 ** 40;
+/** Their octets are of no cause. */
+const BYTES = /Octets$/;
+
 /** Throws CountersError where they cannot be of one host, first and later. */
 export function movedBetween(before: Counters, after: Counters): Moved {
   const rows: Moved['rows'] = [];
@@ -26,7 +31,7 @@ export function movedBetween(before: Counters, after: Counters): Moved {
   const order = [...after.values.keys()];
   const whole_to = lastOf(order, before.values);
   for (const [at, counter] of order.entries()) {
-    if (GAUGES.has(counter)) continue;
+    if (GAUGES.has(counter) || BYTES.test(counter)) continue;
     const now = after.values.get(counter) ?? 0;
     const then =
       before.values.get(counter) ?? (omits(before, after, counter, at < whole_to) ? 0 : null);
@@ -36,13 +41,16 @@ export function movedBetween(before: Counters, after: Counters): Moved {
     }
     compared.add(counter);
     if (now < then) back.push(`${counter} ${then} → ${now}`);
+    else if (now - then > MOST_MOVED)
+      throw new CountersError(`are damaged: ${counter} ${then} → ${now}`);
     else if (now > then) rows.push({ counter, before: then, after: now });
   }
   const earlier = [...before.values.keys()];
   const whole_from = lastOf(earlier, after.values);
   for (const [at, counter] of earlier.entries()) {
     const then = before.values.get(counter) ?? 0;
-    if (GAUGES.has(counter) || after.values.has(counter) || then === 0) continue;
+    if (GAUGES.has(counter) || BYTES.test(counter)) continue;
+    if (after.values.has(counter) || then === 0) continue;
     if (after.omits_zeros && before.omits_zeros && at < whole_from)
       back.push(`${counter} ${then} → 0`);
     else uncompared.push(counter);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Capture } from '../../src/capture/capture.ts';
@@ -7,10 +9,13 @@ import { CAUSES } from '../../src/causes/registry.gen.ts';
 import { Pipeline } from '../../src/diagnose/pipeline.ts';
 import { opened, pcap, type Row } from '../unit/capture/captures.ts';
 
-const TIMES = 3000;
+const TIMES = 10_000;
 const CONNECTIONS = 40;
-/** What is held beside a file of some ten kilobytes. */
-const MOST_GROWTH_BYTES = 64 << 20;
+/** Some ten kilobytes a file: were they kept, it would be more. */
+const MOST_GROWTH_BYTES = 128 << 20;
+
+const CAPTURES = join(import.meta.dirname, '../captures');
+const REAL = readdirSync(CAPTURES).filter((name) => name.endsWith('.pcap'));
 
 /** Connections that end well, so that whatever is found is made of damage. */
 const HEALTHY: Row[] = Array.from({ length: CONNECTIONS }, (_, at) => {
@@ -60,10 +65,10 @@ test('the capture itself is healthy', () => {
 test('bytes that are flipped, cut out and put in', async () => {
   const next = numbers(7);
   const random = (below: number) => Math.floor(next.next().value * below);
-  const whole = pcap(HEALTHY);
+  const wholes = [pcap(HEALTHY), ...REAL.map((name) => readFileSync(join(CAPTURES, name)))];
   const before = process.memoryUsage().rss;
   for (let turn = 0; turn < TIMES; turn++) {
-    let bytes = Buffer.from(whole);
+    let bytes = Buffer.from(wholes[turn % wholes.length] ?? []);
     for (let damage = 0; damage <= random(4); damage++) {
       const at = random(bytes.length);
       const kind = random(4);

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { COUNTED, UNNAMED } from '../../../src/texts/counter-causes.ts';
 import { parseCounters } from '../../../src/texts/counters.ts';
 import { movedBetween } from '../../../src/texts/moved.ts';
 import { counters, findingsOf, toldByCounters } from './told.ts';
@@ -89,11 +90,11 @@ describe('what moved', () => {
   const netstat = (...lines: string[]) => `${lines.join('\n')}\n`;
 
   test('what the first text omits was zero', () => {
-    const before = netstat('TcpExt:', 'IpExt:', 'InOctets: 1');
-    const after = netstat('TcpExt:', '7 SYN cookies sent', 'IpExt:', 'InOctets: 2');
+    const before = netstat('TcpExt:', 'IpExt:', 'InMcastPkts: 1');
+    const after = netstat('TcpExt:', '7 SYN cookies sent', 'IpExt:', 'InMcastPkts: 2');
     expect(moved(before, after).rows).toEqual([
       { counter: 'TcpExt.SyncookiesSent', before: 0, after: 7 },
-      { counter: 'IpExt.InOctets', before: 1, after: 2 },
+      { counter: 'IpExt.InMcastPkts', before: 1, after: 2 },
     ]);
   });
 
@@ -199,4 +200,21 @@ describe('causes', () => {
       evidence: { may_be: ['linger-zero-close', 'data-after-close', 'fin-wait2-expired'] },
     });
   });
+});
+
+test('docs/explain.md has every counter that names a cause or has some in common, and which', () => {
+  const page = read('../docs/explain.md');
+  const rows = page.split('\n').filter((line) => line.startsWith('| '));
+  for (const { counter, cause } of COUNTED) {
+    const name = counter.slice(counter.indexOf('.') + 1);
+    const row = rows.find((line) => line.split(' | ')[0]?.includes(name));
+    expect([counter, row?.includes(`\`${cause}\``)]).toEqual([counter, true]);
+  }
+  for (const { counter, may_be } of UNNAMED) {
+    const row = rows.find((line) =>
+      line.startsWith(`| ${counter.slice(counter.indexOf('.') + 1)}`),
+    );
+    for (const cause of may_be)
+      expect([counter, row]).toEqual([counter, expect.stringContaining(cause)]);
+  }
 });
