@@ -91,7 +91,7 @@ rpm: $(DIST:%=%.rpm) ## build one for Red Hat, Fedora and SUSE
 dist-test: setup-test setup-dist dist deb rpm ## try all that, and in root file systems that have nothing else, as root
 	TCPWHY_TESTED=$(CURDIR)/$(DIST) vitest run test/cli test/kernel/process.test.ts
 	lintian --allow-root $(DIST).deb
-	rpmlint --config tools/dist/rpmlintrc $(DIST).rpm
+	rpmlint -r tools/dist/rpmlintrc $(DIST).rpm
 	node tools/dist/roots.ts $(DIST) $(CACHE)/roots $(SUITES)
 
 install: ## install what `make dist` built, below DESTDIR and PREFIX (/usr/local)
