@@ -25,7 +25,7 @@ execFileSync('clang-22', [
 ]);
 
 const guest = `node_modules/node/bin/node tools/bench/guest.ts ${build}/connections ${build}/counter.bpf.o`;
-const options = ['-k', kernel, '-c', '1', '-t', '1500', '-q', '-icount shift=0,sleep=off'];
+const options = ['-k', kernel, '-c', '1', '-t', '3600', '-q', '-icount shift=0,sleep=off'];
 const output = execFileSync('tools/vm/run', [...options, '--', guest], {
   encoding: 'utf8',
   stdio: ['ignore', 'pipe', 'inherit'],

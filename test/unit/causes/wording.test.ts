@@ -56,7 +56,7 @@ test.each(FIXTURES)('%s: advice fits IPv6', (_, id, name) => {
 
 /** What commands in advice begin with, also after a pipe. */
 const PROGRAMS =
-  'arping|awk|bpftool|cilium|conntrack|ethtool|grep|ip|ip6tables-save|iptables-save|ipvsadm|journalctl|kill|lsns|nft|nsenter|nstat|ping|ps|ss|sysctl|systemctl|tc|tcpdump|tcpwhy|tracepath';
+  'arping|awk|bpftool|cilium|conntrack|ethtool|getent|grep|ip|ip6tables-save|iptables-save|ipvsadm|journalctl|kill|lsns|nft|nsenter|nstat|ping|ps|ss|sysctl|systemctl|tc|tcpdump|tcpwhy|tracepath';
 const BEGINS = new RegExp(`^(${PROGRAMS})\\b`);
 const UNMARKED = new RegExp(
   `(?<![\\w-])(${PROGRAMS})( -\\w| '|( -\\d)? (add|bpf|causes|delete|get|list|monitor|net\\.|route|rule|show|state|trace|tcp_metrics)\\b)|sport =`,
@@ -65,6 +65,7 @@ const UNMARKED = new RegExp(
 const CAPITALS = [
   ...['DEV', 'DESTROY', 'ROUTER', 'TABLE', 'NS', 'PID', 'REJECT', 'PREFIX'],
   'PREROUTING',
+  'INPUT',
 ];
 
 describe.each(FIXTURES)('%s: commands', (_, id, name) => {
