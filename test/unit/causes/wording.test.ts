@@ -63,9 +63,8 @@ const UNMARKED = new RegExp(
 );
 /** What a reader fills in, and what programs themselves write in capitals. */
 const CAPITALS = [
-  ...['DEV', 'DESTROY', 'ROUTER', 'TABLE', 'NS', 'PID', 'REJECT', 'PREFIX'],
-  'PREROUTING',
-  'INPUT',
+  ...['DEV', 'DESTROY', 'ROUTER', 'TABLE', 'NS', 'PID', 'REJECT', 'PREFIX', 'NAME'],
+  ...['PREROUTING', 'INPUT', 'ESTABLISHED', 'RELATED', 'ACCEPT'],
 ];
 
 describe.each(FIXTURES)('%s: commands', (_, id, name) => {
