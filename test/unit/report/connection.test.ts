@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { connectionKeys, firstNumbers } from '../../../src/report/connection-id.ts';
+import { connectionKeys } from '../../../src/report/connection.ts';
+import { Handshakes } from '../../../src/report/handshakes.ts';
 
 const flow = (saddr: string, sport: number, daddr: string, dport: number) => ({
   ...{ saddr, sport, daddr, dport, service: 0 },
@@ -9,11 +10,13 @@ const flow = (saddr: string, sport: number, daddr: string, dport: number) => ({
 const finding = (...connections: ReturnType<typeof flow>[]) => ({
   connections,
   flows: new Map(),
+  sides: null,
 });
-const handshakes = (known: Record<string, string[]>) =>
-  firstNumbers({
-    handshakes: { entries: () => Object.entries(known).map(([isn, all]) => [isn, new Set(all)]) },
-  } as never);
+const handshakes = (known: Record<string, string[]>) => {
+  const handshakes = new Handshakes();
+  for (const [isn, all] of Object.entries(known)) handshakes.update(isn, () => new Set(all));
+  return handshakes.firstNumbers();
+};
 
 const NOTHING = handshakes({});
 const CLIENT = flow('10.0.0.2', 40000, '10.0.0.1', 80);
@@ -46,11 +49,34 @@ test('a number that somebody chose for many connections says nothing', () => {
   expect(connectionKeys(finding(CLIENT), handshakes({ '1': many }))).toEqual([KEY]);
 });
 
-test('every connection that a finding kept is one of them, and a listener none', () => {
-  const listener = flow('10.0.0.1', 80, '0.0.0.0', 0);
-  const flows = new Map([['10.0.0.3:40001 → 10.0.0.1:80', {} as never]]);
-  expect(connectionKeys({ connections: [listener, CLIENT], flows }, NOTHING)).toEqual([
+test('so they do by what the event itself tells of either end', () => {
+  const end = (address: string, port: number, isn: number | null) => ({ address, port, isn });
+  const sides = { local: end('10.0.0.2', 40000, 17), peer: end('10.0.0.1', 80, 18), source: null };
+  expect(connectionKeys({ ...finding(CLIENT), sides }, handshakes({ '17': [KEY] }))).toEqual([
     KEY,
-    '10.0.0.1:80 10.0.0.3:40001',
+    'isn 17',
+    'isn 18',
   ]);
+});
+
+test('a connection that no other host sees is known by its first number only', () => {
+  const inside = flow('127.0.0.1', 40000, '127.0.0.2', 80);
+  const forwarded = flow('10.0.0.2', 40000, '127.0.0.1', 80);
+  const listener = flow('10.0.0.1', 80, '0.0.0.0', 0);
+  const numbers = handshakes({ '17': ['10.0.0.2:40000 127.0.0.1:80'] });
+  expect(connectionKeys(finding(inside, flow('::1', 1, '::1', 2), listener), numbers)).toEqual([]);
+  expect(connectionKeys(finding(forwarded), numbers)).toEqual(['isn 17']);
+});
+
+test('the newest 20 connections that a finding kept are of them, the newest first', () => {
+  const kept = Array.from({ length: 30 }, (_, at) => flow('10.0.0.3', at + 1, '10.0.0.1', 80));
+  const flows = new Map(
+    [...kept, flow('10.0.0.1', 80, '0.0.0.0', 0)].map((one, at) => [
+      String(at),
+      { flow: one, text: '', count: 1, last_ns: at },
+    ]),
+  );
+  const keys = connectionKeys({ ...finding(CLIENT), flows }, NOTHING);
+  expect(keys).toHaveLength(20);
+  expect(keys.slice(0, 3)).toEqual([KEY, '10.0.0.1:80 10.0.0.3:30', '10.0.0.1:80 10.0.0.3:29']);
 });
