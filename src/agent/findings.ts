@@ -6,7 +6,6 @@ import { Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import { connectionKeys } from '../report/connection.ts';
 import { Handshakes } from '../report/handshakes.ts';
-import { stepsOf } from '../report/steps.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { logRecordOf, type Origin } from './log-record.ts';
 import type { LogRecord } from './otlp.ts';
@@ -29,9 +28,7 @@ export class FileFindings {
     this.pipeline = new Pipeline(header, CAUSES);
     this.origin = { run: header.run, part: header.part };
     this.#resources = resources;
-    this.pipeline.onExplained = (event) => {
-      for (const step of stepsOf(event, this.pipeline.known)) this.#handshakes.add(step);
-    };
+    this.pipeline.onExplained = (event) => this.#handshakes.learn(event, this.pipeline.known);
   }
 
   /** Those of the file that goes on from this one: what was lost is counted on. */

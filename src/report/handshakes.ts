@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Knowledge } from '../known/knowledge.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
+import type { Event } from '../wire/event.ts';
+import type { ResetSent, Retransmit } from '../wire/types.gen.ts';
 import { connectionOf, type FirstNumbers } from './connection.ts';
 import { Sample } from './sample.ts';
-import type { SegmentStep, Step } from './steps.ts';
+import { type SegmentStep, type Step, stepsOf } from './steps.ts';
 
 const MAX_HANDSHAKES = 20_000;
 
@@ -17,6 +20,13 @@ export const MOST_ALIKE = 16;
 export class Handshakes extends Sample<Set<string>> {
   constructor(max = MAX_HANDSHAKES) {
     super(max);
+  }
+
+  /** What an event tells of it; most tell nothing, and are not looked at further. */
+  learn(event: Event, known: Knowledge): void {
+    const { packet, dialled, syn } = event.body as Partial<ResetSent & Retransmit>;
+    const opens = dialled || syn || (packet && packet.flags & TCP_FLAG.syn);
+    if (opens) for (const step of stepsOf(event, known)) this.add(step);
   }
 
   add(step: Step): void {
