@@ -3,10 +3,8 @@
 import { createHash } from 'node:crypto';
 import type { EvidenceValue, Severity } from '../causes/define.ts';
 import type { Finding } from '../diagnose/finding.ts';
-import type { FlowCount } from '../diagnose/open-finding.ts';
 import type { End, Sides } from '../diagnose/sides.ts';
-import { connectionOfText } from '../report/connection.ts';
-import { endpoint } from '../tcp/endpoint.ts';
+import { NOWHERE, type Place } from '../known/container.ts';
 import { VERSION } from '../version.ts';
 import type { LogRecord } from './otlp.ts';
 import type { Resources } from './resource.ts';
@@ -24,15 +22,14 @@ const EVENT_NAME = 'tcpwhy.finding';
 const SEVERITY_NUMBERS: Record<Severity, number> = { info: 9, warning: 13, error: 17 };
 export const SCOPE = { name: 'tcpwhy', version: VERSION };
 
-/** Connections that a record names. */
-const MOST_CONNECTIONS = 20;
-
 /** What is known of a finding beside it. */
 export interface Beside {
   /** Of its newest connection. */
   sides: Sides | null;
-  /** Its connections, the newest last. */
-  flows: readonly Pick<FlowCount, 'text'>[];
+  /** What its connections are known by at both ends, the newest first: connectionKeys(). */
+  keys: readonly string[];
+  /** Of the record: later than that of each one before of the same finding. */
+  time_ns: number;
 }
 
 /** A finding as it stands, for OTLP. `now_ns`: when it was told. */
@@ -44,13 +41,13 @@ export function logRecordOf(
   now_ns: number,
 ): LogRecord {
   return {
-    hrTime: hrTime(finding.last_ns),
+    hrTime: hrTime(beside.time_ns),
     hrTimeObserved: hrTime(now_ns),
     severityNumber: SEVERITY_NUMBERS[finding.severity],
     severityText: finding.severity.toUpperCase(),
     body: finding.summary,
     eventName: EVENT_NAME,
-    resource: resources.of(finding.process?.container ?? null),
+    resource: resources.of(placeOf(finding, beside.sides)),
     instrumentationScope: SCOPE,
     attributes: attributesOf(finding, beside, origin, resources.host_id),
     droppedAttributesCount: 0,
@@ -65,14 +62,12 @@ export function recordId(host_id: string, { run, part }: Origin, finding_id: str
 
 function attributesOf(
   finding: Finding,
-  { sides, flows }: Beside,
+  { sides, keys }: Beside,
   origin: Origin,
   host_id: string,
 ): Record<string, Value> {
   const { flow, process, because, many } = finding;
-  const connection = connectionOfText(
-    `${endpoint(flow.saddr, flow.sport)} → ${endpoint(flow.daddr, flow.dport)}`,
-  );
+  const connection = keys.find((key) => !key.startsWith('isn '));
   return {
     'tcpwhy.finding.id': recordId(host_id, origin, finding.id),
     'tcpwhy.cause': finding.cause,
@@ -90,8 +85,8 @@ function attributesOf(
     ...(many && flattened('tcpwhy.many', { ...many })),
     'tcpwhy.netns': flow.netns,
     'tcpwhy.run': origin.run,
-    'tcpwhy.connection.id': connection,
-    'tcpwhy.connection.ids': connectionsOf(flows),
+    ...(connection !== undefined && { 'tcpwhy.connection.id': connection }),
+    'tcpwhy.connection.ids': [...keys],
     ...endsOf(flow, sides),
     'network.type': flow.family === 4 ? 'ipv4' : 'ipv6',
     'network.transport': 'tcp',
@@ -101,10 +96,14 @@ function attributesOf(
   };
 }
 
-/** The newest first. */
-function connectionsOf(flows: Beside['flows']): string[] {
-  const newest = flows.slice(-MOST_CONNECTIONS).reverse();
-  return [...new Set(newest.map(({ text }) => connectionOfText(text)))];
+/** Where its process is; else where the end is that is here. */
+function placeOf({ process, ends = [] }: Finding, sides: Sides | null): Place {
+  const local = ends.filter(
+    ({ addr, port }) => addr === sides?.local?.address && port === sides.local.port,
+  );
+  if (!process) return local[0] ?? NOWHERE;
+  const own = ends.find(({ pid }) => pid === process.pid);
+  return own ?? local.find(({ pid }) => pid === null) ?? NOWHERE;
 }
 
 /** Where neither end is known to be here, by the names that tell only the direction. */

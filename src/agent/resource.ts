@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readFileSync } from 'node:fs';
+import type { Place } from '../known/container.ts';
 import { VERSION } from '../version.ts';
 import { pairs } from './endpoint.ts';
 import type { Resource } from './otlp.ts';
@@ -31,14 +32,18 @@ export class Resources {
     this.host = resourceOf(this.#attributes);
   }
 
-  /** `container`: an id of 64 digits, else it is none that others would know. */
-  of(container: string | null): Resource {
-    if (container === null || !/^[0-9a-f]{64}$/.test(container)) return this.host;
-    let known = this.#containers.get(container);
+  of({ container_id, pod_uid }: Pick<Place, 'container_id' | 'pod_uid'>): Resource {
+    if (container_id === null && pod_uid === null) return this.host;
+    const id = `${container_id} ${pod_uid}`;
+    let known = this.#containers.get(id);
     if (!known) {
       if (this.#containers.size >= MOST_CONTAINERS) this.#containers.clear();
-      known = resourceOf({ ...this.#attributes, 'container.id': container });
-      this.#containers.set(container, known);
+      known = resourceOf({
+        ...this.#attributes,
+        ...(container_id !== null && { 'container.id': container_id }),
+        ...(pod_uid !== null && { 'k8s.pod.uid': pod_uid }),
+      });
+      this.#containers.set(id, known);
     }
     return known;
   }

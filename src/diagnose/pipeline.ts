@@ -43,6 +43,8 @@ export class Pipeline {
   now_ns = 0;
   /** Exact occurrences by kind, records or not. */
   readonly counted: { [Kind in EventKind]?: number } = {};
+  /** Sees the events that are explained, and none that is only counted. */
+  onExplained: ((event: Event) => void) | null = null;
   /** Null until the recording has ended well. */
   footer: Footer | null = null;
   readonly #frames = new FrameReader();
@@ -230,6 +232,7 @@ export class Pipeline {
     const seq = ++this.events;
     this.#advance(event.ktime_ns);
     const occurrences = this.engine.accept(event, seq);
+    this.onExplained?.(event);
     this.#listener?.(event, seq, this.clock.at(event.ktime_ns), occurrences);
   }
 

@@ -6,12 +6,12 @@ import { timelineOf } from './buckets.ts';
 import { choose } from './choose.ts';
 import { compareClocks } from './clocks.ts';
 import type { HostCollection } from './collect.ts';
-import { connectionOf, connectionOfText } from './connection.ts';
+import { connectionOf } from './connection.ts';
 import { counterRows } from './counters.ts';
+import { MOST_ALIKE } from './handshakes.ts';
 import { hostNames } from './hosts.ts';
 import { ladderOf } from './ladder.ts';
 import type { CauseRow, ClockNote, FindingReport, HostReport, Report } from './model.ts';
-import { MOST_ALIKE } from './segments.ts';
 import { SteadyClock } from './steady.ts';
 import { TopCounts } from './top-counts.ts';
 import { Watched } from './watch.ts';
@@ -206,7 +206,7 @@ export class Draft {
 /** Connections of a finding that other findings may be about too. */
 function allConnections({ connections, open }: Chosen): string[] {
   const flows = [...open.flows.values()].filter(({ flow }) => flow.dport !== 0);
-  return [...connections, ...flows.map(({ text }) => connectionOfText(text))];
+  return [...connections, ...flows.map(({ flow }) => connectionOf(flow))];
 }
 
 /**

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../tcp/flags.ts';
-import { connectionOf, endsOf } from './connection.ts';
+import { endsOf } from './connection.ts';
+import { Handshakes } from './handshakes.ts';
 import { Sample } from './sample.ts';
 import type { SegmentStep, Step } from './steps.ts';
 
 const MAX_SEGMENTS = 20_000;
-const MAX_HANDSHAKES = 20_000;
-
-/** A connection may be translated a few times on its way; more that have one number are of one who chose it. */
-export const MOST_ALIKE = 16;
 
 /** When a segment left and arrived, by one host's clock; how often it was seen to. */
 export interface Sighting {
@@ -24,21 +20,11 @@ export interface Sighting {
 /** The segments that one host saw, as far as others may have seen them too. Bounded. */
 export class Segments {
   readonly sightings = new Sample<Sighting>(MAX_SEGMENTS);
-  /**
-   * Connections by their first sequence number: what is left of one behind a translation. Of more than
-   * MOST_ALIKE one more is kept, which says so.
-   */
-  readonly handshakes = new Sample<Set<string>>(MAX_HANDSHAKES);
+  readonly handshakes = new Handshakes();
 
   add(step: Step, time_ns: number, captured = false): void {
     if (step.kind !== 'segment') return;
-    const isn = isnOf(step);
-    if (isn !== null) {
-      const connection = connectionOf(step.flow);
-      this.handshakes.update(String(isn), (known = new Set()) =>
-        known.size > MOST_ALIKE ? known : known.add(connection),
-      );
-    }
+    this.handshakes.add(step);
     const id = segmentId(step);
     if (id === null || step.earlier) return;
     this.sightings.update(id, (known) => {
@@ -66,11 +52,4 @@ export function segmentId({ flow, flags, seq, ack, len }: SegmentStep): string |
 export function isForward(id: string): boolean {
   const [from = '', to = ''] = id.split(' ');
   return from < to;
-}
-
-/** The first sequence number of whoever opened the connection, from its SYN or the answer to it. */
-function isnOf({ flags, seq, ack }: SegmentStep): number | null {
-  if (flags === null || !(flags & TCP_FLAG.syn)) return null;
-  if (!(flags & TCP_FLAG.ack)) return seq;
-  return ack === null ? null : (ack - 1) >>> 0;
 }

@@ -8,12 +8,15 @@ import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recordId } from '../../src/agent/log-record.ts';
 import { Lab } from '../../src/lab/lab.ts';
+import { rules } from '../../src/lab/nat.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { RecordedStream } from '../../src/record/read.ts';
 import { Output, TCPWHY } from '../kernel/tcpwhy.ts';
 import { COLLECTOR, freePort, startCollector } from './collector.ts';
+import { CHDB, clickHouse, insert, lacks, shipped } from './engines.ts';
 import { Program } from './process.ts';
-import { Sink } from './sink.ts';
+import { type Row, texts } from './rows.ts';
+import { Sink, type Told } from './sink.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-fleet-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -46,12 +49,14 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
     running.push(collector);
     return collector;
   };
-  const watch = async (...options: string[]) => {
-    const args = ['agent', '--dir', state, '--netns', String(lab.server.inode), '--interval', '1s'];
+  const watch = (...options: string[]) =>
+    watchAs(HOST_ID, state, '--netns', String(lab.server.inode), ...options);
+  const watchAs = async (host_id: string, dir: string, ...options: string[]) => {
+    const args = ['agent', '--dir', dir, '--interval', '1s'];
     const agent = new Program(TCPWHY, [...args, ...options], {
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
       OTEL_METRIC_EXPORT_INTERVAL: '1000',
-      OTEL_RESOURCE_ATTRIBUTES: `host.id=${HOST_ID}`,
+      OTEL_RESOURCE_ATTRIBUTES: `host.id=${host_id}`,
     });
     running.push(agent);
     await agent.says(/watching/);
@@ -155,7 +160,60 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
       for (const { attributes } of points)
         expect(Object.keys(attributes).filter((name) => !described(name))).toEqual([]);
   });
+
+  it('tells from both ends what ClickHouse joins, translated or not', async ({ skip }) => {
+    const lacking = lacks(CHDB);
+    skip(lacking !== null, lacking ?? '');
+    await collect();
+    const ends = { client: lab.client.inode, server: lab.server.inode };
+    const agents = Object.entries(ends).map(([host, netns]) =>
+      watchAs(`id-of-${host}`, mkdtempSync(join(state, host)), '--netns', String(netns)),
+    );
+    await Promise.all(agents);
+    const told = (cause: string) =>
+      sink.findings.filter(({ attributes }) => attributes['tcpwhy.cause'] === cause);
+    const [scenario] = SCENARIOS.filter(({ id }) => id === 'no-listener');
+    const dial = async (findings: number) => {
+      const made = scenario?.run(lab, { times: TIMES, family: 4 });
+      await expect
+        .poll(() => told('no-listener').length, { timeout: 60_000, interval: 100 })
+        .toBe(findings);
+      return made?.server?.port ?? 0;
+    };
+    const port = await dial(1);
+    const translated = `tcp dport ${port} redirect to :${port + 1};`;
+    rules(lab.server, 4, `chain there { type nat hook prerouting priority -100; ${translated} }`);
+    await dial(2);
+    for (const agent of agents) expect(await (await agent).stop('SIGTERM')).toBe(0);
+
+    const [client] = told('connect-refused');
+    const parameters = { finding: String(client?.attributes['tcpwhy.finding.id']) };
+    const [, found = [], pairs = []] = clickHouse(
+      insert(sink.records.map(rowOfTold)),
+      { sql: shipped('clickhouse', 'one-incident.sql'), parameters },
+      {
+        sql: 'SELECT connection_keys FROM tcpwhy_both_ends WHERE finding_id = {finding:String}',
+        parameters,
+      },
+    );
+    expect(found.map(({ cause, count }) => `${cause} ${count}`).sort()).toEqual([
+      `connect-refused ${2 * TIMES}`,
+      `no-listener ${TIMES}`,
+      `no-listener ${TIMES}`,
+    ]);
+    expect(pairs).toHaveLength(2);
+    for (const { connection_keys } of pairs)
+      for (const key of [/^isn \d+$/, new RegExp(`:${port} `)])
+        expect(connection_keys).toContainEqual(expect.stringMatching(key));
+  });
 });
+
+function rowOfTold({ time_ns, body, severity, resource, attributes }: Told): Row {
+  return {
+    ...{ time_ns: Number(time_ns), body, severity },
+    ...{ resource: texts(resource), attributes: texts(attributes) },
+  };
+}
 
 const made = (rounds: number) =>
   Object.fromEntries([...MADE].sort().map((cause) => [cause, rounds * TIMES]));
@@ -167,10 +225,7 @@ function sumOf(causes: ReadonlyMap<string, number>): Record<string, number> {
 /** Of what the sink was told, without what comes of it. */
 function byCause(sink: Sink): Record<string, number> {
   const causes = new Map<string, number>();
-  const last = new Map(
-    sink.records.map(({ attributes }) => [attributes['tcpwhy.finding.id'], attributes]),
-  );
-  for (const attributes of last.values()) {
+  for (const { attributes } of sink.findings) {
     const cause = String(attributes['tcpwhy.cause']);
     causes.set(cause, (causes.get(cause) ?? 0) + Number(attributes['tcpwhy.count']));
   }

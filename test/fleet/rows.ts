@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { logRecordOf, type Origin, recordId } from '../../src/agent/log-record.ts';
+import type { LogRecord } from '../../src/agent/otlp.ts';
+import { Resources } from '../../src/agent/resource.ts';
 import { CAUSES } from '../../src/causes/registry.gen.ts';
-import type { OpenFinding } from '../../src/diagnose/open-finding.ts';
 import { RecordedStream } from '../../src/record/read.ts';
 import { Draft } from '../../src/report/build.ts';
 import { HostCollection } from '../../src/report/collect.ts';
-import { connectionKeys, firstNumbers } from '../../src/report/connection-id.ts';
+import { connectionKeys } from '../../src/report/connection.ts';
 import type { Report } from '../../src/report/model.ts';
 
 /** A log record as collectors have it: all attributes are text. */
@@ -17,9 +19,16 @@ export interface Row {
   attributes: Record<string, string>;
 }
 
-/** What several hosts recorded: as records of a log, and as a report has it. */
+interface Host {
+  host: string;
+  origin: Origin;
+  resources: Resources;
+}
+
+/** What several hosts recorded: as records of a log, as the agent makes them, and as a report has it. */
 export async function recorded(files: { host: string; path: string }[]) {
   const collections: HostCollection[] = [];
+  const hosts: Host[] = [];
   for (const { host, path } of files) {
     const collection = new HostCollection(({ cause }) => cause !== 'benign');
     const recording = await RecordedStream.open(path);
@@ -28,64 +37,56 @@ export async function recorded(files: { host: string; path: string }[]) {
     await recording.close();
     collection.finish(pipeline);
     collections.push(collection);
+    const resources = new Resources(host, {}, `id-of-${host}`);
+    hosts.push({ host, origin: recording.header, resources });
   }
   const report = new Draft(collections, { full: 1000, rows: 0, ends: 0 }).report({
     ...{ version: '', anonymized: false, causes: CAUSES },
   });
-  const rows = collections.flatMap((collection, at) => {
-    const numbers = firstNumbers(collection.segments);
-    return [...collection.findings.values()].map((open) =>
-      rowOf(open, files[at]?.host ?? '', connectionKeys(open, numbers)),
-    );
+  const rows = collections.flatMap(({ segments, findings }, at) => {
+    const numbers = segments.handshakes.firstNumbers();
+    const { origin, resources } = hosts[at] as Host;
+    return [...findings.values()].map((open) => {
+      const { finding, sides } = open;
+      const beside = { sides, keys: connectionKeys(open, numbers), time_ns: finding.last_ns };
+      return rowOf(logRecordOf(finding, beside, origin, resources, finding.last_ns));
+    });
   });
-  return { rows, joined: joinedIn(report), report };
+  return { rows, joined: joinedIn(report, hosts), report };
 }
 
-export const recordId = (host: string, id: string) => `${host} ${id}`;
-
-function rowOf({ finding }: OpenFinding, host: string, keys: string[]): Row {
-  const { flow, process } = finding;
+/** What is no text as JSON, as exporters write it. */
+function rowOf({ hrTime, body, severityText, resource, attributes }: LogRecord): Row {
+  const [seconds, nanoseconds] = hrTime;
   return {
-    time_ns: finding.last_ns,
-    body: finding.summary,
-    severity: finding.severity.toUpperCase(),
-    resource: { 'host.id': `id-of-${host}`, 'host.name': host, 'service.name': 'tcpwhy' },
-    attributes: {
-      'tcpwhy.finding.id': recordId(host, finding.id),
-      'tcpwhy.cause': finding.cause,
-      'tcpwhy.severity': finding.severity,
-      'tcpwhy.basis': finding.basis,
-      'tcpwhy.count': String(finding.count),
-      'tcpwhy.first_time': new Date(finding.first_ns / 1e6).toISOString(),
-      'tcpwhy.where': finding.where,
-      'tcpwhy.advice': JSON.stringify(finding.advice),
-      'tcpwhy.netns': String(flow.netns),
-      'tcpwhy.connection.id': keys[0] ?? '',
-      'tcpwhy.connection.ids': JSON.stringify(keys),
-      ...Object.fromEntries(
-        Object.entries(finding.evidence).map(([name, value]) => [
-          `tcpwhy.evidence.${name}`,
-          typeof value === 'string' ? value : JSON.stringify(value),
-        ]),
-      ),
-      ...(finding.because && { 'tcpwhy.because.cause': finding.because.cause }),
-      'network.type': flow.family === 4 ? 'ipv4' : 'ipv6',
-      'error.type': finding.cause,
-      ...(process && {
-        'process.pid': String(process.pid),
-        'process.executable.name': process.comm,
-      }),
-    },
+    time_ns: seconds * 1e9 + nanoseconds,
+    body: String(body),
+    severity: severityText ?? '',
+    resource: texts(resource.attributes),
+    attributes: texts(attributes),
   };
 }
 
+export function texts(attributes: object): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]),
+  );
+}
+
 /** Each pair of findings of two hosts that the report says are about the same connections, in both orders. */
-function joinedIn({ findings }: Report): string[] {
+function joinedIn({ findings }: Report, hosts: readonly Host[]): string[] {
+  const idOf = ({ host, finding }: Report['findings'][number]) => {
+    const one = hosts.find((known) => known.host === host);
+    return one ? recordId(one.resources.host_id, one.origin, finding.id) : '?';
+  };
   return findings
-    .flatMap(({ host, finding, elsewhere }) =>
-      elsewhere.map((number) => {
+    .flatMap((finding) =>
+      finding.elsewhere.map((number) => {
         const other = findings[number - 1];
-        return `${recordId(host, finding.id)} = ${other ? recordId(other.host, other.finding.id) : '?'}`;
+        return `${idOf(finding)} = ${other ? idOf(other) : '?'}`;
       }),
     )
     .sort();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +10,6 @@ import { ROOT } from '../kernel/tcpwhy.ts';
 import { CHDB, clickHouse, lacks, PROMTOOL, SCHEMAS, shipped } from './engines.ts';
 
 const FOLDER = join(ROOT, 'tools/fleet');
-const METRICS = join(ROOT, 'docs/agent.md');
 
 const IDS = new Set<string>(CAUSES.map(({ id }) => id));
 
@@ -43,20 +42,22 @@ describe.skipIf(lacks(PROMTOOL))(`rules for Prometheus (${lacks(PROMTOOL) ?? 'pr
   });
 });
 
-it.skipIf(!existsSync(METRICS))('asks for metrics that the agent has', () => {
-  const known = [...readFileSync(METRICS, 'utf8').matchAll(/`(tcpwhy(?:\.[a-z_]+)+)`/g)].map(
-    ([, name = '']) => name.replaceAll('.', '_'),
-  );
-  const asked = ['prometheus/alerts.yml', 'grafana/dashboard.json'].flatMap((file) => [
-    ...shipped(file).matchAll(
-      /tcpwhy_(?:findings|unexplained|listener|events|export|cause_obs)\w*/g,
+it('asks for metrics that the agent has', () => {
+  const page = readFileSync(join(ROOT, 'docs/agent.md'), 'utf8');
+  const [, metrics = ''] = page.split('## Metrics');
+  const described = new Set(
+    [...metrics.matchAll(/`((?:tcpwhy|network)(?:\.[a-z_]+)+)`/g)].map(([, name = '']) =>
+      name.replaceAll('.', '_'),
     ),
-  ]);
-  expect(asked.length).toBeGreaterThan(15);
-  for (const [name] of asked) {
-    if (name === 'tcpwhy_findings') continue;
-    expect(known, name).toContain(name.replace(/_total$/, ''));
-  }
+  );
+  const asked = [
+    ...shipped('prometheus', 'alerts.yml').matchAll(/\btcpwhy_\w+/g),
+    ...[...shipped('grafana', 'dashboard.json').matchAll(/"expr": "(.*)"/g)].flatMap(
+      ([, expression = '']) => [...expression.matchAll(/\btcpwhy_\w+/g)],
+    ),
+  ].map(([name]) => name.replace(/_total$/, ''));
+  expect(asked.length).toBeGreaterThan(30);
+  expect(asked.filter((name) => !described.has(name))).toEqual([]);
 });
 
 describe.skipIf(lacks(SCHEMAS))(`as its own schema says (${lacks(SCHEMAS) ?? 'npm'})`, () => {
@@ -80,17 +81,16 @@ describe.skipIf(lacks(SCHEMAS))(`as its own schema says (${lacks(SCHEMAS) ?? 'np
   });
 });
 
-it('gives the container the capabilities that the reader has, and nothing else', () => {
+it('gives the container the capabilities that watching takes, and nothing else', () => {
   const [daemonSet] = manifests('daemonset.yaml') as [DaemonSet];
   const [container] = daemonSet.spec.template.spec.containers;
-  const [, listed = ''] =
-    /^\| reader \| root \| ([A-Z_, ]+) \|/m.exec(
-      readFileSync(join(ROOT, 'docs/design.md'), 'utf8'),
-    ) ?? [];
+  const page = readFileSync(join(ROOT, 'docs/service.md'), 'utf8');
+  const listed = [...page.matchAll(/^\| CAP_([A-Z_]+) \|/gm)].map(([, name]) => name);
+  expect(listed).toHaveLength(9);
   expect(container?.securityContext).toMatchObject({
     ...{ privileged: false, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true },
     ...{ seccompProfile: { type: 'RuntimeDefault' } },
-    capabilities: { drop: ['ALL'], add: listed.split(', ') },
+    capabilities: { drop: ['ALL'], add: listed },
   });
 });
 

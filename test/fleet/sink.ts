@@ -11,10 +11,20 @@ type AnyValue = {
   boolValue?: boolean;
   arrayValue?: { values?: AnyValue[] };
 };
+interface LogRecord {
+  eventName: string;
+  timeUnixNano: string;
+  severityText: string;
+  body: AnyValue;
+  attributes: KeyValues;
+}
 type KeyValues = { key: string; value: AnyValue }[];
 
 export interface Told {
   event: string;
+  time_ns: bigint;
+  body: string;
+  severity: string;
   resource: Record<string, unknown>;
   attributes: Record<string, unknown>;
 }
@@ -48,13 +58,25 @@ export class Sink {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Counts by the id of their finding, as they were told last; none where that is 0. */
+  /** Of each finding the record with the newest time, as engines keep it; none where its count is 0. */
+  get findings(): Told[] {
+    const newest = new Map<string, Told>();
+    for (const told of this.records) {
+      const id = String(told.attributes['tcpwhy.finding.id']);
+      const known = newest.get(id);
+      // What was told twice is the same.
+      if (!known || told.time_ns >= known.time_ns) newest.set(id, told);
+    }
+    return [...newest.values()].filter(({ attributes }) => attributes['tcpwhy.count'] !== 0);
+  }
+
   get counts(): Map<string, number> {
-    const last = new Map<string, number>();
-    for (const { attributes } of this.records)
-      last.set(String(attributes['tcpwhy.finding.id']), Number(attributes['tcpwhy.count']));
-    for (const [id, count] of last) if (count === 0) last.delete(id);
-    return last;
+    return new Map(
+      this.findings.map(({ attributes }) => [
+        String(attributes['tcpwhy.finding.id']),
+        Number(attributes['tcpwhy.count']),
+      ]),
+    );
   }
 
   close(): void {
@@ -65,7 +87,7 @@ export class Sink {
   #take(request: {
     resourceLogs?: {
       resource: { attributes: KeyValues };
-      scopeLogs: { logRecords: { eventName: string; attributes: KeyValues }[] }[];
+      scopeLogs: { logRecords: LogRecord[] }[];
     }[];
     resourceMetrics?: {
       scopeMetrics: {
@@ -74,11 +96,14 @@ export class Sink {
     }[];
   }): void {
     for (const { resource, scopeLogs } of request.resourceLogs ?? []) {
-      for (const { eventName, attributes } of scopeLogs.flatMap(({ logRecords }) => logRecords))
+      for (const record of scopeLogs.flatMap(({ logRecords }) => logRecords))
         this.records.push({
-          event: eventName,
+          event: record.eventName,
+          time_ns: BigInt(record.timeUnixNano),
+          body: String(plainValue(record.body)),
+          severity: record.severityText,
           resource: plain(resource.attributes),
-          attributes: plain(attributes),
+          attributes: plain(record.attributes),
         });
     }
     for (const { scopeMetrics } of request.resourceMetrics ?? []) {

@@ -4,6 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { recordedBeyond } from '../../src/agent/recorded.ts';
+import { Resources } from '../../src/agent/resource.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { until } from '../../src/lab/until.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
@@ -89,7 +91,15 @@ async function failures(begin: (containers: { client: Container; server: Contain
         ...{ container: SERVER_ID.slice(0, 12), container_id: SERVER_ID, runtime: null },
       },
     };
+    const nothing = { number: 1, run: '', part: 0, ktime_ns: 0 };
+    const records = await recordedBeyond(file, nothing, new Resources('', {}, ''), 0);
     return {
+      resources: Object.fromEntries(
+        records.map(({ attributes, resource }) => [
+          String(attributes['tcpwhy.cause']),
+          resource.attributes,
+        ]),
+      ),
       ...{ ends, places, pids: { client: client.pid, server: server.pid } },
       processes: Object.fromEntries(findings.map(({ cause, process }) => [cause, process])),
       again: replayed,
@@ -108,6 +118,7 @@ describe.skipIf(missing)(`two containers (${missing ?? 'runc'})`, () => {
     places,
     pids,
     processes,
+    resources,
     ...written
   }: Awaited<ReturnType<typeof failures>>) => {
     const { client, server } = places;
@@ -121,6 +132,10 @@ describe.skipIf(missing)(`two containers (${missing ?? 'runc'})`, () => {
     expect(processes['linger-zero-close']).toMatchObject({
       ...{ pid: pids.server, container: server.container },
     });
+    for (const cause of ['linger-zero-close', 'no-listener'])
+      expect(resources[cause]).toMatchObject({
+        ...{ 'container.id': SERVER_ID, 'k8s.pod.uid': POD },
+      });
     const line = (one: Place, who: string) => [
       `${one.addr}:`,
       `${who} (${one.pid}), container ${one.container}${one.runtime ? ` (${one.runtime})` : ''}`,

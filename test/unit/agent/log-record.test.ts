@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { hrTime, logRecordOf, recordId } from '../../../src/agent/log-record.ts';
+import { hrTime, recordId } from '../../../src/agent/log-record.ts';
 import { Resources } from '../../../src/agent/resource.ts';
-import { FINDING, RESOURCES, record } from './records.ts';
+import type { EndText } from '../../../src/diagnose/finding.ts';
+import { NOWHERE } from '../../../src/known/container.ts';
+import { FINDING, KEY, RESOURCES, record } from './records.ts';
 
 test('a finding as a record, each piece of evidence by its name', () => {
   const { attributes, ...told } = record();
@@ -32,8 +34,8 @@ test('a finding as a record, each piece of evidence by its name', () => {
     'tcpwhy.evidence.asked': true,
     'tcpwhy.netns': 7,
     'tcpwhy.run': '5',
-    'tcpwhy.connection.id': '10.0.0.1:4000 10.0.0.2:80',
-    'tcpwhy.connection.ids': [],
+    'tcpwhy.connection.id': KEY,
+    'tcpwhy.connection.ids': [KEY, 'isn 17'],
     'source.address': '10.0.0.1',
     'source.port': 4000,
     'destination.address': '10.0.0.2',
@@ -50,13 +52,7 @@ test('the ends by where they are, with the sequence numbers that are known', () 
     peer: { address: '10.0.0.1', port: 4000, isn: 17 },
     source: null,
   };
-  const { attributes } = logRecordOf(
-    FINDING,
-    { sides, flows: [] },
-    { run: '5', part: 1 },
-    RESOURCES,
-    0,
-  );
+  const { attributes } = record({}, { sides });
   expect(attributes).toMatchObject({
     'network.local.address': '10.0.0.2',
     'network.local.port': 80,
@@ -68,23 +64,41 @@ test('the ends by where they are, with the sequence numbers that are known', () 
   expect(Object.keys(attributes)).not.toContain('source.address');
 });
 
-test('the newest connections of it, each once, whichever way they were seen', () => {
-  const flows = Array.from({ length: 30 }, (_, i) => ({ text: `10.0.0.1:${i} → 10.0.0.2:80` }));
-  const both = [...flows, { text: '10.0.0.2:80 → 10.0.0.1:29' }];
-  const origin = { run: '5', part: 1 };
-  const { attributes } = logRecordOf(FINDING, { sides: null, flows: both }, origin, RESOURCES, 0);
-  const ids = attributes['tcpwhy.connection.ids'] as string[];
-  expect(ids).toHaveLength(19);
-  expect(ids.slice(0, 2)).toEqual(['10.0.0.1:29 10.0.0.2:80', '10.0.0.1:28 10.0.0.2:80']);
+test('what has no connection that others see has no id of one', () => {
+  const { attributes } = record({}, { keys: ['isn 17'] });
+  expect(attributes).not.toHaveProperty('tcpwhy.connection.id');
+  expect(attributes).toMatchObject({ 'tcpwhy.connection.ids': ['isn 17'] });
 });
 
 test('a container is a resource of its own, the same each time', () => {
-  const id = '0123456789abcdef'.repeat(4);
-  const of = (container: string | null) =>
-    record({ process: { pid: 1, comm: 'x', container } }).resource;
-  expect(of(id)).toBe(of(id));
-  expect(of(id).attributes).toMatchObject({ 'container.id': id, 'host.id': 'abc' });
-  expect(of('nginx.service')).toBe(of(null));
+  const container_id = '0123456789abcdef'.repeat(4);
+  const container = { container: '0123456789ab', runtime: 'containerd', unit: null };
+  const pod_uid = '6a1f7b0e-0000-4000-8000-000000000017';
+  const end = (pid: number | null, port: number, of: Partial<EndText>): EndText => ({
+    ...{ addr: '10.0.0.2', port, netns: 7, netns_name: null, pid, comm: null, ...NOWHERE, ...of },
+  });
+  const process = { pid: 1, comm: 'x', container: '0123456789ab' };
+  const here = end(1, 80, { ...container, container_id, pod_uid });
+  const other = end(2, 4000, { container_id: 'f'.repeat(64) });
+  const { resource } = record({ process, ends: [other, here] });
+  expect(resource).toBe(record({ process, ends: [here] }).resource);
+  expect(resource.attributes).toMatchObject({
+    ...{ 'container.id': container_id, 'k8s.pod.uid': pod_uid, 'host.id': 'abc' },
+  });
+  // Of another process than the finding’s.
+  expect(record({ process, ends: [other] }).resource).toBe(RESOURCES.host);
+  // Nobody is there, but in whose namespace it is, is known.
+  const sides = {
+    local: { address: '10.0.0.2', port: 80, isn: null },
+    peer: { address: '10.0.0.1', port: 4000, isn: null },
+    source: null,
+  };
+  const paused = end(null, 80, { pod_uid });
+  const { attributes } = record({ ends: [other, paused] }, { sides }).resource;
+  expect(attributes).toMatchObject({ 'k8s.pod.uid': pod_uid });
+  expect(attributes).not.toHaveProperty('container.id');
+  const named = end(1, 80, { ...container, container: 'web', container_id: null });
+  expect(record({ process, ends: [named] }).resource).toBe(RESOURCES.host);
 });
 
 test('the id is the same for the same finding of the same recording, and for no other', () => {

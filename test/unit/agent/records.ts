@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { logRecordOf } from '../../../src/agent/log-record.ts';
+import { type Beside, logRecordOf } from '../../../src/agent/log-record.ts';
 import { Resources } from '../../../src/agent/resource.ts';
 import type { Finding } from '../../../src/diagnose/finding.ts';
 
 export const HOST_ID = 'abc';
 export const RESOURCES = new Resources('web1', {}, HOST_ID);
+
+export const KEY = '10.0.0.1:4000 10.0.0.2:80';
 
 export const FINDING: Finding = {
   id: 'no-listener 10.0.0.2:80',
@@ -27,13 +29,8 @@ export const FINDING: Finding = {
   events: [1, 2, 3],
 };
 
-export function record(finding: Partial<Finding> = {}) {
-  const origin = { run: '5', part: 1 };
-  return logRecordOf(
-    { ...FINDING, ...finding },
-    { sides: null, flows: [] },
-    origin,
-    RESOURCES,
-    1.6e18,
-  );
+export function record(finding: Partial<Finding> = {}, beside: Partial<Beside> = {}) {
+  const all = { ...FINDING, ...finding };
+  const known = { sides: null, keys: [KEY, 'isn 17'], time_ns: all.last_ns, ...beside };
+  return logRecordOf(all, known, { run: '5', part: 1 }, RESOURCES, 1.6e18);
 }

@@ -3,13 +3,14 @@
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ExportCounters } from '../../../src/agent/counters.ts';
 import { Delivery } from '../../../src/agent/delivery.ts';
 import { Shipper } from '../../../src/agent/shipper.ts';
 import { FlightRecorder } from '../../../src/app/flight.ts';
+import { MANY } from '../../../src/diagnose/many.ts';
 import { partNumbers, partPath, type Rotation } from '../../../src/record/parts.ts';
-import { attributesIn, recordsIn } from './otlp.ts';
+import { attributesIn, fieldsOf, recordsIn } from './otlp.ts';
 import { Receiver } from './receiver.ts';
 import { RESOURCES } from './records.ts';
 import { ScriptedSource } from './scripted.ts';
@@ -109,18 +110,32 @@ const told = () =>
     .flatMap(({ body }) => recordsIn(body))
     .map((record) => attributesIn(record))
     .map((one) => `${String(one['tcpwhy.where']).split(':')[1]}×${one['tcpwhy.count']}`);
-/** The same as a receiver keeps it: the last count of each finding. */
-const kept = () => {
-  const last = new Map(
-    receiver.requests
-      .flatMap(({ body }) => recordsIn(body))
-      .map((record) => attributesIn(record))
-      .map((one) => [one['tcpwhy.finding.id'], one]),
-  );
-  return [...last.values()]
-    .map((one) => `${String(one['tcpwhy.where']).split(':')[1]}×${one['tcpwhy.count']}`)
-    .sort();
+/** Times of a finding's records, in their order, and its last count. */
+interface Kept {
+  where: string;
+  count: number;
+  times_ns: bigint[];
+}
+/** The same as a receiver keeps it: by the time of each record the newest of each finding. */
+const byId = () => {
+  const findings = new Map<string, Kept>();
+  for (const record of receiver.requests.flatMap(({ body }) => recordsIn(body))) {
+    const one = attributesIn(record);
+    const [[, time_ns] = [0, 0n]] = fieldsOf(record).filter(([number]) => number === 1);
+    const id = String(one['tcpwhy.finding.id']);
+    const known = findings.get(id) ?? { where: '', count: 0, times_ns: [] };
+    const times_ns = [...known.times_ns, time_ns as bigint];
+    const isNewest = known.times_ns.every((before) => before <= (time_ns as bigint));
+    const newest = { where: String(one['tcpwhy.where']), count: Number(one['tcpwhy.count']) };
+    findings.set(id, { ...known, ...(isNewest && newest), times_ns });
+  }
+  return [...findings.values()];
 };
+const kept = () =>
+  byId()
+    .filter(({ count }) => count > 0)
+    .map(({ where, count }) => `${where.split(':')[1] ?? where}×${count}`)
+    .sort();
 const cursor = () => JSON.parse(readFileSync(`${recording}.cursor`, 'utf8'));
 
 test('each finding that grew is told, once an interval, with all that it counts', async () => {
@@ -147,6 +162,39 @@ test('after it was killed only what was not told is told', async () => {
   await expect.poll(told).toEqual(['79×1', '80×1', '80×2', '81×1', '90×1']);
   await second.stop();
   expect(kept()).toEqual(['79×1', '80×2', '81×1', '90×1']);
+});
+
+describe('what is told of together by now is taken back, later than it was told', () => {
+  const ports = Array.from({ length: MANY }, (_, at) => 1000 + at);
+  const begin = async () => {
+    const agent = new Running().second(...ports).run();
+    await expect.poll(() => told().length).toBe(MANY);
+    await expect.poll(cursor).toMatchObject({ number: 1, part: 1 });
+    return agent;
+  };
+  const expectTogether = async () => {
+    await expect.poll(kept).toEqual([`10.0.0.2×${MANY + 1}`]);
+    for (const { times_ns } of byId())
+      expect(times_ns.some((time_ns, at) => at > 0 && time_ns <= (times_ns[at - 1] ?? 0n))).toBe(
+        false,
+      );
+  };
+
+  test('by who told it', async () => {
+    const agent = await begin();
+    agent.second(2000);
+    await expectTogether();
+    await agent.stop();
+  });
+
+  test('by the next one, after that one was killed', async () => {
+    const agent = await begin();
+    await agent.kill();
+    agent.second(2000).flight.flush();
+    const next = new Running().run();
+    await expectTogether();
+    await next.stop();
+  });
 });
 
 test('what no collector took waits in its files, and comes in their order', async () => {

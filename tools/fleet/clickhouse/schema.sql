@@ -82,11 +82,7 @@ SELECT
     mapApply(
         (name, value) -> (replaceOne(name, 'tcpwhy.evidence.', ''), value),
         mapFilter((name, value) -> startsWith(name, 'tcpwhy.evidence.'), LogAttributes)) AS evidence,
-    arrayDistinct(arrayConcat(
-        JSONExtract(LogAttributes['tcpwhy.connection.ids'], 'Array(String)'),
-        arrayFilter(id -> id != '', [LogAttributes['tcpwhy.connection.id']]),
-        arrayMap(isn -> 'isn ' || isn, arrayFilter(
-            isn -> isn != '', [LogAttributes['tcpwhy.isn.local'], LogAttributes['tcpwhy.isn.peer']])))) AS connection_keys
+    JSONExtract(LogAttributes['tcpwhy.connection.ids'], 'Array(String)') AS connection_keys
 FROM otel_logs
 WHERE EventName = 'tcpwhy.finding';
 
