@@ -87,11 +87,13 @@ export class Symbols {
     const region = regionOf(this.#modules, wanted);
     const others = this.#before.flatMap(({ modules, table }) => {
       const other = regionOf(modules, wanted);
-      return other && !isSame(other, region) ? [{ region: other, table }] : [];
+      // What claims the address and is still there does so by the size of its data.
+      const isThere = this.#modules.regions.some((one) => other && isSame(one, other));
+      return other && !isThere ? [{ region: other, table }] : [];
     });
     const [gone] = others;
     if (!gone) return region && lookUp(table, region, wanted);
-    const isAlone = !region && others.every((other) => isSame(other.region, gone.region));
+    const isAlone = !region && others.every(({ region: other }) => isSame(other, gone.region));
     return isAlone && gone.table ? lookUp(gone.table, gone.region, wanted) : null;
   }
 
@@ -206,8 +208,8 @@ function holds({ begin, end }: Region, address: string): boolean {
   return begin <= address && address < end;
 }
 
-function isSame(a: Region, b: Region | null): boolean {
-  return a.module === b?.module && a.begin === b.begin && a.end === b.end;
+function isSame(a: Region, b: Region): boolean {
+  return a.module === b.module && a.begin === b.begin && a.end === b.end;
 }
 
 /** The function at an address within a region, if it is one of that module. */

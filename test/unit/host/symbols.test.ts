@@ -114,6 +114,16 @@ test('a module in the place of another: neither, until the records of before are
   expect(symbols.tick()).toBe(false);
 });
 
+test('a module in what another claims for its data, as soon as it is there', () => {
+  const wide = 'toa_a 16384 0 - Live 0xffffffffbfffe000 (OE)\n';
+  load(wide, '');
+  settle();
+  expect(at(0xffffffffc0001010n)).toBe(null);
+  load(IN_B + wide, B);
+  expect(symbols.tick()).toBe(true);
+  expect(at(0xffffffffc0001010n)).toBe('inet_getname_b [toa_b]');
+});
+
 test('a module that goes: what was written before is still its own', () => {
   load(IN_A, A);
   settle();
