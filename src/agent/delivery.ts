@@ -81,12 +81,14 @@ export class Delivery {
   }
 
   #countTaken(records: number, body: Uint8Array): void {
-    const { rejected, why } = rejectedIn(body);
-    this.#counters.delivered += Math.max(0, records - rejected);
+    const told = rejectedIn(body);
+    // Whatever it says, there were no more.
+    const rejected = Math.min(records, Math.max(0, told.rejected || 0));
+    this.#counters.delivered += records - rejected;
     this.#counters.rejected += rejected;
     if (rejected > 0)
       this.#say(
-        `${this.#endpoint.url.host} did not take ${rejected} of ${records} findings: ${why}`,
+        `${this.#endpoint.url.host} did not take ${rejected} of ${records} findings: ${told.why}`,
       );
   }
 

@@ -87,7 +87,8 @@ export function pairs(name: string, text = ''): Record<string, string> {
 function parsed(name: string, text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:')
-    throw new SettingError(`${name}=${text}: no URL of http or https`);
+    // What it is stands in a log then, and it may have a password in it.
+    throw new SettingError(`${name}: no URL of http or https`);
   return url;
 }
 

@@ -97,8 +97,10 @@ async function filesOf(
   filter: Filter,
   anonymizer: Anonymizer | null,
 ): Promise<File[]> {
+  // Of which of several hosts they are nobody says.
+  const told_here = paths.length === 1 ? told : [];
   const all = [
-    ...paths.map((path) => () => openStream(path, told)),
+    ...paths.map((path) => () => openStream(path, told_here)),
     ...[...(moved ? [moved] : []), ...logs].map((text) => async () => textStream(text)),
   ];
   const files: File[] = [];

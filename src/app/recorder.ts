@@ -93,9 +93,13 @@ export class Recorder {
   tick(): Uint8Array {
     const full = this.#recording?.full ?? false;
     const chunk = this.#recorded(this.#source.tick(full));
+    const forgotten = this.#recording?.takeForgotten() ?? false;
+    if (!full && !forgotten) return chunk;
+    // Its bytes are there until the source is asked again.
+    const told = Buffer.from(chunk);
     if (full) this.#rotate();
-    if (this.#recording?.takeForgotten()) this.#recording.write(this.#source.again());
-    return chunk;
+    if (forgotten) this.#recording?.write(this.#source.again());
+    return told;
   }
 
   /** Ends the stream, and the recording. */

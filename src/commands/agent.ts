@@ -21,6 +21,7 @@ import { UsageError } from '../app/usage.ts';
 import { interruption, watch } from '../app/watch.ts';
 import { lockFile } from '../native/lock.ts';
 import { prune, type Rotation } from '../record/parts.ts';
+import { printable } from '../sinks/printable.ts';
 
 type Flags = Values<typeof AGENT>;
 
@@ -155,6 +156,7 @@ function now_ns(): number {
   return Date.now() * 1e6;
 }
 
+/** A collector has a say in what is said: why it did not take something. */
 function say(text: string): void {
-  process.stderr.write(`tcpwhy: ${text}\n`);
+  process.stderr.write(`tcpwhy: ${printable(text)}\n`);
 }

@@ -30,7 +30,8 @@ export async function explain(
     failed = explainText(log, (sink) => sink.log(log.row), options, write) || failed;
 
   const interrupted = interruption();
-  const asked = { filter, options, interrupted, flags, told };
+  // Of which of several captures' hosts they are nobody says.
+  const asked = { filter, options, interrupted, flags, told: files.length === 1 ? told : [] };
   for (const file of files) {
     failed = (await explainFile(file, asked, write)) || failed;
     if (interrupted.aborted) break;

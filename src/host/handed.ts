@@ -34,12 +34,13 @@ export function handedFile(path: string): number | undefined {
 export function readHanded(path: string): Buffer | null {
   const fd = handedFile(path);
   if (fd === undefined) return null;
+  const room = Buffer.allocUnsafe(CHUNK_BYTES);
   const chunks: Buffer[] = [];
   for (let at = 0; ; ) {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-    const bytes = readSync(fd, chunk, 0, CHUNK_BYTES, at);
+    const bytes = readSync(fd, room, 0, CHUNK_BYTES, at);
     if (bytes === 0) return Buffer.concat(chunks);
-    chunks.push(chunk.subarray(0, bytes));
+    // Files of /proc give a page at a time.
+    chunks.push(Buffer.from(room.subarray(0, bytes)));
     at += bytes;
   }
 }

@@ -95,8 +95,11 @@ export class Places {
       const seen = this.#sockets.get(keyOf(addr, port, other, other_port), ktime_ns);
       const home = seen?.netns || this.#home(addr, event);
       if (home === 0) return [];
+      // Of sockets in several namespaces nobody knows which of them this is.
       const owner =
-        seen && seen.owner.pid > 0 ? seen.owner : listenerOf(listeners, home, addr, port);
+        seen && seen.netns > 0 && seen.owner.pid > 0
+          ? seen.owner
+          : listenerOf(listeners, home, addr, port);
       const { netns_name, place } = this.#namespaces.at(home, ktime_ns) ?? {
         netns_name: '',
         place: NOWHERE,

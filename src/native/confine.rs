@@ -179,6 +179,8 @@ const NOT_OF_THE_READER: &[libc::c_long] = &[
     libc::SYS_kill,
     libc::SYS_tkill,
     libc::SYS_pidfd_send_signal,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
     libc::SYS_listen,
     libc::SYS_accept4,
 ];
@@ -269,6 +271,14 @@ fn filter(half: &Half) -> Vec<libc::sock_filter> {
                 give(libc::SECCOMP_RET_ALLOW),
             ]);
         }
+        // To its own threads only: abort() and pthread_kill() do that.
+        filter.extend([
+            jump(libc::BPF_JEQ, libc::SYS_tgkill as u32, 0, 4),
+            load(argument(0)),
+            jump(libc::BPF_JEQ, std::process::id(), 1, 0),
+            give(REFUSED),
+            give(libc::SECCOMP_RET_ALLOW),
+        ]);
         // The last that is looked for: what is loaded then stays so.
         filter.extend([
             jump(libc::BPF_JEQ, libc::SYS_bpf as u32, 1, 0),

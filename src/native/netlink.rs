@@ -144,9 +144,14 @@ fn take(mut datagram: &[u8], answer: &mut Vec<u8>) -> Taken {
             } else {
                 0
             };
-            return match refused::note(errno) {
-                0 => Taken::All,
-                _ => Taken::Refused,
+            // A route that prohibits is told of by EACCES: that is an answer.
+            if errno == libc::EPERM {
+                refused::note(errno);
+            }
+            return if errno == 0 {
+                Taken::All
+            } else {
+                Taken::Refused
             };
         }
         let end = len.next_multiple_of(4).min(datagram.len());

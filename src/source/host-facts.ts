@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { isWithoutEntry } from '../causes/shared/neighbours.ts';
+import { SOCK_DIAG } from '../host/accept-queues.ts';
 import { type AskedHost, addressAskedOf, askedOf, routeAskedOf } from '../host/asked.ts';
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
@@ -45,9 +46,6 @@ import { PlaceFacts } from './place-facts.ts';
 import { ProcessFacts } from './process-facts.ts';
 import { RuleFacts, type RuleHost } from './rule-facts.ts';
 import { TrackingFacts, type TrackingHost } from './tracking-facts.ts';
-
-/** NETLINK_SOCK_DIAG. */
-const SOCK_DIAG = 4;
 
 /** Finds what only this host can tell, when a record needs it. */
 interface Finder {

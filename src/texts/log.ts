@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { parsePort } from '../tcp/endpoint.ts';
 import { LOGGED, type Logged } from './log-causes.ts';
 
 /** What a log says of one thing, at one port. */
@@ -22,11 +23,13 @@ const BEGINNINGS = [
   /^\[[^\]]*\] ?/,
 ];
 const SUPPRESSED = /^\w+: (\d+) callbacks suppressed/;
+/** The kernel counts them as an int; what says more is damaged. */
+const MOST_LEFT_OUT = 2 ** 31 - 1;
 
 export function said(message: string): { rule: Logged; port: number } | null {
   for (const rule of LOGGED) {
     const found = rule.line.exec(message);
-    if (found) return { rule, port: Number(found.groups?.port ?? 0) };
+    if (found) return { rule, port: parsePort(found.groups?.port ?? '') ?? 0 };
   }
   return null;
 }
@@ -50,7 +53,8 @@ export class Log {
     const known = said(message);
     const one = known && this.#of(known.rule, known.port, message);
     // One limit is for all that the network says: only between two lines of one kind it is known whose they were.
-    if (one && this.#last === one && this.#left_out > 0) one.suppressed += this.#left_out;
+    if (one && this.#last === one && this.#left_out > 0)
+      one.suppressed = Math.min(MOST_LEFT_OUT, one.suppressed + this.#left_out);
     this.#left_out = 0;
     if (one) this.#last = one;
   }

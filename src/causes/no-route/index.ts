@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { bracketed, familyOf } from '../../tcp/address.ts';
+import { bracketed, familyOf, isLinkLocal, isLoopback } from '../../tcp/address.ts';
 import { beforeRedirect } from '../../tcp/conntrack.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { ERRNO, errnoName } from '../../tcp/errno.ts';
@@ -16,7 +16,6 @@ import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { tunnelSender } from '../shared/tunnels.ts';
-import { LOOPBACK6 } from '../shared/unfit-advice.ts';
 import { deviceName, inWords, word } from '../shared/wording.ts';
 
 /** What a route's errno says of its type: fib_props of net/ipv4/fib_semantics.c, ip6_rt_init_dst() of net/ipv6/route.c. */
@@ -237,17 +236,13 @@ function errorText(err: number): string {
   return err === ERRNO.EACCES ? 'Permission denied' : errnoName(err);
 }
 
-/** Of what never leaves the host, or its segment. */
-const isOfLoopback = (address: string) => address === LOOPBACK6 || address.startsWith('127.');
-const isLinkLocal = (address: string) => /^fe[89ab]/.test(address);
-
 function refusedText({ route, prefix, table, rule, dialled, error, ...evidence }: Refused): string {
   const { interface: device, interface_state, has_global_address, too_narrow } = evidence;
   if (route === null) {
     const why =
       interface_state !== null
         ? `, ${device || 'the device'} that it is bound to is ${interface_state}`
-        : device === null && isOfLoopback(addressOf(dialled))
+        : device === null && isLoopback(addressOf(dialled))
           ? `, an address of lo: that is down, or ${addressOf(dialled)} was taken away`
           : has_global_address === false && dialled.startsWith('[') && device === null
             ? ': it has no IPv6 address beyond its own segment'
@@ -277,7 +272,7 @@ function refusedAdvice(
   const ip = (command: string) => `\`${inNetns(netns, command)}\``;
   const bound = deviceName(device);
   const get = ip(`ip route get ${daddr}${bound ? ` oif ${bound}` : ''}`);
-  if (route === null && device === null && isOfLoopback(daddr))
+  if (route === null && device === null && isLoopback(daddr))
     return [
       `is lo up, and does it have ${daddr}? ${ip('ip addr show dev lo')} Nobody has set it up in a namespace that was made by hand: ${ip('ip link set dev lo up')}`,
       ...(six

@@ -16,7 +16,7 @@ export type PortEvidence = {
     | 'own listener'
     | 'socket'
     | 'connections'
-    | 'nobody any more'
+    | 'not known'
     | 'privileged';
   /** Of the listener, where it is known and one. */
   port_held_by_pid?: number;
@@ -76,10 +76,11 @@ function taken(event: Event<'call_failed'>, known: Knowledge): PortRefusal {
       evidence: { port_held_by: 'socket', ...common },
     };
   const [first] = users;
+  // Before Linux 6.8 sockets that are only bound are not told of, and the host may not have been asked.
   if (!first)
     return {
-      why: 'another socket had it just then',
-      evidence: { port_held_by: 'nobody any more', ...common },
+      why: 'another socket has it, or had it just then',
+      evidence: { port_held_by: 'not known', ...common },
     };
   // A connection shares its end with whoever has SO_REUSEADDR where it had that itself.
   const fault = reuses

@@ -89,13 +89,13 @@ export function choseLoopback({ saddr, daddr }: Pick<Flow, 'saddr' | 'daddr'>): 
   return `the process chose ${saddr} itself, with bind() before connect() (an address to connect from in its settings, proxy_bind of nginx): let it choose none, or one of this host that ${daddr} can answer`;
 }
 
-/** Of a connect that nobody answered: evidence that its source is no address of this host. */
+/** Of a connect that nobody answered: evidence that no device of this host has its source. */
 export function sourceMissing(event: Event, known: Knowledge): { source_missing?: true } {
   return known.asked(event)?.source_missing === 1 ? { source_missing: true } : {};
 }
 
 export const sourceMissingText = (saddr: string) =>
-  `; its source, ${saddr}, is no address of this host, so that no answer comes here`;
+  `; no device of this host has its source, ${saddr}: no answer comes here, unless that is routed to it on purpose`;
 
 export function sourceMissingAdvice(saddr: string): string[] {
   return [

@@ -6,7 +6,7 @@ import { inNetns } from './netns.ts';
 import { word } from './wording.ts';
 
 /** What every host has for itself. */
-export const LOOPBACK6 = '::1';
+const LOOPBACK6 = '::1';
 
 /** What to do where the very connection is there already. */
 export function sameEndsAdvice({ saddr, sport, daddr, dport }: Flow, netns: number): string[] {

@@ -67,6 +67,11 @@ test.each([
   expect(() => endpointOf('logs', env)).toThrow(said);
 });
 
+test('what is refused of a URL does not say what is secret in it', () => {
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: 'anna:hunter2@collector:4318' };
+  expect(() => endpointOf('logs', env)).toThrow(/^OTEL_EXPORTER_OTLP_ENDPOINT: no URL of http/);
+});
+
 test('metrics are told each minute unless told otherwise', () => {
   expect(metricsInterval_ms({})).toBe(60_000);
   expect(metricsInterval_ms({ OTEL_METRIC_EXPORT_INTERVAL: '1000' })).toBe(1000);

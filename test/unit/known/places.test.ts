@@ -76,6 +76,16 @@ test('nobody is named where it may be somebody else', () => {
       NOBODY,
     ),
   ).toEqual([]);
+  // By its address it is of one of the two; whose socket it is nobody knows.
+  expect(
+    who(
+      places(
+        reset(CLIENT, 7, flow),
+        reset(SERVER, 8, flow),
+        address('10.0.0.2', CLIENT, HOST),
+      ).residents(plain(...TO_SERVER), { netns: CLIENT, ktime_ns: 1e9 } as never, NOBODY),
+    ),
+  ).toEqual([['10.0.0.2', CLIENT, undefined]]);
   expect(
     places(address('10.0.0.1', SERVER, CLIENT)).residents(plain(...TO_SERVER), IN_HOST, NOBODY),
   ).toEqual([]);

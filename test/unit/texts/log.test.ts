@@ -108,6 +108,17 @@ test('what the log left out is counted where it is known of what', () => {
   ]);
 });
 
+test('numbers that no kernel writes are none of an event', () => {
+  const full = '[1.0] nf_conntrack: table full, dropping packet';
+  const left_out = '[6.0] net_ratelimit: 99999999999999999999 callbacks suppressed';
+  expect(told([full, left_out, full].join('\n'))).toEqual([
+    ['conntrack-full', 2 + 2 ** 31 - 1, 'the host'],
+  ]);
+  expect(told('[1.0] TCP: Possible SYN flooding on port 70000. Sending cookies.')).toEqual([
+    ['syn-cookies', 1, 'the host'],
+  ]);
+});
+
 test('the line is quoted, and hides nothing from a terminal', () => {
   const [finding] = findingsOf(log('[1.0] TCP: drop open request from 10.0.0.1/40000\u001b[2J'));
   expect(finding?.evidence.log).toContain('TCP: drop open request from 10.0.0.1/40000');
