@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readFileSync } from 'node:fs';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { getCACertificates } from 'node:tls';
 
 /** Of OTLP; each has its own path, and may have its own of each setting. */
@@ -53,11 +54,25 @@ export function endpointOf(signal: Signal, env: NodeJS.ProcessEnv): Endpoint | n
     throw new SettingError(`${PREFIX}TIMEOUT=${setting('TIMEOUT')}: milliseconds, more than 0`);
   return {
     url,
-    headers: pairs(`${PREFIX}HEADERS`, setting('HEADERS')),
+    headers: headersOf(setting('HEADERS')),
     gzip: compression === 'gzip',
     timeout_ms,
     tls: url.protocol === 'https:' ? certificates(setting) : {},
   };
+}
+
+/** What HTTP does not allow would fail each time it is sent. */
+function headersOf(text: string | undefined): Record<string, string> {
+  const headers = pairs(`${PREFIX}HEADERS`, text);
+  for (const [name, value] of Object.entries(headers)) {
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    } catch {
+      throw new SettingError(`${PREFIX}HEADERS: what HTTP does not allow in a header`);
+    }
+  }
+  return headers;
 }
 
 /** Between two tellings of metrics, as OTEL_METRIC_EXPORT_INTERVAL says. Throws SettingError. */

@@ -5,6 +5,8 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Metric, Point } from './metrics.ts';
 
+/** So long an answer holds: whoever asks more often costs nothing. */
+const HOLDS_MS = 1000;
 const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** As Prometheus reads it; names as OpenTelemetry maps them: `tcpwhy_findings_total`. */
@@ -39,13 +41,16 @@ export async function servePrometheus(
   port: number,
   read: () => readonly Metric[],
 ): Promise<Server> {
+  let last = { text: '', made_ms: Number.NEGATIVE_INFINITY };
   const server = createServer({ requestTimeout: 10_000 }, async (request, response) => {
     const [path] = (request.url ?? '').split('?');
     if (path !== '/metrics' || (request.method !== 'GET' && request.method !== 'HEAD')) {
       response.writeHead(404).end();
       return;
     }
-    const text = prometheusText(read());
+    const now_ms = performance.now();
+    if (now_ms - last.made_ms >= HOLDS_MS) last = { text: prometheusText(read()), made_ms: now_ms };
+    const { text } = last;
     const zipped = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
     response.writeHead(200, {
       'content-type': CONTENT_TYPE,

@@ -41,6 +41,7 @@ export function sampling({ everyRecord, output }: Pick<AttachFlags, 'everyRecord
 
 /** Throws UsageError where this process or kernel cannot be watched. */
 export function openLive(options: AttachOptions): LiveSource {
+  checkLimits();
   return opened(() => LiveSource.open(options));
 }
 
@@ -50,7 +51,10 @@ export function openLive(options: AttachOptions): LiveSource {
  */
 export function openSource(options: AttachOptions): Source {
   const caller = callerBySudo(process.env);
-  if (caller) return opened(() => RemoteSource.open(options, caller));
+  if (caller) {
+    checkLimits();
+    return opened(() => RemoteSource.open(options, caller));
+  }
   const { CAP_BPF, CAP_SYS_ADMIN } = CAPABILITIES;
   const mayWatch = process.geteuid?.() === 0 || has(CAP_BPF.number) || has(CAP_SYS_ADMIN.number);
   return mayWatch ? openLive(options) : openByService(options);
@@ -71,13 +75,17 @@ function openByService(options: AttachOptions): Source {
 }
 
 function opened<S extends Source>(open: () => S): S {
-  const limit = tooLow();
-  if (limit) throw new UsageError(limitText(limit));
   try {
     return open();
   } catch (error) {
     throw attachError(error);
   }
+}
+
+/** Of this process, and of the reader that it begins; a service has its own. */
+function checkLimits(): void {
+  const limit = tooLow();
+  if (limit) throw new UsageError(limitText(limit));
 }
 
 function limitText({ of, by, most, needed, unit }: Limit): string {

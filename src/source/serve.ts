@@ -80,8 +80,13 @@ class Reader {
       if (this.#byService && request.options.btf !== undefined)
         return refusal({ code: 'EINVAL', message: 'a service reads no file that it is told of' });
       const source = LiveSource.open(request.options);
+      try {
+        confine('reader');
+      } catch (error) {
+        source.close();
+        throw error;
+      }
       this.#source = source;
-      confine('reader');
       return { kind: ANSWER.header, bytes: encodeHeader(source.header) };
     }
     const source = this.#source;

@@ -61,13 +61,13 @@ test('counters and a log as JSON', () => {
 test.each([
   ['before the options', (files: string[]) => [join(RECYCLED, 'pcap'), '--counters', ...files]],
   ['behind them', (files: string[]) => ['--counters', ...files, join(RECYCLED, 'pcap'), ':8080']],
-])('what moved decides between the candidates of a capture, given %s', (_, args) => {
+])('what moved comes first among the candidates of a capture, given %s', (_, args) => {
   const files = ['before', 'after'].map((when) => join(RECYCLED, `${when}.netstat`));
   const { status, stdout } = tcpwhy('explain', '--json', ...args(files));
   expect(status).toBe(1);
   const symptom = parsed(stdout).find(({ cause }) => cause === 'syn-unanswered');
   expect(symptom.evidence).toMatchObject({
-    candidates: ['paws-passive'],
+    candidates: ['paws-passive', 'netfilter-drop', 'conntrack-full', 'not-our-address'],
     moved: ['TcpExt.PAWSPassive 6'],
   });
 });

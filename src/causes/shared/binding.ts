@@ -11,13 +11,7 @@ import { ownerOf } from './processes.ts';
 
 /** Of a bind to a port of the program’s choice that failed because of the port: evidence. */
 export type PortEvidence = {
-  port_held_by:
-    | 'listener'
-    | 'own listener'
-    | 'socket'
-    | 'connections'
-    | 'not known'
-    | 'privileged';
+  port_held_by: 'listener' | 'own listener' | 'socket' | 'connections' | 'not known' | 'privileged';
   /** Of the listener, where it is known and one. */
   port_held_by_pid?: number;
   /** Of the socket that asked: SO_REUSEADDR. */

@@ -138,16 +138,14 @@ export default defineCause({
 });
 
 /**
- * Of those there, what counters or a log of that host say, where they say it as often as a SYN was sent; the others
- * behind it where they say it less often; and not what they rule out.
+ * Of those there, first what counters or a log of that host say, then what they do not tell of; and not what they
+ * rule out. They are of all ports: what moved may have been for another one.
  */
-function candidatesOf({ taken_at, syns }: Unanswered, known: Knowledge): readonly Candidate[] {
+function candidatesOf({ taken_at }: Unanswered, known: Knowledge): readonly Candidate[] {
   if (taken_at !== AT_SERVER) return HERE;
   const countOf = ({ cause }: Candidate) =>
     known.toldOf(cause).reduce((sum, { count }) => sum + count, 0);
   const moved = THERE.filter((one) => countOf(one) > 0);
-  const enough = moved.reduce((sum, one) => sum + countOf(one), 0) >= syns;
-  if (enough) return moved;
   return [...moved, ...THERE.filter(({ cause }) => known.toldOf(cause).length === 0)];
 }
 

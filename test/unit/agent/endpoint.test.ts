@@ -55,6 +55,7 @@ test.each([
   [{ OTEL_EXPORTER_OTLP_COMPRESSION: 'zstd' }, /gzip or none/],
   [{ OTEL_EXPORTER_OTLP_TIMEOUT: 'soon' }, /milliseconds/],
   [{ OTEL_EXPORTER_OTLP_HEADERS: 'x' }, /KEY=VALUE/],
+  [{ OTEL_EXPORTER_OTLP_HEADERS: 'x=a%0ab' }, /OTLP_HEADERS: what HTTP does not allow/],
   [{ OTEL_LOGS_EXPORTER: 'console' }, /otlp or none/],
   [
     {
