@@ -37,7 +37,9 @@ it('serves what it counts, to this host, as Prometheus reads it', async () => {
   dial(lab, lab.client, { address: HOSTS[4].server, port: 61_000 }, 3);
   awaitQueued(listener, 3);
   const metrics = async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  await expect.poll(metrics).toContain('\ntcpwhy_findings_total{tcpwhy_cause="no-listener"} 4\n');
+  await expect
+    .poll(metrics, { timeout: 20_000 })
+    .toContain('\ntcpwhy_findings_total{tcpwhy_cause="no-listener"} 4\n');
   const text = await metrics();
   expect(text).toContain('\ntcpwhy_listener_accept_queue_usage{network_local_port="61000"} 3\n');
   expect(text).toContain('\ntcpwhy_listener_accept_queue_limit{network_local_port="61000"} 7\n');
