@@ -142,9 +142,9 @@ export function counterOf(group: string | null, wording: string): string | null 
     return OTHERS.test(group) ? undefined : null;
   }
   // A line that somebody kept of it: what TCP says of itself no other section says.
-  for (const of of ['TcpExt', 'Tcp']) {
-    const name = WORDINGS[of]?.[text];
-    if (name !== undefined) return `${of}.${name}`;
+  for (const section of ['TcpExt', 'Tcp']) {
+    const name = WORDINGS[section]?.[text];
+    if (name !== undefined) return `${section}.${name}`;
   }
   return null;
 }
