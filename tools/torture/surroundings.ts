@@ -68,7 +68,7 @@ const SURROUNDINGS: readonly Surrounding[] = [
     what: 'a plain user',
     command: `exec setpriv --reuid=65534 --regid=65534 --clear-groups ${TRACE}`,
     status: 2,
-    says: /not permitted to load BPF programs/,
+    says: /not permitted to watch the kernel/,
   },
   {
     what: 'stdout on a full device',
