@@ -141,11 +141,17 @@ function cpuOf(pids: readonly number[]): number {
   return (
     pids
       .flatMap((pid) => readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}`))
-      .reduce(
-        (sum, task) => sum + Number(readFileSync(`${task}/schedstat`, 'utf8').split(' ')[0]),
-        0,
-      ) / 1000
+      .reduce((sum, task) => sum + timeOf(task), 0) / 1000
   );
+}
+
+/** Of a thread that has just ended nothing is known any more. */
+function timeOf(task: string): number {
+  try {
+    return Number(readFileSync(`${task}/schedstat`, 'utf8').split(' ')[0]);
+  } catch {
+    return 0;
+  }
 }
 
 /** A process, and those it has started. */
