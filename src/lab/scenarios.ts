@@ -26,13 +26,8 @@ import {
 import { connectDenied } from './scenarios/connect-denied.ts';
 import { connectRefused } from './scenarios/connect-refused.ts';
 import { connectionUnknown } from './scenarios/connection-unknown.ts';
-import {
-  conntrackFull,
-  conntrackInvalid,
-  natPortsExhausted,
-  regardless,
-  synproxyUnanswered,
-} from './scenarios/conntrack.ts';
+import { conntrackFull, natPortsExhausted } from './scenarios/conntrack.ts';
+import { conntrackInvalid, regardless } from './scenarios/conntrack-invalid.ts';
 import { conntrackStale } from './scenarios/conntrack-stale.ts';
 import { crossedReply } from './scenarios/crossed-reply.ts';
 import { deviceDown } from './scenarios/device-down.ts';
@@ -72,6 +67,7 @@ import {
 import { stalls } from './scenarios/stalls.ts';
 import { synCookieRejected, synCookies, synQueueFull } from './scenarios/syn-queue-full.ts';
 import { synackWrongSource } from './scenarios/synack-wrong-source.ts';
+import { synproxyUnanswered } from './scenarios/synproxy.ts';
 import { tunnelDrop } from './scenarios/tunnels.ts';
 import { unacceptable } from './scenarios/unacceptable.ts';
 import {
