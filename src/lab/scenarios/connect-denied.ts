@@ -48,6 +48,11 @@ function failToBind(lab: Lab, at: Address, times: number, code: string): void {
   );
 }
 
+function bindsTaken(lab: Lab, { times, family }: Options, address: string, port: number): Made {
+  failToBind(lab, { address, port }, times, 'EADDRINUSE');
+  return made(lab, { address, port }, anyOf(family));
+}
+
 function bindAll(sockets: Socket[], { address, port }: Address, code: string): void {
   for (const socket of sockets) {
     const { error } = socket.bind(address, port);
@@ -168,11 +173,7 @@ export const connectDenied: Scenario[] = [
       must(listener.bind(anyOf(family), PORT), 'bind');
       must(listener.listen(1), 'listen');
     },
-    run(lab, { times, family }) {
-      const address = HOSTS[family].client;
-      failToBind(lab, { address, port: PORT }, times, 'EADDRINUSE');
-      return made(lab, { address, port: PORT }, anyOf(family));
-    },
+    run: (lab, options) => bindsTaken(lab, options, HOSTS[options.family].client, PORT),
   },
   {
     id: 'connect-denied/port-connected',
@@ -191,11 +192,7 @@ export const connectDenied: Scenario[] = [
       const from = { address: client, port: GIVEN };
       accept(listener, [dialFrom(lab, from, { address: server, port: PORT })]);
     },
-    run(lab, { times, family }) {
-      const address = anyOf(family);
-      failToBind(lab, { address, port: GIVEN }, times, 'EADDRINUSE');
-      return made(lab, { address, port: GIVEN }, anyOf(family));
-    },
+    run: (lab, options) => bindsTaken(lab, options, anyOf(options.family), GIVEN),
   },
   {
     id: 'connect-denied/port-bound',
@@ -207,11 +204,7 @@ export const connectDenied: Scenario[] = [
     prepare(lab, { family }) {
       must(lab.socket(lab.client, { family }).bind(HOSTS[family].client, PORT), 'bind');
     },
-    run(lab, { times, family }) {
-      const address = HOSTS[family].client;
-      failToBind(lab, { address, port: PORT }, times, 'EADDRINUSE');
-      return made(lab, { address, port: PORT }, anyOf(family));
-    },
+    run: (lab, options) => bindsTaken(lab, options, HOSTS[options.family].client, PORT),
   },
   {
     id: 'connect-denied/privileged',
