@@ -1,5 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/** Of IPv4 and of IPv6. */
+const OF_BOTH = {
+  'total packets received': 'InReceives',
+  'with invalid headers': 'InHdrErrors',
+  'with invalid addresses': 'InAddrErrors',
+  'with unknown protocol': 'InUnknownProtos',
+  'incoming packets discarded': 'InDiscards',
+  'incoming packets delivered': 'InDelivers',
+  'requests sent out': 'OutRequests',
+  'outgoing packets dropped': 'OutDiscards',
+  'dropped because of missing route': 'OutNoRoutes',
+  'fragments dropped after timeout': 'ReasmTimeout',
+  'reassemblies required': 'ReasmReqds',
+  'packets reassembled ok': 'ReasmOKs',
+  'packet reassemblies failed': 'ReasmFails',
+  'outgoing packets fragmented ok': 'FragOKs',
+  'outgoing packets failed fragmentation': 'FragFails',
+  'fragments created': 'FragCreates',
+};
+
 /**
  * What `netstat -s` says in place of a counter's name, by the section that it stands in. N is the number,
  * which comes first where there is none. As net-tools 2.10 printed it of counters with known values, and, at the
@@ -7,23 +27,8 @@
  */
 const WORDINGS: { readonly [group: string]: { readonly [wording: string]: string } } = {
   Ip: {
-    'total packets received': 'InReceives',
-    'with invalid headers': 'InHdrErrors',
-    'with invalid addresses': 'InAddrErrors',
+    ...OF_BOTH,
     forwarded: 'ForwDatagrams',
-    'with unknown protocol': 'InUnknownProtos',
-    'incoming packets discarded': 'InDiscards',
-    'incoming packets delivered': 'InDelivers',
-    'requests sent out': 'OutRequests',
-    'outgoing packets dropped': 'OutDiscards',
-    'dropped because of missing route': 'OutNoRoutes',
-    'fragments dropped after timeout': 'ReasmTimeout',
-    'reassemblies required': 'ReasmReqds',
-    'packets reassembled ok': 'ReasmOKs',
-    'packet reassemblies failed': 'ReasmFails',
-    'outgoing packets fragmented ok': 'FragOKs',
-    'outgoing packets failed fragmentation': 'FragFails',
-    'fragments created': 'FragCreates',
     'packet reassembles failed': 'ReasmFails',
     'fragments received ok': 'FragOKs',
     'fragments failed': 'FragFails',
@@ -107,26 +112,11 @@ const WORDINGS: { readonly [group: string]: { readonly [wording: string]: string
     'packets rejects in established connections because of timestamp': 'PAWSEstab',
   },
   Ip6: {
-    'total packets received': 'InReceives',
-    'with invalid headers': 'InHdrErrors',
+    ...OF_BOTH,
     'with packets too big': 'InTooBigErrors',
     'incoming packets with no route': 'InNoRoutes',
-    'with invalid addresses': 'InAddrErrors',
-    'with unknown protocol': 'InUnknownProtos',
     'with truncated packets': 'InTruncatedPkts',
-    'incoming packets discarded': 'InDiscards',
-    'incoming packets delivered': 'InDelivers',
     forwarded: 'OutForwDatagrams',
-    'requests sent out': 'OutRequests',
-    'outgoing packets dropped': 'OutDiscards',
-    'dropped because of missing route': 'OutNoRoutes',
-    'fragments dropped after timeout': 'ReasmTimeout',
-    'reassemblies required': 'ReasmReqds',
-    'packets reassembled ok': 'ReasmOKs',
-    'packet reassemblies failed': 'ReasmFails',
-    'outgoing packets fragmented ok': 'FragOKs',
-    'outgoing packets failed fragmentation': 'FragFails',
-    'fragments created': 'FragCreates',
   },
 };
 
