@@ -2,7 +2,7 @@
 
 import type { Cause, Evidence, Match } from '../causes/define.ts';
 import type { WallClock } from '../known/clock.ts';
-import type { HostKnowledge } from '../known/knowledge.ts';
+import type { HostKnowledge } from '../known/host-knowledge.ts';
 import { Queue } from '../known/queue.ts';
 import { endpoint } from '../tcp/endpoint.ts';
 import type { Event } from '../wire/event.ts';

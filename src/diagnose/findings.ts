@@ -2,7 +2,7 @@
 
 import { type Cause, type Severity, weight } from '../causes/define.ts';
 import type { WallClock } from '../known/clock.ts';
-import type { HostKnowledge } from '../known/knowledge.ts';
+import type { HostKnowledge } from '../known/host-knowledge.ts';
 import type { Event } from '../wire/event.ts';
 import { type Shared, sharedBy } from '../wire/key.ts';
 import type { Flow, Owner } from '../wire/types.gen.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cause, Evidence, Match } from '../causes/define.ts';
-import type { HostKnowledge } from '../known/knowledge.ts';
+import type { HostKnowledge } from '../known/host-knowledge.ts';
 import type { Event } from '../wire/event.ts';
 import { sharedBy } from '../wire/key.ts';
 import type { Flow } from '../wire/types.gen.ts';

@@ -2,7 +2,7 @@
 
 import type { Cause } from '../causes/define.ts';
 import { WallClock } from '../known/clock.ts';
-import { HostKnowledge } from '../known/knowledge.ts';
+import { HostKnowledge } from '../known/host-knowledge.ts';
 import { decodeEvent, eventOf, UndecodableError } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
 import { FrameReader } from '../wire/frames.ts';

@@ -2,7 +2,7 @@
 
 import type { Narrowed } from '../diagnose/narrowed.ts';
 import { flowsOf } from '../diagnose/unexplained.ts';
-import { HostKnowledge } from '../known/knowledge.ts';
+import { HostKnowledge } from '../known/host-knowledge.ts';
 import { decodeEvent, UndecodableError } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
 import { FrameReader } from '../wire/frames.ts';

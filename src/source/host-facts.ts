@@ -18,7 +18,7 @@ import { socketHooks } from '../host/socket-hooks.ts';
 import { Symbols } from '../host/symbols.ts';
 import { ENTRIES, usersOf } from '../host/tracked-users.ts';
 import { LIMITS, limitsOf } from '../host/tracking-limits.ts';
-import { HostKnowledge } from '../known/knowledge.ts';
+import { HostKnowledge } from '../known/host-knowledge.ts';
 import {
   cgroupPrograms,
   deviceName,

@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import type protobuf from 'protobufjs';
 import { KINDS, kindOf } from '../../src/diagnose/kinds.ts';
-import { HostKnowledge } from '../../src/known/knowledge.ts';
+import { HostKnowledge } from '../../src/known/host-knowledge.ts';
 import { decodeHeader, eventFromJson } from '../../src/wire/decode.ts';
 import { loadProto, readSchema } from '../gen-wire/schema.ts';
 import { read, repository, write } from '../generated.ts';

@@ -2,7 +2,7 @@
 
 import { CAUSES } from '../../src/causes/registry.gen.ts';
 import { benign } from '../../src/diagnose/benign.ts';
-import { HostKnowledge } from '../../src/known/knowledge.ts';
+import { HostKnowledge } from '../../src/known/host-knowledge.ts';
 import { eventFromJson } from '../../src/wire/decode.ts';
 import type { Event } from '../../src/wire/event.ts';
 import type { Header } from '../../src/wire/types.gen.ts';

@@ -9,7 +9,7 @@ import { FoundBefore } from '../../../src/diagnose/found-before.ts';
 import type { Occurrence } from '../../../src/diagnose/open-finding.ts';
 import { WallClock } from '../../../src/known/clock.ts';
 import { Entry } from '../../../src/known/expiring-map.ts';
-import { HostKnowledge } from '../../../src/known/knowledge.ts';
+import { HostKnowledge } from '../../../src/known/host-knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import { headerWith, type Json } from '../causes/fixture.ts';
 import {

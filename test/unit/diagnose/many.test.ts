@@ -4,7 +4,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { Engine } from '../../../src/diagnose/engine.ts';
 import { MANY } from '../../../src/diagnose/many.ts';
 import { WallClock } from '../../../src/known/clock.ts';
-import { HostKnowledge } from '../../../src/known/knowledge.ts';
+import { HostKnowledge } from '../../../src/known/host-knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import { headerWith, type Json } from '../causes/fixture.ts';
 import { answerEvent, CAUSES, HEADER, MS, packetEvent, REASON } from './events.ts';

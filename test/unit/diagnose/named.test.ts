@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { namedBody } from '../../../src/diagnose/named.ts';
-import { HostKnowledge } from '../../../src/known/knowledge.ts';
+import { HostKnowledge } from '../../../src/known/host-knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import { headerWith } from '../causes/fixture.ts';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { beforeEach, expect, test } from 'vitest';
-import { HostKnowledge } from '../../../src/known/knowledge.ts';
+import { HostKnowledge } from '../../../src/known/host-knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
 import type { Header } from '../../../src/wire/types.gen.ts';
 
