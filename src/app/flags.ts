@@ -155,10 +155,10 @@ export const AGENT = {
 const texts = {
   counters: several(
     '<before> <after>',
-    'two texts of counters (netstat -s, nstat -az, /proc/net/netstat and snmp): what moved names causes, and decides between those of a capture',
+    'two texts of counters (netstat -s, nstat -az, /proc/net/netstat and snmp): what moved names causes, and which of those of a capture come first',
     text,
   ),
-  log: many('<file>', 'the kernel’s log, as dmesg and journalctl -k write it', text),
+  log: many('<file>', 'the kernel’s log, as dmesg and journalctl -k write it; - is stdin', text),
 };
 
 export const REPLAY = { ...printed, ...ofRecordings };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import type { CountersRow, LogRow } from '../sinks/sink.ts';
 import { SYMPTOMS } from '../texts/counter-causes.ts';
@@ -57,7 +57,8 @@ function readLog(file: string): TextStream & { row: LogRow } {
   const log = new Log();
   const { mtime_ms } = eachLine(file, (line) => log.push(line));
   const told = log.said.reduce((sum, { lines }) => sum + lines, 0);
-  return { ...logStream(file, log.said, mtime_ms), row: { file, lines: log.lines, told } };
+  const name = file === '-' ? 'stdin' : file;
+  return { ...logStream(name, log.said, mtime_ms), row: { file: name, lines: log.lines, told } };
 }
 
 function between(before: string, then: Counters, after: string, now: Counters): Moved {
@@ -96,7 +97,7 @@ function textOf(file: string) {
 /** However large the file is. */
 function eachLine(file: string, take: (line: string) => void): { mtime_ms: number } {
   return reading(file, () => {
-    const fd = openSync(file, 'r');
+    const fd = file === '-' ? openStdin() : openSync(file, 'r');
     try {
       const decoder = new StringDecoder('utf8');
       const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
@@ -108,12 +109,22 @@ function eachLine(file: string, take: (line: string) => void): { mtime_ms: numbe
         const lines = (rest + decoder.write(chunk.subarray(0, bytes))).split('\n');
         rest = bytes === 0 ? '' : (lines.pop() ?? '').slice(0, MOST_LINE);
         for (const line of lines) if (line !== '') take(line);
-        if (bytes === 0) return { mtime_ms: statSync(file).mtimeMs };
+        if (bytes === 0) return { mtime_ms: fstatSync(fd).mtimeMs };
       }
     } finally {
       closeSync(fd);
     }
   });
+}
+
+/** Opened again it waits for its bytes, whoever made it non-blocking; a socket cannot be opened. */
+function openStdin(): number {
+  try {
+    return openSync('/dev/stdin', 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
+    return 0;
+  }
 }
 
 function reading<T>(file: string, read: () => T): T {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { misfit } from '../schema.ts';
-import { RECORDINGS, tcpwhy } from './run.ts';
+import { RECORDINGS, tcpwhy, tcpwhyOf } from './run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-texts-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -69,6 +69,16 @@ test.each([
   expect(symptom.evidence).toMatchObject({
     candidates: ['paws-passive', 'netfilter-drop', 'conntrack-full', 'not-our-address'],
     moved: ['TcpExt.PAWSPassive 6'],
+  });
+});
+
+test('a log that comes from stdin', () => {
+  const log = '[1.0] TCP: too many orphaned sockets\n';
+  const { status, stdout } = tcpwhyOf(log, 'explain', '--json', '--log', '-');
+  expect(status).toBe(1);
+  expect(parsed(stdout).find(({ type }) => type === 'finding')).toMatchObject({
+    cause: 'orphan-limit',
+    count: 1,
   });
 });
 

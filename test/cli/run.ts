@@ -10,10 +10,15 @@ export const TCPWHY = process.env.TCPWHY_TESTED ?? join(repository, 'build/tcpwh
 export const RECORDINGS = join(repository, 'test/recordings');
 
 export function tcpwhy(...args: string[]) {
+  return tcpwhyOf('', ...args);
+}
+
+/** The same with that on its stdin. */
+export function tcpwhyOf(input: string, ...args: string[]) {
   const { status, stdout, stderr } = spawnSync(TCPWHY, args, {
     encoding: 'utf8',
     timeout: 30_000,
-    input: '',
+    input,
   });
   return { status, stdout, stderr };
 }
