@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { Program } from './process.ts';
 
@@ -14,16 +12,6 @@ export const COLLECTOR = join(
 
 function versionOf(builder: string): string {
   return builder.match(/^ {2}version: (\S+)$/m)?.[1] ?? '';
-}
-
-/** One that nobody listens at, for what cannot choose its own. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** OpenTelemetry's collector. It answers when `sink` has what it was sent, and keeps nothing itself. */

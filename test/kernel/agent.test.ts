@@ -11,8 +11,8 @@ import { awaitQueued, dial, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { noListener } from '../../src/lab/scenarios/no-listener.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
-import { freePort } from '../fleet/collector.ts';
 import { Program } from '../fleet/process.ts';
+import { freePort } from '../software/free-port.ts';
 import { TCPWHY } from './tcpwhy.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-agent-'));

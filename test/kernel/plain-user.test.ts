@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { spawnSync } from 'node:child_process';
-import {
-  chownSync,
-  closeSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { chownSync, closeSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { awaitReset, dial } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
-import { connectToRoot, maxDrained } from '../../src/native/binding.ts';
-import { ANSWER, readAnswer, writeRequest } from '../../src/source/border.ts';
+import { connectToRoot } from '../../src/native/binding.ts';
+import { ANSWER } from '../../src/source/border.ts';
 import { Terminal } from '../cli/terminal.ts';
 import { lacking } from '../software/service.ts';
 import { random } from '../unit/diagnose/random.ts';
+import { Asking, statusOf } from './asking.ts';
 import { attachedBy, stillThere } from './attached.ts';
 import { as, GROUP, noService, READER, ReaderService, SOCKET, USER } from './reader-service.ts';
 import { type Output, Running, TCPWHY } from './tcpwhy.ts';
@@ -35,11 +28,6 @@ const OPTIONS = {
 
 const member = as(USER, GROUP);
 const began = (args: string[]) => Running.start(args, undefined, {}, member);
-
-function statusOf(pid: number, ...names: string[]): string[] {
-  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return names.map((name) => text.match(new RegExp(`^${name}:\\s*(.*)$`, 'm'))?.[1]?.trim() ?? '');
-}
 
 const ports = ({ findings }: Output) =>
   findings
@@ -204,19 +192,12 @@ function refusal([command = '', ...args]: string[], ...more: string[]): string {
 const text = ({ bytes }: { bytes: Uint8Array }) => Buffer.from(bytes).toString();
 
 /** Whoever may connect. */
-class Client {
-  readonly #socket = connectToRoot(SOCKET);
-  readonly #room = Buffer.alloc(maxDrained());
+class Client extends Asking {
+  readonly #socket: number;
 
-  ask(request: object) {
-    writeRequest(this.#socket, request as Parameters<typeof writeRequest>[1]);
-    const answer = readAnswer(this.#socket, this.#room);
-    if (!answer) throw new Error('the reader is gone');
-    return answer;
-  }
-
-  say(bytes: Uint8Array): void {
-    writeSync(this.#socket, bytes);
+  constructor(socket = connectToRoot(SOCKET)) {
+    super(socket);
+    this.#socket = socket;
   }
 
   close(): void {

@@ -10,7 +10,6 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,8 +24,9 @@ import { sums, TIMES } from '../../src/lab/conformance.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { pipe } from '../../src/native/binding.ts';
-import { ANSWER, readAnswer, writeRequest } from '../../src/source/border.ts';
+import { ANSWER } from '../../src/source/border.ts';
 import { random } from '../unit/diagnose/random.ts';
+import { Asking, statusOf } from './asking.ts';
 import { attachedBy, stillThere } from './attached.ts';
 import { ROOT, Running, TCPWHY } from './tcpwhy.ts';
 
@@ -53,11 +53,6 @@ afterAll(() => rmSync(folder, { recursive: true }));
 function mask(numbers: number[]): string {
   const bits = numbers.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
   return bits.toString(16).padStart(16, '0');
-}
-
-function statusOf(pid: number, ...names: string[]): string[] {
-  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return names.map((name) => text.match(new RegExp(`^${name}:\\s*(.*)$`, 'm'))?.[1]?.trim() ?? '');
 }
 
 /** All threads of a process say the same. */
@@ -214,16 +209,16 @@ describe('what reads the kernel', () => {
 });
 
 /** The half that is root, as somebody has it who took the other one over. */
-class Reader {
+class Reader extends Asking {
   readonly #to: number;
   readonly #from: number;
-  readonly #room = Buffer.alloc(1 << 20);
   readonly #ended: Promise<unknown>;
   readonly pid: number;
 
   private constructor() {
     const requests = pipe();
     const answers = pipe();
+    super(requests.to, answers.from);
     const child = spawn(TCPWHY, ['reader'], {
       stdio: ['ignore', 'ignore', 'inherit', requests.from, answers.to],
     });
@@ -239,17 +234,6 @@ class Reader {
     const reader = new Reader();
     expect(reader.ask({ call: 'open', options: OPTIONS }).kind).toBe(ANSWER.header);
     return reader;
-  }
-
-  ask(request: object) {
-    writeRequest(this.#to, request as Parameters<typeof writeRequest>[1]);
-    const answer = readAnswer(this.#from, this.#room);
-    if (!answer) throw new Error('the reader is gone');
-    return answer;
-  }
-
-  say(bytes: Uint8Array): void {
-    writeSync(this.#to, bytes);
   }
 
   ended(): Promise<unknown> {

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { EndText } from '../../src/diagnose/finding.ts';
 import { misfit } from '../schema.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -33,19 +34,7 @@ export interface Finding {
     netns: number;
   };
   process: { pid: number; comm: string; container: string | null } | null;
-  ends?: {
-    addr: string;
-    port: number;
-    netns: number;
-    netns_name: string | null;
-    pid: number | null;
-    comm: string | null;
-    container: string | null;
-    container_id: string | null;
-    runtime: string | null;
-    pod_uid: string | null;
-    unit: string | null;
-  }[];
+  ends?: EndText[];
   count: number;
   first: string;
   last: string;
