@@ -9,6 +9,7 @@ import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { until } from '../../src/lab/until.ts';
 import { TOLD_BY_COUNTERS } from '../../src/texts/causes.ts';
 import { UNNAMED } from '../../src/texts/counter-causes.ts';
+import { parseCounters } from '../../src/texts/counters.ts';
 import { counters, findingsOf } from '../unit/texts/told.ts';
 
 const FORMS: Record<string, [string, string[]]> = {
@@ -50,18 +51,18 @@ it.skipIf(lacking.length > 0).for(CASES)(
     const options = { times: TIMES, family };
     scenario.prepare?.(lab, options);
     const ends = [lab.client, lab.server];
-    const before = ends.map(read);
+    const before = ends.map((end) => read(end));
     const made = scenario.run(lab, options);
     const there = ends.findIndex(({ inode }) => inode === made.netns);
     // What is told to a process is counted a moment later, or by a timer.
-    if (there >= 0 && !UNCOUNTED.has(id) && !AT_MOST.has(id))
+    if (there >= 0 && !UNCOUNTED.has(id))
       until('the counters to tell of it', () => {
-        const now = FORMS['/proc/net'] as [string, string[]];
-        const text = (ends[there] as Netns).exec(...now);
-        const findings = findingsOf(counters(before[there]?.['/proc/net'] ?? '', text));
+        const [then, now] = [before[there], read(ends[there] as Netns, ['/proc/net'])];
+        if (AT_MOST.has(id)) return resetsIn(now) - resetsIn(then) === TIMES;
+        const findings = findingsOf(counters(then?.['/proc/net'] ?? '', now['/proc/net'] ?? ''));
         return tells(findings, scenario.cause);
       });
-    const after = ends.map(read);
+    const after = ends.map((end) => read(end));
 
     for (const [at, { inode }] of ends.entries()) {
       const told = Object.keys(FORMS).map((form) =>
@@ -75,6 +76,8 @@ it.skipIf(lacking.length > 0).for(CASES)(
       if (inode !== made.netns) continue;
       if (UNCOUNTED.has(id)) expect(sum).toEqual({});
       else if (AT_MOST.has(id)) {
+        // Each was answered with a reset, whatever else counts it.
+        expect(resetsIn(after[at]) - resetsIn(before[at])).toBe(TIMES);
         for (const { count, evidence } of told[0] ?? []) {
           expect(count).toBeLessThanOrEqual(TIMES);
           expect(evidence.may_be).toContain(scenario.cause);
@@ -94,8 +97,14 @@ function tells(findings: readonly Finding[], cause: string): boolean {
   );
 }
 
-function read(netns: Netns): Record<string, string> {
+const resetsIn = (read?: Record<string, string>) =>
+  parseCounters(read?.['/proc/net'] ?? '').values.get('Tcp.OutRsts') ?? Number.NaN;
+
+function read(netns: Netns, forms = Object.keys(FORMS)): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(FORMS).map(([form, [command, args]]) => [form, netns.exec(command, args)]),
+    forms.map((form) => {
+      const [command, args] = FORMS[form] as [string, string[]];
+      return [form, netns.exec(command, args)];
+    }),
   );
 }
