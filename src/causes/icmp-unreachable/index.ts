@@ -112,6 +112,10 @@ export default defineCause({
     { dialled, icmp, icmp_from, sender, device = null, own_ttl, redirected_to, netns, half_open },
     { saddr, sport, daddr: asked, dport },
   ) {
+    if (half_open && sender === 'this host')
+      return [
+        `this host itself has no way to send its SYN-ACK to ${asked}: \`ip route get ${asked} from ${saddr}\` and \`ip neigh\` (FAILED: nobody answers for that next hop)`,
+      ];
     if (half_open)
       return [
         `${icmp_from} says that ${asked} is not to be reached: is the client up, and what leads back to it? \`ip route get ${asked} from ${saddr}\` and \`tracepath -n ${asked}\``,
@@ -182,10 +186,12 @@ function halfOpen({ body, netns }: Event<'state_change'>): Match<Told> | null {
       icmp_type: icmp.type,
       icmp_code: icmp.code,
       icmp_from: icmp.from,
-      sender: icmp.from === daddr ? 'the client' : 'a hop',
+      sender: icmp.from === daddr ? 'the client' : icmp.from === saddr ? 'this host' : 'a hop',
       error: null,
     },
     basis: 'direct',
+    // What this host says to itself has a cause here, which is told apart.
+    ...(icmp.from === saddr && { severity: 'info' as const }),
     subject: 'listener',
     where: local(sock.flow),
     flow: sock.flow,

@@ -27,7 +27,7 @@ export default defineCause({
   seenAs: ['connect-unreachable', 'connect-hangs', 'times-out'],
   needs: ['state', 'icmp', 'neighbour', 'drop'],
   on: ['state_change', 'drop'],
-  leadsTo: SILENCE,
+  leadsTo: [...SILENCE, 'icmp-unreachable'],
   match(event, known) {
     if (event.kind === 'state_change') {
       const { old_state, new_state, sock } = event.body;

@@ -6,6 +6,7 @@ import { TCP_FLAG } from '../../tcp/flags.ts';
 import { accept, awaitAll, dial, growth, listen, localOf, type Pair } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { forward } from '../nat.ts';
+import type { Netns } from '../netns.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import type { Segment } from '../segment.ts';
 import { FIN_ACK, PSH_ACK, Stranger, SYN_ACK } from '../stranger.ts';
@@ -13,6 +14,7 @@ import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 8080;
+const GONE = '10.4.26.97';
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
@@ -133,6 +135,15 @@ function backBy(lab: Lab, family: Family): void {
   lab.client.sysctl({ 'net.ipv4.icmp_ratelimit': 0, 'net.ipv6.icmp.ratelimit': 0 });
 }
 
+/** It gives a next hop up before a SYN-ACK is sent again. */
+function askBriefly(netns: Netns): void {
+  for (const family of ['ipv4', 'ipv6'])
+    netns.sysctl({
+      [`net.${family}.neigh.s0.mcast_solicit`]: 1,
+      [`net.${family}.neigh.s0.retrans_time_ms`]: 250,
+    });
+}
+
 function rejectSynAcks(lab: Lab, family: Family): void {
   const answer = family === 4 ? 'icmp type port-unreachable' : 'icmpv6 type addr-unreachable';
   backBy(lab, family);
@@ -194,6 +205,33 @@ export const stalls: Scenario[] = [
       const made = strangersDial(lab, options, 1);
       until('the half-open connections to be gone', () => ended() >= options.times);
       return made;
+    },
+  },
+  {
+    id: 'neighbour-failed/answered',
+    cause: 'neighbour-failed',
+    title: 'SYN-ACKs for which the gateway back is gone',
+    // The same error of IPv6 does not end it.
+    families: [4],
+    ownerless: true,
+    beside: ['icmp-unreachable', 'synack-unsent'],
+    says: () => ({ neighbour: GONE, is_gateway: true, flags: 'SA' }),
+    prepare(lab, { family }) {
+      lab.server.ip(`route replace ${HOSTS[family].nowhere} via ${GONE}`);
+      askBriefly(lab.server);
+    },
+    run(lab, { times, family }) {
+      using stranger = new Stranger(lab, family);
+      using _ = listen(lab, family, PORT, 64);
+      const ended = growth(lab.server, 'TcpExt', 'ListenDrops');
+      const ports = lab.ports(times);
+      stranger.sendSyns(PORT, ports);
+      until('the half-open connections to be gone', () => ended() >= times);
+      return {
+        server: { address: HOSTS[family].server, port: PORT },
+        clients: ports.map((port) => ({ address: stranger.address, port })),
+        netns: lab.server.inode,
+      };
     },
   },
   {
