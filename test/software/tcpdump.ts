@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { statSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Netns } from '../../src/lab/netns.ts';
+import { Service } from './service.ts';
+
+/** A file that has not grown for so long has all that was captured. */
+const SETTLED_MS = 200;
+
+/** tcpdump in a network namespace, on all of its devices, to a file. */
+export class Tcpdump {
+  readonly file: string;
+  readonly #service: Service;
+
+  private constructor(file: string, service: Service) {
+    this.file = file;
+    this.#service = service;
+  }
+
+  /** Comes back when it captures. */
+  static async start(netns: Netns, file: string, args: string[] = []): Promise<Tcpdump> {
+    const always = ['-i', 'any', '-n', '-U', '--immediate-mode', '-w', file];
+    const service = new Service(netns, ['tcpdump', ...always, ...args]);
+    await service.until(() => service.said.includes('listening on'), 'tcpdump to listen');
+    return new Tcpdump(file, service);
+  }
+
+  /** Once the file does not grow any more. */
+  async stop(): Promise<void> {
+    for (let before = -1; before !== this.#size; await pause(SETTLED_MS)) before = this.#size;
+    await this.#service.stop('SIGINT');
+    await this.over();
+  }
+
+  /** Once it has ended, by itself with `-c`. Throws where packets were dropped for want of room. */
+  async over(): Promise<void> {
+    await this.#service.over();
+    if (!this.#service.said.includes('\n0 packets dropped by kernel'))
+      throw new Error(`tcpdump did not capture everything: ${this.#service.said}`);
+  }
+
+  get #size(): number {
+    return statSync(this.file).size;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#service.stop('SIGINT');
+  }
+}
