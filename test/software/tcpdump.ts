@@ -18,8 +18,8 @@ export class Tcpdump {
     this.#service = service;
   }
 
-  /** Comes back when it captures. */
-  static async start(netns: Netns, file: string, args: string[] = []): Promise<Tcpdump> {
+  /** Comes back when it captures: of each packet enough to explain it, unless `args` say otherwise. */
+  static async start(netns: Netns, file: string, args = ['-s', '200']): Promise<Tcpdump> {
     const always = ['-i', 'any', '-n', '-U', '--immediate-mode', '-w', file];
     const service = new Service(netns, ['tcpdump', ...always, ...args]);
     await service.until(() => service.said.includes('listening on'), 'tcpdump to listen');
