@@ -26,18 +26,20 @@ export class Tcpdump {
     return new Tcpdump(file, service);
   }
 
-  /** Once the file does not grow any more. */
+  /** Once the file does not grow any more. Throws where there was no room for packets. */
   async stop(): Promise<void> {
     for (let before = -1; before !== this.#size; await pause(SETTLED_MS)) before = this.#size;
     await this.#service.stop('SIGINT');
-    await this.over();
+    if ((await this.over()) > 0)
+      throw new Error(`tcpdump did not capture everything: ${this.#service.said}`);
   }
 
-  /** Once it has ended, by itself with `-c`. Throws where packets were dropped for want of room. */
-  async over(): Promise<void> {
+  /** Once it has ended, by itself with `-c` or `-G`: packets that there was no room for. */
+  async over(): Promise<number> {
     await this.#service.over();
-    if (!this.#service.said.includes('\n0 packets dropped by kernel'))
-      throw new Error(`tcpdump did not capture everything: ${this.#service.said}`);
+    const [, dropped] = this.#service.said.match(/^(\d+) packets? dropped by kernel$/m) ?? [];
+    if (dropped === undefined) throw new Error(`tcpdump failed: ${this.#service.said}`);
+    return Number(dropped);
   }
 
   get #size(): number {
