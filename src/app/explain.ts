@@ -99,6 +99,7 @@ export async function explainFile(
     cut = true;
   } finally {
     clearInterval(timer);
+    bytes.close();
     progress.end();
   }
   take(capture.end(cut));
