@@ -68,7 +68,7 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
 .PHONY: build dist deb rpm dist-test install uninstall demo top test unit kernel-test vm-test fleet-test soak \
-	bench bench-hooks bench-start bench-export bench-memory bench-overhead fuzz torture check fmt clean \
+	bench bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead fuzz torture check fmt clean \
 	help setup setup-check setup-test setup-dist setup-fleet own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o \
@@ -144,6 +144,9 @@ bench-start: setup-test build ## how long starting takes, and what is loaded mea
 bench-export: setup-test build ## how fast, and in how much memory, a recording of 1 GiB is exported and reported
 	node tools/bench/export.ts $(MIB)
 
+bench-captures: setup-test build ## how fast, and in how much memory, a capture of MIB (2048) is explained, as root
+	node tools/bench/captures.ts $(MIB)
+
 bench-overhead: setup-test build ## what nginx loses while it is watched, in PAIRS of runs with and without, as root
 	node tools/bench/overhead.ts $(PAIRS)
 
@@ -156,7 +159,7 @@ fuzz: setup-test build ## every output of senseless recordings, for MINUTES
 torture: setup-test build ## storms and failing system calls, for about MINUTES, as root
 	node tools/torture/main.ts $(or $(MINUTES),30)
 
-bench: bench-hooks bench-start bench-export bench-memory bench-overhead ## every benchmark
+bench: bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead ## every benchmark
 
 check: setup-check $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports, licenses and scripts
 	biome check --error-on-warnings

@@ -4,14 +4,11 @@
 //
 // Makes the failures of the lab happen while tcpdump runs at both ends, and compares what `tcpwhy explain`
 // says of each capture with what was made to happen: a line a scenario; exit status 1 where anything
-// else was named. With --write it writes docs/captures.md.
+// else was named. With --write it writes docs/captures.md, or those rows of it anew.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Capture } from '../src/capture/capture.ts';
 import { CAUSES } from '../src/causes/registry.gen.ts';
@@ -19,24 +16,27 @@ import { Pipeline } from '../src/diagnose/pipeline.ts';
 import type { End } from '../src/lab/capture.ts';
 import { lacks } from '../src/lab/conformance.ts';
 import { Lab } from '../src/lab/lab.ts';
-import type { Netns } from '../src/lab/netns.ts';
 import type { Scenario } from '../src/lab/scenario.ts';
 import { SCENARIOS } from '../src/lab/scenarios.ts';
+import { Tcpdump } from '../test/software/tcpdump.ts';
 
 const TIMES = 3;
 const ENDS: readonly End[] = ['client', 'server'];
 /** Names no cause. */
 const SYMPTOM = 'syn-unanswered';
-/** Until what is captured is in the file. */
-const SETTLED_MS = 200;
 const SNAPLEN = 128;
 const PAGE = join(import.meta.dirname, '../docs/captures.md');
 
+/** A line of the page's table: its scenario, and all of it. */
+const WRITTEN = /^\| `([^`]+)` \| .* \|$/gm;
+
 /**
  * By scenario or cause: what is as true of it, though the lab calls it otherwise. The end that had closed is a
- * stranger of the lab there, or forgets sooner than others what it has closed.
+ * stranger of the lab there, or forgets sooner than others what it has closed; a host that translates tells its
+ * client by ICMP that nobody is at the address behind it.
  */
 const AS_TRUE: Record<string, string> = {
+  'neighbour-failed/translated': 'icmp-unreachable',
   'reset-by-peer/after-fin': 'data-after-close',
   'timewait-overflow': 'data-after-close',
 };
@@ -84,12 +84,13 @@ async function captured(scenario: Scenario): Promise<Row> {
   try {
     using lab = Lab.open();
     scenario.prepare?.(lab, options);
-    const dumps = await Promise.all(ENDS.map((end, at) => tcpdump(lab[end], files[at] as string)));
+    const dumps = await Promise.all(
+      ENDS.map((end, at) => Tcpdump.start(lab[end], files[at] as string, ['-s', String(SNAPLEN)])),
+    );
     try {
       scenario.run(lab, options);
     } finally {
-      await settled(files);
-      await Promise.all(dumps.map(stopped));
+      await Promise.all(dumps.map((dump) => dump.stop()));
     }
     const [client = silent, server = silent] = files.map((file) => explained(readFileSync(file)));
     return { scenario, skipped: null, said: { client, server } };
@@ -97,41 +98,6 @@ async function captured(scenario: Scenario): Promise<Row> {
     const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
     return { scenario, skipped: `failed: ${text}`, said: nothing };
   }
-}
-
-interface Dump {
-  process: ChildProcess;
-  ended: Promise<unknown>;
-}
-
-async function tcpdump(netns: Netns, file: string): Promise<Dump> {
-  const args = ['-i', 'any', '-n', '-U', '--immediate-mode', '-s', String(SNAPLEN), '-w', file];
-  const dump = spawn('ip', ['netns', 'exec', netns.name, 'tcpdump', ...args], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const ended = once(dump, 'exit');
-  const listens = new Promise<void>((resolve) => {
-    let said = '';
-    dump.stderr.on('data', (text) => {
-      said += text;
-      if (said.includes('listening on')) resolve();
-    });
-  });
-  const early = ended.then(() => Promise.reject(new Error('tcpdump ended at once')));
-  await Promise.race([listens, early]);
-  early.catch(() => undefined);
-  return { process: dump, ended };
-}
-
-/** The files do not grow any more. */
-async function settled(files: readonly string[]): Promise<void> {
-  const sizes = () => files.map((file) => statSync(file).size).join(' ');
-  for (let before = ''; before !== sizes(); await pause(SETTLED_MS)) before = sizes();
-}
-
-async function stopped({ process: dump, ended }: Dump): Promise<void> {
-  dump.kill('SIGINT');
-  await ended;
 }
 
 function explained(bytes: Buffer): Said {
@@ -201,14 +167,18 @@ function line(row: Row): string {
   return `${scenario.id}: ${ENDS.map((end) => `${end} ${text(row, end)}`).join('; ')}`;
 }
 
-function page(all: readonly Row[]): string {
-  const ran = all.filter(({ skipped }) => skipped === null);
-  const count = (wanted: Verdict) =>
-    ran.reduce((sum, row) => sum + ENDS.filter((end) => verdict(row, end) === wanted).length, 0);
-  const lines = ran.map((row) => {
+function page(made: readonly Row[]): string {
+  const before = positionals.length > 0 ? readFileSync(PAGE, 'utf8').matchAll(WRITTEN) : [];
+  const lines = new Map([...before].map(([whole, id]) => [id, whole]));
+  for (const row of made) {
     const { id, cause } = row.scenario;
-    return `| \`${id}\` | \`${cause}\` | ${text(row, 'client')} | ${text(row, 'server')} |`;
-  });
+    const cells = [`\`${id}\``, `\`${cause}\``, ...ENDS.map((end) => text(row, end))];
+    if (row.skipped === null) lines.set(id, `| ${cells.join(' | ')} |`);
+    else lines.delete(id);
+  }
+  const ordered = SCENARIOS.flatMap(({ id }) => lines.get(id) ?? []);
+  const told = ordered.flatMap((one) => one.slice(2, -2).split(' | ').slice(2));
+  const count = (wanted: Verdict) => told.filter((one) => one.startsWith(wanted)).length;
   return `# What captures of the lab's failures show
 
 Written by \`node tools/capture-scenarios.ts --write\`: each failure of the lab is made ${TIMES} times while
@@ -222,10 +192,10 @@ Written by \`node tools/capture-scenarios.ts --write\`: each failure of the lab 
 - nothing: packets do not prove it
 - wrong: another cause is named
 
-Of ${ran.length * ENDS.length} captures ${count('right')} are right, ${count('less')} say less, ${count('symptom')} are a symptom, of ${count('nothing')} nothing is said, ${count('wrong')} are wrong.
+Of ${told.length} captures ${count('right')} are right, ${count('less')} say less, ${count('symptom')} are a symptom, of ${count('nothing')} nothing is said, ${count('wrong')} are wrong.
 
 | scenario | cause | at the client | at the server |
 |---|---|---|---|
-${lines.join('\n')}
+${ordered.join('\n')}
 `;
 }

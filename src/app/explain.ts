@@ -12,6 +12,9 @@ import { Run, type RunOptions } from './run.ts';
 import { UsageError } from './usage.ts';
 import { TICK_MS } from './watch.ts';
 
+/** The segments of so many bytes are in memory at once. */
+const SLICE_BYTES = 64 << 10;
+
 interface Asked {
   filter: Filter;
   options: RunOptions;
@@ -85,7 +88,8 @@ export async function explainFile(
     for (;;) {
       const next = await Promise.race([chunks.next(), stopped]);
       if (next === 'stopped' || next.done) break;
-      take(capture.push(next.value));
+      for (let from = 0; from < next.value.length; from += SLICE_BYTES)
+        take(capture.push(next.value.subarray(from, from + SLICE_BYTES)));
       idle_since_ms = performance.now();
       progress.advance(bytes.read_bytes() - read_bytes);
       read_bytes = bytes.read_bytes();
@@ -95,6 +99,7 @@ export async function explainFile(
     cut = true;
   } finally {
     clearInterval(timer);
+    bytes.close();
     progress.end();
   }
   take(capture.end(cut));

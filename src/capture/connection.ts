@@ -38,6 +38,9 @@ export class End {
   last_data: { seg: Segment; time_ns: number } | null = null;
 }
 
+/** Both ends of every connection that has ended as open ones do: nothing is asked of them, and most have. */
+const GONE: readonly [End, End] = [Object.freeze(new End()), Object.freeze(new End())];
+
 /** A SYN for a connection that has another first sequence number. */
 export interface Contender {
   seg: Segment;
@@ -47,7 +50,7 @@ export interface Contender {
 /** A connection as far as the capture shows it. */
 export class Connection {
   readonly key: string;
-  readonly ends: readonly [End, End] = [new End(), new End()];
+  #ends: readonly [End, End] = [new End(), new End()];
   /** Who sent its SYN; null: that was not seen. */
   opener: Side | null = null;
   /** When its first segment was seen. */
@@ -85,31 +88,32 @@ export class Connection {
   }
 
   end(side: Side): End {
-    return this.ends[side];
+    return this.#ends[side];
   }
 
   /** The end that was dialled; null: not known. */
   get server(): End | null {
-    return this.opener === null ? null : this.ends[otherSide(this.opener)];
+    return this.opener === null ? null : this.#ends[otherSide(this.opener)];
   }
 
   get client(): End | null {
-    return this.opener === null ? null : this.ends[this.opener];
+    return this.opener === null ? null : this.#ends[this.opener];
   }
 
   /** All of it was seen, from its SYN on. */
   get whole(): boolean {
-    return !this.torn && this.ends[0].isn !== null && this.ends[1].isn !== null;
+    return !this.torn && this.#ends[0].isn !== null && this.#ends[1].isn !== null;
   }
 
   /** Both ends have shown that it is open to them. */
   get open(): boolean {
-    return this.ends[0].opened && this.ends[1].opened;
+    return this.#ends[0].opened && this.#ends[1].opened;
   }
 
   /** Both have closed, and know it of each other. */
   get closed(): boolean {
-    const [one, other] = this.ends;
+    if (this.#ends === GONE) return true;
+    const [one, other] = this.#ends;
     const told = (by: End, to: End) =>
       by.fin !== null && to.acked !== null && !before(to.acked, by.fin.at);
     return told(one, other) && told(other, one);
@@ -129,17 +133,13 @@ export class Connection {
   release(): void {
     this.syn = null;
     this.toa = null;
-    for (const end of this.ends) {
-      end.last = null;
-      end.last_data = null;
-      end.pieces = [];
-    }
+    this.#ends = GONE;
   }
 
   /** A segment without SYN or RST. */
   follow(segment: Segment, time_ns: number): void {
-    const me = this.ends[segment.side];
-    const peer = this.ends[otherSide(segment.side)];
+    const me = this.#ends[segment.side];
+    const peer = this.#ends[otherSide(segment.side)];
     peer.unanswered = 0;
     if (segment.flags & TCP_FLAG.ack) this.#acknowledge(segment, me, peer);
     me.window = segment.window << (this.#scaled ? (me.scale ?? 0) : 0);
@@ -205,6 +205,6 @@ export class Connection {
   }
 
   get #scaled(): boolean {
-    return this.ends[0].scale !== null && this.ends[1].scale !== null;
+    return this.#ends[0].scale !== null && this.#ends[1].scale !== null;
   }
 }

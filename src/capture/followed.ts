@@ -59,6 +59,16 @@ export class Followed {
     return this.#dialled.get(end) ?? [];
   }
 
+  /** Nothing more is asked of it by the end that dialled. */
+  ended({ key, opener }: Connection): void {
+    if (opener === null) return;
+    const end = endOfKey(key, opener);
+    const others = this.#dialled.get(end);
+    if (!others) return;
+    for (const other of others) if (other.key === key) others.delete(other);
+    if (others.size === 0) this.#dialled.delete(end);
+  }
+
   clear(): void {
     this.#young.clear();
     this.#old.clear();

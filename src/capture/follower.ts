@@ -62,9 +62,10 @@ export class Follower {
       return;
     }
     this.segments++;
-    if ((segment.flags & TCP_FLAG.syn) === 0) this.#unanswered.hear(segment);
     const connection = this.#followed.find(segment.key);
     const last = connection?.end(segment.side).last;
+    if ((segment.flags & TCP_FLAG.syn) === 0 && (!last || last.flags & TCP_FLAG.syn))
+      this.#unanswered.hear(segment);
     if (last && isCopy(last, segment) && time_ns - nsOf(connection, segment.side) < COPY_NS) {
       if (connection && last.outgoing !== segment.outgoing) connection.forwarded = true;
       return;
@@ -343,6 +344,7 @@ export class Follower {
     if (!connection.closed) return;
     if (connection.whole) this.#stamp(connection, time_ns);
     connection.release();
+    this.#followed.ended(connection);
   }
 
   /** A SYN on an open connection that is answered with an ACK of that one. */

@@ -16,6 +16,8 @@ export interface CaptureBytes {
   /** Of the file, so far. */
   read_bytes(): number;
   chunks: AsyncIterable<Buffer>;
+  /** Nothing more is read: who writes to a pipe hears of it. */
+  close(): void;
 }
 
 /** `-` is stdin. Throws the file system's errors as it is read, and those of zlib where it is damaged. */
@@ -28,7 +30,8 @@ export function captureBytes(path: string): CaptureBytes {
     read_bytes += chunk.length;
   });
   source.pause();
-  return { size_bytes, read_bytes: () => read_bytes, chunks: decompressed(source) };
+  const close = () => void source.destroy();
+  return { size_bytes, read_bytes: () => read_bytes, chunks: decompressed(source), close };
 }
 
 async function* decompressed(source: Readable): AsyncGenerator<Buffer> {

@@ -57,48 +57,49 @@ const ADDRESS_BYTES = 16;
 
 /** The records of src/native/capture_packet.rs, each of `size` bytes. */
 export function* segmentsOf(records: Buffer, size: number): Generator<Segment> {
-  for (let at = 0; at + size <= records.length; at += size) yield segmentAt(records, at);
+  const view = new DataView(records.buffer, records.byteOffset, records.length);
+  for (let at = 0; at + size <= records.length; at += size) yield segmentAt(records, view, at);
 }
 
-function segmentAt(records: Buffer, at: number): Segment {
-  const bits = records.readUInt8(at + 9);
-  const scale = records.readUInt8(at + 38);
-  const toa_kind = records.readUInt8(at + 39);
-  const what = WHAT[records.readUInt8(at + 8)] ?? 'gap';
+function segmentAt(records: Buffer, view: DataView, at: number): Segment {
+  const bits = view.getUint8(at + 9);
+  const scale = view.getUint8(at + 38);
+  const toa_kind = view.getUint8(at + 39);
+  const what = WHAT[view.getUint8(at + 8)] ?? 'gap';
   return {
-    sec: records.readUInt32LE(at),
-    nsec: records.readUInt32LE(at + 4),
+    sec: view.getUint32(at, true),
+    nsec: view.getUint32(at + 4, true),
     what,
     key: records.toString('latin1', at + KEY_AT, at + KEY_AT + KEY_BYTES),
     side: bits & BIT.by_second_end ? 1 : 0,
-    flags: records.readUInt8(at + 10),
-    seq: records.readUInt32LE(at + 12),
-    ack: records.readUInt32LE(at + 16),
-    window: records.readUInt16LE(at + 20),
-    payload_len: records.readUInt32LE(at + 24),
-    ttl: records.readUInt8(at + 11),
-    ip_id: records.readUInt16LE(at + 22),
+    flags: view.getUint8(at + 10),
+    seq: view.getUint32(at + 12, true),
+    ack: view.getUint32(at + 16, true),
+    window: view.getUint16(at + 20, true),
+    payload_len: view.getUint32(at + 24, true),
+    ttl: view.getUint8(at + 11),
+    ip_id: view.getUint16(at + 22, true),
     has_timestamps: (bits & BIT.has_timestamps) !== 0,
-    tsval: records.readUInt32LE(at + 28),
-    tsecr: records.readUInt32LE(at + 32),
-    mss: records.readUInt16LE(at + 36),
+    tsval: view.getUint32(at + 28, true),
+    tsecr: view.getUint32(at + 32, true),
+    mss: view.getUint16(at + 36, true),
     scale: scale === NO_SCALE ? null : scale,
     options_unreadable: (bits & BIT.options_unreadable) !== 0,
-    mptcp: bits & BIT.has_mptcp ? records.readUInt8(at + 42) : null,
+    mptcp: bits & BIT.has_mptcp ? view.getUint8(at + 42) : null,
     toa:
       toa_kind === 0
         ? null
         : {
             kind: toa_kind,
-            port: records.readUInt16LE(at + 40),
+            port: view.getUint16(at + 40, true),
             addr: Uint8Array.prototype.slice.call(records, at + 84, at + 84 + ADDRESS_BYTES),
           },
     outgoing: bits & BIT.outgoing ? true : bits & BIT.incoming ? false : null,
     icmp:
       what === 'icmp'
         ? {
-            type: records.readUInt8(at + 43),
-            code: records.readUInt8(at + 44),
+            type: view.getUint8(at + 43),
+            code: view.getUint8(at + 44),
             from: Uint8Array.prototype.slice.call(records, at + 112, at + 112 + ADDRESS_BYTES),
           }
         : null,

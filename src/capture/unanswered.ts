@@ -27,7 +27,6 @@ export class Unanswered {
     this.#vantage = vantage;
   }
 
-  /** Asked of every segment: mostly it is known. */
   hear(segment: Segment): void {
     if (this.#heard.size >= MOST_ENDS) return;
     const address = addressPart(endOfKey(segment.key, segment.side));

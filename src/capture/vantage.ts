@@ -2,7 +2,7 @@
 
 import { addressText } from '../tcp/address.ts';
 import type { Connection } from './connection.ts';
-import { addressOf, endOfKey, otherSide, type Side } from './segment.ts';
+import { addressOf, addressPart, endOfKey, otherSide, type Side } from './segment.ts';
 
 /** Where a capture was taken. */
 export interface TakenAt {
@@ -26,6 +26,7 @@ const STRAYS = 5;
 
 /** Which host a capture was taken at: worked out of the handshakes in it. */
 export class Vantage {
+  /** By address, as it stands in a key. */
   readonly #here = new Map<string, { [By in How]?: number }>();
   readonly #away = new Map<string, number>();
 
@@ -35,13 +36,11 @@ export class Vantage {
     if (opener === null) return;
     const told = sideOf(connection, opener, synAck_ns - syn_ns, ack_ns - synAck_ns);
     if (!told) return;
-    const here = endOfKey(connection.key, told.side);
-    const away = endOfKey(connection.key, otherSide(told.side));
-    const address = addressText(addressOf(here));
-    const votes = this.#here.get(address) ?? {};
-    if (this.#here.size < MOST_ADDRESSES) this.#here.set(address, votes);
+    const here = addressPart(endOfKey(connection.key, told.side));
+    const votes = this.#here.get(here) ?? {};
+    if (this.#here.size < MOST_ADDRESSES) this.#here.set(here, votes);
     votes[told.by] = (votes[told.by] ?? 0) + 1;
-    const other = addressText(addressOf(away));
+    const other = addressPart(endOfKey(connection.key, otherSide(told.side)));
     if (this.#away.size < MOST_ADDRESSES) this.#away.set(other, (this.#away.get(other) ?? 0) + 1);
   }
 
@@ -60,7 +59,10 @@ export class Vantage {
     const [first] = sure;
     if (!first || sure.length < counted.length) return { addresses: [], by: null };
     const by = (['direction', 'ttl', 'timing'] as const).find((one) => first.votes[one]);
-    return { addresses: sure.slice(0, MOST_SHOWN).map(({ address }) => address), by: by ?? null };
+    const addresses = sure
+      .slice(0, MOST_SHOWN)
+      .map(({ address }) => addressText(addressOf(address)));
+    return { addresses, by: by ?? null };
   }
 }
 

@@ -28,9 +28,14 @@ export class Stranger {
   readonly #mouth: Socket;
   readonly #ear: Socket;
 
-  /** `to`: what it speaks to, the lab's server or a host behind that. */
-  constructor(lab: Lab, family: Family, to: string = HOSTS[family].server) {
-    this.address = HOSTS[family].nowhere;
+  /** `to`: what it speaks to, the lab's server or a host behind that. What is sent to `address` goes nowhere. */
+  constructor(
+    lab: Lab,
+    family: Family,
+    to: string = HOSTS[family].server,
+    address: string = HOSTS[family].nowhere,
+  ) {
+    this.address = address;
     this.#server = to;
     this.#mouth = lab.socket(lab.client, { type: 'packet' });
     this.#ear = lab.socket(lab.server, { type: 'packet', protocol: ETH_P_ALL });

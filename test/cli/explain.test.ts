@@ -82,6 +82,19 @@ test('a finding of a stream is shown while it goes on', async () => {
   expect(types.at(-1)).toBe('summary');
 });
 
+test('a signal ends it, whatever its stdin does', async () => {
+  const explain = spawn(TCPWHY, ['explain', '-', '--json'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(explain, 'exit');
+  explain.stdin.write(BYTES);
+  const types: string[] = [];
+  for await (const line of createInterface(explain.stdout)) {
+    types.push(JSON.parse(line).type);
+    if (types.at(-1) === 'finding') explain.kill('SIGINT');
+  }
+  expect((await ended)[0]).toBe(1);
+  expect(types.slice(-2)).toEqual(['capture', 'summary']);
+});
+
 test('what was captured before a cut is told, and the cut', () => {
   const { status, stdout } = tcpwhy('explain', file('cut.pcap', BYTES.subarray(0, -20)));
   expect(status).toBe(1);

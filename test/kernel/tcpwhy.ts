@@ -52,10 +52,17 @@ export interface Summary {
   counted: Record<string, number>;
 }
 
+export interface Captured {
+  type: 'capture';
+  packets: number;
+  segments: number;
+}
+
 type Line =
   | { type: 'start' }
   | { type: 'event' }
   | { type: 'loss'; name: string; count: number }
+  | Captured
   | Finding
   | Summary;
 

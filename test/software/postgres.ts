@@ -28,6 +28,13 @@ function programs(): string | null {
   return folders.find((folder) => existsSync(join(folder, 'postgres'))) ?? null;
 }
 
+/** Where one of its programs is. */
+export function programOfPostgres(name: string): string {
+  const bin = programs();
+  if (bin === null) throw new Error('no PostgreSQL');
+  return join(bin, name);
+}
+
 /** A PostgreSQL of the test's own, in the lab's server namespace. */
 export class Postgres {
   readonly #service: Service;
@@ -39,15 +46,13 @@ export class Postgres {
   }
 
   static async start(lab: Lab, { address, port }: Address): Promise<Postgres> {
-    const bin = programs();
-    if (bin === null) throw new Error('no PostgreSQL');
     const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-postgres-'));
     lab.defer(() => rmSync(folder, { recursive: true }));
     const id = (option: string) => Number(execFileSync('id', [option, USER], { encoding: 'utf8' }));
     chownSync(folder, id('-u'), id('-g'));
     const data = join(folder, 'data');
     const initdb = ['--no-sync', '--no-instructions', '--auth=trust', '--no-locale', '-D', data];
-    const [program = '', ...args] = asUser([join(bin, 'initdb'), ...initdb]);
+    const [program = '', ...args] = asUser([programOfPostgres('initdb'), ...initdb]);
     execFileSync(program, args, { stdio: 'pipe', cwd: folder });
     appendFileSync(join(data, 'pg_hba.conf'), 'host all all all trust\n');
     const settings = {
@@ -59,11 +64,11 @@ export class Postgres {
       fsync: 'off',
     };
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    const command = asUser([join(bin, 'postgres'), '-D', data, ...options]);
+    const command = asUser([programOfPostgres('postgres'), '-D', data, ...options]);
     const service = await Service.listening(lab.server, port, command);
     await service.until(() => service.said.includes('ready to accept'), 'it to be ready');
     const socket = ['-h', folder, '-p', String(port), '-U', USER];
-    return new Postgres(service, [join(bin, 'psql'), ...socket, '-At']);
+    return new Postgres(service, [programOfPostgres('psql'), ...socket, '-At']);
   }
 
   get pid(): number {

@@ -3,13 +3,11 @@
 // Usage: node tools/bench/export.ts [MIB [WHAT…]]    writes docs/performance-export.md (make
 // bench-export); WHAT: formats, or `report`
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { FORMATS } from '../../src/app/exporters.ts';
+import { type Cost, costOf } from './cost.ts';
 import { enlarge } from './recording.ts';
 
 const MIB = 2 ** 20;
@@ -53,46 +51,17 @@ ${rows.join('\n')}
 `;
 writeFileSync('docs/performance-export.md', text);
 
-interface Cost {
-  seconds: number;
-  peak_bytes: number;
-}
-
 /** What each of the runs costs that are wanted, in their order. */
 async function measured(size_mib: number) {
   const messages = await enlarge('test/recordings/demo.tcpwhy', file, size_mib * MIB);
   const size_bytes = statSync(file).size;
   const costs: Cost[] = [];
   for (const [name, args] of wanted) {
-    const cost = await run(args);
+    const cost = await costOf(args);
     costs.push(cost);
     const [rate, peak_mib] = [messages / cost.seconds, cost.peak_bytes / MIB].map(Math.round);
     console.log(`${size_mib} MiB, ${name}: ${rate} messages a second, at most ${peak_mib} MiB`);
   }
   rmSync(file);
   return { messages, size_bytes, costs };
-}
-
-/** Runs tcpwhy to its end; the kernel keeps the most memory that it had. */
-async function run(args: string[]): Promise<Cost> {
-  const began_ms = performance.now();
-  const child = spawn('build/tcpwhy', args, { stdio: ['ignore', 'ignore', 'inherit'] });
-  const ended = once(child, 'exit');
-  let peak_bytes = 0;
-  while (child.exitCode === null && child.signalCode === null) {
-    peak_bytes = Math.max(peak_bytes, residentPeak(child.pid));
-    await Promise.race([ended, setTimeout(200)]);
-  }
-  if (child.exitCode !== 0)
-    throw new Error(`tcpwhy ${args.join(' ')} ended with ${child.exitCode}`);
-  return { seconds: (performance.now() - began_ms) / 1000, peak_bytes };
-}
-
-function residentPeak(pid: number | undefined): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    return Number(status.match(/^VmHWM:\s+(\d+) kB$/m)?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Captures of the lab's scenarios, three times each, as tcpdump -i any wrote them (tools/capture-scenarios.ts
-// --keep), and two of a live Linux 4.9 with tcp_tw_recycle and without.
+// --keep), and those of a live Linux 4.9 with tcp_tw_recycle and without.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,6 +31,10 @@ test.each<[string, Record<string, number>]>([
   // A subflow.
   ['mptcp-reset-server.pcap', {}],
   ['../recordings/tw-recycle-4.9/short/pcap', { 'paws-passive': 5, 'request-reset': 2 }],
+  ['../recordings/tw-recycle-4.9/long/pcap', { 'paws-passive': 6, 'request-reset': 4 }],
+  // One that was refused again and again proves no rule, and neither do two.
+  ['../recordings/tw-recycle-4.9/real-client/pcap', { 'syn-unanswered': 1 }],
+  ['../recordings/tw-recycle-4.9/edges/pcap', { 'request-reset': 5 }],
   ['../recordings/tw-recycle-4.9/recycle-off/pcap', { 'request-reset': 8 }],
 ])('%s', (name, expected) => {
   const counts: Record<string, number> = {};
