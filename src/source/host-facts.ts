@@ -212,25 +212,25 @@ function ruleHost(header: Header, symbols: Symbols): RuleHost {
   };
 }
 
+export function natRulesOf(netns: number): ReturnType<TrackingHost['natRules']> {
+  const isLegacy = ([4, 6] as const).some((family) => legacyTables(netns, family).includes('nat'));
+  const ask = isLegacy ? null : askNetfilter(netns);
+  if (!ask) return null;
+  let rules: Nftables | null = null;
+  return (hook, flow) => {
+    try {
+      if (!rules?.isSame()) rules = new Nftables(ask, monotonic_ns, rules);
+      const ends = natEnds(rules, hook, flow);
+      return rules.wasRead() && !rules.isSame() ? [] : ends;
+    } catch {
+      // Too many, gone, or changed while they were read: then it is not known.
+      return [];
+    }
+  };
+}
+
 const TRACKING: TrackingHost = {
-  natRules(netns) {
-    const isLegacy = ([4, 6] as const).some((family) =>
-      legacyTables(netns, family).includes('nat'),
-    );
-    const ask = isLegacy ? null : askNetfilter(netns);
-    if (!ask) return null;
-    let rules: Nftables | null = null;
-    return (hook, flow) => {
-      try {
-        if (!rules?.isSame()) rules = new Nftables(ask, monotonic_ns, rules);
-        const ends = natEnds(rules, hook, flow);
-        return rules.wasRead() && !rules.isSame() ? [] : ends;
-      } catch {
-        // Too many, gone, or changed while they were read: then it is not known.
-        return [];
-      }
-    };
-  },
+  natRules: natRulesOf,
   limits: (netns) => inside(netns, (path) => limitsOf(netns, netnsFiles(LIMITS, path))),
   tableUsers: (netns) =>
     inside(netns, (path) => {
