@@ -72,7 +72,7 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 	help setup setup-check setup-test setup-dist setup-fleet own-crate
 
 build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o \
-	build/dropping.bpf.o build/demo.tcpwhy $(ADDON) ## build everything (the default)
+	build/dropping.bpf.o build/security.bpf.o build/demo.tcpwhy $(ADDON) ## build everything (the default)
 
 demo: ## see findings: makes real failures in private network namespaces
 	@$(BUILD_AS_OWNER)
@@ -285,7 +285,7 @@ build/dist/tcpwhy.node: $(wildcard src/native/*.rs src/native/Cargo.*) | own-cra
 	cp $(CARGO_TARGET_DIR)/$(MACHINE)-unknown-linux-gnu/release/libtcpwhy.so $@
 
 $(DIST): build/dist/node build/dist/tcpwhy.node build/tcpwhy.bpf.o build/getpeername.bpf.o build/dropping.bpf.o \
-		build/demo.tcpwhy $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts \
+		build/security.bpf.o build/demo.tcpwhy $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts \
 		$(patsubst %,tools/dist/%,main.ts elf.ts start.c start.ld floor)
 	@mkdir -p $(@D)
 	tools/dist/floor $(GLIBC) build/dist/node build/dist/tcpwhy.node

@@ -9,6 +9,8 @@ import { type Ask, addressesLike } from './routes.ts';
 export interface NamespacePlace {
   /** As `ip netns` has it; empty: it has none there. */
   netns_name: string;
+  /** Where it can be entered. */
+  entry: string;
   /** The cgroup that all its processes are in, so far as they have it in common. */
   path: string;
   /** Addresses that others can reach it by. */
@@ -39,7 +41,7 @@ export function namespacePlaces(ask: (netns: string) => Ask): Map<number, Namesp
       const entry = netns_name === '' ? `/proc/${pids[0]}/ns/net` : `/run/netns/${netns_name}`;
       const paths = pids.flatMap((pid) => processCgroup(Number(pid)) ?? []);
       const addresses = ['0.0.0.0', '::'].flatMap((family) => addressesIn(ask, entry, family));
-      return [inode, { netns_name, path: inCommon(paths), addresses }];
+      return [inode, { netns_name, entry, path: inCommon(paths), addresses }];
     }),
   );
 }

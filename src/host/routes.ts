@@ -55,7 +55,7 @@ const RTM_GETRULE = 34;
 const NLMSG_ERROR = 2;
 
 const RTMSG = 12;
-const [RTA_DST, RTA_SRC, RTA_OIF, RTA_PREFSRC] = [1, 2, 4, 7];
+const [RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC] = [1, 2, 4, 5, 7];
 const [RTA_TABLE, RTA_MARK, RTA_UID] = [15, 16, 25];
 const [RTA_IP_PROTO, RTA_SPORT, RTA_DPORT] = [27, 28, 29];
 
@@ -115,6 +115,20 @@ export function routeOf(ask: Ask, wanted: Wanted): Route {
   return { errno, type, prefix: '', table: 0, rule: '', ...refused };
 }
 
+/** What the kernel answers that is asked for a route. */
+export interface Way {
+  errno: number;
+  /** Of TYPES; empty: none. */
+  type: string;
+  /** The address that it would send from. */
+  source: string | null;
+  ifindex: number;
+  /** Null: the address itself is the next hop. */
+  gateway: string | null;
+}
+
+const NO_WAY = { errno: 0, type: '', source: null, ifindex: 0, gateway: null };
+
 interface Rule {
   body: Buffer;
   told: Attributes;
@@ -135,10 +149,14 @@ function dumpOf(address: string, type = 0): Buffer {
 /** Whether the namespace takes an address for its own. */
 export function isOwn(ask: Ask, address: string, { all }: Addresses): boolean {
   if (familyOf(address) === 6) return all.includes(address);
+  return wayTo(ask, address).type === TYPES[LOCAL];
+}
+
+/** How the namespace sends to an address, whatever else routing may go by. */
+export function wayTo(ask: Ask, address: string): Way {
   const ordinary = { sport: 0, dport: 0, mark: 0, uid: 0, ifindex: 0, device: '' };
-  return (
-    lookUp(ask, { ...ordinary, saddr: '0.0.0.0', daddr: address }, false).type === TYPES[LOCAL]
-  );
+  const saddr = familyOf(address) === 4 ? '0.0.0.0' : '::';
+  return lookUp(ask, { ...ordinary, saddr, daddr: address }, false);
 }
 
 export const isAny = (address: string) => address === '0.0.0.0' || address === '::';
@@ -147,7 +165,7 @@ function lookUp(
   ask: Ask,
   { saddr, sport, daddr, dport, mark, uid, ifindex }: Wanted,
   byPort: boolean,
-) {
+): Way {
   const to = bytesOf(daddr);
   const parts = [
     attribute(RTA_DST, to),
@@ -163,14 +181,16 @@ function lookUp(
   header[2] = isAny(saddr) ? 0 : to.length * 8;
   const [answer] = ask([request(RTM_GETROUTE, Buffer.concat([header, ...parts]), false)]);
   const [message] = answer ? messages(answer) : [];
-  if (message?.type === NLMSG_ERROR)
-    return { errno: -message.body.readInt32LE(0), type: '', source: null };
-  if (message?.type !== RTM_NEWROUTE) return { errno: 0, type: '', source: null };
-  const source = attributes(message.body, RTMSG).get(RTA_PREFSRC);
+  if (message?.type === NLMSG_ERROR) return { ...NO_WAY, errno: -message.body.readInt32LE(0) };
+  if (message?.type !== RTM_NEWROUTE) return NO_WAY;
+  const told = attributes(message.body, RTMSG);
+  const [source, gateway] = [told.get(RTA_PREFSRC), told.get(RTA_GATEWAY)];
   return {
     errno: 0,
     type: TYPES[message.body[7] ?? 0] ?? '',
     source: source ? textOf(source) : null,
+    ifindex: number(told.get(RTA_OIF)),
+    gateway: gateway ? textOf(gateway) : null,
   };
 }
 

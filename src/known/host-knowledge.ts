@@ -265,6 +265,10 @@ export class HostKnowledge implements Knowledge {
     return this.#has_drop_reasons;
   }
 
+  namesDropReason(name: string): boolean {
+    return [...this.#drop_reasons.values()].includes(name);
+  }
+
   checksSources(): boolean {
     return this.#header.hooks.some(({ hook }) => hook.includes('fib_validate_source'));
   }

@@ -14,6 +14,7 @@ import { missingCommands } from './netns.ts';
 import { rewriterLacks } from './rewriter.ts';
 import type { Made, Options, Scenario, Wanted } from './scenario.ts';
 import { aoLacks, md5Lacks } from './scenarios/keys.ts';
+import { securityLacks } from './security.ts';
 import type { Watching } from './watching.ts';
 
 /** Any number that nothing else gives: a prime. */
@@ -57,6 +58,7 @@ const NEEDS = {
   md5: md5Lacks,
   mptcp: mptcpLacks,
   reset_reasons: resetReasonsLack,
+  security: securityLacks,
   xfrm: xfrmLacks,
 };
 

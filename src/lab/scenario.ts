@@ -42,7 +42,8 @@ export interface Scenario {
   says?(options: Options): Wanted;
   /**
    * A BPF program that shows the balancer's connections as the client's (src/lab/rewriter.ts), or a
-   * kernel that lets sockets be destroyed (src/lab/destroying.ts), programs that drop (src/lab/dropping.ts),
+   * kernel that lets sockets be destroyed (src/lab/destroying.ts), programs that drop (src/lab/dropping.ts) or
+   * refuse as a security module does (src/lab/security.ts),
    * or a kernel that has MPTCP, TCP-MD5, TCP-AO, IPsec or reasons for its resets.
    */
   needs?:
@@ -52,6 +53,7 @@ export interface Scenario {
     | 'destroying'
     | 'dropping'
     | 'md5'
+    | 'security'
     | 'mptcp'
     | 'xfrm';
   /** The kernel's reason for its drops (enum skb_drop_reason), where nothing else tells what they are. */

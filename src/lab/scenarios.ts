@@ -58,6 +58,7 @@ import { refusedSegments } from './scenarios/refused-segments.ts';
 import { requestReset } from './scenarios/request-reset.ts';
 import { resetByPeer } from './scenarios/reset-by-peer.ts';
 import { rpFilter } from './scenarios/rp-filter.ts';
+import { security } from './scenarios/security.ts';
 import {
   connectTimeout,
   keepaliveTimeout,
@@ -134,6 +135,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...netfilterRules,
   regardless,
   ...bpfDrop,
+  ...security,
   ...qdiscDrop,
   ...deviceDown,
   deviceQueueFull,

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(dead_code))]
 
 mod address;
+mod attached;
 mod btf;
 mod capture;
 mod capture_packet;

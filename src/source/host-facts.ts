@@ -8,6 +8,7 @@ import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
 import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
 import { cpu_ms, monotonic_ns } from '../host/kernel.ts';
+import { Ways } from '../host/leads.ts';
 import { messages } from '../host/netlink.ts';
 import { netnsPath } from '../host/netns.ts';
 import { natEnds } from '../host/nftables/nat.ts';
@@ -75,6 +76,7 @@ export class HostFacts implements Finder {
       netlinkSockets: (requests, netns) => netlink(SOCK_DIAG, requests, netns),
       securityModules,
     };
+    const routing = (path: string) => (requests: Buffer[]) => netlinkStrict(requests, path);
     const known = new HostKnowledge(header);
     const hasPids = hasFirstPids();
     const rules = ruleHost(header, symbols);
@@ -101,7 +103,11 @@ export class HostFacts implements Finder {
       }),
       new TrackingFacts(TRACKING),
       new PlaceFacts({
-        namespaces: () => namespacePlaces((path) => (requests) => netlinkStrict(requests, path)),
+        namespaces: () => namespacePlaces(routing),
+        waysOf(namespaces) {
+          const ways = new Ways(routing, namespaces);
+          return (from, addr, home) => ways.leads(from, addr, home);
+        },
         processCgroup: (pid) => (hasPids ? processCgroup(pid) : null),
         cgroupPath: (id) => cgroups.known(id),
         cpu_ms,
@@ -206,25 +212,25 @@ function ruleHost(header: Header, symbols: Symbols): RuleHost {
   };
 }
 
+export function natRulesOf(netns: number): ReturnType<TrackingHost['natRules']> {
+  const isLegacy = ([4, 6] as const).some((family) => legacyTables(netns, family).includes('nat'));
+  const ask = isLegacy ? null : askNetfilter(netns);
+  if (!ask) return null;
+  let rules: Nftables | null = null;
+  return (hook, flow) => {
+    try {
+      if (!rules?.isSame()) rules = new Nftables(ask, monotonic_ns, rules);
+      const ends = natEnds(rules, hook, flow);
+      return rules.wasRead() && !rules.isSame() ? [] : ends;
+    } catch {
+      // Too many, gone, or changed while they were read: then it is not known.
+      return [];
+    }
+  };
+}
+
 const TRACKING: TrackingHost = {
-  natRules(netns) {
-    const isLegacy = ([4, 6] as const).some((family) =>
-      legacyTables(netns, family).includes('nat'),
-    );
-    const ask = isLegacy ? null : askNetfilter(netns);
-    if (!ask) return null;
-    let rules: Nftables | null = null;
-    return (hook, flow) => {
-      try {
-        if (!rules?.isSame()) rules = new Nftables(ask, monotonic_ns, rules);
-        const ends = natEnds(rules, hook, flow);
-        return rules.wasRead() && !rules.isSame() ? [] : ends;
-      } catch {
-        // Too many, gone, or changed while they were read: then it is not known.
-        return [];
-      }
-    };
-  },
+  natRules: natRulesOf,
   limits: (netns) => inside(netns, (path) => limitsOf(netns, netnsFiles(LIMITS, path))),
   tableUsers: (netns) =>
     inside(netns, (path) => {

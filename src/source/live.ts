@@ -19,6 +19,7 @@ import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { HostFacts } from './host-facts.ts';
 import { PartCounts } from './part-counts.ts';
+import { publishingHost, withPublished } from './published.ts';
 import type { Source } from './source.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
 
@@ -51,7 +52,8 @@ export class LiveSource implements Source {
 
   /** Attaches to the kernel. Throws binding errors, with a `code`. */
   static open(options: AttachOptions): LiveSource {
-    const { session, header } = attach(options);
+    const filter = withPublished(options.filter, publishingHost);
+    const { session, header } = attach({ ...options, filter });
     return new LiveSource(session, header);
   }
 

@@ -19,7 +19,9 @@ const MAX_REMEMBERED = 4096;
 const MOST_HAVING = 16;
 const NOTHING: never[] = [];
 const NOWHERE: readonly number[] = [];
-const UNNAMED: NamespacePlace = { netns_name: '', path: '/', addresses: [] };
+const UNNAMED: NamespacePlace = { netns_name: '', entry: '', path: '/', addresses: [] };
+/** So many ways are looked for before everything is asked anew. */
+const MOST_WAYS = 64;
 
 /** A fact with its addresses as bytes. */
 type Told = { readonly [Name in keyof Fact]?: object };
@@ -39,6 +41,10 @@ export interface PlacesHost {
   processCgroup(pid: number): string | null;
   /** By its identity in cgroup2, as it was told; null where it is gone, or there is no cgroup2. */
   cgroupPath(id: string): string | null;
+  /** Whether a namespace sends what is for an address to another one. */
+  waysOf(
+    namespaces: ReadonlyMap<number, NamespacePlace>,
+  ): (from: number, addr: string, home: number) => boolean;
   cpu_ms(): number;
 }
 
@@ -47,6 +53,10 @@ export class PlaceFacts {
   readonly #host: PlacesHost;
   #namespaces: ReadonlyMap<number, NamespacePlace> = new Map();
   #addresses: ReadonlyMap<string, readonly number[]> = new Map();
+  #leads: (from: number, addr: string, home: number) => boolean = () => false;
+  /** What `#leads` said, and how long that took. */
+  readonly #led = new Map<string, boolean>();
+  #leading_ms = 0;
   #until_ns = Number.NEGATIVE_INFINITY;
   #rests_until_ns = Number.NEGATIVE_INFINITY;
   readonly #told_namespaces = new Map<number, NamespacePlace>();
@@ -63,7 +73,7 @@ export class PlaceFacts {
     const netns = u32(w, at + AT.Event.netns);
     this.#ask(ktime_ns, netns);
     const here = this.#namespace(netns);
-    const ends = this.#ends(w, at, layout);
+    const ends = this.#ends(w, at, layout, netns);
     const processes = this.#processes(w, at, layout, ktime_ns);
     // Of nearly all there is nothing new.
     if (here.length + ends.length + processes.length === 0) return NOTHING;
@@ -82,35 +92,38 @@ export class PlaceFacts {
     if (ktime_ns < (this.#namespaces.has(netns) ? this.#until_ns : this.#rests_until_ns)) return;
     const began_ms = this.#host.cpu_ms();
     this.#namespaces = this.#host.namespaces();
-    const took_ns = (this.#host.cpu_ms() - began_ms) * 1e6;
+    const took_ns = (this.#host.cpu_ms() - began_ms + this.#leading_ms) * 1e6;
     this.#rests_until_ns = ktime_ns + RESTS * took_ns;
     this.#until_ns = Math.max(ktime_ns + HOLDS_NS, this.#rests_until_ns);
     this.#addresses = addressesOf(this.#namespaces);
+    this.#leads = this.#host.waysOf(this.#namespaces);
+    this.#led.clear();
+    this.#leading_ms = 0;
   }
 
-  #ends(w: Words, at: number, { flows, words }: Layout): Told[] {
+  #ends(w: Words, at: number, { flows, words }: Layout, netns: number): Told[] {
     let facts: Told[] = NOTHING;
     for (let i = 0; i < flows.length; i++) {
       const flow = flows[i] as number;
       // A record may end before.
       if (flow + AT.Flow.service >= words) continue;
-      const told = this.#flow(w, at + flow);
+      const told = this.#flow(w, at + flow, netns);
       if (told.length > 0) facts = [...facts, ...told];
     }
     return facts;
   }
 
-  #flow(w: Words, flow: number): Told[] {
+  #flow(w: Words, flow: number, netns: number): Told[] {
     const [source, destination] = [flow + AT.Flow.saddr, flow + AT.Flow.daddr];
     // Every flow that is there has one: the last words of IPv4, and of IPv6 the first ones.
     if ((w[destination + 3] as number) === 0 && (w[destination] as number) === 0) return NOTHING;
-    const one = this.#address(address(w, source));
-    const other = this.#address(address(w, destination));
+    const one = this.#address(address(w, source), netns);
+    const other = this.#address(address(w, destination), netns);
     return one.length + other.length === 0 ? NOTHING : [...one, ...other];
   }
 
-  #address(addr: string): Told[] {
-    const having = this.#addresses.get(addr) ?? NOWHERE;
+  #address(addr: string, from: number): Told[] {
+    const having = this.#having(addr, from);
     const known = this.#told_addresses.get(addr) ?? NOWHERE;
     if (having === known) return NOTHING;
     if (this.#told_addresses.size >= MAX_REMEMBERED) this.#told_addresses.clear();
@@ -121,6 +134,28 @@ export class PlaceFacts {
       ...netns.flatMap((one) => this.#namespace(one)),
       { host_address: { addr: addressBytes(addr), netns } },
     ];
+  }
+
+  /**
+   * Who has an address, as one namespace sees it: another one only if what is sent there comes to it, because hosts
+   * elsewhere may have the same.
+   */
+  #having(addr: string, from: number): readonly number[] {
+    const having = this.#addresses.get(addr) ?? NOWHERE;
+    const [home = from, another] = having;
+    if (another !== undefined || home === from) return having;
+    return this.#isLed(from, addr, home) ? having : NOWHERE;
+  }
+
+  #isLed(from: number, addr: string, home: number): boolean {
+    const name = `${from} ${addr}`;
+    const known = this.#led.get(name) ?? (this.#led.size >= MOST_WAYS ? false : undefined);
+    if (known !== undefined) return known;
+    const began_ms = this.#host.cpu_ms();
+    const leads = this.#leads(from, addr, home);
+    this.#leading_ms += this.#host.cpu_ms() - began_ms;
+    this.#led.set(name, leads);
+    return leads;
   }
 
   #namespace(netns: number): Told[] {

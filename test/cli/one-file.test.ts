@@ -145,9 +145,14 @@ describe.runIf(process.arch === 'x64')('the one file', () => {
       const fds = `/proc/${child.pid}/fd`;
       const held = readdirSync(fds).filter((fd) => /^\/memfd:/.test(readlinkSync(join(fds, fd))));
       expect(held.map((fd) => readlinkSync(join(fds, fd)).replace(' (deleted)', ''))).toEqual(
-        ['tcpwhy.node', 'tcpwhy.bpf.o', 'getpeername.bpf.o', 'dropping.bpf.o', 'demo.tcpwhy'].map(
-          (name) => `/memfd:${name}`,
-        ),
+        [
+          'tcpwhy.node',
+          'tcpwhy.bpf.o',
+          'getpeername.bpf.o',
+          'dropping.bpf.o',
+          'security.bpf.o',
+          'demo.tcpwhy',
+        ].map((name) => `/memfd:${name}`),
       );
       for (const fd of held) {
         const write = () => writeSync(openSync(join(fds, fd), 'r+'), 'x');

@@ -19,7 +19,13 @@ const ALWAYS = ['--disable-sigusr1'];
 const TO_WATCH = ['--max-semi-space-size=2', '--heap-growing-percent=30', '--optimize-for-size'];
 /** For what reads to the end, larger halves of the young generation are no faster. */
 const TO_READ = ['--max-semi-space-size=8'];
-const BUILT = ['tcpwhy.bpf.o', 'getpeername.bpf.o', 'dropping.bpf.o', 'demo.tcpwhy'];
+const BUILT = [
+  'tcpwhy.bpf.o',
+  'getpeername.bpf.o',
+  'dropping.bpf.o',
+  'security.bpf.o',
+  'demo.tcpwhy',
+];
 
 const [llvm = '', folder = '', out = ''] = process.argv.slice(2);
 const inFolder = (name: string) => join(folder, name);

@@ -8,6 +8,7 @@ import { defineCause } from '../define.ts';
 import { type Dropper, dropper, programText } from '../shared/droppers.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { tellsFilters } from '../shared/security.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceName, inWords } from '../shared/wording.ts';
 
@@ -57,6 +58,8 @@ export default defineCause({
       : known.hooksOf(event.netns, packet.device);
     const hooked = (told?.hooked ?? []).filter(({ hook }) => HOOKS[by]?.includes(hook));
     const isClassic = socket_filter > 0 && socket_filter_id === 0;
+    const tells = by !== 'socket filter' || tellsFilters(known);
+    if (!tells && told !== null && hooked.length === 0 && !isClassic) return null;
     const programs = hooked.filter(({ program_id }) => program_id > 0);
     // A filter without a program is tc's own, and a kernel without reasons drops for others there too.
     if (!ofSocket && hooked.length > 0 && programs.length === 0) return null;
@@ -67,7 +70,7 @@ export default defineCause({
       return null;
     const { saddr, daddr, sport, dport } = packet.flow;
     const filters = hooked.length - programs.length;
-    const sure = by === 'xdp' || by === 'redirect' || known.hasDropReasons();
+    const sure = by === 'xdp' || by === 'redirect' || (known.hasDropReasons() && tells);
     return {
       evidence: {
         from: endpoint(saddr, sport),

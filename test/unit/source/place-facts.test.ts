@@ -28,7 +28,7 @@ function record(at_s: number, pid: number, cgroup: number, daddr = '192.0.2.9'):
 }
 
 const place = (netns_name: string, path: string, ...addresses: string[]) => ({
-  ...{ netns_name, path, addresses },
+  ...{ netns_name, path, addresses, entry: netns_name },
 });
 
 function finder(took_ms = 0) {
@@ -41,6 +41,7 @@ function finder(took_ms = 0) {
     asked: 0,
     pids: [] as number[],
     path: '/docker/y' as string | null,
+    led: [] as [number, string, number][],
   };
   let now_ms = 0;
   const facts = new PlaceFacts({
@@ -52,6 +53,10 @@ function finder(took_ms = 0) {
     processCgroup: (pid) => {
       host.pids.push(pid);
       return host.path;
+    },
+    waysOf: () => (from, addr, home) => {
+      host.led.push([from, addr, home]);
+      return home === 16;
     },
     cgroupPath: (id) => ({ 1: '/', 2: '/docker/z' })[id] ?? null,
     cpu_ms: () => now_ms,
@@ -69,6 +74,24 @@ const OWN = [
   { namespace: { netns: NETNS, netns_name: 'web', path: '/docker/x' } },
   { host_address: { addr: '10.0.0.1', netns: [NETNS] } },
 ];
+
+test('an address of another namespace is told where the way leads there, asked once', () => {
+  const { of, host } = finder();
+  host.namespaces = new Map([
+    [NETNS, place('web', '/docker/x', '10.0.0.1')],
+    [14, place('', '/', '10.0.0.2')],
+    [16, place('', '/', '10.0.0.4')],
+  ]);
+  expect(of(record(1, 0, 0, '10.0.0.2'))).toEqual(OWN);
+  expect(of(record(1.1, 0, 0, '10.0.0.2'))).toEqual([]);
+  expect(of(record(1.1, 0, 0, '10.0.0.4'))).toEqual([
+    { host_address: { addr: '10.0.0.4', netns: [16] } },
+  ]);
+  expect(host.led).toEqual([
+    [NETNS, '10.0.0.2', 14],
+    [NETNS, '10.0.0.4', 16],
+  ]);
+});
 
 test('namespaces and addresses are told once, and again where they are others', () => {
   const { of, host, facts } = finder();

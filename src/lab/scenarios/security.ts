@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { growth, knock, listen } from '../connections.ts';
+import type { Lab } from '../lab.ts';
+import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import { refuseByPolicy, UNHEARD_PORT, UNWANTED_PORT } from '../security.ts';
+import { until } from '../until.ts';
+import { HOSTS } from '../wiring.ts';
+
+/** SYNs, each sent once, to a listener under the policy. */
+function knocked(lab: Lab, { times, family }: Options, port: number): Made {
+  const server = { address: HOSTS[family].server, port };
+  const arrived = growth(lab.server, 'Tcp', 'InSegs');
+  using _listener = listen(lab, family, port, times);
+  const clients = knock(lab, server, times);
+  until('the SYNs to arrive', () => arrived() >= times);
+  return { server, clients, netns: lab.server.inode };
+}
+
+export const security: Scenario[] = [
+  {
+    id: 'security-drop',
+    cause: 'security-drop',
+    title: 'a program of the BPF LSM does not let a listener receive SYNs',
+    families: BOTH,
+    needs: 'security',
+    prepare: refuseByPolicy,
+    run: (lab, options) => knocked(lab, options, UNHEARD_PORT),
+  },
+  {
+    id: 'syn-dropped-one-of/security',
+    cause: 'syn-dropped-one-of',
+    title: 'a program of the BPF LSM does not let a listener answer SYNs',
+    families: BOTH,
+    needs: 'security',
+    prepare: refuseByPolicy,
+    run: (lab, options) => knocked(lab, options, UNWANTED_PORT),
+  },
+];
