@@ -29,6 +29,8 @@ function senderOfReceived(event: Event): string | null {
   if (event.kind === 'reset_sent') return null;
   // A connect goes on that was answered from elsewhere: to it no reset has come.
   if (event.kind === 'crossed_reply' && event.body.fits.state === TCP_STATE.SYN_SENT) return null;
+  // Nor one that it did not believe.
+  if (event.kind === 'drop' && event.body.sock?.state === TCP_STATE.SYN_SENT) return null;
   const packet = packetOf(event);
   return packet && packet.flags & TCP_FLAG.rst ? ends(packet.flow)[0] : null;
 }

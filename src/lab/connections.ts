@@ -19,8 +19,11 @@ const SO_LINGER = 13;
 const SO_REUSEPORT = 15;
 const SO_BINDTODEVICE = 25;
 const IPPROTO_TCP = 6;
+const IPPROTO_IP = 0;
+const IP_TRANSPARENT = 19;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
+const IPV6_TRANSPARENT = 75;
 export const IPPROTO_MPTCP = 262;
 const TCP_LINGER2 = 8;
 const TCP_REPAIR = 19;
@@ -42,6 +45,8 @@ export interface ListenOptions {
   device?: string;
   /** IPv6 only. */
   v6only?: boolean;
+  /** A transparent proxy's: takes what is sent to addresses that this host does not have. */
+  transparent?: boolean;
   protocol?: number;
 }
 
@@ -61,6 +66,10 @@ export function listen(
   if (reuseport) set(SOL_SOCKET, SO_REUSEPORT, 1);
   if (device) set(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${device}\0`));
   if (v6only) set(IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (options.transparent) {
+    if (family === 4) set(IPPROTO_IP, IP_TRANSPARENT, 1);
+    else set(IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+  }
   must(listener.bind(address, port), 'bind');
   must(listener.listen(backlog), 'listen');
   return listener;

@@ -11,7 +11,11 @@ import { portAdvice, portRefusal } from '../shared/binding.ts';
 import { CONNECT, choseLoopback, refusalOf, unfit } from '../shared/denied.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
-import { sameEndsAdvice, withoutIpv6Advice } from '../shared/unfit-advice.ts';
+import {
+  bindsWithoutIpv6Advice,
+  sameEndsAdvice,
+  withoutIpv6Advice,
+} from '../shared/unfit-advice.ts';
 import { inWords } from '../shared/wording.ts';
 
 /** Modules that have a say when a process connects, and the errno that each gives; null: any. */
@@ -81,7 +85,9 @@ export default defineCause({
       group: `${event.netns} ${dials ? `${daddr} ${dport}` : `bind ${saddr}${port ? ` ${sport} ${port.evidence.port_held_by}` : ''}`} ${err} ${port ? '' : by.join()}`,
       owner: ownerOf(sock.owner),
       // Hosts without IPv6 try each of its addresses first, and go on to the next.
-      ...(err === ERRNO.EADDRNOTAVAIL && isWithoutIpv6(daddr, asked) && { severity: 'info' }),
+      ...(dials &&
+        err === ERRNO.EADDRNOTAVAIL &&
+        isWithoutIpv6(daddr, asked) && { severity: 'info' as const }),
     };
   },
   summary({ call, dialled, from, error, denied_by, is_reason }) {
@@ -107,7 +113,10 @@ export default defineCause({
         'who has it too? The MAC is in the kernel log (“duplicate address”): `journalctl -k --grep duplicate` Once that host has given it up, take it away here and add it again: nothing tries by itself',
         'not usable yet: dial or bind a second later, or let it be used meanwhile (optimistic_dad), which services that start with the host ask for with IPV6_FREEBIND',
       ];
-    if (is_reason && denied_by.includes(NO_IPV6)) return withoutIpv6Advice(daddr, netns);
+    if (is_reason && denied_by.includes(NO_IPV6))
+      return call === 'connect'
+        ? withoutIpv6Advice(daddr, netns)
+        : bindsWithoutIpv6Advice(saddr, netns);
     if (is_reason && denied_by.some((one) => one.includes(CHOSEN)))
       return sameEndsAdvice(flow, netns);
     if (is_reason)
@@ -184,6 +193,7 @@ function reasonOfBind(
 ): string | null {
   const { saddr } = sock.flow;
   if (err !== ERRNO.EADDRNOTAVAIL) return null;
+  if (isWithoutIpv6(saddr, asked)) return NO_IPV6;
   if (!asked || asked.source_missing || asked.tentative + asked.duplicate === 0)
     return `${saddr} is no address of this host`;
   if (asked.duplicate === 0) return `${saddr} is not usable yet (${DAD})`;

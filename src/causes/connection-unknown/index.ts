@@ -75,12 +75,13 @@ export default defineCause({
       return [
         `the client at ${to} closed its socket before ${from} answered: compare its connect timeout with the time to answer`,
         `or no program dialled at all: a port scan or a half-open health check with raw packets (nmap -sS) has no socket for the answer, and is harmless: does one run on ${daddr}?`,
+        `or another host dialled through this one, which translates (masquerade, SNAT), and the answer was not seen as its: untracked (notrack), or tracked in another zone. Does it have such entries? \`${listEntries(saddr, `-r ${saddr} -q ${daddr}`)}\` Which rules do that: \`nft list ruleset | grep -nE 'notrack|ct zone'\``,
         `or another host dials with this address: a transparent proxy on the way (IP_TRANSPARENT) that does not catch its answers, or one that has ${daddr} too`,
       ];
     }
     return [
       port_has_listener
-        ? `${to}: was the service restarted, was ${daddr} moved here from another host (failover), or does a balancer send this client here in the middle of a connection?`
+        ? `${to}: was the service restarted, was ${daddr} moved here from another host (failover), does a balancer send this client here in the middle of a connection, or does its program let connections go without a word (silent-drop of HAProxy)?`
         : `${to}: which host should have this connection? A balancer or a moved address sends it here`,
       `after a restart these end by themselves; if they go on, look at each hop that translates: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\` One whose own address has changed (DHCP, PPPoE, failover) sends open connections from the new one: is ${saddr} such? There: \`ip -ts monitor address\``,
     ];

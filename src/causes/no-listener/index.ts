@@ -147,7 +147,7 @@ function delivered({ netns }: Refused, { saddr, daddr }: Flow): string[] {
   const six = familyOf(daddr) === 6 ? '-6 ' : '';
   return [
     `a route of type local delivers ${daddr} here, for a proxy (TPROXY) or a whole network (AnyIP): \`${inNetns(netns, `ip ${six}route show table all type local`)}\` and \`${inNetns(netns, `ip ${six}rule`)}\` The rule that marks what the proxy shall take: \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'tproxy|mark set'\``,
-    `is the proxy up, with a listener that takes foreign addresses (IP_TRANSPARENT)? \`${inNetns(netns, 'ss -ltnp')}\` Where it is down ${saddr} is refused in the name of ${daddr}`,
+    `is the proxy up, with a listener that takes foreign addresses (IP_TRANSPARENT)? \`${inNetns(netns, 'ss -ltnp')}\` Where it is down ${saddr} is refused in the name of ${daddr}, or, of IPv4 and where that route is not in table local, gets no answer: the reset has no address to leave from`,
   ];
 }
 

@@ -74,6 +74,8 @@ export default defineCause({
       return `${address} is here but not used, since another host has it too (duplicate address detection failed): ${came}`;
     if (tentative)
       return `${address} is here but not yet used (duplicate address detection): ${came}`;
+    if (connection_of !== undefined && !of_a_connection)
+      return `${connection_of} was to take what is sent to ${address} (a TPROXY rule gave its listener the SYN), but nothing delivers that here: ${came}, and was dropped`;
     if (connection_of !== undefined)
       return answers_connect
         ? `${address} is no address of this host, where ${connection_of} dialled from it: the answer came in by ${arrived_on ?? 'an unknown interface'} ([${flags}] ${from} → ${to}) and was dropped`
@@ -81,7 +83,7 @@ export default defineCause({
     const longer = of_a_connection ? 'no longer an address' : 'no address';
     return `${address} is ${longer} of this host: ${came} all the same`;
   },
-  advice(evidence, { daddr }) {
+  advice(evidence, { saddr, daddr }) {
     const { address, of_a_connection, arrived_on, netns, connection_of, answers_connect } =
       evidence;
     const { forwarding, forwarding_setting, duplicate, tentative } = evidence;
@@ -104,6 +106,12 @@ export default defineCause({
         `a transparent proxy (IP_TRANSPARENT) has what comes for its sockets delivered here by a mark, a rule and a route: ${ip(`${six}rule`)} and ${ip(`${six}route show table all type local`)} and \`${inNetns(netns, 'nft list ruleset')} | grep -nE 'tproxy|socket|mark set'\``,
         `where they are missing, in that namespace: \`nft add table ${family} proxy && nft 'add chain ${family} proxy p { type filter hook prerouting priority -150; }' && nft add rule ${family} proxy p socket transparent 1 meta mark set 1\` and ${ip(`${six}rule add fwmark 1 lookup 100`)} and ${ip(`${six}route add local default dev lo table 100`)}`,
       ];
+      if (!of_a_connection)
+        return [
+          `a mark, a rule and a route deliver here what a transparent proxy takes. Which mark sets the rule of TPROXY? \`${inNetns(netns, 'nft list ruleset')} | grep -n tproxy\` or \`${inNetns(netns, `${six ? 'ip6tables' : 'iptables'}-save -t mangle`)} | grep -i tproxy\``,
+          `which marks are delivered here, by which table: ${ip(`${six}rule`)} and ${ip(`${six}route show table all type local`)} Where that is missing, of mark 1: ${ip(`${six}rule add fwmark 1 lookup 100`)} and ${ip(`${six}route add local default dev lo table 100`)}`,
+          `a mark that a later rule overwrites, or that another program’s rules use for something else, does the same: ${ip(`${six}route get ${daddr} from ${saddr} iif ${device} mark 1`)} says “local”, of mark 1, where it is right`,
+        ];
       if (answers_connect)
         return [
           `${inWords(connection_of)} dials from an address that is not this host’s (IP_TRANSPARENT, net.ipv4.ip_nonlocal_bind): let it use its own, and tell the server who the client is in another way (PROXY protocol, X-Forwarded-For)`,

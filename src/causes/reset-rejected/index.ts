@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { endpoint, local } from '../../tcp/endpoint.ts';
+import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
 import { before, distance } from '../../tcp/sequence.ts';
 import { reversed } from '../../tcp/service.ts';
 import { isConnection, TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { refusedBy } from '../shared/groups.ts';
+import { byService, refusedBy } from '../shared/groups.ts';
+import { NO_REASON } from '../shared/kernel.ts';
+import { ownerOf } from '../shared/processes.ts';
 
 /** The kernel says TCP_RESET where it asked the peer whether it meant it, the others where it did not. */
 const ASKED = 'TCP_RESET';
@@ -20,6 +22,9 @@ const REASONS = new Set([
   'TCP_FASTOPEN',
 ]);
 
+/** The same of a connect: a reset that it believes is no drop. Older kernels do not say. */
+const OF_CONNECT = new Set(['TCP_INVALID_ACK_SEQUENCE', ASKED, NO_REASON]);
+
 type Rejected = {
   local: string;
   peer: string;
@@ -31,6 +36,10 @@ type Rejected = {
   window_bytes: number | null;
   challenged: boolean;
   half_open: boolean;
+  /** Of a connect: what was sent, and what the reset acknowledges; null where it acknowledges nothing. */
+  connecting?: boolean;
+  sent_up_to?: number;
+  acknowledges?: number | null;
   ttl: number;
 };
 
@@ -39,10 +48,12 @@ export default defineCause<Rejected>({
   title: 'a reset that was not believed',
   severity: 'warning',
   explains:
-    'A reset for an open connection has another sequence number than the one that comes next, so the kernel does not believe it: the connection goes on.',
-  seenAs: ['stands-still'],
+    'A reset for an open connection has another sequence number than the one that comes next, or one for a connect does not acknowledge its SYN, so the kernel does not believe it: the connection goes on.',
+  seenAs: ['connect-hangs', 'stands-still'],
   needs: ['refused'],
   on: ['drop'],
+  // Of a connect, which would have been refused at once.
+  leadsTo: ['connect-given-up', 'connect-timeout'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, reason, window_end, mib } = event.body;
@@ -69,6 +80,33 @@ export default defineCause<Rejected>({
         ...refusedBy(event.netns, { ...sock, flow: reversed(packet.flow) }, packet),
       };
     }
+    if (sock.state === TCP_STATE.SYN_SENT) {
+      const acknowledges = packet.flags & TCP_FLAG.ack ? packet.ack_seq : null;
+      if (!OF_CONNECT.has(why) || acknowledges === sock.snd_nxt) return null;
+      return {
+        evidence: {
+          local: local(sock.flow),
+          peer: endpoint(packet.flow.saddr, packet.flow.sport),
+          flags: flagsText(packet.flags),
+          seq: packet.seq,
+          rcv_nxt: null,
+          off_by_bytes: null,
+          window_bytes: null,
+          challenged: false,
+          half_open: false,
+          connecting: true,
+          sent_up_to: sock.snd_nxt,
+          acknowledges,
+          ttl: packet.ttl,
+        },
+        basis: 'direct',
+        subject: 'flow',
+        where: remote(sock.flow),
+        flow: sock.flow,
+        group: byService(event.netns, sock.flow),
+        owner: ownerOf(sock.owner),
+      };
+    }
     if (!isConnection(sock.state)) return null;
     if (packet.seq === sock.rcv_nxt || (known.hasDropReasons() && !REASONS.has(why))) return null;
     const beyond = !before(packet.seq, window_end);
@@ -91,14 +129,30 @@ export default defineCause<Rejected>({
       ...refusedBy(event.netns, sock, packet),
     };
   },
-  summary({ peer, local: here, seq, rcv_nxt, off_by_bytes, challenged }) {
+  summary(evidence) {
+    const { peer, local: here, seq, rcv_nxt, off_by_bytes, challenged } = evidence;
+    if (evidence.connecting) {
+      const { acknowledges, sent_up_to } = evidence;
+      const what =
+        acknowledges === null
+          ? 'it acknowledges nothing'
+          : `it acknowledges ${acknowledges} where ${sent_up_to} was sent`;
+      return `${here} did not believe the reset with which ${peer} answered its SYN (${what}), so the connect goes on`;
+    }
     const what = challenged ? 'the peer was asked' : 'nobody was told';
     if (off_by_bytes === null)
       return `${here} did not believe a reset from ${peer} for a half-open connection: seq ${seq} is not what comes next (${what})`;
     const off = off_by_bytes;
     return `${here} did not believe a reset from ${peer}: seq ${seq} is ${Math.abs(off)} bytes ${off < 0 ? 'before' : 'after'} ${rcv_nxt}, which comes next (${what})`;
   },
-  advice({ peer, local: here, challenged, half_open, ttl }, { saddr, sport, dport }) {
+  advice(evidence, { saddr, sport, daddr, dport }) {
+    const { peer, local: here, challenged, half_open, connecting, ttl } = evidence;
+    if (connecting)
+      return [
+        `${peer} refuses, or a box on the way does, with a reset that is made wrongly: one for a SYN has to acknowledge its number + 1. What made it? Its TTL is ${ttl}: \`tcpdump -nSvi any 'host ${daddr} and tcp port ${dport}'\` An own TCP of a device, a firewall or a balancer: look for an update of it`,
+        `${here} sends its SYN again until it gives up, where it would have been refused at once: does anything listen on ${peer}, and may it be dialled from ${saddr}? There: \`ss -ltn 'sport = :${dport}'\``,
+        `or it is the late answer of ${peer} to an earlier connect from the same port: then the next answer is the right one`,
+      ];
     const asked = challenged
       ? [
           `if ${peer} did mean it, its next reset answers the challenge ACK and has the right number: is that ACK, or the answer, filtered as invalid on the way?`,

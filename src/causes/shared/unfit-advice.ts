@@ -21,7 +21,7 @@ export function sameEndsAdvice({ saddr, sport, daddr, dport }: Flow, netns: numb
 
 /** What to do where a host has no IPv6, and a program dials an address of it. */
 export function withoutIpv6Advice(daddr: string, netns: number): string[] {
-  const off = `is it turned off? \`${inNetns(netns, 'sysctl -a -r disable_ipv6')}\``;
+  const off = isOff(netns);
   if (daddr === LOOPBACK6)
     return [
       `the program dials ${LOOPBACK6}, as “localhost” has it where /etc/hosts or DNS give it both: have it dial 127.0.0.1, where its peer listens on that: \`getent ahosts localhost\` and \`${inNetns(netns, 'ss -ltnp')}\``,
@@ -31,4 +31,17 @@ export function withoutIpv6Advice(daddr: string, netns: number): string[] {
     `the name that it dials has an address of IPv6 too: most programs go on with one of IPv4, and then nothing is amiss; one that does not is told to (an option like -4 or “prefer IPv4”): \`getent ahosts NAME\``,
     `${off} What this host has: \`${inNetns(netns, 'ip -6 addr')}\``,
   ];
+}
+
+/** The same of a service that would listen there. */
+export function bindsWithoutIpv6Advice(saddr: string, netns: number): string[] {
+  const as = saddr === LOOPBACK6 ? ', as “localhost” has it in many settings,' : '';
+  return [
+    `the program would listen on ${saddr}${as} and may go on with what it has of IPv4, or end: what listens now? \`${inNetns(netns, 'ss -ltnp')}\` Where nothing of it does, name an address of IPv4 in its settings, or none`,
+    `${isOff(netns)} Turn it on, with lo for ${LOOPBACK6}: \`${inNetns(netns, 'sysctl -w net.ipv6.conf.all.disable_ipv6=0')}\` and \`${inNetns(netns, 'sysctl -w net.ipv6.conf.lo.disable_ipv6=0')}\``,
+  ];
+}
+
+function isOff(netns: number): string {
+  return `is it turned off? \`${inNetns(netns, 'sysctl -a -r disable_ipv6')}\``;
 }

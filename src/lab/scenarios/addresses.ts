@@ -13,7 +13,7 @@ import {
   say,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { forward, redirect, routeVip, rules, table } from '../nat.ts';
+import { bracketed, forward, redirect, routeVip, rules, table } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { Stranger } from '../stranger.ts';
 import { until } from '../until.ts';
@@ -143,6 +143,30 @@ export const notOurAddressForwarding: Scenario = {
     for (const pair of pairs) must(pair.server.recv(), 'recv');
     hangUp(pairs);
     return { server, clients: ends, netns: lab.server.inode };
+  },
+};
+
+/** A rule of TPROXY without what delivers here what it takes: what has a listener is not forwarded. */
+export const notOurAddressIntercepted: Scenario = {
+  id: 'not-our-address/intercepted',
+  cause: 'not-our-address',
+  title: 'SYNs that TPROXY gives to a proxy, and no rule and route for its mark delivers them',
+  families: BOTH,
+  commands: ['nft'],
+  says: () => ({ of_a_connection: false, forwarding: 1, connection_of: /\(\d+\)$/ }),
+  prepare(lab, { family }) {
+    routeVip(lab, family);
+    forward(lab.server);
+    const to = bracketed(family, HOSTS[family].server, OTHER_PORT);
+    const given = `tcp dport ${PORT} tproxy to ${to} meta mark set 1;`;
+    rules(lab.server, family, `chain pre { type filter hook prerouting priority -150; ${given} }`);
+  },
+  run(lab, { times, family }) {
+    const listener = listen(lab, family, OTHER_PORT, times, { transparent: true });
+    const server = { address: HOSTS[family].vip, port: PORT };
+    const clients = knock(lab, server, times);
+    listener.close();
+    return { server, clients, netns: lab.server.inode };
   },
 };
 

@@ -5,7 +5,7 @@ import { meet, part } from '../acquaintance.ts';
 import { dial, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
-import { Stranger, SYN_ACK } from '../stranger.ts';
+import { RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 
 const PORT = 3270;
 const BEYOND = 1 << 20;
@@ -19,6 +19,20 @@ function answered(lab: Lab, { times, family }: Options, flags: number): Made {
   for (const syn of stranger.receive(TCP_FLAG.syn, times))
     stranger.reply(syn, flags, { seq: 1, ack: syn.seq + BEYOND });
   stranger.receive(TCP_FLAG.rst, times);
+  for (const socket of sockets) socket.close();
+  return { server, clients, netns: lab.server.inode };
+}
+
+/** Connects whose SYN is answered with these flags; each goes on, and is given up here. */
+function refused(lab: Lab, { times, family }: Options, flags: number): Made {
+  using stranger = new Stranger(lab, family);
+  const server = { address: stranger.address, port: PORT };
+  const sockets = dial(lab, lab.server, server, times);
+  const clients = sockets.map(localOf);
+  for (const syn of stranger.receive(TCP_FLAG.syn, times))
+    stranger.reply(syn, flags, { seq: 0, ack: syn.seq + BEYOND, window: 0 });
+  // Sent again: it was not believed.
+  stranger.receive(TCP_FLAG.syn, times);
   for (const socket of sockets) socket.close();
   return { server, clients, netns: lab.server.inode };
 }
@@ -41,6 +55,24 @@ export const unacceptable: Scenario[] = [
     families: BOTH,
     says: () => ({ answer: 'ACK', wrong: 'acknowledgement' }),
     run: (lab, options) => answered(lab, options, TCP_FLAG.ack),
+  },
+  {
+    id: 'reset-rejected/connect',
+    cause: 'reset-rejected',
+    beside: ['connect-given-up'],
+    title: 'connects that are answered with a reset which acknowledges something else',
+    families: BOTH,
+    says: () => ({ connecting: true, challenged: false, flags: 'RA' }),
+    run: (lab, options) => refused(lab, options, RST_ACK),
+  },
+  {
+    id: 'reset-rejected/connect-bare',
+    cause: 'reset-rejected',
+    beside: ['connect-given-up'],
+    title: 'connects that are answered with a reset which acknowledges nothing',
+    families: BOTH,
+    says: () => ({ connecting: true, acknowledges: null }),
+    run: (lab, options) => refused(lab, options, TCP_FLAG.rst),
   },
   {
     id: 'ack-unacceptable',
