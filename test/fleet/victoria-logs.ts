@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ProtobufLogsSerializer } from '@opentelemetry/otlp-transformer';
+import type { LogRecord } from '../../src/agent/otlp.ts';
 import { freePort } from '../software/free-port.ts';
 import { VICTORIA_LOGS } from './engines.ts';
 import type { Row } from './rows.ts';
@@ -13,12 +15,13 @@ import type { Row } from './rows.ts';
 export class VictoriaLogs {
   readonly #child: ChildProcess;
   readonly #folder: string;
-  readonly #url: string;
+  /** As a URL. */
+  readonly address: string;
 
-  private constructor(child: ChildProcess, folder: string, url: string) {
+  private constructor(child: ChildProcess, folder: string, address: string) {
     this.#child = child;
     this.#folder = folder;
-    this.#url = url;
+    this.address = address;
   }
 
   static async start(): Promise<VictoriaLogs> {
@@ -52,6 +55,15 @@ export class VictoriaLogs {
     await this.#post('/internal/force_flush', '');
   }
 
+  /** As a collector, or an agent itself, brings them. */
+  async take(records: readonly LogRecord[]): Promise<void> {
+    const message = ProtobufLogsSerializer.serializeRequest([...records]) ?? new Uint8Array(0);
+    await this.#post('/insert/opentelemetry/v1/logs', Buffer.from(message), {
+      'content-type': 'application/x-protobuf',
+    });
+    await this.#post('/internal/force_flush', '');
+  }
+
   async query(logsql: string): Promise<Record<string, string>[]> {
     const text = await this.#post('/select/logsql/query', new URLSearchParams({ query: logsql }));
     return text
@@ -60,8 +72,8 @@ export class VictoriaLogs {
       .map((line) => JSON.parse(line));
   }
 
-  async #post(path: string, body: string | URLSearchParams): Promise<string> {
-    const response = await fetch(this.#url + path, { method: 'POST', body });
+  async #post(path: string, body: BodyInit, headers: Record<string, string> = {}): Promise<string> {
+    const response = await fetch(this.address + path, { method: 'POST', body, headers });
     const text = await response.text();
     if (!response.ok) throw new Error(text);
     return text;
