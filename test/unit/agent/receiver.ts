@@ -62,7 +62,7 @@ export class Receiver {
   get endpoint(): Endpoint {
     const { port } = this;
     const url = new URL(`http://127.0.0.1:${port}/v1/logs`);
-    return { url, headers: { tenant: '1' }, gzip: true, timeout_ms: 10_000, tls: {} };
+    return { url, headers: { tenant: '1' }, gzip: true, timeout_ms: 10_000, tls: () => ({}) };
   }
 
   async close(): Promise<void> {
