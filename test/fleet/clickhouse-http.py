@@ -20,7 +20,7 @@ NOT_FOUND = {"60", "81"}
 class Interface(BaseHTTPRequestHandler):
     def do_POST(self):
         sql = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
-        options = parse_qsl(urlsplit(self.path).query)
+        options = parse_qsl(urlsplit(self.path).query, keep_blank_values=True)
         parameters = {name[6:]: value for name, value in options if name.startswith("param_")}
         try:
             status, text = 200, str(database.query(sql, "JSONEachRow", params=parameters))

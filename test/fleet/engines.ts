@@ -75,8 +75,11 @@ export class ClickHouse {
     return server;
   }
 
-  async query(sql: string): Promise<string> {
-    const answer = await fetch(this.url, { method: 'POST', body: sql });
+  async query(sql: string, parameters: Record<string, string> = {}): Promise<string> {
+    const url = new URL(this.url);
+    for (const [name, value] of Object.entries(parameters))
+      url.searchParams.set(`param_${name}`, value);
+    const answer = await fetch(url, { method: 'POST', body: sql });
     const text = await answer.text();
     if (!answer.ok) throw new Error(text);
     return text;
