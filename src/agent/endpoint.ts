@@ -13,8 +13,17 @@ export interface Endpoint {
   headers: Readonly<Record<string, string>>;
   gzip: boolean;
   timeout_ms: number;
-  tls: { ca?: string | string[]; cert?: string; key?: string };
+  /** As the files are now: certificates are renewed while the agent runs. */
+  tls(): Certificates;
 }
+
+export interface Certificates {
+  ca?: string | string[];
+  cert?: string;
+  key?: string;
+}
+
+const NO_CERTIFICATES = () => ({});
 
 /** A setting that cannot be followed. */
 export class SettingError extends Error {
@@ -57,7 +66,7 @@ export function endpointOf(signal: Signal, env: NodeJS.ProcessEnv): Endpoint | n
     headers: headersOf(setting('HEADERS')),
     gzip: compression === 'gzip',
     timeout_ms,
-    tls: url.protocol === 'https:' ? certificates(setting) : {},
+    tls: url.protocol === 'https:' ? certificates(setting) : NO_CERTIFICATES,
   };
 }
 
@@ -115,6 +124,7 @@ function withPath(base: URL, path: string): URL {
 
 /** What the system trusts is trusted too: many have their own authority there. */
 function certificates(setting: (name: string) => string | undefined): Endpoint['tls'] {
+  const trusted = [...getCACertificates('default'), ...getCACertificates('system')];
   const file = (name: string) => {
     const path = setting(name);
     if (path === undefined) return undefined;
@@ -124,10 +134,22 @@ function certificates(setting: (name: string) => string | undefined): Endpoint['
       throw new SettingError(`${PREFIX}${name}=${path}: ${(error as Error).message}`);
     }
   };
-  const ca = file('CERTIFICATE') ?? [
-    ...getCACertificates('default'),
-    ...getCACertificates('system'),
-  ];
-  const [cert, key] = [file('CLIENT_CERTIFICATE'), file('CLIENT_KEY')];
-  return { ca, ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+  const read = (): Certificates => {
+    const [ca, cert, key] = [file('CERTIFICATE'), file('CLIENT_CERTIFICATE'), file('CLIENT_KEY')];
+    return {
+      ca: ca ?? trusted,
+      ...(cert !== undefined && { cert }),
+      ...(key !== undefined && { key }),
+    };
+  };
+  // What cannot be read at the start is wrong; later on it is about to be written.
+  let last = read();
+  return () => {
+    try {
+      last = read();
+    } catch {
+      // Those before may do.
+    }
+    return last;
+  };
 }

@@ -35,6 +35,8 @@ export class Metrics {
   readonly #found = new Map<string, Point>();
   readonly #unexplained = new Map<string, Point>();
   readonly #ports = new Set<number>();
+  /** Where what each finding counts was counted, as long as there is the finding. */
+  readonly #counted = new WeakMap<Finding, Map<number | null, number>>();
   readonly #highest = new Map<string, number>();
 
   /** Counts what a pipeline finds from here on. */
@@ -42,7 +44,8 @@ export class Metrics {
     pipeline.engine.onCount = (finding, flow, count) => {
       if (finding.cause === BENIGN.id) return;
       if (finding.cause === UNEXPLAINED.id) this.#addUnexplained(finding, count);
-      this.#addFound(finding, this.#portOf(flow, pipeline), count);
+      const port = this.#portOf(flow, pipeline);
+      for (const [at, part] of this.#where(finding, port, count)) this.#addFound(finding, at, part);
     };
   }
 
@@ -128,6 +131,15 @@ export class Metrics {
     add(this.#found, `${cause} ${port}`, attributes, count);
   }
 
+  /** What is taken back, is so where it was counted: the host may not listen there any more, or only since then. */
+  #where(finding: Finding, port: number | null, count: number): [number | null, number][] {
+    const counted = this.#counted.get(finding) ?? new Map<number | null, number>();
+    this.#counted.set(finding, counted);
+    const parts = count < 0 ? takenFrom(counted, port, -count) : [[port, count] as const];
+    for (const [at, part] of parts) counted.set(at, (counted.get(at) ?? 0) + part);
+    return parts.map(([at, part]) => [at, part]);
+  }
+
   /** Null: what was dialled is not of this host. */
   #portOf(flow: Flow, { known }: Pipeline): number | null {
     const port = servedAtSource(flow) ? flow.sport : flow.dport;
@@ -162,6 +174,22 @@ export class Metrics {
     });
     return { name, kind: 'sum', unit, description, points: grown };
   }
+}
+
+/** So many less: first there, then wherever there are any, and what is nowhere there. */
+function takenFrom(
+  counted: ReadonlyMap<number | null, number>,
+  port: number | null,
+  count: number,
+): [number | null, number][] {
+  const parts: [number | null, number][] = [];
+  let left = count;
+  for (const at of [port, ...[...counted.keys()].filter((one) => one !== port)]) {
+    const part = Math.min(left, Math.max(0, counted.get(at) ?? 0));
+    if (part > 0) parts.push([at, -part]);
+    left -= part;
+  }
+  return left > 0 ? [...parts, [port, -left]] : parts;
 }
 
 const FOUND =

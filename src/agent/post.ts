@@ -38,7 +38,6 @@ export function post(
       'user-agent': `tcpwhy/${VERSION}`,
       ...headers,
     },
-    ...tls,
   };
   const timeout = AbortSignal.timeout(timeout_ms);
   const signal = stopped ? AbortSignal.any([stopped, timeout]) : timeout;
@@ -51,7 +50,7 @@ export function post(
       });
     try {
       const send = url.protocol === 'https:' ? https : http;
-      const request = send(url, { ...options, signal }, (answer) => {
+      const request = send(url, { ...options, ...tls(), signal }, (answer) => {
         const chunks: Buffer[] = [];
         let bytes = 0;
         answer.on('error', failed);

@@ -2,9 +2,11 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { partNumbers, partPath } from '../record/parts.ts';
+import { RecordingError } from '../record/read.ts';
+import { backoff_ms } from './backoff.ts';
 import type { ExportCounters } from './counters.ts';
 import { type Cursor, readCursor, writeCursor } from './cursor.ts';
-import type { Delivery } from './delivery.ts';
+import { type Delivery, pause } from './delivery.ts';
 import type { FileFindings } from './findings.ts';
 import type { LogRecord } from './otlp.ts';
 import { recordedBeyond } from './recorded.ts';
@@ -18,6 +20,9 @@ export interface Live {
   flush(): void;
 }
 
+/** About five minutes; then the others are told. */
+const MOST_ATTEMPTS = 10;
+
 export interface ShipperOptions {
   /** Of the recording, as `record -o` has it, and of the cursor. */
   recording: string;
@@ -28,6 +33,7 @@ export interface ShipperOptions {
   counters: ExportCounters;
   now_ns(): number;
   say(text: string): void;
+  wait?(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -44,6 +50,8 @@ export class Shipper {
   #ended: { number: number; findings: FileFindings } | null = null;
   /** Taken of the file that is recorded, and not delivered. */
   #unsent: LogRecord[] = [];
+  /** Attempts to read the file of the cursor that failed. */
+  #unread = 0;
   /** It was said that the cursor cannot be written. */
   #unwritten = false;
 
@@ -85,6 +93,7 @@ export class Shipper {
   /** The recording has ended, and its findings were finished: one attempt more, as long as `stopped` allows. */
   async finish(stopped: AbortSignal): Promise<void> {
     const { number, findings } = this.#live;
+    while (this.#cursor.number < number && !stopped.aborted) await this.#shipEnded(stopped);
     if (this.#cursor.number !== number) return;
     const records = [...this.#unsent, ...findings.take(this.#options.now_ns())];
     if (await this.#delivery.send(records, stopped)) this.#moveTo(beginOf(number + 1));
@@ -104,26 +113,37 @@ export class Shipper {
 
   async #shipEnded(stopped: AbortSignal): Promise<void> {
     const { number } = this.#cursor;
-    const records = await this.#recordsOf(number);
+    const records = await this.#recordsOf(number, stopped);
     if (records === null) return;
     if (await this.#delivery.send(records, stopped)) this.#moveTo(beginOf(number + 1));
   }
 
-  /** Null where there is no such file: then the cursor has moved to the next one that there is. */
-  async #recordsOf(number: number): Promise<LogRecord[] | null> {
-    const { recording, resources, counters, now_ns, say } = this.#options;
+  /**
+   * Null where there is no such file: then the cursor has moved to the next one that there is; and where it
+   * cannot be read by now: too many files are open, or its disk does not answer.
+   */
+  async #recordsOf(number: number, stopped: AbortSignal): Promise<LogRecord[] | null> {
+    const { recording, resources, counters, now_ns, say, wait = pause } = this.#options;
     const ended = this.#ended;
     this.#ended = null;
     if (ended?.number === number) return ended.findings.take(now_ns());
     const path = partPath(recording, number);
     try {
-      return await recordedBeyond(path, this.#cursor, resources, now_ns());
+      const records = await recordedBeyond(path, this.#cursor, resources, now_ns());
+      this.#unread = 0;
+      return records;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
         this.#passOver();
         return null;
       }
+      if (!(error instanceof RecordingError) && ++this.#unread < MOST_ATTEMPTS) {
+        if (this.#unread === 1) say(`${path}: ${(error as Error).message}: it is read again later`);
+        await wait(backoff_ms(this.#unread), stopped);
+        return null;
+      }
       // Whatever it is about this file, the others are told.
+      this.#unread = 0;
       counters.unreadable++;
       say(`${path} cannot be read, and is passed over: ${(error as Error).message}`);
       return [];

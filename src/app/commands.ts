@@ -64,7 +64,8 @@ export const COMMANDS = {
     flags: EXPLAIN,
   }),
   report: declared({
-    about: 'a post-mortem of recordings and captures: Markdown, or a page of its own',
+    about:
+      'a post-mortem of recordings, captures, or what many hosts told: Markdown, or a page of its own',
     args: ['[file|target...]', `recordings and captures, and ${TARGET}`],
     flags: REPORT,
   }),

@@ -4,6 +4,7 @@ import { many, negated, one, required, several, toggle, usually, type Values } f
 import {
   parseDuration,
   parseFamily,
+  parseFrom,
   parseHost,
   parseInterval,
   parseKeep,
@@ -171,9 +172,22 @@ export const EXPLAIN = {
   ...texts,
 };
 
+const NOT_TOLD = 'an engine has what agents told, and names in it stand in sentences';
+
 export const REPORT = {
   ...ofRecordings,
   ...texts,
+  from: one(
+    '<url>',
+    'of what agents told ClickHouse or VictoriaLogs, instead of files',
+    parseFrom,
+    {
+      against: { flags: ['counters', 'log', 'all', 'anonymize'], why: NOT_TOLD },
+    },
+  ),
+  since: usually('1h', '<duration>', 'with --from: what was told since then', parseDuration, {
+    needs: ['from'],
+  }),
   output: one('<file>', 'where to: .html or .md; without it, Markdown to stdout', text, {
     short: 'o',
   }),

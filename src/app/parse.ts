@@ -98,6 +98,14 @@ export function parseFamily(text: string): Family {
   throw new UsageError(`--family ${text}: 4 or 6`);
 }
 
+/** `--from` of an engine. */
+export function parseFrom(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
+  // It may have a password in it.
+  throw new UsageError('--from: no URL of http or https; files are given without it');
+}
+
 /** `--times`. */
 export function parseTimes(text: string): number {
   const times = Number(text);

@@ -26,6 +26,7 @@ const PLACES: Places = {
   '<tier>': ['hooks', 'tracepoints'],
   '<4|6>': ['4', '6'],
   '<port>': null,
+  '<url>': null,
   '<address>': null,
   '<namespace>': null,
   '<kind>': null,

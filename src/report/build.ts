@@ -23,7 +23,7 @@ export interface Limits {
   ends: number;
 }
 
-const LIMITS: Limits = { full: 40, rows: 1000, ends: 15 };
+export const LIMITS: Limits = { full: 40, rows: 1000, ends: 15 };
 
 interface Chosen {
   host: number;
@@ -77,7 +77,7 @@ export class Draft {
     }));
     const rest = this.#rest.slice(0, this.#limits.rows);
     return {
-      ...{ version, anonymized, start_ns, end_ns, hosts, causes, findings },
+      ...{ version, anonymized, told: null, start_ns, end_ns, hosts, causes, findings },
       timeline: timelineOf(
         onAxis,
         causes.map(({ id }) => id),

@@ -8,6 +8,8 @@ export interface Report {
   /** Version of tcpwhy that wrote it. */
   version: string;
   anonymized: boolean;
+  /** Where it is made of what agents told an engine; null: of recordings, and `hosts` has what is known of each. */
+  told: ToldReport | null;
   /** Wall clock of the first host, in nanoseconds, like all times in it. */
   start_ns: number;
   end_ns: number;
@@ -23,6 +25,24 @@ export interface Report {
   omitted: number;
   talkers: EndRow[];
   services: EndRow[];
+}
+
+export interface ToldReport {
+  /** Where that was asked, and from which time on. */
+  from: string;
+  since_ns: number;
+  /** There are lighter findings that were not read. */
+  incomplete: boolean;
+  hosts: ToldHost[];
+}
+
+export interface ToldHost {
+  /** Unique in the report. */
+  name: string;
+  /** Of tcpwhy. */
+  version: string;
+  findings: number;
+  count: number;
 }
 
 export interface HostReport {

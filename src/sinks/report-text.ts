@@ -2,6 +2,7 @@
 
 import type { Finding } from '../diagnose/finding.ts';
 import type {
+  CauseRow,
   ClockNote,
   CounterRow,
   FindingReport,
@@ -10,6 +11,8 @@ import type {
   NoteRung,
   Report,
   SegmentRung,
+  ToldHost,
+  ToldReport,
 } from '../report/model.ts';
 import { clock, clockMicros, duration, plural } from './format.ts';
 import { printable } from './printable.ts';
@@ -51,7 +54,41 @@ export function period({ start_ns, end_ns }: Pick<Report, 'start_ns' | 'end_ns'>
 }
 
 export function title(report: Report): string {
-  return `TCP failures on ${listed(report.hosts.map(({ name }) => name))}`;
+  return `TCP failures on ${where(report)}`;
+}
+
+/** Of more hosts than these only some are named. */
+const MOST_NAMED = 5;
+
+function where({ hosts, told }: Report): string {
+  const names = (told?.hosts ?? hosts).map(({ name }) => name);
+  if (names.length === 0) return 'no host';
+  const more = names.length - MOST_NAMED;
+  return more > 1
+    ? `${names.slice(0, MOST_NAMED).join(', ')} and ${plural(more, 'other host')}`
+    : listed(names);
+}
+
+/** On which hosts a cause was seen. */
+export function onHosts({ hosts }: CauseRow): string {
+  return hosts.length > 2 * MOST_NAMED ? plural(hosts.length, 'host') : hosts.join(', ');
+}
+
+/** More than one host has its part in it. */
+export function isOfSeveral({ hosts, told }: Report): boolean {
+  return (told?.hosts ?? hosts).length > 1;
+}
+
+const MOST_HOSTS = 100;
+
+/** Those that a page has room for. */
+export function mostFailures(hosts: readonly ToldHost[]): ToldHost[] {
+  return [...hosts].sort((a, b) => b.count - a.count).slice(0, MOST_HOSTS);
+}
+
+/** How to see what a report leaves out. */
+export function allOf({ told }: Report): string {
+  return told ? 'what is asked, with --since or a TARGET, may be less' : 'tcpwhy replay shows all';
 }
 
 /** `a`, `a and b`, `a, b and c`. */
@@ -66,10 +103,10 @@ export function story(report: Report): { happened: string[]; known: string[] } {
 }
 
 function happened(report: Report): string[] {
-  const { causes, hosts } = report;
+  const { causes } = report;
   const named = causes.filter(({ id }) => id !== 'unexplained' && id !== 'benign');
-  const where = listed(hosts.map(({ name }) => name));
-  if (named.length === 0) return [`tcpwhy saw no TCP failure with a known cause on ${where}.`];
+  if (named.length === 0)
+    return [`tcpwhy saw no TCP failure with a known cause on ${where(report)}.`];
   const total = named.reduce((sum, { count }) => sum + count, 0);
   const kinds = named.length === 1 ? 'all for one reason' : `for ${named.length} reasons`;
   const one = total === 1 ? 'one TCP failure' : `${thousands(total)} TCP failures, ${kinds}`;
@@ -80,13 +117,33 @@ function happened(report: Report): string[] {
   });
   const more = named.length - worst.length;
   return [
-    `On ${where}, tcpwhy saw ${one}.`,
+    `On ${where(report)}, tcpwhy saw ${one}.`,
     ...worst,
     ...(more > 0 ? [`${plural(more, 'less severe or less frequent reason')} below.`] : []),
   ];
 }
 
-function known({ hosts, causes }: Report): string[] {
+function known(report: Report): string[] {
+  return report.told ? knownOfTold(report.told, report) : knownOfRecordings(report);
+}
+
+function knownOfTold({ from, since_ns, incomplete }: ToldReport, report: Report): string[] {
+  return [
+    `Made of the findings that were told since ${moment(since_ns, report)} UTC, as ${from} has them; each counts from where its recording began, an hour before at the most unless its agent was told otherwise.`,
+    ...(incomplete
+      ? [
+          'There are more: only the weightiest were read, and what is said of causes and services is of these.',
+        ]
+      : []),
+    WHAT_AGENTS_MISS,
+  ];
+}
+
+/** What log records do not have. */
+export const WHAT_AGENTS_MISS =
+  'What an agent lost, or could not see, its metrics have: tcpwhy.events.lost and tcpwhy.cause.observable.';
+
+function knownOfRecordings({ hosts, causes }: Report): string[] {
   const unexplained = causes.find(({ id }) => id === 'unexplained')?.count ?? 0;
   const benign = hosts.reduce((sum, host) => sum + host.benign, 0);
   const lost = hosts.filter(({ losses }) => losses.length > 0).map(({ name }) => name);

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { recordId } from '../../src/agent/log-record.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { rules } from '../../src/lab/nat.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
-import { RecordedStream } from '../../src/record/read.ts';
-import { Output, TCPWHY } from '../kernel/tcpwhy.ts';
+import { TCPWHY } from '../kernel/tcpwhy.ts';
 import { freePort } from '../software/free-port.ts';
 import { COLLECTOR, startCollector } from './collector.ts';
 import { CHDB, clickHouse, insert, lacks, shipped } from './engines.ts';
 import { Program } from './process.ts';
+import { recordings } from './recordings.ts';
 import { type Row, texts } from './rows.ts';
 import { Sink, type Told } from './sink.ts';
 
@@ -46,7 +44,9 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
   });
 
   const collect = async () => {
-    const collector = await startCollector(state, port, sink.url);
+    const collector = await startCollector(
+      ...([state, port, `endpoint: ${sink.url}`, 'encoding: json'] as const),
+    );
     running.push(collector);
     return collector;
   };
@@ -75,7 +75,10 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
     expect.poll(() => byCause(sink), { timeout: 60_000, interval: 100 }).toEqual(made(rounds));
   const recorded = (rounds: number) =>
     expect
-      .poll(async () => sumOf((await recordings(state)).causes), { timeout: 60_000, interval: 300 })
+      .poll(async () => sumOf((await recordings(state, HOST_ID)).causes), {
+        timeout: 60_000,
+        interval: 300,
+      })
       .toEqual(made(rounds));
 
   it('tells what is recorded, whoever is killed meanwhile, and nothing else', async () => {
@@ -106,7 +109,7 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
     expect(await agent.stop('SIGTERM')).toBe(0);
     await collector.stop('SIGTERM');
 
-    const { files, ids, causes } = await recordings(state);
+    const { files, ids, causes } = await recordings(state, HOST_ID);
     // More than the three starts: it went on in others meanwhile.
     expect(files).toBeGreaterThan(4);
     expect(sumOf(causes)).toEqual(made(6));
@@ -132,7 +135,7 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
     // And what was not told yet at the end of each recording.
     expect(sink.records.length).toBeLessThanOrEqual(seconds + sink.counts.size);
     expect(await agent.stop('SIGTERM')).toBe(0);
-    const { ids } = await recordings(state);
+    const { ids } = await recordings(state, HOST_ID);
     expect(new Map([...sink.counts].sort())).toEqual(new Map([...ids].sort()));
   });
 
@@ -241,24 +244,4 @@ function countedIn(sink: Sink, metric: string): Map<string, number> {
     causes.set(cause, (causes.get(cause) ?? 0) + value);
   }
   return causes;
-}
-
-/** What `replay` says of each recording there is: counts by the id that a receiver is told, and by cause. */
-async function recordings(state: string) {
-  const ids = new Map<string, number>();
-  const causes = new Map<string, number>();
-  const names = readdirSync(state).filter((one) => one.endsWith('.zst'));
-  for (const name of names) {
-    const path = join(state, name);
-    const recording = await RecordedStream.open(path);
-    await recording.close();
-    const output = new Output();
-    const { stdout } = spawnSync(TCPWHY, ['replay', path, '--json'], { encoding: 'utf8' });
-    for (const line of stdout.split('\n').filter((one) => one !== '')) output.add(line);
-    for (const { id, cause, count } of output.findings) {
-      ids.set(recordId(HOST_ID, recording.header, id), count);
-      causes.set(cause, (causes.get(cause) ?? 0) + count);
-    }
-  }
-  return { files: names.length, ids, causes };
 }

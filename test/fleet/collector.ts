@@ -14,8 +14,15 @@ function versionOf(builder: string): string {
   return builder.match(/^ {2}version: (\S+)$/m)?.[1] ?? '';
 }
 
-/** OpenTelemetry's collector. It answers when `sink` has what it was sent, and keeps nothing itself. */
-export async function startCollector(folder: string, port: number, sink: string): Promise<Program> {
+/**
+ * OpenTelemetry's collector. It answers when what it brings that to has what it was sent, and keeps nothing itself.
+ * `sink` is lines of how that is reached.
+ */
+export async function startCollector(
+  folder: string,
+  port: number,
+  ...sink: string[]
+): Promise<Program> {
   const config = join(folder, 'collector.yaml');
   writeFileSync(
     config,
@@ -27,8 +34,7 @@ receivers:
         endpoint: 127.0.0.1:${port}
 exporters:
   otlphttp:
-    endpoint: ${sink}
-    encoding: json
+    ${sink.join('\n    ')}
     compression: none
     sending_queue:
       enabled: false

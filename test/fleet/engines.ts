@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -47,11 +48,53 @@ export function insert(rows: readonly Row[]): Asked {
   return { sql: `INSERT INTO otel_logs (${columns}) VALUES ${values.join(', ')}` };
 }
 
-/** Of ClickHouse's own engine with the schema that is shipped: what each query gives. */
-export function clickHouse(...queries: Asked[]): Record<string, unknown>[][] {
-  const schema = shipped('clickhouse', 'schema.sql')
+/** Each statement of the schema that is shipped. */
+const schemaSql = () =>
+  shipped('clickhouse', 'schema.sql')
     .split(/;\n/)
     .filter((sql) => /^[A-Z]/m.test(sql));
+
+/** ClickHouse’s own engine behind an HTTP interface, with the schema and nothing else. */
+export class ClickHouse {
+  readonly url: string;
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess, url: string) {
+    this.#child = child;
+    this.url = url;
+  }
+
+  static async start(): Promise<ClickHouse> {
+    const child = spawn('python3', [join(import.meta.dirname, 'clickhouse-http.py')], {
+      env: { ...process.env, PYTHONPATH: dirname(CHDB) },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const [port] = (await once(child.stdout, 'data')) as [Buffer];
+    const server = new ClickHouse(child, `http://127.0.0.1:${String(port).trim()}/`);
+    for (const sql of schemaSql()) await server.query(sql);
+    return server;
+  }
+
+  async query(sql: string, parameters: Record<string, string> = {}): Promise<string> {
+    const url = new URL(this.url);
+    for (const [name, value] of Object.entries(parameters))
+      url.searchParams.set(`param_${name}`, value);
+    const answer = await fetch(url, { method: 'POST', body: sql });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(text);
+    return text;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#child, 'exit');
+    this.#child.stdin?.end();
+    await ended;
+  }
+}
+
+/** Of ClickHouse’s own engine with the schema that is shipped: what each query gives. */
+export function clickHouse(...queries: Asked[]): Record<string, unknown>[][] {
+  const schema = schemaSql();
   const asked = [...schema.map((sql) => ({ sql })), ...queries];
   const { status, stdout, stderr } = spawnSync(
     'python3',

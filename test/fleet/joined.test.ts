@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LogRecord } from '../../src/agent/otlp.ts';
 import { rewriterLacks } from '../../src/lab/rewriter.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
+import { TCPWHY } from '../kernel/tcpwhy.ts';
 import { recordTwoHosts } from '../kernel/two-hosts.ts';
-import { CHDB, clickHouse, insert, lacks, shipped, VICTORIA_LOGS } from './engines.ts';
+import { CHDB, ClickHouse, clickHouse, insert, lacks, shipped, VICTORIA_LOGS } from './engines.ts';
 import { type Row, recorded } from './rows.ts';
 import { VictoriaLogs } from './victoria-logs.ts';
 
@@ -26,6 +29,8 @@ describe('the five failures, as both of their hosts recorded them', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-fleet-'));
   let rows: Row[] = [];
   let joined: string[] = [];
+  let records: LogRecord[] = [];
+  let files: string[] = [];
 
   beforeAll(async () => {
     const scenarios = SCENARIOS.filter(({ id }) => [...FIVE, ...MORE].includes(id));
@@ -33,7 +38,8 @@ describe('the five failures, as both of their hosts recorded them', () => {
       client: {},
       server: {},
     });
-    ({ rows, joined } = await recorded([
+    files = [client, server];
+    ({ rows, joined, records } = await recorded([
       { host: 'client-7', path: client },
       { host: 'db-3', path: server },
     ]));
@@ -150,6 +156,51 @@ describe('the five failures, as both of their hosts recorded them', () => {
     });
   });
 
+  describe('a report of what was told', () => {
+    const report = (...args: string[]) => {
+      // The engine may be in this process.
+      return new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) => {
+        const child = execFile(TCPWHY, ['report', ...args], (_, stdout, stderr) =>
+          resolve({ status: child.exitCode, stdout, stderr }),
+        );
+      });
+    };
+    const equals = async (url: string) => {
+      const [told, own] = [await report('--from', url), await report(...files)];
+      expect([told.status, told.stderr]).toEqual([0, '']);
+      expect(findingsIn(told.stdout).length).toBeGreaterThan(FIVE.length);
+      expect(findingsIn(told.stdout)).toEqual(findingsIn(own.stdout));
+      const [refused] = called('no-listener', 'db-3');
+      const port = refused?.attributes['tcpwhy.where']?.split(':').at(-1) ?? '';
+      const narrowed = findingsIn((await report('--from', url, port)).stdout);
+      expect(narrowed).toHaveLength(2);
+      for (const finding of narrowed) expect(finding).toContain(`:${port}`);
+    };
+
+    it('is that of the recordings: from VictoriaLogs', async ({ skip }) => {
+      const lacking = lacks(VICTORIA_LOGS);
+      skip(lacking !== null, lacking ?? '');
+      await using logs = await VictoriaLogs.start();
+      await logs.take(records);
+      await logs.take(records);
+      await equals(`${logs.address}/select/logsql/query`);
+    });
+
+    it('is that of the recordings: from ClickHouse', async ({ skip }) => {
+      const lacking = lacks(CHDB);
+      skip(lacking !== null, lacking ?? '');
+      await using server = await ClickHouse.start();
+      for (const { sql } of [
+        insert(earlier(rows)),
+        insert(rows),
+        insert(rows.flatMap(withdrawn)),
+        insert(rows),
+      ])
+        await server.query(sql);
+      await equals(server.url);
+    });
+  });
+
   it('are joined and counted the same by VictoriaLogs', async ({ skip }) => {
     const lacking = lacks(VICTORIA_LOGS);
     skip(lacking !== null, lacking ?? '');
@@ -187,6 +238,32 @@ describe('the five failures, as both of their hosts recorded them', () => {
     );
   });
 });
+
+/** What a report in Markdown says of each finding, but for times, drawings, and the order of evidence. */
+function findingsIn(markdown: string): string[] {
+  const [, section = ''] = markdown.split('\n## Findings');
+  const [all = ''] = section.split('\n## Where it happened');
+  const blocks = all.split(/\n### (?=\d+\. )/).slice(1);
+  const summary = (block = '') => /^\*\*.*\*\*$/m.exec(block)?.[0] ?? '';
+  return blocks
+    .map((block) => {
+      const [said = ''] = block.split('\nSequence of events');
+      const lines = said.split('\n');
+      const elsewhere = [...block.matchAll(/finding (\d+)/g)].map(([, number]) =>
+        summary(blocks[Number(number) - 1]),
+      );
+      return [
+        lines[0]?.replace(/^\d+\. /, ''),
+        summary(block),
+        /^Seen (once|[\d,]+ times)/m.exec(block)?.[0],
+        ...elsewhere.sort(),
+        ...lines.filter((line) => /^(- | {2})/.test(line)),
+        // What nobody knew is not told.
+        ...lines.filter((line) => line.startsWith('| ') && !line.endsWith(' `unknown` |')).sort(),
+      ].join('\n');
+    })
+    .sort();
+}
 
 const keyOf = (of: Record<string, string>) => `${of['tcpwhy.cause']} ${of['tcpwhy.where']}`;
 

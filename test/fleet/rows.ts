@@ -43,16 +43,16 @@ export async function recorded(files: { host: string; path: string }[]) {
   const report = new Draft(collections, { full: 1000, rows: 0, ends: 0 }).report({
     ...{ version: '', anonymized: false, causes: CAUSES },
   });
-  const rows = collections.flatMap(({ segments, findings }, at) => {
+  const records = collections.flatMap(({ segments, findings }, at) => {
     const numbers = segments.handshakes.firstNumbers();
     const { origin, resources } = hosts[at] as Host;
     return [...findings.values()].map((open) => {
       const { finding, sides } = open;
       const beside = { sides, keys: connectionKeys(open, numbers), time_ns: finding.last_ns };
-      return rowOf(logRecordOf(finding, beside, origin, resources, finding.last_ns));
+      return logRecordOf(finding, beside, origin, resources, finding.last_ns);
     });
   });
-  return { rows, joined: joinedIn(report, hosts), report };
+  return { records, rows: records.map(rowOf), joined: joinedIn(report, hosts), report };
 }
 
 /** What is no text as JSON, as exporters write it. */

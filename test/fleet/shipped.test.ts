@@ -19,7 +19,7 @@ it('names no cause that there is not', () => {
     ...shipped('victorialogs', 'what-the-server-said.logsql').matchAll(
       /tcpwhy\.cause:in\(([^)]*)\)/g,
     ),
-    ...shipped('clickhouse', 'what-the-server-said.sql').matchAll(/client\.cause IN \(([^)]*)\)/g),
+    ...shipped('clickhouse', 'what-the-server-said.sql').matchAll(/WHERE cause IN \(([^)]*)\)/g),
   ].map(([, list = '']) => list.replaceAll("'", '').split(/[|,]\s*/));
   expect(lists).toHaveLength(7);
   for (const id of lists.flat()) expect(IDS, id).toContain(id);

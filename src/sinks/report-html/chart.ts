@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { CauseRow, Report } from '../../report/model.ts';
-import { moment, SEVERITY_WORD, thousands, times } from '../report-text.ts';
+import { isOfSeveral, moment, onHosts, SEVERITY_WORD, thousands, times } from '../report-text.ts';
 import { type Html, html } from './html.ts';
 
 const COLOURS = 8;
@@ -35,7 +35,7 @@ export function chart(report: Report): Html {
 ${shown.map((cause) => lane(cause, report))}
 <div class="axis" aria-hidden="true">${ticks(report).map((text) => html`<span>${text}</span>`)}</div>
 </div>
-<p class="soft">Times are UTC. A bar is ${widthText(report.timeline.width_ns)}; each lane is drawn to the height of its own highest bar.${left_out > 0 ? ` ${left_out} more causes are in the table.` : ''}</p>
+<p class="soft">Times are UTC. A bar is ${widthText(report.timeline.width_ns)}${report.told ? ', of what was told then' : ''}; each lane is drawn to the height of its own highest bar.${left_out > 0 ? ` ${left_out} more causes are in the table.` : ''}</p>
 ${asTable(report)}`;
 }
 
@@ -63,12 +63,12 @@ function asTable(report: Report): Html {
     const counts = countsOf(cause, report);
     const first = counts.findIndex((count) => count > 0);
     const last = counts.findLastIndex((count) => count > 0);
-    return html`<tr><th scope="row">${dot(report, cause.id)}${cause.id}</th><td>${cause.title}</td><td>${SEVERITY_WORD[cause.severity]}</td><td class="number">${thousands(cause.count)}</td><td class="number">${thousands(cause.findings)}</td><td>${bucketTime(first, report)}</td><td>${bucketTime(last, report)}</td><td>${peak(cause, report)}</td>${report.hosts.length > 1 ? html`<td>${cause.hosts.join(', ')}</td>` : ''}</tr>
+    return html`<tr><th scope="row">${dot(report, cause.id)}${cause.id}</th><td>${cause.title}</td><td>${SEVERITY_WORD[cause.severity]}</td><td class="number">${thousands(cause.count)}</td><td class="number">${thousands(cause.findings)}</td><td>${bucketTime(first, report)}</td><td>${bucketTime(last, report)}</td><td>${peak(cause, report)}</td>${isOfSeveral(report) ? html`<td>${onHosts(cause)}</td>` : ''}</tr>
 `;
   });
   return html`<details><summary>The same as a table</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Causes over time"><table><caption>Causes over time</caption>
-<thead><tr><th scope="col">Cause</th><th scope="col">What it is</th><th scope="col">Severity</th><th scope="col" class="number">Times</th><th scope="col" class="number">Findings</th><th scope="col">First</th><th scope="col">Last</th><th scope="col">Most at once</th>${report.hosts.length > 1 ? html`<th scope="col">Hosts</th>` : ''}</tr></thead>
+<thead><tr><th scope="col">Cause</th><th scope="col">What it is</th><th scope="col">Severity</th><th scope="col" class="number">Times</th><th scope="col" class="number">Findings</th><th scope="col">First</th><th scope="col">Last</th><th scope="col">Most at once</th>${isOfSeveral(report) ? html`<th scope="col">Hosts</th>` : ''}</tr></thead>
 <tbody>${rows}</tbody></table></div></details>`;
 }
 

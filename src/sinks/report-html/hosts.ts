@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { CounterRow, HostReport, Report } from '../../report/model.ts';
+import type { CounterRow, HostReport, Report, ToldReport } from '../../report/model.ts';
 import { plural } from '../format.ts';
-import { allSeen, clockSentence, counterChange, left, moment, thousands } from '../report-text.ts';
+import {
+  allSeen,
+  clockSentence,
+  counterChange,
+  left,
+  moment,
+  mostFailures,
+  thousands,
+  WHAT_AGENTS_MISS,
+} from '../report-text.ts';
 import { type Html, html } from './html.ts';
 
 export function lostSection(report: Report): Html {
+  if (report.told)
+    return html`<section aria-labelledby="lost"><h2 id="lost">Lost or not observable</h2>
+<p>${WHAT_AGENTS_MISS}</p></section>`;
   const { hosts } = report;
   const losses = hosts.flatMap(({ name, losses: rows }) =>
     rows.map(
@@ -35,8 +47,23 @@ ${
 }
 
 export function hostSection(report: Report): Html {
+  if (report.told) return toldHosts(report.told);
   const heading = report.hosts.length === 1 ? 'Host' : 'Hosts';
   return html`<section aria-labelledby="hosts"><h2 id="hosts">${heading}</h2>${report.hosts.map((host) => oneHost(host, report))}</section>`;
+}
+
+function toldHosts({ hosts }: ToldReport): Html {
+  const shown = mostFailures(hosts);
+  const more = hosts.length - shown.length;
+  const rows = shown.map(
+    ({ name, version, findings, count }) =>
+      html`<tr><th scope="row">${name}</th><td class="number">${thousands(findings)}</td><td class="number">${thousands(count)}</td><td>${version}</td></tr>
+`,
+  );
+  return html`<section aria-labelledby="hosts"><h2 id="hosts">Hosts</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Hosts that told of failures"><table><caption>Hosts that told of failures</caption><thead><tr><th scope="col">Host</th><th scope="col" class="number">Findings</th><th scope="col" class="number">Failures</th><th scope="col">tcpwhy</th></tr></thead><tbody>
+${rows}</tbody></table></div>
+${more > 0 ? html`<p>${plural(more, 'host')} with fewer failures ${more === 1 ? 'is' : 'are'} left out.</p>` : ''}</section>`;
 }
 
 function oneHost(host: HostReport, report: Report): Html {

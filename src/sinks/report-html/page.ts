@@ -5,8 +5,10 @@ import { adviceParts } from '../advice.ts';
 import { endTexts } from '../ends.ts';
 import { facts } from '../facts.ts';
 import {
+  allOf,
   basisText,
   capital,
+  isOfSeveral,
   netnsText,
   period,
   processText,
@@ -64,7 +66,7 @@ ${report.findings.map((one) => finding(one, report))}
 ${others(report)}</section>
 <section aria-labelledby="where"><h2 id="where">Where it happened</h2>
 ${ends('Listeners and services that failures were about', 'Listener or service', report.services, report)}
-${ends('Talkers: the ends that dialled', 'Address', report.talkers, report)}</section>
+${report.told ? '' : ends('Talkers: the ends that dialled', 'Address', report.talkers, report)}</section>
 ${lostSection(report)}
 ${hostSection(report)}
 </main>
@@ -78,7 +80,7 @@ ${hostSection(report)}
 function finding(one: FindingReport, report: Report): Html {
   const { finding: found, number, host, elsewhere, flows } = one;
   const process = processText(one);
-  const several = report.hosts.length > 1;
+  const several = isOfSeveral(report);
   const about = [
     `Seen ${times(found.count)}, ${span(one, report)}`,
     `on ${host}${netnsText(found)}`,
@@ -135,7 +137,7 @@ function others(report: Report): Html | string {
   return html`<h3 id="others">The others</h3>
 <div class="scroll" tabindex="0" role="region" aria-labelledby="others"><table><thead><tr><th scope="col" class="number">No.</th><th scope="col">Severity</th><th scope="col">Cause</th><th scope="col" class="number">Times</th><th scope="col">Host</th><th scope="col">What</th></tr></thead><tbody>
 ${rows}</tbody></table></div>
-${omitted > 0 ? html`<p>${thousands(omitted)} more are not listed, so that this page stays of a size that can be sent; their causes and counts are in the timeline’s table. <code>tcpwhy replay</code> shows all.</p>` : ''}`;
+${omitted > 0 ? html`<p>${thousands(omitted)} more are not listed, so that this page stays of a size that can be sent; their causes and counts are in the timeline’s table. ${allOf(report)}.</p>` : ''}`;
 }
 
 function ends(caption: string, head: string, rows: readonly EndRow[], report: Report): Html {

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { FindingReport, HostReport, Report } from '../../report/model.ts';
+import type { FindingReport, HostReport, Report, ToldReport } from '../../report/model.ts';
 import { adviceParts } from '../advice.ts';
 import { endTexts } from '../ends.ts';
 import { facts } from '../facts.ts';
 import { plural } from '../format.ts';
 import {
+  allOf,
   allSeen,
   basisText,
   capital,
   counterChange,
   left,
   moment,
+  mostFailures,
   netnsText,
   period,
   processText,
@@ -21,6 +23,7 @@ import {
   thousands,
   times,
   title,
+  WHAT_AGENTS_MISS,
 } from '../report-text.ts';
 import { code, fenced, md, table } from './escape.ts';
 import { ladderLines } from './ladder.ts';
@@ -48,7 +51,9 @@ export function reportMarkdown(report: Report): string {
     ...findings(report),
     ...ends(report),
     ...lost(report),
-    ...report.hosts.flatMap((host) => hostLines(host, report)),
+    ...(report.told
+      ? toldHosts(report.told)
+      : report.hosts.flatMap((host) => hostLines(host, report))),
   ];
   return `${lines
     .join('\n')
@@ -164,7 +169,8 @@ function advice(pieces: readonly string[]): string[] {
   return items.length === 0 ? [] : ['', 'What to do:', '', ...items];
 }
 
-function rest({ rest: rows, omitted }: Report): string[] {
+function rest(report: Report): string[] {
+  const { rest: rows, omitted } = report;
   if (rows.length === 0) return [];
   const shown = rows.slice(0, MAX_ROWS);
   const missing = rows.length - shown.length + omitted;
@@ -183,13 +189,11 @@ function rest({ rest: rows, omitted }: Report): string[] {
       ]),
       [0, 2],
     ),
-    ...(missing > 0
-      ? ['', `${thousands(missing)} more are not listed; tcpwhy replay shows all.`]
-      : []),
+    ...(missing > 0 ? ['', `${thousands(missing)} more are not listed; ${allOf(report)}.`] : []),
   ];
 }
 
-function ends({ talkers, services }: Report): string[] {
+function ends({ talkers, services, told }: Report): string[] {
   if (services.length === 0) return [];
   const rows = (list: Report['talkers']) =>
     list.map(({ text, count, causes }) => [
@@ -205,12 +209,12 @@ function ends({ talkers, services }: Report): string[] {
     '## Where it happened',
     '',
     ...table(['listener or service', 'failures', 'causes'], rows(services), [1]),
-    '',
-    ...table(['talker', 'failures', 'causes'], rows(talkers), [1]),
+    ...(told ? [] : ['', ...table(['talker', 'failures', 'causes'], rows(talkers), [1])]),
   ];
 }
 
 function lost(report: Report): string[] {
+  if (report.told) return ['', '## Lost or not observable', '', WHAT_AGENTS_MISS];
   const { hosts } = report;
   const losses = hosts.flatMap(({ name, losses: rows }) =>
     rows.map((row) => [
@@ -239,6 +243,19 @@ function lost(report: Report): string[] {
           ...table(['host', 'cause', 'what it is'], blind),
         ]
       : [allSeen(report)]),
+  ];
+}
+
+function toldHosts({ hosts }: ToldReport): string[] {
+  const shown = mostFailures(hosts);
+  const rows = shown.map(({ name, version, findings, count }) => [
+    ...[md(name), thousands(findings), thousands(count), md(version)],
+  ]);
+  const more = hosts.length - shown.length;
+  return [
+    ...['', '## Hosts', ''],
+    ...table(['host', 'findings', 'failures', 'tcpwhy'], rows, [1, 2]),
+    ...(more > 0 ? ['', `${plural(more, 'host')} with fewer failures left out.`] : []),
   ];
 }
 

@@ -10,7 +10,7 @@ import { Pipeline } from '../../../src/diagnose/pipeline.ts';
 import { headerWith, streamOf } from '../causes/fixture.ts';
 import { HEADER, packetEvent, tick } from '../diagnose/events.ts';
 import { all } from './otlp.ts';
-import { RESOURCES } from './records.ts';
+import { FINDING, RESOURCES } from './records.ts';
 
 const NOTHING = new ExportCounters();
 
@@ -41,6 +41,31 @@ test('what was found is counted by cause, and what was not by reason', () => {
   ]);
   expect(pointsOf(read, 'tcpwhy.events.lost')).toEqual([
     { attributes: { 'tcpwhy.loss': 'records_lost' }, value: 4 },
+  ]);
+});
+
+test('what is taken back, is so at the port where it was counted', () => {
+  const metrics = new Metrics();
+  const listening = new Set([80]);
+  const engine = { onCount: (..._: unknown[]) => {} };
+  const known = { listenersOnPort: (port: number) => (listening.has(port) ? [port] : []) };
+  metrics.watch({ engine, known } as unknown as Pipeline);
+  const flow = { saddr: '10.0.0.2', sport: 4000, daddr: '10.0.0.1', dport: 80, service: 0 };
+  engine.onCount(FINDING, flow, 2, 0);
+  listening.clear();
+  engine.onCount(FINDING, flow, 1, 0);
+  engine.onCount(FINDING, flow, -3, 0);
+  listening.add(80);
+  engine.onCount({ ...FINDING, cause: 'listener-closed' }, flow, 3, 0);
+  const read = metrics.read(counted().pipeline, new Map(), [], NOTHING, 0);
+  const cause = (cause: string, port: number[]) => ({
+    'tcpwhy.cause': cause,
+    ...Object.fromEntries(port.map((at) => ['network.local.port', at])),
+  });
+  expect(pointsOf(read, 'tcpwhy.findings')).toEqual([
+    { attributes: cause('no-listener', [80]), value: 0 },
+    { attributes: cause('no-listener', []), value: 0 },
+    { attributes: cause('listener-closed', [80]), value: 3 },
   ]);
 });
 

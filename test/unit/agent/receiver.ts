@@ -23,7 +23,7 @@ export interface Request {
 export class Receiver {
   readonly requests: Request[] = [];
   readonly #server: Server;
-  answers: ((request: Request) => Answer | 'hangs up' | 'never')[] = [];
+  answers: ((request: Request) => Answer | 'hangs up' | 'breaks off' | 'never')[] = [];
 
   private constructor(server: Server) {
     this.#server = server;
@@ -44,7 +44,10 @@ export class Receiver {
       const { answers } = receiver;
       const answer = (answers.length > 1 ? answers.shift() : answers[0])?.(request);
       if (answer === 'hangs up') incoming.socket.destroy();
-      else if (answer !== 'never')
+      else if (answer === 'breaks off') {
+        response.writeHead(200, { 'content-length': 100 });
+        response.write('{', () => incoming.socket.destroy());
+      } else if (answer !== 'never')
         response.writeHead(answer?.status ?? 200, answer?.headers).end(answer?.body ?? undefined);
     });
     server.listen(0, '127.0.0.1');
@@ -59,7 +62,7 @@ export class Receiver {
   get endpoint(): Endpoint {
     const { port } = this;
     const url = new URL(`http://127.0.0.1:${port}/v1/logs`);
-    return { url, headers: { tenant: '1' }, gzip: true, timeout_ms: 10_000, tls: {} };
+    return { url, headers: { tenant: '1' }, gzip: true, timeout_ms: 10_000, tls: () => ({}) };
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -41,7 +50,7 @@ class Running {
   readonly #stop = new AbortController();
   #run: Promise<void> = Promise.resolve();
 
-  constructor(keep = Infinity) {
+  constructor(keep = Infinity, wait = async () => {}) {
     this.#rotation = { max_bytes: null, max_age_ms: null, keep };
     let shipper: Shipper | null = null;
     this.flight = new FlightRecorder(this.source, recording, this.#rotation, RESOURCES, {
@@ -57,6 +66,7 @@ class Running {
         counters,
         now_ns: () => 0,
         say: (text) => said.push(text),
+        wait,
       },
       new Delivery(
         receiver.endpoint,
@@ -249,6 +259,38 @@ test('a file that cannot be read is passed over, counted and said', async () => 
   expect(counters.unreadable).toBe(1);
   await next.stop();
 });
+
+test('what is left at the end is told, of the file before too', async () => {
+  const agent = new Running().second(80).rotate().second(81);
+  await agent.stop();
+  expect(told()).toEqual(['80×1', '81×1']);
+});
+
+test.each([
+  { times: 2, are: 'told once it can be read', those: ['80×1', '81×1'], unreadable: 0 },
+  { times: 99, are: 'passed over where that lasts', those: ['81×1'], unreadable: 1 },
+])(
+  'findings of a file that its disk does not give are $are',
+  async ({ times, those, unreadable }) => {
+    const first = new Running().second(80).rotate().second(81);
+    await first.kill();
+    first.flight.flush();
+    const path = partPath(recording, 1);
+    renameSync(path, `${path}.away`);
+    // What is read of a directory is an error of the file system, not of a recording.
+    mkdirSync(path);
+    let waited = 0;
+    const next = new Running(Infinity, async () => {
+      if (++waited !== times) return;
+      rmdirSync(path);
+      renameSync(`${path}.away`, path);
+    }).run();
+    await expect.poll(told).toEqual(those);
+    expect(said.filter((text) => text.includes('it is read again later'))).toHaveLength(1);
+    expect(counters.unreadable).toBe(unreadable);
+    await next.stop();
+  },
+);
 
 test('a cursor of recordings that are gone is none', async () => {
   writeFileSync(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -10,19 +10,26 @@ import { post } from '../../../src/agent/post.ts';
 import { Receiver } from './receiver.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-tls-'));
-const [CERT, KEY] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+const [CERT, KEY, OTHER] = ['cert.pem', 'key.pem', 'other.pem'].map((name) =>
+  join(folder, name),
+) as [string, string, string];
 let receiver: Receiver;
 
-beforeAll(async () => {
+/** One that vouches for itself. */
+const make = (cert: string, key: string) =>
   execFileSync(
     'openssl',
     [
       ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
       ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
-      ...['-days', '2', '-keyout', KEY, '-out', CERT],
+      ...['-days', '2', '-keyout', key, '-out', cert],
     ],
     { stdio: 'ignore' },
   );
+
+beforeAll(async () => {
+  make(CERT, KEY);
+  make(OTHER, join(folder, 'other-key.pem'));
   const pem = { cert: readFileSync(CERT), key: readFileSync(KEY) };
   // It takes only who has this certificate too.
   receiver = await Receiver.open({
@@ -54,6 +61,22 @@ test('a collector is trusted by the certificate that is set, and is shown the cl
   const outcome = await sent({ OTEL_EXPORTER_OTLP_CERTIFICATE: CERT, ...CLIENT });
   expect(outcome).toMatchObject({ is: 'taken' });
   expect(receiver.requests.map(({ path }) => path)).toEqual(['/v1/logs']);
+});
+
+test('certificates that are renewed are read again, and what is not there meanwhile stays', async () => {
+  const renewed = join(folder, 'renewed.pem');
+  copyFileSync(OTHER, renewed);
+  const endpoint = endpointOf('logs', {
+    ...{ OTEL_EXPORTER_OTLP_ENDPOINT: `https://127.0.0.1:${receiver.port}`, ...CLIENT },
+    OTEL_EXPORTER_OTLP_CERTIFICATE: renewed,
+  });
+  if (!endpoint) throw new Error('logs are sent');
+  const send = () => post(endpoint, Buffer.from('x'));
+  expect(await send()).toMatchObject({ is: 'failed' });
+  copyFileSync(CERT, renewed);
+  expect(await send()).toMatchObject({ is: 'taken' });
+  rmSync(renewed);
+  expect(await send()).toMatchObject({ is: 'taken' });
 });
 
 test('one that nobody vouches for is sent nothing', async () => {
