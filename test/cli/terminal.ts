@@ -26,6 +26,11 @@ export class Terminal {
     return this.#tmux('capture-pane', '-p', '-t', '0').replace(/\n$/, '').split('\n');
   }
 
+  /** The same, with the sequences that give characters their look. */
+  painted(): string[] {
+    return this.#tmux('capture-pane', '-e', '-N', '-p', '-t', '0').replace(/\n$/, '').split('\n');
+  }
+
   resize(columns: number, rows: number): void {
     this.#tmux('resize-window', '-t', '0', '-x', String(columns), '-y', String(rows));
   }
