@@ -36,8 +36,9 @@ const NOTHING = new Uint8Array(0);
  * goes on.
  */
 export class MessageReader {
-  /** Not handed on yet. */
+  /** Not handed on yet: of #room, up to the end of what is in it. */
   #rest: Buffer = Buffer.alloc(0);
+  #room: Buffer = this.#rest;
   /** Offset of #rest in the stream. */
   #at = 0;
   /** In #rest: the next message to look at, and up to where checks agree. */
@@ -51,10 +52,25 @@ export class MessageReader {
   #last: Uint8Array = NOTHING;
 
   *push(chunk: Uint8Array): Generator<Piece> {
-    this.#rest = Buffer.concat([this.#rest, chunk]);
+    this.#append(chunk);
     yield* this.#advance();
     const ready = this.#next - this.#checked > HELD_BYTES ? this.#next : this.#checked;
     if (ready > 0) yield { messages: this.#take(ready), damage: null };
+  }
+
+  /** What was handed on stays as it is. Room is left for as much again: much that is held is seldom copied. */
+  #append(chunk: Uint8Array): void {
+    const end = this.#rest.byteOffset - this.#room.byteOffset + this.#rest.length;
+    if (end + chunk.length > this.#room.length) {
+      const room = Buffer.allocUnsafeSlow(2 * this.#rest.length + chunk.length);
+      this.#rest.copy(room);
+      room.set(chunk, this.#rest.length);
+      this.#rest = room.subarray(0, this.#rest.length + chunk.length);
+      this.#room = room;
+      return;
+    }
+    this.#room.set(chunk, end);
+    this.#rest = this.#room.subarray(end - this.#rest.length, end + chunk.length);
   }
 
   /** Bytes are missing here. */

@@ -54,6 +54,16 @@ export function address(w: Words, at: number): string {
   return remembered(addresses, addressText, w, at);
 }
 
+const copy = new Int32Array(4);
+const copyBytes = new Uint8Array(copy.buffer);
+
+/** Of bytes that lie anywhere. */
+export function addressOf(bytes: Uint8Array): string {
+  if (bytes.length !== copyBytes.length) return addressText(bytes);
+  copyBytes.set(bytes);
+  return address(copy, 0);
+}
+
 export function text(w: Words, at: number): string {
   return remembered(texts, plainText, w, at);
 }
