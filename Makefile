@@ -8,7 +8,11 @@ BPF_LINKER_ROOT := $(CACHE)/bpf-linker-$(BPF_LINKER_VERSION)-llvm-$(LLVM)
 BPF_LINKER := $(BPF_LINKER_ROOT)/bin/bpf-linker
 export CARGO_TARGET_DIR := $(CACHE)/target
 
-MACHINE := $(shell uname -m)
+HERE := $(shell uname -m)
+# `make dist MACHINE=aarch64` is for that one, and so are deb and rpm.
+MACHINE := $(HERE)
+MACHINES := $(HERE)
+BUILT := build$(if $(filter-out $(HERE),$(MACHINE)),/$(MACHINE))
 BPF_ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(MACHINE)))
 NODE_ARCH := $(patsubst x86_64,x64,$(patsubst aarch64,arm64,$(MACHINE)))
 
@@ -19,12 +23,13 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 CLANG := clang-$(LLVM)
 BPF_CFLAGS := -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -g -O2 -Wall -Wextra -Werror \
-	-Wno-unused-parameter -Ibpf/include -idirafter /usr/include/$(MACHINE)-linux-gnu \
+	-Wno-unused-parameter -Ibpf/include -idirafter /usr/include/$(HERE)-linux-gnu \
 	-ffile-prefix-map='$(CURDIR)'=.
 
 VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 # What anybody can copy and run.
 DIST := dist/tcpwhy-$(VERSION)-linux-$(MACHINE)
+NPM_PACKAGE := dist/tcpwhy-$(VERSION).tgz
 GLIBC := 2.28
 ZIGBUILD_VERSION := 0.24.1
 ZIG_VERSION := 0.15.2
@@ -56,8 +61,8 @@ NODE_MODULES := node_modules/.installed
 ADDON := build/tcpwhy.linux-$(NODE_ARCH)-gnu.node
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 # What has hooks is compiled a second time for kprobes and raw tracepoints: see bpf/include/hooks.h.
-PROGRAMS := $(patsubst bpf/%.bpf.c,build/bpf/%.bc,$(BPF_SOURCES)) \
-	$(patsubst bpf/%.bpf.c,build/bpf/%.probes.bc,$(shell grep -l '^ON_' $(BPF_SOURCES)))
+PROGRAMS := $(patsubst bpf/%.bpf.c,$(BUILT)/bpf/%.bc,$(BPF_SOURCES)) \
+	$(patsubst bpf/%.bpf.c,$(BUILT)/bpf/%.probes.bc,$(shell grep -l '^ON_' $(BPF_SOURCES)))
 WIRE := bpf/include/wire.gen.h src/wire/messages.gen.ts \
 	src/wire/kinds.gen.ts src/wire/mib.gen.ts src/wire/types.gen.ts src/wire/written.gen.ts
 CAUSES := src/causes/registry.gen.ts src/causes/pages.gen.ts
@@ -67,12 +72,13 @@ C_SOURCES := $(shell find bpf tools/bench tools/dist test -name '*.[ch]')
 SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
-.PHONY: build dist deb rpm dist-test install uninstall demo top test unit kernel-test vm-test fleet-test soak \
+.PHONY: build dist deb rpm npm npm-parts oci dist-test arm-test install uninstall demo top test unit kernel-test vm-test fleet-test soak \
 	bench bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead fuzz torture check fmt clean \
-	help setup setup-check setup-test setup-dist setup-fleet own-crate
+	help setup setup-check setup-test setup-dist setup-cross setup-fleet own-crate
 
-build: build/tcpwhy build/tcpwhy.js build/tcpwhy.bpf.o build/getpeername.bpf.o \
-	build/dropping.bpf.o build/security.bpf.o build/demo.tcpwhy $(ADDON) ## build everything (the default)
+OBJECTS := $(patsubst %,$(BUILT)/%.bpf.o,tcpwhy getpeername dropping security)
+
+build: build/tcpwhy build/tcpwhy.js $(OBJECTS) build/demo.tcpwhy $(ADDON) ## build everything (the default)
 
 demo: ## see findings: makes real failures in private network namespaces
 	@$(BUILD_AS_OWNER)
@@ -82,22 +88,38 @@ top: ## watch this machine
 	@$(BUILD_AS_OWNER)
 	$(SUDO) build/tcpwhy top
 
-dist: $(DIST) dist/SHA256SUMS build/dist/share ## build the one file that needs nothing but glibc and libstdc++
+dist: $(DIST) dist/SHA256SUMS $(BUILT)/dist/share ## build the one file that needs nothing but glibc and libstdc++
 
 deb: $(DIST:%=%.deb) ## build a package of that for Debian and Ubuntu
 
 rpm: $(DIST:%=%.rpm) ## build one for Red Hat, Fedora and SUSE
 
-dist-test: setup-test setup-dist dist deb rpm ## try all that, and in root file systems that have nothing else, as root
+npm: npm-parts ## build a package for npm, for each of MACHINES (x86_64 aarch64), or this one
+	@for machine in $(filter-out $(HERE),$(MACHINES)); do \
+		$(MAKE) --no-print-directory MACHINE=$$machine npm-parts || exit; done
+	tools/dist/npm dist $(MACHINES)
+
+npm-parts: build/tcpwhy build/tcpwhy.js build/demo.tcpwhy $(OBJECTS) $(BUILT)/dist/tcpwhy.node $(BUILT)/dist/share
+
+oci: $(DIST:%=%.oci.tar) ## build an image of that for containers, as root
+
+dist-test: setup-test setup-dist dist deb rpm npm oci ## try all that, and in root file systems that have nothing else, as root
 	TCPWHY_TESTED=$(CURDIR)/$(DIST) vitest run test/cli test/kernel/process.test.ts
 	lintian --allow-root $(DIST).deb
 	rpmlint -r tools/dist/rpmlintrc $(DIST).rpm
+	tools/dist/try-npm $(NPM_PACKAGE)
+	tools/dist/try-image $(DIST).oci.tar
+	tools/dist/try-sudo $(DIST) $(CACHE)/roots/sudo
 	node tools/dist/roots.ts $(DIST) $(CACHE)/roots $(SUITES)
 
+arm-test: setup-cross build ## try the one file for arm64, emulated and in virtual machines, as root on x86-64
+	@$(MAKE) --no-print-directory MACHINE=aarch64 dist
+	tools/dist/try-arm64 dist/tcpwhy-$(VERSION)-linux-aarch64 $(CACHE)/roots/arm64
+
 install: ## install what `make dist` built, below DESTDIR and PREFIX (/usr/local)
-	@[ -x $(DIST) ] && [ -d build/dist/share ] || { echo 'first, as a user: make dist' >&2; exit 2; }
+	@[ -x $(DIST) ] && [ -d $(BUILT)/dist/share ] || { echo 'first, as a user: make dist' >&2; exit 2; }
 	install -D -m 755 $(DIST) '$(DESTDIR)$(PREFIX)/bin/tcpwhy'
-	cd build/dist/share && find . -type f -exec install -D -m 644 {} '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
+	cd $(BUILT)/dist/share && find . -type f -exec install -D -m 644 {} '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
 	install -D -m 644 tools/dist/systemd/tcpwhy.socket -t '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	sed 's|^ExecStart=/usr/|ExecStart=$(abspath $(PREFIX))/|' tools/dist/systemd/tcpwhy@.service | \
 		install -D -m 644 /dev/stdin '$(DESTDIR)$(PREFIX)/lib/systemd/system/tcpwhy@.service'
@@ -107,7 +129,7 @@ uninstall: ## remove what `make install` installed
 	rm -f '$(DESTDIR)$(PREFIX)/bin/tcpwhy' '$(DESTDIR)$(PREFIX)/lib/sysusers.d/tcpwhy.conf'
 	rm -f '$(DESTDIR)$(PREFIX)/lib/systemd/system/tcpwhy.socket' \
 		'$(DESTDIR)$(PREFIX)/lib/systemd/system/tcpwhy@.service'
-	cd build/dist/share && find . -type f -exec rm -f '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
+	cd $(BUILT)/dist/share && find . -type f -exec rm -f '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
 	rmdir '$(abspath $(DESTDIR)$(PREFIX))/share/doc/tcpwhy'
 
 test: setup-test build ## run every test; those of the kernel need root
@@ -191,7 +213,7 @@ help: ## print this
 setup:
 	@tools/setup build
 
-setup-check setup-test setup-dist setup-fleet: setup-%: setup
+setup-check setup-test setup-dist setup-cross setup-fleet: setup-%: setup
 	@tools/setup $*
 
 # Cargo goes by the times of files, and takes every tree that shares its cache for the same one.
@@ -222,32 +244,32 @@ $(CAUSES) &: $(wildcard tools/gen-causes/*.ts) src/causes README.md \
 	node tools/gen-causes/main.ts
 	@touch $(CAUSES)
 
-build/bpf/%.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
+$(BUILT)/bpf/%.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
 	@mkdir -p $(@D)
 	@echo $(CLANG) $<
 	@$(CLANG) $(BPF_CFLAGS) -MMD -MP -emit-llvm -c $< -o $@
 
-build/bpf/%.probes.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
+$(BUILT)/bpf/%.probes.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
 	@mkdir -p $(@D)
 	@echo $(CLANG) -DPROBES $<
 	@$(CLANG) $(BPF_CFLAGS) -DPROBES -MMD -MP -emit-llvm -c $< -o $@
 
 -include $(PROGRAMS:.bc=.d)
 
-build/bpf/exports: $(PROGRAMS) bpf
+$(BUILT)/bpf/exports: $(PROGRAMS) bpf
 	@llvm-nm-$(LLVM) --defined-only --extern-only --format=just-symbols $(PROGRAMS) | grep -x '\w\+' >$@
 
-build/tcpwhy.bpf.o: $(PROGRAMS) build/bpf/exports | $(BPF_LINKER)
+$(BUILT)/tcpwhy.bpf.o: $(PROGRAMS) $(BUILT)/bpf/exports | $(BPF_LINKER)
 	@echo bpf-linker $@
 	@$(BPF_LINKER) --btf --cpu v3 -O2 --disable-expand-memcpy-in-order \
-		--export-symbols build/bpf/exports -o build/bpf/linked.o $(PROGRAMS)
+		--export-symbols $(BUILT)/bpf/exports -o $(BUILT)/bpf/linked.o $(PROGRAMS)
 	@# A copy too long to be inlined became a call to libc.
-	@! llvm-nm-$(LLVM) --undefined-only build/bpf/linked.o | grep 'mem'
+	@! llvm-nm-$(LLVM) --undefined-only $(BUILT)/bpf/linked.o | grep 'mem'
 	@# bpf-linker keeps the types of each source: 1000 structs, of which libbpf looks for each in the
 	@# kernel's when it loads; each once are 200.
-	@PATH=$$PATH:/usr/sbin bpftool gen object $@ build/bpf/linked.o
+	@PATH=$$PATH:/usr/sbin bpftool gen object $@ $(BUILT)/bpf/linked.o
 
-build/%.bpf.o: bpf/lab/%.bpf.c | setup
+$(BUILT)/%.bpf.o: bpf/lab/%.bpf.c | setup
 	@mkdir -p $(@D)
 	@echo $(CLANG) $<
 	@$(CLANG) $(BPF_CFLAGS) -c $< -o $@
@@ -268,34 +290,44 @@ build/tcpwhy: tools/launcher
 	@mkdir -p $(@D)
 	install -m 755 $< $@
 
-build/dist/node: $(NODE_MODULES)
+$(BUILT)/dist/node: $(NODE_MODULES) | $(if $(filter-out $(HERE),$(MACHINE)),setup-cross)
 	@mkdir -p $(@D)
+ifeq ($(MACHINE),$(HERE))
 	llvm-objcopy-$(LLVM) --strip-all node_modules/node/bin/node $@
+else
+	@# The same release.
+	cd $(@D) && npm pack --silent node-linux-$(NODE_ARCH)@$$(node -p process.versions.node) && \
+		tar -xzf node-linux-*.tgz package/bin/node && rm node-linux-*.tgz
+	llvm-objcopy-$(LLVM) --strip-all $(@D)/package/bin/node $@
+	rm -r $(@D)/package
+endif
 
 $(ZIGBUILD): | setup-dist
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $@ \
 		cargo-zigbuild==$(ZIGBUILD_VERSION) ziglang==$(ZIG_VERSION)
 
 # Built for an older glibc than this machine's. Paths of this machine stand in no message of it.
-build/dist/tcpwhy.node: $(wildcard src/native/*.rs src/native/Cargo.*) | own-crate $(ZIGBUILD)
+$(BUILT)/dist/tcpwhy.node: $(wildcard src/native/*.rs src/native/Cargo.*) | own-crate $(ZIGBUILD)
 	@mkdir -p $(@D)
 	PATH="$(ZIGBUILD)/bin:$$PATH" CARGO_ZIGBUILD_ZIG_PATH=$(ZIGBUILD)/ziglang/zig \
-		RUSTFLAGS='--remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(HOME)=~' \
-		cargo zigbuild $(CRATE) --target $(MACHINE)-unknown-linux-gnu.$(GLIBC)
+		RUSTFLAGS='--remap-path-prefix=$(HOME)=~ --remap-path-prefix=$(CACHE)=. --remap-path-prefix=$(CURDIR)=.' \
+		tools/dist/cargo-for $(MACHINE) zigbuild $(CRATE) --target $(MACHINE)-unknown-linux-gnu.$(GLIBC)
 	cp $(CARGO_TARGET_DIR)/$(MACHINE)-unknown-linux-gnu/release/libtcpwhy.so $@
 
-$(DIST): build/dist/node build/dist/tcpwhy.node build/tcpwhy.bpf.o build/getpeername.bpf.o build/dropping.bpf.o \
-		build/security.bpf.o build/demo.tcpwhy $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts \
-		$(patsubst %,tools/dist/%,main.ts elf.ts start.c start.ld floor)
+$(DIST): $(BUILT)/dist/node $(BUILT)/dist/tcpwhy.node $(OBJECTS) test/recordings/demo.tcpwhy $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts \
+		$(patsubst %,tools/dist/%,main.ts elf.ts start.c start-$(MACHINE).h start.ld floor)
 	@mkdir -p $(@D)
-	tools/dist/floor $(GLIBC) build/dist/node build/dist/tcpwhy.node
-	node tools/dist/main.ts $(LLVM) build/dist $@
+	tools/dist/floor $(GLIBC) $(BUILT)/dist/node $(BUILT)/dist/tcpwhy.node
+	node tools/dist/main.ts $(LLVM) $(MACHINE) $(BUILT) $(BUILT)/dist $@
 
 dist/SHA256SUMS: $(DIST)
-	cd $(@D) && sha256sum $(notdir $(DIST)) >$(@F)
+	cd $(@D) && sha256sum $$(ls | grep -xE 'tcpwhy-$(subst .,\.,$(VERSION))-linux-[a-z0-9_]+') >$(@F)
 
-build/dist/share: $(DIST) docs/tcpwhy.1 $(patsubst %,tools/dist/%,share licences.ts copyright)
-	tools/dist/share $(DIST) $@
+$(BUILT)/dist/share: $(DIST) docs/tcpwhy.1 $(patsubst %,tools/dist/%,share licences.ts copyright)
+	tools/dist/share $(BUILT)/dist $@
+
+$(DIST:%=%.oci.tar): $(DIST) $(BUILT)/dist/share $(patsubst %,tools/dist/%,image oci.ts extracted) | setup-dist
+	tools/dist/image $(MACHINE) $(DIST) $(BUILT)/dist/share $(VERSION) $(CACHE)/images/$(MACHINE) $@
 
 $(NFPM): | setup-dist
 	@mkdir -p $(@D)
@@ -326,5 +358,5 @@ $(VICTORIA_LOGS):
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v$(VICTORIA_LOGS_VERSION)
 
-$(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) build/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides post-install pre-remove post-remove) $(wildcard tools/dist/systemd/*) | $(NFPM)
-	tools/dist/package $(patsubst .%,%,$(suffix $@)) $(NFPM) $(DIST) $(VERSION) $(GLIBC) $@
+$(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) $(BUILT)/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides post-install pre-remove post-remove) $(wildcard tools/dist/systemd/*) | $(NFPM)
+	tools/dist/package $(patsubst .%,%,$(suffix $@)) $(NFPM) $(DIST) $(BUILT)/dist/share $(VERSION) $(GLIBC) $@

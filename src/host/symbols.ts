@@ -257,7 +257,9 @@ function tableOf(kallsyms: Uint8Array): Table {
     if (end - from < SHORTEST_LINE) continue;
     const address = (BigInt(hex(kallsyms, from)) << 32n) | BigInt(hex(kallsyms, from + 8));
     if (address === 0n) continue;
-    const isCode = CODE.has(kallsyms[from + 17] as number);
+    // The end of the kernel's code is none on arm64.
+    const isCode =
+      CODE.has(kallsyms[from + 17] as number) || END.equals(kallsyms.subarray(from + NAME_AT, end));
     // The kernel's own come in order.
     if (!isCode && !last_is_code && !kallsyms.subarray(from, end).includes(TAB)) continue;
     last_is_code = isCode;
@@ -287,6 +289,7 @@ const NAME_AT = 19;
 const NEWLINE = 10;
 const TAB = 9;
 const CODE = new Set(Buffer.from('tTwW'));
+const END = Buffer.from('_etext');
 
 /** Eight digits. */
 function hex(text: Uint8Array, at: number): number {

@@ -26,8 +26,9 @@ const REPOSITORY = join(import.meta.dirname, '../..');
 const RECORDING = join(RECORDINGS, 'demo.tcpwhy');
 const SAYS = 'chosen by the caller';
 
-// There is one for x86-64 only.
-describe.runIf(process.arch === 'x64')('the one file', () => {
+const MACHINE = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+
+describe('the one file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-one-file-'));
   // Also for another user.
   chmodSync(folder, 0o755);
@@ -38,10 +39,10 @@ describe.runIf(process.arch === 'x64')('the one file', () => {
     const parts = join(folder, 'parts');
     mkdirSync(parts);
     copyFileSync(join(REPOSITORY, 'node_modules/node/bin/node'), join(parts, 'node'));
-    const addon = 'build/tcpwhy.linux-x64-gnu.node';
+    const addon = `build/tcpwhy.linux-${process.arch}-gnu.node`;
     copyFileSync(join(REPOSITORY, addon), join(parts, 'tcpwhy.node'));
     const llvm = readFileSync(join(REPOSITORY, 'Makefile'), 'utf8').match(/^LLVM := (\d+)$/m)?.[1];
-    const args = ['tools/dist/main.ts', llvm ?? '', parts, FILE];
+    const args = ['tools/dist/main.ts', llvm ?? '', MACHINE, 'build', parts, FILE];
     execFileSync(process.execPath, args, { cwd: REPOSITORY });
   });
   afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-const PAGE = 4096;
 const PHDR_BYTES = 56;
 const DYN_BYTES = 16;
 const RELA_BYTES = 24;
@@ -13,7 +12,11 @@ const DT = {
   ...{ VERNEED: 0x6ffffffe, VERNEEDNUM: 0x6fffffff },
 };
 const DF_BIND_NOW = 8;
-const R_X86_64_RELATIVE = 8n;
+/** Of each machine, by its number in ELF: the largest page, and the relocation that only adds. */
+const MACHINES: { [machine: number]: { page: number; relative: bigint } } = {
+  62: { page: 0x1000, relative: 8n },
+  183: { page: 0x10000, relative: 1027n },
+};
 const SYM_BYTES = 24;
 
 /** Where start.c lies, and what it is given: far behind Node, which has fixed addresses. */
@@ -52,15 +55,16 @@ interface Phdr {
  */
 export function oneFile({ node, start, blobs, files }: Parts): Uint8Array {
   const image = Buffer.from(node);
+  const { page, relative } = machineOf(image);
   const entry = Number(image.readBigUInt64LE(24));
   const phdrs = readPhdrs(image);
   setFuse(image);
-  withoutLibatomic(image, phdrs);
+  withoutLibatomic(image, phdrs, relative);
 
-  const startOffset = aligned(image.length, PAGE);
-  const givenOffset = aligned(startOffset + start.length, PAGE);
+  const startOffset = aligned(image.length, page);
+  const givenOffset = aligned(startOffset + start.length, page);
   const load = (vaddr: number, offset: number, size: number, flags: number): Phdr => ({
-    ...{ type: PT.LOAD, flags, offset, vaddr, filesz: size, memsz: size, align: PAGE },
+    ...{ type: PT.LOAD, flags, offset, vaddr, filesz: size, memsz: size, align: page },
   });
 
   // The table is as long whatever stands in it: first for its size, then with what follows from that.
@@ -74,7 +78,7 @@ export function oneFile({ node, start, blobs, files }: Parts): Uint8Array {
   const notes = blobs.map((blob) => given.put(noteOf(blob), 16));
   const placed = files.map(({ name, bytes }) => ({
     name: given.put(Buffer.from(`${name}\0`)),
-    bytes: given.put(bytes, PAGE),
+    bytes: given.put(bytes, page),
     size: bytes.length,
   }));
 
@@ -148,12 +152,15 @@ class Pieces {
   }
 }
 
-function readPhdrs(image: Buffer): Phdr[] {
+function machineOf(image: Buffer) {
   const EXEC = 2;
-  const X86_64 = 62;
-  if (image.readUInt32BE(0) !== 0x7f454c46 || image.readUInt16LE(18) !== X86_64)
-    throw new Error('Node is no ELF executable for x86-64');
+  const machine = image.readUInt32BE(0) === 0x7f454c46 && MACHINES[image.readUInt16LE(18)];
+  if (!machine) throw new Error('Node is no ELF executable for x86-64 or arm64');
   if (image.readUInt16LE(16) !== EXEC) throw new Error('Node has no fixed addresses');
+  return machine;
+}
+
+function readPhdrs(image: Buffer): Phdr[] {
   const offset = Number(image.readBigUInt64LE(32));
   return Array.from({ length: image.readUInt16LE(56) }, (_, index) => {
     const at = offset + PHDR_BYTES * index;
@@ -198,7 +205,7 @@ function noteOf(blob: Uint8Array): Buffer {
  * Node calls one function of libatomic, which many systems do not have: start.c has it instead, and the
  * library is not asked for.
  */
-function withoutLibatomic(image: Buffer, phdrs: Phdr[]): void {
+function withoutLibatomic(image: Buffer, phdrs: Phdr[], relative: bigint): void {
   const LIBRARY = 'libatomic.so.1';
   const FUNCTION = '__atomic_compare_exchange';
   const dynamic = phdrs.find(({ type }) => type === PT.DYNAMIC);
@@ -256,7 +263,7 @@ function withoutLibatomic(image: Buffer, phdrs: Phdr[]): void {
   for (let at = from; at < from + value(entry(DT.PLTRELSZ)); at += RELA_BYTES) {
     const symbol = Number(image.readBigUInt64LE(at + 8) >> 32n);
     if (text(image.readUInt32LE(symbols + SYM_BYTES * symbol)) !== FUNCTION) continue;
-    image.writeBigUInt64LE(R_X86_64_RELATIVE, at + 8);
+    image.writeBigUInt64LE(relative, at + 8);
     image.writeBigInt64LE(BigInt(COMPARE_EXCHANGE_AT), at + 16);
     bound++;
   }

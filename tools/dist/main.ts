@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage: node tools/dist/main.ts LLVM FOLDER OUT
+// Usage: node tools/dist/main.ts LLVM MACHINE BUILT FOLDER OUT
 //
-// Makes the one file of what make put into FOLDER (node, tcpwhy.node) and build/, with that release of LLVM.
+// Makes the one file for that machine of what make put into BUILT (BPF objects) and FOLDER (node,
+// tcpwhy.node), with that release of LLVM.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -22,15 +23,9 @@ const TO_WATCH = ['--max-semi-space-size=2', '--heap-growing-percent=30', '--opt
  * takes 30 to 100 MiB more.
  */
 const TO_READ = ['--max-semi-space-size=8', '--heap-growing-percent=100'];
-const BUILT = [
-  'tcpwhy.bpf.o',
-  'getpeername.bpf.o',
-  'dropping.bpf.o',
-  'security.bpf.o',
-  'demo.tcpwhy',
-];
+const OBJECTS = ['tcpwhy.bpf.o', 'getpeername.bpf.o', 'dropping.bpf.o', 'security.bpf.o'];
 
-const [llvm = '', folder = '', out = ''] = process.argv.slice(2);
+const [llvm = '', machine = '', built = '', folder = '', out = ''] = process.argv.slice(2);
 const inFolder = (name: string) => join(folder, name);
 const file = (name: string, path: string) => ({ name, bytes: readFileSync(path) });
 
@@ -43,7 +38,8 @@ writeFileSync(
     blobs: [blob([...ALWAYS, ...TO_WATCH]), blob([...ALWAYS, ...TO_READ])],
     files: [
       file('tcpwhy.node', inFolder('tcpwhy.node')),
-      ...BUILT.map((name) => file(name, join('build', name))),
+      ...OBJECTS.map((name) => file(name, join(built, name))),
+      file('demo.tcpwhy', 'test/recordings/demo.tcpwhy'),
     ],
   }),
   { mode: 0o755 },
@@ -52,11 +48,16 @@ writeFileSync(
 /** start.c as it lies in memory, at a place of its own and without a library. */
 function start(): Uint8Array {
   const alone =
-    '-ffreestanding -fno-builtin -nostdlib -static -fno-pic -mno-sse -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables';
+    '-ffreestanding -fno-builtin -nostdlib -static -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables';
+  const here = machine === (process.arch === 'arm64' ? 'aarch64' : 'x86_64');
   execFileSync(
     `clang-${llvm}`,
     [
       ...`-O2 -Wall -Wextra -Werror ${alone} -Wl,--build-id=none`.split(' '),
+      ...(machine === 'x86_64'
+        ? ['-mno-sse', '-fcf-protection=none']
+        : ['-mgeneral-regs-only', '-mno-outline-atomics']),
+      ...(here ? [] : crossing()),
       ...[`-DGIVEN_AT=${GIVEN_AT}`, `-Wl,--defsym=START_AT=${START_AT}`],
       ...['-Wl,-T,tools/dist/start.ld', 'tools/dist/start.c', '-o', inFolder('start.elf')],
     ],
@@ -64,6 +65,14 @@ function start(): Uint8Array {
   );
   execFileSync(`llvm-objcopy-${llvm}`, ['-O', 'binary', inFolder('start.elf'), inFolder('start')]);
   return readFileSync(inFolder('start'));
+}
+
+/** For another machine: where Debian has the headers of its libc, and a linker that knows it. */
+function crossing(): string[] {
+  const target = `${machine}-linux-gnu`;
+  return [
+    ...[`--target=${target}`, '-isystem', `/usr/${target}/include`, `--ld-path=ld.lld-${llvm}`],
+  ];
 }
 
 /** The program, as Node looks for it in its own executable, and the options that Node has then. */

@@ -15,6 +15,12 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#ifdef __aarch64__
+#include "start-aarch64.h"
+#else
+#include "start-x86_64.h"
+#endif
+
 /** Written by elf.ts, at GIVEN_AT. */
 struct given {
 	/** The program headers that the dynamic linker and Node are to see: to watch, and otherwise. */
@@ -44,7 +50,10 @@ struct given {
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8
 #endif
-#define PAGE 4096UL
+/** What mmap() returns where it fails is less than this, as a negative number. */
+#define MOST_ERRORS 4096
+/** Of the dynamic linker; its program headers are there. */
+#define LINKER_HEAD 4096
 
 /** What the environment keeps; a name that ends with _ stands for all that begin so. */
 static const char KEPT[] = "TERM\0COLORTERM\0NO_COLOR\0FORCE_COLOR\0LANG\0LC_\0"
@@ -52,36 +61,6 @@ static const char KEPT[] = "TERM\0COLORTERM\0NO_COLOR\0FORCE_COLOR\0LANG\0LC_\0"
 /** Else glibc keeps what each of a dozen threads has freed: 10 MiB. */
 static const char ONE_ARENA[] = "MALLOC_ARENA_MAX=1";
 static const char SAFE_PATH[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-// elf.ts knows the places of the first two: 16 bytes each.
-__asm__(".section .first,\"ax\"\n"
-	".globl _start\n"
-	"_start:\n"
-	"	mov %rsp, %rdi\n"
-	"	jmp begin\n"
-	"	.balign 16\n"
-	"	jmp compare_exchange\n"
-	"	.balign 16\n"
-	"begin:\n"
-	"	xor %ebp, %ebp\n"
-	"	and $-16, %rsp\n"
-	"	call start\n"
-	"	hlt\n"
-	".text\n");
-
-static long call(long number, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-}
 
 #define CALL(name, a, b, c, d) call(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 
@@ -204,7 +183,7 @@ static void hold_standard_files(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
 		if (CALL(fcntl, fd, F_GETFD, 0, 0) < 0)
-			CALL(open, "/dev/null", O_RDWR, 0, 0);
+			CALL(openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
 }
 
 /**
@@ -243,25 +222,25 @@ static void *map(uintptr_t at, size_t size, int protection, int flags, long fd, 
 {
 	long mapped = call(SYS_mmap, at, size, protection, MAP_PRIVATE | flags, fd, offset);
 
-	if (mapped < 0 && mapped > -(long)PAGE)
+	if (mapped < 0 && mapped > -MOST_ERRORS)
 		fail("tcpwhy: no memory to begin with\n");
 	return (void *)mapped;
 }
 
 /** As the kernel would have; returns where it was put. */
-static const Elf64_Ehdr *load_linker(void)
+static const Elf64_Ehdr *load_linker(uintptr_t page_size)
 {
-	uint64_t space[PAGE / sizeof(uint64_t)];
+	uint64_t space[LINKER_HEAD / sizeof(uint64_t)];
 	const Elf64_Ehdr *elf = (const Elf64_Ehdr *)space;
 	const Elf64_Phdr *phdr;
 	uintptr_t base, size = 0;
-	long fd = CALL(open, GIVEN->linker, O_RDONLY | O_CLOEXEC, 0, 0);
+	long fd = CALL(openat, AT_FDCWD, GIVEN->linker, O_RDONLY | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		fail("tcpwhy: needs glibc 2.28 or later, and this system has none: musl (Alpine) "
 		     "will not do\n");
 	if (CALL(read, fd, space, sizeof(space), 0) < (long)sizeof(*elf) || elf->e_type != ET_DYN ||
-	    elf->e_machine != EM_X86_64 ||
+	    elf->e_machine != MACHINE ||
 	    elf->e_phoff + elf->e_phnum * sizeof(*phdr) > sizeof(space))
 		fail("tcpwhy: the dynamic linker of this system is none that it knows\n");
 	phdr = (const Elf64_Phdr *)((const char *)space + elf->e_phoff);
@@ -272,14 +251,16 @@ static const Elf64_Ehdr *load_linker(void)
 	for (int i = 0; i < elf->e_phnum; i++) {
 		uintptr_t from = base + phdr[i].p_vaddr;
 		uintptr_t file_end = from + phdr[i].p_filesz, end = from + phdr[i].p_memsz;
-		uintptr_t page = from & -PAGE, file_pages_end = (file_end + PAGE - 1) & -PAGE;
+		uintptr_t page = from & -page_size;
+		uintptr_t file_pages_end = (file_end + page_size - 1) & -page_size;
 		int protection = (phdr[i].p_flags & PF_R ? PROT_READ : 0) |
 				 (phdr[i].p_flags & PF_W ? PROT_WRITE : 0) |
 				 (phdr[i].p_flags & PF_X ? PROT_EXEC : 0);
 
 		if (phdr[i].p_type != PT_LOAD)
 			continue;
-		map(page, file_end - page, protection, MAP_FIXED, fd, phdr[i].p_offset & -PAGE);
+		map(page, file_end - page, protection, MAP_FIXED, fd,
+		    phdr[i].p_offset & -page_size);
 		if (end == file_end)
 			continue;
 		// To the end of the page: its first memory is behind what it asks for.
@@ -304,19 +285,21 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 	const Elf64_Ehdr *linker;
 	Elf64_auxv_t *auxv, *aux;
 	uint64_t *words, *word;
+	uintptr_t page_size = 0;
 
 	hold_standard_files();
 	least(RLIMIT_NOFILE, 1, LEAST_OPEN_FILES, "open files", "-n");
 	least(RLIMIT_AS, 1024, LEAST_KIB, "KiB of addresses", "-v");
 	append_number(append(signals, "TCPWHY_SIGIGN="), ignored(), 16);
 	open_files(files);
-	linker = load_linker();
-
 	while (*variable)
 		variable++;
 	auxv = (Elf64_auxv_t *)(variable + 1);
 	for (aux = auxv; aux->a_type != AT_NULL; aux++)
-		;
+		if (aux->a_type == AT_PAGESZ)
+			page_size = aux->a_un.a_val;
+	linker = load_linker(page_size);
+
 	// Room for four variables more; the linker wants it on 16 bytes.
 	words = __builtin_alloca((((char *)(aux + 1) - (char *)stack) + 8 * sizeof(*words)) &
 				 -16UL);
@@ -354,28 +337,15 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 		if (aux->a_type == AT_NULL)
 			break;
 	}
-	__asm__ volatile("mov %0, %%rsp\n"
-			 "xor %%edx, %%edx\n"
-			 "xor %%ebp, %%ebp\n"
-			 "jmp *%1\n"
-			 :
-			 : "r"(words), "a"((uint64_t)linker + linker->e_entry)
-			 : "memory");
-	__builtin_unreachable();
+	go_on(words, (uintptr_t)linker + linker->e_entry);
 }
 
 /** The one function of libatomic that Node calls, for 8 bytes: many systems do not have that library. */
 __attribute__((used)) static bool compare_exchange(size_t size, uint64_t *at, uint64_t *expected,
 						   uint64_t *desired)
 {
-	bool was;
-
 	if (size != sizeof(*at))
 		fail("tcpwhy: Node asked for what it does not have (__atomic_compare_exchange)\n");
-	__asm__ volatile("lock cmpxchgq %3, %1\n"
-			 "sete %0\n"
-			 : "=q"(was), "+m"(*at), "+a"(*expected)
-			 : "r"(*desired)
-			 : "memory", "cc");
-	return was;
+	return __atomic_compare_exchange_n(at, expected, *desired, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
 }

@@ -58,6 +58,12 @@ function settle(): void {
   symbols.tick();
 }
 
+test('where the end of the kernel’s code is data, as on arm64', () => {
+  kallsyms = KERNEL.replace('T _etext', 'D _etext');
+  expect(at(0xffffffff81000110n)).toBe('tcp_v4_rcv');
+  expect(at(0xffffffff81000310n)).toBeNull();
+});
+
 test('a function from its beginning to the next symbol', () => {
   expect(at(0xffffffff81000100n)).toBe('tcp_v4_rcv');
   expect(at(0xffffffff810001ffn)).toBe('tcp_v4_rcv');
