@@ -71,6 +71,8 @@ export interface Knowledge {
   asked(event: Event): ConnectAsked | null;
   /** Whether this kernel gives reasons for drops at all (5.17 and later). */
   hasDropReasons(): boolean;
+  /** Whether this kernel tells, when it is asked, of sockets that are bound and nothing else (6.8 and later). */
+  tellsOfBound(): boolean;
   /** Whether drops tell how the check of their sender's address ended. */
   checksSources(): boolean;
   /** `net/ipv4/tcp_syncookies` at the start; null in namespaces other than tcpwhy's own. */
