@@ -32,6 +32,7 @@ import { type EndedListener, EndedListeners } from './ended-listeners.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { type FailedConnect, FailedConnects } from './failed-connects.ts';
 import { type ExpiredRequest, HalfOpen } from './half-open.ts';
+import { isSince } from './kernel.ts';
 import type { Knowledge, Listener } from './knowledge.ts';
 import { OtherEnds } from './other-ends.ts';
 import { Places, type Resident } from './places.ts';
@@ -267,6 +268,10 @@ export class HostKnowledge implements Knowledge {
 
   namesDropReason(name: string): boolean {
     return [...this.#drop_reasons.values()].includes(name);
+  }
+
+  tellsOfBound(): boolean {
+    return isSince(this.#header.kernel, 6, 8);
   }
 
   checksSources(): boolean {

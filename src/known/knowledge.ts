@@ -73,6 +73,8 @@ export interface Knowledge {
   hasDropReasons(): boolean;
   /** Whether its enum has this one: what a reason means depends on which others there are. */
   namesDropReason(name: string): boolean;
+  /** Whether this kernel tells, when it is asked, of sockets that are bound and nothing else (6.8 and later). */
+  tellsOfBound(): boolean;
   /** Whether drops tell how the check of their sender's address ended. */
   checksSources(): boolean;
   /** `net/ipv4/tcp_syncookies` at the start; null in namespaces other than tcpwhy's own. */

@@ -149,6 +149,7 @@ interface Addon {
   deviceName(ifindex: number, netns?: string): string | null;
   netnsFiles(names: string[], netns?: string): (string | null | undefined)[];
   netnsRefused(): number;
+  netnsCpuMs(): number;
   hostRefused(): number;
   pipe(): [number, number];
   boundCapabilities(kept: number[]): void;
@@ -448,6 +449,11 @@ export function netnsFiles(names: string[], netns?: string): (string | null)[] {
 /** How often this process could not enter a network namespace that is there. */
 export function netnsRefused(): number {
   return native().netnsRefused();
+}
+
+/** What threads that entered a namespace have run on a CPU, the kernel's answers included, in ms. */
+export function netnsCpu_ms(): number {
+  return native().netnsCpuMs();
 }
 
 /** How often this process was refused what it asked for of rules and programs. */

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
 use napi_derive::napi;
@@ -47,6 +47,25 @@ pub fn netns_refused() -> u32 {
     REFUSED.load(Ordering::Relaxed)
 }
 
+static CPU_NS: AtomicU64 = AtomicU64::new(0);
+
+/// What threads that entered a namespace have run on a CPU there, the kernel's answers included, in ms.
+#[napi(catch_unwind)]
+pub fn netns_cpu_ms() -> f64 {
+    CPU_NS.load(Ordering::Relaxed) as f64 / 1e6
+}
+
+/// Of this thread, since it began.
+fn thread_cpu_ns() -> u64 {
+    let mut spent = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: it writes one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut spent) };
+    spent.tv_sec as u64 * 1_000_000_000 + spent.tv_nsec as u64
+}
+
 fn refused(errno: Errno, what: &str) -> Error {
     if !matches!(errno, libc::ENOENT | libc::ESRCH) {
         REFUSED.fetch_add(1, Ordering::Relaxed);
@@ -70,7 +89,9 @@ pub fn run_in<T: Send>(path: Option<&str>, work: impl FnOnce() -> T + Send) -> R
                 if unsafe { libc::setns(netns.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
                     return Err(refused(last_errno(), &format!("entering netns {path}")));
                 }
-                Ok(work())
+                let done = work();
+                CPU_NS.fetch_add(thread_cpu_ns(), Ordering::Relaxed);
+                Ok(done)
             })
             .map_err(|error| {
                 fail(

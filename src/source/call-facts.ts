@@ -6,6 +6,7 @@ import { ERRNO } from '../tcp/errno.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { encodeEvent } from '../wire/decode.ts';
+import { sharedBy } from '../wire/key.ts';
 import type { CallFailed, ConnectAsked, Drop } from '../wire/types.gen.ts';
 import { u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
@@ -143,7 +144,9 @@ export class CallFacts {
 
   #asked(w: Words, at: number, ask: (netns: number) => Answer): Uint8Array[] {
     const { ktime_ns, netns, key } = readCommon(w, at);
-    if (key !== NO_KEY && ktime_ns < (this.#told.get(key) ?? 0)) return NOTHING;
+    // Of what is counted with others one answer would be taken for all of them.
+    if (key === NO_KEY || sharedBy(key) !== null) return NOTHING;
+    if (ktime_ns < (this.#told.get(key) ?? 0)) return NOTHING;
     if (!this.#hasTime(ktime_ns)) return NOTHING;
     const began_ms = this.#cpu_ms();
     const asked = ask(netns);

@@ -20,6 +20,7 @@ import { Symbols } from '../host/symbols.ts';
 import { ENTRIES, usersOf } from '../host/tracked-users.ts';
 import { LIMITS, limitsOf } from '../host/tracking-limits.ts';
 import { HostKnowledge } from '../known/host-knowledge.ts';
+import { isSince } from '../known/kernel.ts';
 import {
   cgroupPrograms,
   deviceName,
@@ -29,6 +30,7 @@ import {
   lookupPrograms,
   netlink,
   netlinkStrict,
+  netnsCpu_ms,
   netnsFiles,
   pinnedProgram,
   programName,
@@ -85,23 +87,26 @@ export class HostFacts implements Finder {
     this.#finders = [
       this.#names,
       listeners,
-      new DropFacts(dropHost(header, symbols, sockets)),
+      new DropFacts(dropHost(header, symbols, sockets), asking_ms),
       new LimitFacts({
         isOrphanLimit: (reason) => known.resetReason(reason) === 'TCP_ABORT_ON_MEMORY',
         isNeighbourLimit: (reason, location) =>
           isWithoutEntry(known.dropReason(reason), symbols.at(location)?.name, known),
         read: (path) => readFileSync(path, 'utf8'),
       }),
-      new RuleFacts(rules),
+      new RuleFacts(rules, asking_ms),
       new ProcessFacts(processState, (listener) => listeners.holdersOf(listener)),
-      new CallFacts({
-        failed: (netns, failed) => inside(netns, (path) => askedOf(sockets, failed, path)),
-        sent: (netns, drop) => inside(netns, (path) => routeAskedOf(sockets, drop, path)),
-        address: (netns, one) => inside(netns, (path) => addressAskedOf(sockets, one, path)),
-        isNotOurs: (reason) => known.dropReason(reason) === 'IP_INADDRERRORS',
-        isByNetfilter: rules.isByNetfilter,
-      }),
-      new TrackingFacts(TRACKING),
+      new CallFacts(
+        {
+          failed: (netns, failed) => inside(netns, (path) => askedOf(sockets, failed, path)),
+          sent: (netns, drop) => inside(netns, (path) => routeAskedOf(sockets, drop, path)),
+          address: (netns, one) => inside(netns, (path) => addressAskedOf(sockets, one, path)),
+          isNotOurs: (reason) => known.dropReason(reason) === 'IP_INADDRERRORS',
+          isByNetfilter: rules.isByNetfilter,
+        },
+        asking_ms,
+      ),
+      new TrackingFacts(TRACKING, asking_ms),
       new PlaceFacts({
         namespaces: () => namespacePlaces(routing),
         waysOf(namespaces) {
@@ -110,7 +115,7 @@ export class HostFacts implements Finder {
         },
         processCgroup: (pid) => (hasPids ? processCgroup(pid) : null),
         cgroupPath: (id) => cgroups.known(id),
-        cpu_ms,
+        cpu_ms: asking_ms,
       }),
     ];
   }
@@ -132,6 +137,11 @@ export class HostFacts implements Finder {
   forget(): void {
     for (const finder of this.#finders) finder.forget();
   }
+}
+
+/** What was run to ask the host: by this thread, and by those that entered other namespaces for it. */
+function asking_ms(): number {
+  return cpu_ms() + netnsCpu_ms();
 }
 
 /** What is found in a namespace; null where it is gone. */
@@ -195,14 +205,13 @@ function ruleHost(header: Header, symbols: Symbols): RuleHost {
   const known = new HostKnowledge(header);
   const hasReasons = known.hasDropReasons();
   const nameOf = (address: string) => symbols.at(address)?.name;
-  const [major = 0, minor = 0] = header.kernel.split('.').map(Number);
   return {
     isByNetfilter: (reason, location) =>
       hasReasons
         ? known.dropReason(reason) === 'NETFILTER_DROP'
         : nameOf(location) === 'nf_hook_slow',
     symbol: nameOf,
-    frees: major > 6 || (major === 6 && minor >= 8),
+    frees: isSince(header.kernel, 6, 8),
     ask: askNetfilter,
     deviceName: nameOfDevice,
     legacyTables,

@@ -19,6 +19,8 @@ import type { Source } from './source.ts';
 const REQUESTS = 3;
 const ANSWERS = 4;
 
+/** Who connected to the service asks at once: whoever says nothing is let go, and holds no reader. */
+const BEFORE_OPEN_S = 10;
 /** A front that was stopped for longer is let go: it has lost most of what happened meanwhile. */
 const PATIENCE_S = 600;
 
@@ -30,7 +32,7 @@ const NOTHING = new Uint8Array(0);
  */
 export function serve(): void {
   const byService = fstatSync(REQUESTS).isSocket();
-  if (byService) waitAtMost(REQUESTS, PATIENCE_S);
+  if (byService) waitAtMost(REQUESTS, BEFORE_OPEN_S);
   // Ctrl-C is for both halves, and the front says when to end.
   else
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
@@ -80,6 +82,7 @@ class Reader {
       if (this.#byService && request.options.btf !== undefined)
         return refusal({ code: 'EINVAL', message: 'a service reads no file that it is told of' });
       const source = LiveSource.open(request.options);
+      if (this.#byService) waitAtMost(REQUESTS, PATIENCE_S);
       try {
         confine('reader');
       } catch (error) {

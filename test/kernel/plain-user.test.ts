@@ -119,6 +119,17 @@ describe.skipIf(missing !== null)('beside the service', () => {
     expect(lines.at(-1)).toContain('"type":"summary"');
   });
 
+  it('lets go who connects and says nothing', async () => {
+    await using service = await ReaderService.start();
+    const socket = connectToRoot(SOCKET);
+    try {
+      await expect.poll(() => service.readers, { timeout: 5000 }).toHaveLength(1);
+      await expect.poll(() => service.readers, { timeout: 60_000 }).toEqual([]);
+    } finally {
+      closeSync(socket);
+    }
+  }, 90_000);
+
   it('says who may use it', async () => {
     await using _ = await ReaderService.start();
     expect(refusal(as(USER))).toMatch(

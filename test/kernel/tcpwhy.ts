@@ -152,8 +152,9 @@ export class Running {
     as: string[] = [],
   ): Promise<Running> {
     const [command = 'trace', ...rest] = args[0]?.startsWith('-') ? ['trace', ...args] : args;
+    const isBounded = command !== 'trace' || rest.includes('--for');
     const running = new Running(
-      [command, ...rest, '--json', ...(command === 'trace' ? ['--for', '10m'] : [])],
+      [command, ...rest, '--json', ...(isBounded ? [] : ['--for', '10m'])],
       env,
       as,
     );

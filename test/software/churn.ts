@@ -43,9 +43,14 @@ export async function forkStorm(processes: number): Promise<number> {
 
 /**
  * So many network namespaces one after another, in each as many connections to itself: half of them
- * end before the namespace loses its name, the others after. Returns the namespaces' inode numbers.
+ * end before the namespace loses its name, the others after; `within` is done between. Returns the namespaces' inode
+ * numbers.
  */
-export async function netnsChurn(namespaces: number, connections: number): Promise<number[]> {
+export async function netnsChurn(
+  namespaces: number,
+  connections: number,
+  within: (netns: Netns) => void = () => undefined,
+): Promise<number[]> {
   const inodes: number[] = [];
   for (let number = 0; number < namespaces; number++) {
     const netns = Netns.create(`churn${number}`);
@@ -62,6 +67,7 @@ export async function netnsChurn(namespaces: number, connections: number): Promi
         must(server.recv(), 'recv');
       }
       hangUp(pairs.splice(0, connections / 2));
+      within(netns);
       netns.delete();
       hangUp(pairs);
     } catch (error) {

@@ -11,15 +11,17 @@ import { Lab } from '../../src/lab/lab.ts';
 import { lacking } from '../../test/software/service.ts';
 import { faults } from './faults.ts';
 import { inputs } from './inputs.ts';
-import { churn, SHORT, STORMS, storm, type Told } from './storms.ts';
+import { churn, SCAN, SHORT, STORMS, storm, type Told } from './storms.ts';
 import { surroundings } from './surroundings.ts';
 
 const FAMILIES = [4, 6] as const;
 const SAMPLES = 12;
 /** Of so many minutes: at how many of its places each system call fails, how long storms last, how many namespaces. */
 const PLACES = 1 / 4;
-const STORM_S = 2;
+const STORM_S = 1.6;
 const MIXED_S = 25;
+/** However many minutes: more than the buffers hold. */
+const STOPPED_S = 20;
 const NAMESPACES = 167;
 const MIB = 2 ** 20;
 
@@ -35,6 +37,10 @@ const storms: string[] = [];
 for (const one of STORMS)
   for (const family of FAMILIES)
     storms.push(told(one.what, family, await storm([one], family, STORM_S * minutes, 1)));
+for (const family of FAMILIES) {
+  const seen = await storm([SCAN], family, STOPPED_S, 1, STOPPED_S);
+  storms.push(told(`${SCAN.what}, tcpwhy stopped for ${STOPPED_S} s`, family, seen));
+}
 const namespaces = Math.round(NAMESPACES * minutes);
 storms.push(
   told(`${namespaces} namespaces, each made, used and deleted`, 4, await churn(namespaces)),
@@ -76,7 +82,9 @@ output of senseless recordings for an hour; \`make soak\` records while the cloc
 ## Storms
 
 Resets that the kernel says it sent (OutRsts), and those that \`trace\` told of with the storm's own cause: they
-have to be as many, whatever was sampled or lost. Memory is the highest that was seen, MiB resident.
+have to be as many, whatever was sampled or lost: also while SIGSTOP keeps tcpwhy from running, and its buffers are
+full. In each of the namespaces connections end well beside those that are refused. Memory is the highest that was
+seen, MiB resident.
 
 | what | IPv | sent | told | lost, by name | seconds | memory | told otherwise |
 | --- | --- | --- | --- | --- | --- | --- | --- |

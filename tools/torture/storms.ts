@@ -6,7 +6,7 @@ import { accept, awaitReset, dial, lingerZero, listen } from '../../src/lab/conn
 import { Lab } from '../../src/lab/lab.ts';
 import { until } from '../../src/lab/until.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
-import { must } from '../../src/native/sockets.ts';
+import { must, Socket } from '../../src/native/sockets.ts';
 import type { Family } from '../../src/tcp/address.ts';
 import { type Output, Running } from '../../test/kernel/tcpwhy.ts';
 import { netnsChurn } from '../../test/software/churn.ts';
@@ -17,6 +17,11 @@ const SETTLE_MS = 20_000;
 const LAST_PORT = 65_535;
 const SOURCES = 100;
 const CONNECTIONS = 10;
+/** Of each namespace. */
+const REFUSED = 4;
+const REFUSED_PORT = 61_901;
+/** Each is ended when its storm is over. */
+const LONG = ['--for', '1h'];
 
 /** Makes some of it happen, and says how often it did. */
 type Make = (lab: Lab, family: Family) => Promise<number>;
@@ -106,63 +111,83 @@ const unread: Storm = {
 };
 
 export const STORMS: readonly Storm[] = [refused, scanned, scannedByMany, reset, unread];
+/** More than its buffers hold. */
+export const SCAN = scanned;
 /** Those that may be made again and again, a few hundred at a time. */
 export const SHORT: readonly Storm[] = [refused, reset, unread];
 
-/** A storm of these in turn, until the time is over, watched by a `tcpwhy` of its own. */
+/**
+ * A storm of these in turn, until the time is over, watched by a `tcpwhy` of its own, which is stopped (SIGSTOP)
+ * for the first `stopped_s`.
+ */
 export async function storm(
   storms: readonly Storm[],
   family: Family,
   seconds: number,
   samples: number,
+  stopped_s = 0,
 ): Promise<Told> {
   using lab = Lab.open();
-  await using tcpwhy = await Running.start(['--netns', String(lab.server.inode)]);
+  await using tcpwhy = await Running.start(['--netns', String(lab.server.inode), ...LONG]);
   const sent = () => lab.server.counter('Tcp', 'OutRsts');
   const [before, began_ms] = [sent(), performance.now()];
   const passed_s = () => (performance.now() - began_ms) / 1000;
   const memory: number[] = [];
   let made = 0;
+  let stopped = stopped_s > 0;
+  if (stopped) process.kill(tcpwhy.pid, 'SIGSTOP');
   do {
     for (const { make } of storms) made += await make(lab, family);
+    if (stopped && passed_s() >= stopped_s) stopped = !process.kill(tcpwhy.pid, 'SIGCONT');
     if (passed_s() >= (memory.length * seconds) / samples) memory.push(resident(tcpwhy.pid));
-  } while (passed_s() < seconds);
+  } while (stopped || passed_s() < seconds);
   const causes = storms.map(({ cause }) => cause);
   await tcpwhy.until(
     (output) => causes.reduce((sum, cause) => sum + output.count(cause), 0) >= made,
     SETTLE_MS,
   );
-  const took_s = passed_s();
   memory.push(resident(tcpwhy.pid));
-  const output = await tcpwhy.stop();
-  const { summary } = output;
-  const all = Object.entries(summary.findings);
+  return toldBy(await tcpwhy.stop(), causes, { began_ms, sent: sent() - before, memory });
+}
+
+/** Namespaces one after the other: in each some connections that end well, and some connects that are refused. */
+export async function churn(namespaces: number): Promise<Told> {
+  const began_ms = performance.now();
+  const { cause } = refused;
+  await using tcpwhy = await Running.start([
+    'trace',
+    `127.0.0.1:${REFUSED_PORT}`,
+    '127.0.0.1:8080',
+    ...LONG,
+  ]);
+  let sent = 0;
+  await netnsChurn(namespaces, CONNECTIONS, (netns) => {
+    using socket = Socket.open({ netns: netns.path });
+    const isRefused = () => socket.connect('127.0.0.1', REFUSED_PORT).error === 'ECONNREFUSED';
+    for (let left = REFUSED; left > 0; left--) until('a connect to be refused', isRefused);
+    sent += netns.counter('Tcp', 'OutRsts');
+  });
+  await tcpwhy.until((output) => output.count(cause) >= sent, SETTLE_MS);
+  const memory = [resident(tcpwhy.pid)];
+  return toldBy(await tcpwhy.stop(), [cause], { began_ms, sent, memory });
+}
+
+/** What it told of these causes, and what else. */
+function toldBy(
+  output: Output,
+  causes: readonly string[],
+  { began_ms, sent, memory }: { began_ms: number; sent: number; memory: number[] },
+): Told {
+  const { findings, unexplained } = output.summary;
+  const all = Object.entries(findings);
   return {
-    seconds: took_s,
-    sent: sent() - before,
+    seconds: (performance.now() - began_ms) / 1000,
+    sent,
     told: all.filter(([id]) => causes.includes(id)).reduce((sum, [, count]) => sum + count, 0),
     beside: Object.fromEntries([
       ...all.filter(([id]) => !causes.includes(id)),
-      ...(summary.unexplained > 0 ? [['unexplained', summary.unexplained]] : []),
+      ...(unexplained > 0 ? [['unexplained', unexplained]] : []),
     ]),
-    lost: lostOf(output),
-    memory,
-  };
-}
-
-/** Namespaces one after the other, in each some connections that end well: of these there is nothing to tell. */
-export async function churn(namespaces: number): Promise<Told> {
-  const began_ms = performance.now();
-  await using tcpwhy = await Running.start(['--port', '8080', '--host', '127.0.0.1']);
-  await netnsChurn(namespaces, CONNECTIONS);
-  const memory = [resident(tcpwhy.pid)];
-  const output = await tcpwhy.stop();
-  const { findings, unexplained } = output.summary;
-  return {
-    seconds: (performance.now() - began_ms) / 1000,
-    sent: 0,
-    told: 0,
-    beside: { ...findings, ...(unexplained > 0 && { unexplained }) },
     lost: lostOf(output),
     memory,
   };

@@ -76,11 +76,11 @@ function taken(event: Event<'call_failed'>, known: Knowledge): PortRefusal {
       why: 'another socket has it, or had it just then',
       evidence: { port_held_by: 'not known', ...common },
     };
+  const count = users.reduce((sum, { sockets }) => sum + sockets, 0);
   // A connection shares its end with whoever has SO_REUSEADDR where it had that itself.
   const fault = reuses
-    ? ', which were made without SO_REUSEADDR'
+    ? `, which ${count === 1 ? 'was' : 'were'} made without SO_REUSEADDR${known.tellsOfBound() ? '' : ', or a socket has it that is bound and nothing else: this kernel does not tell of those'}`
     : ', and the socket has no SO_REUSEADDR';
-  const count = users.reduce((sum, { sockets }) => sum + sockets, 0);
   return {
     why: `${count === 1 ? 'a connection has' : `${count} connections have`} it (${count === 1 ? '' : 'one of them '}${endOf(first)} → ${first.remote}, ${stateName(first.state)})${fault}`,
     evidence: { port_held_by: 'connections', ...common },

@@ -68,9 +68,14 @@ test('a call that failed is asked about, once a second and key', () => {
   expect(asked).toEqual([7, 7, 7, 7]);
 });
 
-test('what was not counted apart is asked about each time', () => {
-  const { of } = finder();
-  expect([...of(1e9, 0), ...of(1e9, 0)]).toHaveLength(2);
+test.each([
+  ['with all that found no room', 0],
+  ['with all of its host', 2 ** 40 + 5],
+  ['with all of its cause', 2 ** 41 + 5],
+])('nothing is asked of what is counted %s: the answer would be taken for another’s', (_, key) => {
+  const { of, asked } = finder();
+  expect(of(1e9, key)).toEqual([]);
+  expect(asked).toEqual([]);
 });
 
 test('nothing is told of other records, nor where the namespace is gone', () => {

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, it } from 'vitest';
+import { Netns } from '../../src/lab/netns.ts';
+import { netnsCpu_ms, netnsFiles } from '../../src/native/binding.ts';
+
+const FILES = ['thread-self/net/netstat', 'thread-self/net/dev'];
+
+it('counts what is run in other namespaces, by threads that have ended since', () => {
+  const netns = Netns.create('spent');
+  try {
+    const before_ms = netnsCpu_ms();
+    expect(netnsFiles(FILES)).not.toContain(null);
+    expect(netnsCpu_ms()).toBe(before_ms);
+    expect(netnsFiles(FILES, netns.path)).not.toContain(null);
+    expect(netnsCpu_ms()).toBeGreaterThan(before_ms);
+  } finally {
+    netns.delete();
+  }
+});
