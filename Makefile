@@ -73,7 +73,8 @@ SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
 .PHONY: build dist deb rpm npm npm-parts oci dist-test arm-test install uninstall demo top test unit kernel-test vm-test fleet-test soak \
-	bench bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead fuzz torture check fmt clean \
+	bench bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead bench-agent bench-fleet \
+	fuzz torture check fmt clean \
 	help setup setup-check setup-test setup-dist setup-cross setup-fleet own-crate
 
 OBJECTS := $(patsubst %,$(BUILT)/%.bpf.o,tcpwhy getpeername dropping security)
@@ -175,13 +176,19 @@ bench-overhead: setup-test build ## what nginx loses while it is watched, in PAI
 bench-memory: setup-test build ## how much memory watching takes under load, for MINUTES each, as root
 	node tools/bench/memory.ts $(or $(MINUTES),10) $(COMMANDS)
 
+bench-agent: setup-test build ## what the agent takes under a healthy load and in a storm, for MINUTES each, as root
+	node tools/bench/agent.ts $(MINUTES)
+
+bench-fleet: setup-test build $(CHDB) ## how long the queries over the findings of a thousand hosts take, of up to FINDINGS
+	node tools/bench/fleet.ts $(FINDINGS)
+
 fuzz: setup-test build ## every output of senseless recordings, for MINUTES
 	node tools/fuzz/main.ts $(or $(MINUTES),60)
 
 torture: setup-test build ## storms and failing system calls, for about MINUTES, as root
 	node tools/torture/main.ts $(or $(MINUTES),30)
 
-bench: bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead ## every benchmark
+bench: bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead bench-agent bench-fleet ## every benchmark
 
 check: setup-check $(NODE_MODULES) own-crate ## check format, lint, types, generated files, imports, licenses and scripts
 	biome check --error-on-warnings

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { reportHtml } from '../../src/sinks/report-html/page.ts';
+import { ofManyHosts } from '../unit/report/of-told.ts';
 import { hostile, many } from '../unit/sinks/report/hostile.ts';
 import { RECORDINGS, tcpwhy } from './run.ts';
 
@@ -22,7 +23,7 @@ const file = (name: string) => join(folder, `${name}.html`);
 const VIEWS = Object.keys(WIDTHS).flatMap((size) =>
   SCHEMES.map((scheme) => ({ size: size as keyof typeof WIDTHS, scheme })),
 );
-const PAGES = ['demo', 'two-hosts', 'hostile', 'many'];
+const PAGES = ['demo', 'two-hosts', 'hostile', 'many', 'told'];
 
 const has = existsSync(CHROMIUM);
 if (!has) process.stderr.write(`skipped: no ${CHROMIUM}: install the package chromium\n`);
@@ -41,6 +42,7 @@ describe.skipIf(!has)('the page in a browser', () => {
     }
     writeFileSync(file('hostile'), reportHtml(hostile()));
     writeFileSync(file('many'), reportHtml(many(60)));
+    writeFileSync(file('told'), reportHtml(ofManyHosts()));
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
   }, 60_000);
 

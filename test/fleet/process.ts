@@ -23,6 +23,10 @@ export class Program {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   /** Comes back when it has said that, and fails where it ends before. */
   async says(what: RegExp): Promise<void> {
     const ended = this.#exited.then(() => true);

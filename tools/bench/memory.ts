@@ -8,18 +8,17 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause, setImmediate as yielded } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Lab } from '../../src/lab/lab.ts';
-import { HOSTS } from '../../src/lab/wiring.ts';
-import { HealthyLoad, NEEDS } from '../../test/software/healthy.ts';
+import { NEEDS } from '../../test/software/healthy.ts';
 import { lacking } from '../../test/software/service.ts';
+import { LOADS, type Load } from './loads.ts';
+import { cpuTime_ms, memory_bytes } from './process.ts';
 
 const MIB = 2 ** 20;
 const SAMPLES = 6;
 /** What attaches takes nearly all of a CPU; when it takes less than a tenth the load begins. */
 const LOOK_MS = 3000;
-const AT_ONCE = 200;
-const PORT = 3306;
 
 process.chdir(join(import.meta.dirname, '../..'));
 const [minutes = '10', ...chosen] = process.argv.slice(2);
@@ -41,14 +40,6 @@ interface Size {
   resident: number;
   files: number;
 }
-
-/** Makes something happen in a lab until it is disposed of. */
-type Load = (lab: Lab) => Promise<AsyncDisposable & { happened: () => number }>;
-
-const LOADS: Record<string, Load> = {
-  'a web load': webLoad,
-  'a storm of refused connects': storm,
-};
 
 const rows: string[] = [];
 for (const [name, start] of Object.entries(LOADS)) {
@@ -80,7 +71,11 @@ async function measured(name: string, start: Load, command: string): Promise<str
   });
   await pause(LOOK_MS);
   const pid = watcherOf(child);
-  for (let before_ms = 0, ms = cpuTime(pid); ms - before_ms > LOOK_MS / 10; ms = cpuTime(pid)) {
+  for (
+    let before_ms = 0, ms = cpuTime_ms(pid);
+    ms - before_ms > LOOK_MS / 10;
+    ms = cpuTime_ms(pid)
+  ) {
     before_ms = ms;
     await pause(LOOK_MS);
   }
@@ -96,7 +91,7 @@ async function measured(name: string, start: Load, command: string): Promise<str
     }
     rate = (load.happened() - from) / ((performance.now() - began_ms) / 1000);
   }
-  const greatest = field(pid, 'VmHWM');
+  const greatest = memory_bytes(pid, 'VmHWM');
   process.kill(pid, 'SIGINT');
   await once(child, 'exit');
   rmSync(recording, { force: true });
@@ -112,55 +107,8 @@ function watcherOf({ pid }: ChildProcess): number {
   return Number(children.trim().split(' ')[0]);
 }
 
-/** User and system, in milliseconds: clock ticks are hundredths of a second on every Linux. */
-function cpuTime(pid: number): number {
-  const [, rest = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
-  const fields = rest.split(' ');
-  return 10 * (Number(fields[11]) + Number(fields[12]));
-}
-
 function sizeOf(pid: number): Size {
-  return { resident: field(pid, 'VmRSS'), files: field(pid, 'RssFile') };
-}
-
-/** Bytes. */
-function field(pid: number, name: string): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(status.match(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm'))?.[1]) * 1024;
-}
-
-async function webLoad(lab: Lab) {
-  const load = await HealthyLoad.start(lab);
-  return {
-    happened: () => load.opened,
-    [Symbol.asyncDispose]: () => load[Symbol.asyncDispose](),
-  };
-}
-
-async function storm(lab: Lab) {
-  const sockets = ([4, 6] as const).map(
-    (family) => [family, lab.socket(lab.client, { family })] as const,
-  );
-  let refused = 0;
-  let ended = false;
-  const over = (async () => {
-    while (!ended) {
-      for (let i = 0; i < AT_ONCE; i++) {
-        for (const [family, socket] of sockets) {
-          const { error } = socket.connect(HOSTS[family].server, PORT);
-          if (error === 'ECONNREFUSED') refused++;
-        }
-      }
-      await yielded();
-    }
-  })();
-  return {
-    happened: () => refused,
-    [Symbol.asyncDispose]: async () => {
-      ended = true;
-      await over;
-    },
-  };
+  return { resident: memory_bytes(pid, 'VmRSS'), files: memory_bytes(pid, 'RssFile') };
 }
 
 function mib(bytes: number): number {

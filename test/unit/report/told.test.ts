@@ -1,27 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import type { Finding } from '../../../src/diagnose/finding.ts';
-import { reportOfTold, type Told } from '../../../src/report/told.ts';
+import type { Told } from '../../../src/report/told.ts';
 import { reportHtml } from '../../../src/sinks/report-html/page.ts';
 import { reportMarkdown } from '../../../src/sinks/report-md/page.ts';
-import { FINDING, KEY } from '../agent/records.ts';
-
-const NOW_NS = FINDING.last_ns + 600e9;
-
-function told(host_id: string, finding: Partial<Finding> = {}): Told {
-  const own = { ...FINDING, id: `${host_id} ${finding.cause ?? ''}`, ...finding };
-  return { host_id, host: host_id, version: '0.1.0', finding: own, keys: [KEY] };
-}
-const reported = (
-  all: Told[],
-  growth: Parameters<typeof reportOfTold>[1] = [],
-  incomplete = false,
-) =>
-  reportOfTold(all, growth, {
-    ...{ version: '0.1.0', from: 'http://logs:8123/', incomplete },
-    ...{ since_ns: NOW_NS - 3600e9, now_ns: NOW_NS },
-  });
+import { FINDING } from '../agent/records.ts';
+import { ofManyHosts, reported, told } from './of-told.ts';
 
 test('findings of two hosts about one connection are joined, of one host not, and not hours later', () => {
   const other = { cause: 'connect-refused' };
@@ -47,8 +31,7 @@ test('what a finding grew by stands where that was told', () => {
 });
 
 test('pages name hosts that are too many for a sentence in a table, and what was not read', () => {
-  const all = Array.from({ length: 150 }, (_, at) => told(`host-${at}`, { count: at + 1 }));
-  const report = reported(all, [], true);
+  const report = ofManyHosts();
   for (const page of [reportHtml(report), reportMarkdown(report)]) {
     expect(page).toContain('host-0, host-1, host-2, host-3, host-4 and 145 other hosts');
     expect(page).toContain('only the weightiest were read');
