@@ -7,6 +7,7 @@ import {
   notOurAddress,
   notOurAddressDuplicate,
   notOurAddressForwarding,
+  notOurAddressLoopback,
   refusedFromElsewhere,
   wrongMac,
 } from './scenarios/addresses.ts';
@@ -167,6 +168,7 @@ export const SCENARIOS: readonly Scenario[] = [
   notOurAddress,
   notOurAddressDuplicate,
   notOurAddressForwarding,
+  notOurAddressLoopback,
   wrongMac,
   ...ttlExceeded,
   refusedFromElsewhere,
