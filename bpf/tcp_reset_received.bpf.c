@@ -37,6 +37,7 @@ static __always_inline struct wire_event_reset_received *received(const struct s
 	fill_mac_change(&e->body.mac_change, BPF_CORE_READ(sk, sk_dst_cache),
 			e->body.sock.flow.daddr, k.netns);
 	e->body.unused = is_unused(sk, MEMBER(sk, __sk_common.skc_state));
+	e->body.answered = peer_spoke_last(sk);
 	return e;
 }
 

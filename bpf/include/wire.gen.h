@@ -746,6 +746,8 @@ struct wire_reset_received {
 	struct wire_mac_change mac_change;
 	__u32 unused_tag;
 	__u32 unused;
+	__u32 answered_tag;
+	__u32 answered;
 } WIRE_STRUCT;
 
 #define WIRE_RESET_RECEIVED_INIT \
@@ -765,6 +767,7 @@ struct wire_reset_received {
 		.mac_change_len = WIRE_VARINT(sizeof(struct wire_mac_change)), \
 		.mac_change = WIRE_MAC_CHANGE_INIT, \
 		.unused_tag = WIRE_FIXED32(105), \
+		.answered_tag = WIRE_FIXED32(106), \
 	}
 
 struct wire_frame {

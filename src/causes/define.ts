@@ -54,6 +54,10 @@ export interface Match<E extends Evidence> {
   began_ns?: number;
   /** Where this occurrence says more or less than the cause usually does. */
   severity?: Severity;
+  /** It weighs so little only as far as this end can tell: where the other one had more to say, as much as that. */
+  as_far_as_known?: true;
+  /** This end had more to say. */
+  had_more?: true;
   /** What comes of it, however much later, may take its place. */
   goes_on?: true;
   /** It says what has become of an occurrence that was counted before. */

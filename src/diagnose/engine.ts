@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Cause, Evidence, Match } from '../causes/define.ts';
+import { type Cause, type Evidence, type Match, weight } from '../causes/define.ts';
 import type { WallClock } from '../known/clock.ts';
 import type { HostKnowledge } from '../known/host-knowledge.ts';
 import { Queue } from '../known/queue.ts';
@@ -237,12 +237,26 @@ export class Engine {
     const ofFailure = this.#before.ofFailure(match.flow, event.ktime_ns);
     const ofOtherEnd = this.#ofOtherEnd(event);
     occurrence.by = this.#before.stronger(occurrence, ofFailure, ofOtherEnd);
-    if (occurrence.by) return;
-    for (const other of this.#before.weaker(occurrence, ofFailure, ofOtherEnd))
+    if (occurrence.by) {
+      this.#toldByOtherEnd(occurrence.by, occurrence);
+      return;
+    }
+    for (const other of this.#before.weaker(occurrence, ofFailure, ofOtherEnd)) {
+      this.#toldByOtherEnd(occurrence, other);
       this.#withdraw(other, occurrence);
+    }
     this.#before.add(occurrence);
     if (this.#before.maySayLess(cause) || cause === UNEXPLAINED) this.#held.push(occurrence);
     else this.#commit(occurrence);
+  }
+
+  /** What is known of one end only weighs as much as the other end says. */
+  #toldByOtherEnd(said: Occurrence, by: Occurrence): void {
+    const severity = severityOf(by);
+    if (!said.match.as_far_as_known || !by.match.had_more) return;
+    if (weight(severity) <= weight(severityOf(said))) return;
+    said.match = { ...said.match, severity };
+    if (said.finding) this.#findings.raise(said.finding, severity);
   }
 
   /** What was found at the other end of a reset, to which this one has other addresses. */
@@ -278,6 +292,7 @@ export class Engine {
     const open = this.#findings.openFor(occurrence);
     occurrence.finding = open;
     this.#findings.add(open, occurrence);
+    if (occurrence.match.as_far_as_known) this.#findings.raise(open, severityOf(occurrence));
   }
 
   /** What it came of weighs at least as much as it would by itself. */

@@ -8,6 +8,7 @@ import {
   notOurAddressDuplicate,
   notOurAddressForwarding,
   notOurAddressIntercepted,
+  notOurAddressLoopback,
   refusedFromElsewhere,
   wrongMac,
 } from './scenarios/addresses.ts';
@@ -169,6 +170,7 @@ export const SCENARIOS: readonly Scenario[] = [
   notOurAddressDuplicate,
   notOurAddressForwarding,
   notOurAddressIntercepted,
+  notOurAddressLoopback,
   wrongMac,
   ...ttlExceeded,
   refusedFromElsewhere,

@@ -25,6 +25,7 @@ const NO_KEY = '0';
 const SILENT: ReadonlySet<number> = new Set([0, ERRNO.ETIMEDOUT]);
 
 const NOTHING: never[] = [];
+const LOOPBACK_IFINDEX = 1;
 
 type Answer = Omit<ConnectAsked, 'key'> | null;
 
@@ -36,6 +37,8 @@ export interface CallHost {
   address(netns: number, address: string): Answer;
   /** Whether a segment for an address that is not here is dropped for this reason. */
   isNotOurs(reason: number): boolean;
+  /** Whether no socket took what is dropped for this reason. */
+  hasNoSocket(reason: number): boolean;
   /** Whether netfilter frees what is dropped for this reason at that place. */
   isByNetfilter(reason: number, location: string): boolean;
 }
@@ -76,6 +79,7 @@ export class CallFacts {
             ({ tentative, duplicate }) => tentative + duplicate > 0,
           );
         }
+        if (this.#host.hasNoSocket(u32(w, drop))) return this.#ofLoopback(w, at, layout);
         const location = u64(w, at + BODY + AT.Drop.location);
         if (!this.#host.isByNetfilter(u32(w, drop), location)) return NOTHING;
         const body: Drop = layout.body(w, at);
@@ -106,6 +110,16 @@ export class CallFacts {
       default:
         return NOTHING;
     }
+  }
+
+  /** What a connect by `lo` sends to another host comes in there, and nobody takes or answers it. */
+  #ofLoopback(w: Words, at: number, layout: Layout): Uint8Array[] {
+    const packet = at + BODY + AT.Drop.packet;
+    const flags = u32(w, packet + AT.Packet.flags);
+    if (u32(w, packet + AT.Packet.ifindex) !== LOOPBACK_IFINDEX) return NOTHING;
+    if ((flags & (TCP_FLAG.syn | TCP_FLAG.ack)) !== TCP_FLAG.syn) return NOTHING;
+    const { daddr } = (layout.body(w, at) as Drop).packet.flow;
+    return this.#ofAddress(w, at, daddr, ({ source_missing }) => source_missing > 0);
   }
 
   /** Everything is told again. */

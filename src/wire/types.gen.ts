@@ -235,8 +235,9 @@ export interface ResetReceived {
   conntrack: Conntrack | null;
   /** Of its next hop. All zero: none is known. */
   mac_change: MacChange | null;
-  /** 1: neither end had sent any data on it. */
+  /** 1: neither end had sent any data on it; 1: the last data on it was the peer's, as far as jiffies tell. */
   unused: number;
+  answered: number;
 }
 
 export interface MacChange {

@@ -26,7 +26,9 @@ export const RULES: Rule[] = [
     breaks: ({ from, to, typeOnly }) =>
       to === 'src/native/binding' &&
       !typeOnly &&
-      !/^src\/(source\/(attach|live|host-facts|published|remote|serve)|lab\/flush|native\/.*)$/.test(from),
+      !/^src\/(source\/(attach|live|host-facts|published|remote|serve)|lab\/flush|native\/.*)$/.test(
+        from,
+      ),
   },
   values('tcp', ['tcp']),
   values('wire', ['tcp', 'wire']),

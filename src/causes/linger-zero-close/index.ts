@@ -65,6 +65,8 @@ export default defineCause({
       group: `${byService(event.netns, sock.flow)}${unused ? ' unused' : ''}${peer_had_closed ? ' had closed' : ''}${answered ? ' answered' : ''}`,
       owner: closedBy(event.body, known),
       ...(harmless && { severity: 'info' as const }),
+      // Whether that was all, only the peer's end tells.
+      ...(answered && { as_far_as_known: true as const }),
     };
   },
   summary({ local: at, peer, unused, peer_had_closed, answered }) {

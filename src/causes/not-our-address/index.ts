@@ -30,13 +30,18 @@ export default defineCause({
       named === NO_REASON && FORWARDING.includes(by) ? ownerOf(sender ?? undefined) : null;
     // Before 6.13 the reason is that of senders too that cannot be where they are.
     const not_forwarded = named === 'IP_INADDRERRORS' && NOT_FORWARDED.includes(by);
-    if (!holder && !not_forwarded) return null;
+    const asked = known.asked(event);
+    const opens = (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn;
+    const by_loopback =
+      named === 'NO_SOCKET' &&
+      packet.ifindex === LOOPBACK_IFINDEX &&
+      opens &&
+      (asked?.source_missing ?? 0) > 0;
+    if (!holder && !not_forwarded && !by_loopback) return null;
     if (sock || packet.ifindex === 0) return null;
     const { saddr, sport, daddr, dport } = packet.flow;
     // Such a source may go nowhere else, whether this host forwards or not.
     if (isLinkLocal(saddr)) return null;
-    const opens = (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn;
-    const asked = known.asked(event);
     const six = familyOf(daddr) === 6;
     return {
       evidence: {
@@ -51,6 +56,7 @@ export default defineCause({
         forwarding_setting: settingOf(six, deviceName(packet.device)),
         duplicate: asked ? asked.duplicate > 0 : null,
         tentative: asked ? asked.tentative > 0 : null,
+        ...(by_loopback && { by_loopback }),
         ...(holder && {
           connection_of: `${holder.comm} (${holder.pid})`,
           answers_connect: (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === SYN_ACK,
@@ -61,14 +67,16 @@ export default defineCause({
       subject: 'host',
       where: daddr,
       flow: packet.flow,
-      group: `${event.netns} ${daddr}${holder ? ' of a socket' : ''}`,
+      group: `${event.netns} ${daddr}${holder ? ' of a socket' : ''}${by_loopback ? ' by lo' : ''}`,
       owner: holder,
     };
   },
   summary(evidence) {
     const { address, from, to, flags, of_a_connection, arrived_on, duplicate, tentative } =
       evidence;
-    const { connection_of, answers_connect } = evidence;
+    const { connection_of, answers_connect, by_loopback } = evidence;
+    if (by_loopback)
+      return `${from} dialled ${to} by lo, from where nothing leaves this host, and ${address} is no address of it`;
     const came = `[${flags}] ${from} → ${to} came in by ${arrived_on ?? 'an unknown interface'}`;
     if (duplicate)
       return `${address} is here but not used, since another host has it too (duplicate address detection failed): ${came}`;
@@ -86,7 +94,12 @@ export default defineCause({
   advice(evidence, { saddr, daddr }) {
     const { address, of_a_connection, arrived_on, netns, connection_of, answers_connect } =
       evidence;
-    const { forwarding, forwarding_setting, duplicate, tentative } = evidence;
+    const { forwarding, forwarding_setting, duplicate, tentative, by_loopback } = evidence;
+    if (by_loopback)
+      return [
+        `the program that dials ${evidence.to} is bound to lo (SO_BINDTODEVICE, --interface of curl), or a route leads there: let it choose no device. Which is it? \`${inNetns(netns, `ss -tnp state syn-sent dst ${word(bracketed(daddr))}`)}\``,
+        `by which device would it go otherwise? One that says "dev lo" is a route to mend: \`${inNetns(netns, `ip route get ${daddr}`)}\``,
+      ];
     const device = deviceName(arrived_on) ?? 'DEV';
     const ip = (command: string) => `\`${inNetns(netns, `ip ${command}`)}\``;
     if (duplicate)
@@ -148,5 +161,7 @@ const NOT_FORWARDED = ['ip_error', 'ip6_forward'];
 
 /** Where one ends that is sent on. */
 const FORWARDING = ['ip_forward', 'ip6_forward'];
+
+const LOOPBACK_IFINDEX = 1;
 
 const SYN_ACK = TCP_FLAG.syn | TCP_FLAG.ack;

@@ -3,16 +3,17 @@
 import { local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
 import { reversed } from '../../tcp/service.ts';
+import type { Flow } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { callers } from '../shared/kernel.ts';
 import { ownerOf } from '../shared/processes.ts';
 
 export default defineCause({
   id: 'proxy-upstream-failed',
-  title: 'a proxy reset its client because its own connect failed',
+  title: 'a proxy reset its client because its own connection failed',
   severity: 'error',
   explains:
-    'A process accepted a connection, could not connect to where it should have passed it on, and reset the client.',
+    'A process accepted a connection, could not connect to where it should have passed it on, or was reset there, and reset the client.',
   seenAs: ['first-request-fails'],
   needs: ['reset_sent', 'reset_received', 'state', 'owner'],
   on: ['reset_sent'],
@@ -34,6 +35,7 @@ export default defineCause({
       .some(({ netns, sock: { owner } }) => netns === event.netns && owner.pid !== 0);
     // A process that ends closes everything: nothing of it is because of anything else.
     if (!accepted || callers(stack, known).includes('do_exit')) return null;
+    const { was_open, one_of } = failed;
     return {
       evidence: {
         client: remote(flow),
@@ -42,39 +44,69 @@ export default defineCause({
         upstream_from: local(failed.flow),
         upstream_error: errorText(failed.err),
         upstream_cause: null as string | null,
-        upstream_syn_retransmits: failed.retransmits,
+        upstream_syn_retransmits: was_open ? null : failed.retransmits,
+        ...(was_open && { upstream_was_open: true }),
+        ...(one_of.length > 0 && { upstream_one_of: named(one_of) }),
         failed_before_ms: Math.round((event.ktime_ns - failed.ktime_ns) / 1e5) / 10,
         unread_bytes: packet ? packet.payload_len : sock.unread_bytes,
       },
-      cameOf: { flow: failed.flow, evidence: 'upstream_cause' },
+      ...(one_of.length === 0 && { cameOf: { flow: failed.flow, evidence: 'upstream_cause' } }),
+      // The service ended an open connection: so does the proxy, as it should.
+      ...(was_open && { severity: 'warning' as const }),
       basis: 'inferred',
       subject: 'flow',
       where: local(flow),
       flow,
-      related: [failed.flow],
-      group: `${event.netns} ${flow.saddr} ${flow.sport} ${failed.flow.daddr} ${failed.flow.dport}`,
+      related: one_of.length > 0 ? one_of.slice(0, MOST_NAMED) : [failed.flow],
+      group: `${event.netns} ${flow.saddr} ${flow.sport} ${one_of.length > 0 ? 'one of' : `${failed.flow.daddr} ${failed.flow.dport}`}${was_open ? ' open' : ''}`,
       owner: ownerOf(failed.owner),
     };
   },
-  summary({ local: at, client, upstream, upstream_error, upstream_cause }) {
+  summary(evidence) {
+    const { local: at, client, upstream, upstream_error, upstream_cause } = evidence;
+    const { upstream_was_open, upstream_one_of } = evidence;
+    if (upstream_one_of)
+      return `${at} reset ${client}: just before one of its own connections had been reset (${upstream_one_of.join(', ')})`;
+    if (upstream_was_open)
+      return `${at} reset ${client}: its own connection to ${upstream} had been reset just before${upstream_cause ? ` (${upstream_cause})` : ''}`;
     const why = upstream_cause ? `${upstream_error}, ${upstream_cause}` : upstream_error;
     return `${at} reset ${client}: its own connect to ${upstream} had failed (${why})`;
   },
-  advice({ local: at, upstream, upstream_from, upstream_cause, upstream_error }) {
+  advice(evidence) {
+    const { local: at, client, upstream, upstream_from, upstream_cause, upstream_error } = evidence;
+    const { upstream_was_open, upstream_one_of } = evidence;
+    if (upstream_one_of) {
+      const more = upstream_one_of.length < MOST_NAMED ? '' : ', and there may be more than these';
+      return [
+        `which of them was it? The log of the process at ${at} says whom it had dialled for ${client}; each was reset, and is shown beside this${more}`,
+      ];
+    }
     const port = String(upstream).match(/\d+$/)?.[0];
     const host = String(upstream).replace(/:\d+$/, '').replace(/[[\]]/g, '');
     const from = String(upstream_from).replace(/:\d+$/, '').replace(/[[\]]/g, '');
     const route = `ip route get ${host}${/^(0\.0\.0\.0|::)$/.test(from) ? '' : ` from ${from}`}`;
-    const root = upstream_cause
+    const looked = upstream_cause
       ? `the failure to look into is that of ${upstream}: ${upstream_cause}, shown beside this; its page: \`tcpwhy causes ${upstream_cause}\``
       : `the failure to look into is that of ${upstream} (${upstream_error}). On ${host}: \`tcpwhy trace :${port}\``;
+    if (upstream_was_open)
+      return [
+        looked,
+        `clients of ${at} see what happened to the connection behind it: it may only be tried again where the request may be made twice`,
+      ];
     return [
-      root,
+      looked,
       `does it listen where the proxy dials? On ${host}: \`ss -ltn 'sport = :${port}'\` The way there: \`${route}\``,
       `clients of ${at} see a good handshake and then a reset: let the proxy take ${upstream} out of service while it is down (health checks), or answer for it`,
     ];
   },
 });
+
+/** So many are named. */
+const MOST_NAMED = 5;
+
+/** Both ends of each: two may be of one service. */
+const named = (flows: readonly Flow[]) =>
+  flows.slice(0, MOST_NAMED).map((flow) => `${local(flow)} to ${remote(flow)}`);
 
 function errorText(err: number): string {
   return err === 0 ? 'given up while connecting' : errnoName(err);

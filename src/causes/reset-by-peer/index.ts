@@ -89,6 +89,7 @@ export default defineCause({
       ...(shape === 'last' && { severity: 'info' }),
       // A service that has answered and closed waits for nothing; a client may have shut down its direction only.
       ...(shape === 'closed here' && servedAtSource(sock.flow) && { severity: 'info' }),
+      ...(sock.unacked_bytes > 0 && { had_more: true as const }),
       began_ns: event.ktime_ns - ROUND_TRIP_NS,
     };
   },

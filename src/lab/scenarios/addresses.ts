@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { must, POLLIN } from '../../native/sockets.ts';
+import { must, POLLIN, type Socket } from '../../native/sockets.ts';
 import {
   accept,
   awaitAll,
   dial,
+  dialWith,
   growth,
   hangUp,
   knock,
@@ -100,6 +101,28 @@ export const notOurAddress: Scenario = {
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].vip, port: PORT };
     return { server, clients: knock(lab, server, times), netns: lab.server.inode };
+  },
+};
+
+const SOL_SOCKET = 1;
+const SO_BINDTODEVICE = 25;
+
+export const notOurAddressLoopback: Scenario = {
+  id: 'not-our-address/by-lo',
+  cause: 'not-our-address',
+  title: 'connects to another host by sockets that are bound to lo',
+  families: [4],
+  drop_reason: 'NO_SOCKET',
+  ownerless: true,
+  says: () => ({ by_loopback: true, arrived_on: 'lo' }),
+  run(lab, { times, family }) {
+    const server = { address: HOSTS[family].server, port: PORT };
+    const toLo = (socket: Socket) =>
+      must(socket.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from('lo\0')), 'setsockopt');
+    const sockets = dialWith(lab, lab.client, server, times, toLo);
+    const clients = sockets.map(localOf);
+    for (const socket of sockets) socket.close();
+    return { server, clients, netns: lab.client.inode };
   },
 };
 

@@ -19,6 +19,7 @@ import {
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
+import { hits, rule } from '../rules.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
@@ -76,6 +77,32 @@ export const unreadDataOnClose: Scenario = {
       }
     }),
 };
+
+const ANSWERING = 8444;
+
+/** Clients that are answered close with SO_LINGER 0, once `meanwhile` is done. */
+function answered(lab: Lab, options: Options, meanwhile: (servers: Socket[]) => void): Made {
+  const server = { address: HOSTS[options.family].server, port: ANSWERING };
+  const pairs = connect(lab, options, server.port);
+  const clients = pairs.map(({ client }) => client);
+  const addresses = clients.map(localOf);
+  const servers = pairs.map((pair) => pair.server);
+  for (const [from, to] of [
+    [clients, servers],
+    [servers, clients],
+  ] as const) {
+    say(from, 'GET / HTTP/1.1');
+    awaitAll(to, POLLIN, 'what the other end says');
+    for (const socket of to) must(socket.recv(), 'recv');
+  }
+  meanwhile(servers);
+  for (const client of clients) {
+    lingerZero(client);
+    client.close();
+  }
+  awaitReset(servers, 'ECONNRESET');
+  return { server, clients: addresses, netns: lab.client.inode };
+}
 
 export const lingerZeroClose: Scenario[] = [
   {
@@ -142,26 +169,24 @@ export const lingerZeroClose: Scenario[] = [
     families: BOTH,
     info: true,
     says: () => ({ answered: true }),
+    run: (lab, options) => answered(lab, options, () => {}),
+  },
+  {
+    id: 'linger-zero-close/download',
+    cause: 'linger-zero-close',
+    beside: ['netfilter-drop'],
+    title: 'the same, and their server has more to send, which a rule keeps from them meanwhile',
+    families: BOTH,
+    commands: ['nft'],
+    says: () => ({ answered: true }),
     run(lab, options) {
-      const server = { address: HOSTS[options.family].server, port: 8444 };
-      const pairs = connect(lab, options, server.port);
-      const clients = pairs.map(({ client }) => client);
-      const addresses = clients.map(localOf);
-      const servers = pairs.map((pair) => pair.server);
-      for (const [from, to] of [
-        [clients, servers],
-        [servers, clients],
-      ] as const) {
-        say(from, 'GET / HTTP/1.1');
-        awaitAll(to, POLLIN, 'what the other end says');
-        for (const socket of to) must(socket.recv(), 'recv');
-      }
-      for (const client of clients) {
-        lingerZero(client);
-        client.close();
-      }
-      awaitReset(servers, 'ECONNRESET');
-      return { server, clients: addresses, netns: lab.client.inode };
+      const made = answered(lab, options, (servers) => {
+        rule(lab, ANSWERING, 'drop', 'output');
+        say(servers, 'the rest');
+        until('the rule to drop it', () => hits(lab) >= options.times);
+      });
+      lab.server.exec('nft', ['delete', 'table', 'inet', 'lab']);
+      return made;
     },
   },
 ];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Address, POLLIN, POLLRDHUP } from '../../native/sockets.ts';
+import { type Address, must, POLLIN, POLLRDHUP, type Socket } from '../../native/sockets.ts';
 import {
   accept,
   awaitAll,
@@ -16,7 +16,7 @@ import {
 import type { Lab } from '../lab.ts';
 import { redirect } from '../nat.ts';
 import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
-import { HOSTS } from '../wiring.ts';
+import { HOSTS, plug } from '../wiring.ts';
 
 const PORT = 15006;
 const UPSTREAM_PORT = 8080;
@@ -65,6 +65,57 @@ const refused = (lab: Lab): Pick<Way, 'upstream' | 'dials'> => ({
 function closes({ client, server }: Pair): void {
   server.close();
   awaitReset([client], 'ECONNRESET');
+}
+
+/** What the proxy dials, on a host of its own. */
+const BEHIND = { 4: '10.4.27.2', 6: '2001:db8:27::2' } as const;
+const IN_FRONT = { 4: '10.4.27.1/24', 6: '2001:db8:27::1/64' } as const;
+
+function upstreamOf(lab: Lab, { family, times }: Options): Socket {
+  const behind = lab.netns('behind');
+  plug(
+    { netns: lab.server, device: 's1', mac: '02:00:00:00:01:11' },
+    { netns: behind, device: 'b0', mac: '02:00:00:00:01:22' },
+  );
+  const nodad = family === 6 ? ' nodad' : '';
+  lab.server.ip(`addr add ${IN_FRONT[family]} dev s1${nodad}`);
+  behind.ip(`addr add ${BEHIND[family]}/${family === 4 ? 24 : 64} dev b0${nodad}`);
+  const listener = lab.socket(behind, { family });
+  must(listener.bind(BEHIND[family], UPSTREAM_PORT), 'bind');
+  must(listener.listen(2 * times), 'listen');
+  return listener;
+}
+
+/** One client after the other, each with so many connections behind it that are reset while they wait for an answer. */
+function resetBehind(lab: Lab, options: Options, behind: number): Made {
+  const { times, family } = options;
+  const server = { address: HOSTS[family].server, port: PORT };
+  const upstream = { address: BEHIND[family], port: UPSTREAM_PORT };
+  using listener = listen(lab, family, PORT, times);
+  using behindIt = upstreamOf(lab, options);
+  const clients = Array.from({ length: times }, () => {
+    const [pair] = accept(listener, dial(lab, lab.client, server, 1));
+    if (!pair) throw new Error('nothing was accepted');
+    say([pair.client], 'GET / HTTP/1.1\r\n\r\n');
+    awaitAll([pair.server], POLLIN, 'the request');
+    const pairs = accept(behindIt, dial(lab, lab.server, upstream, behind));
+    const dialled = pairs.map(({ client }) => client);
+    say(dialled, 'GET / HTTP/1.1\r\n\r\n');
+    const accepted = pairs.map(({ server }) => server);
+    awaitAll(accepted, POLLIN, 'the request');
+    for (const socket of accepted) {
+      socket.recv();
+      lingerZero(socket);
+      socket.close();
+    }
+    awaitReset(dialled, 'ECONNRESET');
+    const client = localOf(pair.client);
+    pair.server.recv();
+    lingerZero(pair.server);
+    closes(pair);
+    return client;
+  });
+  return { server, clients, netns: lab.server.inode };
 }
 
 export const proxyUpstreamFailed: Scenario[] = [
@@ -149,5 +200,24 @@ export const proxyUpstreamFailed: Scenario[] = [
         dials: (to) => failAtOnce(lab, lab.server, to, 1, 'ENETUNREACH'),
         givesUp: closes,
       }),
+  },
+  {
+    id: 'proxy-upstream-failed/reset',
+    cause: 'proxy-upstream-failed',
+    beside: ['linger-zero-close'],
+    title:
+      'a proxy whose own connection is reset while it waits for the answer, and resets its client',
+    families: BOTH,
+    says: () => ({ upstream_was_open: true, upstream_cause: 'linger-zero-close' }),
+    run: (lab, options) => resetBehind(lab, options, 1),
+  },
+  {
+    id: 'proxy-upstream-failed/reset-one-of',
+    cause: 'proxy-upstream-failed',
+    beside: ['linger-zero-close'],
+    title: 'the same, and it had two such connections that were reset',
+    families: BOTH,
+    says: () => ({ upstream_was_open: true, upstream_cause: null }),
+    run: (lab, options) => resetBehind(lab, options, 2),
   },
 ];

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import type { Finding } from '../../../src/diagnose/finding.ts';
+import { endpoint } from '../../../src/tcp/endpoint.ts';
 import { explain, FOLDER, fixtureNames, readFixture, streamOf } from './fixture.ts';
 
 /** Not worth waking anyone: they may stand beside the failure itself. */
@@ -24,9 +25,15 @@ describe.each(CAUSES.map(({ id }) => id))('%s', (id) => {
     const findings = found(id, name);
     const brought_about_by = findings.flatMap(({ evidence }) => evidence.upstream_cause ?? []);
     const why = new Set(findings.map(({ because }) => because?.cause));
+    const may_have = findings.flatMap(({ evidence }) => evidence.upstream_one_of ?? []).join();
     const others = findings.filter(
-      ({ cause }) =>
-        cause !== id && !REST.has(cause) && !brought_about_by.includes(cause) && !why.has(cause),
+      ({ cause, flow }) =>
+        cause !== id &&
+        !REST.has(cause) &&
+        !brought_about_by.includes(cause) &&
+        !why.has(cause) &&
+        !may_have.includes(`${endpoint(flow.saddr, flow.sport)} `) &&
+        !may_have.includes(`${endpoint(flow.daddr, flow.dport)} `),
     );
     expect(others.filter(({ severity }) => severity !== 'info')).toEqual([]);
   });

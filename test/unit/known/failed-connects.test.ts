@@ -87,3 +87,45 @@ test('a connect that the process gave up has failed too', () => {
   const event = aborts(1, 50_000);
   expect(connects.because(event)).toMatchObject({ err: 0, flow: { sport: 40_001 } });
 });
+
+/** A connection of the proxy that was open, to port 8080. */
+const wasReset = (ms: number, sport: number, body: Json = {}, pid = 5, state = 1) =>
+  take(ms, { reset_received: { sock: sock(sport, 8080, state, pid), ...body } });
+
+test('a reset is because of a connection in use that was reset just before, once', () => {
+  wasReset(0, 40_001);
+  expect(upstreamPort(aborts(100, 50_000))).toBe(40_001);
+  expect(upstreamPort(aborts(100, 50_001))).toBeNull();
+  // It still gets an answer.
+  wasReset(200, 40_002, { answered: 1, silent_ms: 500 });
+  expect(connects.because(aborts(201, 50_002))).toMatchObject({ was_open: true, one_of: [] });
+});
+
+test('one that was idle, unused, accepted or closed, of another process, or reset long before is no reason', () => {
+  wasReset(0, 40_001, { answered: 1, silent_ms: 501 });
+  wasReset(0, 40_002, { unused: 1 });
+  wasReset(0, 40_003, {}, 6);
+  wasReset(0, 40_004, {}, 5, 8);
+  take(0, {
+    reset_received: { sock: { ...(sock(40_005, 8080, 1, 5) as object), flow: accepted(40_005) } },
+  });
+  expect(upstreamPort(aborts(1, 50_000))).toBeNull();
+  wasReset(10, 40_006);
+  expect(upstreamPort(aborts(111, 50_001))).toBeNull();
+});
+
+test('of several it is one of them; a connect that failed goes before', () => {
+  wasReset(0, 40_001);
+  wasReset(1, 40_002);
+  const { one_of } = connects.because(aborts(2, 50_000)) ?? {};
+  expect(one_of?.map(({ sport }) => sport)).toEqual([40_002, 40_001]);
+  refused(3, 40_003);
+  expect(connects.because(aborts(4, 50_001))).toMatchObject({
+    ...{ was_open: false, one_of: [], flow: { sport: 40_003 } },
+  });
+});
+
+/** The client's end is the other one. */
+function accepted(dport: number): Json {
+  return { saddr: ADDRESS, daddr: ADDRESS, sport: 8080, dport, service: 1 };
+}

@@ -12,6 +12,7 @@ import type { Layout } from '../../../src/wire/written.ts';
 const [CALL_FAILED, DROP, RESET_SENT] = [75, 19, 17] as const;
 const layout = WRITTEN[CALL_FAILED];
 const [BY_NETFILTER, NOT_OURS] = [2, 3];
+const NO_SOCKET = 99;
 const DST_NAT = 1 << 5;
 const NEW = 2;
 const ASKED: NonNullable<ReturnType<CallHost['failed']>> = {
@@ -44,6 +45,7 @@ function finder(took_ms = 0, answer: ReturnType<CallHost['failed']> = ASKED) {
       address: ask,
       isByNetfilter: (reason) => reason === BY_NETFILTER,
       isNotOurs: (reason) => reason === NOT_OURS,
+      hasNoSocket: (reason) => reason === NO_SOCKET,
     },
     () => now_ms,
   );
@@ -125,6 +127,21 @@ test('the route of what left for elsewhere and netfilter dropped is asked for', 
   expect(told(drop(BY_NETFILTER, { sent: true }), WRITTEN[DROP])).toMatchObject([
     { connect_asked: { key: '5', route_errno: 101 } },
   ]);
+});
+
+test('whose address it is that is dialled by lo, is asked where nobody took the SYN', () => {
+  const missing = () => finder(0, { ...ASKED, source_missing: 1 });
+  const syn = (ifindex: number, flags = 2) => {
+    const w = drop(NO_SOCKET, { ifindex });
+    w[BODY + AT.Drop.packet + AT.Packet.flags] = flags;
+    return w;
+  };
+  expect(missing().told(syn(1), WRITTEN[DROP])).toMatchObject([
+    { connect_asked: { key: '5', source_missing: 1 } },
+  ]);
+  expect(missing().told(syn(2), WRITTEN[DROP])).toEqual([]);
+  expect(missing().told(syn(1, 18), WRITTEN[DROP])).toEqual([]);
+  expect(finder().told(syn(1), WRITTEN[DROP])).toEqual([]);
 });
 
 test('an address for which something came that nobody took is asked about once a second', () => {
