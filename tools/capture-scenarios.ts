@@ -31,6 +31,7 @@ const TIME_OUTS: ReadonlySet<string> = new Set([
   'retransmit-timeout',
   'keepalive-timeout',
   'user-timeout',
+  'synproxy-unanswered',
 ]);
 /** Of what has been left alone nothing more would come: a SYN is sent again sooner. */
 const QUIET_S = 5;
@@ -48,6 +49,8 @@ const WRITTEN = /^\| `([^`]+)` \| .* \|$/gm;
  */
 const AS_TRUE: Record<string, string> = {
   'neighbour-failed/translated': 'icmp-unreachable',
+  'connect-timeout/source-gone': 'no-route',
+  'connect-timeout/redirected': 'conntrack-stale',
   'reset-by-peer/after-fin': 'data-after-close',
   'timewait-overflow': 'data-after-close',
 };
@@ -155,7 +158,8 @@ function verdict({ scenario, said }: Row, end: End): Verdict {
 
 /** It is the time-out itself that is made, or why it times out is what the variant is called after. */
 function isOneOf({ id, cause }: Scenario, candidates: ReadonlySet<string>): boolean {
-  return TIME_OUTS.has(id) || [cause, id.split('/')[1] ?? ''].some((one) => candidates.has(one));
+  const why = [cause, AS_TRUE[id] ?? '', id.split('/')[1] ?? ''];
+  return TIME_OUTS.has(id) || why.some((one) => candidates.has(one));
 }
 
 function text(row: Row, end: End): string {

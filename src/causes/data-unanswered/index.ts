@@ -6,7 +6,7 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { service } from '../../tcp/service.ts';
 import type { Unanswered } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { AT_RECEIVER, byCounters, type Candidate, movedText } from '../shared/candidates.ts';
+import { AT_RECEIVER, byCounters, type Candidate, ids, movedText } from '../shared/candidates.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { byPeer } from '../shared/groups.ts';
 import { seconds, word } from '../shared/wording.ts';
@@ -103,7 +103,7 @@ export default defineCause({
         longest_yet: longest === 1 || null,
         gave_up: gave_up === 1 || null,
         taken_at: TAKEN_AT[taken_at] ?? null,
-        candidates: candidatesOf(event.body, known).map(({ cause }) => cause),
+        candidates: ids(candidatesOf(event.body, known)),
         moved: taken_at === AT_RECEIVER ? movedText(THERE, known) : [],
       },
       basis: 'inferred',

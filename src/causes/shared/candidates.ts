@@ -9,6 +9,8 @@ export const AT_RECEIVER = 2;
 /** What may be why packets were not answered, with the command that decides it. */
 export interface Candidate {
   cause: string;
+  /** Others that the same command tells apart. */
+  also?: readonly string[];
   decides(flow: Flow): string;
 }
 
@@ -21,6 +23,11 @@ export function byCounters(all: readonly Candidate[], known: Knowledge): readonl
     known.toldOf(cause).reduce((sum, { count }) => sum + count, 0);
   const moved = all.filter((one) => countOf(one) > 0);
   return [...moved, ...all.filter(({ cause }) => known.toldOf(cause).length === 0)];
+}
+
+/** As evidence has them. */
+export function ids(those: readonly Candidate[]): string[] {
+  return those.flatMap(({ cause, also = [] }) => [cause, ...also]);
 }
 
 /** `TcpExt.ListenOverflows 7`. */

@@ -4,7 +4,7 @@ import type { Knowledge } from '../../known/knowledge.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import type { Unanswered } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { AT_RECEIVER, byCounters, type Candidate, movedText } from '../shared/candidates.ts';
+import { AT_RECEIVER, byCounters, type Candidate, ids, movedText } from '../shared/candidates.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { seconds, word } from '../shared/wording.ts';
 
@@ -48,6 +48,11 @@ const THERE: readonly Candidate[] = [
     decides: ({ daddr }) =>
       `the host that captured it does not have the address, or sends it on: \`ip addr show to ${daddr}\` and \`ip route get ${daddr}\``,
   },
+  {
+    cause: 'md5-mismatch',
+    decides: ({ daddr }) =>
+      `only one end has a key of TCP-MD5, or they have different ones: on ${daddr} these grow: \`nstat -az TcpExtTCPMD5NotFound TcpExtTCPMD5Unexpected TcpExtTCPMD5Failure\``,
+  },
 ];
 
 /** Where it was captured at the host that sent it. */
@@ -64,13 +69,19 @@ const HERE: readonly Candidate[] = [
   },
   {
     cause: 'accept-queue-full',
+    also: ['syn-queue-full', 'paws-passive', 'no-route-back', 'md5-mismatch'],
     decides: (flow) =>
-      `it arrives, and ${remote(flow)} refuses it without an answer (a full queue, a timestamp, the way back). There: \`tcpwhy trace ${word(remote(flow))}\` or \`nstat -az TcpExtListenDrops TcpExtListenOverflows TcpExtPAWSPassive TcpExtTCPReqQFullDrop\``,
+      `it arrives, and ${remote(flow)} refuses it without an answer (a full queue, a timestamp, the way back, an MD5 key). There: \`tcpwhy trace ${word(remote(flow))}\` or \`nstat -az TcpExtListenDrops TcpExtListenOverflows TcpExtPAWSPassive TcpExtTCPReqQFullDrop TcpExtTCPMD5NotFound\``,
+  },
+  {
+    cause: 'no-route',
+    decides: ({ saddr }) =>
+      `its source is no address of this host any more (DHCP lease, VPN, failover), so that the answers go elsewhere: \`ip addr show to ${saddr}\``,
   },
   {
     cause: 'conntrack-stale',
     decides: ({ saddr, daddr }) =>
-      `an entry of NAT sends it to where nobody is: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
+      `a rule or an entry of NAT sends it to where nobody is: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
   },
 ];
 
@@ -97,7 +108,7 @@ export default defineCause({
         heard_of_it: heard === 1,
         others_answered: answered,
         older_stamp: older_stamp === 1 || null,
-        candidates: candidatesOf(event.body, known).map(({ cause }) => cause),
+        candidates: ids(candidatesOf(event.body, known)),
         moved: taken_at === AT_RECEIVER ? movedText(THERE, known) : [],
       },
       basis: 'inferred',
