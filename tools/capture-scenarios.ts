@@ -22,8 +22,20 @@ import { Tcpdump } from '../test/software/tcpdump.ts';
 
 const TIMES = 3;
 const ENDS: readonly End[] = ['client', 'server'];
-/** Names no cause. */
-const SYMPTOM = 'syn-unanswered';
+/** They name no cause. */
+const SYMPTOMS: ReadonlySet<string> = new Set(['syn-unanswered', 'data-unanswered']);
+/** Scenarios of nothing else: a symptom is all that there is. */
+const TIME_OUTS: ReadonlySet<string> = new Set([
+  'connect-timeout',
+  'connect-given-up',
+  'retransmit-timeout',
+  'keepalive-timeout',
+  'user-timeout',
+  'synproxy-unanswered',
+]);
+/** Of what has been left alone nothing more would come: a SYN is sent again sooner. */
+const QUIET_S = 5;
+const QUIET_NS = QUIET_S * 1e9;
 const SNAPLEN = 128;
 const PAGE = join(import.meta.dirname, '../docs/captures.md');
 
@@ -37,6 +49,8 @@ const WRITTEN = /^\| `([^`]+)` \| .* \|$/gm;
  */
 const AS_TRUE: Record<string, string> = {
   'neighbour-failed/translated': 'icmp-unreachable',
+  'connect-timeout/source-gone': 'no-route',
+  'connect-timeout/redirected': 'conntrack-stale',
   'reset-by-peer/after-fin': 'data-after-close',
   'timewait-overflow': 'data-after-close',
 };
@@ -102,7 +116,7 @@ async function captured(scenario: Scenario): Promise<Row> {
 
 function explained(bytes: Buffer): Said {
   const capture = new Capture('capture');
-  const messages = [capture.push(bytes), capture.end(false)];
+  const messages = [capture.push(bytes), capture.idle(QUIET_NS), capture.end(false)];
   const pipeline = new Pipeline(capture.header(), CAUSES);
   for (const one of messages) pipeline.push(one);
   pipeline.finish();
@@ -110,7 +124,7 @@ function explained(bytes: Buffer): Said {
   const candidates = new Set<string>();
   for (const { finding } of pipeline.engine.findings.values()) {
     if (finding.count > 0) named[finding.cause] = (named[finding.cause] ?? 0) + finding.count;
-    if (finding.cause === SYMPTOM)
+    if (SYMPTOMS.has(finding.cause))
       for (const one of finding.evidence.candidates as string[]) candidates.add(one);
   }
   return { named, candidates };
@@ -133,13 +147,19 @@ function says_less({ id, cause, beside = [] }: Scenario): ReadonlySet<string> {
 
 function verdict({ scenario, said }: Row, end: End): Verdict {
   const { named } = said[end];
-  const causes = Object.keys(named).filter((cause) => cause !== SYMPTOM);
-  if (causes.length === 0) return SYMPTOM in named ? 'symptom' : 'nothing';
+  const causes = Object.keys(named).filter((cause) => !SYMPTOMS.has(cause));
+  if (causes.length === 0) return Object.keys(named).length > 0 ? 'symptom' : 'nothing';
   const less = says_less(scenario);
   const own = (id: string) => id === scenario.cause || scenario.beside?.includes(id);
   if (!causes.every((id) => own(id) || less.has(id))) return 'wrong';
   if (causes.some((id) => (named[id] ?? 0) > TIMES)) return 'wrong';
   return causes.includes(scenario.cause) ? 'right' : 'less';
+}
+
+/** It is the time-out itself that is made, or why it times out is what the variant is called after. */
+function isOneOf({ id, cause }: Scenario, candidates: ReadonlySet<string>): boolean {
+  const why = [cause, AS_TRUE[id] ?? '', id.split('/')[1] ?? ''];
+  return TIME_OUTS.has(id) || why.some((one) => candidates.has(one));
 }
 
 function text(row: Row, end: End): string {
@@ -153,7 +173,7 @@ function text(row: Row, end: End): string {
     case 'nothing':
       return 'nothing';
     case 'symptom':
-      return candidates.has(row.scenario.cause) ? 'symptom' : 'symptom, of another candidate';
+      return isOneOf(row.scenario, candidates) ? 'symptom' : 'symptom, of another candidate';
     case 'less':
       return `less: ${causes}`;
     case 'wrong':
@@ -182,13 +202,13 @@ function page(made: readonly Row[]): string {
   return `# What captures of the lab's failures show
 
 Written by \`node tools/capture-scenarios.ts --write\`: each failure of the lab is made ${TIMES} times while
-\`tcpdump -i any -s ${SNAPLEN}\` runs at both ends, and each capture goes through \`tcpwhy explain\` alone.
-[What it can say at all](explain.md).
+\`tcpdump -i any -s ${SNAPLEN}\` runs at both ends, and each capture goes through \`tcpwhy explain\` alone,
+as a stream in which nothing comes for ${QUIET_S} s more. [What it can say at all](explain.md).
 
 - right: its cause is named, and nothing else
 - less: only what this end can know of it is named, a cause that the true one stands for where both are seen
-- symptom: a SYN without an answer (\`syn-unanswered\`), whose candidates have the cause; where they do not
-  have it, that is said
+- symptom: a SYN, or an open connection, without an answer (\`syn-unanswered\`, \`data-unanswered\`), whose
+  candidates have the cause or what it came of; where they do not have it, that is said
 - nothing: packets do not prove it
 - wrong: another cause is named
 

@@ -128,7 +128,7 @@ function unreadable(file: string, error: unknown): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOCAPTURE')
     return new UsageError(
-      `${file} is no capture (pcap or pcapng, as tcpdump -w writes it, or one of them compressed); recordings are for tcpwhy replay`,
+      `${file} is no capture (pcap or pcapng, as tcpdump -w writes it, or one of them compressed with gzip or zstd); recordings are for tcpwhy replay`,
     );
   if (code === undefined || code === 'ENOADDON') return error;
   return new UsageError(`cannot read ${file}: ${message}`);

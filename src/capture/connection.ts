@@ -32,6 +32,11 @@ export class End {
   last_ns = 0;
   /** What it sent again, or asked, since the other end was heard of. */
   unanswered = 0;
+  /** The first that it sent since then, and for how long nothing had been sent before that. */
+  waits: { since_ns: number; idle_ns: number } | null = null;
+  /** The longest segment that it sent, and the longest that was acknowledged. */
+  longest = 0;
+  longest_acked = 0;
   /** Its last segment. */
   last: Segment | null = null;
   /** Its last one with data that had not been sent before. */
@@ -75,8 +80,9 @@ export class Connection {
   refused_by: Segment | null = null;
   /** So many connects to its end had been answered when it began. */
   answered_before = 0;
-  /** That nothing answers was told. */
+  /** That nothing answers its SYN was told; and what it sends. */
   told_unanswered = false;
+  told_unacknowledged = false;
   contender: Contender | null = null;
   /** Whom its client says it connects for; and that this was told. */
   toa: Segment['toa'] = null;
@@ -141,6 +147,7 @@ export class Connection {
     const me = this.#ends[segment.side];
     const peer = this.#ends[otherSide(segment.side)];
     peer.unanswered = 0;
+    peer.waits = null;
     if (segment.flags & TCP_FLAG.ack) this.#acknowledge(segment, me, peer);
     me.window = segment.window << (this.#scaled ? (me.scale ?? 0) : 0);
     this.#take(segment, me, time_ns);
@@ -160,7 +167,11 @@ export class Connection {
     const anew = me.acked === null ? distance(first, ack) > 0 : before(me.acked, ack);
     if (anew && me.fin !== null && (peer.fin === null || before(ack, peer.fin.at)))
       me.reads_on = true;
-    if (me.acked === null || before(me.acked, ack)) me.acked = ack;
+    if (me.acked === null || before(me.acked, ack)) {
+      const length = distance(me.acked ?? first, ack);
+      peer.longest_acked = Math.max(peer.longest_acked, Math.min(length, peer.longest));
+      me.acked = ack;
+    }
     const says = payload_len > 0 || (flags & TCP_FLAG.fin) !== 0;
     if (side === this.opener) me.opened = true;
     else if (says || distance(first, ack) > 0) me.opened = true;
@@ -172,13 +183,17 @@ export class Connection {
     const { seq, payload_len, flags } = segment;
     if (flags & TCP_FLAG.fin) me.fin ??= { at: end, time_ns };
     const empty = end === seq;
-    if (empty || !before(me.next, end)) {
-      // A probe, or what was sent before.
-      if (!empty || before(seq, me.next)) me.unanswered++;
-      return;
+    const again = !before(me.next, end) && (!empty || before(seq, me.next));
+    if (again || !empty) {
+      const heard_ns = this.#ends[otherSide(segment.side)].last_ns;
+      me.waits ??= { since_ns: time_ns, idle_ns: time_ns - Math.max(me.last_ns, heard_ns) };
     }
+    if (again) me.unanswered++;
+    // A probe, or what was sent before.
+    if (again || empty) return;
     if (payload_len > 0) {
       me.sent_data = true;
+      me.longest = Math.max(me.longest, payload_len);
       me.last_data = { seg: segment, time_ns };
     }
     if (before(me.next, seq)) {

@@ -5,6 +5,7 @@ export const EXPLAINED: ReadonlySet<string> = new Set([
   'connect-refused',
   'crossed-reply',
   'data-after-close',
+  'data-unanswered',
   'icmp-unreachable',
   'paws-passive',
   'peer-collision',

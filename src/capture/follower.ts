@@ -11,6 +11,7 @@ import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
 import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
 import { ShownPeers } from './shown-peers.ts';
 import { type Refused, Stamps } from './stamps.ts';
+import { Unacknowledged } from './unacknowledged.ts';
 import { Unanswered } from './unanswered.ts';
 import { Unreachable } from './unreachable.ts';
 import { Vantage } from './vantage.ts';
@@ -34,6 +35,7 @@ export class Follower {
   readonly #followed = new Followed();
   readonly #stamps: Stamps;
   readonly #unanswered: Unanswered;
+  readonly #unacknowledged: Unacknowledged;
   readonly #unreachable: Unreachable;
   readonly #elsewhere: Elsewhere;
   readonly #shown: ShownPeers;
@@ -44,7 +46,8 @@ export class Follower {
   constructor(emit: Emit) {
     this.#emit = emit;
     this.#stamps = new Stamps((refused) => this.#recycled(refused));
-    this.#unanswered = new Unanswered(emit, this.vantage);
+    this.#unanswered = new Unanswered(emit, this.vantage, this.#stamps);
+    this.#unacknowledged = new Unacknowledged(emit, this.vantage);
     this.#unreachable = new Unreachable(emit);
     this.#elsewhere = new Elsewhere(emit, this.#followed);
     this.#shown = new ShownPeers(emit, this.#followed);
@@ -81,11 +84,15 @@ export class Follower {
   advance(time_ns: number): void {
     this.#stamps.advance(time_ns);
     this.#unreachable.advance(time_ns);
+    this.#unanswered.advance(time_ns);
+    this.#unacknowledged.advance(time_ns);
   }
 
   /** The capture ends: what its time did not suffice for is told where only a loss could gainsay it. */
   finish(): void {
     this.#unreachable.finish();
+    this.#unanswered.finish();
+    this.#unacknowledged.finish();
   }
 
   // --- handshakes
@@ -105,7 +112,7 @@ export class Follower {
       me.last = segment;
       me.last_ns = time_ns;
       this.#elsewhere.dialledAgain(known, time_ns);
-      this.#unanswered.tell(known, time_ns);
+      this.#unanswered.again(known, time_ns);
       return;
     }
     const answered = known !== undefined && known.end(otherSide(side)).last !== null;
@@ -166,6 +173,8 @@ export class Follower {
     }
     const me = connection.end(side);
     const isAgain = me.isn !== null;
+    if (client) client.unanswered = 0;
+    if (client) client.waits = null;
     // Another one answers, or this one anew.
     if (me.isn !== null && me.isn !== seq) connection.contested = true;
     me.isn = seq;
@@ -212,6 +221,7 @@ export class Follower {
     const { side } = segment;
     const me = connection.end(side);
     const peer = connection.end(otherSide(side));
+    if (segment.seq === me.next) this.#unacknowledged.reset(connection, side);
     if (me.last === null && connection.opener === otherSide(side)) {
       this.#refused(connection, segment, time_ns);
       return;
@@ -335,6 +345,7 @@ export class Follower {
     const had_opened = connection.client?.opened;
     const synAck_ns = connection.server?.last_ns ?? 0;
     connection.follow(segment, time_ns);
+    this.#unacknowledged.sent(connection, segment, time_ns);
     if (connection.client?.opened && !had_opened && connection.syns === 1 && connection.whole)
       this.vantage.handshake(connection, connection.syn_ns, synAck_ns, time_ns);
     if (connection.open && connection.whole && (!was_open || connection.toa))
@@ -399,6 +410,8 @@ export class Follower {
     this.#shown.clear();
     this.#stamps.clear();
     this.#unreachable.clear();
+    this.#unanswered.clear();
+    this.#unacknowledged.clear();
   }
 }
 

@@ -78,6 +78,14 @@ export class Stamps {
     this.#waiting.delete(connection);
   }
 
+  /** Whether a connection of its address had ended with a newer stamp. */
+  isOlder(connection: Connection): boolean {
+    const { syn, began_ns } = connection;
+    const pair = this.#pairs.get(pairOf(connection));
+    if (!pair || !syn?.has_timestamps) return false;
+    return (behindOf({ pair, syn, time_ns: began_ns }) ?? 0) > WINDOW;
+  }
+
   /** A connection ended well, and this was the last stamp of who had dialled. */
   remember(connection: Connection, tsval: number, time_ns: number): void {
     const key = pairOf(connection);

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { addressText } from '../tcp/address.ts';
 import type { Connection } from './connection.ts';
 import { type Emit, flowOf } from './messages.ts';
-import { addressOf, addressPart, endOfKey, otherSide, type Segment, type Side } from './segment.ts';
+import { addressPart, endOfKey, otherSide, type Segment } from './segment.ts';
+import type { Stamps } from './stamps.ts';
 import type { Vantage } from './vantage.ts';
 
-/** So many SYNs, over so long a time, are no answer to a loss. */
+/** So many SYNs, over so long a time, are no answer to a loss; an answer to the last of them would have come. */
 const MANY_SYNS = 3;
 const LONG_NS = 2e9;
+const OVERDUE_NS = 1e9;
+/** Fewer, and no other when that would have been due: who dialled gave up. */
+const GIVEN_UP_NS = 3e9;
 const MOST_ENDS = 50_000;
 const NS_PER_MS = 1e6;
 
@@ -16,15 +19,20 @@ const NS_PER_MS = 1e6;
 export class Unanswered {
   readonly #emit: Emit;
   readonly #vantage: Vantage;
+  readonly #stamps: Stamps;
   /** Ends that answered connects with a SYN-ACK, and how many. */
   readonly #answered = new Map<string, number>();
   /** Addresses that sent anything but SYNs. */
   readonly #heard = new Set<string>();
   #last_heard = '';
+  /** When it would be due that they are told, the first one first: of two SYNs, and of more. */
+  readonly #few = new Map<Connection, number>();
+  readonly #many = new Map<Connection, number>();
 
-  constructor(emit: Emit, vantage: Vantage) {
+  constructor(emit: Emit, vantage: Vantage, stamps: Stamps) {
     this.#emit = emit;
     this.#vantage = vantage;
+    this.#stamps = stamps;
   }
 
   hear(segment: Segment): void {
@@ -34,35 +42,60 @@ export class Unanswered {
     this.#last_heard = address;
   }
 
+  /** Its SYN was sent again. */
+  again(connection: Connection, time_ns: number): void {
+    const { syns, began_ns, told_unanswered } = connection;
+    if (told_unanswered || this.#few.size + this.#many.size >= MOST_ENDS) return;
+    const many = syns >= MANY_SYNS && time_ns - began_ns >= LONG_NS;
+    if (many) this.#few.delete(connection);
+    const waiting = many ? this.#many : this.#few;
+    if (waiting.has(connection)) {
+      if (many) return;
+      waiting.delete(connection);
+    }
+    waiting.set(connection, time_ns + (many ? OVERDUE_NS : GIVEN_UP_NS));
+  }
+
+  advance(time_ns: number): void {
+    for (const waiting of [this.#few, this.#many])
+      for (const [connection, due_ns] of waiting) {
+        if (due_ns > time_ns) break;
+        waiting.delete(connection);
+        this.#tell(connection);
+      }
+  }
+
+  /** The capture ends: what was asked often is told. */
+  finish(): void {
+    for (const connection of this.#many.keys()) this.#tell(connection);
+    this.clear();
+  }
+
+  clear(): void {
+    this.#few.clear();
+    this.#many.clear();
+  }
+
   /** Not even a reset: why, packets do not tell. */
-  tell(connection: Connection, time_ns: number): void {
-    const { key, opener, began_ns, syns, syn, server } = connection;
+  #tell(connection: Connection): void {
+    const { key, opener, began_ns, syns, syn, syn_ns, server } = connection;
     if (opener === null || connection.told_unanswered || connection.over) return;
-    const waited_ns = time_ns - began_ns;
-    if (syns < MANY_SYNS || waited_ns < LONG_NS || connection.contested) return;
-    if (server?.last || connection.answered_otherwise || connection.itself) return;
+    if (server?.last || connection.answered_otherwise || connection.itself || connection.contested)
+      return;
     connection.told_unanswered = true;
     const dialled = endOfKey(key, otherSide(opener));
     const answered = this.answers(dialled) - connection.answered_before;
-    this.#emit(time_ns, {
+    this.#emit(syn_ns, {
       unanswered: {
         flow: flowOf(key, opener, opener),
         syns,
-        waited_ms: Math.round(waited_ns / NS_PER_MS),
-        taken_at: this.#takenAt(connection, syn),
+        waited_ms: Math.round((syn_ns - began_ns) / NS_PER_MS),
+        taken_at: this.#vantage.endOf(connection, opener, syn),
         heard: this.#heard.has(addressPart(dialled)) ? 1 : 0,
         answered: Math.max(0, answered),
+        older_stamp: this.#stamps.isOlder(connection) ? 1 : 0,
       },
     });
-  }
-
-  /** 1 at the end that dialled, 2 at the other one, 0 where that is not known. */
-  #takenAt({ key, opener, forwarded }: Connection, syn: Segment | null): number {
-    if (opener === null || forwarded) return 0;
-    if (syn?.outgoing != null) return syn.outgoing ? 1 : 2;
-    const { addresses } = this.#vantage.result();
-    const at = (side: Side) => addresses.includes(addressText(addressOf(endOfKey(key, side))));
-    return at(opener) ? 1 : at(otherSide(opener)) ? 2 : 0;
   }
 
   /** Somebody is there, and takes connections. */

@@ -2,7 +2,7 @@
 
 import { addressText } from '../tcp/address.ts';
 import type { Connection } from './connection.ts';
-import { addressOf, addressPart, endOfKey, otherSide, type Side } from './segment.ts';
+import { addressOf, addressPart, endOfKey, otherSide, type Segment, type Side } from './segment.ts';
 
 /** Where a capture was taken. */
 export interface TakenAt {
@@ -42,6 +42,15 @@ export class Vantage {
     votes[told.by] = (votes[told.by] ?? 0) + 1;
     const other = addressPart(endOfKey(connection.key, otherSide(told.side)));
     if (this.#away.size < MOST_ADDRESSES) this.#away.set(other, (this.#away.get(other) ?? 0) + 1);
+  }
+
+  /** Where a segment of a connection was captured: 1 at the end `side`, 2 at the other one, 0 where that is not known. */
+  endOf({ key, forwarded }: Connection, side: Side, sent: Segment | null): number {
+    if (forwarded) return 0;
+    if (sent?.outgoing != null) return sent.outgoing ? 1 : 2;
+    const { addresses } = this.result();
+    const at = (side: Side) => addresses.includes(addressText(addressOf(endOfKey(key, side))));
+    return at(side) ? 1 : at(otherSide(side)) ? 2 : 0;
   }
 
   result(): TakenAt {

@@ -17,6 +17,7 @@ import conntrackInvalid from './conntrack-invalid/doc.md';
 import conntrackStale from './conntrack-stale/doc.md';
 import crossedReply from './crossed-reply/doc.md';
 import dataAfterClose from './data-after-close/doc.md';
+import dataUnanswered from './data-unanswered/doc.md';
 import deferAccept from './defer-accept/doc.md';
 import deviceDown from './device-down/doc.md';
 import deviceQueueFull from './device-queue-full/doc.md';
@@ -111,6 +112,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'conntrack-stale': conntrackStale,
   'crossed-reply': crossedReply,
   'data-after-close': dataAfterClose,
+  'data-unanswered': dataUnanswered,
   'defer-accept': deferAccept,
   'device-down': deviceDown,
   'device-queue-full': deviceQueueFull,

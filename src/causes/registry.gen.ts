@@ -18,6 +18,7 @@ import conntrackInvalid from './conntrack-invalid/index.ts';
 import conntrackStale from './conntrack-stale/index.ts';
 import crossedReply from './crossed-reply/index.ts';
 import dataAfterClose from './data-after-close/index.ts';
+import dataUnanswered from './data-unanswered/index.ts';
 import deferAccept from './defer-accept/index.ts';
 import deviceDown from './device-down/index.ts';
 import deviceQueueFull from './device-queue-full/index.ts';
@@ -112,6 +113,7 @@ export const CAUSES = [
   conntrackStale,
   crossedReply,
   dataAfterClose,
+  dataUnanswered,
   deferAccept,
   deviceDown,
   deviceQueueFull,

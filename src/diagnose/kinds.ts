@@ -135,8 +135,11 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     asked: ({ flow }) => [flow],
   },
   unanswered: {
-    is: 'of a capture: a SYN that was sent again and again, with no answer to it',
-    happened: ({ syns }) => `${syns} SYNs without an answer`,
+    is: 'of a capture: a SYN, or what an open connection sent, that was sent again and again, with no answer to it',
+    happened: ({ syns, sent_again }) =>
+      sent_again > 0
+        ? `sent again ${sent_again} times without an answer`
+        : `${syns} SYNs without an answer`,
     line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
     asked: ({ flow }) => [flow],
   },

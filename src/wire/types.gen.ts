@@ -462,6 +462,18 @@ export interface Unanswered {
   heard: number;
   /** Connects to the same end that were answered meanwhile. */
   answered: number;
+  /** 1: another connection of saddr had ended with a newer timestamp than that of the SYN, less than a minute before. */
+  older_stamp: number;
+  /** Of an open connection: how often saddr sent again what daddr did not acknowledge, or asked whether it is there. */
+  sent_again: number;
+  /** 1: it asked, by probes: there was nothing to acknowledge. */
+  probes: number;
+  /** Nothing had been sent for so long before. */
+  idle_ms: number;
+  /** 1: of what saddr had sent nothing was acknowledged that was as long. */
+  longest: number;
+  /** 1: saddr reset the connection then. */
+  gave_up: number;
 }
 
 export interface CounterMoved {

@@ -96,6 +96,7 @@ test('what did not move is no candidate', () => {
     'rp-filter',
     'conntrack-full',
     'not-our-address',
+    'md5-mismatch',
   ]);
 });
 

@@ -21,8 +21,8 @@ import { type Captured, type Finding, Running } from './tcpwhy.ts';
 const MOST_PACKETS = 20_000;
 const MOST_S = 6;
 const LOSS = { none: 0, 'of five in a hundred': 5 } as const;
-/** What is lost may be a SYN, three times. */
-const OF_LOSS: ReadonlySet<string> = new Set(['syn-unanswered']);
+/** The same may be lost again and again. */
+const OF_LOSS: ReadonlySet<string> = new Set(['syn-unanswered', 'data-unanswered']);
 
 type Loss = keyof typeof LOSS;
 const LOSSES = Object.keys(LOSS) as Loss[];

@@ -2,18 +2,14 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
-import type { Flow, Unanswered } from '../../wire/types.gen.ts';
+import type { Unanswered } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
+import { AT_RECEIVER, byCounters, type Candidate, ids, movedText } from '../shared/candidates.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { seconds, word } from '../shared/wording.ts';
 
-/** What may be why, with the command that decides it. */
-interface Candidate {
-  cause: string;
-  decides(flow: Flow): string;
-}
-
-const [AT_CLIENT, AT_SERVER] = [1, 2];
+/** Where it was captured. */
+const TAKEN_AT = [null, 'the end that dialled', 'the end that was dialled'] as const;
 
 /** Where the SYN was captured at the host that it was sent to, the likeliest first. */
 const THERE: readonly Candidate[] = [
@@ -52,6 +48,11 @@ const THERE: readonly Candidate[] = [
     decides: ({ daddr }) =>
       `the host that captured it does not have the address, or sends it on: \`ip addr show to ${daddr}\` and \`ip route get ${daddr}\``,
   },
+  {
+    cause: 'md5-mismatch',
+    decides: ({ daddr }) =>
+      `only one end has a key of TCP-MD5, or they have different ones: on ${daddr} these grow: \`nstat -az TcpExtTCPMD5NotFound TcpExtTCPMD5Unexpected TcpExtTCPMD5Failure\``,
+  },
 ];
 
 /** Where it was captured at the host that sent it. */
@@ -68,13 +69,19 @@ const HERE: readonly Candidate[] = [
   },
   {
     cause: 'accept-queue-full',
+    also: ['syn-queue-full', 'paws-passive', 'no-route-back', 'md5-mismatch'],
     decides: (flow) =>
-      `it arrives, and ${remote(flow)} refuses it without an answer (a full queue, a timestamp, the way back). There: \`tcpwhy trace ${word(remote(flow))}\` or \`nstat -az TcpExtListenDrops TcpExtListenOverflows TcpExtPAWSPassive TcpExtTCPReqQFullDrop\``,
+      `it arrives, and ${remote(flow)} refuses it without an answer (a full queue, a timestamp, the way back, an MD5 key). There: \`tcpwhy trace ${word(remote(flow))}\` or \`nstat -az TcpExtListenDrops TcpExtListenOverflows TcpExtPAWSPassive TcpExtTCPReqQFullDrop TcpExtTCPMD5NotFound\``,
+  },
+  {
+    cause: 'no-route',
+    decides: ({ saddr }) =>
+      `its source is no address of this host any more (DHCP lease, VPN, failover), so that the answers go elsewhere: \`ip addr show to ${saddr}\``,
   },
   {
     cause: 'conntrack-stale',
     decides: ({ saddr, daddr }) =>
-      `an entry of NAT sends it to where nobody is: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
+      `a rule or an entry of NAT sends it to where nobody is: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
   },
 ];
 
@@ -89,23 +96,20 @@ export default defineCause({
   on: ['unanswered'],
   match(event, known) {
     if (event.kind !== 'unanswered') return null;
-    const { flow, syns, waited_ms, taken_at, heard, answered } = event.body;
+    const { flow, syns, waited_ms, taken_at, heard, answered, older_stamp } = event.body;
+    if (syns === 0) return null;
     return {
       evidence: {
         dialled: remote(flow),
         from: local(flow),
         syns_sent: syns,
         waited_ms,
-        taken_at:
-          taken_at === AT_CLIENT
-            ? 'the end that dialled'
-            : taken_at === AT_SERVER
-              ? 'the end that was dialled'
-              : null,
+        taken_at: TAKEN_AT[taken_at] ?? null,
         heard_of_it: heard === 1,
         others_answered: answered,
-        candidates: candidatesOf(event.body, known).map(({ cause }) => cause),
-        moved: taken_at === AT_SERVER ? movedText(known) : [],
+        older_stamp: older_stamp === 1 || null,
+        candidates: ids(candidatesOf(event.body, known)),
+        moved: taken_at === AT_RECEIVER ? movedText(THERE, known) : [],
       },
       basis: 'inferred',
       subject: 'flow',
@@ -116,18 +120,30 @@ export default defineCause({
       began_ns: event.ktime_ns - waited_ms * 1e6,
     };
   },
-  summary({ dialled, from, syns_sent, waited_ms, heard_of_it, others_answered, moved }) {
+  summary({
+    dialled,
+    from,
+    syns_sent,
+    waited_ms,
+    heard_of_it,
+    others_answered,
+    older_stamp,
+    moved,
+  }) {
     const others =
       others_answered > 0
         ? `; ${others_answered} other connects to it were answered meanwhile`
         : heard_of_it
           ? ''
           : ', nor any other packet of that host';
-    return `${from} sent ${syns_sent} SYNs to ${dialled} in ${seconds(waited_ms)}, and no answer is in the capture${others}${moved.length > 0 ? `; meanwhile there grew ${moved.join(', ')}` : ''}`;
+    const older = older_stamp
+      ? '; its timestamp is older than the last of another connection of its address'
+      : '';
+    return `${from} sent ${syns_sent} SYNs to ${dialled} in ${seconds(waited_ms)}, and no answer is in the capture${others}${older}${moved.length > 0 ? `; meanwhile there grew ${moved.join(', ')}` : ''}`;
   },
   advice({ heard_of_it, taken_at, candidates }, flow) {
-    const all = taken_at === 'the end that was dialled' ? THERE : HERE;
-    const those = all.filter(({ cause }) => candidates.includes(cause));
+    const all = taken_at === TAKEN_AT[AT_RECEIVER] ? THERE : HERE;
+    const those = candidates.flatMap((id) => all.filter(({ cause }) => cause === id));
     const one_sided = heard_of_it
       ? []
       : [
@@ -137,21 +153,13 @@ export default defineCause({
   },
 });
 
-/**
- * Of those there, first what counters or a log of that host say, then what they do not tell of; and not what they
- * rule out. They are of all ports: what moved may have been for another one.
- */
-function candidatesOf({ taken_at }: Unanswered, known: Knowledge): readonly Candidate[] {
-  if (taken_at !== AT_SERVER) return HERE;
-  const countOf = ({ cause }: Candidate) =>
-    known.toldOf(cause).reduce((sum, { count }) => sum + count, 0);
-  const moved = THERE.filter((one) => countOf(one) > 0);
-  return [...moved, ...THERE.filter(({ cause }) => known.toldOf(cause).length === 0)];
-}
-
-/** `TcpExt.ListenOverflows 7`. */
-function movedText(known: Knowledge): string[] {
-  return THERE.flatMap(({ cause }) => known.toldOf(cause))
-    .filter(({ count }) => count > 0)
-    .map(({ by, count }) => `${by} ${count}`);
+/** Where it is older than the last stamp of its address, that may be why. */
+function candidatesOf(
+  { taken_at, older_stamp }: Unanswered,
+  known: Knowledge,
+): readonly Candidate[] {
+  if (taken_at !== AT_RECEIVER) return HERE;
+  const those = byCounters(THERE, known);
+  const older = those.filter(({ cause }) => older_stamp === 1 && cause === 'paws-passive');
+  return [...older, ...those.filter((one) => !older.includes(one))];
 }

@@ -342,13 +342,77 @@ describe('a SYN that nothing answers', () => {
     expect(evidence(late)).toMatchObject({ others_answered: 2, heard_of_it: true });
   });
 
+  test('is told where it was given up', () => {
+    const later = opened('10.4.26.47:40000', '10.4.26.48:80', { at_ms: 4100 });
+    expect(causesIn([...syns.slice(0, 2), ...later])).toEqual({ 'syn-unanswered': 1 });
+  });
+
+  test('has that its timestamp is an older one', () => {
+    const client = '10.4.26.45:39000';
+    const closed: Row[] = [
+      ...opened(client, SERVER, { at_ms: 0 }),
+      { at_ms: 1, from: SERVER, to: client, flags: 'F.', seq: 5001, ack: 1101 },
+      { at_ms: 2, from: client, to: SERVER, flags: 'F.', seq: 1101, ack: 5002 },
+      { at_ms: 3, from: SERVER, to: client, flags: '.', seq: 5002, ack: 1102 },
+    ].map((row) => ({ ...row, timestamps: { tsval: 9000, tsecr: 0 } }));
+    const stamped = (tsval: number) =>
+      syns.map((row) => ({ ...row, at_ms: row.at_ms + 100, timestamps: { tsval, tsecr: 0 } }));
+    expect(evidence([...closed, ...stamped(500)])).toMatchObject({ older_stamp: true });
+    expect(evidence([...closed, ...stamped(9500)])).toMatchObject({ older_stamp: null });
+  });
+
   test.each<[string, Row[]]>([
     ['there are two', syns.slice(0, 2)],
+    [
+      'an answer came to the last',
+      [...syns, { at_ms: 3100, ...down, flags: 'S.', seq: 5, ack: 1001 }],
+    ],
     ['they come at once', syns.map((row) => ({ ...row, at_ms: row.at_ms / 10 }))],
     ['each is another connect', syns.map((row, at) => ({ ...row, seq: 1000 + at }))],
     ['an answer came late', [...syns, { at_ms: 2900, ...down, flags: 'S.', seq: 5, ack: 1001 }]],
   ])('is not told where %s', (_, rows) => {
     expect(causesIn(rows.toSorted((a, b) => a.at_ms - b.at_ms))).toEqual({});
+  });
+});
+
+describe('what an open connection sends, and nothing answers', () => {
+  const at = [300, 500, 900, 1700, 3300];
+  const sent = at.map(
+    (at_ms): Row => ({ at_ms, ...up, flags: 'P.', seq: 1101, ack: 5001, len: 700 }),
+  );
+  const probes = at.map((at_ms): Row => ({ at_ms, ...up, flags: '.', seq: 1100, ack: 5001 }));
+  const reset: Row = { at_ms: 4000, ...up, flags: 'R.', seq: 1101, ack: 5001 };
+  const evidence = (rows: Row[]) =>
+    findingsIn(pcap([...opened(CLIENT, SERVER), ...rows]))[0]?.evidence;
+
+  test('is told once, with what may be why', () => {
+    const more: Row = { ...(sent[0] as Row), at_ms: 6500 };
+    const rows = [...opened(CLIENT, SERVER), ...sent, more, { ...more, at_ms: 13_000 }];
+    expect(causesIn(rows)).toEqual({ 'data-unanswered': 1 });
+    expect(evidence(sent)).toMatchObject({ sent_again: 4, waited_ms: 3000, longest_yet: true });
+  });
+
+  test('is told of probes, and of who gives up after two', () => {
+    expect(evidence(probes)).toMatchObject({ sent_again: 5, probes: true, longest_yet: null });
+    expect(evidence([...probes.slice(2, 4), { ...reset, at_ms: 2500 }])).toBeUndefined();
+    const last = [...probes.slice(3), reset];
+    expect(evidence(last)).toMatchObject({ sent_again: 2, gave_up: true });
+  });
+
+  const answer: Row = { at_ms: 3350, ...down, flags: '.', seq: 5001, ack: 1801 };
+  test.each<[string, Row[]]>([
+    ['it is answered at last', [...sent, answer]],
+    ['it is answered in between', [...sent, { ...answer, at_ms: 1000, ack: 1101 }]],
+    ['it comes at once', sent.map((row, nth) => ({ ...row, at_ms: 300 + nth }))],
+    ['it is a FIN', sent.map((row) => ({ ...row, flags: 'F.', len: 0 }))],
+    ['it is new each time', sent.map((row, nth) => ({ ...row, seq: 1101 + 700 * nth }))],
+  ])('is not told where %s', (_, rows) => {
+    const all = [...opened(CLIENT, SERVER), ...rows].toSorted((a, b) => a.at_ms - b.at_ms);
+    expect(causesIn(all)).toEqual({});
+  });
+
+  test('is not told of a connection that began before', () => {
+    expect(causesIn([...opened(CLIENT, SERVER).slice(3), ...sent])).toEqual({});
   });
 });
 
