@@ -15,8 +15,8 @@ const LONGEST_PAUSE_MS = 2000;
 const SEEK_NS = 10e9;
 const SLOWEST = 1 / 4;
 const FASTEST = 64;
-/** While it is wound forward the screen is drawn, and keys are heard, after so many ticks. */
-const TICKS_AT_ONCE = 100;
+/** While it is wound forward, or comes late, the screen is drawn and keys are heard at least this often. */
+const LONGEST_BUSY_MS = 50;
 
 /** A recording on the screen, at the speed at which it was made unless keys say otherwise. */
 export class Player implements ScreenSource {
@@ -111,7 +111,7 @@ export class Player implements ScreenSource {
 
   async #playOnce(signal: AbortSignal, stopped: Promise<void>): Promise<void> {
     let last_ktime_ns: number | null = null;
-    let ticks = 0;
+    let rested_ms = performance.now();
     let [from_bytes, to_bytes] = [0, 0];
     const recording = this.#recording;
     async function* pieces() {
@@ -126,8 +126,11 @@ export class Player implements ScreenSource {
         last_ktime_ns = ktime_ns;
         await this.#wait(ktime_ns, gap_ms, signal, stopped);
       }
+      if (performance.now() - rested_ms > LONGEST_BUSY_MS) {
+        await setImmediate();
+        rested_ms = performance.now();
+      }
       if (signal.aborted || this.#rewind) return;
-      if (++ticks % TICKS_AT_ONCE === 0) await setImmediate();
       this.#pipeline.push(messages);
       if (damage) this.#damages++;
       this.#played_bytes = from_bytes + part * (to_bytes - from_bytes);
