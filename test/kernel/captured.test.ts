@@ -55,8 +55,12 @@ async function madeIn(lab: Lab, cause: string, make: () => unknown) {
   const dumps = await Promise.all(
     [lab.client, lab.server].map((end) => Tcpdump.start(end, join(folder, `${end.name}.pcap`))),
   );
-  make();
-  for (const dump of dumps) await dump.stop();
+  try {
+    make();
+    for (const dump of dumps) await dump.stop();
+  } finally {
+    for (const dump of dumps) await dump[Symbol.asyncDispose]();
+  }
   const live = toldOf(await watched.findings(lab, cause, TIMES));
   const [client = {}, server = {}] = await Promise.all(dumps.map(({ file }) => explained(file)));
   return { live, client, server };

@@ -20,7 +20,8 @@ export class Tcpdump {
 
   /** Comes back when it captures: of each packet enough to explain it, unless `args` say otherwise. */
   static async start(netns: Netns, file: string, args = ['-s', '200']): Promise<Tcpdump> {
-    const always = ['-i', 'any', '-n', '-U', '--immediate-mode', '-w', file];
+    // A change of user would forget the signal that ends it with us.
+    const always = ['-i', 'any', '-n', '-U', '--immediate-mode', '-Z', 'root', '-w', file];
     const service = new Service(netns, ['tcpdump', ...always, ...args]);
     await service.until(() => service.said.includes('listening on'), 'tcpdump to listen');
     return new Tcpdump(file, service);
