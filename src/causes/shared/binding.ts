@@ -135,7 +135,7 @@ export function portAdvice(
       return [
         `which are they, and whose? ${all}`,
         reuse_address
-          ? 'they end by themselves, those in TIME-WAIT after 60 s; whoever made them would have had to set SO_REUSEADDR too'
+          ? 'they end by themselves, those in TIME-WAIT after 60 s; whoever made them would have had to set SO_REUSEADDR with setsockopt() too'
           : `have the program set SO_REUSEADDR before bind(), as servers do: what a listener that had it took before (TIME-WAIT, for 60 s) does not keep it from ${at} then; what a connect of this host has, does`,
         ...given,
       ];
