@@ -53,11 +53,19 @@ static __noinline int ends_unheard(void *ctx, const struct sk_buff *skb)
  */
 static __noinline int ends_answered(void *ctx, struct pending_reset *r, const struct sk_buff *skb)
 {
+	answer(ctx, (const void *)r->sk, skb, r->netns, 0);
+	return 0;
+}
+
+/* Each from here: five calls deep there is no more stack in Linux before 6.10, which rounds each up to 32 bytes. */
+static __always_inline int ends_pending(void *ctx, struct pending_reset *r,
+					const struct sk_buff *skb)
+{
 	r->skb = 0;
 	if (read_counter(r->counter) != r->out_rsts)
-		answer(ctx, (const void *)r->sk, skb, r->netns, 0);
-	else if (REFUSALS_ARE_DROPS && !r->sk)
-		ends_unheard(ctx, skb);
+		return ends_answered(ctx, r, skb);
+	if (REFUSALS_ARE_DROPS && !r->sk)
+		return ends_unheard(ctx, skb);
 	return 0;
 }
 
@@ -209,7 +217,7 @@ ON_TRACEPOINT(kfree_skb, packet_dropped_without_sock, struct sk_buff *skb, void 
 	if (may_be_refused(skb))
 		refused(ctx, skb);
 	if (may_be_answered(r, skb))
-		return ends_answered(ctx, r, skb);
+		return ends_pending(ctx, r, skb);
 	if (was_answered(r, skb))
 		return 0;
 	return ends_unanswered(ctx, skb, location, reason, false);
@@ -225,6 +233,6 @@ ON_TRACEPOINT(kfree_skb, packet_dropped_without_reason, struct sk_buff *skb, voi
 	if (may_be_refused(skb))
 		refused(ctx, skb);
 	if (may_be_answered(r, skb))
-		return ends_answered(ctx, r, skb);
+		return ends_pending(ctx, r, skb);
 	return ends_unanswered(ctx, skb, location, 0, true);
 }
