@@ -40,15 +40,23 @@ export function namespacePlaces(ask: (netns: string) => Ask): Map<number, Namesp
       const netns_name = names.get(inode) ?? '';
       const entry = netns_name === '' ? `/proc/${pids[0]}/ns/net` : `/run/netns/${netns_name}`;
       const paths = pids.flatMap((pid) => processCgroup(Number(pid)) ?? []);
-      const addresses = ['0.0.0.0', '::'].flatMap((family) => addressesIn(ask, entry, family));
-      return [inode, { netns_name, entry, path: inCommon(paths), addresses }];
+      return [
+        inode,
+        { netns_name, entry, path: inCommon(paths), addresses: addressesIn(ask, entry) },
+      ];
     }),
   );
 }
 
-function addressesIn(ask: (netns: string) => Ask, entry: string, family: string): string[] {
+/** Of this process's own namespace. */
+export function ownAddresses(ask: (netns: string) => Ask): string[] {
+  return addressesIn(ask, '/proc/self/ns/net');
+}
+
+function addressesIn(ask: (netns: string) => Ask, entry: string): string[] {
   try {
-    return addressesLike(ask(entry), family).all.filter(isReachable);
+    const asked = ask(entry);
+    return ['0.0.0.0', '::'].flatMap((any) => addressesLike(asked, any).all).filter(isReachable);
   } catch {
     // Gone meanwhile.
     return [];

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { list, ownNetns } from '../host/netns.ts';
-import { namespacePlaces } from '../host/places.ts';
+import { namespacePlaces, ownAddresses } from '../host/places.ts';
 import { netlinkStrict } from '../native/binding.ts';
 import { familyOf } from '../tcp/address.ts';
 import { endpoint, parsePort, splitEndpoint } from '../tcp/endpoint.ts';
@@ -13,8 +13,8 @@ import { natRulesOf } from './host-facts.ts';
 export interface PublishingHost {
   /** Addresses of this namespace. */
   own: readonly string[];
-  /** Those of all others. */
-  others: ReadonlySet<string>;
+  /** Whether another namespace has it: all of them are asked. */
+  isOfAnother(address: string): boolean;
   /** Every end that this namespace may send on what is dialled. */
   sentTo(address: string, port: number): readonly string[];
 }
@@ -28,7 +28,7 @@ export function withPublished(filter: Filter, host: () => PublishingHost): Filte
   const { groups, netns } = filter;
   const wanted = groups.flat().filter(({ port, net }) => port !== null && (!net || isHost(net)));
   if (netns !== null || wanted.length === 0) return filter;
-  const { own, others, sentTo } = host();
+  const { own, isOfAnother, sentTo } = host();
   const room = MOST_TARGETS - groups.flat().length;
   const found = groups.map((targets) => {
     const ends = targets.flatMap(({ net, port }) =>
@@ -38,7 +38,7 @@ export function withPublished(filter: Filter, host: () => PublishingHost): Filte
     );
     return [...new Set(ends)].flatMap(targetOf).filter(({ net }) => {
       const address = net?.address ?? '';
-      return others.has(address) && !own.includes(address);
+      return !own.includes(address) && isOfAnother(address);
     });
   });
   if (found.flat().length > room) return filter;
@@ -57,16 +57,20 @@ const SOMEBODY = { 4: '192.0.2.1', 6: '2001:db8::1' } as const;
 /** As this host is now. */
 export function publishingHost(): PublishingHost {
   const netns = ownNetns();
-  const places = namespacePlaces((path) => (requests) => netlinkStrict(requests, path));
-  const own = ['127.0.0.1', '::1', ...(places.get(netns)?.addresses ?? [])];
-  const others = [...places].flatMap(([inode, { addresses }]) =>
-    inode === netns ? [] : addresses,
-  );
+  const ask = (path: string) => (requests: Buffer[]) => netlinkStrict(requests, path);
   const rules = natRulesOf(netns);
   const proxies = list('/proc').flatMap(proxyOf);
+  let others: ReadonlySet<string> | null = null;
   return {
-    own,
-    others: new Set(others),
+    own: ['127.0.0.1', '::1', ...ownAddresses(ask)],
+    isOfAnother(address) {
+      others ??= new Set(
+        [...namespacePlaces(ask)].flatMap(([inode, { addresses }]) =>
+          inode === netns ? [] : addresses,
+        ),
+      );
+      return others.has(address);
+    },
     sentTo: (address, port) => [
       ...proxies.flatMap((one) => (one.port === port ? [one.to] : [])),
       ...(['prerouting', 'output'] as const).flatMap((hook) => {

@@ -10,7 +10,7 @@ const host = (address: string, number: number | null = null): Target => ({
 });
 const HOST = {
   own: ['127.0.0.1', '10.0.0.1', '2001:db8::1'],
-  others: new Set(['172.17.0.2', '2001:db8:1::2', '10.0.0.1']),
+  isOfAnother: (address: string) => ['172.17.0.2', '2001:db8:1::2', '10.0.0.1'].includes(address),
   /** As rules do: 8080 of any own address; 8081 to a port of this host; 8082 to a host elsewhere. */
   sentTo: (address: string, port: number) => [
     ...(port === 8080 ? [address.includes(':') ? '[2001:db8:1::2]:80' : '172.17.0.2:80'] : []),
@@ -47,6 +47,14 @@ test('nothing is asked of the host where one namespace or no port is wanted', ()
     { groups: [], netns: null },
   ])
     expect(withPublished(filter, never)).toBe(filter);
+});
+
+test('other namespaces are not asked where no rule leads out of this one', () => {
+  const isOfAnother = () => {
+    throw new Error('asked');
+  };
+  const filter = { groups: [[port(22)]], netns: null };
+  expect(withPublished(filter, () => ({ ...HOST, isOfAnother })).groups).toEqual(filter.groups);
 });
 
 test('where there is no room for all of them there is none', () => {
