@@ -6,7 +6,15 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { service } from '../../tcp/service.ts';
 import type { Unanswered } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { AT_RECEIVER, byCounters, type Candidate, ids, movedText } from '../shared/candidates.ts';
+import {
+  AT_RECEIVER,
+  byCounters,
+  type Candidate,
+  DROPPED_SOMEWHERE,
+  DROPPED_THERE,
+  ids,
+  movedText,
+} from '../shared/candidates.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { byPeer } from '../shared/groups.ts';
 import { seconds, word } from '../shared/wording.ts';
@@ -35,19 +43,9 @@ const gone = (cause: string): Candidate => ({
     `${daddr} is gone, or the way to it: \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\``,
 });
 
-const DROPPED: Candidate = {
-  cause: 'netfilter-drop',
-  decides: (flow) =>
-    `a rule on the way or at ${flow.daddr} drops it without a word. Does it arrive? There: \`tcpdump -ni any tcp port ${flow.dport} and host ${flow.saddr}\``,
-};
-
 /** Where it was captured at the end that it was sent to: it arrived, the likeliest first. */
 const THERE: readonly Candidate[] = [
-  {
-    cause: 'netfilter-drop',
-    decides: ({ daddr }) =>
-      `a rule of ${daddr} drops it: \`nft list ruleset | grep -nE 'drop|policy drop'\` or \`iptables-save -c | grep -i drop\``,
-  },
+  DROPPED_THERE,
   {
     cause: 'conntrack-invalid',
     decides: ({ saddr, daddr }) =>
@@ -128,7 +126,7 @@ export default defineCause({
     const all =
       taken_at === TAKEN_AT[AT_RECEIVER]
         ? THERE
-        : [TOO_LONG, FORGOTTEN, gone(goneOf(probes)), DROPPED];
+        : [TOO_LONG, FORGOTTEN, gone(goneOf(probes)), DROPPED_SOMEWHERE];
     return candidates.flatMap((id) =>
       all.filter(({ cause }) => cause === id).map(({ decides }) => decides(flow)),
     );
@@ -149,6 +147,6 @@ function candidatesOf(
     ...(idle ? [FORGOTTEN] : []),
     gone(goneOf(probes === 1)),
     ...(idle ? [] : [FORGOTTEN]),
-    DROPPED,
+    DROPPED_SOMEWHERE,
   ];
 }

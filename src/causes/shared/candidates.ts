@@ -37,3 +37,17 @@ export function movedText(all: readonly Candidate[], known: Knowledge): string[]
     .filter(({ count }) => count > 0)
     .map(({ by, count }) => `${by} ${count}`);
 }
+
+/** Where it was captured at the end that it was sent to. */
+export const DROPPED_THERE: Candidate = {
+  cause: 'netfilter-drop',
+  decides: ({ daddr }) =>
+    `a rule of ${daddr} drops it: \`nft list ruleset | grep -nE 'drop|policy drop'\` or \`iptables-save -c | grep -i drop\``,
+};
+
+/** Where it was captured at the end that sent it. */
+export const DROPPED_SOMEWHERE: Candidate = {
+  cause: 'netfilter-drop',
+  decides: ({ saddr, daddr, dport }) =>
+    `a firewall on the way or at ${daddr} drops it without a word. Does it arrive? There: \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
+};

@@ -4,7 +4,15 @@ import type { Knowledge } from '../../known/knowledge.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import type { Unanswered } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { AT_RECEIVER, byCounters, type Candidate, ids, movedText } from '../shared/candidates.ts';
+import {
+  AT_RECEIVER,
+  byCounters,
+  type Candidate,
+  DROPPED_SOMEWHERE,
+  DROPPED_THERE,
+  ids,
+  movedText,
+} from '../shared/candidates.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { seconds, word } from '../shared/wording.ts';
 
@@ -13,11 +21,7 @@ const TAKEN_AT = [null, 'the end that dialled', 'the end that was dialled'] as c
 
 /** Where the SYN was captured at the host that it was sent to, the likeliest first. */
 const THERE: readonly Candidate[] = [
-  {
-    cause: 'netfilter-drop',
-    decides: ({ daddr }) =>
-      `a rule of ${daddr} drops it: \`nft list ruleset | grep -nE 'drop|policy drop'\` or \`iptables-save -c | grep -i drop\``,
-  },
+  DROPPED_THERE,
   {
     cause: 'accept-queue-full',
     decides: ({ daddr, dport }) =>
@@ -57,11 +61,7 @@ const THERE: readonly Candidate[] = [
 
 /** Where it was captured at the host that sent it. */
 const HERE: readonly Candidate[] = [
-  {
-    cause: 'netfilter-drop',
-    decides: (flow) =>
-      `a firewall on the way or at ${flow.daddr} drops it without a word. Does it arrive? There: \`tcpdump -ni any tcp port ${flow.dport} and host ${flow.saddr}\``,
-  },
+  DROPPED_SOMEWHERE,
   {
     cause: 'neighbour-failed',
     decides: ({ daddr }) =>
