@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { ERRNO } from '../tcp/errno.ts';
 import { reversed, servedAtSource } from '../tcp/service.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
@@ -8,9 +9,6 @@ import { ExpiringMap } from './expiring-map.ts';
 import { Queue } from './queue.ts';
 
 const { ESTABLISHED, SYN_SENT, FIN_WAIT1, CLOSE, LAST_ACK } = TCP_STATE;
-const EADDRNOTAVAIL = 99;
-const ECONNRESET = 104;
-const ECONNREFUSED = 111;
 /** `call` of a call_failed. */
 const CONNECT = 0;
 
@@ -67,13 +65,14 @@ export class FailedConnects {
   learn(event: Event): void {
     switch (event.kind) {
       case 'reset_received':
-        if (event.body.sock.state === SYN_SENT) this.#fails(event, event.body.sock, ECONNREFUSED);
-        else if (isInUse(event.body)) this.#fails(event, event.body.sock, ECONNRESET, true);
+        if (event.body.sock.state === SYN_SENT)
+          this.#fails(event, event.body.sock, ERRNO.ECONNREFUSED);
+        else if (isInUse(event.body)) this.#fails(event, event.body.sock, ERRNO.ECONNRESET, true);
         return;
       case 'state_change': {
         const { old_state, new_state, sock } = event.body;
         // Without a port of its own it found none.
-        const err = sock.err === 0 && sock.flow.sport === 0 ? EADDRNOTAVAIL : sock.err;
+        const err = sock.err === 0 && sock.flow.sport === 0 ? ERRNO.EADDRNOTAVAIL : sock.err;
         if (old_state === SYN_SENT && new_state === CLOSE) this.#fails(event, sock, err);
         else if (new_state === FIN_WAIT1 || new_state === LAST_ACK) this.#closes(event, sock);
         return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { ERRNO } from '../tcp/errno.ts';
 import { STALL } from '../tcp/stall.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { isShutTo } from '../tcp/window.ts';
@@ -73,7 +74,7 @@ export class Stalls {
     if (seen) this.#see(event, seen);
     else if (event.kind === 'state_change' && event.body.new_state === TCP_STATE.CLOSE)
       this.#end(event, event.body.sock, event.body.sock.err);
-    else if (event.kind === 'reset_received') this.#end(event, event.body.sock, ECONNRESET);
+    else if (event.kind === 'reset_received') this.#end(event, event.body.sock, ERRNO.ECONNRESET);
   }
 
   of(event: Event): Stalled | null {
@@ -141,7 +142,6 @@ export class Stalls {
   }
 }
 
-const ECONNRESET = 104;
 const ETIMEDOUT = 110;
 
 /** A peer that holds its socket takes nothing either, for a moment: where nothing else arrives it takes longer. */

@@ -4,6 +4,7 @@ import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { beforeRedirect } from '../tcp/conntrack.ts';
 import { ERRNO } from '../tcp/errno.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
+import { LOOPBACK_IFINDEX } from '../tcp/loopback.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import { sharedBy } from '../wire/key.ts';
@@ -25,8 +26,6 @@ const NO_KEY = '0';
 const SILENT: ReadonlySet<number> = new Set([0, ERRNO.ETIMEDOUT]);
 
 const NOTHING: never[] = [];
-const LOOPBACK_IFINDEX = 1;
-
 type Answer = Omit<ConnectAsked, 'key'> | null;
 
 /** What the host says of calls that failed, of routes and of its addresses; null where the namespace is gone. */

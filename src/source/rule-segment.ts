@@ -3,11 +3,10 @@
 import type { Device, Hook, Segment } from '../host/nftables/match.ts';
 import type { DeviceName } from '../host/nftables/values.ts';
 import { addressBytes, IPV4_AT } from '../tcp/address.ts';
+import { LOOPBACK_IFINDEX } from '../tcp/loopback.ts';
 import type { Drop } from '../wire/types.gen.ts';
 
 const LEAVING: ReadonlySet<Hook> = new Set(['forward', 'output', 'postrouting']);
-const LOOPBACK_IFINDEX = 1;
-
 /** What rules see of a dropped packet, and where they may have met it. */
 export function segmentOf(drop: Drop, family: 4 | 6, deviceName: DeviceName): Segment {
   const { packet, leaves_ifindex, route_ifindex, conntrack } = drop;

@@ -3,6 +3,7 @@
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { addressBytes } from '../tcp/address.ts';
 import { ENTRY, TRACKED } from '../tcp/conntrack.ts';
+import { LOOPBACK_IFINDEX } from '../tcp/loopback.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { Flow, TableUsers, TrackingLimits } from '../wire/types.gen.ts';
 import { address, u32, type Words } from '../wire/words.ts';
@@ -18,8 +19,6 @@ const USERS_HOLD_NS = 60e9;
 /** After reading nobody reads again for so many times as long. */
 const RESTS = 10;
 const MAX_REMEMBERED = 4096;
-
-const LOOPBACK_IFINDEX = 1;
 
 const NOTHING: never[] = [];
 

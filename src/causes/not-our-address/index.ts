@@ -3,6 +3,7 @@
 import { bracketed, familyOf, isLinkLocal } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { flagsText, TCP_FLAG } from '../../tcp/flags.ts';
+import { LOOPBACK_IFINDEX } from '../../tcp/loopback.ts';
 import { defineCause } from '../define.ts';
 import { NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
@@ -161,7 +162,5 @@ const NOT_FORWARDED = ['ip_error', 'ip6_forward'];
 
 /** Where one ends that is sent on. */
 const FORWARDING = ['ip_forward', 'ip6_forward'];
-
-const LOOPBACK_IFINDEX = 1;
 
 const SYN_ACK = TCP_FLAG.syn | TCP_FLAG.ack;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
+import { LOOPBACK_IFINDEX } from '../../tcp/loopback.ts';
 import { service } from '../../tcp/service.ts';
 import type { Drop } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
@@ -55,8 +56,6 @@ export default defineCause({
     ];
   },
 });
-
-const LOOPBACK_IFINDEX = 1;
 
 /** What this host sends meanwhile has a route of loopback that throws everything away. */
 function waitsForAssociation({ packet, route_ifindex, location }: Drop, known: Knowledge): boolean {
