@@ -99,7 +99,16 @@ function named(scenarios: readonly Scenario[], families: readonly number[]) {
 }
 
 function expectExactly(scenario: Scenario, here: Finding[]): void {
-  expect(withoutBeside(scenario, sums(here))).toEqual({ [scenario.cause]: TIMES });
+  expect(withoutBeside(scenario, sums(here)), inWords(here)).toEqual({ [scenario.cause]: TIMES });
+}
+
+/** For who reads of a failure that cannot be made again at will. */
+function inWords(here: readonly Finding[]): string {
+  return here
+    .map(({ cause, count, summary, evidence }) =>
+      [cause, count, summary, JSON.stringify(evidence)].join(' '),
+    )
+    .join('\n');
 }
 
 function expectAbout(

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Reporter, SerializedError, TestCase, TestModule } from 'vitest/node';
+import type { Reporter, SerializedError, TestCase, TestModule, TestSuite } from 'vitest/node';
 
 /** More tests than this that pass only when they are run again are a failure of their own. */
 const MOST_AGAIN = 3;
 
 /**
- * Says what was skipped and why, and which tests needed a second try, and ends a run with
- * `N passed, N failed`, and `, N skipped` if so.
+ * Says what was skipped and why, which tests needed a second try, and last which failed, and ends a run
+ * with `N passed, N failed`, and `, N skipped` if so.
  */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
@@ -28,6 +28,13 @@ export default class ClosingLine implements Reporter {
         `${again.length} needed a second try${unsteady ? `: more than ${MOST_AGAIN} is a failure` : ''}\n`,
       );
 
+    for (const part of broken) console.log(`failed: ${nameOf(part)}: ${messageOf(part.errors())}`);
+    for (const test of tests.filter((one) => one.result().state === 'failed'))
+      console.log(
+        `failed: ${test.module.relativeModuleId} > ${test.fullName}: ${firstError(test)}`,
+      );
+    for (const error of errors) console.log(`failed outside of tests: ${messageOf([error])}`);
+
     const passed = count('passed');
     const failed = count('failed') + broken.length + errors.length + (unsteady ? 1 : 0);
     const skipped = count('skipped', 'pending');
@@ -38,10 +45,17 @@ export default class ClosingLine implements Reporter {
   }
 }
 
-/** What failed before it passed, as far as it fits a few lines. */
+/** What failed first, as far as it fits a few lines. */
 function firstError(test: TestCase): string {
-  const [error] = test.result().errors ?? [];
+  return messageOf(test.result().errors ?? []);
+}
+
+function messageOf([error]: readonly SerializedError[]): string {
   return `${error?.message ?? ''}\n${error?.diff ?? ''}`.trim().slice(0, 2000);
+}
+
+function nameOf(part: TestModule | TestSuite): string {
+  return part.type === 'suite' ? part.fullName : part.relativeModuleId;
 }
 
 function whySkipped(test: TestCase): string[] {

@@ -35,7 +35,7 @@ function run(counts: { passing: number; failing: number; skipped: number; again:
 
 test('says what there was, in one form', () => {
   const { status, lines } = run({ passing: 2, failing: 1, skipped: 0, again: 0 });
-  expect(lines).toEqual(['2 passed, 1 failed']);
+  expect(lines).toEqual(['failed: some.test.js > fails: as it shall', '2 passed, 1 failed']);
   expect(status).toBe(1);
   expect(run({ passing: 1, failing: 0, skipped: 2, again: 0 })).toEqual({
     status: 0,
