@@ -5,6 +5,9 @@ import { SETTLE_MS } from '../../src/lab/conformance.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { type Finding, type Output, Running } from './tcpwhy.ts';
 
+/** Of all labs that one watches; with two hundred that takes 7 minutes. */
+const LONGEST = '30m';
+
 /**
  * One tcpwhy for the failures of several tests, each in a lab of its own. A new namespace may have
  * the inode number of one that is gone: so all labs stay until the end, and what was before a lab is
@@ -20,7 +23,7 @@ export class Watched {
   }
 
   static async start(): Promise<Watched> {
-    return new Watched(await Running.start());
+    return new Watched(await Running.start(['trace', '--for', LONGEST]));
   }
 
   lab(): Lab {
