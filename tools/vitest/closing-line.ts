@@ -45,13 +45,16 @@ export default class ClosingLine implements Reporter {
   }
 }
 
-/** What failed first, as far as it fits a few lines. */
+/** What failed first, in one line: where only the end of a log is kept, each counts. */
 function firstError(test: TestCase): string {
   return messageOf(test.result().errors ?? []);
 }
 
 function messageOf([error]: readonly SerializedError[]): string {
-  return `${error?.message ?? ''}\n${error?.diff ?? ''}`.trim().slice(0, 2000);
+  return `${error?.message ?? ''}\n${error?.diff ?? ''}`
+    .trim()
+    .replace(/\s*\n\s*/g, ' | ')
+    .slice(0, 2000);
 }
 
 function nameOf(part: TestModule | TestSuite): string {
