@@ -23,7 +23,9 @@ import { Tcpdump } from '../test/software/tcpdump.ts';
 const TIMES = 3;
 const ENDS: readonly End[] = ['client', 'server'];
 /** They name no cause. */
-const SYMPTOMS: ReadonlySet<string> = new Set(['syn-unanswered', 'data-unanswered']);
+const SYMPTOMS: ReadonlySet<string> = new Set(
+  CAUSES.filter(({ symptom }) => symptom).map(({ id }) => id),
+);
 /** Scenarios of nothing else: a symptom is all that there is. */
 const TIME_OUTS: ReadonlySet<string> = new Set([
   'connect-timeout',

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { EXPLAINED } from '../capture/explained.ts';
 import type { Severity } from '../causes/define.ts';
+import { notObservable } from '../causes/observable.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import type { Finding } from '../diagnose/finding.ts';
 import { namedBody } from '../diagnose/named.ts';
@@ -117,7 +117,7 @@ export class Run {
       unexplained: pipeline.engine.unexplained,
       benign: pipeline.engine.benign,
       lost: pipeline.losses.records,
-      not_observable: notObservable(this.#header),
+      not_observable: untold(this.#header),
       counted: pipeline.counted as Record<string, number>,
     });
   }
@@ -148,15 +148,14 @@ export class Run {
   }
 }
 
-/** What is not of a kernel that was watched: a capture, counters, a log. */
-const TOLD_OF: Readonly<Record<string, ReadonlySet<string>>> = {
-  packets: EXPLAINED,
+/** Of texts, and not of a kernel that was watched: the causes that they tell. */
+const TOLD_BY: Readonly<Record<string, ReadonlySet<string>>> = {
   counters: TOLD_BY_COUNTERS,
   log: TOLD_BY_LOG,
 };
 
 export function tierOf({ tier }: Header): string {
-  return tier === 'hooks' || TOLD_OF[tier] ? tier : 'tracepoints';
+  return ['hooks', 'packets'].includes(tier) || TOLD_BY[tier] ? tier : 'tracepoints';
 }
 
 /** How a run begins, as the sinks tell it. */
@@ -175,22 +174,24 @@ export function startOf(header: Header): Start {
 /** No causes of their own. */
 const REST = new Set(['benign', 'unexplained']);
 
-/** Causes that need a fact which no hook shows here, or that packets, counters or a log do not tell. */
-export function notObservable({ hooks, tier }: Header): string[] {
-  const told = TOLD_OF[tier];
-  if (told) return CAUSES.map(({ id }) => id).filter((id) => !told.has(id));
-  const missing = new Set(hooks.filter(({ hook }) => hook === '').map(({ fact }) => fact));
-  return CAUSES.filter(({ needs }) => needs.some((fact) => missing.has(fact))).map(({ id }) => id);
+/** Causes that a run cannot tell of, by what it is told. */
+export function untold(header: Header): string[] {
+  const told = TOLD_BY[header.tier];
+  const without = told ? CAUSES.filter(({ id }) => !told.has(id)) : notObservable(header, CAUSES);
+  return without.map(({ id }) => id);
 }
 
-/** How each cause can be seen here: 1, 0.5 where a fact that it needs is shown by no best way, 0 where by none. */
+/**
+ * How each cause can be seen where the kernel is watched: 1, 0.5 where a fact that it needs is shown by no best
+ * way, 0 where by none.
+ */
 export function observableHere(header: Header): ReadonlyMap<string, number> {
-  const unseen = new Set(notObservable(header));
+  const unseen = new Set(untold(header));
   const lesser = new Set(
     header.hooks.filter(({ reason }) => reason !== '').map(({ fact }) => fact),
   );
   return new Map(
-    CAUSES.map(({ id, needs }) => {
+    CAUSES.filter(({ symptom }) => !symptom).map(({ id, needs }) => {
       if (unseen.has(id)) return [id, 0];
       return [id, needs.some((fact) => lesser.has(fact)) ? 0.5 : 1];
     }),

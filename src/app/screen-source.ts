@@ -5,7 +5,7 @@ import type { Pipeline } from '../diagnose/pipeline.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
 import type { FindingView, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
 import type { Header } from '../wire/types.gen.ts';
-import { notObservable, tierOf } from './run.ts';
+import { tierOf, untold } from './run.ts';
 
 /** The pipeline as the live screen reads it. */
 export class PipelineScreen implements ScreenSource {
@@ -61,7 +61,7 @@ export class PipelineScreen implements ScreenSource {
       lost: losses.records,
       unexplained: engine.unexplained,
       benign: engine.benign,
-      not_observable: notObservable(this.#header),
+      not_observable: untold(this.#header),
       findings: this.#views(),
       ended: this.ended,
       trouble: this.trouble,

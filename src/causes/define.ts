@@ -76,6 +76,10 @@ export interface Cause<E extends Evidence = Evidence> {
   explains: string;
   /** What people see of it, who find its page by that: of this end or the other. */
   seenAs: readonly Symptom[];
+  /** Packets alone prove it, or their shape tells it: docs/explain.md. */
+  packets?: true;
+  /** What packets show where they do not tell why: whoever watches the kernel names a cause in its place. */
+  symptom?: true;
   /** Where one is missing the cause is not observable. */
   needs: readonly Fact[];
   /** Kinds of events that can prove it. */

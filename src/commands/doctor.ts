@@ -3,7 +3,7 @@
 import { openLive } from '../app/attach.ts';
 import type { Values } from '../app/declare.ts';
 import type { DOCTOR } from '../app/flags.ts';
-import { notObservable } from '../app/run.ts';
+import { untold } from '../app/run.ts';
 import { FACTS, type Fact } from '../causes/facts.ts';
 import { missing } from '../host/capabilities.ts';
 import { kernelIdentity } from '../host/kernel.ts';
@@ -22,7 +22,7 @@ export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => vo
   });
   try {
     const { header } = source;
-    const unseen = notObservable(header);
+    const unseen = untold(header);
     const symbols = header.hooks.some(({ fact, hook }) => fact === 'symbols' && hook !== '');
     if (flags.json) {
       const { tier } = header;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cause } from '../causes/define.ts';
+import { notObservable } from '../causes/observable.ts';
 import type { OpenFinding } from '../diagnose/open-finding.ts';
 import { timelineOf } from './buckets.ts';
 import { choose } from './choose.ts';
@@ -177,7 +178,7 @@ export class Draft {
     const [first] = host.files;
     if (!first) throw new Error('a host without a recording');
     const { kernel, tier, tcpwhy_version, filters, netns, hooks, sysctls } = first.header;
-    const missing = new Set(hooks.filter(({ hook }) => hook === '').map(({ fact }) => fact));
+    const isWatched = hooks.length > 0;
     return {
       ...{ kernel, tier, filters, netns, hooks },
       name: this.#names[at] ?? '',
@@ -189,9 +190,10 @@ export class Draft {
       unexplained: host.unexplained,
       benign: host.benign,
       losses: [...host.losses].map(([name, loss]) => ({ name, ...loss })),
-      not_observable: causes
-        .filter(({ needs }) => needs.some((fact) => missing.has(fact)))
-        .map(({ id, title }) => ({ id, title })),
+      // Of packets, counters and logs the page says that they prove what they prove.
+      not_observable: (isWatched ? notObservable(first.header, causes) : []).map(
+        ({ id, title }) => ({ id, title }),
+      ),
       sysctls: Object.entries(sysctls)
         .map(([name, value]) => ({ name: name.replaceAll('/', '.'), value }))
         .sort((a, b) => (a.name < b.name ? -1 : 1)),

@@ -180,8 +180,9 @@ export interface ResetSent {
   limits: Limits | null;
   /** Of an active reset. */
   memory: Memory | null;
-  /** The same, 1: neither end had sent any data on it; 1: the last data on it was the peer's, as far as jiffies tell. */
+  /** Of an active reset, 1: neither end had sent any data on it. */
   unused: number;
+  /** Of an active reset, 1: the last data on it was the peer's, as far as jiffies tell. */
   answered: number;
 }
 
@@ -235,8 +236,9 @@ export interface ResetReceived {
   conntrack: Conntrack | null;
   /** Of its next hop. All zero: none is known. */
   mac_change: MacChange | null;
-  /** 1: neither end had sent any data on it; 1: the last data on it was the peer's, as far as jiffies tell. */
+  /** 1: neither end had sent any data on it. */
   unused: number;
+  /** 1: the last data on it was the peer's, as far as jiffies tell. */
   answered: number;
 }
 
@@ -451,12 +453,12 @@ export interface ToldPeer {
 }
 
 export interface Unanswered {
-  /** daddr:dport was dialled. */
+  /** saddr:sport is the end that sent; where that was SYNs, daddr:dport was dialled. */
   flow: Flow;
   syns: number;
   /** Since the first of them. */
   waited_ms: number;
-  /** Where it was captured: 1 at the end that dialled, 2 at the other one; 0: not known. */
+  /** Where it was captured: 1 at the end that sent, 2 at the other one; 0: not known. */
   taken_at: number;
   /** 1: the capture has other segments that the address dialled sent. */
   heard: number;

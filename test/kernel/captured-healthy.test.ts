@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { CAUSES } from '../../src/causes/registry.gen.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
 import { nginx } from '../software/nginx.ts';
@@ -22,7 +23,9 @@ const MOST_PACKETS = 20_000;
 const MOST_S = 6;
 const LOSS = { none: 0, 'of five in a hundred': 5 } as const;
 /** The same may be lost again and again. */
-const OF_LOSS: ReadonlySet<string> = new Set(['syn-unanswered', 'data-unanswered']);
+const OF_LOSS: ReadonlySet<string> = new Set(
+  CAUSES.filter(({ symptom }) => symptom).map(({ id }) => id),
+);
 
 type Loss = keyof typeof LOSS;
 const LOSSES = Object.keys(LOSS) as Loss[];

@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it } from 'vitest';
-import { awaitAll, connect, hangUp, listen, say } from '../../src/lab/connections.ts';
+import { sums } from '../../src/lab/conformance.ts';
+import {
+  awaitAll,
+  awaitReset,
+  connect,
+  dial,
+  hangUp,
+  listen,
+  say,
+} from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { FIN_ACK, Stranger, SYN_ACK } from '../../src/lab/stranger.ts';
+import { HOSTS } from '../../src/lab/wiring.ts';
 import { must, POLLIN } from '../../src/native/sockets.ts';
 import type { Family } from '../../src/tcp/address.ts';
 import { TCP_FLAG } from '../../src/tcp/flags.ts';
@@ -83,9 +93,14 @@ it.each([4, 6] as const)(
     hangUp(connect(lab, { times: TIMES, family }, 8080));
     answerHalfClosed(lab, family);
     closeServerFirst(lab, family);
+    // Shows that this lab is watched.
+    const { server } = HOSTS[family];
+    awaitReset(dial(lab, lab.client, { address: server, port: 8089 }, 1), 'ECONNREFUSED');
     const output = await tcpwhy.stop();
     const here = output.findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));
-    expect(here.filter(({ cause }) => cause !== 'benign')).toEqual([]);
+    expect(sums(here.filter(({ cause }) => cause !== 'benign'))).toEqual({
+      'no-listener': 1,
+    });
     expect(output.summary.lost).toBe(0);
   },
 );

@@ -5,7 +5,7 @@ import { SETTLE_MS } from '../../src/lab/conformance.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { type Finding, type Output, Running } from './tcpwhy.ts';
 
-/** Of all labs that one watches; with two hundred that takes 7 minutes. */
+/** Longer than all that happens in the labs of one file. */
 const LONGEST = '30m';
 
 /**

@@ -91,15 +91,15 @@ function links(ids: readonly string[]): string {
 const BEGIN = '<!-- causes:begin -->';
 const END = '<!-- causes:end -->';
 
-/** The README with its table of causes as they are now. Throws where the markers are missing. */
+/** The README with what is seen of the causes as they are now. Throws where the markers are missing. */
 export function readme(text: string, causes: readonly Cause[]): string {
   const from = text.indexOf(BEGIN);
   const to = text.indexOf(END);
   if (from < 0 || to < from) throw new Error(`README.md has no ${BEGIN} … ${END}`);
-  const rows = causes.map(
-    ({ id, severity, explains }) =>
-      `| [\`${id}\`](docs/causes/${id}.md) | ${severity} | ${explains} |\n`,
-  );
-  const table = `\n| cause | severity | what happened |\n|---|---|---|\n${rows.join('')}`;
-  return `${text.slice(0, from + BEGIN.length)}${table}${text.slice(to)}`;
+  const rows = (Object.keys(SYMPTOMS) as Symptom[]).map((symptom) => {
+    const { title } = SYMPTOMS[symptom];
+    const count = causes.filter(({ seenAs }) => seenAs.includes(symptom)).length;
+    return `- [${title}](docs/causes/README.md#${anchor(title)}): ${count}\n`;
+  });
+  return `${text.slice(0, from + BEGIN.length)}\n${rows.join('')}${text.slice(to)}`;
 }

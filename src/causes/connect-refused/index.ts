@@ -17,6 +17,7 @@ export default defineCause({
   explains:
     'A connect from this host was answered with a reset by the host it dialled, or by something on the way.',
   seenAs: ['connect-refused'],
+  packets: true,
   needs: ['reset_received'],
   on: ['reset_received'],
   // Before 5.17 a reset is looked at as it arrives, before this host translates it back.

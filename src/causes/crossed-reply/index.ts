@@ -14,6 +14,7 @@ export default defineCause({
   explains:
     'What one peer answered came as if from another: two connections with one local port were crossed on the way, by a balancer or NAT.',
   seenAs: ['reset', 'stands-still', 'wrong-peer'],
+  packets: true,
   needs: ['drop', 'reset_sent'],
   on: ['crossed_reply'],
   supersedes: ['connection-unknown', 'out-of-window', 'reset-rejected'],

@@ -19,6 +19,7 @@ export default defineCause({
   explains:
     'The peer sent data to a connection that the process here had closed: nobody can read it, so it is reset.',
   seenAs: ['reset', 'fails-after-pause'],
+  packets: true,
   needs: ['reset_sent'],
   on: ['reset_sent'],
   supersedes: ['reset-by-peer', 'connection-unknown'],

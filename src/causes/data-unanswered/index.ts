@@ -85,6 +85,8 @@ export default defineCause({
   explains:
     'In a capture an open connection sent the same data, or probes, again and again and nothing came back. Packets do not tell why: the finding has what may be, and how to decide.',
   seenAs: ['stands-still', 'times-out', 'fails-after-pause'],
+  packets: true,
+  symptom: true,
   needs: [],
   on: ['unanswered'],
   match(event, known) {

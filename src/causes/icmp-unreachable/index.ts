@@ -50,6 +50,7 @@ export default defineCause({
   explains:
     'A connect from this host, or a half-open connection to it, ended at once because a router, a firewall or the other host answered with an ICMP error.',
   seenAs: ['connect-unreachable', 'connect-refused', 'connect-hangs'],
+  packets: true,
   needs: ['state', 'icmp', 'neighbour'],
   on: ['state_change'],
   match(event, known): Match<Told> | null {

@@ -12,6 +12,7 @@ export default defineCause({
   explains:
     'With tcp_tw_recycle (before Linux 4.12) a SYN is refused whose timestamp is older than the last one of its address: several hosts behind one NAT address.',
   seenAs: ['connect-hangs', 'connect-late'],
+  packets: true,
   needs: ['syn_fate'],
   on: ['syn_received'],
   // What a capture shows of it.

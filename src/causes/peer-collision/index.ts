@@ -22,6 +22,7 @@ export default defineCause<Collision>({
   explains:
     'Two connections that are open at once show the process the same peer address and port: whatever keys on the peer crosses them.',
   seenAs: ['reset', 'wrong-peer'],
+  packets: true,
   needs: ['peer_name'],
   on: ['peer_name', 'told_peer'],
   match(event) {

@@ -25,6 +25,7 @@ export default defineCause<Rewritten>({
   explains:
     'accept() or getpeername() gave the process another address than the connection’s own peer (TOA module, cgroup BPF program).',
   seenAs: ['wrong-peer'],
+  packets: true,
   needs: ['peer_name'],
   on: ['peer_name', 'told_peer'],
   match(event, known) {

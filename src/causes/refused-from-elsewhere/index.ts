@@ -14,6 +14,7 @@ export default defineCause({
   explains:
     'The reset that answers a connect came from another address than the one dialled, so it is not believed: its destination was translated on the way there and not on the way back.',
   seenAs: ['connect-hangs'],
+  packets: true,
   needs: ['drop', 'dialled'],
   on: ['crossed_reply'],
   supersedes: ['crossed-reply'],

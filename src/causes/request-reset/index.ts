@@ -15,6 +15,7 @@ export default defineCause({
   explains:
     'A client answers our SYN-ACK with a reset: it does not know the connection, or knows it under another address.',
   seenAs: ['connect-hangs'],
+  packets: true,
   needs: ['drop'],
   on: ['drop', 'syn_received'],
   // What the client may send after its reset.

@@ -19,6 +19,7 @@ export default defineCause({
   explains:
     'The other side ended an open connection with a reset; its shape tells a closing process from a kernel without the socket.',
   seenAs: ['first-request-fails', 'reset', 'fails-after-pause'],
+  packets: true,
   needs: ['reset_received'],
   on: ['reset_received'],
   // What the peer, which did not send it, goes on to send.

@@ -50,6 +50,7 @@ export default defineCause<Rejected>({
   explains:
     'A reset for an open connection has another sequence number than the one that comes next, or one for a connect does not acknowledge its SYN, so the kernel does not believe it: the connection goes on.',
   seenAs: ['connect-hangs', 'stands-still'],
+  packets: true,
   needs: ['refused'],
   on: ['drop'],
   // Of a connect, which would have been refused at once.

@@ -13,6 +13,7 @@ export default defineCause({
   explains:
     'A connect to a port of this host that nobody listens on was given that very port as its own, and is connected to itself.',
   seenAs: ['connect-error', 'wrong-peer'],
+  packets: true,
   needs: ['state'],
   on: ['state_change'],
   match(event) {

@@ -36,6 +36,7 @@ export default defineCause<Live>({
   explains:
     'A SYN arrives from an address and port that has an open connection here: the client, a NAT or a balancer uses the port again.',
   seenAs: ['connect-hangs', 'connect-late'],
+  packets: true,
   needs: ['refused'],
   on: ['drop', 'reset_sent'],
   supersedes: ['connect-refused'],

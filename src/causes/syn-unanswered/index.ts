@@ -92,6 +92,8 @@ export default defineCause({
   explains:
     'In a capture a SYN was sent again and again and nothing answered it. Packets do not tell why: the finding has what may be, and how to decide.',
   seenAs: ['connect-hangs'],
+  packets: true,
+  symptom: true,
   needs: [],
   on: ['unanswered'],
   match(event, known) {

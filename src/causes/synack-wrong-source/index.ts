@@ -13,6 +13,7 @@ export default defineCause({
   explains:
     'The answer to a connect came from another address than the one dialled: its destination was translated on the way there and not on the way back.',
   seenAs: ['connect-hangs'],
+  packets: true,
   needs: ['reset_sent', 'dialled'],
   on: ['reset_sent'],
   supersedes: ['request-reset', 'connection-unknown', 'reset-by-peer'],

@@ -105,9 +105,14 @@ export function findingsIn(bytes: Buffer, piece_bytes = bytes.length): Finding[]
   const pipeline = new Pipeline(capture.header(), CAUSES);
   for (const piece of pieces) pipeline.push(piece);
   pipeline.finish();
-  return [...pipeline.engine.findings.values()]
+  const found = [...pipeline.engine.findings.values()]
     .map(({ finding }) => finding)
     .filter(({ count }) => count > 0);
+  for (const { cause } of found) {
+    if (!CAUSES.some(({ id, packets }) => id === cause && packets))
+      throw new Error(`${cause} was found in packets, and does not say that they tell it`);
+  }
+  return found;
 }
 
 /** The causes found, each with how often. */
