@@ -89,13 +89,13 @@ const recorded = {
   hostName: negated('record no name of this host; see also report --anonymize', {
     needs: ['output'],
   }),
-  anonymize: toggle('', { hidden: true }),
 };
 
-const ofThisKernel = {
-  ...filter('only this network namespace: a name, a path, pid:PID or an inode number'),
-  ...watching,
-};
+const ofThisHost = filter(
+  'only this network namespace: a name, a path, pid:PID or an inode number',
+);
+
+const ofThisKernel = { ...ofThisHost, ...watching };
 
 const tracing = {
   ...ofThisKernel,
@@ -132,7 +132,7 @@ export const RECORD = {
 };
 
 export const AGENT = {
-  ...filter('only this network namespace: a name, a path, pid:PID or an inode number'),
+  ...ofThisHost,
   tier,
   btf,
   toaKind,

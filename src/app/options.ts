@@ -92,10 +92,6 @@ export function rotationFrom({ maxSize, maxAge, keep }: RecordFlags): Rotation |
 export function recordingFrom(flags: RecordFlags): Rotation | null {
   const rotation = rotationFrom(flags);
   const { output, force } = flags;
-  if (flags.anonymize)
-    throw new UsageError(
-      '--anonymize hid the name of this host only, which --no-host-name does now; addresses, processes, containers and devices are hidden by tcpwhy report --anonymize',
-    );
   if (output === null) return null;
   if (output === '-') {
     throw new UsageError(

@@ -41,7 +41,6 @@ describe('wrong use says what, and ends with 2', () => {
     [['trace', '--quiet', '--json'], /--quiet and --json/],
     [['trace', '--max-size', '1M'], /--max-size needs -o FILE/],
     [['trace', '--force'], /--force needs -o/],
-    [['record', '-o', '/tmp/x', '--anonymize'], /--no-host-name/],
     [['record', '-o', 'package.json'], /package\.json exists: .*--force/],
     [['replay', RECORDING, 'no/such/file'], /no\/such\/file is no file .*no target/],
     [['replay', '3306'], /no recording is given/],
