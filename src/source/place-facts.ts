@@ -14,7 +14,7 @@ const HOLDS_NS = 2e8;
 /** So long what a process is in holds. */
 const PROCESS_HOLDS_NS = 1e9;
 /** After asking nobody asks again for so many times as long: there may be thousands of processes. */
-const RESTS = 100;
+const RESTS = 300;
 const MAX_REMEMBERED = 4096;
 /** Who has one address more often has it for a purpose of its own: a tunnel, a gateway of every container. */
 const MOST_HAVING = 16;
