@@ -49,6 +49,10 @@ const NEEDS: Needs = {
     events.some((one) => one.netns === netns) ||
     facts.some(({ body: { host_address } }) => host_address?.netns.includes(netns)),
   host_address: ({ addr }, { said }) => said.includes(`"${addr}"`),
+  container: ({ container_id }, { facts }) =>
+    facts.some(({ body: { cgroup, process_cgroup, namespace } }) =>
+      [cgroup, process_cgroup, namespace].some((one) => one?.path.includes(container_id)),
+    ),
   told_by_texts: (_, kept) => has(kept, 'unanswered'),
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readFileSync } from 'node:fs';
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { getCACertificates } from 'node:tls';
+import { http } from './http.ts';
 
 /** Of OTLP; each has its own path, and may have its own of each setting. */
 export type Signal = 'logs' | 'metrics';
@@ -75,8 +75,8 @@ function headersOf(text: string | undefined): Record<string, string> {
   const headers = pairs(`${PREFIX}HEADERS`, text);
   for (const [name, value] of Object.entries(headers)) {
     try {
-      validateHeaderName(name);
-      validateHeaderValue(name, value);
+      http.validateHeaderName(name);
+      http.validateHeaderValue(name, value);
     } catch {
       throw new SettingError(`${PREFIX}HEADERS: what HTTP does not allow in a header`);
     }

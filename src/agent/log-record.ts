@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { EvidenceValue, Severity } from '../causes/define.ts';
 import type { Finding } from '../diagnose/finding.ts';
 import type { End, Sides } from '../diagnose/sides.ts';
-import { NOWHERE, type Place } from '../known/container.ts';
+import { type ContainerNames, NOWHERE, type Place } from '../known/container.ts';
 import { VERSION } from '../version.ts';
 import type { LogRecord } from './otlp.ts';
 import type { Resources } from './resource.ts';
@@ -97,7 +97,7 @@ function attributesOf(
 }
 
 /** Where its process is; else where the end is that is here. */
-function placeOf({ process, ends = [] }: Finding, sides: Sides | null): Place {
+function placeOf({ process, ends = [] }: Finding, sides: Sides | null): Place & ContainerNames {
   const local = ends.filter(
     ({ addr, port }) => addr === sides?.local?.address && port === sides.local.port,
   );

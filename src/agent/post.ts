@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { request as http, type RequestOptions } from 'node:http';
+import type { RequestOptions } from 'node:http';
 import { request as https } from 'node:https';
 import { gzipSync } from 'node:zlib';
 import { VERSION } from '../version.ts';
 import type { Endpoint } from './endpoint.ts';
+import { http } from './http.ts';
 
 /** What became of one request. */
 export type Outcome =
@@ -49,7 +50,7 @@ export function post(
         wait_ms: null,
       });
     try {
-      const send = url.protocol === 'https:' ? https : http;
+      const send = url.protocol === 'https:' ? https : http.request;
       const request = send(url, { ...options, ...tls(), signal }, (answer) => {
         const chunks: Buffer[] = [];
         let bytes = 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { http } from './http.ts';
 import type { Metric, Point } from './metrics.ts';
 
 /** So long an answer holds: whoever asks more often costs nothing. */
@@ -42,7 +43,7 @@ export async function servePrometheus(
   read: () => readonly Metric[],
 ): Promise<Server> {
   let last = { text: '', made_ms: Number.NEGATIVE_INFINITY };
-  const server = createServer({ requestTimeout: 10_000 }, async (request, response) => {
+  const server = http.createServer({ requestTimeout: 10_000 }, async (request, response) => {
     const [path] = (request.url ?? '').split('?');
     if (path !== '/metrics' || (request.method !== 'GET' && request.method !== 'HEAD')) {
       response.writeHead(404).end();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readFileSync } from 'node:fs';
-import type { Place } from '../known/container.ts';
+import type { ContainerNames, Place } from '../known/container.ts';
 import { VERSION } from '../version.ts';
 import { pairs } from './endpoint.ts';
 import type { Resource } from './otlp.ts';
@@ -32,16 +32,21 @@ export class Resources {
     this.host = resourceOf(this.#attributes);
   }
 
-  of({ container_id, pod_uid }: Pick<Place, 'container_id' | 'pod_uid'>): Resource {
+  of(place: Pick<Place, 'container_id' | 'pod_uid'> & ContainerNames): Resource {
+    const { container_id, pod_uid, container_name, pod_name, pod_namespace } = place;
     if (container_id === null && pod_uid === null) return this.host;
-    const id = `${container_id} ${pod_uid}`;
+    const id = `${container_id} ${pod_uid} ${container_name}`;
     let known = this.#containers.get(id);
     if (!known) {
       if (this.#containers.size >= MOST_CONTAINERS) this.#containers.clear();
       known = resourceOf({
         ...this.#attributes,
         ...(container_id !== null && { 'container.id': container_id }),
+        ...(container_name && { 'container.name': container_name }),
         ...(pod_uid !== null && { 'k8s.pod.uid': pod_uid }),
+        ...(pod_name && { 'k8s.pod.name': pod_name }),
+        ...(pod_name && container_name && { 'k8s.container.name': container_name }),
+        ...(pod_namespace && { 'k8s.namespace.name': pod_namespace }),
       });
       this.#containers.set(id, known);
     }

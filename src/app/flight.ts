@@ -7,6 +7,9 @@ import type { Rotation } from '../record/parts.ts';
 import type { Source } from '../source/source.ts';
 import { Recorder, troubleTeller } from './recorder.ts';
 
+/** Far below what a buffer holds (src/source/rings.ts). */
+const LITTLE_BYTES = 32 << 10;
+
 /** What the flight recorder tells of its files. */
 export interface FlightListener {
   /** Another file begins, of which these are the findings. */
@@ -46,9 +49,12 @@ export class FlightRecorder implements Live {
     this.#recorder.flush();
   }
 
-  tick(): void {
+  /** Whether little came. */
+  tick(): boolean {
     const { number } = this;
-    this.findings.pipeline.push(this.#recorder.tick());
+    const chunk = this.#recorder.tick();
+    const isLittle = chunk.length < LITTLE_BYTES;
+    this.findings.pipeline.push(chunk);
     const next = this.#recorder.takeNext();
     if (next) {
       const ended = this.findings;
@@ -58,6 +64,7 @@ export class FlightRecorder implements Live {
       this.#listener.ended(number, ended);
     }
     this.#tell();
+    return isLittle;
   }
 
   end(why: string): void {

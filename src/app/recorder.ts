@@ -6,6 +6,7 @@ import { ReaderGone } from '../source/remote.ts';
 import type { Source } from '../source/source.ts';
 import type { Losses } from '../wire/loss.ts';
 import type { Header } from '../wire/types.gen.ts';
+import { beginsWithRecord } from '../wire/written.ts';
 import type { RecordFlags } from './flags.ts';
 import { UsageError } from './usage.ts';
 
@@ -115,7 +116,7 @@ export class Recorder {
   }
 
   #recorded(chunk: Uint8Array): Uint8Array {
-    this.#recording?.write(chunk);
+    this.#recording?.write(chunk, beginsWithRecord(chunk));
     this.#count();
     return chunk;
   }

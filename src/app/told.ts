@@ -4,12 +4,9 @@ import { SettingError } from '../agent/endpoint.ts';
 import { heldBy } from '../fleet/held.ts';
 import { EngineError } from '../fleet/http.ts';
 import type { Report } from '../report/model.ts';
-import { reportOfTold, type Told } from '../report/told.ts';
-import { type Filter, matcher } from '../source/filter.ts';
-import { parseAddress } from '../tcp/address.ts';
-import { parsePort, splitEndpoint } from '../tcp/endpoint.ts';
+import { reportOfTold } from '../report/told.ts';
+import type { Filter } from '../source/filter.ts';
 import { VERSION } from '../version.ts';
-import type { Flow } from '../wire/types.gen.ts';
 import { causesCalled } from './run.ts';
 import { UsageError } from './usage.ts';
 
@@ -21,9 +18,7 @@ export async function toldPostMortem(
   called: readonly string[],
   interrupted: AbortSignal,
 ): Promise<Report | null> {
-  const causes = causesCalled(called);
-  const asked = askedFor(filter);
-  const wanted = (told: Told) => (causes?.has(told.finding.cause) ?? true) && asked(told);
+  const wanted = { filter, causes: causesCalled(called) };
   const now_ns = Date.now() * 1e6;
   const since_ns = now_ns - since_ms * 1e6;
   try {
@@ -40,27 +35,4 @@ export async function toldPostMortem(
       throw new UsageError(error.message);
     throw error;
   }
-}
-
-/** By its newest connection, and those that it names beside it. */
-function askedFor(filter: Filter): (told: Told) => boolean {
-  const matches = matcher(filter);
-  if (filter.groups.length === 0 && filter.netns === null) return () => true;
-  return ({ finding: { flow }, keys }) => {
-    const flows = [flow, ...keys.flatMap(flowIn)];
-    return flows.some(
-      (one) =>
-        parseAddress(one.saddr) !== null &&
-        parseAddress(one.daddr) !== null &&
-        matches(flow.netns, one as Flow),
-    );
-  };
-}
-
-/** Of `10.0.0.1:80 10.0.0.2:40000`. */
-function flowIn(key: string): Pick<Flow, 'saddr' | 'sport' | 'daddr' | 'dport'>[] {
-  const [one, other, ...more] = key.split(' ').map(splitEndpoint);
-  if (!one || !other || more.length > 0) return [];
-  const port = (text: string | null) => parsePort(text ?? '') ?? 0;
-  return [{ saddr: one.host, sport: port(one.port), daddr: other.host, dport: port(other.port) }];
 }

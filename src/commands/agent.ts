@@ -25,8 +25,8 @@ import { printable } from '../sinks/printable.ts';
 
 type Flags = Values<typeof AGENT>;
 
-/** Nobody looks on: longer than where somebody does, and what comes in it finds room by far. */
-const TICK_MS = 250;
+/** Nobody looks on: longer than where somebody does, and where little comes, only every second time. */
+const TICK_MS = 225;
 const STATE = '/var/lib/tcpwhy';
 /** A recording is one of so many, and no larger than that: after a restart one is read again. */
 const FILES = 8;
@@ -90,8 +90,9 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
     const telling = Promise.all([shipper?.run(stop.signal), teller?.run(metrics_ms, stop.signal)]);
     telling.catch(() => stop.abort());
     const ending = AbortSignal.any([interrupted, stop.signal]);
+    let rests = false;
     const tick = () => {
-      recorded.tick();
+      rests = !rests && recorded.tick();
       return false;
     };
     const why = await watch(tick, null, ending, TICK_MS);

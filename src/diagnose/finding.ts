@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Basis, Evidence, Severity, Subject } from '../causes/define.ts';
-import type { Place } from '../known/container.ts';
+import type { ContainerNames, Place } from '../known/container.ts';
 import type { ManyText } from './many.ts';
 
 /** Written as on the wire of the packet or socket: saddr:sport is a socket's local end. */
@@ -23,7 +23,7 @@ export interface ProcessText {
 }
 
 /** Who is at an end of a connection, where that is on this host. */
-export interface EndText extends Place {
+export interface EndText extends Place, ContainerNames {
   addr: string;
   port: number;
   /** Inode number of its network namespace. */

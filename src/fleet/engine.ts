@@ -3,9 +3,10 @@
 import type { Grown } from '../report/told.ts';
 import type { Query } from './http.ts';
 import type { StoredRecord } from './told.ts';
+import type { Wanted } from './wanted.ts';
 
 /** What is wanted: no more findings than that, the weightiest first. */
-export interface Asked {
+export interface Asked extends Wanted {
   since_ns: number;
   most: number;
   /** How a finding grew is told in steps of so many seconds. */

@@ -7,6 +7,7 @@ import { CLICKHOUSE } from './clickhouse.ts';
 import { EngineError, type Query, rowsOf } from './http.ts';
 import { toldOf } from './told.ts';
 import { QUERY_PATH, VICTORIA_LOGS } from './victoria-logs.ts';
+import { isWanted, type Wanted } from './wanted.ts';
 
 export interface Held {
   told: Told[];
@@ -28,7 +29,7 @@ export async function heldBy(
   url: URL,
   since_ns: number,
   now_ns: number,
-  wanted: (told: Told) => boolean,
+  wanted: Wanted,
   env: NodeJS.ProcessEnv,
   interrupted: AbortSignal,
   most = MOST_FINDINGS,
@@ -42,9 +43,12 @@ export async function heldBy(
     ...pairs(HEADERS, env[HEADERS]),
   };
   const width_s = Math.max(1, Math.round(roundWidth((now_ns - since_ns) / STEPS) / 1e9));
-  const { findings, growth } = engine.queries(base, { since_ns, most: most + 1, width_s });
+  const { findings, growth } = engine.queries(base, {
+    ...{ ...wanted, since_ns, most: most + 1, width_s },
+  });
   const rows = (query: Query) => rowsOf(query, { headers, timeout_ms: TIMEOUT_MS }, interrupted);
 
+  const asked = isWanted(wanted);
   const all: Told[] = [];
   let read = 0;
   for await (const row of rows(findings)) {
@@ -53,7 +57,7 @@ export async function heldBy(
     const told = toldOf(engine.stored(row));
     if (!told)
       throw new EngineError(`${base.host}: a log record is not as tcpwhy agent makes them`);
-    if (wanted(told)) all.push(told);
+    if (asked(told)) all.push(told);
   }
   const ids = new Set(all.map(({ finding }) => finding.id));
   const grown: Grown[] = [];

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { placeOf } from '../known/container.ts';
 import { inodeOf, list } from './netns.ts';
-import { type Ask, addressesLike } from './routes.ts';
+import { type Ask, addressesOfBoth } from './routes.ts';
 
 /** A network namespace of this host. */
 export interface NamespacePlace {
@@ -39,11 +39,8 @@ export function namespacePlaces(ask: (netns: string) => Ask): Map<number, Namesp
     [...processes].map(([inode, pids]) => {
       const netns_name = names.get(inode) ?? '';
       const entry = netns_name === '' ? `/proc/${pids[0]}/ns/net` : `/run/netns/${netns_name}`;
-      const paths = pids.flatMap((pid) => processCgroup(Number(pid)) ?? []);
-      return [
-        inode,
-        { netns_name, entry, path: inCommon(paths), addresses: addressesIn(ask, entry) },
-      ];
+      const path = inCommon(pids.values().map((pid) => processCgroup(Number(pid))));
+      return [inode, { netns_name, entry, path, addresses: addressesIn(ask, entry) }];
     }),
   );
 }
@@ -55,8 +52,7 @@ export function ownAddresses(ask: (netns: string) => Ask): string[] {
 
 function addressesIn(ask: (netns: string) => Ask, entry: string): string[] {
   try {
-    const asked = ask(entry);
-    return ['0.0.0.0', '::'].flatMap((any) => addressesLike(asked, any).all).filter(isReachable);
+    return addressesOfBoth(ask(entry)).filter(isReachable);
   } catch {
     // Gone meanwhile.
     return [];
@@ -91,14 +87,16 @@ export function processCgroup(pid: number, proc = '/proc'): string | null {
   }
 }
 
-function inCommon(paths: readonly string[]): string {
-  const [first = '/', ...others] = paths;
-  const levels = first.split('/');
-  const length = others.reduce((most, other) => {
-    const theirs = other.split('/');
+/** Null: a process that is gone. Once they have nothing in common the others are not asked: of the host's own there are most. */
+export function inCommon(paths: Iterable<string | null>): string {
+  let common: string[] | null = null;
+  for (const path of paths) {
+    if (path === null) continue;
+    const levels = path === '/' ? [''] : path.split('/');
     let same = 0;
-    while (same < most && theirs[same] === levels[same]) same++;
-    return same;
-  }, levels.length);
-  return levels.slice(0, length).join('/') || '/';
+    while (common && same < common.length && common[same] === levels[same]) same++;
+    common = common ? common.slice(0, same) : levels;
+    if (common.join('/') === '') break;
+  }
+  return common?.join('/') || '/';
 }

@@ -314,18 +314,9 @@ const RT_SCOPE_UNIVERSE = 0;
 
 /** What the namespace has of the family of an address; `only`: of those that are this one. */
 export function addressesLike(ask: Ask, address: string, only: string | null = null): Addresses {
-  const header = Buffer.alloc(IFADDRMSG);
-  header[0] = familyNumber(address);
-  const [answer] = ask([request(RTM_GETADDR, header)]);
-  const found = (answer ? messages(answer) : [])
-    .filter(({ type, body }) => type === RTM_NEWADDR && body[0] === header[0])
-    .flatMap(({ body }) => {
-      const told = attributes(body, IFADDRMSG);
-      const own = told.get(IFA_LOCAL) ?? told.get(IFA_ADDRESS);
-      const flags = told.has(IFA_FLAGS) ? number(told.get(IFA_FLAGS)) : (body[2] ?? 0);
-      return own ? [{ address: textOf(own), flags, scope: body[3] }] : [];
-    })
-    .filter((one) => only === null || one.address === only);
+  const family = familyNumber(address);
+  const [answer] = ask([addressesRequest(family)]);
+  const found = addressesIn(answer, family).filter((one) => only === null || one.address === only);
   const is = (flag: number) => found.filter(({ flags }) => flags & flag);
   return {
     all: found.map(({ address }) => address),
@@ -335,6 +326,31 @@ export function addressesLike(ask: Ask, address: string, only: string | null = n
     ).length,
     duplicate: is(IFA_F_DADFAILED).length,
   };
+}
+
+/** Of both families, those of IPv4 first. */
+export function addressesOfBoth(ask: Ask): string[] {
+  const answers = ask([AF_INET, AF_INET6].map(addressesRequest));
+  return [AF_INET, AF_INET6].flatMap((family, i) =>
+    addressesIn(answers[i], family).map(({ address }) => address),
+  );
+}
+
+function addressesRequest(family: number): Buffer {
+  const header = Buffer.alloc(IFADDRMSG);
+  header[0] = family;
+  return request(RTM_GETADDR, header);
+}
+
+function addressesIn(answer: Buffer | undefined, family: number) {
+  return (answer ? messages(answer) : [])
+    .filter(({ type, body }) => type === RTM_NEWADDR && body[0] === family)
+    .flatMap(({ body }) => {
+      const told = attributes(body, IFADDRMSG);
+      const own = told.get(IFA_LOCAL) ?? told.get(IFA_ADDRESS);
+      const flags = told.has(IFA_FLAGS) ? number(told.get(IFA_FLAGS)) : (body[2] ?? 0);
+      return own ? [{ address: textOf(own), flags, scope: body[3] }] : [];
+    });
 }
 
 const familyNumber = (address: string) => (familyOf(address) === 4 ? AF_INET : AF_INET6);

@@ -66,7 +66,7 @@ export class Symbols {
     this.#modules = this.#look();
   }
 
-  /** To be called once the records of a tick were drained. True where addresses may be of something else now. */
+  /** To be called once the records of a tick were drained, if there were any. True where addresses may be of something else now. */
   tick(): boolean {
     const before = this.#before.length;
     for (const one of this.#before) one.ticks--;

@@ -14,6 +14,13 @@ export interface Place {
   unit: string | null;
 }
 
+/** What is known of a container beside its cgroup; what it has no name of is left out. */
+export interface ContainerNames {
+  container_name?: string;
+  pod_name?: string;
+  pod_namespace?: string;
+}
+
 export const NOWHERE: Place = {
   container: null,
   container_id: null,

@@ -4,8 +4,8 @@ import { isLoopback } from '../tcp/address.ts';
 import { listensFor } from '../tcp/endpoint.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
-import type { Flow, Namespace, Owner, Process, Sock } from '../wire/types.gen.ts';
-import { isSomewhere, NOWHERE, type Place, placeOf } from './container.ts';
+import type { Container, Flow, Namespace, Owner, Process, Sock } from '../wire/types.gen.ts';
+import { type ContainerNames, isSomewhere, NOWHERE, type Place, placeOf } from './container.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { ToldAt } from './told-at.ts';
 
@@ -17,7 +17,7 @@ export interface Resident {
   /** As `ip netns` has it, null where it has no name there. */
   netns_name: string | null;
   owner: Pick<Owner, 'pid' | 'comm'> | null;
-  place: Place;
+  place: Place & ContainerNames;
 }
 
 /** What is known of listeners. */
@@ -33,6 +33,7 @@ const MOST = 4096;
 /** Where the processes and the namespaces of this host are: in which container, pod and unit. */
 export class Places {
   readonly #cgroups = new Map<string, { path: string; place: Place }>();
+  readonly #containers = new Map<string, ContainerNames>();
   readonly #processes = new ToldAt<number, Place>(MOST);
   readonly #namespaces = new ToldAt<number, { netns_name: string; place: Place }>(MOST);
   readonly #addresses = new ToldAt<string, readonly number[]>(MOST);
@@ -44,9 +45,10 @@ export class Places {
       for (const sock of socketsOf(event)) this.#own(event, sock);
       return;
     }
-    const { cgroup, process_cgroup, namespace, host_address } = event.body;
+    const { cgroup, process_cgroup, namespace, host_address, container } = event.body;
     if (cgroup)
       remember(this.#cgroups, cgroup.id, { path: cgroup.path, place: placeOf(cgroup.path) });
+    if (container) remember(this.#containers, container.container_id, namesOf(container));
     const { ktime_ns } = event;
     if (process_cgroup)
       this.#processes.set(process_cgroup.pid, placeOf(process_cgroup.path), ktime_ns);
@@ -79,6 +81,11 @@ export class Places {
     return isSomewhere(place) ? place : (this.#processes.at(pid, ktime_ns) ?? place);
   }
 
+  #named(place: Place): Resident['place'] {
+    const names = this.#containers.get(place.container_id ?? '');
+    return names ? { ...place, ...names } : place;
+  }
+
   /** The namespace that an address of a connection in `netns` is of; 0: none of this host, or not known. */
   #home(addr: string, { netns, ktime_ns }: Event): number {
     if (isLoopback(addr)) return netns;
@@ -109,12 +116,16 @@ export class Places {
         {
           ...{ addr, port, netns: home, owner },
           netns_name: netns_name === '' ? null : netns_name,
-          place: isSomewhere(own) ? own : place,
+          place: this.#named(isSomewhere(own) ? own : place),
         },
       ];
     };
     return [...at(saddr, sport, daddr, dport), ...at(daddr, dport, saddr, sport)];
   }
+}
+
+function namesOf({ container_id: _, ...names }: Container): ContainerNames {
+  return Object.fromEntries(Object.entries(names).filter(([, name]) => name !== ''));
 }
 
 const keyOf = (addr: string, port: number, other: string, other_port: number) =>

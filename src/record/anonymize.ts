@@ -57,6 +57,8 @@ export class Anonymizer {
   readonly #containers = new Names('');
   readonly #named_containers = new Names('container');
   readonly #pods = new Names('');
+  readonly #pod_names = new Names('pod');
+  readonly #pod_namespaces = new Names('namespace');
   readonly #namespaces = new Names('netns');
   readonly #macs = new Names('');
   readonly #rewrites: Record<string, Rewrite> = {
@@ -69,6 +71,10 @@ export class Anonymizer {
     line: (said) =>
       this.text(said.replace(/\bdev (\S+)/g, (_, name) => `dev ${this.#device(name)}`)),
     path: (path) => this.#cgroupPath(path),
+    container_id: (id) => containerId(this.#containers.number(id)),
+    container_name: (name) => this.#named_containers.of(name),
+    pod_name: (name) => this.#pod_names.of(name),
+    pod_namespace: (name) => this.#pod_namespaces.of(name),
     netns_name: (name) => this.#namespaces.of(name),
     cgroup_path: (path) => this.#cgroupPath(path),
     pins: (path) => this.#pins.of(path),

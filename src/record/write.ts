@@ -10,6 +10,10 @@ import { partNumbers, partPath, prune, type Rotation } from './parts.ts';
 
 /** With the tick that comes after it, less than the second that may be lost. */
 const WRITE_EVERY_MS = 700;
+/** The same while nothing happens: what may be lost then is that nothing did. */
+const WRITE_QUIET_EVERY_MS = 10_000;
+/** Within that time all has been told of what happened: facts, and the totals of the next second. */
+const TOLD_WITHIN_MS = 3000;
 const BATCH_BYTES = 1 << 20;
 /** What waits for room at the most. */
 const MAX_WAITING_BYTES = 16 << 20;
@@ -29,6 +33,7 @@ export class Recording {
   #file: OutputFile | null = null;
   #opened_at_ms = 0;
   #written_at_ms = 0;
+  #happened_at_ms = 0;
   #waiting: Uint8Array[] = [];
   #waiting_bytes = 0;
   /** Messages that found no room: since that was last told, and since it was last recorded. */
@@ -65,9 +70,9 @@ export class Recording {
 
   /**
    * A chunk that ends with a whole message; its bytes may change after. Never throws: what finds no room is
-   * counted.
+   * counted. `happened`: something did, by what is in it.
    */
-  write(chunk: Uint8Array): void {
+  write(chunk: Uint8Array, happened = true): void {
     const most = this.error === null ? BATCH_BYTES : MAX_WAITING_BYTES;
     if (this.#waiting_bytes + chunk.length > most) this.flush();
     if (this.error !== null && this.#waiting_bytes + chunk.length > MAX_WAITING_BYTES) {
@@ -77,7 +82,11 @@ export class Recording {
       this.#unrecorded = 0;
       this.#add(Buffer.from(chunk));
     }
-    if (performance.now() - this.#written_at_ms >= WRITE_EVERY_MS) this.flush();
+    const now_ms = performance.now();
+    if (happened) this.#happened_at_ms = now_ms;
+    const isQuiet = this.error === null && now_ms - this.#happened_at_ms > TOLD_WITHIN_MS;
+    const every_ms = isQuiet ? WRITE_QUIET_EVERY_MS : WRITE_EVERY_MS;
+    if (now_ms - this.#written_at_ms >= every_ms) this.flush();
   }
 
   /** Whether facts may have been among what was lost, and there is room again to tell them. */

@@ -10,11 +10,21 @@ export function endTexts({ ends = [] }: Finding): string[] {
 }
 
 function endText(end: EndText): string {
-  const { pid, comm, container, runtime, pod_uid, unit, netns_name } = end;
+  const { pid, comm, container, container_name, runtime, pod_uid, unit, netns_name } = end;
+  const { pod_name, pod_namespace } = end;
+  const names = [container_name ? container : null, runtime].filter((name) => name !== null);
   return [
     ...(pid === null ? [] : [`${comm} (${pid})`]),
-    ...(container === null ? [] : [`container ${container}${runtime ? ` (${runtime})` : ''}`]),
-    ...(pod_uid === null ? [] : [`pod ${pod_uid}`]),
+    ...(container === null
+      ? []
+      : [
+          `container ${container_name ?? container}${names.length > 0 ? ` (${names.join(', ')})` : ''}`,
+        ]),
+    ...(pod_name
+      ? [`pod ${pod_namespace ? `${pod_namespace}/` : ''}${pod_name}`]
+      : pod_uid === null
+        ? []
+        : [`pod ${pod_uid}`]),
     ...(unit === null ? [] : [unit]),
     ...(netns_name === null ? [] : [`netns ${netns_name}`]),
   ].join(', ');

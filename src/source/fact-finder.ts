@@ -6,6 +6,7 @@ import { encodeEvent } from '../wire/decode.ts';
 import { u64, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
+import type { ContainerFacts } from './container-facts.ts';
 
 const NOTHING: never[] = [];
 const NAMELESS = { name: '', module: '' };
@@ -20,6 +21,7 @@ export class FactFinder {
   readonly #symbols: Symbols;
   readonly #cgroups: Cgroups;
   readonly #programsOf: ProgramsOf;
+  readonly #containers: ContainerFacts;
   readonly #told = new Set<string>();
   /** Addresses and cgroups that were looked for. */
   readonly #code = new Set<string>();
@@ -31,13 +33,19 @@ export class FactFinder {
   #low = 0;
   #high = 0;
 
-  constructor(symbols: Symbols, cgroups: Cgroups, programsOf: ProgramsOf) {
+  constructor(
+    symbols: Symbols,
+    cgroups: Cgroups,
+    programsOf: ProgramsOf,
+    containers: ContainerFacts,
+  ) {
     this.#symbols = symbols;
     this.#cgroups = cgroups;
     this.#programsOf = programsOf;
+    this.#containers = containers;
   }
 
-  /** To be called once the records of a tick were drained, before they are asked about. */
+  /** To be called once the records of a tick were drained, if there were any, before they are asked about. */
   tick(): void {
     if (this.#symbols.tick()) this.#code.clear();
   }
@@ -61,8 +69,7 @@ export class FactFinder {
       if (low === this.#low && high === this.#high) continue;
       if (low === 0 && high === 0) continue;
       const id = u64(w, place);
-      const fact = this.#ids.has(id) ? null : this.#cgroup(id);
-      if (fact) facts = [...facts, fact];
+      if (!this.#ids.has(id)) facts = [...facts, ...this.#cgroup(id)];
       this.#low = low;
       this.#high = high;
     }
@@ -96,7 +103,7 @@ export class FactFinder {
   #cgroup(id: string) {
     this.#ids.add(id);
     const path = this.#cgroups.path(id);
-    return path === null ? null : { cgroup: { id: id, path } };
+    return path === null ? NOTHING : [{ cgroup: { id, path } }, ...this.#containers.of(path)];
   }
 
   /** Where the programs are attached that were in effect for the socket's cgroup. */

@@ -6,6 +6,7 @@ import { SOCK_DIAG } from '../host/accept-queues.ts';
 import { type AskedHost, addressAskedOf, askedOf, routeAskedOf } from '../host/asked.ts';
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
+import { containerNames } from '../host/container-names.ts';
 import { type DeviceHost, deviceHooks, NOTHING_HOOKED } from '../host/device-hooks.ts';
 import { cpu_ms, monotonic_ns } from '../host/kernel.ts';
 import { Ways } from '../host/leads.ts';
@@ -41,6 +42,7 @@ import type { Header } from '../wire/types.gen.ts';
 import type { Words } from '../wire/words.ts';
 import type { Layout } from '../wire/written.ts';
 import { CallFacts } from './call-facts.ts';
+import { ContainerFacts } from './container-facts.ts';
 import { DropFacts, type DropHost } from './drop-facts.ts';
 import { FactFinder } from './fact-finder.ts';
 import { LimitFacts } from './limit-facts.ts';
@@ -62,6 +64,7 @@ interface Finder {
 export class HostFacts implements Finder {
   readonly #names: FactFinder;
   readonly #finders: readonly Finder[];
+  readonly #containers = new ContainerFacts(containerNames);
 
   /** `existingOwners` goes through every open file. */
   constructor(header: Header, existingOwners: () => Uint8Array) {
@@ -83,7 +86,7 @@ export class HostFacts implements Finder {
     const hasPids = hasFirstPids();
     const rules = ruleHost(header, symbols);
     const listeners = new ListenerFacts({ deviceName: nameOfDevice, holders: existingOwners });
-    this.#names = new FactFinder(symbols, cgroups, getpeernamePrograms);
+    this.#names = new FactFinder(symbols, cgroups, getpeernamePrograms, this.#containers);
     this.#finders = [
       this.#names,
       listeners,
@@ -108,16 +111,19 @@ export class HostFacts implements Finder {
         asking_ms,
       ),
       new TrackingFacts(TRACKING, asking_ms),
-      new PlaceFacts({
-        namespaces: () => namespacePlaces(routing),
-        waysOf(namespaces) {
-          const ways = new Ways(routing, namespaces);
-          return (from, addr, home) => ways.leads(from, addr, home);
+      new PlaceFacts(
+        {
+          namespaces: () => namespacePlaces(routing),
+          waysOf(namespaces) {
+            const ways = new Ways(routing, namespaces);
+            return (from, addr, home) => ways.leads(from, addr, home);
+          },
+          processCgroup: (pid) => (hasPids ? processCgroup(pid) : null),
+          cgroupPath: (id) => cgroups.known(id),
+          cpu_ms: asking_ms,
         },
-        processCgroup: (pid) => (hasPids ? processCgroup(pid) : null),
-        cgroupPath: (id) => cgroups.known(id),
-        cpu_ms: asking_ms,
-      }),
+        this.#containers,
+      ),
     ];
   }
 
@@ -137,6 +143,7 @@ export class HostFacts implements Finder {
 
   forget(): void {
     for (const finder of this.#finders) finder.forget();
+    this.#containers.forget();
   }
 }
 

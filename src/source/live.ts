@@ -108,7 +108,7 @@ export class LiveSource implements Source {
       if (!drained.more) break;
       full.push(Buffer.from(this.#buffer.subarray(0, bytes)));
     }
-    this.#facts.tick();
+    if (full.length > 0 || bytes > 0) this.#facts.tick();
     for (const records of [...full, this.#buffer.subarray(0, bytes)])
       chunks.push(...this.#factsOf(records));
     const lost = [

@@ -7,13 +7,14 @@ import type { Fact } from '../wire/types.gen.ts';
 import { address, number64, u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
+import type { ContainerFacts } from './container-facts.ts';
 
 /** So long what was found of the host holds: an address may go to another namespace. */
 const HOLDS_NS = 2e8;
 /** So long what a process is in holds. */
 const PROCESS_HOLDS_NS = 1e9;
 /** After asking nobody asks again for so many times as long: there may be thousands of processes. */
-const RESTS = 100;
+const RESTS = 300;
 const MAX_REMEMBERED = 4096;
 /** Who has one address more often has it for a purpose of its own: a tunnel, a gateway of every container. */
 const MOST_HAVING = 16;
@@ -51,6 +52,7 @@ export interface PlacesHost {
 /** Where the ends of a connection are on this host: the namespaces of their addresses, the cgroups of their processes. */
 export class PlaceFacts {
   readonly #host: PlacesHost;
+  readonly #containers: ContainerFacts;
   #namespaces: ReadonlyMap<number, NamespacePlace> = new Map();
   #addresses: ReadonlyMap<string, readonly number[]> = new Map();
   #leads: (from: number, addr: string, home: number) => boolean = () => false;
@@ -63,8 +65,9 @@ export class PlaceFacts {
   readonly #told_addresses = new Map<string, readonly number[]>();
   readonly #told_processes = new Map<number, { path: string | null; until_ns: number }>();
 
-  constructor(host: PlacesHost) {
+  constructor(host: PlacesHost, containers: ContainerFacts) {
     this.#host = host;
+    this.#containers = containers;
   }
 
   /** Facts that the record at `at` needs and that were not told, serialized. */
@@ -166,7 +169,7 @@ export class PlaceFacts {
     this.#told_namespaces.set(netns, place);
     const { netns_name, path } = place;
     if (known.netns_name === netns_name && known.path === path) return NOTHING;
-    return [{ namespace: { netns, netns_name, path } }];
+    return [{ namespace: { netns, netns_name, path } }, ...this.#containers.of(path)];
   }
 
   /** Where cgroup2 says nothing, as with containers of the first version of cgroups. */
@@ -187,7 +190,7 @@ export class PlaceFacts {
         until_ns: ktime_ns + PROCESS_HOLDS_NS,
       });
       if (path !== null && path !== (known?.path ?? '/'))
-        facts = [...facts, { process_cgroup: { pid, path } }];
+        facts = [...facts, { process_cgroup: { pid, path } }, ...this.#containers.of(path)];
     }
     return facts;
   }

@@ -627,6 +627,7 @@ export interface Fact {
   process_cgroup: ProcessCgroup | null;
   namespace: Namespace | null;
   host_address: HostAddress | null;
+  container: Container | null;
   told_by_texts: ToldByTexts | null;
 }
 
@@ -641,6 +642,15 @@ export interface Namespace {
   netns_name: string;
   /** The cgroup that all its processes are in, so far as they have it in common. */
   path: string;
+}
+
+export interface Container {
+  /** All 64 digits. */
+  container_id: string;
+  container_name: string;
+  /** Of Kubernetes. */
+  pod_name: string;
+  pod_namespace: string;
 }
 
 export interface HostAddress {

@@ -153,6 +153,12 @@ function isAligned({ byteOffset }: Uint8Array): boolean {
   return byteOffset % 4 === 0;
 }
 
+/** Whether a stream begins with a record of BPF: of these alone the length is padded to four bytes. */
+export function beginsWithRecord(bytes: Uint8Array): boolean {
+  const [a = 0, b = 0, c = 0, d = 0x80] = bytes;
+  return (a & b & c & 0x80) !== 0 && (d & 0x80) === 0;
+}
+
 /** One record without its length; null where this version's BPF does not write such. */
 export function writtenIn(bytes: Uint8Array): Written | null {
   const words = bytes.length / 4;

@@ -52,6 +52,9 @@ describe('wrong use says what, and ends with 2', () => {
     [['export', RECORDING, '--to', 'csv', '--force'], /--force needs -o/],
     [['report', RECORDING, '--force'], /--force needs -o/],
     [['report', '--from', 'file.tcpwhy'], /--from: no URL of http or https/],
+    [['report', '--from', 'http://127.0.0.1:1', "3306' OR 1=1 --"], /is no file .* and no target/],
+    [['report', '--from', 'http://127.0.0.1:1', '10.0.0.5) or *'], /is no file .* and no target/],
+    [['report', '--from', 'http://127.0.0.1:1', '--cause', '") or *'], /no such cause/],
     [['report', '--from', 'http://127.0.0.1:1', RECORDING], /--from and .* together/],
     [['report', '--from', 'http://127.0.0.1:1', '--anonymize'], /--from and --anonymize together/],
     [

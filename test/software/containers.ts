@@ -72,15 +72,15 @@ export class Container {
     try {
       this.#runc('delete', '--force', this.name);
     } finally {
-      for (const root of cgroupRoots()) remove(join(root, this.#cgroup));
-      for (const path of this.#made) remove(path);
+      for (const root of cgroupRoots()) removeEmpty(join(root, this.#cgroup));
+      for (const path of this.#made) removeEmpty(path);
       rmSync(this.#folder, { recursive: true });
     }
   }
 }
 
 /** Where each hierarchy is mounted. */
-function cgroupRoots(): string[] {
+export function cgroupRoots(): string[] {
   return readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
     .map((line) => line.split(' '))
@@ -89,7 +89,7 @@ function cgroupRoots(): string[] {
 }
 
 /** The innermost first. */
-function missingParents(root: string, cgroup: string): string[] {
+export function missingParents(root: string, cgroup: string): string[] {
   const levels = cgroup.split('/').filter((level) => level !== '');
   return levels
     .slice(0, -1)
@@ -98,7 +98,7 @@ function missingParents(root: string, cgroup: string): string[] {
 }
 
 /** Where it is still there, and empty. */
-function remove(path: string): void {
+export function removeEmpty(path: string): void {
   try {
     rmdirSync(path);
   } catch {

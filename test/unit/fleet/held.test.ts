@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { logRecordOf } from '../../../src/agent/log-record.ts';
 import { heldBy } from '../../../src/fleet/held.ts';
+import { EVERYTHING } from '../../../src/source/filter.ts';
 import { type Answer, Receiver, type Request } from '../agent/receiver.ts';
 import { FINDING, KEY, RESOURCES } from '../agent/records.ts';
 
@@ -18,7 +19,8 @@ afterEach(() => receiver.close());
 
 const ask = (path: string, most?: number, env: NodeJS.ProcessEnv = {}, credentials = '') => {
   const url = new URL(`http://${credentials}127.0.0.1:${receiver.port}${path}`);
-  return heldBy(url, SINCE_NS, NOW_NS, () => true, env, new AbortController().signal, most);
+  const all = { filter: EVERYTHING, causes: null };
+  return heldBy(url, SINCE_NS, NOW_NS, all, env, new AbortController().signal, most);
 };
 /** As an engine has what an agent told: all attributes are text. */
 function stored(id: string): string {

@@ -54,6 +54,19 @@ test('both ends of a segment that is forwarded are found, by their sockets or th
   expect(found[1]).toMatchObject({ netns_name: 'web', place: { container_id: ID } });
 });
 
+test('a container has the names that its runtime gave it', () => {
+  const known = places(
+    reset(SERVER, 7, flowOf('10.0.0.1', 80, '10.0.0.2', 40000)),
+    { fact: { process_cgroup: { pid: 7, path: `/docker/${ID}` } } },
+    { fact: { container: { container_id: ID, container_name: 'web', pod_name: 'web-7d9f' } } },
+  );
+  const [found] = known.residents(plain(...TO_SERVER), IN_HOST, NOBODY);
+  expect(found?.place).toMatchObject({
+    ...{ container_id: ID, container_name: 'web', pod_name: 'web-7d9f' },
+  });
+  expect(found?.place).not.toHaveProperty('pod_namespace');
+});
+
 test('a process is of its own container, whatever else is in its namespace', () => {
   const known = places(
     reset(SERVER, 7, flowOf('10.0.0.1', 80, '10.0.0.2', 40000)),

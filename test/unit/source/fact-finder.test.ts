@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { beforeEach, expect, test } from 'vitest';
+import { ContainerFacts } from '../../../src/source/container-facts.ts';
 import { FactFinder } from '../../../src/source/fact-finder.ts';
 import { decodeEvent } from '../../../src/wire/decode.ts';
 import type { Event } from '../../../src/wire/event.ts';
@@ -28,6 +29,7 @@ beforeEach(() => {
     symbols as unknown as ConstructorParameters<typeof FactFinder>[0],
     cgroups as unknown as ConstructorParameters<typeof FactFinder>[1],
     () => [],
+    new ContainerFacts(() => null),
   );
 });
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
+import { ContainerFacts } from '../../../src/source/container-facts.ts';
 import { PlaceFacts } from '../../../src/source/place-facts.ts';
 import { addressBytes } from '../../../src/tcp/address.ts';
 import { decodeEvent } from '../../../src/wire/decode.ts';
@@ -31,7 +32,7 @@ const place = (netns_name: string, path: string, ...addresses: string[]) => ({
   ...{ netns_name, path, addresses, entry: netns_name },
 });
 
-function finder(took_ms = 0) {
+function finder(took_ms = 0, containers = new ContainerFacts(() => null)) {
   const host = {
     namespaces: new Map([
       [NETNS, place('web', '/docker/x', '10.0.0.1')],
@@ -44,23 +45,28 @@ function finder(took_ms = 0) {
     led: [] as [number, string, number][],
   };
   let now_ms = 0;
-  const facts = new PlaceFacts({
+  const asked = {
     namespaces: () => {
       host.asked++;
       now_ms += took_ms;
       return host.namespaces;
     },
-    processCgroup: (pid) => {
+    processCgroup: (pid: number) => {
       host.pids.push(pid);
       return host.path;
     },
-    waysOf: () => (from, addr, home) => {
+    waysOf: () => (from: number, addr: string, home: number) => {
       host.led.push([from, addr, home]);
       return home === 16;
     },
-    cgroupPath: (id) => ({ 1: '/', 2: '/docker/z' })[id] ?? null,
+    cgroupPath: (id: string) =>
+      new Map([
+        ['1', '/'],
+        ['2', '/docker/z'],
+      ]).get(id) ?? null,
     cpu_ms: () => now_ms,
-  });
+  };
+  const facts = new PlaceFacts(asked, containers);
   const of = (w: Int32Array) =>
     [...new FrameReader().push(Buffer.concat(facts.of(w, 0, LAYOUT)))].map(({ bytes }) =>
       Object.fromEntries(
@@ -109,12 +115,12 @@ test('namespaces and addresses are told once, and again where they are others', 
   expect(of(record(3, 0, 0))).toHaveLength(1);
 });
 
-test('the host is asked five times a second, and no more than a hundredth of the time', () => {
+test('the host is asked five times a second, and no more than a third of a hundredth of the time', () => {
   const { of, host } = finder();
   for (let tenth = 10; tenth < 50; tenth++) of(record(tenth / 10, 0, 0));
   expect(host.asked).toBe(20);
   const slow = finder(200);
-  for (let half = 2; half < 80; half++) slow.of(record(half / 2, 0, 0));
+  for (let half = 2; half < 160; half++) slow.of(record(half / 2, 0, 0));
   expect(slow.host.asked).toBe(2);
 });
 
@@ -128,13 +134,13 @@ test('a namespace that is new is asked for at once, but not all the time', () =>
     { namespace: { netns: 20, netns_name: 'new', path: '/' } },
     { host_address: { addr: '10.0.0.1', netns: [20] } },
   ]);
-  const slow = finder(2);
-  for (let at_ms = 1000; at_ms < 2000; at_ms++) {
+  const slow = finder(1);
+  for (let at_ms = 1000; at_ms < 2200; at_ms++) {
     const other = record(at_ms / 1000, 0, 0);
     other[AT.Event.netns] = 99;
     slow.of(other);
   }
-  expect(slow.host.asked).toBe(5);
+  expect(slow.host.asked).toBe(4);
 });
 
 test('a process is asked for where its cgroup2 says nothing', () => {
@@ -151,4 +157,29 @@ test('a process is asked for where its cgroup2 says nothing', () => {
   host.path = null;
   expect(told(record(5, 8, 1))).toEqual([]);
   expect(host.pids).toEqual([8, 9, 8, 8]);
+});
+
+test('what a container is called is told with what is in it, once', () => {
+  const [id, unnamed] = ['ab'.repeat(32), 'cd'.repeat(32)];
+  const names = { container_name: 'web', pod_name: 'web-7d9f', pod_namespace: 'shop' };
+  const asked: string[] = [];
+  const containers = new ContainerFacts((one) => {
+    asked.push(one);
+    return one === id ? names : null;
+  });
+  const { of, host, facts } = finder(0, containers);
+  host.namespaces = new Map([[NETNS, place('web', `/docker/${id}`, '10.0.0.1')]]);
+  host.path = `/docker/${id}`;
+  expect(of(record(1, 7, 0))).toEqual([
+    { namespace: { netns: NETNS, netns_name: 'web', path: `/docker/${id}` } },
+    { container: { container_id: id, ...names } },
+    { host_address: { addr: '10.0.0.1', netns: [NETNS] } },
+    { process_cgroup: { pid: 7, path: `/docker/${id}` } },
+  ]);
+  host.path = `/docker/${unnamed}`;
+  expect(of(record(3, 8, 0))).toEqual([{ process_cgroup: { pid: 8, path: `/docker/${unnamed}` } }]);
+  expect(asked).toEqual([id, unnamed]);
+  facts.forget();
+  containers.forget();
+  expect(of(record(5, 0, 0))).toContainEqual({ container: { container_id: id, ...names } });
 });

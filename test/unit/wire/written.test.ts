@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, test } from 'vitest';
-import { decodeAnyEvent } from '../../../src/wire/decode.ts';
+import { decodeAnyEvent, encodeEvent } from '../../../src/wire/decode.ts';
 import type { Event } from '../../../src/wire/event.ts';
 import type { Words } from '../../../src/wire/words.ts';
 import { BRIEF, WRITTEN } from '../../../src/wire/written.gen.ts';
-import { eventAt, type Layout, Records, readWritten } from '../../../src/wire/written.ts';
+import {
+  beginsWithRecord,
+  eventAt,
+  type Layout,
+  Records,
+  readWritten,
+} from '../../../src/wire/written.ts';
 import { random } from '../diagnose/random.ts';
 
 const LAYOUTS: Layout[] = [...Object.values(WRITTEN), ...Object.values(BRIEF)];
@@ -74,4 +80,19 @@ test('reads a stream up to what is another’s', () => {
     expect(none.next()).toBe(false);
     expect(none.bytes).toBe(0);
   }
+});
+
+test('a record is told by its length from what tcpwhy adds itself', () => {
+  for (const layout of LAYOUTS) {
+    const bytes = record(layout, () => 0);
+    const prefix = Int32Array.of(layout.length);
+    const stream = Buffer.concat([new Uint8Array(prefix.buffer), bytes]);
+    expect(beginsWithRecord(stream), layout.kind).toBe(true);
+    expect(beginsWithRecord(Buffer.concat([Buffer.alloc(1), stream]).subarray(1))).toBe(true);
+  }
+  const many = Array.from({ length: 300 }, (_, key) => ({ key: String(key), count: 2 ** 40 }));
+  for (const event of [{ tick: {} }, { totals: { keys: many } }, { fact: { cgroup: { id: 1 } } }])
+    expect(beginsWithRecord(encodeEvent({ ktime_ns: 1, ...event }))).toBe(false);
+  expect(beginsWithRecord(Buffer.alloc(0))).toBe(false);
+  expect(beginsWithRecord(Buffer.of(0x80, 0x80, 0x80))).toBe(false);
 });

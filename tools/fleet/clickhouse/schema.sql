@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS tcpwhy_findings
     local_port UInt16,
     peer_address String,
     peer_port UInt16,
+    -- Of the newest connection, at whichever host its ends are.
+    addresses Array(String),
+    ports Array(UInt16),
     pid UInt32,
     executable LowCardinality(String),
     container_id String,
@@ -71,6 +74,12 @@ SELECT
     toUInt16OrZero(LogAttributes['network.local.port']) AS local_port,
     LogAttributes['network.peer.address'] AS peer_address,
     toUInt16OrZero(LogAttributes['network.peer.port']) AS peer_port,
+    arrayMap(
+        side -> LogAttributes[side || '.address'],
+        ['network.local', 'network.peer', 'source', 'destination']) AS addresses,
+    arrayMap(
+        side -> toUInt16OrZero(LogAttributes[side || '.port']),
+        ['network.local', 'network.peer', 'source', 'destination']) AS ports,
     toUInt32OrZero(LogAttributes['process.pid']) AS pid,
     LogAttributes['process.executable.name'] AS executable,
     if(LogAttributes['container.id'] != '', LogAttributes['container.id'], ResourceAttributes['container.id'])
