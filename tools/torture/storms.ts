@@ -21,6 +21,8 @@ const NAMESPACES_AT_ONCE = 10;
 /** Of each namespace. */
 const REFUSED = 4;
 const REFUSED_PORT = 61_901;
+/** Of those that are made beside these. */
+const BESIDE_PORT = 61_902;
 /** Each is ended when its storm is over. */
 const LONG = ['--for', '1h'];
 
@@ -160,11 +162,16 @@ export async function storm(
  * Namespaces one after the other, until as many as these were made and the time is over: in each some connections
  * that end well, and some connects that are refused.
  */
-export async function churn(namespaces: number, seconds = 0, samples = 1): Promise<Churned> {
+export async function churn(
+  namespaces: number,
+  seconds = 0,
+  samples = 1,
+  port = REFUSED_PORT,
+): Promise<Churned> {
   const { cause } = refused;
   await using tcpwhy = await Running.start([
     'trace',
-    `127.0.0.1:${REFUSED_PORT}`,
+    `127.0.0.1:${port}`,
     '127.0.0.1:8080',
     ...LONG,
   ]);
@@ -176,7 +183,7 @@ export async function churn(namespaces: number, seconds = 0, samples = 1): Promi
   while (made < namespaces || passed_s() < seconds) {
     const inodes = await netnsChurn(NAMESPACES_AT_ONCE, CONNECTIONS, (netns) => {
       using socket = Socket.open({ netns: netns.path });
-      const isRefused = () => socket.connect('127.0.0.1', REFUSED_PORT).error === 'ECONNREFUSED';
+      const isRefused = () => socket.connect('127.0.0.1', port).error === 'ECONNREFUSED';
       for (let left = REFUSED; left > 0; left--)
         until('a connect to be refused', isRefused, SETTLE_MS);
       sent += netns.counter('Tcp', 'OutRsts');
@@ -197,7 +204,7 @@ export async function mixed(
 ): Promise<{ storms: Told; churned: Churned }> {
   const [storms, churned] = await Promise.all([
     storm(SHORT, 4, seconds, samples),
-    churn(0, seconds, samples),
+    churn(0, seconds, samples, BESIDE_PORT),
   ]);
   return { storms, churned };
 }
