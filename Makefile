@@ -185,8 +185,8 @@ bench-fleet: setup-test build $(CHDB) ## how long the queries over the findings 
 fuzz: setup-test build ## every output of senseless recordings, for MINUTES
 	node tools/fuzz/main.ts $(or $(MINUTES),60)
 
-torture: setup-test build ## storms and failing system calls, for about MINUTES, as root
-	node tools/torture/main.ts $(or $(MINUTES),30)
+torture: setup-test build ## storms and failing system calls, for about MINUTES, as root; beside them MIXED minutes of storms in turn
+	node tools/torture/main.ts $(or $(MINUTES),30) $(MIXED)
 
 bench: bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead bench-agent bench-fleet ## every benchmark
 

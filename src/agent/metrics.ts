@@ -141,7 +141,8 @@ export class Metrics {
   }
 
   /** Null: what was dialled is not of this host. */
-  #portOf(flow: Flow, { known }: Pipeline): number | null {
+  #portOf(flow: Flow | null, { known }: Pipeline): number | null {
+    if (!flow) return OTHERS;
     const port = servedAtSource(flow) ? flow.sport : flow.dport;
     return known.listenersOnPort(port).length === 0 ? null : this.#apart(port);
   }

@@ -2,7 +2,7 @@
 
 import { Queue } from '../known/queue.ts';
 import { MOST_WHOLE, WHOLE_NS } from './found-before.ts';
-import { Counted, countOnly, type Occurrence } from './open-finding.ts';
+import { Counted, countOnly, type Occurrence, type OpenFinding } from './open-finding.ts';
 
 interface KeyCount {
   /** Sum of what its records stood for. */
@@ -30,6 +30,9 @@ export interface More {
 /** What a record came to: only what counts of it, once it is old. */
 type Went = readonly (Occurrence | Counted)[];
 
+/** Of more keys than these it is kept which finding they went to, and of no connection: those that are quiet longest. */
+const MOST_APART = 10_000;
+
 /**
  * How many occurrences of each key are new. Records and the kernel's exact totals tell of the same
  * occurrences, in no fixed order: each is given out once, by whoever tells of it first.
@@ -38,6 +41,10 @@ export class Counts {
   readonly #keys = new Map<string, KeyCount>();
   /** Keys of which the last record came to something, and when that was looked at. */
   readonly #whole = new Queue<{ count: KeyCount; ktime_ns: number }>();
+  /** Those of which only what counts of it is kept. */
+  readonly #apart = new Queue<{ count: KeyCount; went: Went }>();
+  /** One for all keys that went to a finding, and were quiet longest. */
+  readonly #together = new WeakMap<OpenFinding, [Counted]>();
 
   /** Its total when the stream began, of which `pending` go with its next record. */
   before(key: string, exact: number, pending: number): void {
@@ -71,8 +78,30 @@ export class Counts {
       count.waits = false;
       // Records of a storm follow each other: only the last one's is kept.
       if (!full && ktime_ns - timeOf(count) <= WHOLE_NS) this.#wait(count);
-      else count.went = count.went?.map(countOnly) ?? null;
+      else this.#countOnly(count);
     }
+  }
+
+  #countOnly(count: KeyCount): void {
+    if (!count.went) return;
+    const went = count.went.map(countOnly);
+    count.went = went;
+    this.#apart.push({ count, went });
+    if (this.#apart.length <= MOST_APART) return;
+    const { oldest } = this.#apart;
+    this.#apart.shift();
+    if (oldest && oldest.count.went === oldest.went)
+      oldest.count.went = this.#withOthers(oldest.went);
+  }
+
+  #withOthers(went: Went): Went {
+    const [only] = went;
+    if (went.length > 1 || !(only instanceof Counted) || !only.finding) return went;
+    const known = this.#together.get(only.finding);
+    if (known) return known;
+    const together: [Counted] = [new Counted({ ...only, flow: null })];
+    this.#together.set(only.finding, together);
+    return together;
   }
 
   #wait(count: KeyCount): void {

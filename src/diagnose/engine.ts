@@ -10,9 +10,9 @@ import type { Before, Toa } from '../wire/types.gen.ts';
 import { benign } from './benign.ts';
 import { Counts, type More } from './counts.ts';
 import type { Finding } from './finding.ts';
-import { type CountListener, countingOf, Findings } from './findings.ts';
+import { type CountListener, Findings } from './findings.ts';
 import { FoundBefore, SAME_FAILURE_NS } from './found-before.ts';
-import { Counted, type Occurrence, type OpenFinding } from './open-finding.ts';
+import { Counted, countingOf, type Occurrence, type OpenFinding } from './open-finding.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 import { severityOf } from './verdict.ts';
 

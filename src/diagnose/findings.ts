@@ -14,6 +14,7 @@ import {
   addEvent,
   addFlow,
   type Counting,
+  countingOf,
   EventLine,
   lastOf,
   type OpenFinding,
@@ -22,7 +23,13 @@ import {
 import { BENIGN, UNEXPLAINED } from './unexplained.ts';
 import { findingId, flowOf, severityOf, tell } from './verdict.ts';
 
-export type CountListener = (finding: Finding, flow: Flow, count: number, time_ns: number) => void;
+/** `flow` is null where it is no longer known, of many connections, which of them it was. */
+export type CountListener = (
+  finding: Finding,
+  flow: Flow | null,
+  count: number,
+  time_ns: number,
+) => void;
 
 /** More of one cause are told of together, and so are more in all. */
 const MOST_OF_CAUSE = 500;
@@ -269,10 +276,6 @@ export class Findings {
     const { pid, comm } = owner;
     return { pid, comm, container: this.#known.place(owner, event).container };
   }
-}
-
-export function countingOf({ cause, match, event }: Occurrence): Counting {
-  return { cause, flow: match.flow, ktime_ns: event.ktime_ns };
 }
 
 /** Of all findings of one cause at one host. */

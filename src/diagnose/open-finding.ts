@@ -58,23 +58,24 @@ export interface Occurrence {
 /** Of an occurrence only what counts, and where. */
 export interface Counting {
   cause: Cause;
-  flow: Flow;
+  /** Null: it is no longer known. */
+  flow: Flow | null;
   ktime_ns: number;
 }
 
-/** An occurrence of which nothing else is left to say. One is kept for each key. */
+/** An occurrence of which nothing else is left to say. */
 export class Counted implements Counting {
   readonly cause: Cause;
-  readonly flow: Flow;
+  readonly flow: Flow | null;
   readonly ktime_ns: number;
   /** Where it went; null: another says more. */
   readonly finding: OpenFinding | null;
 
-  constructor({ cause, match, event, by, finding }: Occurrence) {
+  constructor({ cause, flow, ktime_ns, finding }: Counting & { finding: OpenFinding | null }) {
     this.cause = cause;
-    this.flow = match.flow;
-    this.ktime_ns = event.ktime_ns;
-    this.finding = by ? null : finding;
+    this.flow = flow;
+    this.ktime_ns = ktime_ns;
+    this.finding = finding;
   }
 }
 
@@ -90,10 +91,15 @@ function withoutEvent(occurrence: Occurrence): Occurrence {
   };
 }
 
+export function countingOf({ cause, match, event }: Occurrence): Counting {
+  return { cause, flow: match.flow, ktime_ns: event.ktime_ns };
+}
+
 export function countOnly(one: Occurrence | Counted): Occurrence | Counted {
   // What is held still goes to its finding with all that was counted for it.
   if (one instanceof Counted || !(one.finding || one.by)) return one;
-  return sharedBy(one.event.key) === null ? new Counted(one) : withoutEvent(one);
+  if (sharedBy(one.event.key) !== null) return withoutEvent(one);
+  return new Counted({ ...countingOf(one), finding: one.by ? null : one.finding });
 }
 
 /** A finding while it grows, with what a screen shows beside it. Everything in it is bounded. */

@@ -14,7 +14,7 @@ use libbpf_rs::libbpf_sys::{self, bpf_insn, bpf_prog_load_opts};
 use libbpf_rs::{AsRawLibbpf, Object, OpenObject, OpenProgram};
 
 use crate::btf;
-use crate::error::{Errno, Result, fail};
+use crate::error::{Errno, Result, describe, errno_name, fail};
 use crate::hook::Hook;
 use crate::log;
 use crate::object::Source;
@@ -61,11 +61,10 @@ pub fn load(source: &Source, skip: &HashMap<String, String>) -> Result<(Object, 
     for (at, loaded) in load_each(&object, &programs) {
         match loaded {
             Ok(fd) => programs[at].fd = Some(fd),
-            Err(errno) => {
-                let refused = programs[at].hook.refused();
-                let why = refused.unwrap_or_else(|| explain(source, &programs, at, errno));
-                programs[at].state.error = Some(why);
-            }
+            Err(errno) => match load_again(source, &object, &programs, at, errno) {
+                Ok(fd) => programs[at].fd = Some(fd),
+                Err(why) => programs[at].state.error = Some(why),
+            },
         }
     }
     for Program { state, fd, .. } in &mut programs {
@@ -79,12 +78,7 @@ pub fn load(source: &Source, skip: &HashMap<String, String>) -> Result<(Object, 
     select(&mut object, |_| false);
     load_whole(object)
         .map(|object| (object, programs))
-        .map_err(|(errno, log)| {
-            fail(
-                crate::error::errno_name(errno),
-                reason::of_load("BPF", errno, &log),
-            )
-        })
+        .map_err(|(errno, log)| fail(errno_name(errno), reason::of_load("BPF", errno, &log)))
 }
 
 /// Attaches what was loaded. Iterators are left for when they are asked for.
@@ -230,15 +224,31 @@ unsafe fn table<'a, T>(first: *const T, count: u32) -> &'a [T] {
     }
 }
 
-/// Why a program was refused where its hook is not: libbpf, which knows what was relocated, loads it again, alone.
-fn explain(source: &Source, programs: &[Program], at: usize, errno: Errno) -> String {
-    let again = with_tiny_maps(source).map(|mut object| {
+/// A program that was refused where its hook is not: libbpf, which knows what was relocated, loads it again,
+/// alone, for what the verifier says. Where that goes well it was refused for what passes (no memory), and no
+/// worse way has to be looked for.
+fn load_again(
+    source: &Source,
+    object: &OpenObject,
+    programs: &[Program],
+    at: usize,
+    errno: Errno,
+) -> std::result::Result<OwnedFd, String> {
+    let hook = &programs[at].hook;
+    if let Some(why) = hook.refused() {
+        return Err(why);
+    }
+    let alone = with_tiny_maps(source).map(|mut object| {
         select(&mut object, |one| one == at);
         load_whole(object)
     });
-    match again {
-        Ok(Err((errno, log))) => reason::of_load(&programs[at].hook.kind, errno, &log),
-        _ => crate::error::describe(errno),
+    match alone {
+        Ok(Err((errno, log))) => Err(reason::of_load(&hook.kind, errno, &log)),
+        Ok(Ok(_)) => match object.progs().nth(at) {
+            Some(prepared) => Image::of(object, &prepared, hook).load().map_err(describe),
+            None => Err(describe(errno)),
+        },
+        Err(_) => Err(describe(errno)),
     }
 }
 
@@ -272,7 +282,7 @@ fn blame(programs: &mut [Program], errno: Errno, log: &str) -> Result<()> {
         .iter_mut()
         .find(|program| program.is_wanted() && Some(program.state.name.as_str()) == name);
     let Some(program) = found else {
-        let code = crate::error::errno_name(errno);
+        let code = errno_name(errno);
         return Err(fail(code, reason::of_load("BPF", errno, log)));
     };
     program.state.error = Some(reason::of_load(&program.hook.kind, errno, log));

@@ -27,7 +27,7 @@ export const GIVEN_UP = 'no messages of tcpwhy, for so long that the rest was no
 const WRONG_SUM = 'not as it was written: it has another checksum';
 
 /** Without a check for so long, messages are handed on unchecked: older recordings have none. */
-const HELD_BYTES = 8 << 20;
+const HELD_BYTES = 2 << 20;
 const NOTHING = new Uint8Array(0);
 
 /**

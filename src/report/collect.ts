@@ -67,6 +67,7 @@ export class HostCollection {
     pipeline.engine.onCount = (finding, flow, count, time_ns) => {
       if (!this.#wanted(finding)) return;
       buckets.add(finding.cause, time_ns, count);
+      if (!flow) return;
       const { client, service } = sides(flow);
       this.talkers.add(client, finding.cause, count);
       this.services.add(service, finding.cause, count);

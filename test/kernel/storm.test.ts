@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { setImmediate } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
+import { RECORDS_PER_S } from '../../src/app/attach.ts';
 import { accept, awaitReset, dial, lingerZero, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { until } from '../../src/lab/until.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
+import { onlineCpus } from '../../src/native/binding.ts';
 import { bracketed, type Family } from '../../src/tcp/address.ts';
 import { endpoint } from '../../src/tcp/endpoint.ts';
-import { Running } from './tcpwhy.ts';
+import { type Output, Running } from './tcpwhy.ts';
 
+vi.setConfig({ testTimeout: 600_000 });
+
+/** Of a machine that is busy with something else. */
+const PATIENCE_MS = 60_000;
 const TIMES = 100_000;
 const AT_ONCE = 1000;
 const RESETS = 20_000;
@@ -17,29 +23,33 @@ const RESETS = 20_000;
 const HIGH_PORT = 61_051;
 
 const SCANNED = 12_000;
+/** Resets that were sent and that came, connections that end for either reason, and the listener. */
+const KEYS = 4;
 
-/** One socket dials each port once. */
-async function scan(lab: Lab, family: Family, ports: number): Promise<void> {
+/** One socket dials these ports, each once and from another port of its own. */
+async function refuse(lab: Lab, family: Family, ports: Iterable<number>): Promise<void> {
   using socket = lab.socket(lab.client, { family });
-  for (let port = 1; port <= ports; port++) {
+  let refused = 0;
+  for (const port of ports) {
     until(
       'a connect to be refused',
       () => socket.connect(HOSTS[family].server, port).error === 'ECONNREFUSED',
+      PATIENCE_MS,
     );
-    if (port % AT_ONCE === 0) await setImmediate();
+    // So that what tcpwhy prints meanwhile is read.
+    if (++refused % AT_ONCE === 0) await setImmediate();
   }
 }
 
-/** One socket dials again and again, each time from another port. */
-async function refuse(lab: Lab, family: Family, port: number, times: number): Promise<void> {
-  using socket = lab.socket(lab.client, { family });
-  for (let refused = 0, asked = 0; refused < times; asked++) {
-    if (asked > 4 * times) throw new Error(`only ${refused} connects were refused`);
-    const { error } = socket.connect(HOSTS[family].server, port);
-    if (error === 'ECONNREFUSED') refused++;
-    // So that what tcpwhy prints meanwhile is read.
-    if (asked % AT_ONCE === 0) await setImmediate();
-  }
+/** Of the lab: the machine may do other things. */
+function findingsOf(lab: Lab, { findings }: Output) {
+  return findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));
+}
+
+/** What was counted and is in no finding. On a busy machine records may be lost, and counts are exact all the same. */
+function uncounted({ objects }: Output): string[] {
+  const names = objects.flatMap((object) => (object.type === 'loss' ? [object.name] : []));
+  return names.filter((name) => name.startsWith('keys_'));
 }
 
 it.each([
@@ -49,18 +59,17 @@ it.each([
 ] as const)(
   'counts a storm of refused connects exactly, IPv%d, port %d',
   async (family, port, times) => {
-    await using tcpwhy = await Running.start();
     using lab = Lab.open();
+    await using tcpwhy = await Running.start();
     const before = lab.server.counter('Tcp', 'OutRsts');
-    await refuse(lab, family, port, times);
+    await refuse(lab, family, Array(times).fill(port));
     const resets = lab.server.counter('Tcp', 'OutRsts') - before;
-    await tcpwhy.until((output) => output.count('no-listener') >= times, 5000);
-    const { summary, findings } = await tcpwhy.stop();
+    const output = await tcpwhy.stop();
     expect(resets).toBe(times);
-    expect(summary.counted.reset_sent).toBe(resets);
-    expect(summary.findings).toEqual({ 'no-listener': times });
-    expect(summary.unexplained).toBe(0);
-    expect(findings.filter(({ cause }) => cause === 'no-listener')).toHaveLength(1);
+    expect(output.summary.counted.reset_sent).toBeGreaterThanOrEqual(resets);
+    expect(findingsOf(lab, output).map(({ cause, count }) => [cause, count])).toEqual([
+      ['no-listener', resets],
+    ]);
   },
 );
 
@@ -76,25 +85,31 @@ it.each([
     const netns = seen === 'all' ? [] : ['--netns', String(lab[seen].inode)];
     await using tcpwhy = await Running.start(netns);
     const before = lab.server.counter('Tcp', 'OutRsts');
-    await scan(lab, family, SCANNED);
+    await refuse(
+      lab,
+      family,
+      Array(SCANNED)
+        .keys()
+        .map((port) => port + 1),
+    );
     const resets = lab.server.counter('Tcp', 'OutRsts') - before;
-    await tcpwhy.until((output) => output.count(cause) >= SCANNED, 5000);
-    const { summary, findings } = await tcpwhy.stop();
-    const here = findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));
+    const output = await tcpwhy.stop();
+    const here = findingsOf(lab, output);
     expect(resets).toBe(SCANNED);
     expect(here.map((finding) => [finding.cause, finding.where, finding.count])).toEqual([
       [cause, bracketed(HOSTS[family].server), resets],
     ]);
     expect(here[0]?.summary).toContain('a port scan');
-    expect(summary.lost).toBe(0);
+    expect(uncounted(output)).toEqual([]);
   },
 );
 
 it.each([4, 6] as const)(
   'counts a storm of resets by a service above its clients’ ports exactly, and makes few records of it, IPv%d',
   async (family) => {
-    await using tcpwhy = await Running.start(['--events']);
     using lab = Lab.open();
+    await using tcpwhy = await Running.start(['--events']);
+    const began_ms = performance.now();
     const before = lab.server.counter('Tcp', 'OutRsts');
     using listener = listen(lab, family, HIGH_PORT, AT_ONCE);
     const at = { address: HOSTS[family].server, port: HIGH_PORT };
@@ -111,15 +126,22 @@ it.each([4, 6] as const)(
       await setImmediate();
     }
     const resets = lab.server.counter('Tcp', 'OutRsts') - before;
-    await tcpwhy.until((output) => output.count('linger-zero-close') >= RESETS, 5000);
-    const { summary, findings, objects } = await tcpwhy.stop();
-    const here = findings.filter(({ flow }) => lab.netnsInodes.includes(flow.netns));
+    const passed_s = (performance.now() - began_ms) / 1000;
+    const output = await tcpwhy.stop();
+    const found = findingsOf(lab, output).map(({ cause, where, count }) => ({
+      cause,
+      where,
+      count,
+    }));
     expect(resets).toBe(RESETS);
-    expect(here.map(({ cause, where, count }) => ({ cause, where, count }))).toEqual([
+    expect(found).toEqual([
       { cause: 'linger-zero-close', where: endpoint(at.address, at.port), count: resets },
     ]);
-    expect(summary.counted.reset_sent).toBeGreaterThanOrEqual(resets);
-    expect(summary.lost).toBe(0);
-    expect(objects.filter(({ type }) => type === 'event').length).toBeLessThan(RESETS / 5);
+    expect(output.summary.counted.reset_sent).toBeGreaterThanOrEqual(resets);
+    expect(uncounted(output)).toEqual([]);
+    const events = output.objects.filter(
+      (one) => one.type === 'event' && lab.netnsInodes.includes(one.netns),
+    );
+    expect(events.length).toBeLessThan(KEYS * onlineCpus() * RECORDS_PER_S * (passed_s + 1));
   },
 );

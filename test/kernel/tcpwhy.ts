@@ -60,7 +60,7 @@ export interface Captured {
 
 type Line =
   | { type: 'start' }
-  | { type: 'event' }
+  | { type: 'event'; netns: number }
   | { type: 'loss'; name: string; count: number }
   | Captured
   | Finding

@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage, as root: node tools/torture/main.ts [MINUTES]    (make torture) writes docs/reliability.md
+// Usage, as root: node tools/torture/main.ts [MINUTES [MIXED]]    (make torture) writes docs/reliability.md
+//
+// MIXED: how many of these, or more, storms and namespaces go on beside all else.
 //
 // Storms whose resets the kernel counts too, and system calls that fail.
 
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Lab } from '../../src/lab/lab.ts';
 import { lacking } from '../../test/software/service.ts';
 import { faults } from './faults.ts';
 import { inputs } from './inputs.ts';
-import { churn, SCAN, SHORT, STORMS, storm, type Told } from './storms.ts';
+import { churn, type mixed, SCAN, STORMS, storm, type Told } from './storms.ts';
 import { surroundings } from './surroundings.ts';
 
 const FAMILIES = [4, 6] as const;
-const SAMPLES = 12;
-/** Of so many minutes: at how many of its places each system call fails, how long storms last, how many namespaces. */
+const SAMPLES = 30;
+/** Of each minute: at how many of its places each system call fails, how long storms last, how many namespaces. */
 const PLACES = 1 / 4;
 const STORM_S = 1.6;
-const MIXED_S = 25;
+const MIXED = 0.4;
 /** However many minutes: more than the buffers hold. */
 const STOPPED_S = 20;
 const NAMESPACES = 167;
@@ -28,9 +32,16 @@ const MIB = 2 ** 20;
 process.chdir(join(import.meta.dirname, '../..'));
 const began_ms = performance.now();
 const minutes = Number(process.argv[2] ?? 30);
+const mixed_minutes = Math.max(minutes * MIXED, Number(process.argv[3] ?? 0));
 const missing = lacking('strace', 'script');
 if (missing) throw new Error(missing);
 const TCPWHY = 'build/tcpwhy';
+
+const aside = promisify(execFile)(process.execPath, [
+  join(import.meta.dirname, 'mixed.ts'),
+  String(60 * mixed_minutes),
+  String(SAMPLES),
+]);
 
 const wrong: string[] = [];
 const storms: string[] = [];
@@ -41,18 +52,14 @@ for (const family of FAMILIES) {
   const seen = await storm([SCAN], family, STOPPED_S, 1, STOPPED_S);
   storms.push(told(`${SCAN.what}, tcpwhy stopped for ${STOPPED_S} s`, family, seen));
 }
-const namespaces = Math.round(NAMESPACES * minutes);
-storms.push(
-  told(`${namespaces} namespaces, each made, used and deleted`, 4, await churn(namespaces)),
-);
-const long = await storm(SHORT, 4, MIXED_S * minutes, SAMPLES);
-storms.push(told('all but the scans, in turn', 4, long));
+const churned = await churn(NAMESPACES * minutes);
+storms.push(told(`${churned.namespaces} namespaces, each made, used and deleted`, 4, churned));
 
 const read: string[] = [];
 for await (const one of inputs(TCPWHY)) {
-  const { what, command, bytes, status, seconds, peak_mib } = one;
+  const { what, command, bytes, status, cpu_s, peak_mib } = one;
   const size = bytes > 0 ? (bytes / MIB).toFixed(1) : '';
-  read.push(row([what, size, command, status ?? '', seconds.toFixed(1), peak_mib, one.wrong]));
+  read.push(row([what, size, command, status ?? '', cpu_s.toFixed(1), peak_mib, one.wrong]));
 }
 
 const around: string[] = [];
@@ -68,6 +75,11 @@ const failed: string[] = [];
   }
 }
 
+const long: Awaited<ReturnType<typeof mixed>> = JSON.parse((await aside).stdout);
+storms.push(
+  told('all but the scans, in turn, beside all else', 4, long.storms),
+  told(`${long.churned.namespaces} namespaces beside these`, 4, long.churned),
+);
 const took = Math.round((performance.now() - began_ms) / 60_000);
 writeFileSync(
   'docs/reliability.md',
@@ -90,13 +102,25 @@ seen, MiB resident.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 ${storms.join('\n')}
 
-The last one's memory over its time, MiB: ${long.memory.join(', ')}.
+Memory of the last two over their time, MiB: ${long.storms.memory.join(', ')}; and
+${long.churned.memory.join(', ')}.
+
+## Months
+
+A key that began (a service, who uses it, and what happened: [design.md](design.md#counting)) keeps its place until
+\`tcpwhy\` ends. On each CPU there are 4096 places, and 4096 more for all CPUs. Where more than that came together
+over months, those that come later are counted by their host: its finding says how many ports and users it saw, and
+tells of the last; beyond 1024 such hosts there is one finding for a cause. Counts and causes stay exact, and a
+failure that comes alone, not many at once, still has a finding of its own. Started again, it has all places free.
+
+Places are not given up, though most of them are idle by then: a program on another CPU may count in a place at the
+very moment in which it is taken away, and that count would be gone, or be another key's.
 
 ## Recordings that strangers send
 
-Each has to end by itself, \`top\` with q, which it is sent after 4 s; in 20 s and 256 MiB. Size in MiB.
+Each has to end by itself, \`top\` with q, which it is sent after 4 s; in 20 s of CPU and 256 MiB. Size in MiB.
 
-| what | size | command | status | seconds | memory | wrong |
+| what | size | command | status | CPU s | memory | wrong |
 | --- | --- | --- | --- | --- | --- | --- |
 ${read.join('\n')}
 

@@ -17,9 +17,12 @@ const SETTLE_MS = 20_000;
 const LAST_PORT = 65_535;
 const SOURCES = 100;
 const CONNECTIONS = 10;
+const NAMESPACES_AT_ONCE = 10;
 /** Of each namespace. */
 const REFUSED = 4;
 const REFUSED_PORT = 61_901;
+/** Of those that are made beside these. */
+const BESIDE_PORT = 61_902;
 /** Each is ended when its storm is over. */
 const LONG = ['--for', '1h'];
 
@@ -43,6 +46,11 @@ export interface Told {
   lost: Record<string, number>;
   /** Of the process, every so often, MiB resident. */
   memory: number[];
+}
+
+export interface Churned extends Told {
+  /** How many were made. */
+  namespaces: number;
 }
 
 const refused: Storm = {
@@ -114,7 +122,7 @@ export const STORMS: readonly Storm[] = [refused, scanned, scannedByMany, reset,
 /** More than its buffers hold. */
 export const SCAN = scanned;
 /** Those that may be made again and again, a few hundred at a time. */
-export const SHORT: readonly Storm[] = [refused, reset, unread];
+const SHORT: readonly Storm[] = [refused, reset, unread];
 
 /**
  * A storm of these in turn, until the time is over, watched by a `tcpwhy` of its own, which is stopped (SIGSTOP)
@@ -150,26 +158,55 @@ export async function storm(
   return toldBy(await tcpwhy.stop(), causes, { began_ms, sent: sent() - before, memory });
 }
 
-/** Namespaces one after the other: in each some connections that end well, and some connects that are refused. */
-export async function churn(namespaces: number): Promise<Told> {
-  const began_ms = performance.now();
+/**
+ * Namespaces one after the other, until as many as these were made and the time is over: in each some connections
+ * that end well, and some connects that are refused.
+ */
+export async function churn(
+  namespaces: number,
+  seconds = 0,
+  samples = 1,
+  port = REFUSED_PORT,
+): Promise<Churned> {
   const { cause } = refused;
   await using tcpwhy = await Running.start([
     'trace',
-    `127.0.0.1:${REFUSED_PORT}`,
+    `127.0.0.1:${port}`,
     '127.0.0.1:8080',
     ...LONG,
   ]);
+  const began_ms = performance.now();
+  const passed_s = () => (performance.now() - began_ms) / 1000;
+  const memory: number[] = [];
   let sent = 0;
-  await netnsChurn(namespaces, CONNECTIONS, (netns) => {
-    using socket = Socket.open({ netns: netns.path });
-    const isRefused = () => socket.connect('127.0.0.1', REFUSED_PORT).error === 'ECONNREFUSED';
-    for (let left = REFUSED; left > 0; left--) until('a connect to be refused', isRefused);
-    sent += netns.counter('Tcp', 'OutRsts');
-  });
+  let made = 0;
+  while (made < namespaces || passed_s() < seconds) {
+    const inodes = await netnsChurn(NAMESPACES_AT_ONCE, CONNECTIONS, (netns) => {
+      using socket = Socket.open({ netns: netns.path });
+      const isRefused = () => socket.connect('127.0.0.1', port).error === 'ECONNREFUSED';
+      for (let left = REFUSED; left > 0; left--)
+        until('a connect to be refused', isRefused, SETTLE_MS);
+      sent += netns.counter('Tcp', 'OutRsts');
+    });
+    made += inodes.length;
+    if (passed_s() >= (memory.length * seconds) / samples) memory.push(resident(tcpwhy.pid));
+  }
   await tcpwhy.until((output) => output.count(cause) >= sent, SETTLE_MS);
-  const memory = [resident(tcpwhy.pid)];
-  return toldBy(await tcpwhy.stop(), [cause], { began_ms, sent, memory });
+  memory.push(resident(tcpwhy.pid));
+  const told = toldBy(await tcpwhy.stop(), [cause], { began_ms, sent, memory });
+  return { ...told, namespaces: made };
+}
+
+/** Storms, and beside them namespaces, until the time is over. */
+export async function mixed(
+  seconds: number,
+  samples: number,
+): Promise<{ storms: Told; churned: Churned }> {
+  const [storms, churned] = await Promise.all([
+    storm(SHORT, 4, seconds, samples),
+    churn(0, seconds, samples, BESIDE_PORT),
+  ]);
+  return { storms, churned };
 }
 
 /** What it told of these causes, and what else. */

@@ -5,12 +5,16 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
 const LOOK_MS = 50;
+/** A second: user space has the same on every kernel. */
+const TICKS = 100;
 
 export interface Watched {
   status: number | null;
   stdout: string;
   stderr: string;
   seconds: number;
+  /** Of the processors, whatever else the machine does. */
+  cpu_s: number;
   /** The most that one of its processes had, resident. */
   peak_mib: number;
 }
@@ -26,8 +30,12 @@ export async function watched(command: string, patience_s: number): Promise<Watc
       printed[name] = (printed[name] + text).slice(-(1 << 20));
     });
   let peak_kib = 0;
+  const cpu = new Map<number, number>();
   const looking = setInterval(() => {
-    for (const pid of withChildren(child.pid ?? 0)) peak_kib = Math.max(peak_kib, peakOf(pid));
+    for (const pid of withChildren(child.pid ?? 0)) {
+      peak_kib = Math.max(peak_kib, peakOf(pid));
+      cpu.set(pid, Math.max(cpu.get(pid) ?? 0, cpuOf(pid)));
+    }
   }, LOOK_MS);
   const late = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), patience_s * 1000);
   await once(child, 'close');
@@ -37,6 +45,7 @@ export async function watched(command: string, patience_s: number): Promise<Watc
     status: child.exitCode,
     ...printed,
     seconds: (performance.now() - began_ms) / 1000,
+    cpu_s: [...cpu.values()].reduce((sum, seconds) => sum + seconds, 0),
     peak_mib: Math.round(peak_kib / 1024),
   };
 }
@@ -49,6 +58,12 @@ function withChildren(pid: number): number[] {
 
 function peakOf(pid: number): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
+}
+
+/** Its own, in its own and in the kernel's code. */
+function cpuOf(pid: number): number {
+  const fields = read(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS;
 }
 
 /** Empty where the process is gone. */

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { Counts } from '../../../src/diagnose/counts.ts';
+import type { Occurrence, OpenFinding } from '../../../src/diagnose/open-finding.ts';
 import { random, shuffled } from './random.ts';
 
 /** What the kernel's total gives out where a record of the key was explained. */
@@ -83,4 +84,27 @@ test('a record that is only counted is one, and the next that is explained stand
   // The kernel's total had the last one already.
   expect(total(counts, '7', 5)).toBe(1);
   expect(tokenless(counts, '7')).toBe(0);
+});
+
+test('of many keys those that are quiet longest go to their finding, of a connection no longer known', () => {
+  const counts = new Counts();
+  const finding = {} as OpenFinding;
+  const keys = Array.from({ length: 12_000 }, (_, at) => String(2 ** 43 + at));
+  for (const [at, key] of keys.entries()) {
+    const [event, match] = [{ key, ktime_ns: at * 1e6 }, { flow: { sport: at } }];
+    const occurrence = { event, match, by: null, finding } as unknown as Occurrence;
+    expect(counts.record(key, 1)).toBe(1);
+    counts.went(key, [occurrence]);
+  }
+  counts.advance(60e9);
+  const flows = keys.map((key) => {
+    const { count = 0, went = [] } = counts.total(key, 4) ?? {};
+    expect(count).toBe(3);
+    expect(went).toMatchObject([{ finding }]);
+    return (went[0] as { flow?: unknown } | undefined)?.flow;
+  });
+  expect(flows.filter((flow) => flow === null)).toHaveLength(2000);
+  expect(flows.indexOf(null)).toBe(0);
+  expect(flows.lastIndexOf(null)).toBe(1999);
+  expect(counts.untold).toBe(0);
 });
