@@ -72,7 +72,7 @@ C_SOURCES := $(shell find bpf tools/bench tools/dist test -name '*.[ch]')
 SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
-.PHONY: build dist deb rpm npm npm-parts oci dist-test arm-test install uninstall demo top test unit kernel-test vm-test fleet-test soak \
+.PHONY: build dist deb rpm npm npm-parts oci dist-test arm-test install uninstall demo top test test-all unit kernel-test vm-test fleet-test soak \
 	bench bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead bench-agent bench-fleet \
 	fuzz torture check fmt clean \
 	help setup setup-check setup-test setup-dist setup-cross setup-fleet own-crate
@@ -133,7 +133,10 @@ uninstall: ## remove what `make install` installed
 	cd $(BUILT)/dist/share && find . -type f -exec rm -f '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
 	rmdir '$(abspath $(DESTDIR)$(PREFIX))/share/doc/tcpwhy'
 
-test: setup-test build ## run every test; those of the kernel need root
+test: ## run every test; those of the kernel need root
+	@tools/same-ports 20 $(MAKE) --no-print-directory test-all
+
+test-all: setup-test build
 	cargo test --quiet $(CRATE)
 	vitest run --project '!fleet'
 

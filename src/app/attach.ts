@@ -5,8 +5,9 @@ import { CAPABILITIES, has } from '../host/capabilities.ts';
 import { type Limit, tooLow } from '../host/limits.ts';
 import type { AttachOptions } from '../source/attach.ts';
 import { LiveSource } from '../source/live.ts';
-import { callerBySudo, connectToService, RemoteSource } from '../source/remote.ts';
+import { connectToService, RemoteSource } from '../source/remote.ts';
 import type { Source } from '../source/source.ts';
+import { caller } from './caller.ts';
 import type { AttachFlags } from './flags.ts';
 import { UsageError } from './usage.ts';
 
@@ -50,10 +51,10 @@ export function openLive(options: AttachOptions): LiveSource {
  * does it by the service.
  */
 export function openSource(options: AttachOptions): Source {
-  const caller = callerBySudo(process.env);
-  if (caller) {
+  const by = caller();
+  if (by) {
     checkLimits();
-    return opened(() => RemoteSource.open(options, caller));
+    return opened(() => RemoteSource.open(options, by));
   }
   const { CAP_BPF, CAP_SYS_ADMIN } = CAPABILITIES;
   const mayWatch = process.geteuid?.() === 0 || has(CAP_BPF.number) || has(CAP_SYS_ADMIN.number);

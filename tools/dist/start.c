@@ -148,6 +148,17 @@ static void least(int resource, unsigned long unit, unsigned long needed, const 
 	fail(text);
 }
 
+/** A write beyond that limit would end it by SIGXFSZ. */
+static void least_file(void)
+{
+	uint64_t largest = 0;
+
+	for (uint64_t i = 0; i < GIVEN->files; i++)
+		if (GIVEN->file[i].size > largest)
+			largest = GIVEN->file[i].size;
+	least(RLIMIT_FSIZE, 1024, largest / 1024 + 1, "KiB of a file", "-f");
+}
+
 static bool kept(const char *variable)
 {
 	for (const char *name = KEPT; *name; name += length(name) + 1) {
@@ -290,6 +301,7 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 	hold_standard_files();
 	least(RLIMIT_NOFILE, 1, LEAST_OPEN_FILES, "open files", "-n");
 	least(RLIMIT_AS, 1024, LEAST_KIB, "KiB of addresses", "-v");
+	least_file();
 	append_number(append(signals, "TCPWHY_SIGIGN="), ignored(), 16);
 	open_files(files);
 	while (*variable)
