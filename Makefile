@@ -110,6 +110,7 @@ dist-test: setup-test setup-dist dist deb rpm npm oci ## try all that, and in ro
 	rpmlint -r tools/dist/rpmlintrc $(DIST).rpm
 	tools/dist/try-npm $(NPM_PACKAGE)
 	tools/dist/try-image $(DIST).oci.tar
+	tools/dist/try-setup $(CACHE)/roots/bookworm
 	tools/dist/try-sudo $(DIST) $(CACHE)/roots/sudo
 	node tools/dist/roots.ts $(DIST) $(CACHE)/roots $(SUITES)
 

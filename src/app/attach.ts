@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { CAPABILITIES, has } from '../host/capabilities.ts';
 import { type Limit, tooLow } from '../host/limits.ts';
@@ -83,8 +84,19 @@ function opened<S extends Source>(open: () => S): S {
   }
 }
 
+/** What the kernel tells of itself by files, and how that is had. */
+const MOUNTS = {
+  '/proc/self': 'mount -t proc proc /proc',
+  '/sys/devices/system/cpu': 'mount -t sysfs sysfs /sys',
+};
+
 /** Of this process, and of the reader that it begins; a service has its own. */
 function checkLimits(): void {
+  for (const [path, mount] of Object.entries(MOUNTS))
+    if (!existsSync(path))
+      throw new UsageError(
+        `${path} is missing, without which the kernel cannot be watched: ${mount}, or give that of the host to the container.`,
+      );
   const limit = tooLow();
   if (limit) throw new UsageError(limitText(limit));
 }

@@ -46,6 +46,9 @@ struct given {
 #define LEAST_OPEN_FILES 32
 /** With less Node crashes before it can say why. */
 #define LEAST_KIB 1572864UL
+#define LEAST_DATA_KIB 1048576UL
+/** V8 takes it for granted, and fails where it is all used and there is less. */
+#define LEAST_STACK_KIB 1024
 #define SIGNALS 64
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8
@@ -301,6 +304,8 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 	hold_standard_files();
 	least(RLIMIT_NOFILE, 1, LEAST_OPEN_FILES, "open files", "-n");
 	least(RLIMIT_AS, 1024, LEAST_KIB, "KiB of addresses", "-v");
+	least(RLIMIT_DATA, 1024, LEAST_DATA_KIB, "KiB of data", "-d");
+	least(RLIMIT_STACK, 1024, LEAST_STACK_KIB, "KiB of stack", "-s");
 	least_file();
 	append_number(append(signals, "TCPWHY_SIGIGN="), ignored(), 16);
 	open_files(files);
