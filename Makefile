@@ -114,8 +114,9 @@ dist-test: setup-test setup-dist dist deb rpm npm oci ## try all that, and in ro
 	tools/dist/try-sudo $(DIST) $(CACHE)/roots/sudo
 	node tools/dist/roots.ts $(DIST) $(CACHE)/roots $(SUITES)
 
-arm-test: setup-cross build ## try the one file for arm64, emulated and in virtual machines, as root on x86-64
-	@$(MAKE) --no-print-directory MACHINE=aarch64 dist
+arm-test: setup-cross setup-dist build ## try the one file for arm64 and its packages, emulated and in virtual machines, as root on x86-64
+	@$(MAKE) --no-print-directory MACHINE=aarch64 dist deb rpm oci
+	tools/dist/try-arm64-packages dist/tcpwhy-$(VERSION)-linux-aarch64
 	tools/dist/try-arm64 dist/tcpwhy-$(VERSION)-linux-aarch64 $(CACHE)/roots/arm64
 
 install: ## install what `make dist` built, below DESTDIR and PREFIX (/usr/local)
