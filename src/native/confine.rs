@@ -199,6 +199,9 @@ const OF_NEITHER: &[libc::c_long] = &[
     libc::SYS_personality,
 ];
 
+/// The libc of arm64 has no name for it.
+const FCHMODAT2: libc::c_long = 452;
+
 /// The reader writes nothing but its answers: it makes, changes and removes no file, ends nobody, and asks no
 /// service, which would take it for root.
 const NOT_OF_THE_READER: &[libc::c_long] = &[
@@ -212,7 +215,7 @@ const NOT_OF_THE_READER: &[libc::c_long] = &[
     libc::SYS_symlinkat,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
-    libc::SYS_fchmodat2,
+    FCHMODAT2,
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_truncate,
@@ -432,7 +435,7 @@ mod tests {
         let own = libc::c_long::from(std::process::id());
         let refused = [
             (libc::SYS_fchmodat, NO_FILE),
-            (libc::SYS_fchmodat2, NO_FILE),
+            (FCHMODAT2, NO_FILE),
             (libc::SYS_lsetxattr, NO_FILE),
             (libc::SYS_utimensat, NO_FILE),
             (libc::SYS_connect, NO_FILE),
