@@ -72,7 +72,7 @@ C_SOURCES := $(shell find bpf tools/bench tools/dist test -name '*.[ch]')
 SCRIPTS := $(shell grep -rlE '^\#!/.*sh$$' .ci tools test)
 
 .DELETE_ON_ERROR:
-.PHONY: build dist deb rpm npm npm-parts oci dist-test arm-test install uninstall demo top test unit kernel-test vm-test fleet-test soak \
+.PHONY: build dist deb rpm npm npm-parts oci dist-test arm-test install uninstall demo top test test-all unit kernel-test vm-test fleet-test soak \
 	bench bench-hooks bench-start bench-export bench-captures bench-memory bench-overhead bench-agent bench-fleet \
 	fuzz torture check fmt clean \
 	help setup setup-check setup-test setup-dist setup-cross setup-fleet own-crate
@@ -110,11 +110,13 @@ dist-test: setup-test setup-dist dist deb rpm npm oci ## try all that, and in ro
 	rpmlint -r tools/dist/rpmlintrc $(DIST).rpm
 	tools/dist/try-npm $(NPM_PACKAGE)
 	tools/dist/try-image $(DIST).oci.tar
+	tools/dist/try-setup $(CACHE)/roots/bookworm
 	tools/dist/try-sudo $(DIST) $(CACHE)/roots/sudo
 	node tools/dist/roots.ts $(DIST) $(CACHE)/roots $(SUITES)
 
-arm-test: setup-cross build ## try the one file for arm64, emulated and in virtual machines, as root on x86-64
-	@$(MAKE) --no-print-directory MACHINE=aarch64 dist
+arm-test: setup-cross setup-dist build ## try the one file for arm64 and its packages, emulated and in virtual machines, as root on x86-64
+	@$(MAKE) --no-print-directory MACHINE=aarch64 dist deb rpm oci
+	tools/dist/try-arm64-packages dist/tcpwhy-$(VERSION)-linux-aarch64
 	tools/dist/try-arm64 dist/tcpwhy-$(VERSION)-linux-aarch64 $(CACHE)/roots/arm64
 
 install: ## install what `make dist` built, below DESTDIR and PREFIX (/usr/local)
@@ -133,7 +135,10 @@ uninstall: ## remove what `make install` installed
 	cd $(BUILT)/dist/share && find . -type f -exec rm -f '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
 	rmdir '$(abspath $(DESTDIR)$(PREFIX))/share/doc/tcpwhy'
 
-test: setup-test build ## run every test; those of the kernel need root
+test: ## run every test; those of the kernel need root
+	@tools/same-ports 20 $(MAKE) --no-print-directory test-all
+
+test-all: setup-test build
 	cargo test --quiet $(CRATE)
 	vitest run --project '!fleet'
 

@@ -33,16 +33,32 @@ const RUN: {
   trace: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
   record: async (...given) => (await import('./commands/trace.ts')).trace(...given, write),
   agent: async (...given) => (await import('./commands/agent.ts')).agent(...given),
-  replay: async (...given) => (await import('./commands/replay.ts')).replay(...given, write),
-  explain: async (...given) => (await import('./commands/explain.ts')).explain(...given, write),
-  report: async (...given) => (await import('./commands/report.ts')).report(...given, write),
-  export: async (...given) => (await import('./commands/export.ts')).exportRecording(...given),
+  replay: ofFiles(async (...given) =>
+    (await import('./commands/replay.ts')).replay(...given, write),
+  ),
+  explain: ofFiles(async (...given) =>
+    (await import('./commands/explain.ts')).explain(...given, write),
+  ),
+  report: ofFiles(async (...given) =>
+    (await import('./commands/report.ts')).report(...given, write),
+  ),
+  export: ofFiles(async (...given) =>
+    (await import('./commands/export.ts')).exportRecording(...given),
+  ),
   causes: async (...given) => (await import('./commands/causes.ts')).causes(...given, write),
   lab: async (...given) => (await import('./commands/lab.ts')).lab(...given, write),
   demo: async (_, flags) => (await import('./commands/demo.ts')).demo(flags),
   doctor: async (_, flags) => (await import('./commands/doctor.ts')).doctor(flags, write),
   completion: async (args) => (await import('./commands/completion.ts')).completion(args, write),
 };
+
+/** What it reads may come from strangers. */
+function ofFiles<A extends unknown[]>(run: (...given: A) => Promise<number>) {
+  return async (...given: A) => {
+    (await import('./app/caller.ts')).onlyRead();
+    return run(...given);
+  };
+}
 
 function command<F extends Flags>(
   name: string,

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { CAPABILITIES, has } from '../host/capabilities.ts';
 import { type Limit, tooLow } from '../host/limits.ts';
 import type { AttachOptions } from '../source/attach.ts';
 import { LiveSource } from '../source/live.ts';
-import { callerBySudo, connectToService, RemoteSource } from '../source/remote.ts';
+import { connectToService, RemoteSource } from '../source/remote.ts';
 import type { Source } from '../source/source.ts';
+import { caller } from './caller.ts';
 import type { AttachFlags } from './flags.ts';
 import { UsageError } from './usage.ts';
 
@@ -50,10 +52,10 @@ export function openLive(options: AttachOptions): LiveSource {
  * does it by the service.
  */
 export function openSource(options: AttachOptions): Source {
-  const caller = callerBySudo(process.env);
-  if (caller) {
+  const by = caller();
+  if (by) {
     checkLimits();
-    return opened(() => RemoteSource.open(options, caller));
+    return opened(() => RemoteSource.open(options, by));
   }
   const { CAP_BPF, CAP_SYS_ADMIN } = CAPABILITIES;
   const mayWatch = process.geteuid?.() === 0 || has(CAP_BPF.number) || has(CAP_SYS_ADMIN.number);
@@ -82,8 +84,19 @@ function opened<S extends Source>(open: () => S): S {
   }
 }
 
+/** What the kernel tells of itself by files, and how that is had. */
+const MOUNTS = {
+  '/proc/self': 'mount -t proc proc /proc',
+  '/sys/devices/system/cpu': 'mount -t sysfs sysfs /sys',
+};
+
 /** Of this process, and of the reader that it begins; a service has its own. */
 function checkLimits(): void {
+  for (const [path, mount] of Object.entries(MOUNTS))
+    if (!existsSync(path))
+      throw new UsageError(
+        `${path} is missing, without which the kernel cannot be watched: ${mount}, or give that of the host to the container.`,
+      );
   const limit = tooLow();
   if (limit) throw new UsageError(limitText(limit));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { type Severity, weight } from '../causes/define.ts';
 import { findNetns } from '../host/netns.ts';
 import { existing, refusal } from '../record/create.ts';
@@ -50,6 +50,15 @@ function groupsFrom(targets: string[], { port, host }: FilterFlags): Target[][] 
   return groups;
 }
 
+/** As this process may see it: access(2), which existsSync() asks, takes it for one without capabilities. */
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Arguments that name files (`what` each is), and those that are targets. What is both is a file: `:3306` is
  * never one. What is among `streams` is always one; `may_be_none`: targets alone will do.
@@ -61,7 +70,7 @@ export function filesAndTargets(
   streams: readonly string[] = [],
   may_be_none = false,
 ): { files: string[]; targets: string[] } {
-  const isFile = (arg: string) => streams.includes(arg) || existsSync(arg);
+  const isFile = (arg: string) => streams.includes(arg) || isThere(arg);
   const files = args.filter(isFile);
   const targets = args.filter((arg) => !isFile(arg));
   for (const target of targets) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { ATTACHING, attachOptions, openSource } from '../app/attach.ts';
+import { onlyRead } from '../app/caller.ts';
 import type { Values } from '../app/declare.ts';
 import type { TOP } from '../app/flags.ts';
 import { filterFrom, recordedFilterFrom, recordingFrom } from '../app/options.ts';
@@ -26,6 +27,7 @@ export async function top(targets: string[], flags: Flags): Promise<number> {
     throw new UsageError('top needs a terminal; without one use tcpwhy trace');
   }
   if (flags.from === null) return topLive(targets, flags);
+  onlyRead();
   return topRecording(flags.from, recordedFilterFrom(targets, flags), flags);
 }
 

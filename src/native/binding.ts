@@ -153,6 +153,8 @@ interface Addon {
   hostRefused(): number;
   pipe(): [number, number];
   boundCapabilities(kept: number[]): void;
+  keepCapabilities(): void;
+  limitCapabilities(kept: number[]): void;
   lockWithoutLimit(): boolean;
   connectToRoot(path: string): number;
   waitAtMost(socket: number, seconds: number): void;
@@ -491,6 +493,16 @@ export function pipe(): { from: number; to: number } {
  */
 export function boundCapabilities(kept: number[]): void {
   native().boundCapabilities(kept);
+}
+
+/** What this thread may have stays so when the process becomes another user. */
+export function keepCapabilities(): void {
+  native().keepCapabilities();
+}
+
+/** This thread, and what it begins, has these capabilities from here on, of those it may have, and no others. */
+export function limitCapabilities(kept: number[]): void {
+  native().limitCapabilities(kept);
 }
 
 /** Lets what this process runs from here on lock as much memory as it asks for; false without CAP_SYS_RESOURCE. */

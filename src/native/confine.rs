@@ -42,6 +42,41 @@ pub fn bound_capabilities(kept: Vec<u32>) -> Result<()> {
     Ok(())
 }
 
+/// What this thread may have stays so when the process becomes another user.
+#[napi(catch_unwind)]
+pub fn keep_capabilities() -> Result<()> {
+    // SAFETY: takes numbers.
+    if unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) } != 0 {
+        return Err(fail_errno(last_errno(), "to keep capabilities"));
+    }
+    Ok(())
+}
+
+/// struct __user_cap_header_struct and __user_cap_data_struct.
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// This thread has these capabilities from here on, of those it may have, and no others; none that it runs or
+/// begins has more, nor gets new privileges.
+#[napi(catch_unwind)]
+pub fn limit_capabilities(kept: Vec<u32>) -> Result<()> {
+    let mut data = [[0_u32; 3]; 2];
+    for capability in kept {
+        let [effective, permitted, _] = &mut data[capability as usize / 32];
+        *effective |= 1 << (capability % 32);
+        *permitted |= 1 << (capability % 32);
+    }
+    let header = [CAPABILITY_VERSION_3, 0];
+    // SAFETY: reads both, which are as large as it takes them for; prctl takes numbers.
+    let refused = unsafe {
+        libc::syscall(libc::SYS_capset, &raw const header, &raw const data) != 0
+            || libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+    };
+    if refused {
+        return Err(fail_errno(last_errno(), "to give capabilities up"));
+    }
+    Ok(())
+}
+
 /// Lets what this process runs from here on lock as much memory as it asks for, as rings do, and maps before
 /// 5.11. False without CAP_SYS_RESOURCE.
 #[napi(catch_unwind)]
@@ -74,7 +109,11 @@ pub fn confine(half: Half) -> Result<()> {
     if let Half::Front = half {
         limit_locked(0);
     }
-    let filter = filter(&half);
+    apply(&half, libc::SECCOMP_FILTER_FLAG_TSYNC)
+}
+
+fn apply(half: &Half, flags: libc::c_ulong) -> Result<()> {
+    let filter = filter(half);
     let program = libc::sock_fprog {
         len: filter.len() as u16,
         filter: filter.as_ptr().cast_mut(),
@@ -88,7 +127,7 @@ pub fn confine(half: Half) -> Result<()> {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_TSYNC,
+            flags,
             &program,
         )
     };
@@ -123,6 +162,8 @@ const OF_NEITHER: &[libc::c_long] = &[
     libc::SYS_move_mount,
     libc::SYS_open_tree,
     libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fspick,
     libc::SYS_fsmount,
     libc::SYS_mount_setattr,
     libc::SYS_pivot_root,
@@ -158,7 +199,11 @@ const OF_NEITHER: &[libc::c_long] = &[
     libc::SYS_personality,
 ];
 
-/// The reader writes nothing but its answers: it makes, changes and removes no file, and ends nobody.
+/// The libc of arm64 has no name for it.
+const FCHMODAT2: libc::c_long = 452;
+
+/// The reader writes nothing but its answers: it makes, changes and removes no file, ends nobody, and asks no
+/// service, which would take it for root.
 const NOT_OF_THE_READER: &[libc::c_long] = &[
     libc::SYS_openat2,
     libc::SYS_unlinkat,
@@ -170,20 +215,31 @@ const NOT_OF_THE_READER: &[libc::c_long] = &[
     libc::SYS_symlinkat,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
+    FCHMODAT2,
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_truncate,
     libc::SYS_ftruncate,
+    libc::SYS_utimensat,
     libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
     libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
     libc::SYS_kill,
     libc::SYS_tkill,
     libc::SYS_pidfd_send_signal,
     libc::SYS_rt_sigqueueinfo,
     libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_connect,
+    libc::SYS_socketpair,
     libc::SYS_listen,
     libc::SYS_accept4,
 ];
+
+/// What it asks the kernel by: rules of nftables and of iptables, devices, routes, sockets.
+const FAMILIES_OF_THE_READER: &[libc::c_int] = &[libc::AF_NETLINK, libc::AF_INET, libc::AF_INET6];
 
 /// What the reader does with BPF once it watches: it reads and writes maps, runs iterators, and asks which
 /// programs there are. It loads none, and makes, pins and attaches nothing.
@@ -226,6 +282,9 @@ const OLD_NOT_OF_THE_READER: &[libc::c_long] = &[
     libc::SYS_chmod,
     libc::SYS_chown,
     libc::SYS_lchown,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD_OF_NEITHER: &[libc::c_long] = &[];
@@ -241,6 +300,10 @@ const fn argument(index: u32) -> u32 {
 
 const WRITES: u32 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC) as u32;
 const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+/// As of an older kernel: these lists do not know what calls that are newer do.
+const UNKNOWN: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+/// Of Linux 6.10. From 424 on each has one number on all architectures.
+const NEWEST: u32 = libc::SYS_mseal as u32;
 /// Calls of x86-64 by the numbers of its 32 bit form have this bit.
 const X32: u32 = 0x4000_0000;
 
@@ -256,6 +319,8 @@ fn filter(half: &Half) -> Vec<libc::sock_filter> {
         load(NUMBER),
         jump(libc::BPF_JGE, X32, 0, 1),
         give(REFUSED),
+        jump(libc::BPF_JGT, NEWEST, 0, 1),
+        give(UNKNOWN),
     ];
     for call in [OF_NEITHER, OLD_OF_NEITHER, &more].concat() {
         filter.push(jump(libc::BPF_JEQ, call as u32, 0, 1));
@@ -271,14 +336,18 @@ fn filter(half: &Half) -> Vec<libc::sock_filter> {
                 give(libc::SECCOMP_RET_ALLOW),
             ]);
         }
-        // To its own threads only: abort() and pthread_kill() do that.
-        filter.extend([
-            jump(libc::BPF_JEQ, libc::SYS_tgkill as u32, 0, 4),
-            load(argument(0)),
-            jump(libc::BPF_JEQ, std::process::id(), 1, 0),
-            give(REFUSED),
-            give(libc::SECCOMP_RET_ALLOW),
-        ]);
+        // To its own threads only: abort() and pthread_kill() do that. Limits of its own.
+        for (call, own) in [
+            (libc::SYS_tgkill, std::process::id()),
+            (libc::SYS_prlimit64, 0),
+        ] {
+            filter.extend(only_with(call, &[own]));
+        }
+        let families: Vec<u32> = FAMILIES_OF_THE_READER
+            .iter()
+            .map(|&one| one as u32)
+            .collect();
+        filter.extend(only_with(libc::SYS_socket, &families));
         // The last that is looked for: what is loaded then stays so.
         filter.extend([
             jump(libc::BPF_JEQ, libc::SYS_bpf as u32, 1, 0),
@@ -293,6 +362,20 @@ fn filter(half: &Half) -> Vec<libc::sock_filter> {
         return filter;
     }
     filter.push(give(libc::SECCOMP_RET_ALLOW));
+    filter
+}
+
+/// This call with one of these as its first argument, and else not.
+fn only_with(call: libc::c_long, first: &[u32]) -> Vec<libc::sock_filter> {
+    let count = first.len() as u8;
+    let mut filter = vec![
+        jump(libc::BPF_JEQ, call as u32, 0, count + 3),
+        load(argument(0)),
+    ];
+    for (&value, left) in first.iter().zip((1..=count).rev()) {
+        filter.push(jump(libc::BPF_JEQ, value, left, 0));
+    }
+    filter.extend([give(REFUSED), give(libc::SECCOMP_RET_ALLOW)]);
     filter
 }
 
@@ -320,5 +403,66 @@ fn step(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
         jt,
         jf,
         k,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel says to each of these calls, of a thread that is this half.
+    fn answers(half: Half, calls: &[(libc::c_long, [libc::c_long; 3])]) -> Vec<i32> {
+        let calls = calls.to_vec();
+        let asked = move || {
+            apply(&half, 0).unwrap();
+            let ask = |(call, [a, b, c]): (libc::c_long, [libc::c_long; 3])| {
+                // SAFETY: what is not refused has nothing to work with, or makes a descriptor.
+                let answer = unsafe { libc::syscall(call, a, b, c, 0, 0) };
+                if answer < 0 { last_errno() } else { 0 }
+            };
+            calls.into_iter().map(ask).collect()
+        };
+        std::thread::spawn(asked).join().unwrap()
+    }
+
+    const NO_FILE: [libc::c_long; 3] = [-1, 0, 0];
+    const MADE_SINCE: libc::c_long = NEWEST as libc::c_long + 1;
+
+    #[test]
+    fn the_reader_changes_no_file_and_asks_no_service() {
+        let dgram = libc::c_long::from(libc::SOCK_DGRAM);
+        let of = |family: libc::c_int| [libc::c_long::from(family), dgram, 0];
+        let own = libc::c_long::from(std::process::id());
+        let refused = [
+            (libc::SYS_fchmodat, NO_FILE),
+            (FCHMODAT2, NO_FILE),
+            (libc::SYS_lsetxattr, NO_FILE),
+            (libc::SYS_utimensat, NO_FILE),
+            (libc::SYS_connect, NO_FILE),
+            (libc::SYS_socketpair, of(libc::AF_UNIX)),
+            (libc::SYS_socket, of(libc::AF_UNIX)),
+            (libc::SYS_socket, of(libc::AF_PACKET)),
+            (libc::SYS_prlimit64, [1, 0, 0]),
+            (libc::SYS_tgkill, [1, 1, 0]),
+        ];
+        let calls = answers(Half::Reader, &refused);
+        assert_eq!(calls, vec![libc::EPERM; refused.len()]);
+        let allowed = [
+            (libc::SYS_socket, of(libc::AF_NETLINK)),
+            (libc::SYS_socket, of(libc::AF_INET)),
+            (libc::SYS_socket, of(libc::AF_INET6)),
+            (libc::SYS_prlimit64, [0, 0, 0]),
+        ];
+        assert_eq!(answers(Half::Reader, &allowed), [0; 4]);
+        // No such thread: it got as far as looking for it.
+        let to_itself = [(libc::SYS_tgkill, [own, libc::c_long::from(i32::MAX), 0])];
+        assert_eq!(answers(Half::Reader, &to_itself), [libc::ESRCH]);
+    }
+
+    #[test]
+    fn neither_half_makes_calls_that_are_newer_than_the_lists() {
+        for half in [Half::Reader, Half::Front] {
+            assert_eq!(answers(half, &[(MADE_SINCE, NO_FILE)]), [libc::ENOSYS]);
+        }
     }
 }

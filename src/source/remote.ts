@@ -17,13 +17,8 @@ import { readLength } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
 import type { AttachOptions } from './attach.ts';
 import { ANSWER, type Refusal, type Request, readAnswer, writeRequest } from './border.ts';
+import { become, type Caller } from './caller.ts';
 import type { Source } from './source.ts';
-
-/** Who called tcpwhy, and is to have all of it but the reader. */
-export interface Caller {
-  uid: number;
-  gid: number;
-}
 
 /** Where tcpwhy.socket listens. */
 const SERVICE = '/run/tcpwhy/reader.sock';
@@ -42,14 +37,6 @@ const ENDED =
   'the half of tcpwhy that reads the kernel is gone: it was ended from outside, or had no memory (journalctl -k). Nothing stays attached; start it again.';
 const ENDED_BY_SERVICE =
   'the service of tcpwhy ended the connection: it was stopped, had no memory (journalctl -u "tcpwhy@*"), was asked nothing for ten minutes, or serves as many as it may already (16, and 8 of one user). Nothing stays attached; start it again, or use sudo.';
-
-/** Null where nobody called it by sudo: then there is nobody else to be. */
-export function callerBySudo(env: NodeJS.ProcessEnv, uid = process.geteuid?.()): Caller | null {
-  const [user, group] = [env.SUDO_UID, env.SUDO_GID].map((text = '') =>
-    /^\d{1,10}$/.test(text) ? Number(text) : 0,
-  );
-  return uid === 0 && user && group ? { uid: user, gid: group } : null;
-}
 
 /**
  * The kernel as a process of its own reads it, the only one that has privileges. This one is who called it,
@@ -80,6 +67,7 @@ export class RemoteSource implements Source {
     closeSync(requests.from);
     closeSync(answers.to);
     become(caller);
+    confine('front');
     return new RemoteSource(requests.to, answers.from, options, ENDED);
   }
 
@@ -158,19 +146,4 @@ export class RemoteSource implements Source {
 /** As a recording begins with it. */
 function headerIn(bytes: Uint8Array): Header {
   return decodeHeader(bytes.subarray(readLength(bytes, 0, 0)?.end));
-}
-
-function become({ uid, gid }: Caller): void {
-  const { setgroups, setgid, setuid } = process;
-  // @types/node lacks it.
-  const { initgroups } = process as { initgroups?(user: number, group: number): void };
-  setgroups?.([gid]);
-  try {
-    initgroups?.(uid, gid);
-  } catch {
-    // Whom the host does not know has no other groups.
-  }
-  setgid?.(gid);
-  setuid?.(uid);
-  confine('front');
 }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { tcpwhy } from './run.ts';
 import { Terminal } from './terminal.ts';
 
-const has = (shell: string) => spawnSync(shell, ['-c', 'true']).status === 0;
+/** Why a shell cannot be asked, as the word of a skipped test; tools/setup installs them. */
+function missing(shell: string): string | null {
+  return spawnSync(shell, ['-c', 'true']).status === 0 ? null : `${shell} is not installed`;
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-completion-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -25,6 +28,7 @@ function script(shell: string): string {
 
 /** What is typed, and what the shell makes of it where only one thing is possible. */
 const COMPLETED: [string, string][] = [
+  ['tcpwhy tr', 'tcpwhy trace '],
   ['tcpwhy rec', 'tcpwhy record '],
   ['tcpwhy trace --every', 'tcpwhy trace --every-record '],
   ['tcpwhy replay --fail-on wa', 'tcpwhy replay --fail-on warning '],
@@ -35,7 +39,10 @@ const COMPLETED: [string, string][] = [
   [`tcpwhy record -o ${folder}/ho`, `tcpwhy record -o ${folder}/host.tcpwhy `],
 ];
 
-/** What begins a shell that has sourced the script, and nothing else of this machine. */
+/**
+ * What begins a shell that has nothing else of this machine: with the script sourced, or where the shell looks for
+ * scripts by itself, as packages have it.
+ */
 const SHELLS = {
   bash: (file: string) => {
     writeFileSync(join(folder, 'bashrc'), `PS1='$ '\nsource ${file}\n`);
@@ -46,11 +53,21 @@ const SHELLS = {
     writeFileSync(join(folder, '.zshrc'), rc);
     return `ZDOTDIR=${folder} zsh --no-globalrcs -i`;
   },
+  'zsh, which loads it': (file: string) => {
+    const own = mkdtempSync(join(folder, 'site-functions-'));
+    renameSync(file, join(own, '_tcpwhy'));
+    const rc = `fpath=(${own} $fpath); autoload -U compinit; compinit -D -u; PS1='$ '\n`;
+    writeFileSync(join(own, '.zshrc'), rc);
+    return `ZDOTDIR=${own} zsh --no-globalrcs -i`;
+  },
 };
 
-describe.each(['bash', 'zsh'] as const)('%s', (shell) => {
-  test.skipIf(!has(shell))('completes what is typed', async () => {
-    const terminal = new Terminal(SHELLS[shell](script(shell)), 150, 40);
+describe.each(Object.keys(SHELLS) as (keyof typeof SHELLS)[])('%s', (how) => {
+  test('completes what is typed', async ({ skip }) => {
+    const shell = how.split(',')[0] ?? '';
+    const why = missing(shell) ?? missing('tmux');
+    skip(why !== null, why ?? '');
+    const terminal = new Terminal(SHELLS[how](script(shell)), 150, 40);
     try {
       await terminal.shows(/^\$ *$/m);
       for (const [index, [typed, whole]] of COMPLETED.entries()) {
@@ -67,11 +84,22 @@ describe.each(['bash', 'zsh'] as const)('%s', (shell) => {
   });
 });
 
-test.skipIf(!has('fish'))('fish completes what is typed', () => {
-  const file = script('fish');
+test.for<[string, (file: string) => string[]]>([
+  ['sourced', (file) => ['--no-config', '-c', `source ${file}; $argv`]],
+  [
+    'loaded',
+    (file) => {
+      const own = mkdtempSync(join(folder, 'completions-'));
+      renameSync(file, join(own, 'tcpwhy.fish'));
+      return ['--no-config', '-c', `set -p fish_complete_path ${own}; $argv`];
+    },
+  ],
+])('fish completes what is typed, %s', ([_, begins], { skip }) => {
+  const why = missing('fish');
+  skip(why !== null, why ?? '');
+  const begin = begins(script('fish'));
   for (const [typed, whole] of COMPLETED) {
-    const asked = `source ${file}; complete -C ${JSON.stringify(typed)}`;
-    const lines = execFileSync('fish', ['--no-config', '-c', asked], { encoding: 'utf8' });
+    const lines = execFileSync('fish', [...begin, 'complete', '-C', typed], { encoding: 'utf8' });
     const words = lines.trimEnd().split('\n');
     expect([typed, words.map((line) => line.split('\t')[0])]).toEqual([
       typed,

@@ -110,6 +110,9 @@ describe('the one file', () => {
   test.each([
     ['-n 20', /may have 20 open files, and it takes 32\. Raise the limit \(ulimit -n\)/],
     ['-v 1048576', /may have 1048576 KiB of addresses, and it takes \d+\. Raise the limit/],
+    ['-d 400000', /may have 400000 KiB of data, and it takes \d+\. Raise the limit/],
+    ['-s 64', /may have 64 KiB of stack, and it takes \d+\. Raise the limit/],
+    ['-f 64', /may have (32|64) KiB of a file, and it takes \d+\. Raise the limit \(ulimit -f\)/],
   ])('too little to run with, ulimit %s, is said', (limit, said) => {
     const command = `ulimit ${limit}; exec "$0" --version`;
     const { status, stdout, stderr } = spawnSync('sh', ['-c', command, FILE], { encoding: 'utf8' });

@@ -20,6 +20,8 @@ const limited = (limit: string, ...args: string[]) =>
 test.each([
   ['-n 20', /may have 20 open files, and it takes 32\. Raise the limit \(ulimit -n\)/],
   ['-v 1048576', /may have 1048576 KiB of addresses, and it takes \d+\. Raise the limit/],
+  ['-d 400000', /may have 400000 KiB of data, and it takes \d+\. Raise the limit/],
+  ['-s 64', /may have 64 KiB of stack, and it takes \d+\. Raise the limit/],
 ])('too little to run with, ulimit %s, is said', (limit, said) => {
   const { status, stdout, stderr } = limited(limit, 'replay', RECORDING);
   expect([status, stdout]).toEqual([2, '']);
@@ -28,7 +30,11 @@ test.each([
 });
 
 test('with a little more recordings are read', () => {
-  const { status, stderr } = limited('-n 32; ulimit -v 1572864', 'replay', RECORDING);
+  const { status, stderr } = limited(
+    '-n 32; ulimit -v 1572864; ulimit -d 1048576; ulimit -s 1024',
+    'replay',
+    RECORDING,
+  );
   expect([status, stderr]).toEqual([1, '']);
 });
 

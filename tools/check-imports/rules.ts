@@ -26,7 +26,7 @@ export const RULES: Rule[] = [
     breaks: ({ from, to, typeOnly }) =>
       to === 'src/native/binding' &&
       !typeOnly &&
-      !/^src\/(source\/(attach|live|host-facts|published|remote|serve)|lab\/flush|native\/.*)$/.test(
+      !/^src\/(source\/(attach|caller|live|host-facts|published|remote|serve)|lab\/flush|native\/.*)$/.test(
         from,
       ),
   },

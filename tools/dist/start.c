@@ -46,6 +46,9 @@ struct given {
 #define LEAST_OPEN_FILES 32
 /** With less Node crashes before it can say why. */
 #define LEAST_KIB 1572864UL
+#define LEAST_DATA_KIB 1048576UL
+/** V8 takes it for granted, and fails where it is all used and there is less. */
+#define LEAST_STACK_KIB 1024
 #define SIGNALS 64
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8
@@ -146,6 +149,17 @@ static void least(int resource, unsigned long unit, unsigned long needed, const 
 	end = append_number(end, needed, 10);
 	end = append(append(append(end, ". Raise the limit (ulimit "), option), ").\n");
 	fail(text);
+}
+
+/** A write beyond that limit would end it by SIGXFSZ. */
+static void least_file(void)
+{
+	uint64_t largest = 0;
+
+	for (uint64_t i = 0; i < GIVEN->files; i++)
+		if (GIVEN->file[i].size > largest)
+			largest = GIVEN->file[i].size;
+	least(RLIMIT_FSIZE, 1024, largest / 1024 + 1, "KiB of a file", "-f");
 }
 
 static bool kept(const char *variable)
@@ -290,6 +304,9 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 	hold_standard_files();
 	least(RLIMIT_NOFILE, 1, LEAST_OPEN_FILES, "open files", "-n");
 	least(RLIMIT_AS, 1024, LEAST_KIB, "KiB of addresses", "-v");
+	least(RLIMIT_DATA, 1024, LEAST_DATA_KIB, "KiB of data", "-d");
+	least(RLIMIT_STACK, 1024, LEAST_STACK_KIB, "KiB of stack", "-s");
+	least_file();
 	append_number(append(signals, "TCPWHY_SIGIGN="), ignored(), 16);
 	open_files(files);
 	while (*variable)
