@@ -10,6 +10,8 @@ export const EXPLAINED: ReadonlySet<string> = new Set([
   'paws-passive',
   'peer-collision',
   'peer-rewritten',
+  'peer-window-shut',
+  'proxy-upstream-failed',
   'refused-from-elsewhere',
   'request-reset',
   'reset-by-peer',
