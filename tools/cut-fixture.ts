@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Cuts a cause's fixture (test/unit/causes/fixture.ts says what that is) out of a recording:
+// Cuts a cause's fixture (test/unit/causes/fixture.ts says what that is) out of a recording, or a capture:
 //
 //   node tools/cut-fixture.ts RECORDING --about TEXT [--port N]… [--netns INODE]… [--kind KIND]…
 //       [--from SEQ] [--to SEQ] [--sysctl NAME]… >src/causes/ID/fires.ndjson
@@ -9,7 +9,8 @@
 // them. Times are moved so that the first event is at one second; nothing else is changed.
 
 import { parseArgs } from 'node:util';
-import { RecordedStream } from '../src/record/read.ts';
+import { openStream } from '../src/app/recording.ts';
+import type { Stream } from '../src/record/stream.ts';
 import { decodeEvent } from '../src/wire/decode.ts';
 import type { Event } from '../src/wire/event.ts';
 import { FrameReader } from '../src/wire/frames.ts';
@@ -37,7 +38,7 @@ const { values: only, positionals } = parseArgs({
 const [file] = positionals;
 if (!file || !only.about) throw new Error('usage: cut-fixture.ts RECORDING --about TEXT [options]');
 
-const recording = await RecordedStream.open(file);
+const recording = await openStream(file);
 const { header } = recording;
 const all = await readEvents(recording);
 const events = all
@@ -58,7 +59,7 @@ for (const { json, event } of events) {
   write({ ...compact(json), ktime_ns, [event.kind]: body(event.kind, json[event.kind] as Json) });
 }
 
-async function readEvents(stream: RecordedStream): Promise<{ event: Event; json: Json }[]> {
+async function readEvents(stream: Stream): Promise<{ event: Event; json: Json }[]> {
   const frames = new FrameReader();
   const events: { event: Event; json: Json }[] = [];
   for await (const { messages } of stream.pieces()) {

@@ -7,6 +7,22 @@ import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
 /** Pieces that came before what stands in front of them: more are not kept. */
 const MOST_PIECES = 32;
 
+/** The window of one end while it is shut. */
+export interface Shut {
+  since_ns: number;
+  /** Of the other end: when it asked last, how long after the time before, and whether that is answered. */
+  asked_ns: number;
+  gap_ns: number;
+  answered: boolean;
+  /** How often in a row it waited longer before it asked again. */
+  later: number;
+  /** It has something to send. */
+  waits: boolean;
+  /** Probes that were answered. */
+  probes: number;
+  told: boolean;
+}
+
 /** One end of a connection, as what it sent tells. */
 export class End {
   /** First sequence number; null: its SYN was not seen. */
@@ -22,6 +38,9 @@ export class End {
   acked: number | null = null;
   /** As it gave last, in bytes. */
   window = 0;
+  /** Null: its window is not shut. And that it had been for long before. */
+  shut: Shut | null = null;
+  was_shut = false;
   /** It has proved that the connection is open to it: not by a SYN alone. */
   opened = false;
   /** Beyond its FIN, and when it sent that; null: it did not. */
@@ -83,6 +102,12 @@ export class Connection {
   /** That nothing answers its SYN was told; and what it sends. */
   told_unanswered = false;
   told_unacknowledged = false;
+  /** So were its first sequence numbers. */
+  told_numbers = false;
+  /** When its client showed that it is open. */
+  opened_ns = 0;
+  /** It is kept as one that may wait for an answer of the end that was dialled. */
+  is_asking = false;
   contender: Contender | null = null;
   /** Whom its client says it connects for; and that this was told. */
   toa: Segment['toa'] = null;

@@ -48,13 +48,17 @@ export class DoubtedResets {
     const { segment, expected, window_end } = doubted;
     if (Math.abs(distance(expected, segment.seq)) > FAR) return;
     const side = otherSide(segment.side);
-    this.#emit(time_ns, {
-      drop: {
-        packet: packetOf(segment, connection.opener),
-        sock: { ...sockOf(connection, side, TCP_STATE.ESTABLISHED), rcv_nxt: expected },
-        window_end,
+    this.#emit(
+      time_ns,
+      {
+        drop: {
+          packet: packetOf(segment, connection.opener),
+          sock: { ...sockOf(connection, side, TCP_STATE.ESTABLISHED), rcv_nxt: expected },
+          window_end,
+        },
       },
-    });
+      connection,
+    );
   }
 
   clear(): void {

@@ -56,12 +56,16 @@ export class Elsewhere {
     const { refused_by, opener } = connection;
     if (!refused_by || opener === null || connection.over || connection.server?.last) return;
     connection.refused_by = null;
-    this.#emit(time_ns, {
-      crossed_reply: {
-        packet: packetOf(refused_by, otherSide(refused_by.side)),
-        fits: sockOf(connection, opener, TCP_STATE.SYN_SENT),
+    this.#emit(
+      time_ns,
+      {
+        crossed_reply: {
+          packet: packetOf(refused_by, otherSide(refused_by.side)),
+          fits: sockOf(connection, opener, TCP_STATE.SYN_SENT),
+        },
       },
-    });
+      connection,
+    );
   }
 
   /** Connects with the very same SYN to another end, which did not answer. */
@@ -85,12 +89,16 @@ export class Elsewhere {
 
   wrongSource(dialled: Connection, synAck: Segment, time_ns: number): void {
     const client = dialled.opener ?? 0;
-    this.#emit(time_ns, {
-      reset_sent: {
-        packet: packetOf(synAck, otherSide(synAck.side)),
-        dialled: sockOf(dialled, client, TCP_STATE.SYN_SENT),
+    this.#emit(
+      time_ns,
+      {
+        reset_sent: {
+          packet: packetOf(synAck, otherSide(synAck.side)),
+          dialled: sockOf(dialled, client, TCP_STATE.SYN_SENT),
+        },
       },
-    });
+      dialled,
+    );
   }
 
   /** Whether it fits another connection of the same end that dialled, and then tells so. */
@@ -102,17 +110,21 @@ export class Elsewhere {
       if (!client?.opened || !server) continue;
       if (segment.seq !== server.next || server.pieces.length > 0) continue;
       if (segment.flags & TCP_FLAG.ack && !isAcknowledging(segment, client, server)) continue;
-      this.#emit(time_ns, {
-        crossed_reply: {
-          packet: packetOf(segment, otherSide(segment.side)),
-          fits: sockOf(other, other.opener ?? 0, TCP_STATE.ESTABLISHED),
-          ...(known &&
-            !known.over &&
-            known.client?.opened && {
-              sock: sockOf(known, otherSide(segment.side), TCP_STATE.ESTABLISHED),
-            }),
+      this.#emit(
+        time_ns,
+        {
+          crossed_reply: {
+            packet: packetOf(segment, otherSide(segment.side)),
+            fits: sockOf(other, other.opener ?? 0, TCP_STATE.ESTABLISHED),
+            ...(known &&
+              !known.over &&
+              known.client?.opened && {
+                sock: sockOf(known, otherSide(segment.side), TCP_STATE.ESTABLISHED),
+              }),
+          },
         },
-      });
+        other,
+      );
       return true;
     }
     return false;

@@ -7,24 +7,23 @@ import { Connection } from './connection.ts';
 import { DoubtedResets } from './doubted-resets.ts';
 import { Elsewhere } from './elsewhere.ts';
 import { Followed } from './followed.ts';
+import { withHandshakes } from './handshakes.ts';
 import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
+import { Resets } from './resets.ts';
 import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
 import { ShownPeers } from './shown-peers.ts';
+import { ShutWindows, shutFrom } from './shut-windows.ts';
 import { type Refused, Stamps } from './stamps.ts';
 import { Unacknowledged } from './unacknowledged.ts';
 import { Unanswered } from './unanswered.ts';
 import { Unreachable } from './unreachable.ts';
+import { Upstreams } from './upstreams.ts';
 import { Vantage } from './vantage.ts';
 
 /** The same segment on two devices of one host is so far apart at most. */
 const COPY_NS = 5e6;
-/** Entries of connection tracking live for a second at least: before that none was forgotten. */
-const AT_ONCE_NS = 0.9e9;
 /** A reset that answers comes sooner. */
 const ANSWER_NS = 1e9;
-/** MP_JOIN: a further connection of one of MPTCP's, which is refused for other reasons. */
-const MP_JOIN = 1;
-const NS_PER_MS = 1e6;
 
 /**
  * Follows connections through a capture, and tells what their packets prove, as events that a kernel would
@@ -40,10 +39,14 @@ export class Follower {
   readonly #elsewhere: Elsewhere;
   readonly #shown: ShownPeers;
   readonly #doubted: DoubtedResets;
+  readonly #shut: ShutWindows;
+  readonly #upstreams: Upstreams;
+  readonly #resets: Resets;
   readonly vantage = new Vantage();
   segments = 0;
 
-  constructor(emit: Emit) {
+  constructor(tell: Emit) {
+    const emit = withHandshakes(tell);
     this.#emit = emit;
     this.#stamps = new Stamps((refused) => this.#recycled(refused));
     this.#unanswered = new Unanswered(emit, this.vantage, this.#stamps);
@@ -52,6 +55,17 @@ export class Follower {
     this.#elsewhere = new Elsewhere(emit, this.#followed);
     this.#shown = new ShownPeers(emit, this.#followed);
     this.#doubted = new DoubtedResets(emit);
+    this.#shut = new ShutWindows(emit);
+    this.#upstreams = new Upstreams(emit);
+    this.#resets = new Resets(emit, {
+      stamps: this.#stamps,
+      unacknowledged: this.#unacknowledged,
+      unreachable: this.#unreachable,
+      elsewhere: this.#elsewhere,
+      doubted: this.#doubted,
+      shut: this.#shut,
+      upstreams: this.#upstreams,
+    });
   }
 
   take(segment: Segment, time_ns: number): void {
@@ -76,7 +90,7 @@ export class Follower {
     if (segment.toa && connection && segment.side === connection.opener)
       connection.toa ??= segment.toa;
     if (segment.flags & TCP_FLAG.syn) this.#syn(connection, segment, time_ns);
-    else if (segment.flags & TCP_FLAG.rst) this.#rst(connection, segment, time_ns);
+    else if (segment.flags & TCP_FLAG.rst) this.#resets.take(connection, segment, time_ns);
     else this.#other(connection, segment, time_ns);
   }
 
@@ -146,6 +160,7 @@ export class Follower {
       endOfKey(connection.key, otherSide(segment.side)),
     );
     this.#stamps.syn(connection, segment, time_ns);
+    this.#upstreams.dialled(connection, time_ns);
     return connection;
   }
 
@@ -182,6 +197,7 @@ export class Follower {
     me.ttl = segment.ttl;
     me.scale = segment.scale;
     me.window = segment.window;
+    if (segment.window === 0) me.shut ??= shutFrom(time_ns);
     me.last = segment;
     me.last_ns = time_ns;
     if (segment.mptcp !== null) connection.mptcp = true;
@@ -195,139 +211,21 @@ export class Follower {
     if (connection.reset || connection.syn?.seq !== segment.seq) return;
     if (segment.ack !== next(segment.seq)) return;
     connection.reset = true;
-    this.#emit(time_ns, {
-      state_change: {
-        old_state: TCP_STATE.SYN_SENT,
-        new_state: TCP_STATE.SYN_RECV,
-        sock: bareSock(
-          flowOf(connection.key, 0, connection.opener),
-          TCP_STATE.SYN_RECV,
-          TCP_STATE.SYN_SENT,
-        ),
-      },
-    });
-  }
-
-  // --- resets
-
-  #rst(connection: Connection | undefined, segment: Segment, time_ns: number): void {
-    if (connection) this.#stamps.drop(connection);
-    if (this.#elsewhere.isAnswered(segment, time_ns)) return;
-    if (!connection || connection.over || connection.itself) {
-      if (!this.#elsewhere.crossed(connection, segment, time_ns) && !connection)
-        this.#elsewhere.reset(segment);
-      return;
-    }
-    const { side } = segment;
-    const me = connection.end(side);
-    const peer = connection.end(otherSide(side));
-    if (segment.seq === me.next) this.#unacknowledged.reset(connection, side);
-    if (me.last === null && connection.opener === otherSide(side)) {
-      this.#refused(connection, segment, time_ns);
-      return;
-    }
-    if (connection.opener === side && !me.opened) {
-      this.#requestReset(connection, segment, time_ns);
-      return;
-    }
-    if (!connection.whole || connection.contested || connection.mptcp || segment.mptcp !== null) {
-      connection.reset = true;
-      return;
-    }
-    if (segment.seq !== me.next) {
-      if (!this.#elsewhere.crossed(connection, segment, time_ns))
-        this.#doubted.doubt(connection, segment, peer, time_ns);
-      return;
-    }
-    if (connection.open && me.pieces.length === 0) this.#byPeer(connection, segment, time_ns);
-    connection.reset = true;
-  }
-
-  /** The answer to a SYN. */
-  #refused(connection: Connection, segment: Segment, time_ns: number): void {
-    const client = otherSide(segment.side);
-    const { isn } = connection.end(client);
-    const answers = segment.flags & TCP_FLAG.ack && isn !== null && segment.ack === next(isn);
-    if (!answers || segment.seq !== 0) {
-      if (this.#elsewhere.crossed(connection, segment, time_ns)) return;
-      connection.contested = true;
-      return;
-    }
-    connection.reset = true;
-    this.#unreachable.answered(connection);
-    if (connection.contested || connection.syn?.mptcp === MP_JOIN || segment.mptcp !== null) return;
-    this.#emit(time_ns, {
-      reset_received: {
-        sock: sockOf(connection, client, TCP_STATE.SYN_SENT),
-        packet: packetOf(segment, connection.opener),
-      },
-    });
-  }
-
-  /** The answer to a SYN-ACK. */
-  #requestReset(connection: Connection, segment: Segment, time_ns: number): void {
-    const server = otherSide(segment.side);
-    const { isn, last } = connection.end(server);
-    const fits = segment.seq === connection.end(segment.side).next;
-    connection.reset = true;
-    if (!fits || isn === null || !last || connection.contested || connection.torn) return;
-    if (connection.mptcp || segment.mptcp !== null) return;
-    if (segment.flags & TCP_FLAG.ack && segment.ack !== next(isn)) return;
-    const [elsewhere] = this.#elsewhere.sameDial(connection);
-    if (elsewhere) {
-      this.#elsewhere.wrongSource(elsewhere, last, time_ns);
-      return;
-    }
-    this.#emit(time_ns, {
-      drop: {
-        packet: packetOf(segment, connection.opener),
-        sock: bareSock(flowOf(connection.key, server, connection.opener), TCP_STATE.LISTEN),
-      },
-    });
-  }
-
-  /** A reset of an open connection that the other end believes. */
-  #byPeer(connection: Connection, segment: Segment, time_ns: number): void {
-    const { side } = segment;
-    const peer = otherSide(side);
-    const [me, other] = [connection.end(side), connection.end(peer)];
-    // It waited for an answer that did not come: it gave up, for a reason of its own.
-    if (me.unanswered > 0) return;
-    if (me.fin) {
-      this.#afterClose(connection, segment, time_ns);
-      return;
-    }
-    const packet = packetOf(segment, connection.opener);
-    const state = other.fin ? TCP_STATE.FIN_WAIT1 : TCP_STATE.ESTABLISHED;
-    this.#emit(time_ns, {
-      reset_received: {
-        sock: sockOf(connection, peer, state),
-        packet,
-        handshake_ttl: me.ttl,
-        silent_ms: Math.round((time_ns - me.last_ns) / NS_PER_MS),
-        unused: me.sent_data || other.sent_data ? 0 : 1,
-      },
-    });
-  }
-
-  /** Whoever had closed resets what came after. */
-  #afterClose(connection: Connection, segment: Segment, time_ns: number): void {
-    const { side } = segment;
-    const me = connection.end(side);
-    const data = connection.end(otherSide(side)).last_data;
-    if (!me.fin || !data || me.reads_on || segment.flags & TCP_FLAG.ack) return;
-    const late = data.time_ns - me.fin.time_ns;
-    if (late < 0 || late > AT_ONCE_NS || time_ns - data.time_ns > ANSWER_NS) return;
-    if (segment.seq !== data.seg.ack) return;
-    this.#emit(time_ns, {
-      reset_sent: {
-        packet: packetOf(data.seg, connection.opener),
-        sock: {
-          ...sockOf(connection, side, TCP_STATE.CLOSE),
-          previous_state: TCP_STATE.FIN_WAIT2,
+    this.#emit(
+      time_ns,
+      {
+        state_change: {
+          old_state: TCP_STATE.SYN_SENT,
+          new_state: TCP_STATE.SYN_RECV,
+          sock: bareSock(
+            flowOf(connection.key, 0, connection.opener),
+            TCP_STATE.SYN_RECV,
+            TCP_STATE.SYN_SENT,
+          ),
         },
       },
-    });
+      connection,
+    );
   }
 
   // --- everything else
@@ -335,6 +233,7 @@ export class Follower {
   #other(connection: Connection | undefined, segment: Segment, time_ns: number): void {
     if (!connection) {
       this.#elsewhere.crossed(connection, segment, time_ns);
+      this.#upstreams.heard(null, segment, time_ns);
       return;
     }
     if (connection.over) return;
@@ -346,6 +245,9 @@ export class Follower {
     const synAck_ns = connection.server?.last_ns ?? 0;
     connection.follow(segment, time_ns);
     this.#unacknowledged.sent(connection, segment, time_ns);
+    if (connection.client?.opened && !had_opened) connection.opened_ns = time_ns;
+    this.#shut.take(connection, segment, time_ns);
+    this.#upstreams.heard(connection, segment, time_ns);
     if (connection.client?.opened && !had_opened && connection.syns === 1 && connection.whole)
       this.vantage.handshake(connection, connection.syn_ns, synAck_ns, time_ns);
     if (connection.open && connection.whole && (!was_open || connection.toa))
@@ -369,13 +271,17 @@ export class Follower {
     if (time_ns - contender.time_ns > ANSWER_NS || segment.payload_len > 0) return;
     if (!(segment.flags & TCP_FLAG.ack) || segment.ack !== peer.next) return;
     const state = peer.fin ? TCP_STATE.CLOSE_WAIT : TCP_STATE.ESTABLISHED;
-    this.#emit(contender.time_ns, {
-      drop: {
-        packet: packetOf(contender.seg, connection.opener),
-        sock: sockOf(connection, segment.side, state),
-        peer_isn: peer.isn ?? 0,
+    this.#emit(
+      contender.time_ns,
+      {
+        drop: {
+          packet: packetOf(contender.seg, connection.opener),
+          sock: sockOf(connection, segment.side, state),
+          peer_isn: peer.isn ?? 0,
+        },
       },
-    });
+      connection,
+    );
   }
 
   #stamp(connection: Connection, time_ns: number): void {
@@ -412,6 +318,7 @@ export class Follower {
     this.#unreachable.clear();
     this.#unanswered.clear();
     this.#unacknowledged.clear();
+    this.#upstreams.clear();
   }
 }
 

@@ -6,8 +6,8 @@ import { addressOf, endOfKey, otherSide, portOf, type Segment, type Side } from 
 /** In protobuf's JSON form, as encodeEvent() takes it. */
 export type Message = { [field: string]: unknown };
 
-/** Takes what was proved: when, and the event's body. */
-export type Emit = (time_ns: number, body: Message) => void;
+/** Takes what was proved: when, the event's body, and which connections it is of. */
+export type Emit = (time_ns: number, body: Message, ...of: readonly Connection[]) => void;
 
 const [SERVED_AT_SADDR, SERVED_AT_DADDR] = [1, 2];
 

@@ -50,16 +50,20 @@ export class ShownPeers {
     const { opener, toa } = connection;
     if (opener === null || !toa) return;
     const side = otherSide(opener);
-    this.#emit(time_ns, {
-      told_peer: {
-        flow: flowOf(connection.key, side, opener),
-        toa,
-        ...(other?.opener != null && {
-          other: flowOf(other.key, otherSide(other.opener), other.opener),
-        }),
-        again: again ? 1 : 0,
+    this.#emit(
+      time_ns,
+      {
+        told_peer: {
+          flow: flowOf(connection.key, side, opener),
+          toa,
+          ...(other?.opener != null && {
+            other: flowOf(other.key, otherSide(other.opener), other.opener),
+          }),
+          again: again ? 1 : 0,
+        },
       },
-    });
+      connection,
+    );
   }
 
   clear(): void {

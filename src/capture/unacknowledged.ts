@@ -79,19 +79,23 @@ export class Unacknowledged {
     if (connection.told_unacknowledged || connection.over || connection.contested) return;
     if (connection.mptcp || !connection.whole || !client?.opened || !waits || !last) return;
     connection.told_unacknowledged = true;
-    this.#emit(me.last_ns, {
-      unanswered: {
-        flow: flowOf(key, side, opener),
-        waited_ms: Math.round((me.last_ns - waits.since_ns) / NS_PER_MS),
-        taken_at: this.#vantage.endOf(connection, side, last),
-        heard: 1,
-        sent_again: me.unanswered,
-        probes: last.payload_len === 0 ? 1 : 0,
-        idle_ms: Math.round(waits.idle_ns / NS_PER_MS),
-        longest: isLongest(me, last) ? 1 : 0,
-        gave_up: gave_up ? 1 : 0,
+    this.#emit(
+      me.last_ns,
+      {
+        unanswered: {
+          flow: flowOf(key, side, opener),
+          waited_ms: Math.round((me.last_ns - waits.since_ns) / NS_PER_MS),
+          taken_at: this.#vantage.endOf(connection, side, last),
+          heard: 1,
+          sent_again: me.unanswered,
+          probes: last.payload_len === 0 ? 1 : 0,
+          idle_ms: Math.round(waits.idle_ns / NS_PER_MS),
+          longest: isLongest(me, last) ? 1 : 0,
+          gave_up: gave_up ? 1 : 0,
+        },
       },
-    });
+      connection,
+    );
   }
 }
 

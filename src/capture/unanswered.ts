@@ -85,17 +85,21 @@ export class Unanswered {
     connection.told_unanswered = true;
     const dialled = endOfKey(key, otherSide(opener));
     const answered = this.answers(dialled) - connection.answered_before;
-    this.#emit(syn_ns, {
-      unanswered: {
-        flow: flowOf(key, opener, opener),
-        syns,
-        waited_ms: Math.round((syn_ns - began_ns) / NS_PER_MS),
-        taken_at: this.#vantage.endOf(connection, opener, syn),
-        heard: this.#heard.has(addressPart(dialled)) ? 1 : 0,
-        answered: Math.max(0, answered),
-        older_stamp: this.#stamps.isOlder(connection) ? 1 : 0,
+    this.#emit(
+      syn_ns,
+      {
+        unanswered: {
+          flow: flowOf(key, opener, opener),
+          syns,
+          waited_ms: Math.round((syn_ns - began_ns) / NS_PER_MS),
+          taken_at: this.#vantage.endOf(connection, opener, syn),
+          heard: this.#heard.has(addressPart(dialled)) ? 1 : 0,
+          answered: Math.max(0, answered),
+          older_stamp: this.#stamps.isOlder(connection) ? 1 : 0,
+        },
       },
-    });
+      connection,
+    );
   }
 
   /** Somebody is there, and takes connections. */

@@ -55,18 +55,22 @@ export class Unreachable {
     connection.reset = true;
     this.answered(connection);
     const { type, code, from } = icmp;
-    this.#emit(time_ns, {
-      state_change: {
-        old_state: TCP_STATE.SYN_SENT,
-        new_state: TCP_STATE.CLOSE,
-        sock: {
-          ...sockOf(connection, opener, TCP_STATE.SYN_SENT),
-          err: linuxError(icmp) ?? 0,
-          retransmits: syns - 1,
+    this.#emit(
+      time_ns,
+      {
+        state_change: {
+          old_state: TCP_STATE.SYN_SENT,
+          new_state: TCP_STATE.CLOSE,
+          sock: {
+            ...sockOf(connection, opener, TCP_STATE.SYN_SENT),
+            err: linuxError(icmp) ?? 0,
+            retransmits: syns - 1,
+          },
+          icmp: { type, code, from, seq: segment.seq },
         },
-        icmp: { type, code, from, seq: segment.seq },
       },
-    });
+      connection,
+    );
   }
 
   /** It is answered: an ICMP error that came for its SYN did not end it. */

@@ -143,6 +143,27 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
     asked: ({ flow }) => [flow],
   },
+  upstream_failed: {
+    is: 'of a capture: a host gave up a connection that it had taken, just after one that it had dialled had failed',
+    happened: ({ closed, upstream }) =>
+      `${closed ? 'closed' : 'reset'} after ${flowText(upstream)} had failed`,
+    line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
+    asked: ({ flow, upstream }) => [flow, upstream],
+  },
+  window_shut: {
+    is: 'of a capture: an end that has no room for what the other one has to send, and says so when it is asked',
+    happened: ({ shut_ms, ended }) =>
+      `window shut for ${shut_ms} ms${ended ? ', and no more' : ''}`,
+    line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
+    asked: ({ flow }) => [flow],
+  },
+  handshake: {
+    is: 'of a capture: the first sequence numbers of a connection of which something is told next',
+    happened: ({ isn, answered, peer_isn }) =>
+      `began with ${isn}${answered ? `, answered with ${peer_isn}` : ''}`,
+    line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
+    asked: ({ flow }) => [flow],
+  },
   counter_moved: {
     is: 'of two texts of counters: one that counts failures has grown',
     happened: ({ counter, before, after }) => `${counter} ${before} → ${after}`,

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { ERRNO } from '../tcp/errno.ts';
-import { STALL } from '../tcp/stall.ts';
+import { STALL, STALLED_MS } from '../tcp/stall.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { isShutTo } from '../tcp/window.ts';
 import type { Event } from '../wire/event.ts';
 import type { Drop, Retransmit, Sock, Stall } from '../wire/types.gen.ts';
 import { ExpiringMap } from './expiring-map.ts';
 
-/** A window that is shut for less is nothing: bpf/include/stall.h. */
-const STALLED_MS = 2500;
 const STALLED_TIMEOUTS = 4;
 /** Options may take so much of a full segment. */
 const OPTIONS_BYTES = 40;

@@ -9,12 +9,12 @@ import { compareClocks } from './clocks.ts';
 import type { HostCollection } from './collect.ts';
 import { connectionOf } from './connection.ts';
 import { counterRows } from './counters.ts';
-import { MOST_ALIKE } from './handshakes.ts';
 import { hostNames } from './hosts.ts';
 import { ladderOf } from './ladder.ts';
 import type { CauseRow, ClockNote, FindingReport, HostReport, Report } from './model.ts';
 import { SteadyClock } from './steady.ts';
 import { TopCounts } from './top-counts.ts';
+import { Translations } from './translated.ts';
 import { Watched } from './watch.ts';
 
 /** How much a report shows, so that its size is bounded. */
@@ -41,6 +41,7 @@ export class Draft {
   readonly watched: Watched;
   readonly #hosts: readonly HostCollection[];
   readonly #names: string[];
+  readonly #translations: Translations;
   readonly #chosen: Chosen[];
   readonly #rest: { host: number; finding: OpenFinding['finding'] }[];
   readonly #limits: Limits;
@@ -49,8 +50,10 @@ export class Draft {
     this.#hosts = hosts;
     this.#limits = limits;
     this.#names = hostNames(hosts.map(({ files }) => files));
+    this.#translations = new Translations(hosts);
     this.clocks = compareClocks(
       hosts.map(({ segments }, at) => ({ name: this.#names[at] ?? '', segments })),
+      this.#translations,
     );
     const rows = hosts.flatMap(({ findings }, host) =>
       [...findings.values()].map((open) => {
@@ -58,8 +61,7 @@ export class Draft {
       }),
     );
     const { chosen, rest } = choose(rows, limits.full);
-    const related = relatives(hosts);
-    this.#chosen = chosen.map((row) => ({ ...row, connections: related(row.open) }));
+    this.#chosen = chosen.map((row) => ({ ...row, connections: this.#related(row.open) }));
     this.#rest = rest;
     this.watched = new Watched(this.#chosen.flatMap(({ connections }) => [...connections]));
   }
@@ -133,7 +135,37 @@ export class Draft {
       flows: [...open.flows.values()].reverse().map(({ text, count }) => ({ text, count })),
       ladder: ladderOf(steps, skipped, finding.last_ns, names, owners, unsure_ns),
       elsewhere: this.#elsewhere(at),
+      translated: this.#translated(open, host),
     };
+  }
+
+  /** Its own connections, and those that are the same behind a translation, on this host or on another. */
+  #related(open: OpenFinding): Set<string> {
+    const own = ownConnections(open);
+    const others = own.flatMap((connection) => this.#translations.of(connection));
+    return new Set([...own, ...others.map(({ connection }) => connection)]);
+  }
+
+  /** Its ends as other hosts call them. */
+  #translated(open: OpenFinding, own_host: number): FindingReport['translated'] {
+    const rows = ownConnections(open).flatMap((own) => this.#translations.of(own));
+    const others = rows.filter(({ host }) => host !== own_host);
+    const told = others.flatMap(({ host, here, there }) =>
+      here.flatMap((end, at) => {
+        const other = there[at];
+        return other === undefined || other === end
+          ? []
+          : [{ here: end, there: other, hosts: [this.#names[host] ?? ''] }];
+      }),
+    );
+    const hosts = new Map<string, (typeof told)[number]>();
+    for (const one of told) {
+      const name = `${one.here} ${one.there}`;
+      const known = hosts.get(name);
+      if (!known) hosts.set(name, one);
+      else if (!known.hosts.includes(one.hosts[0] ?? '')) known.hosts.push(...one.hosts);
+    }
+    return [...hosts.values()];
   }
 
   /** Findings of other hosts that have a connection in common with this one. */
@@ -211,32 +243,7 @@ function allConnections({ connections, open }: Chosen): string[] {
   return [...connections, ...flows.map(({ flow }) => connectionOf(flow))];
 }
 
-/**
- * The connections of a finding's newest event, and those that began with the same sequence number: the
- * same one behind a translation, on this host or on another.
- */
-function relatives(hosts: readonly HostCollection[]): (open: OpenFinding) => Set<string> {
-  const handshakes = new Map<string, Set<string>>();
-  for (const { segments } of hosts) {
-    for (const [isn, connections] of segments.handshakes.entries()) {
-      const known = handshakes.get(isn) ?? new Set();
-      for (const connection of connections) known.add(connection);
-      handshakes.set(isn, known);
-    }
-  }
-  const alike = new Map<string, Set<string>[]>();
-  for (const together of handshakes.values()) {
-    if (together.size < 2 || together.size > MOST_ALIKE) continue;
-    for (const connection of together) {
-      alike.set(connection, [...(alike.get(connection) ?? []), together]);
-    }
-  }
-  return ({ connections }) => {
-    // A listener's own flow has no other end.
-    const own = connections.filter(({ dport }) => dport !== 0).map(connectionOf);
-    return new Set([
-      ...own,
-      ...own.flatMap((connection) => alike.get(connection) ?? []).flatMap((set) => [...set]),
-    ]);
-  };
+/** The connections of a finding's newest event: a listener's own flow has no other end. */
+function ownConnections({ connections }: OpenFinding): string[] {
+  return connections.filter(({ dport }) => dport !== 0).map(connectionOf);
 }

@@ -2,6 +2,7 @@
 
 import type { ClockNote } from './model.ts';
 import { isForward, type Segments, type Sighting } from './segments.ts';
+import { Translations } from './translated.ts';
 
 interface Link {
   /** To be added to the second host's times to have them on the first one's clock: bounds. */
@@ -15,7 +16,11 @@ interface Link {
  * it was sent: each one that both hosts saw bounds the difference of their clocks from one side, as in
  * NTP. Hosts without a segment in common are compared through a third one.
  */
-export function compareClocks(hosts: readonly { name: string; segments: Segments }[]): ClockNote[] {
+export function compareClocks(
+  hosts: readonly { name: string; segments: Segments }[],
+  translations = new Translations(hosts),
+): ClockNote[] {
+  const seen = hosts.map(({ segments }) => seenBy(segments, translations));
   const notes = new Map<number, ClockNote>();
   for (let first = 0; first < hosts.length; first++) {
     if (notes.has(first)) continue;
@@ -42,9 +47,9 @@ export function compareClocks(hosts: readonly { name: string; segments: Segments
   }
 
   function linkOf(from: number, to: number): Link {
-    const [a, b] = [hosts[from], hosts[to]];
+    const [a, b] = [seen[from], seen[to]];
     if (!a || !b) return { low_ns: 0, high_ns: 0, segments: 0 };
-    return link(a.segments, b.segments);
+    return link(a, b);
   }
 
   function noteOf(found: Link, from: number): ClockNote {
@@ -62,17 +67,30 @@ export function compareClocks(hosts: readonly { name: string; segments: Segments
   }
 }
 
+/** What a host saw of each segment, whatever a translation made of its ends; null: of one that it saw by both. */
+type Seen = ReadonlyMap<string, Sighting | null>;
+
+function seenBy({ sightings }: Segments, translations: Translations): Seen {
+  const seen = new Map<string, Sighting | null>();
+  for (const [id, sighting] of sightings.entries()) {
+    const [from = '', to = '', ...numbers] = id.split(' ');
+    const same = [translations.endsOf(`${from} ${to}`), ...numbers].join(' ');
+    seen.set(same, seen.has(same) ? null : sighting);
+  }
+  return seen;
+}
+
 /** Bounds from the segments that `a` and `b` saw from different ends, each exactly once. */
-export function link(a: Segments, b: Segments): Link {
+function link(a: Seen, b: Seen): Link {
   const bounds = {
     low_ns: Number.NEGATIVE_INFINITY,
     high_ns: Number.POSITIVE_INFINITY,
     segments: 0,
   };
-  for (const [id, here] of a.sightings.entries()) {
-    const there = b.sightings.get(id);
-    const way = there && wayOf(here, there, id);
-    if (!there || !way) continue;
+  for (const [id, here] of a) {
+    const there = b.get(id);
+    const way = here && there && wayOf(here, there, id);
+    if (!here || !there || !way) continue;
     if (way === 'there') bounds.low_ns = Math.max(bounds.low_ns, here.sent_ns - there.received_ns);
     else bounds.high_ns = Math.min(bounds.high_ns, here.received_ns - there.sent_ns);
     bounds.segments++;

@@ -129,6 +129,8 @@ export interface FindingReport extends FindingRow {
   ladder: Ladder | null;
   /** Numbers of findings about the same connections, as other hosts saw them. */
   elsewhere: number[];
+  /** Ends that other hosts know by another address or port. */
+  translated: { here: string; there: string; hosts: string[] }[];
 }
 
 export interface EndRow {

@@ -6,11 +6,11 @@ import { movedText, PEER_CALLS } from '../diagnose/texts.ts';
 import type { Knowledge } from '../known/knowledge.ts';
 import { endpoint, local, remote } from '../tcp/endpoint.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
-import { endOf } from '../tcp/sequence.ts';
+import { endOf, next } from '../tcp/sequence.ts';
 import { reversed } from '../tcp/service.ts';
 import { stateName } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
-import type { Flow, Packet, ResetSent, Sock } from '../wire/types.gen.ts';
+import type { Flow, Handshake, Packet, ResetSent, Sock } from '../wire/types.gen.ts';
 import type { End } from './connection.ts';
 import type { Mark } from './model.ts';
 
@@ -61,6 +61,8 @@ export function stepsOf(event: Event, known: Knowledge): Step[] {
       return dropSteps(event, known);
     case 'retransmit':
       return [retransmitted(event.body)];
+    case 'handshake':
+      return handshakeSteps(event.body);
     case 'state_change': {
       const { old_state, new_state, sock } = event.body;
       return [note(sock, `${stateName(old_state)} → ${stateName(new_state)}`)];
@@ -127,6 +129,15 @@ function answerTo(packet: Packet): SegmentStep {
   const flow = reversed(packet.flow);
   if (flags & TCP_FLAG.ack) return implied(flow, TCP_FLAG.rst, ack_seq, null);
   return implied(flow, TCP_FLAG.rst | TCP_FLAG.ack, 0, endOf(packet));
+}
+
+/** Both were seen before what is told of them. */
+function handshakeSteps({ flow, isn, answered, peer_isn }: Handshake): Step[] {
+  const syn = { ...implied(flow, TCP_FLAG.syn, isn, null), seen: true, earlier: true };
+  if (answered === 0) return [syn];
+  const flags = TCP_FLAG.syn | TCP_FLAG.ack;
+  const synAck = implied(reversed(flow), flags, peer_isn, next(isn));
+  return [syn, { ...synAck, role: 'received', seen: true, earlier: true }];
 }
 
 function retransmitted({ sock, synack, syn }: { sock: Sock; synack: number; syn: number }): Step {

@@ -75,6 +75,7 @@ export function reportOfTold(
           .filter((key) => !key.startsWith('isn '))
           .map((key) => ({ text: key.replace(' ', ' and '), count: 1 })),
         ladder: null,
+        translated: [],
         elsewhere: chosen.flatMap((other, number) =>
           chosen[index] && sameConnection(chosen[index], other) ? [number + 1] : [],
         ),

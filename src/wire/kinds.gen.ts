@@ -20,6 +20,9 @@ export const EVENT_KINDS = {
   unanswered: 37,
   counter_moved: 38,
   kernel_said: 39,
+  upstream_failed: 40,
+  window_shut: 41,
+  handshake: 42,
   call_failed: 75,
 } as const;
 

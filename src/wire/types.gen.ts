@@ -478,6 +478,48 @@ export interface Unanswered {
   gave_up: number;
 }
 
+export interface UpstreamFailed {
+  /** saddr:sport is the end that was dialled. */
+  flow: Flow;
+  /** saddr:sport is that host's own end. */
+  upstream: Flow;
+  /** errno of that connection; 0: nothing had answered it. */
+  err: number;
+  /** SYNs of it that were sent. */
+  syns: number;
+  /** 1: it had been open, and was reset while it waited for an answer. */
+  was_open: number;
+  /** When it failed, before the other one was given up; since it was dialled, where nothing answered it. */
+  before_us: number;
+  /** 1: the other one was given up with a FIN, not with a reset. */
+  closed: number;
+}
+
+export interface WindowShut {
+  /** daddr:dport has no room. */
+  flow: Flow;
+  shut_ms: number;
+  /** Probes of it that were answered. */
+  probes: number;
+  /** 1: daddr has taken nothing since the handshake. */
+  never_open: number;
+  /** 1: it had been shut for long before, and opened. */
+  again: number;
+  /** How it ended: 1 daddr has room again, 2 daddr reset the connection, 3 saddr did; 0: not yet. */
+  ended: number;
+  /** 1: it was told before. */
+  told: number;
+}
+
+export interface Handshake {
+  /** daddr:dport was dialled. */
+  flow: Flow;
+  isn: number;
+  /** 1: it was answered, with `peer_isn`. */
+  answered: number;
+  peer_isn: number;
+}
+
 export interface CounterMoved {
   /** TcpExt.ListenDrops. */
   counter: string;
@@ -986,5 +1028,8 @@ export interface Bodies {
   unanswered: Unanswered;
   counter_moved: CounterMoved;
   kernel_said: KernelSaid;
+  upstream_failed: UpstreamFailed;
+  window_shut: WindowShut;
+  handshake: Handshake;
   call_failed: CallFailed;
 }

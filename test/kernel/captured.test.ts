@@ -10,18 +10,19 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TIMES } from '../../src/lab/conformance.ts';
 import { awaitQueued, dialFrom, hangUp, listen, say } from '../../src/lab/connections.ts';
 import type { Lab } from '../../src/lab/lab.ts';
+import { bracketed } from '../../src/lab/nat.ts';
 import { rewritePeers, rewriterLacks, rewritten } from '../../src/lab/rewriter.ts';
 import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { FIN_ACK, Stranger, SYN_ACK } from '../../src/lab/stranger.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
 import { must, POLLIN, type Socket } from '../../src/native/sockets.ts';
+import type { Family } from '../../src/tcp/address.ts';
 import { TCP_FLAG } from '../../src/tcp/flags.ts';
 import { lacking } from '../software/service.ts';
 import { Tcpdump } from '../software/tcpdump.ts';
 import { Running } from './tcpwhy.ts';
 import { Watched } from './watched.ts';
 
-const OPTIONS = { times: TIMES, family: 4 } as const;
 const TOA = 254;
 const PORT = 3269;
 
@@ -66,46 +67,88 @@ async function madeIn(lab: Lab, cause: string, make: () => unknown) {
   return { live, client, server };
 }
 
-const VIP = `${HOSTS[4].vip}:80`;
-const PROXY = `${HOSTS[4].server}:15006`;
-const BALANCER = `${HOSTS[4].nowhere}:3306`;
+/** Ends of the lab's hosts; `behind` is a host behind the lab's server. */
+function ends(family: Family) {
+  const { server, vip, nowhere } = HOSTS[family];
+  const at = (address: string, port: number) => bracketed(family, address, port);
+  return {
+    vip: at(vip, 80),
+    proxy: at(server, 15006),
+    upstream: at(server, 8080),
+    behind: at(BEHIND[family], 8080),
+    balancer: at(nowhere, 3306),
+    stranger: at(nowhere, 8080),
+  };
+}
 
-it.for<[scenario: string, live: Told, client: Told, server: Told]>([
-  [
-    'synack-wrong-source',
-    { [`synack-wrong-source ${VIP}`]: TIMES },
-    { [`synack-wrong-source ${VIP}`]: TIMES },
-    { [`synack-wrong-source ${VIP}`]: TIMES },
-  ],
-  // The proxy's own connect never leaves its host; packets do not tell that it is why.
-  [
-    'proxy-upstream-failed',
-    {
-      [`proxy-upstream-failed ${PROXY}`]: TIMES,
-      [`no-listener ${HOSTS[4].server}:8080`]: TIMES,
-    },
-    { [`reset-by-peer ${PROXY}`]: TIMES },
-    {
-      [`reset-by-peer ${PROXY}`]: TIMES,
-      [`connect-refused ${HOSTS[4].server}:8080`]: TIMES,
-    },
-  ],
+const BEHIND = { 4: '10.4.27.2', 6: '2001:db8:27::2' } as const;
+
+/** What is said live, and of captures at the client and at the server, of each end how often. */
+type Made = (at: ReturnType<typeof ends>) => { live: Told; client: Told; server: Told };
+
+/** A proxy at the server, its client, and what it dials there. */
+const proxied =
+  (seen: string, live: string, captured: string, upstream: 'upstream' | 'behind'): Made =>
+  ({ proxy, ...at }) => ({
+    live: { [`proxy-upstream-failed ${proxy}`]: TIMES, [`${live} ${at[upstream]}`]: TIMES },
+    client: { [`${seen} ${proxy}`]: TIMES },
+    server: { [`proxy-upstream-failed ${proxy}`]: TIMES, [`${captured} ${at[upstream]}`]: TIMES },
+  });
+
+const SEEN: Record<string, Made> = {
+  'synack-wrong-source': ({ vip }) => {
+    const told = { [`synack-wrong-source ${vip}`]: TIMES };
+    return { live: told, client: told, server: told };
+  },
+  // The proxy's own connect never leaves its host; its client's half does not tell that it is why.
+  'proxy-upstream-failed': proxied('reset-by-peer', 'no-listener', 'connect-refused', 'upstream'),
+  'proxy-upstream-failed/data-after-close': proxied(
+    'data-after-close',
+    'no-listener',
+    'connect-refused',
+    'upstream',
+  ),
+  'proxy-upstream-failed/reset': proxied(
+    'reset-by-peer',
+    'linger-zero-close',
+    'reset-by-peer',
+    'behind',
+  ),
+  // A connect that never became a packet.
+  'proxy-upstream-failed/no-route': ({ proxy, stranger }) => ({
+    live: { [`proxy-upstream-failed ${proxy}`]: TIMES, [`no-route ${stranger}`]: TIMES },
+    client: { [`reset-by-peer ${proxy}`]: TIMES },
+    server: { [`reset-by-peer ${proxy}`]: TIMES },
+  }),
+  'peer-window-shut': ({ stranger }) => {
+    const told = { [`peer-window-shut ${stranger}`]: TIMES };
+    return { live: told, client: {}, server: told };
+  },
+  'peer-window-shut/never-open': ({ stranger }) => {
+    const told = { [`peer-window-shut ${stranger}`]: TIMES };
+    return { live: told, client: {}, server: told };
+  },
   // The client of the balancer is the lab's server; the other end sends by hand, and nothing arrives there.
-  [
-    'crossed-reply',
-    { [`crossed-reply ${BALANCER}`]: TIMES },
-    {},
-    { [`crossed-reply ${BALANCER}`]: TIMES },
-  ],
-])('%s', async ([id, live, client, server], { skip }) => {
+  'crossed-reply': ({ balancer }) => {
+    const told = { [`crossed-reply ${balancer}`]: TIMES };
+    return { live: told, client: {}, server: told };
+  },
+};
+
+const ROWS = Object.keys(SEEN).flatMap((id) =>
+  (SCENARIOS.find((one) => one.id === id)?.families ?? []).map((family) => [id, family] as const),
+);
+
+it.for(ROWS)('%s, IPv%d', async ([id, family], { skip }) => {
   const missing = lacking('tcpdump');
   skip(missing !== null, missing ?? '');
   const scenario = SCENARIOS.find((one) => one.id === id);
   if (!scenario) throw new Error(`no scenario ${id}`);
   const lab = watched.lab();
-  scenario.prepare?.(lab, OPTIONS);
-  const told = await madeIn(lab, scenario.cause, () => scenario.run(lab, OPTIONS));
-  expect(told).toEqual({ live, client, server });
+  const options = { times: TIMES, family };
+  scenario.prepare?.(lab, options);
+  const told = await madeIn(lab, scenario.cause, () => scenario.run(lab, options));
+  expect(told).toEqual(SEEN[id]?.(ends(family)));
 });
 
 it('peer-collision', async ({ skip }) => {

@@ -174,6 +174,15 @@ export const retransmitTimeout: Scenario[] = [
     run: (lab, options) => abandoned(lab, options, request),
   },
   {
+    id: 'retransmit-timeout/patient',
+    cause: 'retransmit-timeout',
+    beside: ['retransmitting'],
+    title: 'the same, sent again for so long that packets alone tell of it',
+    families: BOTH,
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 4 }),
+    run: (lab, options) => abandoned(lab, options, request),
+  },
+  {
     id: 'retransmit-timeout/address-gone',
     cause: 'retransmit-timeout',
     title: 'requests of connections whose own address was removed',

@@ -78,7 +78,7 @@ ${hostSection(report)}
 }
 
 function finding(one: FindingReport, report: Report): Html {
-  const { finding: found, number, host, elsewhere, flows } = one;
+  const { finding: found, number, host, elsewhere, translated, flows } = one;
   const process = processText(one);
   const several = isOfSeveral(report);
   const about = [
@@ -93,6 +93,7 @@ function finding(one: FindingReport, report: Report): Html {
 <p class="summary">${found.summary}</p>
 <p class="about">${about.join('; ')}.</p>
 ${elsewhere.length > 0 ? html`<p>The same connections, seen from another host: ${elsewhere.map((n, at) => html`${at > 0 ? ', ' : ''}<a href="#finding-${n}">finding ${n}</a>`)}.</p>` : ''}
+${translated.length > 0 ? html`<p>Translated on the way: ${translated.map(({ here, there, hosts }, nth) => html`${nth > 0 ? '; ' : ''}<code>${here}</code> here is <code>${there}</code> at ${hosts.join(' and ')}`)}.</p>` : ''}
 <div class="columns"><div><h4>What to do</h4>
 <ol class="advice">${found.advice.map((piece) => html`<li>${advice(piece)}</li>`)}</ol></div>
 <div><h4>Evidence</h4>${evidence(one)}</div></div>

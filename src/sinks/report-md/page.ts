@@ -106,7 +106,7 @@ function findings(report: Report): string[] {
 }
 
 function finding(one: FindingReport, report: Report): string[] {
-  const { finding: found, number, host, flows, ladder, elsewhere } = one;
+  const { finding: found, number, host, flows, ladder, elsewhere, translated } = one;
   const process = processText(one);
   const about = [
     times(found.count),
@@ -128,6 +128,9 @@ function finding(one: FindingReport, report: Report): string[] {
           '',
           `The same connections, seen from another host: ${elsewhere.map((n) => `finding ${n}`).join(', ')}.`,
         ]
+      : []),
+    ...(translated.length > 0
+      ? ['', `Translated on the way: ${translated.map(translatedText).join('; ')}.`]
       : []),
     ...advice(found.advice),
     '',
@@ -167,6 +170,11 @@ function advice(pieces: readonly string[]): string[] {
     return lines.map((line, at) => (at === 0 ? `- ${line}` : `  ${line}`));
   });
   return items.length === 0 ? [] : ['', 'What to do:', '', ...items];
+}
+
+/** `10.0.0.5:4000` here is `192.0.2.7:61000` at web-1 */
+function translatedText({ here, there, hosts }: FindingReport['translated'][number]): string {
+  return `${code(here)} here is ${code(there)} at ${hosts.map(md).join(' and ')}`;
 }
 
 function rest(report: Report): string[] {

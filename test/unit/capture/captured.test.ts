@@ -20,7 +20,7 @@ test.each<[string, Record<string, number>]>([
   ['icmp-unreachable-client.pcap', { 'icmp-unreachable': 3 }],
   ['syn-on-live-connection--leaked-server.pcap', { 'syn-on-live-connection': 3 }],
   ['proxy-upstream-failed-client.pcap', { 'reset-by-peer': 3 }],
-  ['proxy-upstream-failed-server.pcap', { 'connect-refused': 3, 'reset-by-peer': 3 }],
+  ['proxy-upstream-failed-server.pcap', { 'connect-refused': 3, 'proxy-upstream-failed': 3 }],
   // The connection was never open to the server.
   ['request-expired-server.pcap', {}],
   ['request-expired--deferred-server.pcap', {}],

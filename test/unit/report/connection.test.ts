@@ -14,7 +14,9 @@ const finding = (...connections: ReturnType<typeof flow>[]) => ({
 });
 const handshakes = (known: Record<string, string[]>) => {
   const handshakes = new Handshakes();
-  for (const [isn, all] of Object.entries(known)) handshakes.update(isn, () => new Set(all));
+  const numbered = { from: '', to: '', answer: null };
+  for (const [isn, all] of Object.entries(known))
+    handshakes.update(isn, () => new Map(all.map((connection) => [connection, numbered])));
   return handshakes.firstNumbers();
 };
 
