@@ -147,6 +147,21 @@ __noinline u32 fill_own_syn(u32 place, u32 slot)
 	return 1;
 }
 
+__noinline u32 fill_dialled(u32 place, u32 slot)
+{
+	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);
+	struct wire_event_syn_received *e = record_buffer(slot);
+
+	if (!c || !e)
+		return 0;
+	__builtin_memcpy(e->body.dialled.saddr, c->flow.saddr, 16);
+	__builtin_memcpy(e->body.dialled.daddr, c->flow.daddr, 16);
+	e->body.dialled.sport = c->flow.sport;
+	e->body.dialled.dport = c->flow.dport;
+	e->body.dialled.service = SERVICE_DADDR;
+	return 1;
+}
+
 __noinline u32 wanted_crossing(u32 place)
 {
 	struct crossing *c = bpf_map_lookup_elem(&crossings, &place);

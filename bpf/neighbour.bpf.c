@@ -10,7 +10,8 @@
 #define NUD_ANSWERED (0x02 | 0x40 | 0x80)
 #define NUD_VALID (NUD_ANSWERED | 0x04 | 0x08 | 0x10)
 #define NUD_NO_ARP (0x40 | 0x80)
-#define NEIGH_UPDATE_F_ADMIN 0x80000000
+/* By hand: bit 7, which was no flag before Linux 5.16, or until then the highest. */
+#define NEIGH_UPDATE_F_ADMIN (0x80 | 0x80000000)
 
 static __always_inline bool neighbour_addr(u8 *addr, const struct neighbour *n)
 {

@@ -42,11 +42,11 @@ static __always_inline void opens(void *ctx, const struct sk_buff *skb)
 			report_crossed(ctx, skb, &s, net, MEMBER(net, ns.inum), NULL,
 				       CROSSED_ARRIVAL, wanted_segment(MEMBER(net, ns.inum), &s));
 		if (find_listener(LOOKUP_ARRIVAL, net, s.daddr, s.dport, 0))
-			begin_bracket(skb, net, ipv6);
+			begin_bracket(skb, net, ipv6, &s);
 	} else if (s.flags & TCP_SYN) {
 		remember_handshake_ttl(&s, MEMBER(net, ns.inum));
 		if (!(s.flags & TCP_ACK))
-			begin_bracket(skb, net, ipv6);
+			begin_bracket(skb, net, ipv6, &s);
 	} else if (s.flags & TCP_ACK) {
 		watch_cookie(net);
 	}

@@ -85,6 +85,14 @@ static __always_inline bool is_of_itself(const struct sock *sk)
 	return !__builtin_memcmp(f.saddr, f.daddr, 16);
 }
 
+/* Its SYN had data (Fast Open), and was answered when it had been sent again without. */
+static __always_inline bool is_late_fast_open(const struct sock *sk)
+{
+	const struct tcp_sock *tp = trusted_tcp(sk);
+
+	return tp && MEMBER(tp, total_retrans) && MEMBER_BITS(tp, syn_data);
+}
+
 /* A connect that failed, a connection that ended with an error, a listener that came or went. */
 static __always_inline bool telling(const struct sock *sk, int old_state, int new_state)
 {
@@ -94,6 +102,8 @@ static __always_inline bool telling(const struct sock *sk, int old_state, int ne
 		return true;
 	if (new_state == TCP_SYN_RECV)
 		return old_state == TCP_SYN_SENT && is_of_itself(sk);
+	if (new_state == TCP_ESTABLISHED)
+		return old_state == TCP_SYN_SENT;
 	if (new_state != TCP_CLOSE)
 		return false;
 	/* A reset that was believed is told of by itself. */
@@ -178,6 +188,10 @@ static __always_inline void report(void *ctx, const struct sock *sk, int old_sta
 	fill_patience(&e->body.sock, sk);
 	if (new_state == TCP_LISTEN)
 		fill_new_listener(&e->body.sock, sk);
+	/* What it has sent again itself is forgotten with the answer. */
+	if (new_state == TCP_ESTABLISHED)
+		e->body.sock.retransmits =
+			BPF_CORE_READ((const struct tcp_sock *)sk, total_retrans);
 	if (new_state == TCP_CLOSE && old_state != TCP_LISTEN)
 		fill_failure(&e->body, sk, k.netns);
 	if (new_state == TCP_CLOSE && old_state == TCP_SYN_SENT)
@@ -229,17 +243,18 @@ static __always_inline void closes_with_process(const struct sock *sk)
 }
 
 /* What a connection goes through that is well: by far the most. */
-static __always_inline bool is_of_no_interest(int old_state, int new_state)
+static __always_inline bool is_of_no_interest(const struct sock *sk, int old_state, int new_state)
 {
 	return new_state == TCP_FIN_WAIT2 || new_state == TCP_CLOSE_WAIT ||
 	       new_state == TCP_CLOSING ||
-	       (new_state == TCP_ESTABLISHED && old_state != TCP_SYN_RECV);
+	       (new_state == TCP_ESTABLISHED && old_state != TCP_SYN_RECV &&
+		!(old_state == TCP_SYN_SENT && is_late_fast_open(sk)));
 }
 
 ON_TRACEPOINT(inet_sock_set_state, state_changes, const struct sock *sk, int old_state,
 	      int new_state)
 {
-	if (is_of_no_interest(old_state, new_state))
+	if (is_of_no_interest(sk, old_state, new_state))
 		return 0;
 	if (MEMBER(sk, sk_protocol) != IPPROTO_TCP) {
 		if (new_state == TCP_CLOSE && MEMBER(sk, sk_protocol) == IPPROTO_MPTCP)

@@ -7,6 +7,7 @@
 #define TCPWHY_BRACKET_H
 
 #include "mib.h"
+#include "segment.h"
 
 extern struct {
 } brackets SEC(".maps");
@@ -23,7 +24,7 @@ static __always_inline struct brackets *this_cpu_brackets(void)
 
 /* The packet and its namespace are the hook's own: their members are read directly. */
 static __always_inline void begin_bracket(const struct sk_buff *skb, const struct net *net,
-					  bool ipv6)
+					  bool ipv6, const struct segment *s)
 {
 	struct brackets *b = this_cpu_brackets();
 	u64 now = bpf_ktime_get_ns();
@@ -44,6 +45,9 @@ static __always_inline void begin_bracket(const struct sk_buff *skb, const struc
 		return;
 	b->skb[free] = (u64)skb;
 	b->began_ns[free] = now;
+	b->dport[free] = s ? s->dport : 0;
+	if (s)
+		__builtin_memcpy(b->daddr[free], s->daddr, 16);
 	b->mixed = open > 0;
 	if (open && b->net == (u64)net)
 		return;

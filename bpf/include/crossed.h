@@ -27,7 +27,10 @@ u64 belongs_to(u32 place);
 u32 fill_own_syn(u32 place, u32 slot);
 u64 own_syn(u32 place);
 
-/* Whether the connection that belongs_to() has found is asked for. */
+/* In the record of a SYN that was refused: the connection of this place, as it was dialled. */
+u32 fill_dialled(u32 place, u32 slot);
+
+/* Whether the connection of this place, which belongs_to() has found, is asked for. */
 u32 wanted_crossing(u32 place);
 
 /*

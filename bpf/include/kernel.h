@@ -569,8 +569,10 @@ struct tcp_sock {
 	u64 bytes_acked;
 	u32 write_seq;
 	u32 retrans_stamp;
+	u32 total_retrans;
 	int linger2;
 	bool is_mptcp;
+	u8 syn_data : 1;
 };
 
 /* Of a subflow: the socket that its process has. */

@@ -193,7 +193,13 @@ struct failed_connect {
 #define FAILED_CONNECT_SLOTS 1024
 
 /* Where a refused segment may be found to belong to another connection. */
-enum crossing_place { CROSSED_DROP, CROSSED_ANSWER, CROSSED_ARRIVAL, CROSSING_PLACES };
+enum crossing_place {
+	CROSSED_DROP,
+	CROSSED_ANSWER,
+	CROSSED_ARRIVAL,
+	CROSSED_REFUSAL,
+	CROSSING_PLACES,
+};
 
 /* Which end of its connection a socket is. */
 enum role { ROLE_NOT_KNOWN, ROLE_DIALLED, ROLE_ACCEPTED };
@@ -303,6 +309,9 @@ struct mib_snapshot {
 struct brackets {
 	u64 skb[BRACKETS];
 	u64 began_ns[BRACKETS];
+	/* Where each was to go as it arrived; port 0: that is not known. */
+	u8 daddr[BRACKETS][16];
+	u16 dport[BRACKETS];
 	u64 net;
 	u32 mixed;
 	u32 at;

@@ -5,6 +5,7 @@
 
 #include "bracket.h"
 #include "cookie.h"
+#include "crossed.h"
 #include "emit.h"
 #include "expected.h"
 #include "filter.h"
@@ -47,6 +48,41 @@ static __noinline __attribute__((unused)) int fill_fast_open(struct wire_event_s
 	return 0;
 }
 
+/* This host translates between its arrival and its listener: then neither has what was dialled. */
+static __always_inline bool was_translated(const struct brackets *b, const struct segment *s)
+{
+	const u64 *then = (const u64 *)b->daddr[b->at & (BRACKETS - 1)];
+	const u64 *now = (const u64 *)s->daddr;
+	u16 port = b->dport[b->at & (BRACKETS - 1)];
+
+	return port && (port != s->dport || then[0] != now[0] || then[1] != now[1]);
+}
+
+/*
+ * What was dialled in place of the listener, in CROSSED_REFUSAL: as the SYN arrived, or as the connecting
+ * socket of this very host has it.
+ */
+static __always_inline bool find_dialled(const struct brackets *b, const struct sk_buff *skb,
+					 const struct segment *s, u32 netns)
+{
+	struct crossing *c;
+	u32 at = b->at & (BRACKETS - 1);
+
+	if ((s->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return false;
+	if (!was_translated(b, s))
+		return remember_own_syn(skb, s, (const void *)b->net, netns, CROSSED_REFUSAL) &&
+		       belongs_to(CROSSED_REFUSAL);
+	c = remember_refused(skb, s, (const void *)b->net, netns, NULL, CROSSED_REFUSAL);
+	if (!c)
+		return false;
+	__builtin_memcpy(c->flow.saddr, s->saddr, 16);
+	__builtin_memcpy(c->flow.daddr, b->daddr[at], 16);
+	c->flow.sport = s->sport;
+	c->flow.dport = b->dport[at];
+	return true;
+}
+
 /*
  * `b` is closed; `slot` names the caller's own record buffer; `listener` is NULL where the hook has not
  * got it.
@@ -68,7 +104,9 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 	if (!(moved & ~MOVED_NO_REFUSAL) || !read_segment(skb, &s))
 		return;
 	k.netns = netns_of((const struct net *)b->net);
-	if (!wanted_segment(k.netns, &s))
+	if (!wanted_segment(k.netns, &s) &&
+	    !(wanted_otherwise(k.netns) && find_dialled(b, skb, &s, k.netns) &&
+	      wanted_crossing(CROSSED_REFUSAL)))
 		return;
 	__builtin_memcpy(k.addr, s.daddr, 16);
 	k.port = s.dport;
@@ -97,6 +135,8 @@ static __always_inline void report_refusal(void *ctx, struct brackets *b, const 
 		fill_fast_open(e, (const void *)found);
 	}
 	e->body.one_of = one_of;
+	if (find_dialled(b, skb, &s, k.netns))
+		fill_dialled(CROSSED_REFUSAL, slot);
 	fill_limits(&e->body.limits, (const struct net *)b->net);
 	fill_mib(&e->body.mib, &b->before, &b->after, mixed);
 	submit(ctx, e, sizeof(*e), t);

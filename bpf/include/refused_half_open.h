@@ -19,7 +19,7 @@ static __always_inline int error_begins(const struct sk_buff *skb)
 
 	if (remember_icmp(skb))
 		begin_bracket(skb, MEMBER(dev, nd_net.net),
-			      MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6));
+			      MEMBER(skb, protocol) == bpf_htons(ETH_P_IPV6), NULL);
 	return 0;
 }
 

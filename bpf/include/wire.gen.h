@@ -430,6 +430,9 @@ struct wire_syn_received {
 	__u32 fast_open_queue;
 	__u32 fast_open_queue_max_tag;
 	__u32 fast_open_queue_max;
+	__u32 dialled_tag;
+	__u32 dialled_len;
+	struct wire_flow dialled;
 } WIRE_STRUCT;
 
 #define WIRE_SYN_RECEIVED_INIT \
@@ -452,6 +455,9 @@ struct wire_syn_received {
 		.limits = WIRE_LIMITS_INIT, \
 		.fast_open_queue_tag = WIRE_FIXED32(85), \
 		.fast_open_queue_max_tag = WIRE_FIXED32(86), \
+		.dialled_tag = WIRE_LEN(6), \
+		.dialled_len = WIRE_VARINT(sizeof(struct wire_flow)), \
+		.dialled = WIRE_FLOW_INIT, \
 	}
 
 struct wire_conntrack {

@@ -22,6 +22,7 @@ import deferAccept from './defer-accept/doc.md';
 import deviceDown from './device-down/doc.md';
 import deviceQueueFull from './device-queue-full/doc.md';
 import fastopenRejected from './fastopen-rejected/doc.md';
+import fastopenUnanswered from './fastopen-unanswered/doc.md';
 import finWait2Expired from './fin-wait2-expired/doc.md';
 import fragmentLost from './fragment-lost/doc.md';
 import icmpUnreachable from './icmp-unreachable/doc.md';
@@ -117,6 +118,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'device-down': deviceDown,
   'device-queue-full': deviceQueueFull,
   'fastopen-rejected': fastopenRejected,
+  'fastopen-unanswered': fastopenUnanswered,
   'fin-wait2-expired': finWait2Expired,
   'fragment-lost': fragmentLost,
   'icmp-unreachable': icmpUnreachable,

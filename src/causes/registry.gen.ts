@@ -23,6 +23,7 @@ import deferAccept from './defer-accept/index.ts';
 import deviceDown from './device-down/index.ts';
 import deviceQueueFull from './device-queue-full/index.ts';
 import fastopenRejected from './fastopen-rejected/index.ts';
+import fastopenUnanswered from './fastopen-unanswered/index.ts';
 import finWait2Expired from './fin-wait2-expired/index.ts';
 import fragmentLost from './fragment-lost/index.ts';
 import icmpUnreachable from './icmp-unreachable/index.ts';
@@ -118,6 +119,7 @@ export const CAUSES = [
   deviceDown,
   deviceQueueFull,
   fastopenRejected,
+  fastopenUnanswered,
   finWait2Expired,
   fragmentLost,
   icmpUnreachable,

@@ -38,7 +38,7 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     happened: ({ mib }) => `SYN refused (${movedText(mib)})`,
     line: (happened, body) => `${happened}  ${packetText(body.packet)}${stampText(body)}`,
     packet: ({ packet }) => packet,
-    asked: ({ packet }) => [packet.flow],
+    asked: ({ packet, dialled }) => [packet.flow, dialled],
   },
   reset_sent: {
     is: 'a reset that this host sent',

@@ -33,6 +33,7 @@ import { conntrackInvalid, regardless } from './scenarios/conntrack-invalid.ts';
 import { conntrackStale } from './scenarios/conntrack-stale.ts';
 import { crossedReply } from './scenarios/crossed-reply.ts';
 import { deviceDown } from './scenarios/device-down.ts';
+import { fastOpen } from './scenarios/fast-open.ts';
 import { ttlExceeded } from './scenarios/forwarding.ts';
 import { fragmentLost } from './scenarios/fragment-lost.ts';
 import { handshakes } from './scenarios/handshakes.ts';
@@ -176,4 +177,5 @@ export const SCENARIOS: readonly Scenario[] = [
   refusedFromElsewhere,
   ...stalls,
   ...handshakes,
+  ...fastOpen,
 ];

@@ -145,6 +145,8 @@ export interface SynReceived {
   /** Of the listener: connections that Fast Open has opened and whose third ACK is missing, and how many there may be; 0: it does without Fast Open. */
   fast_open_queue: number;
   fast_open_queue_max: number;
+  /** What was dialled, where this host translated that to the listener: as the SYN arrived (tracepoint tier), or as the connecting socket of this namespace has it. All zero: nothing else, as far as is known. */
+  dialled: Flow | null;
 }
 
 export interface ResetSent {

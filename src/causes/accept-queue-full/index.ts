@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
+import { remote } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
-import type { Packet, Process, Sock } from '../../wire/types.gen.ts';
+import type { Flow, Packet, Process, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { hindrance, hindranceAdvice, hindranceText } from '../shared/hindered.ts';
 import { refusedAt, sharedAdvice, whichListener } from '../shared/listeners.ts';
@@ -27,12 +28,13 @@ export default defineCause({
   match(event, known) {
     const seen = refusal(event);
     if (!seen) return null;
-    const { packet, listener, refused, basis, one_of = 0 } = seen;
+    const { packet, listener, refused, basis, one_of = 0, dialled } = seen;
     const { evidence, ...at } = refusedAt(event.netns, packet, listener, one_of, known);
     return {
       ...at,
       evidence: {
         ...evidence,
+        ...(dialled && { dialled: remote(dialled) }),
         refused,
         accept_queue: listener?.accept_queue ?? null,
         accept_queue_max: listener?.accept_queue_max ?? null,
@@ -43,6 +45,7 @@ export default defineCause({
       },
       basis,
       flow: packet.flow,
+      ...(dialled && { related: [dialled] }),
     };
 
     function refusal({ kind, body }: Event): {
@@ -51,9 +54,10 @@ export default defineCause({
       refused: Refused;
       basis: 'direct' | 'inferred';
       one_of?: number;
+      dialled?: Flow | null;
     } | null {
       if (kind === 'syn_received' && body.mib.listen_overflows > 0) {
-        const { packet, listener, mib, one_of } = body;
+        const { packet, listener, mib, one_of, dialled } = body;
         const refused =
           packet.flags & TCP_FLAG.syn
             ? 'SYN'
@@ -65,6 +69,7 @@ export default defineCause({
           listener,
           refused,
           one_of,
+          dialled,
           basis: mib.mixed || one_of > 0 ? 'inferred' : 'direct',
         };
       }
@@ -100,6 +105,7 @@ export default defineCause({
     listener,
     listeners,
     listener_known,
+    dialled,
     refused,
     accept_queue,
     accept_queue_max,
@@ -109,7 +115,8 @@ export default defineCause({
     const [packet, how = ''] = refused.split(',');
     const which = whichListener(listeners, listener_known);
     const queue = queueText(accept_queue, accept_queue_max);
-    return `${packet} from ${client} refused by ${listener}${which}${how}${queue}${hindranceText(hindered)}`;
+    const redirected = dialled === undefined ? '' : `, where this host sends what dials ${dialled}`;
+    return `${packet} from ${client} refused by ${listener}${which}${redirected}${how}${queue}${hindranceText(hindered)}`;
   },
   advice(evidence, { dport }) {
     const { accept_queue_max, somaxconn, listener } = evidence;

@@ -81,6 +81,7 @@ export default defineCause({
   explains:
     'A process accepted a connection, could not connect to where it should have passed it on, or was reset there, and reset the client.',
   seenAs: ['first-request-fails'],
+  packets: true,
   needs: ['reset_sent', 'reset_received', 'state', 'owner'],
   on: ['reset_sent', 'upstream_failed'],
   supersedes: [

@@ -159,6 +159,8 @@ function adviceOf(evidence: Told, flow: Flow): string[] {
   const { reset_ttl, handshake_ttl, silent_ms, moved, unused, by_client } = evidence;
   const { peer_had_closed, forgot_after_fin, closed_last, closed_here } = evidence;
   const { saddr, daddr, sport } = flow;
+  // A client has another port each time.
+  const watched = word(servedAtSource(flow) ? at : peer);
   const lost =
     unacked_bytes > 0
       ? [
@@ -177,7 +179,7 @@ function adviceOf(evidence: Told, flow: Flow): string[] {
     return [
       `which hop is it? The reset came with TTL ${reset_ttl}, the peer’s handshake with ${handshake_ttl}: \`tracepath -n ${daddr}\` A firewall, NAT or balancer resets in the name of ${peer}: look there first`,
       ...forgotten,
-      `did ${peer} send it after all? Run there: \`tcpwhy trace ${word(peer)}\``,
+      `did ${peer} send it after all? Run there: \`tcpwhy trace ${watched}\``,
       ...lost,
     ];
   }
@@ -206,7 +208,7 @@ function adviceOf(evidence: Told, flow: Flow): string[] {
   if (forgot_after_fin) {
     return [
       `nothing that ${at} sent is lost; what its process still wants to send is. It had the end of the connection (a FIN) and has not closed: let it close when it reads that. What its peers have closed is CLOSE_WAIT until then: \`ss -tanp state close-wait\``,
-      `${peer} waits no longer than its net.ipv4.tcp_fin_timeout, or not at all (TCP_LINGER2 below 0). There: \`tcpwhy trace ${word(peer)}\``,
+      `${peer} waits no longer than its net.ipv4.tcp_fin_timeout, or not at all (TCP_LINGER2 below 0). There: \`tcpwhy trace ${watched}\``,
     ];
   }
   if (closed_here) {
@@ -226,12 +228,12 @@ function adviceOf(evidence: Told, flow: Flow): string[] {
   if (sent_by === NO_SOCKET) {
     return [
       ...forgotten,
-      `${peer}: was the service restarted, had it closed the connection with a FIN that was lost, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${word(peer)}\``,
+      `${peer}: was the ${servedAtSource(flow) ? 'client' : 'service'} restarted, had it closed the connection with a FIN that was lost, or did a balancer move the connection to a host that does not have it? Run there: \`tcpwhy trace ${watched}\``,
       ...lost,
     ];
   }
   return [
-    `the process at ${peer} closed or aborted: look in its log for this time, or run there: \`tcpwhy trace ${word(peer)}\``,
+    `the process at ${peer} closed or aborted: look in its log for this time, or run there: \`tcpwhy trace ${watched}\``,
     ...lost,
   ];
 }

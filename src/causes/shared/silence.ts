@@ -14,6 +14,7 @@ export const SILENCE = [
   'synack-unsent',
   'mtu-black-hole',
   'retransmitting',
+  'fastopen-unanswered',
 ] as const;
 
 /** How long a socket that gave up had waited for an answer; null where the kernel does not tell. */
