@@ -102,6 +102,21 @@ describe('called by sudo', () => {
     expect(replayed.stdout.trim().split('\n').at(-1)).toContain(`"${scenario.cause}":${TIMES}`);
   });
 
+  it('what only root may ask of the host is asked still', async () => {
+    const scenario = SCENARIOS.find(({ id }) => id === 'netfilter-drop');
+    if (!scenario) throw new Error('no such scenario');
+    using lab = Lab.open();
+    scenario.prepare?.(lab, { times: TIMES, family: 4 });
+    await using tcpwhy = await began(['--netns', `${lab.server.inode}`]);
+    scenario.run(lab, { times: TIMES, family: 4 });
+    await tcpwhy.until((output) => output.count(scenario.cause) >= TIMES);
+    const { findings, objects } = await tcpwhy.stop();
+    expect(sums(findings)).toEqual({ [scenario.cause]: TIMES });
+    expect(findings[0]?.evidence.rule).toContain('drop');
+    const lost = objects.flatMap((one) => (one.type === 'loss' ? [one.name] : []));
+    expect(lost).not.toContain('host_refused');
+  });
+
   it('writes nothing where only root may, and says so', async () => {
     const file = join(folder, 'x.tcpwhy');
     const { status, stdout, stderr } = spawnSync(TCPWHY, ['record', '-o', file, '--for', '1s'], {
