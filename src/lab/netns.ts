@@ -8,6 +8,18 @@ import { until } from './until.ts';
 const PREFIX = 'tcpwhy-';
 export const RUN_NETNS = '/run/netns';
 
+/**
+ * What a new namespace takes over from the host (`net.core.devconf_inherit_init_net` 0), as the kernel itself begins
+ * with it: Docker and Kubernetes let a host forward and route 127.0.0.0/8, distributions filter reverse paths.
+ */
+const AS_NEW = `
+for at in /proc/sys/net/ipv4/conf/*; do
+  for what in accept_local arp_announce arp_ignore log_martians route_localnet rp_filter src_valid_mark; do
+    echo 0 >$at/$what
+  done
+done
+echo 0 >/proc/sys/net/ipv4/ip_forward`;
+
 /** A network namespace made here; its name says by which process. */
 export class Netns {
   readonly name: string;
@@ -26,7 +38,9 @@ export class Netns {
   static create(label: string): Netns {
     const name = `${PREFIX}${process.pid}-${label}`;
     run('ip', ['netns', 'add', name]);
-    return new Netns(name);
+    const netns = new Netns(name);
+    netns.exec('sh', ['-e'], AS_NEW);
+    return netns;
   }
 
   /** Several `ip` commands at once. */

@@ -94,9 +94,7 @@ function isUsable({ netns, device }: Plug, addresses: string[] = []): boolean {
 }
 
 function setUp(netns: Netns, ...commands: string[]): void {
-  const settings = ['ipv4/conf/all/rp_filter', 'ipv4/conf/default/rp_filter'];
   const script = [
-    ...settings.map((path) => `echo 0 >/proc/sys/net/${path}`),
     'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad',
     `exec ip -batch - <<'END'\n${commands.join('\n')}\nEND`,
   ];
