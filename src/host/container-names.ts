@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readFileSync } from 'node:fs';
+import type { Container } from '../wire/types.gen.ts';
 import { list } from './netns.ts';
 
-/** What a container is called; empty: it has no such name. */
-export interface ContainerNames {
-  container_name: string;
-  /** Of Kubernetes. */
-  pod_name: string;
-  pod_namespace: string;
-}
+/** What a runtime calls a container; empty: it has no such name. */
+export type RuntimeNames = Omit<Container, 'container_id'>;
 
 /** Below the file system of the host, and from a container that has the host's processes. */
 const ROOTS = ['', '/proc/1/root'];
@@ -28,10 +24,7 @@ const NAMESPACES = ['io.kubernetes.cri.sandbox-namespace', 'io.kubernetes.pod.na
  * What the runtime of a container wrote of it (`id`: 64 digits); null where that is nowhere, or may not be read. Its
  * socket is not asked: whoever may connect to it may run anything.
  */
-export function containerNames(
-  id: string,
-  roots: readonly string[] = ROOTS,
-): ContainerNames | null {
+export function containerNames(id: string, roots: readonly string[] = ROOTS): RuntimeNames | null {
   for (const root of roots) {
     const found = ofBundle(root, id) ?? ofDocker(root, id) ?? ofStorage(root, id);
     if (found) return found;
@@ -39,7 +32,7 @@ export function containerNames(
   return null;
 }
 
-function ofBundle(root: string, id: string): ContainerNames | null {
+function ofBundle(root: string, id: string): RuntimeNames | null {
   const containerd = BUNDLES.flatMap((tasks) =>
     list(root + tasks).map((namespace) => `${tasks}/${namespace}/${id}`),
   );
@@ -54,7 +47,7 @@ function ofBundle(root: string, id: string): ContainerNames | null {
   return null;
 }
 
-function ofDocker(root: string, id: string): ContainerNames | null {
+function ofDocker(root: string, id: string): RuntimeNames | null {
   const read = json(`${root}${DOCKER}/${id}/config.v2.json`) as {
     Name?: unknown;
     Config?: { Labels?: unknown };
@@ -63,7 +56,7 @@ function ofDocker(root: string, id: string): ContainerNames | null {
 }
 
 /** Of podman and CRI-O, which have one list of all. */
-function ofStorage(root: string, id: string): ContainerNames | null {
+function ofStorage(root: string, id: string): RuntimeNames | null {
   for (const containers of containersIn(root)) {
     const all = json(`${root}${containers}/containers.json`);
     const one = (Array.isArray(all) ? all : []).find((each) => each?.id === id);
@@ -81,7 +74,7 @@ function containersIn(root: string): string[] {
   );
 }
 
-function namesIn(labels: unknown, called: string): ContainerNames | null {
+function namesIn(labels: unknown, called: string): RuntimeNames | null {
   const all = (labels ?? {}) as Record<string, unknown>;
   const first = (keys: readonly string[]) => keys.map((key) => text(all[key])).find(Boolean) ?? '';
   const found = {

@@ -26,6 +26,7 @@ const NO_KEY = '0';
 const SILENT: ReadonlySet<number> = new Set([0, ERRNO.ETIMEDOUT]);
 
 const NOTHING: never[] = [];
+
 type Answer = Omit<ConnectAsked, 'key'> | null;
 
 /** What the host says of calls that failed, of routes and of its addresses; null where the namespace is gone. */

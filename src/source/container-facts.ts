@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { ContainerNames } from '../host/container-names.ts';
+import type { RuntimeNames } from '../host/container-names.ts';
 import { placeOf } from '../known/container.ts';
 
 const MOST_TOLD = 4096;
@@ -8,11 +8,11 @@ const NOTHING: never[] = [];
 
 /** What the containers are called that cgroups are of. */
 export class ContainerFacts {
-  readonly #namesOf: (id: string) => ContainerNames | null;
+  readonly #namesOf: (id: string) => RuntimeNames | null;
   readonly #told = new Set<string>();
 
   /** `namesOf`: null where nobody knows. */
-  constructor(namesOf: (id: string) => ContainerNames | null) {
+  constructor(namesOf: (id: string) => RuntimeNames | null) {
     this.#namesOf = namesOf;
   }
 

@@ -18,11 +18,9 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CAPABILITIES } from '../../src/host/capabilities.ts';
 import { statusOf } from './asking.ts';
+import { BY_SUDO, CALLER } from './caller.ts';
 import { ROOT, TCPWHY } from './tcpwhy.ts';
 
-/** Nobody that this host knows. */
-const CALLER = 54_321;
-const BY_SUDO = { SUDO_UID: String(CALLER), SUDO_GID: String(CALLER) };
 const RECORDING = `${ROOT}test/recordings/demo.tcpwhy`;
 const CAPTURE = `${ROOT}test/captures/connect-refused-server.pcap`;
 

@@ -28,11 +28,9 @@ import { ANSWER } from '../../src/source/border.ts';
 import { random } from '../unit/diagnose/random.ts';
 import { Asking, statusOf } from './asking.ts';
 import { attachedBy, stillThere } from './attached.ts';
+import { BY_SUDO, CALLER } from './caller.ts';
 import { ROOT, Running, TCPWHY } from './tcpwhy.ts';
 
-/** Nobody that this host knows. */
-const CALLER = 54_321;
-const BY_SUDO = { SUDO_UID: String(CALLER), SUDO_GID: String(CALLER) };
 const numbers = Object.values(CAPABILITIES).map(({ number }): number => number);
 /** Where root may not raise its limit of locked memory, the reader keeps what locks without one. */
 const LOCKS = has(CAP_SYS_RESOURCE) ? [] : TO_LOCK_MEMORY.filter(has);

@@ -5,10 +5,9 @@ import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { BY_SUDO, CALLER } from './caller.ts';
 import { TCPWHY } from './tcpwhy.ts';
 
-/** Nobody that this host knows. */
-const CALLER = 54_321;
 const own = mkdtempSync(join(tmpdir(), 'tcpwhy-surroundings-'));
 chownSync(own, CALLER, CALLER);
 afterAll(() => rmSync(own, { recursive: true }));
@@ -21,7 +20,7 @@ function trace(prepare: string, ...args: string[]) {
     ['--mount', '--propagation', 'private', 'sh', '-ec', command, TCPWHY, ...args],
     {
       encoding: 'utf8',
-      env: { ...process.env, SUDO_UID: `${CALLER}`, SUDO_GID: `${CALLER}`, TMPDIR: own },
+      env: { ...process.env, ...BY_SUDO, TMPDIR: own },
     },
   );
   return { status, stdout, stderr };
