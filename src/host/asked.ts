@@ -48,6 +48,8 @@ export function askedOf(
   const isMissing = (there: Addresses) => !isAny(saddr) && !isOwn(ask, saddr, there);
   const addresses = look();
   const was_missing = isMissing(addresses);
+  // A bind takes this one address, a connect any that fits.
+  const fit = dials ? addresses : addressesLike(ask, saddr, saddr);
   const route = dials
     ? routeOf(ask, {
         ...{ saddr, sport, daddr, dport, mark, uid },
@@ -67,8 +69,8 @@ export function askedOf(
     ),
     addresses: addresses.all.length,
     global_addresses: addresses.global,
-    tentative: addresses.tentative,
-    duplicate: addresses.duplicate,
+    tentative: fit.tentative,
+    duplicate: fit.duplicate,
     ...bound,
     hooked: programsOf(host, failed),
     modules: modulesFor(host, sock.owner.pid),

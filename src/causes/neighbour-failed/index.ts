@@ -114,7 +114,7 @@ export default defineCause({
   },
   advice(evidence, { daddr: asked }) {
     const { neighbour, device, is_gateway, drop_reason, redirected_to, translated_from } = evidence;
-    const { netns } = evidence;
+    const { dialled, netns } = evidence;
     const daddr = redirected_to === undefined ? asked : addressOf(redirected_to);
     const dev = deviceName(device) ?? 'DEV';
     if (neighbour === null)
@@ -129,7 +129,7 @@ export default defineCause({
       `is ${neighbour} up, and on the segment of ${dev}? \`ip neigh show ${neighbour} dev ${dev}\` then \`ping -c 3 ${neighbour.startsWith('fe80:') ? `${neighbour}%${dev}` : neighbour}\``,
       is_gateway
         ? `is it the right gateway? \`ip route get ${daddr}\``
-        : `is ${neighbour} on this segment at all? Its route says so, without a gateway: \`ip route get ${daddr}\``,
+        : `is ${neighbour} on this segment at all? Its route says so, without a gateway: \`ip route get ${daddr}\`${dialled === null ? '' : ` That goes elsewhere? Then the socket is bound to ${dev} (SO_BINDTODEVICE), which has no route there: \`ip route get ${daddr} oif ${dev}\``}`,
       `the wrong VLAN or bridge port, a cable, or a filter of ARP loses the questions: \`tcpdump -eni ${dev} 'arp or icmp6'\``,
       ...(translated_from === null
         ? []

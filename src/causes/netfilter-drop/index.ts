@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { DroppedBy } from '../../known/drop-rules.ts';
-import { TRACKED } from '../../tcp/conntrack.ts';
-import { endpoint } from '../../tcp/endpoint.ts';
+import { beforeRedirect, TRACKED } from '../../tcp/conntrack.ts';
+import { endpoint, remote } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import type { Drop } from '../../wire/types.gen.ts';
@@ -11,6 +11,7 @@ import {
   isByNetfilter,
   isHeldBySynproxy,
   leavesLoopback,
+  toText,
   unroutable,
   whereabouts,
   whereText,
@@ -47,11 +48,13 @@ export default defineCause({
     const { packet, sock } = event.body;
     const { saddr, daddr, sport, dport } = packet.flow;
     const told = known.droppedBy(event);
+    const before = beforeRedirect(packet, event.body.conntrack);
     const rule = ruleEvidence(told);
     return {
       evidence: {
         from: endpoint(saddr, sport),
         to: endpoint(daddr, dport),
+        ...(before && { translated_from: remote(before) }),
         flags: flagsText(packet.flags),
         interface: packet.device || null,
         arrived: packet.ifindex > 0 && event.body.leaves_ifindex === 0,
@@ -65,11 +68,13 @@ export default defineCause({
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
+      ...(before && { related: [before] }),
       group: `${event.netns} ${service(packet.flow)}${ruleGroup(rule)}`,
       owner: ownerOf(sock?.owner),
     };
   },
-  summary({ from, to, flags, interface: device, arrived, untracked_by, proxy_port, ...at }) {
+  summary({ from, flags, interface: device, arrived, untracked_by, proxy_port, ...at }) {
+    const to = toText(at);
     const who = ruleWords(at);
     const state =
       untracked_by === undefined

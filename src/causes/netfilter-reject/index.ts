@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { familyOf } from '../../tcp/address.ts';
-import { endpoint } from '../../tcp/endpoint.ts';
+import { beforeRedirect } from '../../tcp/conntrack.ts';
+import { endpoint, remote } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
-import { isByNetfilter } from '../shared/conntrack.ts';
+import { isByNetfilter, toText } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
@@ -46,10 +47,12 @@ export default defineCause({
     if (answer === undefined) return null;
     const rule = ruleEvidence(told);
     const { saddr, daddr, sport, dport } = packet.flow;
+    const before = beforeRedirect(packet, event.body.conntrack);
     return {
       evidence: {
         from: endpoint(saddr, sport),
         to: endpoint(daddr, dport),
+        ...(before && { translated_from: remote(before) }),
         flags: flagsText(packet.flags),
         answer,
         unanswered: told?.unanswered ?? 0,
@@ -62,11 +65,13 @@ export default defineCause({
       subject: 'flow',
       where: service(packet.flow),
       flow: packet.flow,
+      ...(before && { related: [before] }),
       group: `${event.netns} ${service(packet.flow)} ${how}${ruleGroup(rule)}`,
       owner: ownerOf(sock?.owner) ?? ownerOf(sender ?? undefined),
     };
   },
-  summary({ from, to, flags, answer, unanswered, interface: device, arrived, ...rule }) {
+  summary({ from, flags, answer, unanswered, interface: device, arrived, ...rule }) {
+    const to = toText(rule);
     const where = arrived
       ? ` that arrived on ${device ?? 'an unknown interface'}`
       : ' on its way out';

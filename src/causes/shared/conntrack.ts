@@ -32,6 +32,11 @@ export function redirectedFrom({ packet, conntrack, dialled }: ResetSent): Flow 
   return beforeRedirect(packet, conntrack) ?? dialled?.flow ?? null;
 }
 
+/** Where a packet goes, and what had been dialled, if this host has translated that. */
+export function toText({ to, translated_from }: { to: string; translated_from?: string }): string {
+  return translated_from === undefined ? to : `${to}, dialled as ${translated_from},`;
+}
+
 /** Was sent elsewhere, and then there was no way for it: its source is an address of loopback still. No rule drops it. */
 export function leavesLoopback(drop: Drop, known: Knowledge): boolean {
   const { packet, conntrack, leaves_ifindex } = drop;
