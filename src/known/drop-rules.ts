@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { ENTRY } from '../tcp/conntrack.ts';
 import { service } from '../tcp/service.ts';
 import type { Event } from '../wire/event.ts';
 import type { Drop, DropRules } from '../wire/types.gen.ts';
@@ -57,7 +58,10 @@ export class DropRulesTold {
     } else if (event.kind === 'drop') {
       const told = this.#exactly(event);
       if (told && told.rules.length > 0) this.#alike.set(alikeOf(event), told, event.ktime_ns);
-      if (event.body.rejected > 0) return;
+      const { rejected, conntrack } = event.body;
+      // An ICMP error quotes what the sender had sent, not what this host made of it, and is not known by that.
+      const isTranslated = ((conntrack?.status ?? 0) & (ENTRY.SRC_NAT | ENTRY.DST_NAT)) !== 0;
+      if (rejected > 0 || isTranslated) return;
       const answer = told && answerOf(told);
       if (!answer) return;
       const place = placeOf(event, answer);
