@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage, as root: node tools/capture-scenarios.ts [--write] [--keep FOLDER] [SCENARIO…]
+// Usage, as root: node tools/capture-scenarios.ts [--write] [--keep FOLDER | --kept FOLDER] [SCENARIO…]
 //
 // Makes the failures of the lab happen while tcpdump runs at both ends, and compares what `tcpwhy explain`
 // says of each capture with what was made to happen: a line a scenario; exit status 1 where anything
-// else was named. With --write it writes docs/captures.md, or those rows of it anew.
+// else was named. With --write it writes docs/captures.md, or those rows of it anew. With --kept it makes nothing
+// happen, and takes the captures that --keep has left: what is said now of the same packets.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -79,9 +80,13 @@ interface Row {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { write: { type: 'boolean', default: false }, keep: { type: 'string' } },
+  options: {
+    write: { type: 'boolean', default: false },
+    keep: { type: 'string' },
+    kept: { type: 'string' },
+  },
 });
-const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'tcpwhy-captures-'));
+const folder = values.kept ?? values.keep ?? mkdtempSync(join(tmpdir(), 'tcpwhy-captures-'));
 mkdirSync(folder, { recursive: true });
 const chosen = SCENARIOS.filter(({ id }) => positionals.length === 0 || positionals.includes(id));
 const rows: Row[] = [];
@@ -90,7 +95,7 @@ for (const scenario of chosen) {
   rows.push(row);
   console.log(line(row));
 }
-if (!values.keep) rmSync(folder, { recursive: true });
+if (folder !== values.keep && folder !== values.kept) rmSync(folder, { recursive: true });
 if (values.write) writeFileSync(PAGE, page(rows));
 process.exit(rows.some((row) => ENDS.some((end) => verdict(row, end) === 'wrong')) ? 1 : 0);
 
@@ -101,6 +106,14 @@ async function captured(scenario: Scenario): Promise<Row> {
   if (why !== null) return { scenario, skipped: why, said: nothing };
   const options = { times: TIMES, family: scenario.families[0] ?? 4 };
   const files = ENDS.map((end) => join(folder, `${scenario.id.replaceAll('/', '--')}-${end}.pcap`));
+  const explainedFiles = () => {
+    const [client = silent, server = silent] = files.map((file) => explained(readFileSync(file)));
+    return { scenario, skipped: null, said: { client, server } };
+  };
+  if (values.kept)
+    return existsSync(files[0] as string)
+      ? explainedFiles()
+      : { scenario, skipped: 'no capture', said: nothing };
   try {
     using lab = Lab.open();
     scenario.prepare?.(lab, options);
@@ -112,8 +125,7 @@ async function captured(scenario: Scenario): Promise<Row> {
     } finally {
       await Promise.all(dumps.map((dump) => dump.stop()));
     }
-    const [client = silent, server = silent] = files.map((file) => explained(readFileSync(file)));
-    return { scenario, skipped: null, said: { client, server } };
+    return explainedFiles();
   } catch (error) {
     const text = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
     return { scenario, skipped: `failed: ${text}`, said: nothing };

@@ -43,8 +43,10 @@ export class End {
   was_shut = false;
   /** It has proved that the connection is open to it: not by a SYN alone. */
   opened = false;
-  /** Beyond its FIN, and when it sent that; null: it did not. */
-  fin: { at: number; time_ns: number } | null = null;
+  /** Beyond its FIN, and when it sent that, and whether it had the other end's then; null: it did not. */
+  fin: { at: number; time_ns: number; is_second: boolean } | null = null;
+  /** The newest timestamp that the other end may remember, and when that was sent; null: it sends none. */
+  stamp: { tsval: number; time_ns: number } | null = null;
   /** It acknowledged new data after its own FIN: its process reads on. */
   reads_on = false;
   sent_data = false;
@@ -64,6 +66,24 @@ export class End {
 
 /** Both ends of every connection that has ended as open ones do: nothing is asked of them, and most have. */
 const GONE: readonly [End, End] = [Object.freeze(new End()), Object.freeze(new End())];
+
+/** A connection that whoever was dialled had closed first: it remembers that for a minute. */
+export interface Ended {
+  time_ns: number;
+  /** What comes next of either. */
+  client_next: number;
+  server_next: number;
+  /** The client's last timestamp; null: it sent none. */
+  tsval: number | null;
+}
+
+/** Data with a timestamp that is older than what the other end had echoed. */
+export interface OldData {
+  seg: Segment;
+  time_ns: number;
+  /** When the newer one was sent. */
+  newer_ns: number;
+}
 
 /** A SYN for a connection that has another first sequence number. */
 export interface Contender {
@@ -109,6 +129,10 @@ export class Connection {
   /** It is kept as one that may wait for an answer of the end that was dialled. */
   is_asking = false;
   contender: Contender | null = null;
+  /** What is left of it where it was closed, and of the connection that its ends had before. */
+  ended: Ended | null = null;
+  before: Ended | null = null;
+  old_data: OldData | null = null;
   /** Whom its client says it connects for; and that this was told. */
   toa: Segment['toa'] = null;
   toa_told = false;
@@ -164,6 +188,8 @@ export class Connection {
   release(): void {
     this.syn = null;
     this.toa = null;
+    this.before = null;
+    this.old_data = null;
     this.#ends = GONE;
   }
 
@@ -206,7 +232,14 @@ export class Connection {
     if (me.isn === null) return;
     const end = endOf(segment);
     const { seq, payload_len, flags } = segment;
-    if (flags & TCP_FLAG.fin) me.fin ??= { at: end, time_ns };
+    if (flags & TCP_FLAG.fin) {
+      const { fin } = this.#ends[otherSide(segment.side)];
+      me.fin ??= { at: end, time_ns, is_second: fin !== null && !before(segment.ack, fin.at) };
+    }
+    if (segment.has_timestamps && !before(me.next, seq)) {
+      if (!me.stamp || !before(segment.tsval, me.stamp.tsval))
+        me.stamp = { tsval: segment.tsval, time_ns };
+    }
     const empty = end === seq;
     const again = !before(me.next, end) && (!empty || before(seq, me.next));
     if (again || !empty) {

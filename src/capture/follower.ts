@@ -3,12 +3,13 @@
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { next } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
-import { Connection } from './connection.ts';
+import { Connection, type End } from './connection.ts';
 import { DoubtedResets } from './doubted-resets.ts';
 import { Elsewhere } from './elsewhere.ts';
 import { Followed } from './followed.ts';
 import { withHandshakes } from './handshakes.ts';
 import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
+import { OldStamps } from './old-stamps.ts';
 import { Resets } from './resets.ts';
 import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
 import { ShownPeers } from './shown-peers.ts';
@@ -33,6 +34,7 @@ export class Follower {
   readonly #emit: Emit;
   readonly #followed = new Followed();
   readonly #stamps: Stamps;
+  readonly #old: OldStamps;
   readonly #unanswered: Unanswered;
   readonly #unacknowledged: Unacknowledged;
   readonly #unreachable: Unreachable;
@@ -48,6 +50,7 @@ export class Follower {
   constructor(tell: Emit) {
     const emit = withHandshakes(tell);
     this.#emit = emit;
+    this.#old = new OldStamps(emit);
     this.#stamps = new Stamps((refused) => this.#recycled(refused));
     this.#unanswered = new Unanswered(emit, this.vantage, this.#stamps);
     this.#unacknowledged = new Unacknowledged(emit, this.vantage);
@@ -137,6 +140,7 @@ export class Follower {
     }
     const connection = this.#begin(segment, time_ns);
     connection.contested = known !== undefined && !isDone(known);
+    connection.before = known?.ended ?? null;
   }
 
   #begin(segment: Segment, time_ns: number): Connection {
@@ -153,6 +157,7 @@ export class Follower {
     me.ttl = segment.ttl;
     me.scale = segment.scale;
     me.window = segment.window;
+    me.stamp = stampOf(segment, time_ns);
     me.last = segment;
     me.last_ns = time_ns;
     this.#followed.keep(connection);
@@ -197,6 +202,7 @@ export class Follower {
     me.ttl = segment.ttl;
     me.scale = segment.scale;
     me.window = segment.window;
+    me.stamp = stampOf(segment, time_ns);
     if (segment.window === 0) me.shut ??= shutFrom(time_ns);
     me.last = segment;
     me.last_ns = time_ns;
@@ -236,8 +242,9 @@ export class Follower {
       this.#upstreams.heard(null, segment, time_ns);
       return;
     }
-    if (connection.over) return;
+    if (connection.over || this.#old.ofEnded(connection, segment, time_ns)) return;
     this.#challenged(connection, segment, time_ns);
+    this.#old.take(connection, segment, time_ns);
     const doubted = this.#doubted.of(connection);
     if (segment.mptcp !== null) connection.mptcp = true;
     const was_open = connection.open;
@@ -256,6 +263,8 @@ export class Follower {
       this.#doubted.disbelieved(connection, doubted, time_ns);
     if (!connection.closed) return;
     if (connection.whole) this.#stamp(connection, time_ns);
+    if (connection.whole && !connection.contested)
+      connection.ended = OldStamps.ended(connection, time_ns);
     connection.release();
     this.#followed.ended(connection);
   }
@@ -324,6 +333,10 @@ export class Follower {
 
 function nsOf(connection: Connection | undefined, side: Side): number {
   return connection?.end(side).last_ns ?? 0;
+}
+
+function stampOf({ has_timestamps, tsval }: Segment, time_ns: number): End['stamp'] {
+  return has_timestamps ? { tsval, time_ns } : null;
 }
 
 /** The same segment, as it went by another device. */

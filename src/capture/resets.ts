@@ -52,6 +52,8 @@ export class Resets {
       return;
     }
     const { side } = segment;
+    // It ends what its ends had before.
+    if (connection.before?.client_next === segment.seq && connection.opener === side) return;
     const me = connection.end(side);
     const peer = connection.end(otherSide(side));
     if (segment.seq === me.next) {

@@ -3,6 +3,7 @@
 import type { Values } from '../app/declare.ts';
 import { explainFile, explainText } from '../app/explain.ts';
 import type { EXPLAIN } from '../app/flags.ts';
+import { tellJoined } from '../app/joined.ts';
 import { filesAndTargets, recordedFilterFrom } from '../app/options.ts';
 import { runOptions } from '../app/run.ts';
 import { readTexts } from '../app/texts.ts';
@@ -36,5 +37,7 @@ export async function explain(
     failed = (await explainFile(file, asked, write)) || failed;
     if (interrupted.aborted) break;
   }
+  const kept = files.filter((file) => file !== '-');
+  if (kept.length > 1 && !interrupted.aborted) await tellJoined(kept, flags, asked, write);
   return failed ? 1 : 0;
 }

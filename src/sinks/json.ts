@@ -18,6 +18,7 @@ export function jsonSink(write: (text: string) => void): Sink {
     capture: (row) => line({ type: 'capture', ...row }),
     counters: (row) => line({ type: 'counters', ...row }),
     log: (row) => line({ type: 'log', ...row }),
+    joined: (row) => line({ type: 'joined', ...row }),
     loss: (row) => line({ type: 'loss', ...row }),
     summary: (summary) => line({ type: 'summary', ...summary }),
   };

@@ -25,6 +25,14 @@ export interface CaptureRow {
   by: string | null;
 }
 
+/** What several captures saw of the same connections. */
+export interface JoinedRow {
+  /** In each of them, the weightiest first. */
+  findings: (Pick<Finding, 'id' | 'cause' | 'severity' | 'count' | 'summary'> & { file: string })[];
+  /** Ends that a translation on the way calls otherwise. */
+  translated: { file: string; here: string; there: string; at: string[] }[];
+}
+
 /** What two texts of counters are. */
 export interface CountersRow {
   /** Their files. */
@@ -85,6 +93,7 @@ export interface Sink {
   capture(row: CaptureRow): void;
   counters(row: CountersRow): void;
   log(row: LogRow): void;
+  joined(row: JoinedRow): void;
   loss(row: LossRow): void;
   summary(summary: Summary): void;
 }

@@ -8,7 +8,7 @@ import { endTexts } from './ends.ts';
 import { clock } from './format.ts';
 import { printable } from './printable.ts';
 import { weight } from './severity.ts';
-import type { CaptureRow, CountersRow, LossRow, Sink, Start, Summary } from './sink.ts';
+import type { CaptureRow, CountersRow, JoinedRow, LossRow, Sink, Start, Summary } from './sink.ts';
 import { COLUMNS, wrap } from './wrap.ts';
 
 const MARK: Record<Severity, string> = { error: 'E', warning: 'W', info: 'i' };
@@ -60,6 +60,9 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
       line();
       line(style('dim', `${lines} lines, ${told} of them say why TCP failed`));
     },
+    joined: (row) => {
+      for (const text of joinedLines(row)) line(text);
+    },
     loss: (row) => line(lossLine(row)),
     summary: (summary) => {
       line();
@@ -87,6 +90,24 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
       ...[...who, ...endTexts(finding)].flatMap((text) => wrap(text, '    ', '    ')),
       ...advice.flatMap(adviceLines),
     ];
+  }
+
+  function joinedLines({ findings, translated }: JoinedRow): string[] {
+    const rows = findings.flatMap(({ file, cause, severity, count, summary }) =>
+      wrap(
+        `${count} × ${MARK[severity]} ${cause} in ${printable(file)}: ${summary}`,
+        '  ',
+        '    ',
+      ).map((text, index) => (index === 0 ? style(COLOUR[severity], text) : text)),
+    );
+    const ends = translated.flatMap(({ file, here, there, at }) =>
+      wrap(
+        `${here} in ${printable(file)} is ${there} in ${at.map(printable).join(', ')}`,
+        '    ',
+        '      ',
+      ),
+    );
+    return ['', 'The same connections, seen at several places:', ...rows, ...ends];
   }
 
   function verdictLines(summary: Summary, findings: Finding[]): string[] {

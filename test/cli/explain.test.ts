@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, expect, test } from 'vitest';
 import { misfit } from '../schema.ts';
-import { pcap, type Row } from '../unit/capture/captures.ts';
+import { opened, pcap, type Row } from '../unit/capture/captures.ts';
 import { RECORDINGS, TCPWHY, tcpwhy } from './run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-explain-'));
@@ -94,6 +94,52 @@ test('a signal ends it, whatever its stdin does', async () => {
   }
   expect((await ended)[0]).toBe(1);
   expect(types.slice(-2)).toEqual(['capture', 'summary']);
+});
+
+/** A connection that its server resets, as it is seen on one side of a NAT. */
+const resetSeen = (client: string, server_isn = 5000, isn = 1000): Row[] => [
+  ...opened(client, '10.9.0.9:8080', { isn, server_isn }),
+  {
+    ...{ at_ms: 9, from: '10.9.0.9:8080', to: client, flags: 'R.' },
+    ...{ seq: server_isn + 1, ack: isn + 101 },
+  },
+];
+const INSIDE = file('inside.pcap', pcap(resetSeen('10.0.0.5:4000')));
+const OUTSIDE = file('outside.pcap', pcap(resetSeen('192.0.2.7:61000')));
+
+test('what two captures saw of one connection is joined, a translation between them too', () => {
+  const { status, stdout } = tcpwhy('explain', INSIDE, OUTSIDE, '--json');
+  expect(status).toBe(1);
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(lines.map(misfit).filter(Boolean)).toEqual([]);
+  const of_each = ['start', 'finding', 'capture', 'summary'];
+  expect(lines.map(({ type }) => type)).toEqual([...of_each, ...of_each, 'joined']);
+  const joined = lines.at(-1);
+  expect(joined).toMatchObject({
+    findings: [
+      { file: INSIDE, cause: 'reset-by-peer', count: 1 },
+      { file: OUTSIDE, cause: 'reset-by-peer', count: 1 },
+    ],
+    translated: [{ file: INSIDE, here: '10.0.0.5:4000', there: '192.0.2.7:61000', at: [OUTSIDE] }],
+  });
+  const told = lines.filter(({ type }) => type === 'finding').map(({ id }) => id);
+  expect(joined.findings.map(({ id }: { id: string }) => id)).toEqual(told);
+  const text = tcpwhy('explain', INSIDE, OUTSIDE, '--quiet').stdout.replaceAll(/\s+/g, ' ');
+  expect(text).toContain('The same connections, seen at several places:');
+  expect(text).toContain(`10.0.0.5:4000 in ${INSIDE} is 192.0.2.7:61000 in ${OUTSIDE}`);
+});
+
+test.each([
+  [
+    'another first number of the server',
+    file('other.pcap', pcap(resetSeen('192.0.2.7:61000', 7000))),
+  ],
+  ['another connection', file('another.pcap', pcap(resetSeen('192.0.2.7:61000', 5000, 3000)))],
+])('what has %s is not joined', (_, path) => {
+  expect(tcpwhy('explain', INSIDE, path, '--json').stdout).not.toContain('joined');
 });
 
 test('what was captured before a cut is told, and the cut', () => {

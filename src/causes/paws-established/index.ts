@@ -16,6 +16,7 @@ export default defineCause({
   explains:
     'A segment of an open connection brings new data with an older timestamp than the last one, so the data is refused.',
   seenAs: ['stands-still', 'times-out'],
+  packets: true,
   needs: ['refused'],
   on: ['drop'],
   leadsTo: SILENCE,

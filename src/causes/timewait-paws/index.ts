@@ -20,6 +20,7 @@ export default defineCause({
   explains:
     'A SYN for a connection in TIME_WAIT carries an older timestamp than that connection had, or a number that is not above its, so it is not answered with a SYN-ACK.',
   seenAs: ['connect-hangs', 'connect-late'],
+  packets: true,
   needs: ['timewait'],
   on: ['syn_received', 'drop'],
   leadsTo: SILENCE,

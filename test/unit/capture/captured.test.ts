@@ -19,6 +19,11 @@ test.each<[string, Record<string, number>]>([
   ['connect-refused-server.pcap', { 'connect-refused': 3 }],
   ['icmp-unreachable-client.pcap', { 'icmp-unreachable': 3 }],
   ['syn-on-live-connection--leaked-server.pcap', { 'syn-on-live-connection': 3 }],
+  ['timewait-paws-server.pcap', { 'timewait-paws': 3 }],
+  // By its number alone a SYN is not said to be refused.
+  ['timewait-paws--number-server.pcap', {}],
+  // The end that refuses has said nothing yet, and may be half-open.
+  ['paws-established-server.pcap', {}],
   ['proxy-upstream-failed-client.pcap', { 'reset-by-peer': 3 }],
   ['proxy-upstream-failed-server.pcap', { 'connect-refused': 3, 'proxy-upstream-failed': 3 }],
   // The connection was never open to the server.
