@@ -263,11 +263,8 @@ const OF_BPF: &[u32] = &[
 ];
 
 /// The front has the bytes of the reader and files of its user.
-const NOT_OF_THE_FRONT: &[libc::c_long] = &[
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_setns,
-];
+const NOT_OF_THE_FRONT: &[libc::c_long] =
+    &[libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_setns];
 
 /// Where it tells a collector it connects, to whom its host leads: by TCP, and for names by UDP. No service of this
 /// host that trusts its user (sockets of UNIX) is asked, and only what serves metrics is connected to.
@@ -501,8 +498,13 @@ mod tests {
             of(libc::AF_PACKET, 0),
             of(libc::AF_INET, libc::IPPROTO_SCTP),
         ];
-        let serves = [libc::SYS_bind, libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4]
-            .map(|call| (call, NO_FILE));
+        let serves = [
+            libc::SYS_bind,
+            libc::SYS_listen,
+            libc::SYS_accept,
+            libc::SYS_accept4,
+        ]
+        .map(|call| (call, NO_FILE));
         for half in [Half::Teller, Half::Server] {
             let listens = matches!(half, Half::Server);
             let calls = [&allowed[..], &refused, &serves].concat();
