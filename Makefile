@@ -124,14 +124,14 @@ install: ## install what `make dist` built, below DESTDIR and PREFIX (/usr/local
 	install -D -m 755 $(DIST) '$(DESTDIR)$(PREFIX)/bin/tcpwhy'
 	cd $(BUILT)/dist/share && find . -type f -exec install -D -m 644 {} '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
 	install -D -m 644 tools/dist/systemd/tcpwhy.socket -t '$(DESTDIR)$(PREFIX)/lib/systemd/system'
-	sed 's|^ExecStart=/usr/|ExecStart=$(abspath $(PREFIX))/|' tools/dist/systemd/tcpwhy@.service | \
-		install -D -m 644 /dev/stdin '$(DESTDIR)$(PREFIX)/lib/systemd/system/tcpwhy@.service'
+	for unit in tcpwhy@.service tcpwhy-agent.service; do \
+		sed 's|^ExecStart=/usr/|ExecStart=$(abspath $(PREFIX))/|' "tools/dist/systemd/$$unit" | \
+			install -D -m 644 /dev/stdin "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit" || exit; done
 	install -D -m 644 tools/dist/systemd/tcpwhy.conf -t '$(DESTDIR)$(PREFIX)/lib/sysusers.d'
 
 uninstall: ## remove what `make install` installed
 	rm -f '$(DESTDIR)$(PREFIX)/bin/tcpwhy' '$(DESTDIR)$(PREFIX)/lib/sysusers.d/tcpwhy.conf'
-	rm -f '$(DESTDIR)$(PREFIX)/lib/systemd/system/tcpwhy.socket' \
-		'$(DESTDIR)$(PREFIX)/lib/systemd/system/tcpwhy@.service'
+	cd '$(DESTDIR)$(PREFIX)/lib/systemd/system' && rm -f tcpwhy.socket tcpwhy@.service tcpwhy-agent.service
 	cd $(BUILT)/dist/share && find . -type f -exec rm -f '$(abspath $(DESTDIR)$(PREFIX))/share/'{} \;
 	rmdir '$(abspath $(DESTDIR)$(PREFIX))/share/doc/tcpwhy'
 

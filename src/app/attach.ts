@@ -6,8 +6,8 @@ import { CAPABILITIES, has } from '../host/capabilities.ts';
 import { type Limit, tooLow } from '../host/limits.ts';
 import type { AttachOptions } from '../source/attach.ts';
 import { LiveSource } from '../source/live.ts';
-import { connectToService, RemoteSource } from '../source/remote.ts';
-import type { Source } from '../source/source.ts';
+import { connectToService, type FrontHalf, RemoteSource } from '../source/remote.ts';
+import type { KernelSource } from '../source/source.ts';
 import { caller } from './caller.ts';
 import type { AttachFlags } from './flags.ts';
 import { UsageError } from './usage.ts';
@@ -47,36 +47,49 @@ export function openLive(options: AttachOptions): LiveSource {
   return opened(() => LiveSource.open(options));
 }
 
+/** Begins to watch. Throws UsageError where this process or kernel cannot be watched. */
+type Opening = (options: AttachOptions) => KernelSource;
+
 /**
- * The same; but whoever called it by sudo has all of this process from here on, and who may not watch the kernel
- * does it by the service.
+ * The same in two steps, of which whoever called it by sudo has all of this process from the first one on; and who may
+ * not watch the kernel does it by the service.
  */
-export function openSource(options: AttachOptions): Source {
+export function toOpen(half: FrontHalf): Opening {
   const by = caller();
   if (by) {
     checkLimits();
-    return opened(() => RemoteSource.open(options, by));
+    const open = RemoteSource.begin(by, half);
+    return (options) => opened(() => open(options));
   }
   const { CAP_BPF, CAP_SYS_ADMIN } = CAPABILITIES;
   const mayWatch = process.geteuid?.() === 0 || has(CAP_BPF.number) || has(CAP_SYS_ADMIN.number);
-  return mayWatch ? openLive(options) : openByService(options);
+  return mayWatch ? openLive : toOpenByService(half);
 }
 
-function openByService(options: AttachOptions): Source {
-  if (options.btf !== undefined)
-    throw new UsageError(
-      '--btf takes root (sudo tcpwhy …): the service reads only what it has itself',
-    );
-  let socket: number;
+/** Both steps. */
+export function openSource(options: AttachOptions): KernelSource {
+  return toOpen('front')(options);
+}
+
+function toOpenByService(half: FrontHalf): Opening {
+  let open: (options: AttachOptions) => KernelSource;
   try {
-    socket = connectToService();
+    open = RemoteSource.ofService(connectToService(), half);
   } catch (error) {
-    throw serviceError(error);
+    open = () => {
+      throw serviceError(error);
+    };
   }
-  return opened(() => RemoteSource.ofService(socket, options));
+  return (options) => {
+    if (options.btf !== undefined)
+      throw new UsageError(
+        '--btf takes root (sudo tcpwhy …): the service reads only what it has itself',
+      );
+    return opened(() => open(options));
+  };
 }
 
-function opened<S extends Source>(open: () => S): S {
+function opened<S extends KernelSource>(open: () => S): S {
   try {
     return open();
   } catch (error) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mkdirSync } from 'node:fs';
+import { chownSync, mkdirSync } from 'node:fs';
+import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { ExportCounters } from '../agent/counters.ts';
 import { Delivery } from '../agent/delivery.ts';
@@ -11,7 +12,8 @@ import { metricsRequest } from '../agent/otlp-metrics.ts';
 import { servePrometheus } from '../agent/prometheus.ts';
 import { Resources } from '../agent/resource.ts';
 import { Shipper } from '../agent/shipper.ts';
-import { openLive, RECORDS_PER_S } from '../app/attach.ts';
+import { RECORDS_PER_S, toOpen } from '../app/attach.ts';
+import { caller } from '../app/caller.ts';
 import type { Values } from '../app/declare.ts';
 import type { AGENT } from '../app/flags.ts';
 import { FlightRecorder } from '../app/flight.ts';
@@ -37,13 +39,15 @@ const LAST_MS = 5000;
 /** Watches until a signal, records, and tells what is found: its exit status. */
 export async function agent(targets: string[], flags: Flags): Promise<number> {
   const filter = filterFrom(targets, flags);
-  const { logs, metrics, metrics_ms } = endpoints();
-  const recording = placeOf(flags);
-  if (!lockFile(`${recording}.lock`))
-    throw new UsageError(`another agent records ${recording}: give this one another --dir`);
-  const rotation = rotationOf(flags);
   const interrupted = interruption();
-  const source = openLive({
+  const folder = flags.dir ?? (process.env.STATE_DIRECTORY?.split(':')[0] || STATE);
+  if (folder === STATE) giveState();
+  // Files are read and made as who has them, and by who may do no more.
+  const open = toOpen(flags.prometheus ? 'server' : 'teller');
+  const { logs, metrics, metrics_ms } = endpoints();
+  const recording = placeIn(folder);
+  const rotation = rotationOf(flags);
+  const source = open({
     filter,
     records_per_s: RECORDS_PER_S,
     tier: flags.tier ?? 'hooks',
@@ -53,6 +57,7 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
   });
   const stop = new AbortController();
   let flight: FlightRecorder | null = null;
+  let server: Server | null = null;
   try {
     const resources = setting(() => new Resources(source.header.host, process.env));
     const counters = new ExportCounters();
@@ -82,7 +87,7 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
     const start_ns = now_ns();
     const request = () => metricsRequest(read(), resources.host, start_ns, now_ns());
     const teller = metrics && new MetricsTeller(metrics, request, counters, say);
-    const server = flags.prometheus && (await served(flags.prometheus, read));
+    server = flags.prometheus && (await served(flags.prometheus, read));
     say(
       `watching; recordings are ${recording}, findings go to ${logs ? logs.url.origin + logs.url.pathname : 'nobody'}`,
     );
@@ -101,10 +106,11 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
     recorded.end(why);
     const last = AbortSignal.timeout(LAST_MS);
     await Promise.all([shipper?.finish(last), teller?.tell(last)]);
-    server?.close();
     return 0;
   } finally {
     stop.abort();
+    server?.close();
+    server?.closeAllConnections();
     source.close();
     flight?.close();
   }
@@ -127,15 +133,32 @@ function setting<T>(read: () => T): T {
   }
 }
 
-/** Of the recordings, as `record -o` has it. Only who runs it may read them. */
-function placeOf({ dir }: Flags): string {
-  const folder = dir ?? (process.env.STATE_DIRECTORY?.split(':')[0] || STATE);
+/** Only root may make it, and who called it by sudo is to write there. */
+function giveState(): void {
+  const by = caller();
+  if (!by) return;
+  try {
+    mkdirSync(STATE, { mode: 0o700 });
+    chownSync(STATE, by.uid, by.gid);
+  } catch {
+    // It is there, and somebody's, or cannot be made: whoever writes there is told.
+  }
+}
+
+/** Of the recordings, as `record -o` has it; the folder is this agent's then. Only who runs it may read them. */
+function placeIn(folder: string): string {
+  const recording = join(folder, 'agent.tcpwhy.zst');
+  let own: boolean;
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    own = lockFile(`${recording}.lock`);
   } catch (error) {
-    throw new UsageError(`cannot make ${folder}: ${(error as Error).message}`);
+    throw new UsageError(
+      `cannot write in ${folder}, as user ${process.geteuid?.()}: ${(error as Error).message}`,
+    );
   }
-  return join(folder, 'agent.tcpwhy.zst');
+  if (!own) throw new UsageError(`another agent records ${recording}: give this one another --dir`);
+  return recording;
 }
 
 function rotationOf({ keep, maxAge }: Flags): Rotation {

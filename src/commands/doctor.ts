@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { openLive } from '../app/attach.ts';
+import { openSource } from '../app/attach.ts';
 import type { Values } from '../app/declare.ts';
 import type { DOCTOR } from '../app/flags.ts';
 import { untold } from '../app/run.ts';
 import { FACTS, type Fact } from '../causes/facts.ts';
-import { missing } from '../host/capabilities.ts';
 import { kernelIdentity } from '../host/kernel.ts';
-import { limits } from '../host/limits.ts';
 import { jsonText } from '../sinks/printable.ts';
 import { wrap } from '../sinks/wrap.ts';
 import { EVERYTHING } from '../source/filter.ts';
 
 /** What this kernel lets tcpwhy see: which hook shows each fact, and why not. */
 export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => void): number {
-  const source = openLive({
+  const source = openSource({
     filter: EVERYTHING,
     records_per_s: 1,
     tier: flags.tier ?? 'hooks',
@@ -22,6 +20,7 @@ export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => vo
   });
   try {
     const { header } = source;
+    const { missing, limits } = source.means();
     const unseen = untold(header);
     const symbols = header.hooks.some(({ fact, hook }) => fact === 'symbols' && hook !== '');
     if (flags.json) {
@@ -29,7 +28,7 @@ export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => vo
       const hooks = header.hooks.map(({ fact, hook, reason }) => {
         return { fact, hook: hook || null, reason: reason || null };
       });
-      const capabilities_missing = missing().map(({ name }) => name);
+      const capabilities_missing = missing.map(({ name }) => name);
       const told = { ...kernelIdentity(), tier, hooks, symbols, capabilities_missing };
       write(`${jsonText({ type: 'doctor', ...told, not_observable: unseen })}\n`);
       return 0;
@@ -49,9 +48,9 @@ export function doctor(flags: Values<typeof DOCTOR>, write: (text: string) => vo
         ? 'Kernel symbols: readable.'
         : 'Kernel symbols: hidden (kernel.kptr_restrict, or no CAP_SYSLOG): who reset a connection stays unknown.',
     );
-    for (const { name, without } of missing())
+    for (const { name, without } of missing)
       for (const text of wrap(`Without ${name}: ${without}.`, '', '  ')) line(text);
-    for (const { of, by, most, needed, unit } of limits()) {
+    for (const { of, by, most, needed, unit } of limits) {
       const some = (count: number) => `${count}${unit && ` ${unit}`}`;
       const has = most === null ? 'no limit' : `at most ${some(most)}`;
       for (const text of wrap(

@@ -478,8 +478,11 @@ export function onlineCpus(): number {
   return native().onlineCpus();
 }
 
-/** Which half of tcpwhy a process is: who reads the kernel, or all the rest. */
-export type Half = 'reader' | 'front';
+/**
+ * Which half of tcpwhy a process is: who reads the kernel, or all the rest; what tells a collector connects, and
+ * what serves metrics listens too.
+ */
+export type Half = 'reader' | 'front' | 'teller' | 'server';
 
 /** Both ends of a new pipe, as descriptors, which programs that are run have only where they are given them. */
 export function pipe(): { from: number; to: number } {

@@ -100,13 +100,17 @@ pub enum Half {
     Reader,
     /// Everything else, as whoever called it.
     Front,
+    /// The same, which tells a collector by the network.
+    Teller,
+    /// The same, which serves its metrics too.
+    Server,
 }
 
 /// Takes from every thread, for good, the system calls that this half has no use for, and new privileges
 /// by programs that it runs: it can run none. Errors: what the kernel refused.
 #[napi(catch_unwind)]
 pub fn confine(half: Half) -> Result<()> {
-    if let Half::Front = half {
+    if !matches!(half, Half::Reader) {
         limit_locked(0);
     }
     apply(&half, libc::SECCOMP_FILTER_FLAG_TSYNC)
@@ -259,11 +263,17 @@ const OF_BPF: &[u32] = &[
 ];
 
 /// The front has the bytes of the reader and files of its user.
-const NOT_OF_THE_FRONT: &[libc::c_long] = &[
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_setns,
-    libc::SYS_socket,
+const NOT_OF_THE_FRONT: &[libc::c_long] =
+    &[libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_setns];
+
+/// Where it tells a collector it connects, to whom its host leads: by TCP, and for names by UDP. No service of this
+/// host that trusts its user (sockets of UNIX) is asked, and only what serves metrics is connected to.
+const FAMILIES_OF_THE_TELLER: &[libc::c_int] = &[libc::AF_INET, libc::AF_INET6];
+const NOT_OF_THE_TELLER: &[libc::c_long] = &[
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_accept,
+    libc::SYS_accept4,
 ];
 
 /// Of x86-64 only: other architectures have just those that end in `at`.
@@ -310,7 +320,9 @@ const X32: u32 = 0x4000_0000;
 fn filter(half: &Half) -> Vec<libc::sock_filter> {
     let more = match half {
         Half::Reader => [NOT_OF_THE_READER, OLD_NOT_OF_THE_READER].concat(),
-        Half::Front => NOT_OF_THE_FRONT.to_vec(),
+        Half::Front => [NOT_OF_THE_FRONT, &[libc::SYS_socket]].concat(),
+        Half::Teller => [NOT_OF_THE_FRONT, NOT_OF_THE_TELLER].concat(),
+        Half::Server => NOT_OF_THE_FRONT.to_vec(),
     };
     let mut filter = vec![
         load(ARCH),
@@ -343,11 +355,7 @@ fn filter(half: &Half) -> Vec<libc::sock_filter> {
         ] {
             filter.extend(only_with(call, &[own]));
         }
-        let families: Vec<u32> = FAMILIES_OF_THE_READER
-            .iter()
-            .map(|&one| one as u32)
-            .collect();
-        filter.extend(only_with(libc::SYS_socket, &families));
+        filter.extend(only_families(FAMILIES_OF_THE_READER));
         // The last that is looked for: what is loaded then stays so.
         filter.extend([
             jump(libc::BPF_JEQ, libc::SYS_bpf as u32, 1, 0),
@@ -361,8 +369,25 @@ fn filter(half: &Half) -> Vec<libc::sock_filter> {
         filter.push(give(REFUSED));
         return filter;
     }
+    if matches!(half, Half::Teller | Half::Server) {
+        // No protocol but the usual one: others are loaded where they are asked for.
+        filter.extend([
+            jump(libc::BPF_JEQ, libc::SYS_socket as u32, 0, 4),
+            load(argument(2)),
+            jump(libc::BPF_JEQ, 0, 1, 0),
+            give(REFUSED),
+            load(NUMBER),
+        ]);
+        filter.extend(only_families(FAMILIES_OF_THE_TELLER));
+    }
     filter.push(give(libc::SECCOMP_RET_ALLOW));
     filter
+}
+
+/// Sockets of these families.
+fn only_families(families: &[libc::c_int]) -> Vec<libc::sock_filter> {
+    let families: Vec<u32> = families.iter().map(|&one| one as u32).collect();
+    only_with(libc::SYS_socket, &families)
 }
 
 /// This call with one of these as its first argument, and else not.
@@ -460,8 +485,43 @@ mod tests {
     }
 
     #[test]
+    fn what_tells_a_collector_connects_and_no_more() {
+        let stream = libc::c_long::from(libc::SOCK_STREAM);
+        let of = |family: libc::c_int, protocol: libc::c_int| {
+            let [family, protocol] = [family, protocol].map(libc::c_long::from);
+            (libc::SYS_socket, [family, stream, protocol])
+        };
+        let allowed = [of(libc::AF_INET, 0), of(libc::AF_INET6, 0)];
+        let refused = [
+            of(libc::AF_UNIX, 0),
+            of(libc::AF_NETLINK, 0),
+            of(libc::AF_PACKET, 0),
+            of(libc::AF_INET, libc::IPPROTO_SCTP),
+        ];
+        let serves = [
+            libc::SYS_bind,
+            libc::SYS_listen,
+            libc::SYS_accept,
+            libc::SYS_accept4,
+        ]
+        .map(|call| (call, NO_FILE));
+        for half in [Half::Teller, Half::Server] {
+            let listens = matches!(half, Half::Server);
+            let calls = [&allowed[..], &refused, &serves].concat();
+            let expected = [
+                vec![0; allowed.len()],
+                vec![libc::EPERM; refused.len()],
+                vec![if listens { libc::EBADF } else { libc::EPERM }; serves.len()],
+            ];
+            assert_eq!(answers(half, &calls), expected.concat());
+        }
+        let none = answers(Half::Front, &[allowed[0], refused[0]]);
+        assert_eq!(none, [libc::EPERM; 2]);
+    }
+
+    #[test]
     fn neither_half_makes_calls_that_are_newer_than_the_lists() {
-        for half in [Half::Reader, Half::Front] {
+        for half in [Half::Reader, Half::Front, Half::Teller, Half::Server] {
             assert_eq!(answers(half, &[(MADE_SINCE, NO_FILE)]), [libc::ENOSYS]);
         }
     }

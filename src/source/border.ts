@@ -11,9 +11,10 @@ import type { AttachOptions } from './attach.ts';
  */
 export type Request =
   | { call: 'open'; options: AttachOptions }
-  | { call: 'beginParts' | 'begin' | 'again' | 'before' }
+  | { call: 'beginParts' | 'begin' | 'again' | 'before' | 'means' }
   | { call: 'tick'; last: boolean }
   | { call: 'headerOf'; part: number }
+  | { call: 'acceptQueues'; netns: number | null }
   | { call: 'footer' | 'end'; why: string; losses: Record<string, number> };
 
 export const ANSWER = { bytes: 0, header: 1, error: 2 } as const;
@@ -52,17 +53,20 @@ export function parseRequest(text: string): Request | null {
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { call, last, part, why, losses, options } = value as Record<string, unknown>;
+  const { call, last, part, netns, why, losses, options } = value as Record<string, unknown>;
   switch (call) {
     case 'beginParts':
     case 'begin':
     case 'again':
     case 'before':
+    case 'means':
       return { call };
     case 'tick':
       return typeof last === 'boolean' ? { call, last } : null;
     case 'headerOf':
       return isCount(part) ? { call, part } : null;
+    case 'acceptQueues':
+      return netns === null || isCount(netns) ? { call, netns } : null;
     case 'footer':
     case 'end':
       return isWord(why) && isLosses(losses) ? { call, why, losses } : null;

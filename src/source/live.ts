@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { type AcceptQueue, acceptQueuesIn, LISTENERS, SOCK_DIAG } from '../host/accept-queues.ts';
+import { missing } from '../host/capabilities.ts';
 import { monotonic_ns, readCounters } from '../host/kernel.ts';
+import { limits } from '../host/limits.ts';
 import { networkNamespaces } from '../host/netns.ts';
 import { processesRefused } from '../host/process.ts';
 import {
@@ -20,7 +22,7 @@ import { ClockWatch } from './clock-watch.ts';
 import { HostFacts } from './host-facts.ts';
 import { PartCounts } from './part-counts.ts';
 import { publishingHost, withPublished } from './published.ts';
-import type { Source } from './source.ts';
+import type { KernelSource, Means } from './source.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
 
 const TOTALS_EVERY_NS = 1e9;
@@ -30,7 +32,7 @@ const KEYS_AT_ONCE = 20_000;
 const MORE_BYTES = 1 << 20;
 
 /** The running kernel as a stream of bytes: what BPF wrote, and what only this host can tell. */
-export class LiveSource implements Source {
+export class LiveSource implements KernelSource {
   readonly header: Header;
   readonly #session: Session;
   readonly #facts: HostFacts;
@@ -192,7 +194,6 @@ export class LiveSource implements Source {
     return Buffer.concat(ticks);
   }
 
-  /** Of every listener of a network namespace, null: of each that can be entered. */
   acceptQueues(netns: number | null): AcceptQueue[] {
     const all = networkNamespaces();
     const paths = netns === null ? [...all.values()] : [all.get(netns) ?? []].flat();
@@ -204,6 +205,10 @@ export class LiveSource implements Source {
         return [];
       }
     });
+  }
+
+  means(): Means {
+    return { missing: missing(), limits: limits() };
   }
 
   /** Instructions that the verifier went through, by program; empty before Linux 5.16. */

@@ -2,12 +2,14 @@
 
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
+import type { AcceptQueue } from '../host/accept-queues.ts';
 import { itself } from '../host/built.ts';
 import { CAPABILITIES, TO_LOCK_MEMORY } from '../host/capabilities.ts';
 import {
   boundCapabilities,
   confine,
   connectToRoot,
+  type Half,
   lockWithoutLimit,
   maxDrained,
   pipe,
@@ -18,7 +20,7 @@ import type { Header } from '../wire/types.gen.ts';
 import type { AttachOptions } from './attach.ts';
 import { ANSWER, type Refusal, type Request, readAnswer, writeRequest } from './border.ts';
 import { become, type Caller } from './caller.ts';
-import type { Source } from './source.ts';
+import type { KernelSource, Means } from './source.ts';
 
 /** Where tcpwhy.socket listens. */
 const SERVICE = '/run/tcpwhy/reader.sock';
@@ -27,6 +29,9 @@ const SERVICE = '/run/tcpwhy/reader.sock';
 export function connectToService(): number {
   return connectToRoot(SERVICE);
 }
+
+/** All but the reader; those of an agent may use the network too. */
+export type FrontHalf = Exclude<Half, 'reader'>;
 
 /** The reader ended while somebody watched by it. */
 export class ReaderGone extends Error {
@@ -42,7 +47,7 @@ const ENDED_BY_SERVICE =
  * The kernel as a process of its own reads it, the only one that has privileges. This one is who called it,
  * for good, and can neither read the kernel nor run a program.
  */
-export class RemoteSource implements Source {
+export class RemoteSource implements KernelSource {
   readonly header: Header;
   readonly #to: number;
   readonly #from: number;
@@ -50,8 +55,11 @@ export class RemoteSource implements Source {
   readonly #room = Buffer.allocUnsafeSlow(maxDrained());
   #open = true;
 
-  /** Throws binding errors, with a `code`, as LiveSource.open() does; ReaderGone. */
-  static open(options: AttachOptions, caller: Caller): RemoteSource {
+  /**
+   * Begins the reader, and is the caller from here on, who watches by what this gives. That throws binding errors,
+   * with a `code`, as LiveSource.open() does; ReaderGone.
+   */
+  static begin(caller: Caller, half: FrontHalf): (options: AttachOptions) => RemoteSource {
     const requests = pipe();
     const answers = pipe();
     const kept = Object.values(CAPABILITIES).map(({ number }): number => number);
@@ -67,14 +75,14 @@ export class RemoteSource implements Source {
     closeSync(requests.from);
     closeSync(answers.to);
     become(caller);
-    confine('front');
-    return new RemoteSource(requests.to, answers.from, options, ENDED);
+    confine(half);
+    return (options) => new RemoteSource(requests.to, answers.from, options, ENDED);
   }
 
-  /** By a connection to the service. Throws as open() does. */
-  static ofService(socket: number, options: AttachOptions): RemoteSource {
-    confine('front');
-    return new RemoteSource(socket, socket, options, ENDED_BY_SERVICE);
+  /** By a connection to the service. */
+  static ofService(socket: number, half: FrontHalf): (options: AttachOptions) => RemoteSource {
+    confine(half);
+    return (options) => new RemoteSource(socket, socket, options, ENDED_BY_SERVICE);
   }
 
   private constructor(to: number, from: number, options: AttachOptions, ended: string) {
@@ -106,6 +114,14 @@ export class RemoteSource implements Source {
 
   headerOf(part: number): Header {
     return headerIn(this.#ask({ call: 'headerOf', part }));
+  }
+
+  acceptQueues(netns: number | null): AcceptQueue[] {
+    return JSON.parse(Buffer.from(this.#ask({ call: 'acceptQueues', netns })).toString());
+  }
+
+  means(): Means {
+    return JSON.parse(Buffer.from(this.#ask({ call: 'means' })).toString());
   }
 
   footer(why: string, losses: Record<string, number>): Uint8Array {

@@ -13,7 +13,7 @@ import {
   writeAnswer,
 } from './border.ts';
 import { LiveSource } from './live.ts';
-import type { Source } from './source.ts';
+import type { KernelSource } from './source.ts';
 
 /** Descriptors of the pipes that the front gives the reader; a service has one socket for both, at the first. */
 const REQUESTS = 3;
@@ -55,7 +55,7 @@ const GONE = ['EPIPE', 'ECONNRESET', 'EAGAIN'];
 
 class Reader {
   readonly #byService: boolean;
-  #source: Source | null = null;
+  #source: KernelSource | null = null;
 
   constructor(byService: boolean) {
     this.#byService = byService;
@@ -108,6 +108,10 @@ class Reader {
         return bytes(source.tick(request.last));
       case 'headerOf':
         return { kind: ANSWER.header, bytes: encodeHeader(source.headerOf(request.part)) };
+      case 'acceptQueues':
+        return json(source.acceptQueues(request.netns));
+      case 'means':
+        return json(source.means());
       case 'footer':
         return bytes(source.footer(request.why, request.losses));
       case 'end':
@@ -117,7 +121,5 @@ class Reader {
 }
 
 const bytes = (of: Uint8Array): Answer => ({ kind: ANSWER.bytes, bytes: of });
-const refusal = (of: Refusal): Answer => ({
-  kind: ANSWER.error,
-  bytes: Buffer.from(JSON.stringify(of)),
-});
+const json = (of: unknown): Answer => bytes(Buffer.from(JSON.stringify(of)));
+const refusal = (of: Refusal): Answer => ({ ...json(of), kind: ANSWER.error });

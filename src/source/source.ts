@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { AcceptQueue } from '../host/accept-queues.ts';
+import type { Limit } from '../host/limits.ts';
 import type { Header } from '../wire/types.gen.ts';
 
 /** A kernel that is watched, as a stream of bytes. The bytes of each call are there until the next one. */
@@ -21,4 +23,18 @@ export interface Source {
   /** Detaches and takes what is left, then the end of the stream: why it ended, and what was lost. */
   end(why: string, losses?: Record<string, number>): Uint8Array;
   close(): void;
+}
+
+/** The kernel of this host, whichever process reads it, and what else that one is asked. */
+export interface KernelSource extends Source {
+  /** Of every listener of a network namespace, null: of each that can be entered. */
+  acceptQueues(netns: number | null): AcceptQueue[];
+  means(): Means;
+}
+
+/** What the process that reads the kernel may do and have. */
+export interface Means {
+  /** Capabilities that it lacks, and what it cannot know for that. */
+  missing: { name: string; without: string }[];
+  limits: Limit[];
 }

@@ -92,7 +92,10 @@ describe('wrong use says what, and ends with 2', () => {
     [['agent', '--keep', '100K'], /--keep 100K: at least 1M/],
     [['agent', '--interval', '100ms'], /--interval 100ms: at least 1s/],
     [['agent', '--prometheus', 'localhost'], /localhost is no address to listen at/],
-    [['agent', '--dir', 'package.json/x'], /cannot make package\.json\/x/],
+    [
+      ['agent', '--dir', 'package.json/x'],
+      /cannot write in package\.json\/x, as user \d+: ENOTDIR/,
+    ],
     [['bogus'], /unknown command/],
   ])('%j', (args, message) => {
     const { status, stdout, stderr } = tcpwhy(...args);

@@ -39,6 +39,11 @@ export class Program {
 
   async stop(signal: NodeJS.Signals): Promise<number | null> {
     this.#child.kill(signal);
+    return this.ended();
+  }
+
+  /** Its exit status, once it has ended by itself. */
+  async ended(): Promise<number | null> {
     await this.#exited;
     return this.#child.exitCode;
   }

@@ -4,6 +4,13 @@ import { readFileSync, writeSync } from 'node:fs';
 import { maxDrained } from '../../src/native/binding.ts';
 import { readAnswer, writeRequest } from '../../src/source/border.ts';
 
+/** What a request may have in it, for one that is made up: of the calls one is none. */
+export const NAMES = ['call', 'last', 'part', 'netns', 'why', 'losses', 'options'];
+export const CALLS = [
+  ...['open', 'begin', 'beginParts', 'tick', 'again', 'headerOf', 'footer'],
+  ...['acceptQueues', 'means', 'x'],
+];
+
 /** Whoever talks to a reader, and may send it what a front never does. */
 export class Asking {
   readonly #to: number;

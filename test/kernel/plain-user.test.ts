@@ -11,9 +11,10 @@ import { HOSTS } from '../../src/lab/wiring.ts';
 import { connectToRoot } from '../../src/native/binding.ts';
 import { ANSWER } from '../../src/source/border.ts';
 import { Terminal } from '../cli/terminal.ts';
+import { Program } from '../fleet/process.ts';
 import { lacking } from '../software/service.ts';
 import { random } from '../unit/diagnose/random.ts';
-import { Asking, statusOf } from './asking.ts';
+import { Asking, CALLS, NAMES, statusOf } from './asking.ts';
 import { attachedBy, stillThere } from './attached.ts';
 import { as, GROUP, noService, READER, ReaderService, SOCKET, USER } from './reader-service.ts';
 import { type Output, Running, TCPWHY } from './tcpwhy.ts';
@@ -27,6 +28,7 @@ const OPTIONS = {
 };
 
 const member = as(USER, GROUP);
+const NO_COLLECTOR = { OTEL_LOGS_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'none' };
 const began = (args: string[]) => Running.start(args, undefined, {}, member);
 
 const ports = ({ findings }: Output) =>
@@ -100,6 +102,36 @@ describe.skipIf(missing !== null)('beside the service', () => {
     expect(confined).toEqual(['1', '2']);
   });
 
+  it('doctor says what the reader lacks', async () => {
+    await using _ = await ReaderService.start();
+    const [command = '', ...args] = member;
+    const { stdout } = spawnSync(command, [...args, TCPWHY, 'doctor', '--json'], {
+      encoding: 'utf8',
+    });
+    const { capabilities_missing, symbols } = JSON.parse(stdout);
+    expect(capabilities_missing).toEqual(['CAP_DAC_READ_SEARCH', 'CAP_SYSLOG']);
+    expect(symbols).toBe(true);
+  });
+
+  it('the agent of a plain user of its group has no privileges, and keeps recordings of its own', async () => {
+    await using service = await ReaderService.start();
+    const own = mkdtempSync(join(tmpdir(), 'tcpwhy-plain-'));
+    chownSync(own, USER, USER);
+    const [command = '', ...args] = [...member, TCPWHY, 'agent', ':1', '--dir', own];
+    try {
+      await using agent = new Program(command, args, NO_COLLECTOR);
+      await agent.says(/watching/);
+      expect(service.readers).toHaveLength(1);
+      expect(statusOf(agent.pid, 'CapPrm', 'CapEff', 'NoNewPrivs', 'Seccomp')).toEqual([
+        ...['0'.repeat(16), '0'.repeat(16), '1', '2'],
+      ]);
+      expect(statSync(join(own, 'agent.000001.tcpwhy.zst')).uid).toBe(USER);
+      expect(await agent.stop('SIGTERM')).toBe(0);
+    } finally {
+      rmSync(own, { recursive: true });
+    }
+  });
+
   it.each([
     { who: 'the reader', killed: (_: number, reader: number) => reader },
     { who: 'who watches', killed: (front: number) => front },
@@ -161,14 +193,12 @@ describe.skipIf(missing !== null)('beside the service', () => {
     const attached = attachedBy(reader);
     const next = random(SEED);
     const below = (limit: number) => Math.floor(next() * limit);
-    const calls = ['open', 'begin', 'beginParts', 'tick', 'again', 'headerOf', 'footer', 'x'];
     const values = [null, true, -1, 1e308, '/etc/shadow', 'x'.repeat(999), [], {}, '\0', 3];
     const pick = (from: readonly unknown[]) => from[below(from.length)];
-    const names = ['call', 'last', 'part', 'why', 'losses', 'options'];
     for (let asked = 0; asked < 100_000; asked++) {
-      const request = Object.fromEntries(names.map((name) => [name, pick(values)]));
+      const request = Object.fromEntries(NAMES.map((name) => [name, pick(values)]));
       // What is right in form is seldom: each of it does real work.
-      if (below(1000) === 0) request.call = pick(calls);
+      if (below(1000) === 0) request.call = pick(CALLS);
       expect(client.ask(request).kind).toSatisfy((kind: number) => kind <= ANSWER.error);
     }
     expect(client.ask({ call: 'tick', last: false }).kind).toBe(ANSWER.bytes);

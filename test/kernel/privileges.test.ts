@@ -2,15 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { chmodSync, chownSync, closeSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -26,9 +18,10 @@ import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { pipe } from '../../src/native/binding.ts';
 import { ANSWER } from '../../src/source/border.ts';
 import { random } from '../unit/diagnose/random.ts';
-import { Asking, statusOf } from './asking.ts';
+import { Asking, CALLS, NAMES, statusOf } from './asking.ts';
 import { attachedBy, stillThere } from './attached.ts';
 import { BY_SUDO, CALLER } from './caller.ts';
+import { readerOf, threadsOf } from './halves.ts';
 import { ROOT, Running, TCPWHY } from './tcpwhy.ts';
 
 const numbers = Object.values(CAPABILITIES).map(({ number }): number => number);
@@ -51,16 +44,6 @@ afterAll(() => rmSync(folder, { recursive: true }));
 function mask(numbers: number[]): string {
   const bits = numbers.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
   return bits.toString(16).padStart(16, '0');
-}
-
-/** All threads of a process say the same. */
-function threadsOf(pid: number): number[] {
-  const children = spawnSync('ls', [`/proc/${pid}/task`], { encoding: 'utf8' }).stdout;
-  return children.trim().split('\n').map(Number);
-}
-
-function readerOf(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
 }
 
 const began = (args: string[] = []) => Running.start(args, undefined, BY_SUDO);
@@ -115,6 +98,17 @@ describe('called by sudo', () => {
     expect(lost).not.toContain('host_refused');
   });
 
+  it('doctor says of the reader what it says as root', () => {
+    const [own, reader] = [{}, BY_SUDO].map((env) => {
+      const { stdout } = spawnSync(TCPWHY, ['doctor', '--json'], {
+        encoding: 'utf8',
+        env: { ...process.env, ...env },
+      });
+      return JSON.parse(stdout);
+    });
+    expect(reader).toEqual(own);
+  });
+
   it('writes nothing where only root may, and says so', async () => {
     const file = join(folder, 'x.tcpwhy');
     const { status, stdout, stderr } = spawnSync(TCPWHY, ['record', '-o', file, '--for', '1s'], {
@@ -162,6 +156,10 @@ it.each([
     half: 'front',
     lacks: { write: '', make: '', run: 'EPERM', user: 'EPERM', load: 'EPERM', kernel: 'EPERM' },
   },
+  {
+    half: 'teller',
+    lacks: { write: '', make: '', run: 'EPERM', user: 'EPERM', load: 'EPERM', kernel: 'EPERM' },
+  },
 ])('the $half can do no more than it has to', ({ half, lacks }) => {
   const script = `
     import { confine, deviceName, Session } from '${ROOT}src/native/binding.ts';
@@ -195,14 +193,12 @@ describe('what reads the kernel', () => {
     await using reader = await Reader.start();
     const next = random(SEED);
     const below = (limit: number) => Math.floor(next() * limit);
-    const calls = ['open', 'begin', 'beginParts', 'tick', 'again', 'headerOf', 'footer', 'x'];
     const values = [null, true, -1, 1e308, '/etc/shadow', 'x'.repeat(999), [], {}, '\0', 3];
     const pick = (from: readonly unknown[]) => from[below(from.length)];
     for (let asked = 0; asked < 100_000; asked++) {
-      const names = ['call', 'last', 'part', 'why', 'losses', 'options'];
-      const request = Object.fromEntries(names.map((name) => [name, pick(values)]));
+      const request = Object.fromEntries(NAMES.map((name) => [name, pick(values)]));
       // What is right in form is seldom: each of it does real work.
-      if (below(1000) === 0) request.call = pick(calls);
+      if (below(1000) === 0) request.call = pick(CALLS);
       expect(reader.ask(request).kind).toSatisfy((kind: number) => kind <= ANSWER.error);
     }
     const again = reader.ask({ call: 'open', options: OPTIONS });

@@ -67,7 +67,7 @@ export function manPage(commands: { readonly [name: string]: Declared }, version
     '.SH FILES',
     '.TP',
     '/run/tcpwhy/reader.sock',
-    'where tcpwhy.socket listens: by it members of group tcpwhy use top, trace and record without root',
+    'where tcpwhy.socket listens: by it members of group tcpwhy use top, trace, record, agent and doctor without root',
     '.SH ENVIRONMENT',
     '.TP',
     'NO_COLOR',
