@@ -13,7 +13,7 @@ it('tells a plain user what is missing', () => {
     { encoding: 'utf8' },
   );
   expect(stdout).toBe('');
-  expect(stderr).toMatch(/^tcpwhy: not permitted to load BPF programs: run it as root/);
+  expect(stderr).toMatch(/^tcpwhy: not permitted to watch the kernel: run it as root/);
   expect(stderr).not.toMatch(/\n\s+at /);
   expect(status).toBe(2);
 });
