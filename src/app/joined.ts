@@ -40,14 +40,14 @@ function joinedIn(report: Report, files: readonly string[]): JoinedRow[] {
   );
   const called = (host: string) => names.get(host) ?? host;
   return together(report.findings).map((rows) => ({
-    findings: rows.map(({ host, finding: { id, cause, severity, count, summary } }) => ({
-      ...{ file: called(host), id, cause, severity, count, summary },
-    })),
+    findings: rows.map(({ host, finding: { id, cause, severity, count, summary } }) => {
+      return { file: called(host), id, cause, severity, count, summary };
+    }),
     translated: onceEach(
       rows.flatMap(({ host, translated }) =>
-        translated.map(({ here, there, hosts }) => ({
-          ...{ file: called(host), here, there, at: hosts.map(called) },
-        })),
+        translated.map(({ here, there, hosts }) => {
+          return { file: called(host), here, there, at: hosts.map(called) };
+        }),
       ),
     ),
   }));

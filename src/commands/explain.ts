@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { statSync } from 'node:fs';
 import type { Values } from '../app/declare.ts';
 import { explainFile, explainText } from '../app/explain.ts';
 import type { EXPLAIN } from '../app/flags.ts';
@@ -37,7 +38,8 @@ export async function explain(
     failed = (await explainFile(file, asked, write)) || failed;
     if (interrupted.aborted) break;
   }
-  const kept = files.filter((file) => file !== '-');
+  // They are read once more, which a stream cannot be.
+  const kept = files.filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
   if (kept.length > 1 && !interrupted.aborted) await tellJoined(kept, flags, asked, write);
   return failed ? 1 : 0;
 }

@@ -142,6 +142,16 @@ test.each([
   expect(tcpwhy('explain', INSIDE, path, '--json').stdout).not.toContain('joined');
 });
 
+test('what is read once is told, and not joined', () => {
+  const script = '"$0" explain <(cat "$1") "$2" --json';
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', script, TCPWHY, INSIDE, OUTSIDE], {
+    encoding: 'utf8',
+  });
+  expect([status, stderr]).toEqual([1, '']);
+  expect(stdout.match(/"cause":"reset-by-peer"/g)).toHaveLength(2);
+  expect(stdout).not.toContain('"joined"');
+});
+
 test('what was captured before a cut is told, and the cut', () => {
   const { status, stdout } = tcpwhy('explain', file('cut.pcap', BYTES.subarray(0, -20)));
   expect(status).toBe(1);

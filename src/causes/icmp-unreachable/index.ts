@@ -150,17 +150,18 @@ export default defineCause({
     }
     const isTarget = sender === 'the host dialled' || sender === TARGET;
     const there = isTarget ? daddr : `${icmp_from}, which is on the way to ${daddr},`;
-    const why = String(icmp).endsWith('prohibited')
-      ? 'a rule there forbids it, or a route or rule of policy routing of type prohibit'
-      : String(icmp).endsWith('source address failed policy')
-        ? `a rule there rejects it so, or may not let ${saddr} leave that way (an address of another provider or network)`
-        : String(icmp).endsWith('reject route')
-          ? 'a rule there rejects it so, or a route that was put there to reject it'
-          : String(icmp).endsWith('port unreachable')
-            ? 'a rule there rejects it (a closed port answers with a reset)'
-            : isTarget
-              ? 'a rule there rejects it, or it is translated there (a virtual address, DNAT), and what it stands for does not answer or has no route'
-              : 'it has no route to the next hop, or that does not answer it';
+    const rejects: Record<string, string> = {
+      prohibited: 'a rule there forbids it, or a route or rule of policy routing of type prohibit',
+      'source address failed policy': `a rule there rejects it so, or may not let ${saddr} leave that way (an address of another provider or network)`,
+      'reject route': 'a rule there rejects it so, or a route that was put there to reject it',
+      'port unreachable': 'a rule there rejects it (a closed port answers with a reset)',
+    };
+    const said = Object.keys(rejects).find((end) => String(icmp).endsWith(end));
+    const why =
+      rejects[said ?? ''] ??
+      (isTarget
+        ? 'a rule there rejects it, or it is translated there (a virtual address, DNAT), and what it stands for does not answer or has no route'
+        : 'it has no route to the next hop, or that does not answer it');
     if (String(icmp).endsWith(BEYOND_SCOPE))
       return [
         `${there} says so: ${saddr} is an address of its own segment, which no router may send on. Has this host a global address? \`ip -6 addr show scope global\` None: the router’s advertisements (\`ip monitor prefix\`) or DHCP should have brought one`,
