@@ -66,6 +66,7 @@ PROGRAMS := $(patsubst bpf/%.bpf.c,$(BUILT)/bpf/%.bc,$(BPF_SOURCES)) \
 WIRE := bpf/include/wire.gen.h src/wire/messages.gen.ts \
 	src/wire/kinds.gen.ts src/wire/mib.gen.ts src/wire/types.gen.ts src/wire/written.gen.ts
 CAUSES := src/causes/registry.gen.ts src/causes/pages.gen.ts
+SCENARIOS := src/lab/registry.gen.ts
 
 SOURCES := $(shell find src -name '*.ts' -o -name '*.tsx' -o -name '*.js' -o -name '*.md')
 C_SOURCES := $(shell find bpf tools/bench tools/dist test -name '*.[ch]')
@@ -209,6 +210,7 @@ check: setup-check $(NODE_MODULES) own-crate ## check format, lint, types, gener
 fmt: setup-check $(NODE_MODULES) ## format every source and write every generated file
 	node tools/gen-wire/main.ts
 	node tools/gen-causes/main.ts
+	node tools/gen-scenarios/main.ts
 	node tools/gen-json/main.ts
 	node tools/gen-reasons/main.ts
 	node tools/gen-man/main.ts
@@ -256,6 +258,10 @@ $(CAUSES) &: $(wildcard tools/gen-causes/*.ts) src/causes README.md \
 	node tools/gen-causes/main.ts
 	@touch $(CAUSES)
 
+$(SCENARIOS): $(wildcard tools/gen-scenarios/*.ts src/lab/scenarios/*.ts) src/lab/scenarios | $(NODE_MODULES)
+	node tools/gen-scenarios/main.ts
+	@touch $@
+
 $(BUILT)/bpf/%.bc: bpf/%.bpf.c | setup bpf/include/wire.gen.h
 	@mkdir -p $(@D)
 	@echo $(CLANG) $<
@@ -291,7 +297,7 @@ $(ADDON): $(wildcard src/native/*.rs src/native/Cargo.*) | own-crate
 	@mkdir -p $(@D)
 	cp $(CARGO_TARGET_DIR)/release/libtcpwhy.so $@
 
-build/tcpwhy.js: $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts $(NODE_MODULES)
+build/tcpwhy.js: $(SOURCES) $(WIRE) $(CAUSES) $(SCENARIOS) package.json tools/bundle.ts $(NODE_MODULES)
 	node tools/bundle.ts
 
 build/demo.tcpwhy: test/recordings/demo.tcpwhy
@@ -326,7 +332,7 @@ $(BUILT)/dist/tcpwhy.node: $(wildcard src/native/*.rs src/native/Cargo.*) | own-
 		tools/dist/cargo-for $(MACHINE) zigbuild $(CRATE) --target $(MACHINE)-unknown-linux-gnu.$(GLIBC)
 	cp $(CARGO_TARGET_DIR)/$(MACHINE)-unknown-linux-gnu/release/libtcpwhy.so $@
 
-$(DIST): $(BUILT)/dist/node $(BUILT)/dist/tcpwhy.node $(OBJECTS) test/recordings/demo.tcpwhy $(SOURCES) $(WIRE) $(CAUSES) package.json tools/bundle.ts \
+$(DIST): $(BUILT)/dist/node $(BUILT)/dist/tcpwhy.node $(OBJECTS) test/recordings/demo.tcpwhy $(SOURCES) $(WIRE) $(CAUSES) $(SCENARIOS) package.json tools/bundle.ts \
 		$(patsubst %,tools/dist/%,main.ts elf.ts start.c start-$(MACHINE).h start.ld floor)
 	@mkdir -p $(@D)
 	tools/dist/floor $(GLIBC) $(BUILT)/dist/node $(BUILT)/dist/tcpwhy.node

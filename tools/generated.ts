@@ -17,3 +17,8 @@ export function write(path: string, text: string): void {
   // What depends on it is not built again where nothing changed.
   if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
 }
+
+/** What a default import of `a-file` is called: `aFile`. */
+export function variable(name: string): string {
+  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+}

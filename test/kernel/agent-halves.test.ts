@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { awaitQueued, dial, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import { noListener } from '../../src/lab/scenarios/no-listener.ts';
+import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
 import { Program } from '../fleet/process.ts';
 import { freePort } from '../software/free-port.ts';
@@ -91,7 +91,7 @@ describe('the agent called by sudo', () => {
       ...['0\t0\t0\t0', '1', '2'],
     ]);
 
-    noListener[0]?.run(lab, { times: 4, family: 4 });
+    SCENARIOS.find(({ id }) => id === 'no-listener')?.run(lab, { times: 4, family: 4 });
     const listener = listen(lab, 4, 61_000, 7);
     dial(lab, lab.client, { address: HOSTS[4].server, port: 61_000 }, 3);
     awaitQueued(listener, 3);

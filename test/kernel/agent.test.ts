@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { awaitQueued, dial, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import { noListener } from '../../src/lab/scenarios/no-listener.ts';
+import { SCENARIOS } from '../../src/lab/scenarios.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
 import { Program } from '../fleet/process.ts';
 import { freePort } from '../software/free-port.ts';
@@ -31,7 +31,7 @@ it('serves what it counts, to this host, as Prometheus reads it', async () => {
   using lab = Lab.open();
   const port = await freePort();
   await using agent = await start(lab, join(folder, 'a'), '--prometheus', String(port));
-  const [scenario] = noListener;
+  const scenario = SCENARIOS.find(({ id }) => id === 'no-listener');
   scenario?.run(lab, { times: 4, family: 4 });
   const listener = listen(lab, 4, 61_000, 7);
   dial(lab, lab.client, { address: HOSTS[4].server, port: 61_000 }, 3);

@@ -46,7 +46,7 @@ function refuseThirdAcks(lab: Lab, { times, family }: Options): Made {
   };
 }
 
-export const acceptQueueFull: Scenario[] = [
+export default [
   {
     id: 'accept-queue-full',
     cause: 'accept-queue-full',
@@ -78,4 +78,4 @@ export const acceptQueueFull: Scenario[] = [
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_abort_on_overflow': 1 }),
     run: refuseThirdAcks,
   },
-];
+] satisfies Scenario[];

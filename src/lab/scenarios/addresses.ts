@@ -24,7 +24,7 @@ const PORT = 443;
 const OTHER_PORT = 15_001;
 const AGAIN_PATIENCE_MS = 10_000;
 
-export const martianSource: Scenario[] = [
+const martianSource: Scenario[] = [
   {
     id: 'martian-source',
     cause: 'martian-source',
@@ -90,7 +90,7 @@ function dialLoopback(lab: Lab, { times }: Options): Made {
   return { server, clients: knock(lab, server, times), netns: lab.client.inode };
 }
 
-export const notOurAddress: Scenario = {
+const notOurAddress: Scenario = {
   id: 'not-our-address',
   cause: 'not-our-address',
   title: 'connects to an address that is routed to a host that does not have it',
@@ -107,7 +107,7 @@ export const notOurAddress: Scenario = {
 const SOL_SOCKET = 1;
 const SO_BINDTODEVICE = 25;
 
-export const notOurAddressLoopback: Scenario = {
+const notOurAddressLoopback: Scenario = {
   id: 'not-our-address/by-lo',
   cause: 'not-our-address',
   title: 'connects to another host by sockets that are bound to lo',
@@ -129,7 +129,7 @@ export const notOurAddressLoopback: Scenario = {
 };
 
 /** A host that forwards sends on what is for others, but not what a socket of its own waits for. */
-export const notOurAddressForwarding: Scenario = {
+const notOurAddressForwarding: Scenario = {
   id: 'not-our-address/forwarding',
   cause: 'not-our-address',
   title: 'an address is removed under open connections of a host that forwards',
@@ -172,7 +172,7 @@ export const notOurAddressForwarding: Scenario = {
 };
 
 /** A rule of TPROXY without what delivers here what it takes: what has a listener is not forwarded. */
-export const notOurAddressIntercepted: Scenario = {
+const notOurAddressIntercepted: Scenario = {
   id: 'not-our-address/intercepted',
   cause: 'not-our-address',
   title: 'SYNs that TPROXY gives to a proxy, and no rule and route for its mark delivers them',
@@ -196,7 +196,7 @@ export const notOurAddressIntercepted: Scenario = {
 };
 
 /** The server has the address too, and has seen that another host does. */
-export const notOurAddressDuplicate: Scenario = {
+const notOurAddressDuplicate: Scenario = {
   id: 'not-our-address/duplicate',
   cause: 'not-our-address',
   title: 'SYNs to an IPv6 address that is not used here since another host has it too',
@@ -228,7 +228,7 @@ export const notOurAddressDuplicate: Scenario = {
 /** Of no host. */
 const STALE_MAC = '02:00:00:00:00:99';
 
-export const wrongMac: Scenario = {
+const wrongMac: Scenario = {
   id: 'wrong-mac',
   cause: 'wrong-mac',
   title: 'SYNs to a host that another one sends to the MAC that it had before',
@@ -253,7 +253,7 @@ export const wrongMac: Scenario = {
   },
 };
 
-export const refusedFromElsewhere: Scenario = {
+const refusedFromElsewhere: Scenario = {
   id: 'refused-from-elsewhere',
   cause: 'refused-from-elsewhere',
   // Where the machine is slow it is unanswered for long enough before it is closed.
@@ -278,3 +278,14 @@ export const refusedFromElsewhere: Scenario = {
     return { server, clients, netns: lab.client.inode };
   },
 };
+
+export default [
+  ...martianSource,
+  notOurAddress,
+  notOurAddressLoopback,
+  notOurAddressForwarding,
+  notOurAddressIntercepted,
+  notOurAddressDuplicate,
+  wrongMac,
+  refusedFromElsewhere,
+] satisfies Scenario[];

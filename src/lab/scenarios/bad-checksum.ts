@@ -9,7 +9,7 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 443;
 
-export const badChecksum: Scenario = {
+const badChecksum: Scenario = {
   id: 'bad-checksum',
   cause: 'bad-checksum',
   title: 'SYNs arrive with a wrong TCP checksum',
@@ -30,3 +30,5 @@ export const badChecksum: Scenario = {
     };
   },
 };
+
+export default [badChecksum] satisfies Scenario[];

@@ -29,7 +29,7 @@ const direct = (hook: string, program: string) => () => ({
   programs: [new RegExp(`^${program} `)],
 });
 
-export const bpfDrop: Scenario[] = [
+export default [
   {
     id: 'bpf-drop',
     cause: 'bpf-drop',
@@ -92,4 +92,4 @@ export const bpfDrop: Scenario[] = [
       return { server, clients, netns: lab.client.inode };
     },
   },
-];
+] satisfies Scenario[];

@@ -84,7 +84,7 @@ function narrowBridge(lab: Lab, options: Options): void {
   );
 }
 
-export const narrowPort: Scenario = {
+const narrowPort: Scenario = {
   id: 'mtu-black-hole/bridge',
   cause: 'mtu-black-hole',
   title: 'a bridge whose ports take segments of different length drops the longest',
@@ -113,7 +113,7 @@ export const narrowPort: Scenario = {
   },
 };
 
-export const bridgeDrop: Scenario[] = [
+const bridgeDrop: Scenario[] = [
   scenario(
     'bridge-drop',
     'SYNs by a port that spanning tree does not forward from yet',
@@ -144,3 +144,5 @@ export const bridgeDrop: Scenario[] = [
     bridge(lab, options, ['p0']);
   }),
 ];
+
+export default [narrowPort, ...bridgeDrop] satisfies Scenario[];

@@ -60,7 +60,7 @@ function portsOf(netns: Netns, range: string): void {
   netns.sysctl({ 'net.ipv4.ip_local_port_range': range });
 }
 
-export const unreadDataOnClose: Scenario = {
+const unreadDataOnClose: Scenario = {
   id: 'unread-data-on-close',
   cause: 'unread-data-on-close',
   title: 'a server closes without having read the request',
@@ -104,7 +104,7 @@ function answered(lab: Lab, options: Options, meanwhile: (servers: Socket[]) => 
   return { server, clients: addresses, netns: lab.client.inode };
 }
 
-export const lingerZeroClose: Scenario[] = [
+const lingerZeroClose: Scenario[] = [
   {
     id: 'linger-zero-close',
     cause: 'linger-zero-close',
@@ -201,7 +201,7 @@ function cutOff(lab: Lab, options: Options, port: number, by: 'server' | 'client
   return broken(lab, options, port, fail, { by });
 }
 
-export const dataAfterClose: Scenario[] = [
+const dataAfterClose: Scenario[] = [
   {
     id: 'data-after-close',
     cause: 'data-after-close',
@@ -290,7 +290,7 @@ function sentAfterOverflow(lab: Lab, options: Options, by: 'server' | 'client'):
   );
 }
 
-export const timewaitOverflow: Scenario[] = [
+const timewaitOverflow: Scenario[] = [
   {
     id: 'timewait-overflow',
     cause: 'timewait-overflow',
@@ -311,7 +311,7 @@ export const timewaitOverflow: Scenario[] = [
   },
 ];
 
-export const finWait2Expired: Scenario[] = [
+const finWait2Expired: Scenario[] = [
   {
     id: 'fin-wait2-expired',
     cause: 'fin-wait2-expired',
@@ -378,7 +378,7 @@ function sentAfterFin(
   return broken(lab, options, port, fail, { code: 'EPIPE' });
 }
 
-export const socketDestroyed: Scenario = {
+const socketDestroyed: Scenario = {
   id: 'socket-destroyed',
   cause: 'socket-destroyed',
   title: 'an administrator destroys connections of a server',
@@ -396,7 +396,7 @@ export const socketDestroyed: Scenario = {
   },
 };
 
-export const listenerClosed: Scenario = {
+const listenerClosed: Scenario = {
   id: 'listener-closed',
   cause: 'listener-closed',
   title: 'a service stops while connections wait to be accepted',
@@ -429,7 +429,7 @@ function disconnected(
   return broken(lab, options, 8443, fail, how);
 }
 
-export const socketDisconnected: Scenario[] = [
+const socketDisconnected: Scenario[] = [
   {
     id: 'socket-disconnected',
     cause: 'socket-disconnected',
@@ -484,3 +484,14 @@ export const socketDisconnected: Scenario[] = [
       ),
   },
 ];
+
+export default [
+  unreadDataOnClose,
+  ...lingerZeroClose,
+  ...dataAfterClose,
+  ...timewaitOverflow,
+  ...finWait2Expired,
+  socketDestroyed,
+  listenerClosed,
+  ...socketDisconnected,
+] satisfies Scenario[];

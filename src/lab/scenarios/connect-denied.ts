@@ -61,7 +61,7 @@ function bindAll(sockets: Socket[], { address, port }: Address, code: string): v
   }
 }
 
-export const connectDenied: Scenario[] = [
+export default [
   {
     id: 'connect-denied',
     cause: 'connect-denied',
@@ -228,4 +228,4 @@ export const connectDenied: Scenario[] = [
       return made(lab, { address, port: LOW_PORT }, anyOf(family));
     },
   },
-];
+] satisfies Scenario[];

@@ -8,7 +8,7 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 5432;
 
-export const connectRefused: Scenario = {
+const connectRefused: Scenario = {
   id: 'connect-refused',
   cause: 'connect-refused',
   title: 'another host, or something on the way to it, answers connects with a reset',
@@ -24,3 +24,5 @@ export const connectRefused: Scenario = {
     return { server, clients, netns: lab.server.inode };
   },
 };
+
+export default [connectRefused] satisfies Scenario[];

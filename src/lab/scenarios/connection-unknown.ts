@@ -31,7 +31,7 @@ function stray(lab: Lab, { times, family }: Options, port = PORT): Made {
   };
 }
 
-export const connectionUnknown: Scenario[] = [
+export default [
   {
     id: 'connection-unknown',
     cause: 'connection-unknown',
@@ -86,4 +86,4 @@ export const connectionUnknown: Scenario[] = [
       return made;
     },
   },
-];
+] satisfies Scenario[];

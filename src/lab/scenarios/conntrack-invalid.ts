@@ -106,7 +106,7 @@ function invalidOnes(lab: Lab, options: Options): Made {
 }
 
 /** With the same ends as conntrack-invalid, which would stand for it just after. */
-export const regardless: Scenario = {
+const regardless: Scenario = {
   id: 'netfilter-drop/regardless',
   cause: 'netfilter-drop',
   title: 'a rule drops what is INVALID, as it would drop anything',
@@ -122,7 +122,7 @@ export const regardless: Scenario = {
   run: invalidOnes,
 };
 
-export const conntrackInvalid: Scenario[] = [
+const conntrackInvalid: Scenario[] = [
   {
     id: 'conntrack-invalid',
     cause: 'conntrack-invalid',
@@ -313,3 +313,5 @@ export const conntrackInvalid: Scenario[] = [
     run: (lab, options) => notTranslated(lab, options, 0),
   },
 ];
+
+export default [regardless, ...conntrackInvalid] satisfies Scenario[];

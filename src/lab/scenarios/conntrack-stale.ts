@@ -51,7 +51,7 @@ function entries(netns: Netns): number {
   return Number(netns.exec('sysctl', ['-n', 'net.netfilter.nf_conntrack_count']));
 }
 
-export const conntrackStale: Scenario[] = [
+export default [
   {
     id: 'conntrack-stale',
     cause: 'conntrack-stale',
@@ -118,4 +118,4 @@ export const conntrackStale: Scenario[] = [
       return { server, clients, netns: lab.server.inode };
     },
   },
-];
+] satisfies Scenario[];

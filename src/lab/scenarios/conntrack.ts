@@ -59,7 +59,7 @@ function hearOut(socket: Socket): void {
   socket.close();
 }
 
-export const conntrackFull: Scenario = {
+const conntrackFull: Scenario = {
   id: 'conntrack-full',
   cause: 'conntrack-full',
   title: 'connects to a host whose connection table is full',
@@ -75,7 +75,7 @@ export const conntrackFull: Scenario = {
   run: full,
 };
 
-export const natPortsExhausted: Scenario = {
+const natPortsExhausted: Scenario = {
   id: 'nat-ports-exhausted',
   cause: 'nat-ports-exhausted',
   title: 'connects whose source is translated to one of two ports, both in use',
@@ -93,3 +93,5 @@ export const natPortsExhausted: Scenario = {
   },
   run: exhausted,
 };
+
+export default [conntrackFull, natPortsExhausted] satisfies Scenario[];

@@ -54,7 +54,7 @@ function hangUpWith(stranger: Stranger, ways: Way[]): void {
   stranger.receive(TCP_FLAG.ack, ways.length);
 }
 
-export const crossedReply: Scenario[] = [
+export default [
   {
     id: 'crossed-reply',
     cause: 'crossed-reply',
@@ -62,4 +62,4 @@ export const crossedReply: Scenario[] = [
     families: BOTH,
     run: (lab, options) => crossed(lab, options, ({ ack }) => ({ flags: TCP_FLAG.rst, seq: ack })),
   },
-];
+] satisfies Scenario[];

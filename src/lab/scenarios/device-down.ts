@@ -8,7 +8,7 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 7090;
 
-export const deviceDown: Scenario[] = [
+export default [
   {
     id: 'device-down',
     cause: 'device-down',
@@ -42,7 +42,7 @@ export const deviceDown: Scenario[] = [
       return { server, clients, netns: lab.client.inode };
     },
   },
-];
+] satisfies Scenario[];
 
 /** IPv6 addresses of a device without carrier are not usable at once. */
 function keepAddress(lab: Lab): void {

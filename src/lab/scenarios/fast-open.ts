@@ -34,7 +34,7 @@ function dialFast(lab: Lab, { times, family }: Options): Made {
   return { server, clients, netns: lab.server.inode };
 }
 
-export const fastOpen: Scenario[] = [
+export default [
   {
     id: 'fastopen-unanswered',
     cause: 'fastopen-unanswered',
@@ -45,4 +45,4 @@ export const fastOpen: Scenario[] = [
       lab.server.sysctl({ 'net.ipv4.tcp_fastopen': FASTOPEN.client + FASTOPEN.no_cookie }),
     run: dialFast,
   },
-];
+] satisfies Scenario[];

@@ -75,7 +75,7 @@ function lost(lab: Lab, { times, family }: Options): Made {
   return { server, clients, netns: lab.server.inode };
 }
 
-export const ttlExceeded: Scenario[] = [
+export default [
   {
     id: 'ttl-exceeded',
     cause: 'ttl-exceeded',
@@ -104,4 +104,4 @@ export const ttlExceeded: Scenario[] = [
     prepare: circle,
     run: refused,
   },
-];
+] satisfies Scenario[];

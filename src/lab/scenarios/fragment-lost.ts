@@ -10,7 +10,7 @@ const PORT = 443;
 /** With the header of TCP a multiple of 8, as the length of each fragment but the last has to be. */
 const BEGINNING = Buffer.from('GET / HTTP/1.1\r\nX: y');
 
-export const fragmentLost: Scenario = {
+const fragmentLost: Scenario = {
   id: 'fragment-lost',
   cause: 'fragment-lost',
   title: 'data of open connections comes in fragments, of which only the first one arrives',
@@ -30,3 +30,5 @@ export const fragmentLost: Scenario = {
     return met.made;
   },
 };
+
+export default [fragmentLost] satisfies Scenario[];

@@ -289,7 +289,7 @@ const synackUnsent: Scenario = {
     }),
 };
 
-export const handshakes: Scenario[] = [
+const handshakes: Scenario[] = [
   ...fastopenRejected,
   ...expired,
   pendingRequestCollision,
@@ -298,3 +298,5 @@ export const handshakes: Scenario[] = [
   synUnprovenPeer,
   synDroppedOneOf,
 ];
+
+export default [...handshakes] satisfies Scenario[];

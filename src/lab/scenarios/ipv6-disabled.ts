@@ -22,11 +22,11 @@ const turnedOff = (variant: string, title: string, turnOff: (lab: Lab) => void):
   },
 });
 
-export const ipv6Disabled: Scenario[] = [
+export default [
   turnedOff('', 'SYNs to a device for which IPv6 is turned off', ({ server }) =>
     server.sysctl({ 'net.ipv6.conf.s0.disable_ipv6': 1 }),
   ),
   turnedOff('/mtu', 'SYNs to a device whose MTU is less than IPv6 asks for', ({ server }) =>
     server.ip('link set s0 mtu 1200'),
   ),
-];
+] satisfies Scenario[];

@@ -121,7 +121,7 @@ const tcpAo = (variant: string, title: string, keys: string, set: Keys): Scenari
   run: (lab, options) => unauthorised(lab, options, setAo, set),
 });
 
-export const keys: Scenario[] = [
+const keys: Scenario[] = [
   md5('', 'SYNs without a signature, to a listener that has a TCP-MD5 key', 'only here', {
     server: 'alpha',
     client: null,
@@ -201,3 +201,5 @@ export const keys: Scenario[] = [
     },
   ),
 ];
+
+export default [...keys] satisfies Scenario[];

@@ -73,7 +73,7 @@ function readOut(pairs: Pair[]): void {
 
 const NO_MEMORY = ['ipv4/tcp_mem', '1 1 1'] as const;
 
-export const orphanLimit: Scenario = {
+const orphanLimit: Scenario = {
   id: 'orphan-limit',
   cause: 'orphan-limit',
   title: 'a server closes connections with much to send, when as many as may be were closed before',
@@ -104,7 +104,7 @@ export const orphanLimit: Scenario = {
   },
 };
 
-export const tcpMemory: Scenario[] = [
+const tcpMemory: Scenario[] = [
   {
     id: 'tcp-memory',
     cause: 'tcp-memory',
@@ -176,7 +176,7 @@ function haveRoom(lab: Lab, entries: string[]): boolean {
   }
 }
 
-export const neighbourTableFull: Scenario = {
+const neighbourTableFull: Scenario = {
   id: 'neighbour-table-full',
   cause: 'neighbour-table-full',
   title: 'connects to a host that is not in the neighbour table, when that is full',
@@ -201,3 +201,5 @@ export const neighbourTableFull: Scenario = {
 };
 
 const absentTable = (family: 4 | 6) => (family === 4 ? 'arp_cache' : 'ndisc_cache');
+
+export default [orphanLimit, ...tcpMemory, neighbourTableFull] satisfies Scenario[];

@@ -124,7 +124,7 @@ function readComm(pid = 0): string {
 const one = (family: Family, address: string, device = '') =>
   family === 6 ? `[${address}]${device}:${PORT}` : `${address}${device}:${PORT}`;
 
-export const listeners: Scenario[] = [
+const listeners: Scenario[] = [
   {
     id: 'accept-queue-full/stopped',
     cause: 'accept-queue-full',
@@ -362,3 +362,5 @@ function closeUnread(
   awaitReset(clients, 'ECONNRESET');
   return { server: serverAt(options.family), clients: addresses, netns: lab.server.inode };
 }
+
+export default [...listeners] satisfies Scenario[];

@@ -30,7 +30,7 @@ function sent(
   };
 }
 
-export const malformedPacket: Scenario[] = [
+export default [
   {
     id: 'malformed-packet',
     cause: 'malformed-packet',
@@ -85,4 +85,4 @@ export const malformedPacket: Scenario[] = [
       };
     },
   },
-];
+] satisfies Scenario[];

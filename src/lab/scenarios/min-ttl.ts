@@ -13,7 +13,7 @@ const IPV6_MINHOPCOUNT = 73;
 /** One more than senders begin with that do not take part. */
 const NEAR = 65;
 
-export const minTtl: Scenario = {
+const minTtl: Scenario = {
   id: 'min-ttl',
   cause: 'min-ttl',
   title: 'SYNs with TTL 64 to a listener that takes no less than 65',
@@ -30,3 +30,5 @@ export const minTtl: Scenario = {
     return { server, clients, netns: lab.server.inode };
   },
 };
+
+export default [minTtl] satisfies Scenario[];

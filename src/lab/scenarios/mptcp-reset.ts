@@ -10,7 +10,7 @@ const PORT = 8443;
 /** Kind, length, MP_JOIN, the number of the address, a token that nobody gave, a nonce (RFC 8684, 3.2). */
 const JOIN = Buffer.from([30, 12, 0x10, 1, 0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4]);
 
-export const mptcpReset: Scenario = {
+const mptcpReset: Scenario = {
   id: 'mptcp-reset',
   cause: 'mptcp-reset',
   title: 'SYNs that shall be subflows of an MPTCP connection that is not there',
@@ -32,3 +32,5 @@ export const mptcpReset: Scenario = {
     };
   },
 };
+
+export default [mptcpReset] satisfies Scenario[];

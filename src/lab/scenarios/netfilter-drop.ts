@@ -9,7 +9,7 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 6443;
 
-export const netfilterDrop: Scenario = {
+const netfilterDrop: Scenario = {
   id: 'netfilter-drop',
   cause: 'netfilter-drop',
   title: 'a firewall rule of the server drops SYNs',
@@ -29,3 +29,5 @@ export function knocked(lab: Lab, { times, family }: Options, port: number): Mad
   until('the SYNs to meet the rule', () => hits(lab) - before >= times);
   return { server, clients, netns: lab.server.inode };
 }
+
+export default [netfilterDrop] satisfies Scenario[];

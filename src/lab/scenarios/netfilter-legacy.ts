@@ -58,7 +58,7 @@ const RULES: Rules[] = [
   },
 ];
 
-export const rejectLegacy: Scenario = {
+const rejectLegacy: Scenario = {
   id: 'netfilter-reject/legacy',
   cause: 'netfilter-reject',
   title: 'a rule of iptables-legacy of the server rejects SYNs with a reset',
@@ -81,7 +81,7 @@ export const rejectLegacy: Scenario = {
   },
 };
 
-export const netfilterLegacy: Scenario[] = RULES.map(({ name, title, table, rules, says }) => ({
+const netfilterLegacy: Scenario[] = RULES.map(({ name, title, table, rules, says }) => ({
   id: `netfilter-drop/${name}`,
   cause: 'netfilter-drop',
   title,
@@ -109,3 +109,5 @@ function dropped(lab: Lab, family: Family, table: string): number {
   const counts = told.matchAll(/^\[(\d+):.* DROP$|^:\S+ DROP \[(\d+):/gm);
   return [...counts].reduce((sum, [, rule, policy]) => sum + Number(rule ?? policy), 0);
 }
+
+export default [rejectLegacy, ...netfilterLegacy] satisfies Scenario[];

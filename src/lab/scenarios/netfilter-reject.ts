@@ -8,7 +8,7 @@ import { knocked } from './netfilter-drop.ts';
 
 const PORT = 6443;
 
-export const netfilterReject: Scenario[] = [
+export default [
   {
     id: 'netfilter-reject',
     cause: 'netfilter-reject',
@@ -95,4 +95,4 @@ export const netfilterReject: Scenario[] = [
     },
     run: (lab, options) => knocked(lab, options, PORT),
   },
-];
+] satisfies Scenario[];

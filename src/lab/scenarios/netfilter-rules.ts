@@ -148,7 +148,7 @@ const RULES: Rules[] = [
   },
 ];
 
-export const netfilterRules: Scenario[] = RULES.map(({ name, title, rules, says }) => ({
+const netfilterRules: Scenario[] = RULES.map(({ name, title, rules, says }) => ({
   id: `netfilter-drop/${name}`,
   cause: 'netfilter-drop',
   title,
@@ -161,3 +161,5 @@ export const netfilterRules: Scenario[] = RULES.map(({ name, title, rules, says 
   },
   run: (lab, options) => knocked(lab, options, PORT),
 }));
+
+export default [...netfilterRules] satisfies Scenario[];

@@ -16,7 +16,7 @@ function refused(lab: Lab, times: number, address: string): Made {
   return { server, clients, netns: lab.server.inode };
 }
 
-export const noListener: Scenario[] = [
+export default [
   {
     id: 'no-listener',
     cause: 'no-listener',
@@ -51,4 +51,4 @@ export const noListener: Scenario[] = [
       return refused(lab, times, HOSTS[family].server);
     },
   },
-];
+] satisfies Scenario[];

@@ -24,7 +24,7 @@ function only({ synAcks: [synAck], sockets: [socket] }: ReturnType<typeof meet>)
   return { synAck, socket };
 }
 
-export const noRoom: Scenario[] = [
+export default [
   {
     id: 'receive-buffer-full',
     cause: 'receive-buffer-full',
@@ -110,4 +110,4 @@ export const noRoom: Scenario[] = [
       return met.made;
     },
   },
-];
+] satisfies Scenario[];

@@ -22,7 +22,7 @@ const run: Scenario['run'] = (lab, { times, family }) => {
   };
 };
 
-export const noRouteBack: Scenario = {
+const noRouteBack: Scenario = {
   id: 'no-route-back',
   cause: 'no-route-back',
   title: 'SYNs come from a network that the server has no route to',
@@ -32,7 +32,7 @@ export const noRouteBack: Scenario = {
 };
 
 /** Of IPv6 no counter tells of it. */
-export const routeBackRefuses: Scenario = {
+const routeBackRefuses: Scenario = {
   id: 'syn-dropped-one-of/route',
   cause: 'syn-dropped-one-of',
   title: 'SYNs come from a network to which the server has an unreachable route',
@@ -40,3 +40,5 @@ export const routeBackRefuses: Scenario = {
   prepare: (lab, { family }) => lab.server.ip(`route replace unreachable ${HOSTS[family].nowhere}`),
   run,
 };
+
+export default [noRouteBack, routeBackRefuses] satisfies Scenario[];

@@ -23,7 +23,7 @@ function knocks(lab: Lab, { times, family }: Options) {
   return { server, clients, netns: lab.server.inode };
 }
 
-export const noRoute: Scenario[] = [
+export default [
   {
     id: 'no-route',
     cause: 'no-route',
@@ -192,7 +192,7 @@ export const noRoute: Scenario[] = [
     },
     run: (lab, options) => failing(lab, options, 'EINVAL'),
   },
-];
+] satisfies Scenario[];
 
 const remoteOf = (family: Family) => endpoint(HOSTS[family].nowhere, PORT);
 

@@ -27,7 +27,7 @@ function reach(lab: Lab, { times, family }: Options, ways: ('client' | 'balancer
   return { server, clients, netns: lab.server.inode };
 }
 
-export const peerRewritten: Scenario = {
+const peerRewritten: Scenario = {
   id: 'peer-rewritten',
   cause: 'peer-rewritten',
   title: 'a BPF program shows a balancer’s connections as the client’s own',
@@ -37,7 +37,7 @@ export const peerRewritten: Scenario = {
   run: (lab, options) => rewritten(lab, () => reach(lab, options, ['balancer'])),
 };
 
-export const peerCollision: Scenario = {
+const peerCollision: Scenario = {
   id: 'peer-collision',
   cause: 'peer-collision',
   beside: ['peer-rewritten'],
@@ -47,3 +47,5 @@ export const peerCollision: Scenario = {
   prepare: rewritePeers,
   run: (lab, options) => rewritten(lab, () => reach(lab, options, ['client', 'balancer'])),
 };
+
+export default [peerRewritten, peerCollision] satisfies Scenario[];

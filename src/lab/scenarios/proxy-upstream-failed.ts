@@ -118,7 +118,7 @@ function resetBehind(lab: Lab, options: Options, behind: number): Made {
   return { server, clients, netns: lab.server.inode };
 }
 
-export const proxyUpstreamFailed: Scenario[] = [
+export default [
   {
     id: 'proxy-upstream-failed',
     cause: 'proxy-upstream-failed',
@@ -220,4 +220,4 @@ export const proxyUpstreamFailed: Scenario[] = [
     says: () => ({ upstream_was_open: true, upstream_cause: null }),
     run: (lab, options) => resetBehind(lab, options, 2),
   },
-];
+] satisfies Scenario[];

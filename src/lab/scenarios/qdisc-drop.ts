@@ -31,7 +31,7 @@ function shape(lab: Lab, qdisc: readonly string[]): void {
   lab.client.exec('tc', ['qdisc', 'add', 'dev', 'c0', 'root', ...qdisc]);
 }
 
-export const qdiscDrop: Scenario[] = [
+export default [
   {
     id: 'qdisc-drop',
     cause: 'qdisc-drop',
@@ -60,4 +60,4 @@ export const qdiscDrop: Scenario[] = [
       return { server, clients, netns: lab.client.inode };
     },
   },
-];
+] satisfies Scenario[];

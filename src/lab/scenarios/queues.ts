@@ -14,7 +14,7 @@ const GUEST_MAC = '02:00:00:00:00:77';
 const OTHER_FRAME = Buffer.from(`${GUEST_MAC}${MAC.client}88b5`.replaceAll(':', ''), 'hex');
 const SYS = '/sys/class/net/tap0';
 
-export const deviceQueueFull: Scenario = {
+const deviceQueueFull: Scenario = {
   id: 'device-queue-full',
   cause: 'device-queue-full',
   title: 'SYNs for a tap device whose program does not read',
@@ -51,3 +51,5 @@ export const deviceQueueFull: Scenario = {
     return { server, clients: knock(lab, server, times), netns: lab.server.inode };
   },
 };
+
+export default [deviceQueueFull] satisfies Scenario[];

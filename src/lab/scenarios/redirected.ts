@@ -45,7 +45,7 @@ function refusedByProxy(lab: Lab, { times, family }: Options): Made {
   return { server: proxy, clients, netns: lab.client.inode };
 }
 
-export const redirected: Scenario[] = [
+const redirected: Scenario[] = [
   {
     id: 'accept-queue-full/redirected',
     cause: 'accept-queue-full',
@@ -126,3 +126,5 @@ export const redirected: Scenario[] = [
     },
   },
 ];
+
+export default [...redirected] satisfies Scenario[];

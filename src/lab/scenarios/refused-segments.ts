@@ -37,7 +37,7 @@ function resetElsewhere(lab: Lab, options: Options, ahead: number, challenges: n
   return met.made;
 }
 
-export const refusedSegments: Scenario[] = [
+export default [
   {
     id: 'timewait-paws',
     cause: 'timewait-paws',
@@ -182,4 +182,4 @@ export const refusedSegments: Scenario[] = [
     families: BOTH,
     run: (lab, options) => resetElsewhere(lab, options, BEYOND, 0),
   },
-];
+] satisfies Scenario[];

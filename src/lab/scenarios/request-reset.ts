@@ -9,7 +9,7 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 80;
 
-export const requestReset: Scenario = {
+const requestReset: Scenario = {
   id: 'request-reset',
   cause: 'request-reset',
   title: 'clients answer the SYN-ACK with a reset',
@@ -31,3 +31,5 @@ export const requestReset: Scenario = {
     };
   },
 };
+
+export default [requestReset] satisfies Scenario[];

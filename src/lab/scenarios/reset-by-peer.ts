@@ -24,7 +24,7 @@ import { frame, parseFrame } from '../segment.ts';
 import { ETH_P_ALL, FIN_ACK, PSH_ACK, RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 import { HOSTS, MAC } from '../wiring.ts';
 
-export const resetByPeer: Scenario[] = [
+export default [
   {
     id: 'reset-by-peer',
     cause: 'reset-by-peer',
@@ -93,7 +93,7 @@ export const resetByPeer: Scenario[] = [
     says: () => ({ peer_had_closed: true, unacked_bytes: 8 }),
     run: sentAfterFin,
   },
-];
+] satisfies Scenario[];
 
 /** A host that is not there. */
 const OTHER_MAC = '02:00:00:00:00:12';

@@ -9,7 +9,7 @@ const PORT = 179;
 const C1_MAC = '02:00:00:00:01:45';
 const S1_MAC = '02:00:00:00:01:11';
 
-export const rpFilter: Scenario = {
+const rpFilter: Scenario = {
   id: 'rp-filter',
   cause: 'rp-filter',
   title: 'SYNs come in on a line through which the server would not answer',
@@ -36,3 +36,5 @@ export const rpFilter: Scenario = {
     return { server, clients, netns: lab.server.inode };
   },
 };
+
+export default [rpFilter] satisfies Scenario[];

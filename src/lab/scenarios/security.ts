@@ -17,7 +17,7 @@ function knocked(lab: Lab, { times, family }: Options, port: number): Made {
   return { server, clients, netns: lab.server.inode };
 }
 
-export const security: Scenario[] = [
+const security: Scenario[] = [
   {
     id: 'security-drop',
     cause: 'security-drop',
@@ -37,3 +37,5 @@ export const security: Scenario[] = [
     run: (lab, options) => knocked(lab, options, UNWANTED_PORT),
   },
 ];
+
+export default [...security] satisfies Scenario[];

@@ -100,7 +100,7 @@ function timedOut(lab: Lab, { times, family }: Options): Made {
   return { server, clients, netns: lab.client.inode };
 }
 
-export const connectTimeout: Scenario[] = [
+const connectTimeout: Scenario[] = [
   {
     id: 'connect-timeout/source-gone',
     cause: 'connect-timeout',
@@ -151,7 +151,7 @@ export const connectTimeout: Scenario[] = [
   },
 ];
 
-export const keepaliveTimeout: Scenario = {
+const keepaliveTimeout: Scenario = {
   id: 'keepalive-timeout',
   cause: 'keepalive-timeout',
   title: 'idle connections to a host that is gone',
@@ -164,7 +164,7 @@ export const keepaliveTimeout: Scenario = {
     }),
 };
 
-export const retransmitTimeout: Scenario[] = [
+const retransmitTimeout: Scenario[] = [
   {
     id: 'retransmit-timeout',
     cause: 'retransmit-timeout',
@@ -215,7 +215,7 @@ export const retransmitTimeout: Scenario[] = [
   },
 ];
 
-export const userTimeout: Scenario = {
+const userTimeout: Scenario = {
   id: 'user-timeout',
   cause: 'user-timeout',
   title: 'requests to a host that is gone, with TCP_USER_TIMEOUT',
@@ -226,3 +226,10 @@ export const userTimeout: Scenario = {
       request(socket);
     }),
 };
+
+export default [
+  ...connectTimeout,
+  keepaliveTimeout,
+  ...retransmitTimeout,
+  userTimeout,
+] satisfies Scenario[];

@@ -159,7 +159,7 @@ function rejectSynAcks(lab: Lab, family: Family): void {
   );
 }
 
-export const stalls: Scenario[] = [
+export default [
   {
     id: 'third-ack-missing',
     cause: 'third-ack-missing',
@@ -305,4 +305,4 @@ export const stalls: Scenario[] = [
       return made;
     },
   },
-];
+] satisfies Scenario[];

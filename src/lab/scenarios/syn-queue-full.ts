@@ -44,7 +44,7 @@ function answerWrongly(lab: Lab, options: Options): Made {
   });
 }
 
-export const synQueueFull: Scenario = {
+const synQueueFull: Scenario = {
   id: 'syn-queue-full',
   cause: 'syn-queue-full',
   title: 'half-open connections fill the SYN queue, and SYN cookies are off',
@@ -56,7 +56,7 @@ export const synQueueFull: Scenario = {
   run: (lab, options) => flood(lab, options, 'TCPReqQFullDrop'),
 };
 
-export const synCookies: Scenario = {
+const synCookies: Scenario = {
   id: 'syn-cookies',
   cause: 'syn-cookies',
   title: 'half-open connections fill the SYN queue: cookies are sent',
@@ -65,7 +65,7 @@ export const synCookies: Scenario = {
   run: (lab, options) => flood(lab, options, 'SyncookiesSent'),
 };
 
-export const synCookieRejected: Scenario = {
+const synCookieRejected: Scenario = {
   id: 'syn-cookie-rejected',
   cause: 'syn-cookie-rejected',
   title: 'clients acknowledge numbers that are no cookies of the server',
@@ -74,3 +74,5 @@ export const synCookieRejected: Scenario = {
   prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_syncookies': 1 }),
   run: answerWrongly,
 };
+
+export default [synQueueFull, synCookies, synCookieRejected] satisfies Scenario[];

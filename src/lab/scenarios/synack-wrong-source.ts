@@ -7,7 +7,7 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 80;
 
-export const synackWrongSource: Scenario = {
+const synackWrongSource: Scenario = {
   id: 'synack-wrong-source',
   cause: 'synack-wrong-source',
   // Where the machine is slow it is unanswered for long enough before it is closed.
@@ -38,3 +38,5 @@ export const synackWrongSource: Scenario = {
     return { server: { address: server, port: PORT }, clients, netns: lab.client.inode };
   },
 };
+
+export default [synackWrongSource] satisfies Scenario[];

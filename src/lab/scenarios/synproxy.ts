@@ -15,7 +15,7 @@ const MSS_1460 = Buffer.from([2, 4, 1460 >> 8, 1460 & 0xff]);
 const BEHIND_MAC = '02:00:00:00:00:99';
 
 /** A host behind the server is not there, and SYNPROXY of the server answers for it. */
-export const synproxyUnanswered: Scenario = {
+const synproxyUnanswered: Scenario = {
   id: 'synproxy-unanswered',
   cause: 'synproxy-unanswered',
   title: 'SYNPROXY completes handshakes for a host that does not answer, and its clients go on',
@@ -65,3 +65,5 @@ function counted(netns: Netns, family: Family, name: string): number {
   const text = netns.exec('nft', ['list', 'counter', table(family), 'lab', name]);
   return Number(text.match(/packets (\d+)/)?.[1]);
 }
+
+export default [synproxyUnanswered] satisfies Scenario[];

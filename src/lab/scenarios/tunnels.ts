@@ -33,7 +33,7 @@ function knocked(lab: Lab, { times, family }: Options): Made {
 
 const sent = () => ({ interface: 'vx0', sent: true });
 
-export const tunnelDrop: Scenario[] = [
+export default [
   {
     id: 'tunnel-drop',
     cause: 'tunnel-drop',
@@ -107,4 +107,4 @@ export const tunnelDrop: Scenario[] = [
       return { server, clients, netns: lab.server.inode };
     },
   },
-];
+] satisfies Scenario[];

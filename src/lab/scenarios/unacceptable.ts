@@ -37,7 +37,7 @@ function refused(lab: Lab, { times, family }: Options, flags: number): Made {
   return { server, clients, netns: lab.server.inode };
 }
 
-export const unacceptable: Scenario[] = [
+const unacceptable: Scenario[] = [
   {
     id: 'synack-unacceptable',
     cause: 'synack-unacceptable',
@@ -93,3 +93,5 @@ export const unacceptable: Scenario[] = [
     },
   },
 ];
+
+export default [...unacceptable] satisfies Scenario[];

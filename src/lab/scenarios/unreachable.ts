@@ -50,7 +50,7 @@ function nearby(lab: Lab, family: Family, server: Address, times: number): Socke
   return sockets;
 }
 
-export const icmpUnreachable: Scenario = {
+const icmpUnreachable: Scenario = {
   id: 'icmp-unreachable',
   cause: 'icmp-unreachable',
   beside: ['ttl-exceeded'],
@@ -72,7 +72,7 @@ export const icmpUnreachable: Scenario = {
   },
 };
 
-export const neighbourFailed: Scenario = {
+const neighbourFailed: Scenario = {
   id: 'neighbour-failed',
   cause: 'neighbour-failed',
   title: 'connects to an address of the own segment that nobody has',
@@ -85,7 +85,7 @@ export const neighbourFailed: Scenario = {
   },
 };
 
-export const neighbourFailedGateway: Scenario = {
+const neighbourFailedGateway: Scenario = {
   id: 'neighbour-failed/gateway',
   cause: 'neighbour-failed',
   title: 'connects by a gateway that is gone',
@@ -101,7 +101,7 @@ export const neighbourFailedGateway: Scenario = {
   },
 };
 
-export const neighbourFailedTranslated: Scenario = {
+const neighbourFailedTranslated: Scenario = {
   id: 'neighbour-failed/translated',
   cause: 'neighbour-failed',
   title: 'SYNs that a gateway’s NAT sends to an address of its segment that nobody has',
@@ -146,7 +146,7 @@ function translate(lab: Lab, family: Family, target: string): void {
   redirect(lab.client, family, match, `dnat to ${bracketed(family, target, OTHER_PORT)}`);
 }
 
-export const unreachableRedirected: Scenario[] = [
+const unreachableRedirected: Scenario[] = [
   {
     id: 'neighbour-failed/redirected',
     cause: 'neighbour-failed',
@@ -185,7 +185,7 @@ export const unreachableRedirected: Scenario[] = [
   },
 ];
 
-export const connectGivenUp: Scenario = {
+const connectGivenUp: Scenario = {
   id: 'connect-given-up',
   cause: 'connect-given-up',
   title: 'connects to a host that never answers, closed after a second',
@@ -205,7 +205,7 @@ export const connectGivenUp: Scenario = {
 /** Of so few ports that the connects of one scenario use them all. */
 const FIRST = 40_000;
 
-export const portsExhausted: Scenario = {
+const portsExhausted: Scenario = {
   id: 'ports-exhausted',
   cause: 'ports-exhausted',
   title: 'connects that find no local port any more',
@@ -224,7 +224,7 @@ export const portsExhausted: Scenario = {
 
 const IP_LOCAL_PORT_RANGE = 51;
 
-export const portsExhaustedOfOwn: Scenario = {
+const portsExhaustedOfOwn: Scenario = {
   id: 'ports-exhausted/own-range',
   cause: 'ports-exhausted',
   title: 'connects that find no local port in the range that the program gave their socket',
@@ -248,7 +248,7 @@ export const portsExhaustedOfOwn: Scenario = {
   },
 };
 
-export const portsExhaustedByBinding: Scenario = {
+const portsExhaustedByBinding: Scenario = {
   id: 'ports-exhausted/bind',
   cause: 'ports-exhausted',
   title: 'binds to any port of an address on which all are taken',
@@ -279,7 +279,7 @@ export const portsExhaustedByBinding: Scenario = {
   },
 };
 
-export const selfConnect: Scenario = {
+const selfConnect: Scenario = {
   id: 'self-connect',
   cause: 'self-connect',
   title: 'connects to the port that is their own',
@@ -300,3 +300,16 @@ export const selfConnect: Scenario = {
     return { server: self, clients: [self], netns: lab.server.inode };
   },
 };
+
+export default [
+  icmpUnreachable,
+  neighbourFailed,
+  neighbourFailedGateway,
+  neighbourFailedTranslated,
+  ...unreachableRedirected,
+  connectGivenUp,
+  portsExhausted,
+  portsExhaustedOfOwn,
+  portsExhaustedByBinding,
+  selfConnect,
+] satisfies Scenario[];

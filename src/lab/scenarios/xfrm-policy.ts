@@ -6,7 +6,7 @@ import { HOSTS } from '../wiring.ts';
 
 const PORT = 7500;
 
-export const xfrmPolicy: Scenario[] = [
+export default [
   {
     id: 'xfrm-policy',
     cause: 'xfrm-policy',
@@ -44,4 +44,4 @@ export const xfrmPolicy: Scenario[] = [
       return { server, clients: knock(lab, server, times), netns: lab.client.inode };
     },
   },
-];
+] satisfies Scenario[];
