@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Event } from '../src/wire/event.ts';
-import type { Fact } from '../src/wire/types.gen.ts';
+import type { HostFact } from '../src/wire/types.gen.ts';
 
 type Needs = {
-  [Name in keyof Fact]: (fact: NonNullable<Fact[Name]>, events: Kept) => boolean;
+  [Name in keyof HostFact]: (fact: NonNullable<HostFact[Name]>, events: Kept) => boolean;
 };
 
 /** Events that are kept, their bodies as text, and the facts of all. */
@@ -67,12 +67,12 @@ function isHolder(pid: number, kept: Kept): boolean {
 export function neededFacts(all: readonly Event[], events: readonly Event[]): Set<Event> {
   const facts = all.filter((one): one is Event<'fact'> => one.kind === 'fact');
   const kept = { events, said: JSON.stringify(events.map(({ body }) => body)), facts };
-  const isNeeded = <Name extends keyof Fact>(name: Name, fact: Fact) => {
+  const isNeeded = <Name extends keyof HostFact>(name: Name, fact: HostFact) => {
     const told = fact[name];
     return (
-      told !== null && told !== undefined && NEEDS[name](told as NonNullable<Fact[Name]>, kept)
+      told !== null && told !== undefined && NEEDS[name](told as NonNullable<HostFact[Name]>, kept)
     );
   };
-  const names = Object.keys(NEEDS) as (keyof Fact)[];
+  const names = Object.keys(NEEDS) as (keyof HostFact)[];
   return new Set(facts.filter(({ body }) => names.some((name) => isNeeded(name, body))));
 }

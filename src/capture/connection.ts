@@ -52,7 +52,7 @@ export class End {
   sent_data = false;
   last_ns = 0;
   /** What it sent again, or asked, since the other end was heard of. */
-  unanswered = 0;
+  sent_again = 0;
   /** The first that it sent since then, and for how long nothing had been sent before that. */
   waits: { since_ns: number; idle_ns: number } | null = null;
   /** The longest segment that it sent, and the longest that was acknowledged. */
@@ -120,8 +120,8 @@ export class Connection {
   /** So many connects to its end had been answered when it began. */
   answered_before = 0;
   /** That nothing answers its SYN was told; and what it sends. */
-  told_unanswered = false;
-  told_unacknowledged = false;
+  told_syns_unanswered = false;
+  told_data_unanswered = false;
   /** So were its first sequence numbers. */
   told_numbers = false;
   /** When its client showed that it is open. */
@@ -197,7 +197,7 @@ export class Connection {
   follow(segment: Segment, time_ns: number): void {
     const me = this.#ends[segment.side];
     const peer = this.#ends[otherSide(segment.side)];
-    peer.unanswered = 0;
+    peer.sent_again = 0;
     peer.waits = null;
     if (segment.flags & TCP_FLAG.ack) this.#acknowledge(segment, me, peer);
     me.window = segment.window << (this.#scaled ? (me.scale ?? 0) : 0);
@@ -246,7 +246,7 @@ export class Connection {
       const heard_ns = this.#ends[otherSide(segment.side)].last_ns;
       me.waits ??= { since_ns: time_ns, idle_ns: time_ns - Math.max(me.last_ns, heard_ns) };
     }
-    if (again) me.unanswered++;
+    if (again) me.sent_again++;
     // A probe, or what was sent before.
     if (again || empty) return;
     if (payload_len > 0) {

@@ -15,8 +15,8 @@ import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
 import { ShownPeers } from './shown-peers.ts';
 import { ShutWindows, shutFrom } from './shut-windows.ts';
 import { type Refused, Stamps } from './stamps.ts';
-import { Unacknowledged } from './unacknowledged.ts';
-import { Unanswered } from './unanswered.ts';
+import { UnansweredData } from './unanswered-data.ts';
+import { UnansweredSyns } from './unanswered-syns.ts';
 import { Unreachable } from './unreachable.ts';
 import { Upstreams } from './upstreams.ts';
 import { Vantage } from './vantage.ts';
@@ -35,8 +35,8 @@ export class Follower {
   readonly #followed = new Followed();
   readonly #stamps: Stamps;
   readonly #old: OldStamps;
-  readonly #unanswered: Unanswered;
-  readonly #unacknowledged: Unacknowledged;
+  readonly #unanswered_syns: UnansweredSyns;
+  readonly #unanswered_data: UnansweredData;
   readonly #unreachable: Unreachable;
   readonly #elsewhere: Elsewhere;
   readonly #shown: ShownPeers;
@@ -52,8 +52,8 @@ export class Follower {
     this.#emit = emit;
     this.#old = new OldStamps(emit);
     this.#stamps = new Stamps((refused) => this.#recycled(refused));
-    this.#unanswered = new Unanswered(emit, this.vantage, this.#stamps);
-    this.#unacknowledged = new Unacknowledged(emit, this.vantage);
+    this.#unanswered_syns = new UnansweredSyns(emit, this.vantage, this.#stamps);
+    this.#unanswered_data = new UnansweredData(emit, this.vantage);
     this.#unreachable = new Unreachable(emit);
     this.#elsewhere = new Elsewhere(emit, this.#followed);
     this.#shown = new ShownPeers(emit, this.#followed);
@@ -62,7 +62,7 @@ export class Follower {
     this.#upstreams = new Upstreams(emit);
     this.#resets = new Resets(emit, {
       stamps: this.#stamps,
-      unacknowledged: this.#unacknowledged,
+      unanswered_data: this.#unanswered_data,
       unreachable: this.#unreachable,
       elsewhere: this.#elsewhere,
       doubted: this.#doubted,
@@ -85,7 +85,7 @@ export class Follower {
     const connection = this.#followed.find(segment.key);
     const last = connection?.end(segment.side).last;
     if ((segment.flags & TCP_FLAG.syn) === 0 && (!last || last.flags & TCP_FLAG.syn))
-      this.#unanswered.hear(segment);
+      this.#unanswered_syns.hear(segment);
     if (last && isCopy(last, segment) && time_ns - nsOf(connection, segment.side) < COPY_NS) {
       if (connection && last.outgoing !== segment.outgoing) connection.forwarded = true;
       return;
@@ -101,15 +101,15 @@ export class Follower {
   advance(time_ns: number): void {
     this.#stamps.advance(time_ns);
     this.#unreachable.advance(time_ns);
-    this.#unanswered.advance(time_ns);
-    this.#unacknowledged.advance(time_ns);
+    this.#unanswered_syns.advance(time_ns);
+    this.#unanswered_data.advance(time_ns);
   }
 
   /** The capture ends: what its time did not suffice for is told where only a loss could gainsay it. */
   finish(): void {
     this.#unreachable.finish();
-    this.#unanswered.finish();
-    this.#unacknowledged.finish();
+    this.#unanswered_syns.finish();
+    this.#unanswered_data.finish();
   }
 
   // --- handshakes
@@ -129,7 +129,7 @@ export class Follower {
       me.last = segment;
       me.last_ns = time_ns;
       this.#elsewhere.dialledAgain(known, time_ns);
-      this.#unanswered.again(known, time_ns);
+      this.#unanswered_syns.again(known, time_ns);
       return;
     }
     const answered = known !== undefined && known.end(otherSide(side)).last !== null;
@@ -161,7 +161,7 @@ export class Follower {
     me.last = segment;
     me.last_ns = time_ns;
     this.#followed.keep(connection);
-    connection.answered_before = this.#unanswered.answers(
+    connection.answered_before = this.#unanswered_syns.answers(
       endOfKey(connection.key, otherSide(segment.side)),
     );
     this.#stamps.syn(connection, segment, time_ns);
@@ -193,7 +193,7 @@ export class Follower {
     }
     const me = connection.end(side);
     const isAgain = me.isn !== null;
-    if (client) client.unanswered = 0;
+    if (client) client.sent_again = 0;
     if (client) client.waits = null;
     // Another one answers, or this one anew.
     if (me.isn !== null && me.isn !== seq) connection.contested = true;
@@ -209,7 +209,7 @@ export class Follower {
     if (segment.mptcp !== null) connection.mptcp = true;
     this.#unreachable.answered(connection);
     this.#stamps.answered(connection, time_ns);
-    if (!isAgain) this.#unanswered.answeredAt(endOfKey(segment.key, side));
+    if (!isAgain) this.#unanswered_syns.answeredAt(endOfKey(segment.key, side));
   }
 
   /** Of a connect that found itself: its own SYN-ACK answers its SYN. */
@@ -251,7 +251,7 @@ export class Follower {
     const had_opened = connection.client?.opened;
     const synAck_ns = connection.server?.last_ns ?? 0;
     connection.follow(segment, time_ns);
-    this.#unacknowledged.sent(connection, segment, time_ns);
+    this.#unanswered_data.sent(connection, segment, time_ns);
     if (connection.client?.opened && !had_opened) connection.opened_ns = time_ns;
     this.#shut.take(connection, segment, time_ns);
     this.#upstreams.heard(connection, segment, time_ns);
@@ -325,8 +325,8 @@ export class Follower {
     this.#shown.clear();
     this.#stamps.clear();
     this.#unreachable.clear();
-    this.#unanswered.clear();
-    this.#unacknowledged.clear();
+    this.#unanswered_syns.clear();
+    this.#unanswered_data.clear();
     this.#upstreams.clear();
   }
 }

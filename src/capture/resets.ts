@@ -10,7 +10,7 @@ import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
 import { otherSide, type Segment } from './segment.ts';
 import type { ShutWindows } from './shut-windows.ts';
 import type { Stamps } from './stamps.ts';
-import type { Unacknowledged } from './unacknowledged.ts';
+import type { UnansweredData } from './unanswered-data.ts';
 import type { Unreachable } from './unreachable.ts';
 import type { Upstreams } from './upstreams.ts';
 
@@ -25,7 +25,7 @@ const NS_PER_MS = 1e6;
 /** Who else has to know of a reset, or knows more of it. */
 interface Others {
   stamps: Stamps;
-  unacknowledged: Unacknowledged;
+  unanswered_data: UnansweredData;
   unreachable: Unreachable;
   elsewhere: Elsewhere;
   doubted: DoubtedResets;
@@ -57,7 +57,7 @@ export class Resets {
     const me = connection.end(side);
     const peer = connection.end(otherSide(side));
     if (segment.seq === me.next) {
-      this.#others.unacknowledged.reset(connection, side);
+      this.#others.unanswered_data.reset(connection, side);
       this.#others.shut.reset(connection, side, time_ns);
     }
     if (me.last === null && connection.opener === otherSide(side)) {
@@ -139,7 +139,7 @@ export class Resets {
     const peer = otherSide(side);
     const [me, other] = [connection.end(side), connection.end(peer)];
     // It waited for an answer that did not come: it gave up, for a reason of its own.
-    if (me.unanswered > 0) return;
+    if (me.sent_again > 0) return;
     if (me.fin) {
       this.#afterClose(connection, segment, time_ns);
       return;

@@ -31,7 +31,7 @@ export type EvidenceValue =
   | EvidenceValue[]
   | { [name: string]: EvidenceValue };
 
-/** Plain facts by name; units are suffixes of the name. */
+/** Plain data by name; units are suffixes of the name. */
 export type Evidence = { [name: string]: EvidenceValue };
 
 /** A cause that one event proves. */

@@ -2,7 +2,7 @@
 
 import type { Family } from '../tcp/address.ts';
 import { encodeEvent } from '../wire/decode.ts';
-import type { Fact } from '../wire/types.gen.ts';
+import type { HostFact } from '../wire/types.gen.ts';
 import { u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
@@ -48,7 +48,7 @@ export class LimitFacts {
     this.#until_ns.clear();
   }
 
-  #told(what: string, w: Words, at: number, ask: () => (Partial<Fact> | null)[]): Uint8Array[] {
+  #told(what: string, w: Words, at: number, ask: () => (Partial<HostFact> | null)[]): Uint8Array[] {
     const { ktime_ns } = readCommon(w, at);
     if (ktime_ns < (this.#until_ns.get(what) ?? 0)) return NOTHING;
     this.#until_ns.set(what, ktime_ns + HOLDS_NS);
@@ -57,7 +57,7 @@ export class LimitFacts {
 }
 
 /** Null in a namespace other than the host's first, which alone has the setting. */
-function orphans({ read }: LimitHost): Partial<Fact> | null {
+function orphans({ read }: LimitHost): Partial<HostFact> | null {
   try {
     const max = Number(read('/proc/sys/net/ipv4/tcp_max_orphans'));
     const count = /^TCP:.* orphan (\d+)/m.exec(read('/proc/net/sockstat'))?.[1];
@@ -68,7 +68,7 @@ function orphans({ read }: LimitHost): Partial<Fact> | null {
 }
 
 /** A line a CPU, of which each has the entries and its own count of what found no room, in hexadecimal digits. */
-function neighbours({ read }: LimitHost, family: Family): Partial<Fact> | null {
+function neighbours({ read }: LimitHost, family: Family): Partial<HostFact> | null {
   try {
     const max = Number(read(`/proc/sys/net/ipv${family}/neigh/default/gc_thresh3`));
     const [head = [], ...cpus] = read(`/proc/net/stat/${TABLES[family]}`)

@@ -3,7 +3,7 @@
 import type { NamespacePlace } from '../host/places.ts';
 import { addressBytes } from '../tcp/address.ts';
 import { encodeEvent } from '../wire/decode.ts';
-import type { Fact } from '../wire/types.gen.ts';
+import type { HostFact } from '../wire/types.gen.ts';
 import { address, number64, u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
@@ -25,7 +25,7 @@ const UNNAMED: NamespacePlace = { netns_name: '', entry: '', path: '/', addresse
 const MOST_WAYS = 64;
 
 /** A fact with its addresses as bytes. */
-type Told = { readonly [Name in keyof Fact]?: object };
+type Told = { readonly [Name in keyof HostFact]?: object };
 
 /** Fields of that name that are no owner's. */
 const NOT_OF_OWNERS: { readonly [Kind in Layout['kind']]?: number } = {

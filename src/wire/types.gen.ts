@@ -650,7 +650,7 @@ export interface KindTotal {
   count: number;
 }
 
-export interface Fact {
+export interface HostFact {
   symbol: Symbol | null;
   cgroup: Cgroup | null;
   peer_rewriter: PeerRewriter | null;
@@ -1024,7 +1024,7 @@ export interface Bodies {
   crossed_reply: CrossedReply;
   tick: Tick;
   totals: Totals;
-  fact: Fact;
+  fact: HostFact;
   footer: Footer;
   told_peer: ToldPeer;
   unanswered: Unanswered;

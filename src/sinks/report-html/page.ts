@@ -3,7 +3,7 @@
 import type { EndRow, FindingReport, Report } from '../../report/model.ts';
 import { adviceParts } from '../advice.ts';
 import { endTexts } from '../ends.ts';
-import { facts } from '../facts.ts';
+import { evidenceRows } from '../evidence-rows.ts';
 import {
   allOf,
   basisText,
@@ -110,7 +110,7 @@ function advice(piece: string): Html[] {
 }
 
 function evidence({ finding: { evidence: shown } }: FindingReport): Html {
-  const rows = facts(shown).map(
+  const rows = evidenceRows(shown).map(
     ({ name, value, depth }) =>
       html`<tr><th scope="row"${depth > 0 ? html` style="padding-left:${depth * 1.2}rem"` : ''}>${name}</th><td class="mono">${value}</td></tr>
 `,

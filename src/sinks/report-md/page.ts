@@ -3,7 +3,7 @@
 import type { FindingReport, HostReport, Report, ToldReport } from '../../report/model.ts';
 import { adviceParts } from '../advice.ts';
 import { endTexts } from '../ends.ts';
-import { facts } from '../facts.ts';
+import { evidenceRows } from '../evidence-rows.ts';
 import { plural } from '../format.ts';
 import {
   allOf,
@@ -136,7 +136,7 @@ function finding(one: FindingReport, report: Report): string[] {
     '',
     ...table(
       ['evidence', ''],
-      facts(found.evidence).map(({ name, value, depth }) => [
+      evidenceRows(found.evidence).map(({ name, value, depth }) => [
         `${'&nbsp;'.repeat(2 * depth)}${md(name)}`,
         value === '' ? '' : code(value),
       ]),

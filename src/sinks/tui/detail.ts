@@ -3,7 +3,7 @@
 import type { Finding, ProcessText } from '../../diagnose/finding.ts';
 import { adviceParts, commandLines } from '../advice.ts';
 import { endTexts } from '../ends.ts';
-import { facts } from '../facts.ts';
+import { evidenceRows } from '../evidence-rows.ts';
 import { age, clock, clockMicros, dateAndClock, plural, rate } from '../format.ts';
 import { printable } from '../printable.ts';
 import type { Glyphs } from './glyphs.ts';
@@ -69,7 +69,7 @@ function identity(view: FindingView, now_ns: number, width: number, glyphs: Glyp
 }
 
 function evidence(view: FindingView, width: number): Line[] {
-  const rows = facts(view.finding.evidence);
+  const rows = evidenceRows(view.finding.evidence);
   if (rows.length === 0) return [];
   const longest = Math.max(...rows.map((fact) => widthOf(fact.name) + 2 * fact.depth));
   const column = Math.min(longest, Math.floor(width * 0.45));

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Evidence } from '../../../../src/causes/define.ts';
 import { adviceParts, commandLines } from '../../../../src/sinks/advice.ts';
-import { facts } from '../../../../src/sinks/facts.ts';
+import { evidenceRows } from '../../../../src/sinks/evidence-rows.ts';
 import {
   age,
   bytes,
@@ -16,9 +16,9 @@ import {
 import { NOW_NS } from './models.ts';
 
 const rows = (evidence: Evidence) =>
-  facts(evidence).map(({ name, value, depth }) => `${'  '.repeat(depth)}${name}: ${value}`);
+  evidenceRows(evidence).map(({ name, value, depth }) => `${'  '.repeat(depth)}${name}: ${value}`);
 
-describe('facts', () => {
+describe('rows of evidence', () => {
   test.each<[Evidence, string[]]>([
     [{ accept_queue: 129, accept_queue_max: 128 }, ['accept queue: 129 of 128']],
     [{ max_ack_backlog: 128, ack_backlog: 129 }, ['ack backlog: 129 of 128']],
@@ -79,9 +79,9 @@ describe('facts', () => {
   test('neither depth, length, nor number of items is without bound', () => {
     let deep: Evidence = { end: 1 };
     for (let i = 0; i < 50; i++) deep = { in: deep };
-    expect(facts(deep).length).toBeLessThan(10);
-    expect(facts({ path: 'x'.repeat(1e6) })[0]?.value.length).toBeLessThan(2100);
-    expect(facts({ list: Array.from({ length: 500 }, (_, i) => ({ i })) })).toHaveLength(51);
+    expect(evidenceRows(deep).length).toBeLessThan(10);
+    expect(evidenceRows({ path: 'x'.repeat(1e6) })[0]?.value.length).toBeLessThan(2100);
+    expect(evidenceRows({ list: Array.from({ length: 500 }, (_, i) => ({ i })) })).toHaveLength(51);
   });
 
   test('names and values are made printable', () => {

@@ -5,7 +5,7 @@ import { bytes, clockMicros, duration } from './format.ts';
 import { printable } from './printable.ts';
 
 /** One row of evidence. `value` is empty for the head of a group whose members follow, one deeper. */
-export interface Fact {
+export interface EvidenceRow {
   name: string;
   value: string;
   depth: number;
@@ -83,7 +83,7 @@ function oneLine(value: EvidenceValue): string {
     .join(', ');
 }
 
-function listFacts(name: string, items: EvidenceValue[], depth: number): Fact[] {
+function listRows(name: string, items: EvidenceValue[], depth: number): EvidenceRow[] {
   if (items.length === 0) return [{ name, value: 'none', depth }];
   const shown = items.slice(0, MOST_ITEMS).map(oneLine);
   const more = items.length > MOST_ITEMS ? [`and ${items.length - MOST_ITEMS} more`] : [];
@@ -92,18 +92,18 @@ function listFacts(name: string, items: EvidenceValue[], depth: number): Fact[] 
 }
 
 /** Evidence as rows of name and value: units written out, a number beside its limit, groups indented. */
-export function facts(evidence: Evidence, depth = 0): Fact[] {
+export function evidenceRows(evidence: Evidence, depth = 0): EvidenceRow[] {
   const limits = new Set(
     Object.entries(evidence).flatMap(([name, value]) =>
       typeof value === 'number' ? (limitOf(name, evidence) ?? []) : [],
     ),
   );
-  return Object.entries(evidence).flatMap(([key, value]): Fact[] => {
+  return Object.entries(evidence).flatMap(([key, value]): EvidenceRow[] => {
     const { name, write } = reading(key);
-    if (Array.isArray(value)) return listFacts(name, value, depth);
+    if (Array.isArray(value)) return listRows(name, value, depth);
     if (isGroup(value)) {
       if (depth >= 4) return [{ name, value: oneLine(value), depth }];
-      const inner = facts(value, depth + 1);
+      const inner = evidenceRows(value, depth + 1);
       return inner.length === 0
         ? [{ name, value: 'none', depth }]
         : [{ name, value: '', depth }, ...inner];

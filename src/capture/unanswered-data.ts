@@ -24,7 +24,7 @@ interface Waiting {
 }
 
 /** What an end of an open connection sent again and again, or asked, while nothing was heard of the other one. */
-export class Unacknowledged {
+export class UnansweredData {
   readonly #emit: Emit;
   readonly #vantage: Vantage;
   /** The first that is due stands first. */
@@ -39,7 +39,7 @@ export class Unacknowledged {
   sent(connection: Connection, segment: Segment, time_ns: number): void {
     const { side, payload_len, flags } = segment;
     const me = connection.end(side);
-    if (me.unanswered < MANY_AGAIN || connection.told_unacknowledged) return;
+    if (me.sent_again < MANY_AGAIN || connection.told_data_unanswered) return;
     // Of a FIN alone no process waits for the answer.
     if (payload_len === 0 && flags & TCP_FLAG.fin) return;
     if (!me.waits || time_ns - me.waits.since_ns < LONG_NS || this.#waiting.has(connection)) return;
@@ -50,8 +50,8 @@ export class Unacknowledged {
   /** It resets the connection. */
   reset(connection: Connection, side: Side): void {
     this.#waiting.delete(connection);
-    const { unanswered, waits, last_ns } = connection.end(side);
-    if (unanswered >= ASKED && waits && last_ns - waits.since_ns >= OVERDUE_NS)
+    const { sent_again, waits, last_ns } = connection.end(side);
+    if (sent_again >= ASKED && waits && last_ns - waits.since_ns >= OVERDUE_NS)
       this.#tell(connection, side, true);
   }
 
@@ -59,7 +59,7 @@ export class Unacknowledged {
     for (const [connection, { side, due_ns }] of this.#waiting) {
       if (due_ns > time_ns) return;
       this.#waiting.delete(connection);
-      if (connection.end(side).unanswered >= MANY_AGAIN) this.#tell(connection, side, false);
+      if (connection.end(side).sent_again >= MANY_AGAIN) this.#tell(connection, side, false);
     }
   }
 
@@ -76,9 +76,9 @@ export class Unacknowledged {
     const { key, opener, client } = connection;
     const me = connection.end(side);
     const { waits, last } = me;
-    if (connection.told_unacknowledged || connection.over || connection.contested) return;
+    if (connection.told_data_unanswered || connection.over || connection.contested) return;
     if (connection.mptcp || !connection.whole || !client?.opened || !waits || !last) return;
-    connection.told_unacknowledged = true;
+    connection.told_data_unanswered = true;
     this.#emit(
       me.last_ns,
       {
@@ -87,7 +87,7 @@ export class Unacknowledged {
           waited_ms: Math.round((me.last_ns - waits.since_ns) / NS_PER_MS),
           taken_at: this.#vantage.endOf(connection, side, last),
           heard: 1,
-          sent_again: me.unanswered,
+          sent_again: me.sent_again,
           probes: last.payload_len === 0 ? 1 : 0,
           idle_ms: Math.round(waits.idle_ns / NS_PER_MS),
           longest: isLongest(me, last) ? 1 : 0,

@@ -16,7 +16,7 @@ const MOST_ENDS = 50_000;
 const NS_PER_MS = 1e6;
 
 /** Connects that nothing answered, and who else was heard of meanwhile. */
-export class Unanswered {
+export class UnansweredSyns {
   readonly #emit: Emit;
   readonly #vantage: Vantage;
   readonly #stamps: Stamps;
@@ -44,8 +44,8 @@ export class Unanswered {
 
   /** Its SYN was sent again. */
   again(connection: Connection, time_ns: number): void {
-    const { syns, began_ns, told_unanswered } = connection;
-    if (told_unanswered || this.#few.size + this.#many.size >= MOST_ENDS) return;
+    const { syns, began_ns, told_syns_unanswered } = connection;
+    if (told_syns_unanswered || this.#few.size + this.#many.size >= MOST_ENDS) return;
     const many = syns >= MANY_SYNS && time_ns - began_ns >= LONG_NS;
     if (many) this.#few.delete(connection);
     const waiting = many ? this.#many : this.#few;
@@ -79,10 +79,10 @@ export class Unanswered {
   /** Not even a reset: why, packets do not tell. */
   #tell(connection: Connection): void {
     const { key, opener, began_ns, syns, syn, syn_ns, server } = connection;
-    if (opener === null || connection.told_unanswered || connection.over) return;
+    if (opener === null || connection.told_syns_unanswered || connection.over) return;
     if (server?.last || connection.answered_otherwise || connection.itself || connection.contested)
       return;
-    connection.told_unanswered = true;
+    connection.told_syns_unanswered = true;
     const dialled = endOfKey(key, otherSide(opener));
     const answered = this.answers(dialled) - connection.answered_before;
     this.#emit(
