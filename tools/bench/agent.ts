@@ -14,8 +14,8 @@ import { Program } from '../../test/fleet/process.ts';
 import { freePort } from '../../test/software/free-port.ts';
 import { NEEDS } from '../../test/software/healthy.ts';
 import { lacking } from '../../test/software/service.ts';
-import { LOADS, type Load } from './loads.ts';
-import { cpuTime_ms, memory_bytes } from './process.ts';
+import { LOADS, type Load } from './parts/loads.ts';
+import { cpuTime_ms, memory_bytes } from './parts/process.ts';
 
 const MIB = 2 ** 20;
 

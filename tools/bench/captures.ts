@@ -19,7 +19,7 @@ import { addressBytes } from '../../src/tcp/address.ts';
 import { nginx } from '../../test/software/nginx.ts';
 import { lacking, Service } from '../../test/software/service.ts';
 import { Tcpdump } from '../../test/software/tcpdump.ts';
-import { costOf } from './cost.ts';
+import { costOf } from './parts/cost.ts';
 
 const MIB = 2 ** 20;
 const PORT = 80;

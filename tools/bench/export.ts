@@ -7,8 +7,8 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { FORMATS } from '../../src/app/exporters.ts';
-import { type Cost, costOf } from './cost.ts';
-import { enlarge } from './recording.ts';
+import { type Cost, costOf } from './parts/cost.ts';
+import { enlarge } from './parts/recording.ts';
 
 const MIB = 2 ** 20;
 const repository = join(import.meta.dirname, '../..');

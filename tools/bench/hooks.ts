@@ -12,19 +12,19 @@ const [kernel = '6.1'] = process.argv.slice(2);
 const build = 'build/bench';
 process.chdir(repository);
 mkdirSync(build, { recursive: true });
-execFileSync('cc', ['-O2', '-o', `${build}/connections`, 'tools/bench/connections.c']);
+execFileSync('cc', ['-O2', '-o', `${build}/connections`, 'tools/bench/parts/connections.c']);
 const headers = ['-Ibpf/include', '-idirafter', `/usr/include/${machine()}-linux-gnu`];
 const target = ['-target', 'bpf', '-mcpu=v3', '-g', '-O2'];
 execFileSync('clang-22', [
   ...target,
   ...headers,
   '-c',
-  'tools/bench/counter.bpf.c',
+  'tools/bench/parts/counter.bpf.c',
   '-o',
   `${build}/counter.bpf.o`,
 ]);
 
-const guest = `node_modules/node/bin/node tools/bench/guest.ts ${build}/connections ${build}/counter.bpf.o`;
+const guest = `node_modules/node/bin/node tools/bench/parts/guest.ts ${build}/connections ${build}/counter.bpf.o`;
 const options = ['-k', kernel, '-c', '1', '-t', '3600', '-q', '-icount shift=0,sleep=off'];
 const output = execFileSync('tools/vm/run', [...options, '--', guest], {
   encoding: 'utf8',

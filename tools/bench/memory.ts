@@ -12,8 +12,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Lab } from '../../src/lab/lab.ts';
 import { NEEDS } from '../../test/software/healthy.ts';
 import { lacking } from '../../test/software/service.ts';
-import { LOADS, type Load } from './loads.ts';
-import { cpuTime_ms, memory_bytes } from './process.ts';
+import { LOADS, type Load } from './parts/loads.ts';
+import { cpuTime_ms, memory_bytes } from './parts/process.ts';
 
 const MIB = 2 ** 20;
 const SAMPLES = 6;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { setImmediate as yielded } from 'node:timers/promises';
-import type { Lab } from '../../src/lab/lab.ts';
-import { HOSTS } from '../../src/lab/wiring.ts';
-import { HealthyLoad } from '../../test/software/healthy.ts';
+import type { Lab } from '../../../src/lab/lab.ts';
+import { HOSTS } from '../../../src/lab/wiring.ts';
+import { HealthyLoad } from '../../../test/software/healthy.ts';
 
 const AT_ONCE = 200;
 const PORT = 3306;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { Checksum } from '../../src/record/check.ts';
-import { RecordedStream } from '../../src/record/read.ts';
-import { decodeEvent, encodeFrame, encodeHeader } from '../../src/wire/decode.ts';
-import { FrameReader } from '../../src/wire/frames.ts';
+import { Checksum } from '../../../src/record/check.ts';
+import { RecordedStream } from '../../../src/record/read.ts';
+import { decodeEvent, encodeFrame, encodeHeader } from '../../../src/wire/decode.ts';
+import { FrameReader } from '../../../src/wire/frames.ts';
 
 /** What one check is about, as in a recording of a busy host. */
 const BATCH_BYTES = 1 << 20;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage: node tools/bench/guest.ts CONNECTIONS COUNTER_OBJECT    in a virtual machine of one CPU
+// Usage: node tools/bench/parts/guest.ts CONNECTIONS COUNTER_OBJECT    in a virtual machine of one CPU
 //
 // Instructions of one connection without tracing, with a bare counter, and with tcpwhy in a storm:
 // the kernel's part alone (the reader is stopped), and with the reader on the same CPU. Prints JSON.
@@ -11,7 +11,7 @@ import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { Session } from '../../src/native/binding.ts';
+import { Session } from '../../../src/native/binding.ts';
 
 const [connections = '', counter = ''] = process.argv.slice(2);
 const KINDS = ['refused', 'accepted', 'reset'] as const;
