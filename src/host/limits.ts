@@ -63,10 +63,10 @@ export function tooLow(): Limit | null {
 const PAGE_BYTES = 4096;
 
 /** How large a ring of each of so many CPUs this process may have, beside the page that it begins with. */
-export function lockable_bytes(cpus: number, proc = '/proc'): number {
+export function lockable_bytes(cpus: number): number {
   if (has(CAP_IPC_LOCK)) return Number.POSITIVE_INFINITY;
-  const locked = ownLimit(read(`${proc}/self/limits`), 'locked memory');
-  const free = 1024 * Number.parseInt(read(`${proc}/sys/kernel/perf_event_mlock_kb`), 10);
+  const locked = ownLimit(read('/proc/self/limits'), 'locked memory');
+  const free = 1024 * Number.parseInt(read('/proc/sys/kernel/perf_event_mlock_kb'), 10);
   return (free || 0) + (locked ?? Number.POSITIVE_INFINITY) / cpus - PAGE_BYTES;
 }
 

@@ -66,9 +66,9 @@ const isReachable = (address: string) => !/^(127\.|169\.254\.|::1$|fe[89ab])/.te
  * The cgroup of a process, of the hierarchy that tells most: one that is in a container, else of systemd. Null
  * where the process is gone.
  */
-export function processCgroup(pid: number, proc = '/proc'): string | null {
+export function processCgroup(pid: number): string | null {
   try {
-    const found = readFileSync(`${proc}/${pid}/cgroup`, 'utf8')
+    const found = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
       .split('\n')
       .flatMap((line) => {
         const [, hierarchy, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];

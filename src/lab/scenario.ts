@@ -22,14 +22,15 @@ export interface Made {
   where?: string;
 }
 
-/** A failure that can be made to happen. */
-export interface Scenario {
+/** A failure that can be made to happen, as its file has it. */
+export interface ScenarioEntry {
   /** The cause's id; a variant adds to it: `accept-queue-full/third-ack`. */
   id: string;
-  /** The cause that tcpwhy shall name. */
-  cause: string;
+  /** The cause that tcpwhy shall name, where it is not that of the id. */
+  cause?: string;
   title: string;
-  families: readonly Family[];
+  /** Both, unless it says so. */
+  families?: readonly Family[];
   /** Other causes that stand beside it: each explains it, or is another part of it. */
   beside?: readonly string[];
   /** Here it is no failure, where its cause mostly is. */
@@ -73,6 +74,8 @@ export interface Scenario {
   /** Makes it happen exactly so many times, and leaves nothing open. Again and again if wanted. */
   run(lab: Lab, options: Options): Made;
 }
+
+export type Scenario = ScenarioEntry & Required<Pick<ScenarioEntry, 'cause' | 'families'>>;
 
 /** A value, a pattern, or what an object or list has, which may have more. A list is as long as a list, and so is a set, in any order. */
 export type Wanted =

@@ -13,8 +13,6 @@ export interface AttachOptions {
   btf?: string;
   /** Bytes of `const volatile` variables by name, each exactly as long as the variable. */
   rodata?: Record<string, Uint8Array>;
-  /** `max_entries` by map name. */
-  mapSizes?: Record<string, number>;
   /** The map that records are written to, a BPF_MAP_TYPE_PERF_EVENT_ARRAY. */
   perfMap: string;
   /** Bytes of each CPU's ring, a power of two; at least a page. */

@@ -17,12 +17,10 @@ pub struct Source {
     pub btf: Option<String>,
     /// Bytes of `const volatile` variables by name.
     pub rodata: HashMap<String, Vec<u8>>,
-    /// `max_entries` by map.
-    pub map_sizes: HashMap<String, u32>,
 }
 
 impl Source {
-    /// Opens the object and sets its constants and map sizes.
+    /// Opens the object and sets its constants.
     /// ENOENT no such file, EINVAL not a BPF object, or a name or length that does not fit it.
     pub fn open(&self) -> Result<OpenObject> {
         if let Err(error) = std::fs::File::open(&self.path) {
@@ -36,30 +34,17 @@ impl Source {
                 .map_err(|error| fail("EINVAL", error.to_string()))?;
         }
         let (object, log) = log::catch(|| builder.open_file(&self.path));
-        let mut object = object.map_err(|_| {
+        let object = object.map_err(|_| {
             let (path, why) = (&self.path, reason::last_lines(&log));
             fail(
                 "EINVAL",
                 format!("{path} is not a BPF object that can be opened: {why}"),
             )
         })?;
-        self.set_sizes(&mut object)?;
         for (name, bytes) in &self.rodata {
             set_constant(&object, name, bytes)?;
         }
         Ok(object)
-    }
-
-    fn set_sizes(&self, object: &mut OpenObject) -> Result<()> {
-        for (name, entries) in &self.map_sizes {
-            let mut map = object
-                .maps_mut()
-                .find(|map| map.name() == name.as_str())
-                .ok_or_else(|| fail("EINVAL", format!("mapSizes: no map {name} in the object")))?;
-            map.set_max_entries(*entries)
-                .map_err(|error| fail("EINVAL", format!("mapSizes: {name}: {error}")))?;
-        }
-        Ok(())
     }
 }
 

@@ -32,8 +32,6 @@ pub struct AttachOptions {
     pub btf: Option<String>,
     /// Bytes of `const volatile` variables by name.
     pub rodata: HashMap<String, Buffer>,
-    /// `max_entries` by map.
-    pub map_sizes: Option<HashMap<String, u32>>,
     /// The map that records are written to.
     pub perf_map: String,
     /// Bytes of each CPU's ring, a power of two; at least a page.
@@ -106,7 +104,6 @@ pub fn try_hooks(object: String, btf: Option<String>) -> Result<Vec<ProgramState
         path: object,
         btf,
         rodata: HashMap::new(),
-        map_sizes: HashMap::new(),
     })
 }
 
@@ -141,7 +138,6 @@ impl Session {
             rodata: rodata
                 .map(|(name, bytes)| (name.clone(), bytes.to_vec()))
                 .collect(),
-            map_sizes: options.map_sizes.unwrap_or_default(),
         };
         let (mut object, mut programs) = load::load(&source, &options.skip.unwrap_or_default())?;
         let perf_map = maps::find(&mut object, &options.perf_map)?

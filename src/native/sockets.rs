@@ -74,7 +74,6 @@ pub fn socket_open(
     };
     let (family, kind, protocol) = match kind.as_str() {
         "stream" => (family, libc::SOCK_STREAM, protocol),
-        "raw" => (family, libc::SOCK_RAW, protocol),
         "packet" => {
             let ether_type = (protocol as u16).to_be();
             (libc::AF_PACKET, libc::SOCK_RAW, ether_type.into())
@@ -158,22 +157,6 @@ pub fn socket_local(fd: i32) -> Outcome {
 pub fn socket_send(fd: i32, data: Buffer) -> Outcome {
     // SAFETY: data is as long as said.
     Outcome::of(unsafe { libc::send(fd, data.as_ptr().cast(), data.len(), libc::MSG_NOSIGNAL) })
-}
-
-#[napi(catch_unwind)]
-pub fn socket_send_to(fd: i32, address: String, port: u16, data: Buffer) -> Result<Outcome> {
-    let address = parse(&address, port)?;
-    // SAFETY: data is as long as said; address and length agree.
-    Ok(Outcome::of(unsafe {
-        libc::sendto(
-            fd,
-            data.as_ptr().cast(),
-            data.len(),
-            libc::MSG_NOSIGNAL,
-            address.as_ptr(),
-            address.len(),
-        )
-    }))
 }
 
 /// Sends a whole Ethernet frame out of an interface of the packet socket's own namespace.

@@ -19,7 +19,7 @@ export interface SocketOptions {
   /** Path of a network namespace, `/run/netns/x` or `/proc/PID/ns/net`; ours if not given. */
   netns?: string;
   family?: 4 | 6;
-  type?: 'stream' | 'raw' | 'packet';
+  type?: 'stream' | 'packet';
   /** IP protocol, or the EtherType of a packet socket. */
   protocol?: number;
 }
@@ -65,7 +65,6 @@ interface Addon {
   socketPeer(fd: number): Outcome;
   socketLocal(fd: number): Outcome;
   socketSend(fd: number, data: Uint8Array): Outcome;
-  socketSendTo(fd: number, address: string, port: number, data: Uint8Array): Outcome;
   socketSendPacket(fd: number, interfaceName: string, frame: Uint8Array): Outcome;
   socketReceive(fd: number, max: number): Outcome;
   socketReceiveFrame(fd: number, max: number): FrameOutcome;
@@ -75,6 +74,9 @@ interface Addon {
   socketClose(fd: number): Outcome;
   socketPoll(wishes: { fd: number; events: number }[], timeoutMs: number): number[];
 }
+
+/** Of a frame its headers are looked at. */
+const FRAME_BYTES = 256;
 
 const native = () => loadAddon<Addon>();
 
@@ -174,10 +176,6 @@ export class Socket {
     return result(native().socketSend(this.#fd, data), bytes);
   }
 
-  sendTo(address: string, port: number, data: Uint8Array): Result<{ bytes: number }> {
-    return result(native().socketSendTo(this.#fd, address, port, data), bytes);
-  }
-
   /** Sends an Ethernet frame, header included, out of an interface. For packet sockets. */
   sendPacket(interfaceName: string, frame: Uint8Array): Result<{ bytes: number }> {
     return result(native().socketSendPacket(this.#fd, interfaceName, frame), bytes);
@@ -189,8 +187,8 @@ export class Socket {
   }
 
   /** The next frame of a packet socket, or null if none is there. */
-  receiveFrame(max = 256): Frame | null {
-    const { errno, data, outgoing, timeUs } = native().socketReceiveFrame(this.#fd, max);
+  receiveFrame(): Frame | null {
+    const { errno, data, outgoing, timeUs } = native().socketReceiveFrame(this.#fd, FRAME_BYTES);
     return errno === 0 && data ? { data, outgoing, time_us: timeUs } : null;
   }
 

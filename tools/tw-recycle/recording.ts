@@ -2,13 +2,35 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  addressOf,
+  endOfKey,
+  otherSide,
+  portOf,
+  type Segment,
+  segmentsOf,
+} from '../../src/capture/segment.ts';
+import { captureReader, segmentBytes } from '../../src/native/capture.ts';
 import { Checksum } from '../../src/record/check.ts';
 import { FORMAT } from '../../src/record/read.ts';
-import { addressBytes } from '../../src/tcp/address.ts';
+import { addressBytes, addressText } from '../../src/tcp/address.ts';
 import { TCP_FLAG } from '../../src/tcp/flags.ts';
 import { TCP_STATE } from '../../src/tcp/states.ts';
 import { encodeEvent, encodeHeader } from '../../src/wire/decode.ts';
-import { type Captured, isSyn, readPcap } from './pcap.ts';
+import type { Packet } from '../../src/wire/types.gen.ts';
+
+/** A TCP segment over IPv4, as captured. */
+interface Captured {
+  /** Wall clock. */
+  sec: number;
+  nsec: number;
+  saddr: string;
+  daddr: string;
+  sport: number;
+  dport: number;
+  packet: Pick<Packet, 'flags' | 'seq' | 'ack_seq' | 'window' | 'payload_len' | 'ttl'> &
+    Pick<Packet, 'has_timestamps' | 'tsval' | 'tsecr'>;
+}
 
 type Json = { [field: string]: unknown };
 type Counters = Record<string, number>;
@@ -26,7 +48,9 @@ const KEY = { refused: '1', reset: '2' };
  */
 export function recordingOf(folder: string): Buffer {
   const read = (name: string) => readFileSync(join(folder, name));
-  const segments = readPcap(read('pcap'));
+  const segments = [...segmentsOf(captureReader([]).push(read('pcap')), segmentBytes())].map(
+    captured,
+  );
   const counters = {
     before: readCounters(String(read('before.netstat'))),
     after: readCounters(String(read('after.netstat'))),
@@ -77,7 +101,7 @@ interface Told {
 /** What a server remembers of a client's address, and since when. */
 interface Remembered {
   tsval: number;
-  time_s: number;
+  sec: number;
 }
 
 function eventsOf(segments: Captured[], metrics: string): Told[] {
@@ -92,7 +116,7 @@ function eventsOf(segments: Captured[], metrics: string): Told[] {
     if (one.packet.flags & TCP_FLAG.fin) {
       // Who closes first has the TIME_WAIT, which begins with the other's FIN.
       if (closing.has(flow(reverse(one)))) {
-        const stamp = { tsval: one.packet.tsval, time_s: one.time_s };
+        const stamp = { tsval: one.packet.tsval, sec: one.sec };
         stamps.set(one.saddr, stamp);
         if (!checked) expectRemembered(one.saddr, stamp, metrics);
         checked = true;
@@ -125,7 +149,7 @@ function isResetOfHandshake(rst: Captured, earlier: Captured[]): boolean {
 function refused(syn: Captured, remembered: Remembered | undefined): Told {
   const stamp = remembered && {
     tsval: remembered.tsval,
-    age_s: syn.time_s - remembered.time_s,
+    age_s: syn.sec - remembered.sec,
   };
   const mib = { paws_passive: 1, listen_drops: 1 };
   return { at: syn, event: synReceived(syn, KEY.refused, mib, stamp) };
@@ -189,6 +213,24 @@ function readSysctls(text: string): Record<string, string> {
   );
 }
 
+function captured({ sec, nsec, key, side, ack, has_timestamps, ...packet }: Segment): Captured {
+  const [from, to] = [endOfKey(key, side), endOfKey(key, otherSide(side))];
+  const { flags, seq, window, payload_len, ttl, tsval, tsecr } = packet;
+  return {
+    ...{ sec, nsec, sport: portOf(from), dport: portOf(to) },
+    saddr: addressText(addressOf(from)),
+    daddr: addressText(addressOf(to)),
+    packet: {
+      ...{ seq, ack_seq: ack, flags, window, payload_len, ttl },
+      ...{ has_timestamps: has_timestamps ? 1 : 0, tsval, tsecr },
+    },
+  };
+}
+
+function isSyn({ packet }: Captured): boolean {
+  return (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn;
+}
+
 function flow({ saddr, sport, daddr, dport }: Omit<Captured, 'packet'>): string {
   return `${saddr} ${sport} ${daddr} ${dport}`;
 }
@@ -198,6 +240,6 @@ function reverse(one: Captured): Captured {
   return { ...one, saddr: daddr, sport: dport, daddr: saddr, dport: sport };
 }
 
-function wall_ns({ time_s, time_us }: Captured): bigint {
-  return BigInt(time_s) * 1_000_000_000n + BigInt(time_us) * 1000n;
+function wall_ns({ sec, nsec }: Captured): bigint {
+  return BigInt(sec) * 1_000_000_000n + BigInt(nsec);
 }

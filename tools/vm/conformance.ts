@@ -27,8 +27,6 @@ const { values, positionals } = parseArgs({
     btf: { type: 'string' },
     json: { type: 'boolean', default: false },
     brief: { type: 'boolean', default: false },
-    // Not needed any more.
-    rewriter: { type: 'string' },
   },
 });
 

@@ -2,12 +2,10 @@
 
 import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
-import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { byPeer } from '../shared/groups.ts';
 import { callers, NO_REASON } from '../shared/kernel.ts';
-import { ownerOf } from '../shared/processes.ts';
+import { ofSilence } from '../shared/silence.ts';
 import { unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { word } from '../shared/wording.ts';
 
@@ -41,12 +39,7 @@ export default defineCause({
         path_error: unreachable(event.body, sock.flow),
         tcp_keepalive_time: known.sysctl('net/ipv4/tcp_keepalive_time', event.netns),
       },
-      basis: 'direct',
-      subject: 'flow',
-      where: service(sock.flow),
-      flow: sock.flow,
-      group: byPeer(event.netns, sock.flow),
-      owner: ownerOf(sock.owner),
+      ...ofSilence(event, sock, null),
     };
   },
   summary({ peer, unanswered_probes, user_timeout_ms, path_error: why }) {

@@ -3,16 +3,13 @@
 import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
-import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { listEntries } from '../shared/conntrack.ts';
-import { byPeer } from '../shared/groups.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { inNetns } from '../shared/netns.ts';
-import { ownerOf } from '../shared/processes.ts';
-import { idleBefore, waited } from '../shared/silence.ts';
+import { idleBefore, ofSilence, waited } from '../shared/silence.ts';
 import { endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
@@ -74,13 +71,7 @@ export default defineCause({
           netns: event.netns,
         }),
       },
-      basis: 'direct',
-      subject: 'flow',
-      where: service(sock.flow),
-      flow: sock.flow,
-      group: byPeer(event.netns, sock.flow),
-      owner: ownerOf(sock.owner),
-      ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
+      ...ofSilence(event, sock, waited_ms),
     };
   },
   summary(

@@ -3,11 +3,8 @@
 import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
-import { service } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
-import { byPeer } from '../shared/groups.ts';
-import { ownerOf } from '../shared/processes.ts';
-import { waited } from '../shared/silence.ts';
+import { ofSilence, waited } from '../shared/silence.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 /** In a row; fewer are ordinary on paths that lose. */
@@ -37,13 +34,7 @@ export default defineCause({
         silent_ms: (event.kind === 'retransmit' && event.body.stall?.silent_ms) || null,
         ended_with: ended === null ? null : errnoName(ended),
       },
-      basis: 'direct',
-      subject: 'flow',
-      where: service(sock.flow),
-      flow: sock.flow,
-      group: byPeer(event.netns, sock.flow),
-      owner: ownerOf(sock.owner),
-      ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
+      ...ofSilence(event, sock, waited_ms),
       ...(stall.opens ? { goes_on: true as const } : { again: true as const }),
     };
   },

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { service } from '../../tcp/service.ts';
+import type { Event } from '../../wire/event.ts';
 import type { Sock } from '../../wire/types.gen.ts';
+import { byPeer } from './groups.ts';
+import { ownerOf } from './processes.ts';
 
 /** What an open connection ends in that gets no further. */
 export const TIMEOUTS = ['keepalive-timeout', 'retransmit-timeout', 'user-timeout'] as const;
@@ -16,6 +20,19 @@ export const SILENCE = [
   'retransmitting',
   'fastopen-unanswered',
 ] as const;
+
+/** What each finding of a socket that nothing answers is about. `waited_ms` is for how long; null: not known. */
+export function ofSilence({ netns, ktime_ns }: Event, sock: Sock, waited_ms: number | null) {
+  return {
+    basis: 'direct' as const,
+    subject: 'flow' as const,
+    where: service(sock.flow),
+    flow: sock.flow,
+    group: byPeer(netns, sock.flow),
+    owner: ownerOf(sock.owner),
+    ...(waited_ms !== null && { began_ns: ktime_ns - waited_ms * 1e6 }),
+  };
+}
 
 /** How long a socket that gave up had waited for an answer; null where the kernel does not tell. */
 export function waited({ unanswered_ms }: Sock): number | null {

@@ -115,12 +115,8 @@ export function resolution(addr: string): string {
 }
 
 /** `neighbour 10.1.0.9 on c0 does not answer ARP`, `gateway 10.1.0.1 …`; without an address, by where it leads. */
-function neighbourText(
-  addr: string | null,
-  device: string | null,
-  daddr: string,
-  is_gateway = addr !== null && addr !== daddr,
-): string {
+function neighbourText(addr: string | null, device: string | null, daddr: string): string {
+  const is_gateway = addr !== null && addr !== daddr;
   return `${hopText(addr, device, daddr, is_gateway)} does not answer ${resolution(daddr)}`;
 }
 

@@ -3,13 +3,10 @@
 import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
-import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
-import { byPeer } from '../shared/groups.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
-import { ownerOf } from '../shared/processes.ts';
-import { waited } from '../shared/silence.ts';
+import { ofSilence, waited } from '../shared/silence.ts';
 import { endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
@@ -44,13 +41,7 @@ export default defineCause({
         error: errnoName(sock.err),
         path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
       },
-      basis: 'direct',
-      subject: 'flow',
-      where: service(sock.flow),
-      flow: sock.flow,
-      group: byPeer(event.netns, sock.flow),
-      owner: ownerOf(sock.owner),
-      ...(waited_ms !== null && { began_ns: event.ktime_ns - waited_ms * 1e6 }),
+      ...ofSilence(event, sock, waited_ms),
     };
   },
   summary({

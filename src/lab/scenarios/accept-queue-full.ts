@@ -2,7 +2,7 @@
 
 import { accept, awaitQueued, dial, growth, hangUp, knock, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { PSH_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
@@ -49,33 +49,25 @@ function refuseThirdAcks(lab: Lab, { times, family }: Options): Made {
 export default [
   {
     id: 'accept-queue-full',
-    cause: 'accept-queue-full',
     title: 'a process does not accept: SYNs are refused',
-    families: BOTH,
     run: refuseSyns,
   },
   {
     id: 'accept-queue-full/third-ack',
-    cause: 'accept-queue-full',
     title: 'the accept queue fills during handshakes: third ACKs are refused',
-    families: BOTH,
     run: refuseThirdAcks,
   },
   {
     id: 'accept-queue-full/cookie',
-    cause: 'accept-queue-full',
     title: 'the same where the handshakes began with SYN cookies',
-    families: BOTH,
     beside: ['syn-cookies'],
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_syncookies': 2 }),
     run: refuseThirdAcks,
   },
   {
     id: 'accept-queue-full/abort',
-    cause: 'accept-queue-full',
     title: 'the same with tcp_abort_on_overflow=1: they are reset',
-    families: BOTH,
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_abort_on_overflow': 1 }),
     run: refuseThirdAcks,
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -15,7 +15,7 @@ import {
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { bracketed, forward, redirect, routeVip, rules, table } from '../nat.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { Stranger } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS, MAC } from '../wiring.ts';
@@ -24,10 +24,9 @@ const PORT = 443;
 const OTHER_PORT = 15_001;
 const AGAIN_PATIENCE_MS = 10_000;
 
-const martianSource: Scenario[] = [
+const martianSource: ScenarioEntry[] = [
   {
     id: 'martian-source',
-    cause: 'martian-source',
     title: 'a balancer sends a client’s SYN back to the client itself',
     families: [4],
     commands: ['nft'],
@@ -51,7 +50,6 @@ const martianSource: Scenario[] = [
   },
   {
     id: 'martian-source/loopback-translated',
-    cause: 'martian-source',
     title: 'connects to loopback that NAT sends to another host, and may not leave',
     families: [4],
     commands: ['nft'],
@@ -61,7 +59,6 @@ const martianSource: Scenario[] = [
   },
   {
     id: 'martian-source/loopback-source',
-    cause: 'martian-source',
     ownerless: true,
     title: 'connects from loopback that NAT sends to another host, with the source that they had',
     families: [4],
@@ -90,11 +87,9 @@ function dialLoopback(lab: Lab, { times }: Options): Made {
   return { server, clients: knock(lab, server, times), netns: lab.client.inode };
 }
 
-const notOurAddress: Scenario = {
+const notOurAddress: ScenarioEntry = {
   id: 'not-our-address',
-  cause: 'not-our-address',
   title: 'connects to an address that is routed to a host that does not have it',
-  families: BOTH,
   drop_reason: 'IP_INADDRERRORS',
   ownerless: true,
   prepare: (lab, { family }) => routeVip(lab, family),
@@ -107,9 +102,8 @@ const notOurAddress: Scenario = {
 const SOL_SOCKET = 1;
 const SO_BINDTODEVICE = 25;
 
-const notOurAddressLoopback: Scenario = {
+const notOurAddressLoopback: ScenarioEntry = {
   id: 'not-our-address/by-lo',
-  cause: 'not-our-address',
   title: 'connects to another host by sockets that are bound to lo',
   families: [4],
   // Linux 6.1 has this reason, and tells of nothing there.
@@ -129,11 +123,9 @@ const notOurAddressLoopback: Scenario = {
 };
 
 /** A host that forwards sends on what is for others, but not what a socket of its own waits for. */
-const notOurAddressForwarding: Scenario = {
+const notOurAddressForwarding: ScenarioEntry = {
   id: 'not-our-address/forwarding',
-  cause: 'not-our-address',
   title: 'an address is removed under open connections of a host that forwards',
-  families: BOTH,
   says: ({ family }) => ({
     address: HOSTS[family].vip,
     of_a_connection: true,
@@ -172,11 +164,9 @@ const notOurAddressForwarding: Scenario = {
 };
 
 /** A rule of TPROXY without what delivers here what it takes: what has a listener is not forwarded. */
-const notOurAddressIntercepted: Scenario = {
+const notOurAddressIntercepted: ScenarioEntry = {
   id: 'not-our-address/intercepted',
-  cause: 'not-our-address',
   title: 'SYNs that TPROXY gives to a proxy, and no rule and route for its mark delivers them',
-  families: BOTH,
   commands: ['nft'],
   says: () => ({ of_a_connection: false, forwarding: 1, connection_of: /\(\d+\)$/ }),
   prepare(lab, { family }) {
@@ -196,9 +186,8 @@ const notOurAddressIntercepted: Scenario = {
 };
 
 /** The server has the address too, and has seen that another host does. */
-const notOurAddressDuplicate: Scenario = {
+const notOurAddressDuplicate: ScenarioEntry = {
   id: 'not-our-address/duplicate',
-  cause: 'not-our-address',
   title: 'SYNs to an IPv6 address that is not used here since another host has it too',
   families: [6],
   drop_reason: 'IP_INADDRERRORS',
@@ -228,11 +217,9 @@ const notOurAddressDuplicate: Scenario = {
 /** Of no host. */
 const STALE_MAC = '02:00:00:00:00:99';
 
-const wrongMac: Scenario = {
+const wrongMac: ScenarioEntry = {
   id: 'wrong-mac',
-  cause: 'wrong-mac',
   title: 'SYNs to a host that another one sends to the MAC that it had before',
-  families: BOTH,
   // From 6.4 on: see PRUNES_WELL in bpf/include/kernel.h.
   knows: 'bpf_iter_num',
   ownerless: true,
@@ -253,13 +240,11 @@ const wrongMac: Scenario = {
   },
 };
 
-const refusedFromElsewhere: Scenario = {
+const refusedFromElsewhere: ScenarioEntry = {
   id: 'refused-from-elsewhere',
-  cause: 'refused-from-elsewhere',
   // Where the machine is slow it is unanswered for long enough before it is closed.
   beside: ['no-listener', 'connect-given-up'],
   title: 'a service address is translated to a closed port, and the reset comes from there',
-  families: BOTH,
   commands: ['nft'],
   prepare(lab, { family }) {
     const { vip, server } = HOSTS[family];
@@ -288,4 +273,4 @@ export default [
   notOurAddressDuplicate,
   wrongMac,
   refusedFromElsewhere,
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -2,18 +2,16 @@
 
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { growth, listen } from '../connections.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { Stranger } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 443;
 
-const badChecksum: Scenario = {
+const badChecksum: ScenarioEntry = {
   id: 'bad-checksum',
-  cause: 'bad-checksum',
   title: 'SYNs arrive with a wrong TCP checksum',
-  families: BOTH,
   ownerless: true,
   run(lab, { times, family }) {
     using stranger = new Stranger(lab, family);
@@ -31,4 +29,4 @@ const badChecksum: Scenario = {
   },
 };
 
-export default [badChecksum] satisfies Scenario[];
+export default [badChecksum] satisfies ScenarioEntry[];

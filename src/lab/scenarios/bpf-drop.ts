@@ -3,7 +3,7 @@
 import { awaitTimeout, dial, knock, listen, localOf } from '../connections.ts';
 import { DROPPED_PORT, dropAtTc, dropAtXdp, REDIRECTED_PORT } from '../dropping.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 import { giveUpSoon } from './silence.ts';
@@ -32,9 +32,7 @@ const direct = (hook: string, program: string) => () => ({
 export default [
   {
     id: 'bpf-drop',
-    cause: 'bpf-drop',
     title: 'a program of tc at the server’s device drops SYNs',
-    families: BOTH,
     needs: 'dropping',
     says: direct('tc ingress', 'lab_policy_tc'),
     prepare: (lab) => dropAtTc(lab.server, 's0', 'ingress'),
@@ -42,9 +40,7 @@ export default [
   },
   {
     id: 'bpf-drop/xdp',
-    cause: 'bpf-drop',
     title: 'a generic XDP program at the server’s device drops SYNs',
-    families: BOTH,
     needs: 'dropping',
     says: direct('xdp generic', 'lab_policy_xdp'),
     prepare: (lab) => dropAtXdp(lab.server, 's0', 'xdpgeneric'),
@@ -52,9 +48,7 @@ export default [
   },
   {
     id: 'bpf-drop/xdp-driver',
-    cause: 'bpf-drop',
     title: 'an XDP program in the driver of the server’s veth device drops SYNs',
-    families: BOTH,
     // The driver has taken the segment from its socket by then.
     ownerless: true,
     needs: 'dropping',
@@ -64,9 +58,7 @@ export default [
   },
   {
     id: 'bpf-drop/redirected',
-    cause: 'bpf-drop',
     title: 'a program of tc at the server’s device redirects SYNs to a device that is not there',
-    families: BOTH,
     needs: 'dropping',
     says: () => ({ redirected: true, programs: [/^lab_policy_tc /] }),
     prepare: (lab) => dropAtTc(lab.server, 's0', 'ingress'),
@@ -74,10 +66,8 @@ export default [
   },
   {
     id: 'connect-timeout/bpf-drop',
-    cause: 'connect-timeout',
     beside: ['bpf-drop'],
     title: 'connects whose SYNs a program of tc drops as they leave',
-    families: BOTH,
     needs: 'dropping',
     prepare(lab) {
       giveUpSoon(lab.client);
@@ -92,4 +82,4 @@ export default [
       return { server, clients, netns: lab.client.inode };
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -4,7 +4,7 @@ import { must } from '../../native/sockets.ts';
 import { accept, closeUnheard, dial, knock, localOf, say } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
-import { BOTH, type Options, type Scenario } from '../scenario.ts';
+import type { Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS, MAC, plug } from '../wiring.ts';
 
@@ -30,9 +30,9 @@ function bridge(lab: Lab, { family }: Options, ports: readonly string[]): Netns 
 
 const BRIDGED = ['p0', 'p1'];
 
-function scenario(id: string, title: string, prepare: Scenario['prepare']): Scenario {
+function scenario(id: string, title: string, prepare: ScenarioEntry['prepare']): ScenarioEntry {
   return {
-    ...{ id, cause: 'bridge-drop', title, families: BOTH, prepare },
+    ...{ id, title, prepare },
     // What no port sends on is a copy, which has no socket.
     ...(id !== 'bridge-drop' && { ownerless: true }),
     says: () => ({ interface: 'p0' }),
@@ -84,11 +84,9 @@ function narrowBridge(lab: Lab, options: Options): void {
   );
 }
 
-const narrowPort: Scenario = {
+const narrowPort: ScenarioEntry = {
   id: 'mtu-black-hole/bridge',
-  cause: 'mtu-black-hole',
   title: 'a bridge whose ports take segments of different length drops the longest',
-  families: BOTH,
   ownerless: true,
   says: () => ({ handed_on: 'by a bridge', device: 'p1' }),
   prepare: narrowBridge,
@@ -113,7 +111,7 @@ const narrowPort: Scenario = {
   },
 };
 
-const bridgeDrop: Scenario[] = [
+const bridgeDrop: ScenarioEntry[] = [
   scenario(
     'bridge-drop',
     'SYNs by a port that spanning tree does not forward from yet',
@@ -145,4 +143,4 @@ const bridgeDrop: Scenario[] = [
   }),
 ];
 
-export default [narrowPort, ...bridgeDrop] satisfies Scenario[];
+export default [narrowPort, ...bridgeDrop] satisfies ScenarioEntry[];

@@ -20,7 +20,7 @@ import {
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
 import { hits, rule } from '../rules.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 import { handTo } from './listeners.ts';
@@ -60,11 +60,9 @@ function portsOf(netns: Netns, range: string): void {
   netns.sysctl({ 'net.ipv4.ip_local_port_range': range });
 }
 
-const unreadDataOnClose: Scenario = {
+const unreadDataOnClose: ScenarioEntry = {
   id: 'unread-data-on-close',
-  cause: 'unread-data-on-close',
   title: 'a server closes without having read the request',
-  families: BOTH,
   run: (lab, options) =>
     broken(lab, options, 8080, (pairs) => {
       say(
@@ -104,27 +102,21 @@ function answered(lab: Lab, options: Options, meanwhile: (servers: Socket[]) => 
   return { server, clients: addresses, netns: lab.client.inode };
 }
 
-const lingerZeroClose: Scenario[] = [
+const lingerZeroClose: ScenarioEntry[] = [
   {
     id: 'linger-zero-close',
-    cause: 'linger-zero-close',
     title: 'a server closes with SO_LINGER 0',
-    families: BOTH,
     run: (lab, options) => cutOff(lab, options, 8443),
   },
   {
     id: 'linger-zero-close/high-port',
-    cause: 'linger-zero-close',
     title: 'the same on a port above those of its clients',
-    families: BOTH,
     prepare: (lab) => portsOf(lab.client, LOW_PORTS),
     run: (lab, options) => cutOff(lab, options, HIGH_PORT),
   },
   {
     id: 'linger-zero-close/any-port',
-    cause: 'linger-zero-close',
     title: 'the same where clients may have any port',
-    families: BOTH,
     prepare(lab) {
       portsOf(lab.client, ANY_PORTS);
       portsOf(lab.server, ANY_PORTS);
@@ -133,9 +125,7 @@ const lingerZeroClose: Scenario[] = [
   },
   {
     id: 'linger-zero-close/dialled',
-    cause: 'linger-zero-close',
     title: 'clients close with SO_LINGER 0 what they dialled at such a port, unused',
-    families: BOTH,
     info: true,
     says: () => ({ unused: true }),
     prepare: (lab) => portsOf(lab.client, ANY_PORTS),
@@ -143,9 +133,7 @@ const lingerZeroClose: Scenario[] = [
   },
   {
     id: 'linger-zero-close/had-closed',
-    cause: 'linger-zero-close',
     title: 'clients close with SO_LINGER 0 what their server has closed',
-    families: BOTH,
     info: true,
     says: () => ({ peer_had_closed: true }),
     run(lab, options) {
@@ -164,19 +152,15 @@ const lingerZeroClose: Scenario[] = [
   },
   {
     id: 'linger-zero-close/answered',
-    cause: 'linger-zero-close',
     title: 'clients close with SO_LINGER 0 once they are answered, as health checks do',
-    families: BOTH,
     info: true,
     says: () => ({ answered: true }),
     run: (lab, options) => answered(lab, options, () => {}),
   },
   {
     id: 'linger-zero-close/download',
-    cause: 'linger-zero-close',
     beside: ['netfilter-drop'],
     title: 'the same, and their server has more to send, which a rule keeps from them meanwhile',
-    families: BOTH,
     commands: ['nft'],
     says: () => ({ answered: true }),
     run(lab, options) {
@@ -201,27 +185,21 @@ function cutOff(lab: Lab, options: Options, port: number, by: 'server' | 'client
   return broken(lab, options, port, fail, { by });
 }
 
-const dataAfterClose: Scenario[] = [
+const dataAfterClose: ScenarioEntry[] = [
   {
     id: 'data-after-close',
-    cause: 'data-after-close',
     title: 'clients send after the server closed',
-    families: BOTH,
     run: (lab, options) => sentAfterFin(lab, options, closeAll),
   },
   {
     id: 'data-after-close/high-port',
-    cause: 'data-after-close',
     title: 'the same on a port above those of the clients',
-    families: BOTH,
     prepare: (lab) => portsOf(lab.client, LOW_PORTS),
     run: (lab, options) => sentAfterFin(lab, options, closeAll, HIGH_PORT),
   },
   {
     id: 'data-after-close/shutdown',
-    cause: 'data-after-close',
     title: 'clients send after the server shut both directions down',
-    families: BOTH,
     run: (lab, options) =>
       sentAfterFin(lab, options, (servers) => {
         for (const server of servers) must(server.shutdown('both'), 'shutdown');
@@ -229,9 +207,7 @@ const dataAfterClose: Scenario[] = [
   },
   {
     id: 'data-after-close/killed',
-    cause: 'data-after-close',
     title: 'clients send after a process was killed that another one had passed its connections to',
-    families: BOTH,
     process: 'sleep',
     says: () => ({ ended_process: /^sleep/ }),
     run: (lab, options) =>
@@ -243,17 +219,13 @@ const dataAfterClose: Scenario[] = [
   },
   {
     id: 'data-after-close/dialled',
-    cause: 'data-after-close',
     title: 'servers answer after the clients closed',
-    families: BOTH,
     says: () => ({ payload_bytes: 14 }),
     run: (lab, options) => sentWhen(lab, options, 'client'),
   },
   {
     id: 'data-after-close/forgotten',
-    cause: 'data-after-close',
     title: 'servers answer after the clients closed, when tcp_fin_timeout is over',
-    families: BOTH,
     says: () => ({ forgotten_after: 'tcp_fin_timeout', forgotten_after_s: 1 }),
     prepare: (lab) => lab.client.sysctl({ 'net.ipv4.tcp_fin_timeout': 1 }),
     run: (lab, options) =>
@@ -290,33 +262,27 @@ function sentAfterOverflow(lab: Lab, options: Options, by: 'server' | 'client'):
   );
 }
 
-const timewaitOverflow: Scenario[] = [
+const timewaitOverflow: ScenarioEntry[] = [
   {
     id: 'timewait-overflow',
-    cause: 'timewait-overflow',
     title: 'clients send after the server closed, which keeps no connection in TIME_WAIT',
-    families: BOTH,
     says: () => ({ payload_bytes: 14, tcp_max_tw_buckets: 0 }),
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_max_tw_buckets': 0 }),
     run: (lab, options) => sentAfterOverflow(lab, options, 'server'),
   },
   {
     id: 'timewait-overflow/dialled',
-    cause: 'timewait-overflow',
     title: 'the same where the clients close',
-    families: BOTH,
     says: () => ({ payload_bytes: 14, tcp_max_tw_buckets: 0 }),
     prepare: (lab) => lab.client.sysctl({ 'net.ipv4.tcp_max_tw_buckets': 0 }),
     run: (lab, options) => sentAfterOverflow(lab, options, 'client'),
   },
 ];
 
-const finWait2Expired: Scenario[] = [
+const finWait2Expired: ScenarioEntry[] = [
   {
     id: 'fin-wait2-expired',
-    cause: 'fin-wait2-expired',
     title: 'a server shuts its end down, and closes with TCP_LINGER2 below 0',
-    families: BOTH,
     says: () => ({ ended_by: 'TCP_LINGER2' }),
     needs: 'reset_reasons',
     run: (lab, options) =>
@@ -337,9 +303,7 @@ const finWait2Expired: Scenario[] = [
   },
   {
     id: 'fin-wait2-expired/at-once',
-    cause: 'fin-wait2-expired',
     title: 'the same without shutting down before',
-    families: BOTH,
     says: () => ({ ended_by: 'TCP_LINGER2' }),
     needs: 'reset_reasons',
     run: (lab, options) =>
@@ -378,11 +342,9 @@ function sentAfterFin(
   return broken(lab, options, port, fail, { code: 'EPIPE' });
 }
 
-const socketDestroyed: Scenario = {
+const socketDestroyed: ScenarioEntry = {
   id: 'socket-destroyed',
-  cause: 'socket-destroyed',
   title: 'an administrator destroys connections of a server',
-  families: BOTH,
   needs: 'destroying',
   run(lab, options) {
     const port = 5222;
@@ -396,11 +358,9 @@ const socketDestroyed: Scenario = {
   },
 };
 
-const listenerClosed: Scenario = {
+const listenerClosed: ScenarioEntry = {
   id: 'listener-closed',
-  cause: 'listener-closed',
   title: 'a service stops while connections wait to be accepted',
-  families: BOTH,
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].server, port: 9000 };
     const listener = listen(lab, family, server.port, times);
@@ -429,20 +389,16 @@ function disconnected(
   return broken(lab, options, 8443, fail, how);
 }
 
-const socketDisconnected: Scenario[] = [
+const socketDisconnected: ScenarioEntry[] = [
   {
     id: 'socket-disconnected',
-    cause: 'socket-disconnected',
     title: 'a server disconnects its sockets, to use them again',
-    families: BOTH,
     says: () => ({ unread_bytes: 0, unacked_bytes: 0 }),
     run: (lab, options) => disconnected(lab, options, () => {}),
   },
   {
     id: 'socket-disconnected/unread',
-    cause: 'socket-disconnected',
     title: 'the same without having read the request',
-    families: BOTH,
     says: () => ({ unread_bytes: REQUEST.length }),
     run: (lab, options) =>
       disconnected(lab, options, ({ client, server }) => {
@@ -452,9 +408,7 @@ const socketDisconnected: Scenario[] = [
   },
   {
     id: 'socket-disconnected/shut-down',
-    cause: 'socket-disconnected',
     title: 'the same after the server had sent a FIN',
-    families: BOTH,
     run(lab, options) {
       const shut = ({ client, server }: Pair) => {
         must(server.shutdown('write'), 'shutdown');
@@ -465,9 +419,7 @@ const socketDisconnected: Scenario[] = [
   },
   {
     id: 'socket-disconnected/mptcp',
-    cause: 'socket-disconnected',
     title: 'a server of MPTCP disconnects its sockets',
-    families: BOTH,
     needs: 'mptcp',
     says: () => ({ protocol: 'MPTCP' }),
     run: (lab, options) =>
@@ -494,4 +446,4 @@ export default [
   socketDestroyed,
   listenerClosed,
   ...socketDisconnected,
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

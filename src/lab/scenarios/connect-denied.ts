@@ -16,7 +16,7 @@ import {
 import { DROPPED_PORT, denyInCgroup } from '../dropping.ts';
 import type { Lab } from '../lab.ts';
 import { within } from '../rewriter.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 8080;
@@ -64,9 +64,7 @@ function bindAll(sockets: Socket[], { address, port }: Address, code: string): v
 export default [
   {
     id: 'connect-denied',
-    cause: 'connect-denied',
     title: 'binds to an address that is not here',
-    families: BOTH,
     says: ({ family }) => ({
       call: 'bind',
       error: 'EADDRNOTAVAIL',
@@ -79,9 +77,7 @@ export default [
   },
   {
     id: 'connect-denied/program',
-    cause: 'connect-denied',
     title: 'connects that a program of the process’s cgroup forbids',
-    families: BOTH,
     needs: 'dropping',
     commands: ['bpftool'],
     says: ({ family }) => ({
@@ -101,9 +97,7 @@ export default [
   },
   {
     id: 'connect-denied/same-ends',
-    cause: 'connect-denied',
     title: 'connects from a port that has that very connection already',
-    families: BOTH,
     says: () => ({ error: 'EADDRNOTAVAIL', denied_by: [/^another socket has /] }),
     run(lab, { times, family }) {
       const share = (socket: Socket) =>
@@ -124,7 +118,6 @@ export default [
   },
   {
     id: 'connect-denied/source-gone',
-    cause: 'connect-denied',
     title: 'connects from an address that was removed since',
     // IPv6 sends all the same.
     families: [4],
@@ -146,7 +139,6 @@ export default [
   },
   {
     id: 'connect-denied/no-interface',
-    cause: 'connect-denied',
     title: 'connects to a link-local address without an interface',
     families: [6],
     says: () => ({ error: 'EINVAL', denied_by: [/no interface is named/] }),
@@ -158,9 +150,7 @@ export default [
   },
   {
     id: 'connect-denied/port-listened',
-    cause: 'connect-denied',
     title: 'binds to a port that the process listens on already',
-    families: BOTH,
     says: ({ family }) => ({
       call: 'bind',
       error: 'EADDRINUSE',
@@ -177,9 +167,7 @@ export default [
   },
   {
     id: 'connect-denied/port-connected',
-    cause: 'connect-denied',
     title: 'binds to a port that a connect of this host has',
-    families: BOTH,
     says: () => ({
       error: 'EADDRINUSE',
       port_held_by: 'connections',
@@ -196,9 +184,7 @@ export default [
   },
   {
     id: 'connect-denied/port-bound',
-    cause: 'connect-denied',
     title: 'binds to a port that another socket is bound to',
-    families: BOTH,
     knows: 'TCP_BOUND_INACTIVE',
     says: () => ({ error: 'EADDRINUSE', port_held_by: 'socket' }),
     prepare(lab, { family }) {
@@ -208,9 +194,7 @@ export default [
   },
   {
     id: 'connect-denied/privileged',
-    cause: 'connect-denied',
     title: 'binds to a low port without the capability for it',
-    families: BOTH,
     says: () => ({
       error: 'EACCES',
       port_held_by: 'privileged',
@@ -228,4 +212,4 @@ export default [
       return made(lab, { address, port: LOW_PORT }, anyOf(family));
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

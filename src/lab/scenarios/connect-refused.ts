@@ -2,17 +2,15 @@
 
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { awaitReset, dial, localOf } from '../connections.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { RST_ACK, Stranger } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 5432;
 
-const connectRefused: Scenario = {
+const connectRefused: ScenarioEntry = {
   id: 'connect-refused',
-  cause: 'connect-refused',
   title: 'another host, or something on the way to it, answers connects with a reset',
-  families: BOTH,
   run(lab, { times, family }) {
     using stranger = new Stranger(lab, family);
     const server = { address: HOSTS[family].nowhere, port: PORT };
@@ -25,4 +23,4 @@ const connectRefused: Scenario = {
   },
 };
 
-export default [connectRefused] satisfies Scenario[];
+export default [connectRefused] satisfies ScenarioEntry[];

@@ -4,7 +4,7 @@ import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { accept, awaitQueued, dial, hangUp, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { PSH_ACK, Stranger } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
 
@@ -34,17 +34,13 @@ function stray(lab: Lab, { times, family }: Options, port = PORT): Made {
 export default [
   {
     id: 'connection-unknown',
-    cause: 'connection-unknown',
     title: 'segments arrive for connections that the server does not have',
-    families: BOTH,
     ownerless: true,
     run: stray,
   },
   {
     id: 'connection-unknown/listener',
-    cause: 'connection-unknown',
     title: 'the same where the port is listened to, as after a restart',
-    families: BOTH,
     run(lab, options) {
       using _listener = listen(lab, options.family, PORT, options.times);
       return stray(lab, options);
@@ -52,9 +48,7 @@ export default [
   },
   {
     id: 'connection-unknown/high-port',
-    cause: 'connection-unknown',
     title: 'the same after the service went away, where its port is above those of its clients',
-    families: BOTH,
     ownerless: true,
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.ip_local_port_range': '1024 65535' }),
     run(lab, options) {
@@ -64,18 +58,14 @@ export default [
   },
   {
     id: 'connection-unknown/never-served',
-    cause: 'connection-unknown',
     title: 'the same where nothing but ip_local_port_range tells the service from its clients',
-    families: BOTH,
     ownerless: true,
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.ip_local_port_range': '61000 65000' }),
     run: (lab, options) => stray(lab, options, NEVER_SERVED_PORT),
   },
   {
     id: 'connection-unknown/full-listener',
-    cause: 'connection-unknown',
     title: 'the same where the listener’s accept queue is full, which has no part in it',
-    families: BOTH,
     run(lab, options) {
       using listener = listen(lab, options.family, PORT, BACKLOG);
       const server = { address: HOSTS[options.family].server, port: PORT };
@@ -86,4 +76,4 @@ export default [
       return made;
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -19,7 +19,7 @@ import { flush } from '../flush.ts';
 import type { Lab } from '../lab.ts';
 import { rules } from '../nat.ts';
 import { hits, rule } from '../rules.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
 import { track, tracked } from '../tracked.ts';
 import { until } from '../until.ts';
@@ -31,7 +31,7 @@ const OTHER_PORT = 15_001;
 const FORGOTTEN_MS = 1500;
 
 /** Segments in the middle of connections that nobody here has. */
-function strays(lab: Lab, { times, family }: Options, netns = lab.server): Made {
+function strays(lab: Lab, { times, family }: Options): Made {
   using stranger = new Stranger(lab, family);
   const ports = lab.ports(times);
   for (const sport of ports)
@@ -39,7 +39,7 @@ function strays(lab: Lab, { times, family }: Options, netns = lab.server): Made 
   return {
     server: { address: HOSTS[family].server, port: PORT },
     clients: ports.map((port) => ({ address: stranger.address, port })),
-    netns: netns.inode,
+    netns: lab.server.inode,
   };
 }
 
@@ -106,11 +106,9 @@ function invalidOnes(lab: Lab, options: Options): Made {
 }
 
 /** With the same ends as conntrack-invalid, which would stand for it just after. */
-const regardless: Scenario = {
+const regardless: ScenarioEntry = {
   id: 'netfilter-drop/regardless',
-  cause: 'netfilter-drop',
   title: 'a rule drops what is INVALID, as it would drop anything',
-  families: BOTH,
   ownerless: true,
   commands: ['nft'],
   says: () => ({ rule: `tcp dport ${PORT} drop` }),
@@ -122,12 +120,10 @@ const regardless: Scenario = {
   run: invalidOnes,
 };
 
-const conntrackInvalid: Scenario[] = [
+const conntrackInvalid: ScenarioEntry[] = [
   {
     id: 'conntrack-invalid',
-    cause: 'conntrack-invalid',
     title: 'a rule drops what connection tracking takes for no part of a connection',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     says: () => ({ kind: 'dropped', rule: 'ct state invalid counter drop', hook: 'input' }),
@@ -140,9 +136,7 @@ const conntrackInvalid: Scenario[] = [
   },
   {
     id: 'conntrack-invalid/notrack',
-    cause: 'conntrack-invalid',
     title: 'a rule drops what is INVALID because another does not let SYNs be tracked',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     says: () => ({
@@ -164,9 +158,7 @@ const conntrackInvalid: Scenario[] = [
   },
   {
     id: 'conntrack-invalid/notrack-out',
-    cause: 'conntrack-invalid',
     title: 'a rule drops the answers to SYNs that another does not let be tracked',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     says: () => ({
@@ -193,9 +185,7 @@ const conntrackInvalid: Scenario[] = [
   },
   {
     id: 'conntrack-invalid/new',
-    cause: 'conntrack-invalid',
     title: 'a rule drops what is new to connection tracking in the middle of its connection',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     says: () => ({ kind: 'dropped', is_new: true, hook: 'input' }),
@@ -209,9 +199,7 @@ const conntrackInvalid: Scenario[] = [
   },
   {
     id: 'conntrack-invalid/rejected',
-    cause: 'conntrack-invalid',
     title: 'a rule rejects what is new to connection tracking in the middle of its connection',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     says: () => ({ kind: 'dropped', is_new: true, hook: 'input', answer: 'a reset' }),
@@ -225,9 +213,7 @@ const conntrackInvalid: Scenario[] = [
   },
   {
     id: 'conntrack-invalid/forgotten',
-    cause: 'conntrack-invalid',
     title: 'segments of connections that connection tracking of the host has forgotten',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     says: () => ({ kind: 'forgotten', idle_timeout_s: 432_000 }),
@@ -244,9 +230,7 @@ const conntrackInvalid: Scenario[] = [
   },
   {
     id: 'conntrack-invalid/flushed',
-    cause: 'conntrack-invalid',
     title: 'segments of connections whose entries were removed from connection tracking',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     says: () => ({ kind: 'forgotten', idle_timeout_s: 432_000, half_closed_timeout_s: 60 }),
@@ -255,9 +239,7 @@ const conntrackInvalid: Scenario[] = [
   },
   {
     id: 'conntrack-invalid/half-closed',
-    cause: 'conntrack-invalid',
     title: 'segments of half-closed connections that connection tracking has forgotten',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     says: () => ({ kind: 'forgotten', half_closed_timeout_s: 1 }),
@@ -275,9 +257,7 @@ const conntrackInvalid: Scenario[] = [
   },
   {
     id: 'conntrack-invalid/taken-up',
-    cause: 'conntrack-invalid',
     title: 'segments to a host that translates for others, and begins anew with them',
-    families: BOTH,
     // Before, what comes for this host over IPv6 has lost its entry when TCP gets it.
     knows_ipv6: 'BPF_FUNC_sys_bpf',
     ownerless: true,
@@ -298,20 +278,16 @@ const conntrackInvalid: Scenario[] = [
   },
   {
     id: 'conntrack-invalid/not-translated',
-    cause: 'conntrack-invalid',
     title: 'segments of a balanced connection come from the end behind the balancer',
-    families: BOTH,
     says: () => ({ kind: 'not translated' }),
     run: (lab, options) => notTranslated(lab, options, 50_000_000),
   },
   {
     id: 'conntrack-invalid/hop-forgot',
-    cause: 'conntrack-invalid',
     title: 'what comes next on a balanced connection comes from the end behind the balancer',
-    families: BOTH,
     says: () => ({ kind: 'not translated' }),
     run: (lab, options) => notTranslated(lab, options, 0),
   },
 ];
 
-export default [regardless, ...conntrackInvalid] satisfies Scenario[];
+export default [regardless, ...conntrackInvalid] satisfies ScenarioEntry[];

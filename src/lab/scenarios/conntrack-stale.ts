@@ -5,7 +5,7 @@ import { awaitTimeout, dial, growth, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { bracketed, forward, routeVip, table } from '../nat.ts';
 import type { Netns } from '../netns.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 import { giveUpSoon } from './silence.ts';
@@ -54,10 +54,8 @@ function entries(netns: Netns): number {
 export default [
   {
     id: 'conntrack-stale',
-    cause: 'conntrack-stale',
     beside: ['connect-given-up'],
     title: 'SYNs are sent on to where rules of the hop sent them that have changed since',
-    families: BOTH,
     // Their SYNs that are sent again are seen as they leave, which the hooks tier does not watch.
     tier: 'tracepoints',
     ownerless: true,
@@ -78,10 +76,8 @@ export default [
   },
   {
     id: 'conntrack-stale/untranslated',
-    cause: 'conntrack-stale',
     beside: ['connect-given-up'],
     title: 'the same where there was no rule yet that translates them',
-    families: BOTH,
     tier: 'tracepoints',
     ownerless: true,
     commands: ['nft'],
@@ -98,9 +94,7 @@ export default [
   },
   {
     id: 'conntrack-stale/own',
-    cause: 'conntrack-stale',
     title: 'connects of the host itself, where its own rules have changed since their first SYN',
-    families: BOTH,
     tier: 'tracepoints',
     commands: ['nft'],
     says: ({ family }) => ({
@@ -118,4 +112,4 @@ export default [
       return { server, clients, netns: lab.server.inode };
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

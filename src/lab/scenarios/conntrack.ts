@@ -6,7 +6,7 @@ import { awaitAll, awaitQueued, connect, dial, hangUp, knock, listen } from '../
 import type { Lab } from '../lab.ts';
 import { bracketed, rules } from '../nat.ts';
 import type { Netns } from '../netns.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { track, tracked } from '../tracked.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
@@ -59,11 +59,9 @@ function hearOut(socket: Socket): void {
   socket.close();
 }
 
-const conntrackFull: Scenario = {
+const conntrackFull: ScenarioEntry = {
   id: 'conntrack-full',
-  cause: 'conntrack-full',
   title: 'connects to a host whose connection table is full',
-  families: BOTH,
   ownerless: true,
   commands: ['nft'],
   says: ({ family }) => ({
@@ -75,11 +73,9 @@ const conntrackFull: Scenario = {
   run: full,
 };
 
-const natPortsExhausted: Scenario = {
+const natPortsExhausted: ScenarioEntry = {
   id: 'nat-ports-exhausted',
-  cause: 'nat-ports-exhausted',
   title: 'connects whose source is translated to one of two ports, both in use',
-  families: BOTH,
   ownerless: true,
   commands: ['nft'],
   prepare(lab, { family }) {
@@ -94,4 +90,4 @@ const natPortsExhausted: Scenario = {
   run: exhausted,
 };
 
-export default [conntrackFull, natPortsExhausted] satisfies Scenario[];
+export default [conntrackFull, natPortsExhausted] satisfies ScenarioEntry[];

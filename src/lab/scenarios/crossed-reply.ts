@@ -4,7 +4,7 @@ import type { Socket } from '../../native/sockets.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { shareFrom } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import type { Segment } from '../segment.ts';
 import { FIN_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
@@ -57,9 +57,7 @@ function hangUpWith(stranger: Stranger, ways: Way[]): void {
 export default [
   {
     id: 'crossed-reply',
-    cause: 'crossed-reply',
     title: 'a balancer answers with the resets of another connection of the same local port',
-    families: BOTH,
     run: (lab, options) => crossed(lab, options, ({ ack }) => ({ flags: TCP_FLAG.rst, seq: ack })),
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -2,7 +2,7 @@
 
 import { knock } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
@@ -11,9 +11,7 @@ const PORT = 7090;
 export default [
   {
     id: 'device-down',
-    cause: 'device-down',
     title: 'SYNs by a device whose other end was set down',
-    families: BOTH,
     says: () => ({ state: 'no carrier', interface: 'c0' }),
     prepare(lab) {
       lab.server.ip('link set s0 down');
@@ -30,9 +28,7 @@ export default [
   },
   {
     id: 'device-down/at-once',
-    cause: 'device-down',
     title: 'SYNs by a device whose other end is set down at that very moment',
-    families: BOTH,
     says: () => ({ state: 'no carrier', interface: 'c0' }),
     prepare: keepAddress,
     run(lab, { times, family }) {
@@ -42,7 +38,7 @@ export default [
       return { server, clients, netns: lab.client.inode };
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];
 
 /** IPv6 addresses of a device without carrier are not usable at once. */
 function keepAddress(lab: Lab): void {

@@ -4,7 +4,7 @@ import { must } from '../../native/sockets.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { FIN_ACK, PSH_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 
 const PORT = 8443;
@@ -37,12 +37,10 @@ function dialFast(lab: Lab, { times, family }: Options): Made {
 export default [
   {
     id: 'fastopen-unanswered',
-    cause: 'fastopen-unanswered',
     title: 'SYNs with data are not answered, those that are sent again without are',
-    families: BOTH,
     says: () => ({ syns_sent: 2 }),
     prepare: (lab) =>
       lab.server.sysctl({ 'net.ipv4.tcp_fastopen': FASTOPEN.client + FASTOPEN.no_cookie }),
     run: dialFast,
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -5,7 +5,7 @@ import { awaitReset, dial, dialWith, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { forward, routeVip } from '../nat.ts';
 import type { Netns } from '../netns.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { HOSTS, plug } from '../wiring.ts';
 import { limitTtl } from './unreachable.ts';
 
@@ -78,10 +78,8 @@ function lost(lab: Lab, { times, family }: Options): Made {
 export default [
   {
     id: 'ttl-exceeded',
-    cause: 'ttl-exceeded',
     beside: ['icmp-unreachable'],
     title: 'SYNs that two routers send to each other',
-    families: BOTH,
     ownerless: true,
     says: ({ family }) => ({
       ...{ ttl: 1, arrived_on: 's1', goes_back: true },
@@ -92,10 +90,8 @@ export default [
   },
   {
     id: 'icmp-unreachable/loop',
-    cause: 'icmp-unreachable',
     beside: ['ttl-exceeded'],
     title: 'connects that end in a routing loop',
-    families: BOTH,
     says: ({ family }) => ({
       icmp_from: BETWEEN[family].router,
       own_ttl: null,
@@ -104,4 +100,4 @@ export default [
     prepare: circle,
     run: refused,
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

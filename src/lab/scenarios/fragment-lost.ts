@@ -2,7 +2,7 @@
 
 import { meet, part } from '../acquaintance.ts';
 import { growth } from '../connections.ts';
-import type { Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { PSH_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
 
@@ -10,9 +10,8 @@ const PORT = 443;
 /** With the header of TCP a multiple of 8, as the length of each fragment but the last has to be. */
 const BEGINNING = Buffer.from('GET / HTTP/1.1\r\nX: y');
 
-const fragmentLost: Scenario = {
+const fragmentLost: ScenarioEntry = {
   id: 'fragment-lost',
-  cause: 'fragment-lost',
   title: 'data of open connections comes in fragments, of which only the first one arrives',
   families: [4],
   ownerless: true,
@@ -31,4 +30,4 @@ const fragmentLost: Scenario = {
   },
 };
 
-export default [fragmentLost] satisfies Scenario[];
+export default [fragmentLost] satisfies ScenarioEntry[];

@@ -5,7 +5,7 @@ import { TCP_FLAG } from '../../tcp/flags.ts';
 import { anyOf, awaitAll, growth, type ListenOptions, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { rule } from '../rules.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import type { Segment } from '../segment.ts';
 import { FIN_ACK, PSH_ACK, RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
@@ -83,12 +83,10 @@ function finish(listener: Socket, stranger: Stranger, synAck: Segment): void {
   stranger.receive(TCP_FLAG.ack, 1);
 }
 
-const fastopenRejected: Scenario[] = [
+const fastopenRejected: ScenarioEntry[] = [
   {
     id: 'fastopen-rejected',
-    cause: 'fastopen-rejected',
     title: 'SYNs with data and a Fast Open cookie that this host never made',
-    families: BOTH,
     says: () => ({ refused_for: 'cookie', payload_bytes: REQUEST.length }),
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_fastopen': FASTOPEN.server }),
     run: (lab, options) =>
@@ -100,9 +98,7 @@ const fastopenRejected: Scenario[] = [
   },
   {
     id: 'fastopen-rejected/queue',
-    cause: 'fastopen-rejected',
     title: 'Fast Open connections whose third ACK is missing fill the queue',
-    families: BOTH,
     says: () => ({ refused_for: 'queue', fast_open_queue: 1, fast_open_queue_max: 1 }),
     prepare: (lab) =>
       lab.server.sysctl({ 'net.ipv4.tcp_fastopen': FASTOPEN.server + FASTOPEN.no_cookie }),
@@ -137,22 +133,18 @@ function sayTooLate(stranger: Stranger, synAcks: Segment[], payload: Buffer): vo
   stranger.receive(TCP_FLAG.rst, synAcks.length);
 }
 
-const expired: Scenario[] = [
+const expired: ScenarioEntry[] = [
   {
     id: 'defer-accept',
-    cause: 'defer-accept',
     title: 'clients connect, send nothing, and are gone when they are asked (TCP_DEFER_ACCEPT)',
-    families: BOTH,
     says: () => ({ tcp_defer_accept_s: DEFERRAL_S, synacks_sent: 2 }),
     prepare: retriesOnce,
     run: (lab, options) => deferred(lab, options, ({ listener }) => expire(listener, DEFERRED_MS)),
   },
   {
     id: 'request-expired',
-    cause: 'request-expired',
     beside: ['third-ack-missing'],
     title: 'third ACKs that come when their half-open connections were given up',
-    families: BOTH,
     says: () => ({ acknowledged: false, synacks_sent: 2 }),
     prepare: retriesOnce,
     run: (lab, options) =>
@@ -165,10 +157,8 @@ const expired: Scenario[] = [
   },
   {
     id: 'request-expired/deferred',
-    cause: 'request-expired',
     beside: ['defer-accept'],
     title: 'requests that come when a listener has waited for them long enough (TCP_DEFER_ACCEPT)',
-    families: BOTH,
     says: () => ({ acknowledged: true, defers_accept: true, payload_bytes: REQUEST.length }),
     prepare: retriesOnce,
     run: (lab, options) =>
@@ -192,30 +182,24 @@ function collide(lab: Lab, options: Options, ahead: number, answer: number): Mad
   });
 }
 
-const collisions: Scenario[] = [
+const collisions: ScenarioEntry[] = [
   {
     id: 'pending-request-collision/in-window',
-    cause: 'pending-request-collision',
     title: 'a second SYN whose number is one that the pending handshake could take',
-    families: BOTH,
     says: () => ({ outcome: 'reset' }),
     run: (lab, options) => collide(lab, options, AHEAD, RST_ACK),
   },
   {
     id: 'pending-request-collision/older',
-    cause: 'pending-request-collision',
     title: 'the same with an older timestamp',
-    families: BOTH,
     says: () => ({ outcome: /^older timestamp|acknowledged$/ }),
     run: (lab, options) => collide(lab, options, 0, TCP_FLAG.ack),
   },
 ];
 
-const pendingRequestCollision: Scenario = {
+const pendingRequestCollision: ScenarioEntry = {
   id: 'pending-request-collision',
-  cause: 'pending-request-collision',
   title: 'a second host dials from ports whose handshakes are pending',
-  families: BOTH,
   // From 6.15 on the kernel says why it drops what meets a pending handshake.
   knows: 'SKB_DROP_REASON_TCP_RFC7323_TSECR',
   run: (lab, options) => collide(lab, options, BEYOND, TCP_FLAG.ack),
@@ -225,11 +209,9 @@ const pendingRequestCollision: Scenario = {
 const MOST = 16;
 const THREE_QUARTERS = 13;
 
-const synUnprovenPeer: Scenario = {
+const synUnprovenPeer: ScenarioEntry = {
   id: 'syn-unproven-peer',
-  cause: 'syn-unproven-peer',
   title: 'SYNs of a host that is not known, when three quarters of tcp_max_syn_backlog are taken',
-  families: BOTH,
   says: () => ({ syn_queue: THREE_QUARTERS, tcp_max_syn_backlog: MOST }),
   prepare(lab) {
     lab.server.sysctl({ 'net.ipv4.tcp_syncookies': 0, 'net.ipv4.tcp_max_syn_backlog': MOST });
@@ -247,11 +229,9 @@ const synUnprovenPeer: Scenario = {
 /** Of all hosts of the lab's network. */
 const EVERYBODY = { 4: '10.4.26.255', 6: 'ff02::1' } as const;
 
-const synDroppedOneOf: Scenario = {
+const synDroppedOneOf: ScenarioEntry = {
   id: 'syn-dropped-one-of',
-  cause: 'syn-dropped-one-of',
   title: 'SYNs to an address of many hosts, in frames for one',
-  families: BOTH,
   // Where functions are hooked, the kernel drops it before the one that decides of SYNs.
   tier: 'tracepoints',
   run(lab, { times, family }) {
@@ -268,12 +248,10 @@ const synDroppedOneOf: Scenario = {
   },
 };
 
-const synackUnsent: Scenario = {
+const synackUnsent: ScenarioEntry = {
   id: 'synack-unsent',
-  cause: 'synack-unsent',
   beside: ['netfilter-drop'],
   title: 'a rule of the server drops its SYN-ACKs on their way out',
-  families: BOTH,
   ownerless: true,
   commands: ['nft'],
   prepare(lab) {
@@ -289,7 +267,7 @@ const synackUnsent: Scenario = {
     }),
 };
 
-const handshakes: Scenario[] = [
+const handshakes: ScenarioEntry[] = [
   ...fastopenRejected,
   ...expired,
   pendingRequestCollision,
@@ -299,4 +277,4 @@ const handshakes: Scenario[] = [
   synDroppedOneOf,
 ];
 
-export default [...handshakes] satisfies Scenario[];
+export default [...handshakes] satisfies ScenarioEntry[];

@@ -2,12 +2,12 @@
 
 import { knock } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import type { Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 8443;
 
-const turnedOff = (variant: string, title: string, turnOff: (lab: Lab) => void): Scenario => ({
+const turnedOff = (variant: string, title: string, turnOff: (lab: Lab) => void): ScenarioEntry => ({
   id: `ipv6-disabled${variant}`,
   cause: 'ipv6-disabled',
   title,
@@ -29,4 +29,4 @@ export default [
   turnedOff('/mtu', 'SYNs to a device whose MTU is less than IPv6 asks for', ({ server }) =>
     server.ip('link set s0 mtu 1200'),
   ),
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

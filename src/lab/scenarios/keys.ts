@@ -5,7 +5,7 @@ import { addressBytes, type Family } from '../../tcp/address.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { awaitTimeout, dialWith, listen, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { Stranger } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
 import { giveUpSoon } from './silence.ts';
@@ -100,28 +100,26 @@ function unauthorised(
   return { server, clients, netns: lab.server.inode };
 }
 
-const md5 = (variant: string, title: string, keys: string, set: Keys): Scenario => ({
+const md5 = (variant: string, title: string, keys: string, set: Keys): ScenarioEntry => ({
   id: `md5-mismatch${variant}`,
   cause: 'md5-mismatch',
   title,
-  families: BOTH,
   needs: 'md5',
   drop_reason: 'TCP_MD5NOTFOUND',
   says: () => ({ keys }),
   run: (lab, options) => unauthorised(lab, options, setMd5, set),
 });
 
-const tcpAo = (variant: string, title: string, keys: string, set: Keys): Scenario => ({
+const tcpAo = (variant: string, title: string, keys: string, set: Keys): ScenarioEntry => ({
   id: `ao-mismatch${variant}`,
   cause: 'ao-mismatch',
   title,
-  families: BOTH,
   needs: 'ao',
   says: () => ({ keys }),
   run: (lab, options) => unauthorised(lab, options, setAo, set),
 });
 
-const keys: Scenario[] = [
+const keys: ScenarioEntry[] = [
   md5('', 'SYNs without a signature, to a listener that has a TCP-MD5 key', 'only here', {
     server: 'alpha',
     client: null,
@@ -141,10 +139,8 @@ const keys: Scenario[] = [
   }),
   {
     id: 'connect-timeout/md5-mismatch',
-    cause: 'connect-timeout',
     beside: ['md5-mismatch'],
     title: 'connects without the TCP-MD5 key that the listener has',
-    families: BOTH,
     needs: 'md5',
     drop_reason: 'TCP_MD5NOTFOUND',
     prepare: (lab) => giveUpSoon(lab.client),
@@ -161,9 +157,7 @@ const keys: Scenario[] = [
   },
   {
     id: 'ao-mismatch/twice',
-    cause: 'ao-mismatch',
     title: 'SYNs with two signatures',
-    families: BOTH,
     drop_reason: 'TCP_AUTH_HDR',
     says: () => ({ keys: 'unreadable' }),
     run(lab, { times, family }) {
@@ -202,4 +196,4 @@ const keys: Scenario[] = [
   ),
 ];
 
-export default [...keys] satisfies Scenario[];
+export default [...keys] satisfies ScenarioEntry[];

@@ -7,7 +7,7 @@ import { TCP_FLAG } from '../../tcp/flags.ts';
 import { meet, part } from '../acquaintance.ts';
 import { awaitAll, awaitReset, connect, dial, growth, localOf, type Pair } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { FIN_ACK, PSH_ACK, RST_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
@@ -73,11 +73,9 @@ function readOut(pairs: Pair[]): void {
 
 const NO_MEMORY = ['ipv4/tcp_mem', '1 1 1'] as const;
 
-const orphanLimit: Scenario = {
+const orphanLimit: ScenarioEntry = {
   id: 'orphan-limit',
-  cause: 'orphan-limit',
   title: 'a server closes connections with much to send, when as many as may be were closed before',
-  families: BOTH,
   says: () => ({ at: 'close()' }),
   // In FIN_WAIT2 they have nothing to send again, which the limit would end too: longer than a minute they are orphans.
   prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_fin_timeout': 120 }),
@@ -104,12 +102,10 @@ const orphanLimit: Scenario = {
   },
 };
 
-const tcpMemory: Scenario[] = [
+const tcpMemory: ScenarioEntry[] = [
   {
     id: 'tcp-memory',
-    cause: 'tcp-memory',
     title: 'a server closes connections with much to send, when TCP has more memory than it may',
-    families: BOTH,
     says: () => ({ at: 'close()', tcp_mem_max: 1 }),
     run(lab, options) {
       using met = meet(lab, options, PORT);
@@ -123,9 +119,7 @@ const tcpMemory: Scenario[] = [
   },
   {
     id: 'tcp-memory/arrival',
-    cause: 'tcp-memory',
     title: 'data that comes when TCP has more memory than it may, and some is unread',
-    families: BOTH,
     drop_reason: 'PROTO_MEM',
     says: () => ({ at: 'arrival', payload_bytes: SOME.length }),
     run(lab, options) {
@@ -176,11 +170,9 @@ function haveRoom(lab: Lab, entries: string[]): boolean {
   }
 }
 
-const neighbourTableFull: Scenario = {
+const neighbourTableFull: ScenarioEntry = {
   id: 'neighbour-table-full',
-  cause: 'neighbour-table-full',
   title: 'connects to a host that is not in the neighbour table, when that is full',
-  families: BOTH,
   ownerless: true,
   says: ({ family }) => ({ next_hop: SEGMENT[family].absent, device: 's0', flags: 'S' }),
   run(lab, { times, family }) {
@@ -202,4 +194,4 @@ const neighbourTableFull: Scenario = {
 
 const absentTable = (family: 4 | 6) => (family === 4 ? 'arp_cache' : 'ndisc_cache');
 
-export default [orphanLimit, ...tcpMemory, neighbourTableFull] satisfies Scenario[];
+export default [orphanLimit, ...tcpMemory, neighbourTableFull] satisfies ScenarioEntry[];

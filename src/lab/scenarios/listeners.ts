@@ -22,7 +22,7 @@ import {
   say,
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 import { WORKERS, Workers } from '../workers.ts';
@@ -30,7 +30,7 @@ import { WORKERS, Workers } from '../workers.ts';
 const PORT = 8081;
 const ANY = { 4: '0.0.0.0', 6: '::' } as const;
 
-const serverAt = (family: Family, port = PORT) => ({ address: HOSTS[family].server, port });
+const serverAt = (family: Family) => ({ address: HOSTS[family].server, port: PORT });
 
 /** Refused by a listener with others beside it that have room. */
 function refuse(
@@ -124,12 +124,10 @@ function readComm(pid = 0): string {
 const one = (family: Family, address: string, device = '') =>
   family === 6 ? `[${address}]${device}:${PORT}` : `${address}${device}:${PORT}`;
 
-const listeners: Scenario[] = [
+const listeners: ScenarioEntry[] = [
   {
     id: 'accept-queue-full/stopped',
-    cause: 'accept-queue-full',
     title: 'a stopped process has a listener that another one has left to it',
-    families: BOTH,
     process: 'sleep',
     says: () => ({ halted: 'stopped', halted_process: /^sleep/, inherited_from: /./ }),
     resets_at_end: true,
@@ -137,9 +135,7 @@ const listeners: Scenario[] = [
   },
   {
     id: 'accept-queue-full/one-of-four',
-    cause: 'accept-queue-full',
     title: 'one of four listeners that share a port (SO_REUSEPORT) does not accept',
-    families: BOTH,
     says: () => ({
       listeners: WORKERS,
       listener_known: true,
@@ -150,9 +146,7 @@ const listeners: Scenario[] = [
   },
   {
     id: 'accept-queue-full/one-of-four/one-gone',
-    cause: 'accept-queue-full',
     title: 'the same after another of them was closed',
-    families: BOTH,
     says: () => ({
       listeners: WORKERS - 1,
       listener_known: true,
@@ -163,9 +157,7 @@ const listeners: Scenario[] = [
   },
   {
     id: 'listener-closed/one-of-four',
-    cause: 'listener-closed',
     title: 'one of four listeners that share a port is closed with connections in its queue',
-    families: BOTH,
     run(lab, { times, family }) {
       const workers = new Workers(lab, serverAt(family), times);
       workers.dialUntil(`${times} to wait`, () => workers.waiting.length === times);
@@ -178,9 +170,7 @@ const listeners: Scenario[] = [
   },
   {
     id: 'accept-queue-full/both-families',
-    cause: 'accept-queue-full',
     title: 'a listener for any address of one family is full, that of the other has room',
-    families: BOTH,
     says: ({ family }) => ({
       listens_on: one(family, ANY[family]),
       accept_queue: 2,
@@ -197,9 +187,7 @@ const listeners: Scenario[] = [
   },
   {
     id: 'accept-queue-full/device',
-    cause: 'accept-queue-full',
     title: 'a listener that is bound to a device is full, that of another device has room',
-    families: BOTH,
     says: ({ family }) => ({
       listens_on: one(family, ANY[family], '%s0'),
       accept_queue: 2,
@@ -214,9 +202,7 @@ const listeners: Scenario[] = [
   },
   {
     id: 'accept-queue-full/prefork',
-    cause: 'accept-queue-full',
     title: 'a listener is open in several processes, and none accepts',
-    families: BOTH,
     run(lab, { times, family }) {
       const server = serverAt(family);
       const refused = growth(lab.server, 'TcpExt', 'ListenOverflows');
@@ -237,9 +223,7 @@ const listeners: Scenario[] = [
   },
   {
     id: 'no-listener/device',
-    cause: 'no-listener',
     title: 'clients come in by another device than the one that the listener is bound to',
-    families: BOTH,
     ownerless: true,
     says: ({ family }) => ({
       came_in_on: 's0',
@@ -249,9 +233,7 @@ const listeners: Scenario[] = [
   },
   {
     id: 'no-listener/family',
-    cause: 'no-listener',
     title: 'a listener for any address, but of the other family',
-    families: BOTH,
     ownerless: true,
     says: () => ({ listeners_on_port: { 0: { not_for: 'family' } }, came_in_on: 's0' }),
     run(lab, options) {
@@ -261,18 +243,14 @@ const listeners: Scenario[] = [
   },
   {
     id: 'accept-queue-full/mptcp',
-    cause: 'accept-queue-full',
     title: 'a listener of MPTCP does not accept',
-    families: BOTH,
     needs: 'mptcp',
     says: () => ({ protocol: 'MPTCP', accept_queue: 2, accept_queue_max: 1 }),
     run: (lab, options) => refuse(lab, options, { backlog: 1, protocol: IPPROTO_MPTCP }),
   },
   {
     id: 'listener-closed/mptcp',
-    cause: 'listener-closed',
     title: 'a service of MPTCP stops while connections wait to be accepted',
-    families: BOTH,
     needs: 'mptcp',
     run(lab, { times, family }) {
       const server = serverAt(family);
@@ -287,9 +265,7 @@ const listeners: Scenario[] = [
   },
   {
     id: 'linger-zero-close/mptcp',
-    cause: 'linger-zero-close',
     title: 'a server of MPTCP closes with SO_LINGER 0',
-    families: BOTH,
     needs: 'mptcp',
     says: () => ({ protocol: 'MPTCP' }),
     run(lab, options) {
@@ -313,26 +289,20 @@ const listeners: Scenario[] = [
   },
   {
     id: 'unread-data-on-close/mptcp',
-    cause: 'unread-data-on-close',
     title: 'a server of MPTCP closes without having read the request',
-    families: BOTH,
     needs: 'mptcp',
     says: () => ({ protocol: 'MPTCP', unread_bytes: 6 }),
     run: (lab, options) => closeUnread(lab, options, { protocol: IPPROTO_MPTCP }),
   },
   {
     id: 'unread-data-on-close/after-fin',
-    cause: 'unread-data-on-close',
     title: 'a server closes without having read, after the client has sent its FIN',
-    families: BOTH,
     says: () => ({ unread_bytes: 6, process_end: null }),
     run: (lab, options) => closeUnread(lab, options, { fin: true }),
   },
   {
     id: 'unread-data-on-close/killed',
-    cause: 'unread-data-on-close',
     title: 'a process is killed before it has read',
-    families: BOTH,
     process: 'sleep',
     says: () => ({ unread_bytes: 6, process_end: 'SIGKILL' }),
     run: (lab, options) => closeUnread(lab, options, { killed: true }),
@@ -363,4 +333,4 @@ function closeUnread(
   return { server: serverAt(options.family), clients: addresses, netns: lab.server.inode };
 }
 
-export default [...listeners] satisfies Scenario[];
+export default [...listeners] satisfies ScenarioEntry[];

@@ -4,7 +4,7 @@ import { TCP_FLAG } from '../../tcp/flags.ts';
 import { meet, part } from '../acquaintance.ts';
 import { listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import type { Segment } from '../segment.ts';
 import { RST_ACK, Stranger } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
@@ -33,9 +33,7 @@ function sent(
 export default [
   {
     id: 'malformed-packet',
-    cause: 'malformed-packet',
     title: 'SYNs that are shorter than their IP header says',
-    families: BOTH,
     ownerless: true,
     drop_reason: 'PKT_TOO_SMALL',
     says: () => ({ drop_reason: 'PKT_TOO_SMALL', interface: 's0' }),
@@ -43,7 +41,6 @@ export default [
   },
   {
     id: 'malformed-packet/ip-checksum',
-    cause: 'malformed-packet',
     title: 'SYNs with a wrong checksum of their IP header',
     families: [4],
     ownerless: true,
@@ -53,9 +50,7 @@ export default [
   },
   {
     id: 'malformed-packet/no-flags',
-    cause: 'malformed-packet',
     title: 'segments of open connections without any flag',
-    families: BOTH,
     drop_reason: 'TCP_FLAGS',
     says: () => ({ drop_reason: 'TCP_FLAGS', flags: '-' }),
     run(lab, options) {
@@ -67,9 +62,7 @@ export default [
   },
   {
     id: 'malformed-packet/no-socket',
-    cause: 'malformed-packet',
     title: 'segments without any flag to a port where nobody listens',
-    families: BOTH,
     ownerless: true,
     drop_reason: 'NO_SOCKET',
     says: () => ({ drop_reason: 'NO_SOCKET', flags: 'F' }),
@@ -85,4 +78,4 @@ export default [
       };
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

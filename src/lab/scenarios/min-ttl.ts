@@ -2,7 +2,7 @@
 
 import { must } from '../../native/sockets.ts';
 import { knock, listen } from '../connections.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 1790;
@@ -13,11 +13,9 @@ const IPV6_MINHOPCOUNT = 73;
 /** One more than senders begin with that do not take part. */
 const NEAR = 65;
 
-const minTtl: Scenario = {
+const minTtl: ScenarioEntry = {
   id: 'min-ttl',
-  cause: 'min-ttl',
   title: 'SYNs with TTL 64 to a listener that takes no less than 65',
-  families: BOTH,
   drop_reason: 'TCP_MINTTL',
   says: () => ({ ttl: 64 }),
   run(lab, { times, family }) {
@@ -31,4 +29,4 @@ const minTtl: Scenario = {
   },
 };
 
-export default [minTtl] satisfies Scenario[];
+export default [minTtl] satisfies ScenarioEntry[];

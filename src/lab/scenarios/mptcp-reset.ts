@@ -2,7 +2,7 @@
 
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { IPPROTO_MPTCP, listen } from '../connections.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { RST_ACK, Stranger } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
 
@@ -10,11 +10,9 @@ const PORT = 8443;
 /** Kind, length, MP_JOIN, the number of the address, a token that nobody gave, a nonce (RFC 8684, 3.2). */
 const JOIN = Buffer.from([30, 12, 0x10, 1, 0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4]);
 
-const mptcpReset: Scenario = {
+const mptcpReset: ScenarioEntry = {
   id: 'mptcp-reset',
-  cause: 'mptcp-reset',
   title: 'SYNs that shall be subflows of an MPTCP connection that is not there',
-  families: BOTH,
   needs: 'mptcp',
   knows: 'SK_RST_REASON_MPTCP_RST_EMPTCP',
   says: () => ({ joined: false, reset_reason: 'MPTCP_RST_EMPTCP' }),
@@ -33,4 +31,4 @@ const mptcpReset: Scenario = {
   },
 };
 
-export default [mptcpReset] satisfies Scenario[];
+export default [mptcpReset] satisfies ScenarioEntry[];

@@ -3,17 +3,15 @@
 import { knock, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { hits, rule } from '../rules.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 6443;
 
-const netfilterDrop: Scenario = {
+const netfilterDrop: ScenarioEntry = {
   id: 'netfilter-drop',
-  cause: 'netfilter-drop',
   title: 'a firewall rule of the server drops SYNs',
-  families: BOTH,
   ownerless: true,
   commands: ['nft'],
   prepare: (lab) => rule(lab, PORT, 'drop'),
@@ -30,4 +28,4 @@ export function knocked(lab: Lab, { times, family }: Options, port: number): Mad
   return { server, clients, netns: lab.server.inode };
 }
 
-export default [netfilterDrop] satisfies Scenario[];
+export default [netfilterDrop] satisfies ScenarioEntry[];

@@ -2,7 +2,7 @@
 
 import { awaitReset, dial, knock, listen, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
@@ -58,11 +58,9 @@ const RULES: Rules[] = [
   },
 ];
 
-const rejectLegacy: Scenario = {
+const rejectLegacy: ScenarioEntry = {
   id: 'netfilter-reject/legacy',
-  cause: 'netfilter-reject',
   title: 'a rule of iptables-legacy of the server rejects SYNs with a reset',
-  families: BOTH,
   ownerless: true,
   commands: ['iptables-legacy'],
   says: ({ family }) => ({ family: command(family), table: 'filter', chain: 'INPUT', handle: 2 }),
@@ -81,11 +79,10 @@ const rejectLegacy: Scenario = {
   },
 };
 
-const netfilterLegacy: Scenario[] = RULES.map(({ name, title, table, rules, says }) => ({
+const netfilterLegacy: ScenarioEntry[] = RULES.map(({ name, title, table, rules, says }) => ({
   id: `netfilter-drop/${name}`,
   cause: 'netfilter-drop',
   title,
-  families: BOTH,
   ownerless: true,
   commands: ['iptables-legacy'],
   says: ({ family }) => ({ family: command(family), table, one_of: [], ...says }),
@@ -110,4 +107,4 @@ function dropped(lab: Lab, family: Family, table: string): number {
   return [...counts].reduce((sum, [, rule, policy]) => sum + Number(rule ?? policy), 0);
 }
 
-export default [rejectLegacy, ...netfilterLegacy] satisfies Scenario[];
+export default [rejectLegacy, ...netfilterLegacy] satisfies ScenarioEntry[];

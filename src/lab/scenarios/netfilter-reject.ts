@@ -2,7 +2,7 @@
 
 import { awaitReset, dial, knock, listen, localOf } from '../connections.ts';
 import { rejectOut, rule } from '../rules.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 import { knocked } from './netfilter-drop.ts';
 
@@ -11,9 +11,7 @@ const PORT = 6443;
 export default [
   {
     id: 'netfilter-reject',
-    cause: 'netfilter-reject',
     title: 'a firewall rule of the server rejects SYNs with a reset',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     prepare: (lab) => rule(lab, PORT, 'reject with tcp reset'),
@@ -28,9 +26,7 @@ export default [
   },
   {
     id: 'netfilter-reject/icmp',
-    cause: 'netfilter-reject',
     title: 'a firewall rule of the server rejects SYNs with an ICMP error',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     prepare(lab) {
@@ -42,9 +38,7 @@ export default [
   },
   {
     id: 'netfilter-reject/before-routing',
-    cause: 'netfilter-reject',
     title: 'a firewall rule of the server rejects SYNs with an ICMP error before they have a route',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     says: () => ({ hook: 'prerouting' }),
@@ -56,9 +50,7 @@ export default [
   },
   {
     id: 'netfilter-reject/out',
-    cause: 'netfilter-reject',
     title: 'a firewall rule of the host itself rejects its SYNs with an ICMP error',
-    families: BOTH,
     commands: ['nft'],
     says: () => ({ hook: 'output', answer: 'an ICMP error' }),
     prepare: (lab) => lab.server.exec('nft', ['-f', '-'], rejectOut(PORT)),
@@ -69,9 +61,7 @@ export default [
   },
   {
     id: 'netfilter-reject/as-unreachable',
-    cause: 'netfilter-reject',
     title: 'a firewall rule of the host itself says that the host its SYNs are for is unreachable',
-    families: BOTH,
     commands: ['nft'],
     says: () => ({ hook: 'output', answer: 'an ICMP error' }),
     prepare: (lab) =>
@@ -83,10 +73,8 @@ export default [
   },
   {
     id: 'netfilter-reject/limited',
-    cause: 'netfilter-reject',
     title:
       'a firewall rule of the server rejects SYNs, most of them without the ICMP error that is limited',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     prepare(lab) {
@@ -95,4 +83,4 @@ export default [
     },
     run: (lab, options) => knocked(lab, options, PORT),
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -2,7 +2,7 @@
 
 import type { Family } from '../../tcp/address.ts';
 import { table } from '../nat.ts';
-import { BOTH, type Scenario, type Wanted } from '../scenario.ts';
+import type { ScenarioEntry, Wanted } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 import { knocked } from './netfilter-drop.ts';
 
@@ -148,11 +148,10 @@ const RULES: Rules[] = [
   },
 ];
 
-const netfilterRules: Scenario[] = RULES.map(({ name, title, rules, says }) => ({
+const netfilterRules: ScenarioEntry[] = RULES.map(({ name, title, rules, says }) => ({
   id: `netfilter-drop/${name}`,
   cause: 'netfilter-drop',
   title,
-  families: BOTH,
   ownerless: true,
   commands: ['nft'],
   says: ({ family }) => says(family),
@@ -162,4 +161,4 @@ const netfilterRules: Scenario[] = RULES.map(({ name, title, rules, says }) => (
   run: (lab, options) => knocked(lab, options, PORT),
 }));
 
-export default [...netfilterRules] satisfies Scenario[];
+export default [...netfilterRules] satisfies ScenarioEntry[];

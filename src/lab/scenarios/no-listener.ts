@@ -3,7 +3,7 @@
 import { awaitReset, dial, listen, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { routeVip } from '../nat.ts';
-import { BOTH, type Made, type Scenario } from '../scenario.ts';
+import type { Made, ScenarioEntry } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 3306;
@@ -19,18 +19,14 @@ function refused(lab: Lab, times: number, address: string): Made {
 export default [
   {
     id: 'no-listener',
-    cause: 'no-listener',
     title: 'clients dial a port on which nothing listens',
-    families: BOTH,
     ownerless: true,
     run: (lab, { times, family }) => refused(lab, times, HOSTS[family].server),
   },
   {
     id: 'no-listener/not-here',
-    cause: 'no-listener',
     title:
       'clients dial an address that only a route makes the server’s, for a proxy that is not up',
-    families: BOTH,
     ownerless: true,
     says: () => ({ address_is_here: false }),
     prepare(lab, { family }) {
@@ -41,9 +37,7 @@ export default [
   },
   {
     id: 'no-listener/ended',
-    cause: 'no-listener',
     title: 'clients dial a port whose listener has just been closed',
-    families: BOTH,
     ownerless: true,
     says: () => ({ listened_before: { process_end: null } }),
     run(lab, { times, family }) {
@@ -51,4 +45,4 @@ export default [
       return refused(lab, times, HOSTS[family].server);
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -3,7 +3,7 @@
 import { must } from '../../native/sockets.ts';
 import { meet, part } from '../acquaintance.ts';
 import { growth } from '../connections.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { PSH_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
 
@@ -27,9 +27,7 @@ function only({ synAcks: [synAck], sockets: [socket] }: ReturnType<typeof meet>)
 export default [
   {
     id: 'receive-buffer-full',
-    cause: 'receive-buffer-full',
     title: 'data for sockets whose receive buffer was made smaller than what waits in it',
-    families: BOTH,
     drop_reason: 'PROTO_MEM',
     says: () => ({ unread_bytes: 10 * SEGMENT.length, payload_bytes: 1 }),
     run(lab, options) {
@@ -54,9 +52,7 @@ export default [
   },
   {
     id: 'receive-buffer-full/out-of-order',
-    cause: 'receive-buffer-full',
     title: 'data that waits for a segment that is missing, until there is no room for more',
-    families: BOTH,
     drop_reason: 'PROTO_MEM',
     // Before 6.2 room is made for it, at the cost of many others; this name is of 6.11.
     knows: 'rx_sk',
@@ -81,9 +77,7 @@ export default [
   },
   {
     id: 'socket-backlog-full',
-    cause: 'socket-backlog-full',
     title: 'data for a socket that its process holds, and for which enough waits already',
-    families: BOTH,
     drop_reason: 'SOCKET_BACKLOG',
     // Before 6.11 the kernel tells neither whose segment it was nor in which namespace.
     knows: 'rx_sk',
@@ -110,4 +104,4 @@ export default [
       return met.made;
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { growth, listen } from '../connections.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { Stranger } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 8080;
 
-const run: Scenario['run'] = (lab, { times, family }) => {
+const run: ScenarioEntry['run'] = (lab, { times, family }) => {
   using stranger = new Stranger(lab, family);
   const refused = growth(lab.server, 'TcpExt', 'ListenDrops');
   using _listener = listen(lab, family, PORT, times);
@@ -22,23 +22,20 @@ const run: Scenario['run'] = (lab, { times, family }) => {
   };
 };
 
-const noRouteBack: Scenario = {
+const noRouteBack: ScenarioEntry = {
   id: 'no-route-back',
-  cause: 'no-route-back',
   title: 'SYNs come from a network that the server has no route to',
-  families: BOTH,
   prepare: (lab, { family }) => lab.server.ip(`route del ${HOSTS[family].nowhere}`),
   run,
 };
 
 /** Of IPv6 no counter tells of it. */
-const routeBackRefuses: Scenario = {
+const routeBackRefuses: ScenarioEntry = {
   id: 'syn-dropped-one-of/route',
-  cause: 'syn-dropped-one-of',
   title: 'SYNs come from a network to which the server has an unreachable route',
   families: [6],
   prepare: (lab, { family }) => lab.server.ip(`route replace unreachable ${HOSTS[family].nowhere}`),
   run,
 };
 
-export default [noRouteBack, routeBackRefuses] satisfies Scenario[];
+export default [noRouteBack, routeBackRefuses] satisfies ScenarioEntry[];

@@ -5,7 +5,7 @@ import { endpoint } from '../../tcp/endpoint.ts';
 import { anyOf, closeUnheard, connect, failAtOnce, knock, localOf, say } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { forward, redirect, routeVip, rules, table } from '../nat.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 8443;
@@ -26,10 +26,8 @@ function knocks(lab: Lab, { times, family }: Options) {
 export default [
   {
     id: 'no-route',
-    cause: 'no-route',
     beside: ['icmp-unreachable'],
     title: 'SYNs by a gateway that has no route for them',
-    families: BOTH,
     ownerless: true,
     drop_reason: 'IP_INNOROUTES',
     says: () => ({ route: null, forwarded: true }),
@@ -41,9 +39,7 @@ export default [
   },
   {
     id: 'no-route/blackhole',
-    cause: 'no-route',
     title: 'SYNs by a gateway whose route for them is a blackhole',
-    families: BOTH,
     ownerless: true,
     drop_reason: 'IP_INNOROUTES',
     says: () => ({ route: 'blackhole', forwarded: true }),
@@ -55,7 +51,6 @@ export default [
   },
   {
     id: 'no-route/address-gone',
-    cause: 'no-route',
     title:
       'segments of connections whose address was taken from the server, with the route to its own network',
     // Of IPv4 this is not-our-address: there a host that does not forward asks for no route.
@@ -75,9 +70,7 @@ export default [
   },
   {
     id: 'no-route/connect',
-    cause: 'no-route',
     title: 'connects that no route leads to',
-    families: BOTH,
     says: ({ family }) => ({
       route: null,
       dialled: remoteOf(family),
@@ -87,7 +80,6 @@ export default [
   },
   {
     id: 'no-route/narrow',
-    cause: 'no-route',
     title: 'connects by a device whose MTU is less than IPv6 asks for',
     families: [6],
     info: true,
@@ -97,9 +89,7 @@ export default [
   },
   {
     id: 'no-route/translated',
-    cause: 'no-route',
     title: 'connects that the host’s own NAT sends where no route leads',
-    families: BOTH,
     commands: ['nft'],
     says: ({ family }) => ({
       route: null,
@@ -120,9 +110,7 @@ export default [
   },
   {
     id: 'no-route/translated-prohibit',
-    cause: 'no-route',
     title: 'connects that the host’s own NAT sends where a route prohibits it',
-    families: BOTH,
     commands: ['nft'],
     says: ({ family }) => ({
       route: 'prohibit',
@@ -143,10 +131,8 @@ export default [
   },
   {
     id: 'no-route/translated-on',
-    cause: 'no-route',
     beside: ['icmp-unreachable'],
     title: 'SYNs that a gateway’s NAT sends where it has no route',
-    families: BOTH,
     ownerless: true,
     commands: ['nft'],
     drop_reason: 'IP_INNOROUTES',
@@ -173,18 +159,14 @@ export default [
   },
   {
     id: 'no-route/prohibit',
-    cause: 'no-route',
     title: 'connects whose route is one that prohibits',
-    families: BOTH,
     says: () => ({ route: 'prohibit', prefix: /^(172|2001)/, table: 'main', rule: null }),
     prepare: (lab, { family }) => lab.client.ip(`route add prohibit ${HOSTS[family].nowhere}`),
     run: (lab, options) => failing(lab, options, 'EACCES'),
   },
   {
     id: 'no-route/rule',
-    cause: 'no-route',
     title: 'connects that a rule of policy routing throws away',
-    families: BOTH,
     says: () => ({ route: 'blackhole', prefix: null, rule: /^77: from all to .* blackhole$/ }),
     prepare(lab, { family }) {
       const rule = `-${family} rule add priority 77 to ${HOSTS[family].nowhere} blackhole`;
@@ -192,7 +174,7 @@ export default [
     },
     run: (lab, options) => failing(lab, options, 'EINVAL'),
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];
 
 const remoteOf = (family: Family) => endpoint(HOSTS[family].nowhere, PORT);
 

@@ -4,7 +4,7 @@ import { type Address, must } from '../../native/sockets.ts';
 import { accept, dialFrom, hangUp, listen, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { rewritePeers, rewritten } from '../rewriter.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 3269;
@@ -27,25 +27,21 @@ function reach(lab: Lab, { times, family }: Options, ways: ('client' | 'balancer
   return { server, clients, netns: lab.server.inode };
 }
 
-const peerRewritten: Scenario = {
+const peerRewritten: ScenarioEntry = {
   id: 'peer-rewritten',
-  cause: 'peer-rewritten',
   title: 'a BPF program shows a balancer’s connections as the client’s own',
-  families: BOTH,
   needs: 'rewriter',
   prepare: rewritePeers,
   run: (lab, options) => rewritten(lab, () => reach(lab, options, ['balancer'])),
 };
 
-const peerCollision: Scenario = {
+const peerCollision: ScenarioEntry = {
   id: 'peer-collision',
-  cause: 'peer-collision',
   beside: ['peer-rewritten'],
   title: 'clients reach a server directly and through a balancer with one port',
-  families: BOTH,
   needs: 'rewriter',
   prepare: rewritePeers,
   run: (lab, options) => rewritten(lab, () => reach(lab, options, ['client', 'balancer'])),
 };
 
-export default [peerRewritten, peerCollision] satisfies Scenario[];
+export default [peerRewritten, peerCollision] satisfies ScenarioEntry[];

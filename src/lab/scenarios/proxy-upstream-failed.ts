@@ -15,7 +15,7 @@ import {
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { redirect } from '../nat.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { HOSTS, plug } from '../wiring.ts';
 
 const PORT = 15006;
@@ -121,19 +121,15 @@ function resetBehind(lab: Lab, options: Options, behind: number): Made {
 export default [
   {
     id: 'proxy-upstream-failed',
-    cause: 'proxy-upstream-failed',
     beside: ['no-listener'],
     title: 'a sidecar accepts for an application that is down, and closes with the request unread',
-    families: BOTH,
     run: (lab, options) => proxied(lab, options, { ...refused(lab), givesUp: closes }),
   },
   {
     id: 'proxy-upstream-failed/redirected',
-    cause: 'proxy-upstream-failed',
     beside: ['no-listener'],
     title:
       'the same, and it is the client’s own host that redirects its connects to the sidecar: another address at each end',
-    families: BOTH,
     commands: ['nft'],
     prepare: (lab, { family }) =>
       redirect(lab.server, family, `tcp dport ${REDIRECTED}`, `redirect to :${PORT}`),
@@ -141,10 +137,8 @@ export default [
   },
   {
     id: 'proxy-upstream-failed/linger-zero',
-    cause: 'proxy-upstream-failed',
     beside: ['no-listener'],
     title: 'the same, and the sidecar aborts with SO_LINGER 0',
-    families: BOTH,
     run: (lab, options) =>
       proxied(lab, options, {
         ...refused(lab),
@@ -156,10 +150,8 @@ export default [
   },
   {
     id: 'proxy-upstream-failed/data-after-close',
-    cause: 'proxy-upstream-failed',
     beside: ['no-listener'],
     title: 'the same, the sidecar has read the request, and the client sends more',
-    families: BOTH,
     run: (lab, options) =>
       proxied(lab, options, {
         ...refused(lab),
@@ -174,9 +166,7 @@ export default [
   },
   {
     id: 'proxy-upstream-failed/unanswered',
-    cause: 'proxy-upstream-failed',
     title: 'a sidecar gives up a connect that nobody answers, and closes with the request unread',
-    families: BOTH,
     run: (lab, options) =>
       proxied(lab, options, {
         upstream: ({ family }) => HOSTS[family].nowhere,
@@ -188,10 +178,8 @@ export default [
   },
   {
     id: 'proxy-upstream-failed/no-route',
-    cause: 'proxy-upstream-failed',
     beside: ['no-route'],
     title: 'a sidecar whose own connect has no route, and closes with the request unread',
-    families: BOTH,
     says: () => ({ upstream_error: 'ENETUNREACH', upstream_cause: 'no-route' }),
     prepare: (lab, { family }) => lab.server.ip(`route del ${HOSTS[family].nowhere}`),
     run: (lab, options) =>
@@ -203,21 +191,17 @@ export default [
   },
   {
     id: 'proxy-upstream-failed/reset',
-    cause: 'proxy-upstream-failed',
     beside: ['linger-zero-close'],
     title:
       'a proxy whose own connection is reset while it waits for the answer, and resets its client',
-    families: BOTH,
     says: () => ({ upstream_was_open: true, upstream_cause: 'linger-zero-close' }),
     run: (lab, options) => resetBehind(lab, options, 1),
   },
   {
     id: 'proxy-upstream-failed/reset-one-of',
-    cause: 'proxy-upstream-failed',
     beside: ['linger-zero-close'],
     title: 'the same, and it had two such connections that were reset',
-    families: BOTH,
     says: () => ({ upstream_was_open: true, upstream_cause: null }),
     run: (lab, options) => resetBehind(lab, options, 2),
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

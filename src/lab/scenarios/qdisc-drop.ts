@@ -2,7 +2,7 @@
 
 import { awaitTimeout, dial, knock, listen, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 import { giveUpSoon } from './silence.ts';
@@ -34,19 +34,15 @@ function shape(lab: Lab, qdisc: readonly string[]): void {
 export default [
   {
     id: 'qdisc-drop',
-    cause: 'qdisc-drop',
     title: 'SYNs that the client’s own qdisc has no room for',
-    families: BOTH,
     says: () => ({ qdiscs: [/^tbf \(rate 8 Mbit\/s, .*limit 1 bytes\)$/] }),
     prepare: (lab) => shape(lab, FULL),
     run: knocked,
   },
   {
     id: 'connect-timeout/qdisc-drop',
-    cause: 'connect-timeout',
     beside: ['qdisc-drop'],
     title: 'connects whose SYNs the client’s own qdisc loses',
-    families: BOTH,
     prepare(lab) {
       giveUpSoon(lab.client);
       shape(lab, FULL);
@@ -60,4 +56,4 @@ export default [
       return { server, clients, netns: lab.client.inode };
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

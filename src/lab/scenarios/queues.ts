@@ -4,7 +4,7 @@ import { closeSync, openSync, unlinkSync } from 'node:fs';
 import { must } from '../../native/sockets.ts';
 import { knock } from '../connections.ts';
 import { run } from '../netns.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { HOSTS, MAC, plug } from '../wiring.ts';
 
 const PORT = 7800;
@@ -14,11 +14,9 @@ const GUEST_MAC = '02:00:00:00:00:77';
 const OTHER_FRAME = Buffer.from(`${GUEST_MAC}${MAC.client}88b5`.replaceAll(':', ''), 'hex');
 const SYS = '/sys/class/net/tap0';
 
-const deviceQueueFull: Scenario = {
+const deviceQueueFull: ScenarioEntry = {
   id: 'device-queue-full',
-  cause: 'device-queue-full',
   title: 'SYNs for a tap device whose program does not read',
-  families: BOTH,
   drop_reason: 'FULL_RING',
   says: () => ({ interface: 'tap0' }),
   prepare(lab, { family }) {
@@ -52,4 +50,4 @@ const deviceQueueFull: Scenario = {
   },
 };
 
-export default [deviceQueueFull] satisfies Scenario[];
+export default [deviceQueueFull] satisfies ScenarioEntry[];

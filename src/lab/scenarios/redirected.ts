@@ -15,7 +15,7 @@ import {
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { bracketed, redirect, table } from '../nat.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 import { giveUpSoon } from './silence.ts';
@@ -45,13 +45,11 @@ function refusedByProxy(lab: Lab, { times, family }: Options): Made {
   return { server: proxy, clients, netns: lab.client.inode };
 }
 
-const redirected: Scenario[] = [
+const redirected: ScenarioEntry[] = [
   {
     id: 'accept-queue-full/redirected',
-    cause: 'accept-queue-full',
     beside: ['connect-given-up'],
     title: 'connects that the client’s own NAT redirects to a proxy whose accept queue is full',
-    families: BOTH,
     commands: ['nft'],
     says: ({ family }) => ({ dialled: bracketed(family, HOSTS[family].server, PORT) }),
     prepare: (lab, { family }) =>
@@ -60,9 +58,7 @@ const redirected: Scenario[] = [
   },
   {
     id: 'no-listener/redirected',
-    cause: 'no-listener',
     title: 'connects that the client’s own NAT redirects to a port where nothing listens',
-    families: BOTH,
     commands: ['nft'],
     says: ({ family }) => ({ dialled: bracketed(family, HOSTS[family].server, PORT) }),
     prepare: (lab, { family }) =>
@@ -77,10 +73,8 @@ const redirected: Scenario[] = [
   },
   {
     id: 'connect-refused/redirected',
-    cause: 'connect-refused',
     beside: ['no-listener'],
     title: 'connects that the client’s own NAT sends to a host that refuses them',
-    families: BOTH,
     tier: 'tracepoints',
     commands: ['nft'],
     says: ({ family }) => ({
@@ -102,9 +96,7 @@ const redirected: Scenario[] = [
   },
   {
     id: 'connect-timeout/redirected',
-    cause: 'connect-timeout',
     title: 'connects that the host’s own NAT sends to one that never answers',
-    families: BOTH,
     tier: 'tracepoints',
     commands: ['nft'],
     says: ({ family }) => ({
@@ -127,4 +119,4 @@ const redirected: Scenario[] = [
   },
 ];
 
-export default [...redirected] satisfies Scenario[];
+export default [...redirected] satisfies ScenarioEntry[];

@@ -4,7 +4,7 @@ import { TCP_FLAG } from '../../tcp/flags.ts';
 import { type Acquaintance, meet, part } from '../acquaintance.ts';
 import { awaitReset } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { FIN_ACK, PSH_ACK, RST_ACK } from '../stranger.ts';
 
 const PORT = 3269;
@@ -40,9 +40,7 @@ function resetElsewhere(lab: Lab, options: Options, ahead: number, challenges: n
 export default [
   {
     id: 'timewait-paws',
-    cause: 'timewait-paws',
     title: 'behind one address a second host uses ports that a first one has just used',
-    families: BOTH,
     ownerless: true,
     run(lab, options) {
       using met = meet(lab, options, PORT, CLOCK);
@@ -56,9 +54,7 @@ export default [
   },
   {
     id: 'timewait-paws/number',
-    cause: 'timewait-paws',
     title: 'the same without timestamps, and the numbers of the second host are lower',
-    families: BOTH,
     ownerless: true,
     says: () => ({ tsval: null, remembered_tsval: null }),
     run(lab, options) {
@@ -71,10 +67,8 @@ export default [
   },
   {
     id: 'syn-on-live-connection/half-closed',
-    cause: 'syn-on-live-connection',
     title:
       'the server had closed, its clients had not, and their ports are used again: refused with a reset',
-    families: BOTH,
     ownerless: true,
     says: () => ({ state: 'FIN_WAIT2', answer: 'reset' }),
     run(lab, options) {
@@ -90,9 +84,7 @@ export default [
   },
   {
     id: 'syn-on-live-connection',
-    cause: 'syn-on-live-connection',
     title: 'clients dial again from ports whose connections are still open here',
-    families: BOTH,
     run(lab, options) {
       using met = meet(lab, options, PORT);
       const { stranger } = met;
@@ -104,10 +96,8 @@ export default [
   },
   {
     id: 'syn-on-live-connection/leaked',
-    cause: 'syn-on-live-connection',
     beside: ['reset-by-peer'],
     title: 'the same where the clients had closed, the server has not, and its answer is reset',
-    families: BOTH,
     says: () => ({ state: 'CLOSE_WAIT' }),
     run(lab, options) {
       using met = meet(lab, options, PORT);
@@ -123,9 +113,7 @@ export default [
   },
   {
     id: 'paws-established',
-    cause: 'paws-established',
     title: 'data of open connections arrives with older timestamps',
-    families: BOTH,
     run(lab, options) {
       using met = meet(lab, options, PORT, CLOCK);
       const { stranger } = met;
@@ -139,9 +127,7 @@ export default [
   },
   {
     id: 'tsecr-rejected',
-    cause: 'tsecr-rejected',
     title: 'third ACKs that echo a timestamp that was never sent, and are sent again rightly',
-    families: BOTH,
     drop_reason: 'TCP_RFC7323_TSECR',
     run(lab, options) {
       const timestamps = { tsval: CLOCK, tsecr: OLDER_CLOCK };
@@ -155,9 +141,7 @@ export default [
   },
   {
     id: 'out-of-window',
-    cause: 'out-of-window',
     title: 'data of open connections arrives with sequence numbers far beyond the window',
-    families: BOTH,
     run(lab, options) {
       using met = meet(lab, options, PORT, CLOCK);
       const { stranger } = met;
@@ -170,16 +154,12 @@ export default [
   },
   {
     id: 'reset-rejected',
-    cause: 'reset-rejected',
     title: 'resets of open connections arrive with a number that is not the next one',
-    families: BOTH,
     run: (lab, options) => resetElsewhere(lab, options, AHEAD, options.times),
   },
   {
     id: 'reset-rejected/out-of-window',
-    cause: 'reset-rejected',
     title: 'the same with numbers far beyond the window',
-    families: BOTH,
     run: (lab, options) => resetElsewhere(lab, options, BEYOND, 0),
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

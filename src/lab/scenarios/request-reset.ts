@@ -2,18 +2,16 @@
 
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { growth, listen } from '../connections.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 80;
 
-const requestReset: Scenario = {
+const requestReset: ScenarioEntry = {
   id: 'request-reset',
-  cause: 'request-reset',
   title: 'clients answer the SYN-ACK with a reset',
-  families: BOTH,
   run(lab, { times, family }) {
     using stranger = new Stranger(lab, family);
     const resets = growth(lab.server, 'TcpExt', 'EmbryonicRsts');
@@ -32,4 +30,4 @@ const requestReset: Scenario = {
   },
 };
 
-export default [requestReset] satisfies Scenario[];
+export default [requestReset] satisfies ScenarioEntry[];

@@ -19,7 +19,7 @@ import {
 } from '../connections.ts';
 import type { Lab } from '../lab.ts';
 import { bracketed, redirect, routeVip, table } from '../nat.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { frame, parseFrame } from '../segment.ts';
 import { ETH_P_ALL, FIN_ACK, PSH_ACK, RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 import { HOSTS, MAC } from '../wiring.ts';
@@ -27,38 +27,30 @@ import { HOSTS, MAC } from '../wiring.ts';
 export default [
   {
     id: 'reset-by-peer',
-    cause: 'reset-by-peer',
     title: 'another host resets open connections',
-    families: BOTH,
     info: true,
     says: () => ({ unused: true, by_client: true }),
     run: (lab, options) => resetFromOutside(lab, options, 3306),
   },
   {
     id: 'reset-by-peer/high-port',
-    cause: 'reset-by-peer',
     title: 'the same where the service’s port is above those of its clients',
-    families: BOTH,
     info: true,
     run: (lab, options) => resetFromOutside(lab, options, 65_306),
   },
   {
     id: 'reset-by-peer/on-the-way',
-    cause: 'reset-by-peer',
     // A listener takes an ACK for a SYN cookie’s too in the sixth minute that the kernel is up.
     beside: ['connection-unknown', 'syn-cookie-rejected'],
     title: 'a box on the way resets the server only, and the clients go on to send',
-    families: BOTH,
     says: () => ({ reset_ttl: BOX_TTL }),
     run: resetOnTheWay,
   },
   {
     id: 'reset-by-peer/another-host',
-    cause: 'reset-by-peer',
     // What the clients send then is for the other host.
     beside: ['wrong-mac'],
     title: 'another host takes the server’s address over, and resets open connections',
-    families: BOTH,
     knows: 'bpf_iter_num',
     says: ({ family }) => ({
       moved: { address: HOSTS[family].server, mac: OTHER_MAC, mac_was: MAC.server },
@@ -68,9 +60,7 @@ export default [
   },
   {
     id: 'reset-by-peer/redirected',
-    cause: 'reset-by-peer',
     title: 'the client’s own NAT sends its connections to a host that resets them',
-    families: BOTH,
     tier: 'tracepoints',
     commands: ['nft'],
     says: ({ family }) => ({
@@ -87,13 +77,11 @@ export default [
   },
   {
     id: 'reset-by-peer/after-fin',
-    cause: 'reset-by-peer',
     title: 'a server goes on to send when another host has closed',
-    families: BOTH,
     says: () => ({ peer_had_closed: true, unacked_bytes: 8 }),
     run: sentAfterFin,
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];
 
 /** A host that is not there. */
 const OTHER_MAC = '02:00:00:00:00:12';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { growth, knock, listen } from '../connections.ts';
-import type { Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS, plug } from '../wiring.ts';
 
@@ -9,9 +9,8 @@ const PORT = 179;
 const C1_MAC = '02:00:00:00:01:45';
 const S1_MAC = '02:00:00:00:01:11';
 
-const rpFilter: Scenario = {
+const rpFilter: ScenarioEntry = {
   id: 'rp-filter',
-  cause: 'rp-filter',
   title: 'SYNs come in on a line through which the server would not answer',
   families: [4],
   ownerless: true,
@@ -37,4 +36,4 @@ const rpFilter: Scenario = {
   },
 };
 
-export default [rpFilter] satisfies Scenario[];
+export default [rpFilter] satisfies ScenarioEntry[];

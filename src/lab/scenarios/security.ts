@@ -2,7 +2,7 @@
 
 import { growth, knock, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { refuseByPolicy, UNHEARD_PORT, UNWANTED_PORT } from '../security.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
@@ -17,25 +17,21 @@ function knocked(lab: Lab, { times, family }: Options, port: number): Made {
   return { server, clients, netns: lab.server.inode };
 }
 
-const security: Scenario[] = [
+const security: ScenarioEntry[] = [
   {
     id: 'security-drop',
-    cause: 'security-drop',
     title: 'a program of the BPF LSM does not let a listener receive SYNs',
-    families: BOTH,
     needs: 'security',
     prepare: refuseByPolicy,
     run: (lab, options) => knocked(lab, options, UNHEARD_PORT),
   },
   {
     id: 'syn-dropped-one-of/security',
-    cause: 'syn-dropped-one-of',
     title: 'a program of the BPF LSM does not let a listener answer SYNs',
-    families: BOTH,
     needs: 'security',
     prepare: refuseByPolicy,
     run: (lab, options) => knocked(lab, options, UNWANTED_PORT),
   },
 ];
 
-export default [...security] satisfies Scenario[];
+export default [...security] satisfies ScenarioEntry[];

@@ -16,7 +16,7 @@ import {
 import type { Lab } from '../lab.ts';
 import type { Netns } from '../netns.ts';
 import { rejectOut, rule } from '../rules.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
 import { HOSTS } from '../wiring.ts';
 
@@ -100,10 +100,9 @@ function timedOut(lab: Lab, { times, family }: Options): Made {
   return { server, clients, netns: lab.client.inode };
 }
 
-const connectTimeout: Scenario[] = [
+const connectTimeout: ScenarioEntry[] = [
   {
     id: 'connect-timeout/source-gone',
-    cause: 'connect-timeout',
     title: 'connects from an address that was removed since, which IPv6 sends all the same',
     families: [6],
     says: () => ({ source_missing: true }),
@@ -118,27 +117,21 @@ const connectTimeout: Scenario[] = [
   },
   {
     id: 'connect-timeout',
-    cause: 'connect-timeout',
     title: 'connects to a host that never answers',
-    families: BOTH,
     prepare: (lab) => giveUpSoon(lab.server),
     run: (lab, options) => unanswered(lab, options),
   },
   {
     id: 'connect-timeout/accept-queue-full',
-    cause: 'connect-timeout',
     beside: ['accept-queue-full'],
     title: 'connects to a server whose accept queue stays full',
-    families: BOTH,
     prepare: (lab) => giveUpSoon(lab.client),
     run: refused,
   },
   {
     id: 'connect-timeout/netfilter-drop',
-    cause: 'connect-timeout',
     beside: ['netfilter-drop'],
     title: 'connects that a firewall rule of the server drops',
-    families: BOTH,
     commands: ['nft'],
     prepare(lab) {
       giveUpSoon(lab.client);
@@ -151,11 +144,9 @@ const connectTimeout: Scenario[] = [
   },
 ];
 
-const keepaliveTimeout: Scenario = {
+const keepaliveTimeout: ScenarioEntry = {
   id: 'keepalive-timeout',
-  cause: 'keepalive-timeout',
   title: 'idle connections to a host that is gone',
-  families: BOTH,
   run: (lab, options) =>
     abandoned(lab, options, (socket) => {
       for (const name of [TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT])
@@ -164,27 +155,22 @@ const keepaliveTimeout: Scenario = {
     }),
 };
 
-const retransmitTimeout: Scenario[] = [
+const retransmitTimeout: ScenarioEntry[] = [
   {
     id: 'retransmit-timeout',
-    cause: 'retransmit-timeout',
     title: 'requests to a host that is gone, sent again until tcp_retries2',
-    families: BOTH,
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 1 }),
     run: (lab, options) => abandoned(lab, options, request),
   },
   {
     id: 'retransmit-timeout/patient',
-    cause: 'retransmit-timeout',
     beside: ['retransmitting'],
     title: 'the same, sent again for so long that packets alone tell of it',
-    families: BOTH,
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 4 }),
     run: (lab, options) => abandoned(lab, options, request),
   },
   {
     id: 'retransmit-timeout/address-gone',
-    cause: 'retransmit-timeout',
     title: 'requests of connections whose own address was removed',
     // Of IPv6 the kernel sends with such an address too.
     families: [4],
@@ -197,10 +183,8 @@ const retransmitTimeout: Scenario[] = [
   },
   {
     id: 'retransmit-timeout/rejected',
-    cause: 'retransmit-timeout',
     beside: ['netfilter-reject'],
     title: 'requests of connections that a rule rejects with an ICMP error since they were made',
-    families: BOTH,
     commands: ['nft'],
     says: () => ({ error: 'ECONNREFUSED', path_error: /port unreachable/ }),
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 1 }),
@@ -215,11 +199,9 @@ const retransmitTimeout: Scenario[] = [
   },
 ];
 
-const userTimeout: Scenario = {
+const userTimeout: ScenarioEntry = {
   id: 'user-timeout',
-  cause: 'user-timeout',
   title: 'requests to a host that is gone, with TCP_USER_TIMEOUT',
-  families: BOTH,
   run: (lab, options) =>
     abandoned(lab, options, (socket) => {
       must(socket.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, 500), 'setsockopt');
@@ -232,4 +214,4 @@ export default [
   keepaliveTimeout,
   ...retransmitTimeout,
   userTimeout,
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -7,7 +7,7 @@ import { accept, awaitAll, dial, growth, listen, localOf, type Pair } from '../c
 import type { Lab } from '../lab.ts';
 import { forward } from '../nat.ts';
 import type { Netns } from '../netns.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import type { Segment } from '../segment.ts';
 import { FIN_ACK, PSH_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
@@ -162,18 +162,14 @@ function rejectSynAcks(lab: Lab, family: Family): void {
 export default [
   {
     id: 'third-ack-missing',
-    cause: 'third-ack-missing',
     title: 'clients whose third ACK never comes',
-    families: BOTH,
     says: () => ({ synacks_sent: 2 }),
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_synack_retries': 1 }),
     run: (lab, options) => strangersDial(lab, options, 2, HALF_OPEN_MS),
   },
   {
     id: 'third-ack-missing/rejected',
-    cause: 'third-ack-missing',
     title: 'the same, and a firewall rejects the SYN-ACKs with an error that does not end it',
-    families: BOTH,
     beside: ['netfilter-reject'],
     commands: ['nft'],
     says: () => ({ synacks_sent: 2, path_error: /unreachable from/ }),
@@ -185,9 +181,7 @@ export default [
   },
   {
     id: 'icmp-unreachable/half-open',
-    cause: 'icmp-unreachable',
     title: 'SYN-ACKs that a router answers with an error that ends the half-open connection',
-    families: BOTH,
     beside: ['ttl-exceeded', 'no-route'],
     says: () => ({ half_open: true, sender: 'a hop' }),
     prepare(lab, { family }) {
@@ -209,7 +203,6 @@ export default [
   },
   {
     id: 'neighbour-failed/answered',
-    cause: 'neighbour-failed',
     title: 'SYN-ACKs for which the gateway back is gone',
     // The same error of IPv6 does not end it.
     families: [4],
@@ -236,27 +229,21 @@ export default [
   },
   {
     id: 'peer-window-shut',
-    cause: 'peer-window-shut',
     title: 'another host that keeps its window shut, and answers probes',
-    families: BOTH,
     says: () => ({ answers_probes: true, waiting_bytes: REQUEST.length }),
     run: windowOfPeer,
   },
   {
     id: 'peer-window-shut/never-open',
-    cause: 'peer-window-shut',
     title: 'another host that takes connections, and nothing that is sent on them',
-    families: BOTH,
     says: () => ({ never_open: true, waiting_bytes: REQUEST.length }),
     run: neverOpen,
   },
   {
     id: 'receiver-not-reading',
-    cause: 'receiver-not-reading',
     title: 'a server that does not read what clients send',
     // What was on its way as the buffer became full.
     beside: ['receive-buffer-full'],
-    families: BOTH,
     run(lab, options) {
       const pairs = connectNarrow(lab, options);
       const clients = pairs.map(({ client }) => localOf(client));
@@ -272,9 +259,7 @@ export default [
   },
   {
     id: 'retransmitting',
-    cause: 'retransmitting',
     title: 'requests that are acknowledged when they were sent again four times',
-    families: BOTH,
     run(lab, { times, family }) {
       using stranger = new Stranger(lab, family);
       const { sockets, made } = acquainted(lab, stranger, times);
@@ -286,9 +271,7 @@ export default [
   },
   {
     id: 'mtu-black-hole',
-    cause: 'mtu-black-hole',
     title: 'small segments are acknowledged, full ones never',
-    families: BOTH,
     says: () => ({ passed_bytes: REQUEST.length }),
     run(lab, { times, family }) {
       using stranger = new Stranger(lab, family);
@@ -305,4 +288,4 @@ export default [
       return made;
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

@@ -3,7 +3,7 @@
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { growth, listen } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
@@ -44,11 +44,9 @@ function answerWrongly(lab: Lab, options: Options): Made {
   });
 }
 
-const synQueueFull: Scenario = {
+const synQueueFull: ScenarioEntry = {
   id: 'syn-queue-full',
-  cause: 'syn-queue-full',
   title: 'half-open connections fill the SYN queue, and SYN cookies are off',
-  families: BOTH,
   prepare(lab) {
     // So large that its last quarter, kept for known peers, is far away.
     lab.server.sysctl({ 'net.ipv4.tcp_syncookies': 0, 'net.ipv4.tcp_max_syn_backlog': 4096 });
@@ -56,23 +54,19 @@ const synQueueFull: Scenario = {
   run: (lab, options) => flood(lab, options, 'TCPReqQFullDrop'),
 };
 
-const synCookies: Scenario = {
+const synCookies: ScenarioEntry = {
   id: 'syn-cookies',
-  cause: 'syn-cookies',
   title: 'half-open connections fill the SYN queue: cookies are sent',
-  families: BOTH,
   prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_syncookies': 1 }),
   run: (lab, options) => flood(lab, options, 'SyncookiesSent'),
 };
 
-const synCookieRejected: Scenario = {
+const synCookieRejected: ScenarioEntry = {
   id: 'syn-cookie-rejected',
-  cause: 'syn-cookie-rejected',
   title: 'clients acknowledge numbers that are no cookies of the server',
-  families: BOTH,
   beside: ['syn-cookies'],
   prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_syncookies': 1 }),
   run: answerWrongly,
 };
 
-export default [synQueueFull, synCookies, synCookieRejected] satisfies Scenario[];
+export default [synQueueFull, synCookies, synCookieRejected] satisfies ScenarioEntry[];

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { dial, growth, listen, localOf } from '../connections.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 80;
 
-const synackWrongSource: Scenario = {
+const synackWrongSource: ScenarioEntry = {
   id: 'synack-wrong-source',
-  cause: 'synack-wrong-source',
   // Where the machine is slow it is unanswered for long enough before it is closed.
   beside: ['connect-given-up'],
   title: 'a service address is translated on the way there and not on the way back',
-  families: BOTH,
   prepare(lab, { family }) {
     const { vip, server } = HOSTS[family];
     const ip = family === 4 ? 'ip' : 'ip6';
@@ -39,4 +37,4 @@ const synackWrongSource: Scenario = {
   },
 };
 
-export default [synackWrongSource] satisfies Scenario[];
+export default [synackWrongSource] satisfies ScenarioEntry[];

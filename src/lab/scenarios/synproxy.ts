@@ -4,7 +4,7 @@ import type { Family } from '../../tcp/address.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { forward, rules, table } from '../nat.ts';
 import type { Netns } from '../netns.ts';
-import type { Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { Stranger, SYN_ACK } from '../stranger.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
@@ -15,9 +15,8 @@ const MSS_1460 = Buffer.from([2, 4, 1460 >> 8, 1460 & 0xff]);
 const BEHIND_MAC = '02:00:00:00:00:99';
 
 /** A host behind the server is not there, and SYNPROXY of the server answers for it. */
-const synproxyUnanswered: Scenario = {
+const synproxyUnanswered: ScenarioEntry = {
   id: 'synproxy-unanswered',
-  cause: 'synproxy-unanswered',
   title: 'SYNPROXY completes handshakes for a host that does not answer, and its clients go on',
   // Of IPv6 it takes the MSS of jumbo frames for the kernel to drop anything: it dials again instead.
   families: [4],
@@ -66,4 +65,4 @@ function counted(netns: Netns, family: Family, name: string): number {
   return Number(text.match(/packets (\d+)/)?.[1]);
 }
 
-export default [synproxyUnanswered] satisfies Scenario[];
+export default [synproxyUnanswered] satisfies ScenarioEntry[];

@@ -2,7 +2,7 @@
 
 import { knock } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS, MAC } from '../wiring.ts';
 
@@ -36,9 +36,7 @@ const sent = () => ({ interface: 'vx0', sent: true });
 export default [
   {
     id: 'tunnel-drop',
-    cause: 'tunnel-drop',
     title: 'SYNs by a VXLAN device whose other end is reached by the device itself',
-    families: BOTH,
     says: sent,
     prepare(lab, options) {
       const far = FAR[options.family];
@@ -49,36 +47,28 @@ export default [
   },
   {
     id: 'tunnel-drop/no-route',
-    cause: 'tunnel-drop',
     title: 'SYNs by a VXLAN device to whose other end there is no route',
-    families: BOTH,
     says: sent,
     prepare: (lab, options) => tunnel(lab, options, `id 5 remote ${FAR[options.family]}`),
     run: knocked,
   },
   {
     id: 'tunnel-drop/unknown-end',
-    cause: 'tunnel-drop',
     title: 'SYNs by a VXLAN device that knows no other end for their MAC address',
-    families: BOTH,
     says: sent,
     prepare: (lab, options) => tunnel(lab, options, 'id 5'),
     run: knocked,
   },
   {
     id: 'tunnel-drop/untold',
-    cause: 'tunnel-drop',
     title: 'SYNs by a VXLAN device that is told by routes where to, and is not',
-    families: BOTH,
     says: () => ({ interface: 'vx0' }),
     prepare: (lab, options) => tunnel(lab, options, 'external'),
     run: knocked,
   },
   {
     id: 'tunnel-drop/congestion-marks',
-    cause: 'tunnel-drop',
     title: 'SYNs out of a VXLAN device whose outer packets were marked, though they may not be',
-    families: BOTH,
     commands: ['nft'],
     drop_reason: 'IP_TUNNEL_ECN',
     ownerless: true,
@@ -107,4 +97,4 @@ export default [
       return { server, clients, netns: lab.server.inode };
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

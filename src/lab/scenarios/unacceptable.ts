@@ -4,7 +4,7 @@ import { TCP_FLAG } from '../../tcp/flags.ts';
 import { meet, part } from '../acquaintance.ts';
 import { dial, localOf } from '../connections.ts';
 import type { Lab } from '../lab.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { RST_ACK, Stranger, SYN_ACK } from '../stranger.ts';
 
 const PORT = 3270;
@@ -37,50 +37,40 @@ function refused(lab: Lab, { times, family }: Options, flags: number): Made {
   return { server, clients, netns: lab.server.inode };
 }
 
-const unacceptable: Scenario[] = [
+const unacceptable: ScenarioEntry[] = [
   {
     id: 'synack-unacceptable',
-    cause: 'synack-unacceptable',
     beside: ['connect-given-up'],
     title: 'SYN-ACKs that acknowledge what was not sent',
-    families: BOTH,
     says: () => ({ answer: 'SYN-ACK', wrong: 'acknowledgement' }),
     run: (lab, options) => answered(lab, options, SYN_ACK),
   },
   {
     id: 'synack-unacceptable/ack',
-    cause: 'synack-unacceptable',
     beside: ['connect-given-up'],
     title: 'connects that a host answers for an older connection of the same ports',
-    families: BOTH,
     says: () => ({ answer: 'ACK', wrong: 'acknowledgement' }),
     run: (lab, options) => answered(lab, options, TCP_FLAG.ack),
   },
   {
     id: 'reset-rejected/connect',
-    cause: 'reset-rejected',
     beside: ['connect-given-up'],
     title: 'connects that are answered with a reset which acknowledges something else',
-    families: BOTH,
     knows: 'rx_sk',
     says: () => ({ connecting: true, challenged: false, flags: 'RA' }),
     run: (lab, options) => refused(lab, options, RST_ACK),
   },
   {
     id: 'reset-rejected/connect-bare',
-    cause: 'reset-rejected',
     beside: ['connect-given-up'],
     title: 'connects that are answered with a reset which acknowledges nothing',
-    families: BOTH,
     knows: 'rx_sk',
     says: () => ({ connecting: true, acknowledges: null }),
     run: (lab, options) => refused(lab, options, TCP_FLAG.rst),
   },
   {
     id: 'ack-unacceptable',
-    cause: 'ack-unacceptable',
     title: 'segments of open connections that acknowledge what was not sent',
-    families: BOTH,
     drop_reason: 'TCP_ACK_UNSENT_DATA',
     says: () => ({ kernel_reason: 'TCP_ACK_UNSENT_DATA', reset: false }),
     run(lab, options) {
@@ -94,4 +84,4 @@ const unacceptable: Scenario[] = [
   },
 ];
 
-export default [...unacceptable] satisfies Scenario[];
+export default [...unacceptable] satisfies ScenarioEntry[];

@@ -20,7 +20,7 @@ import {
 import type { Lab } from '../lab.ts';
 import { bracketed, forward, redirect, routeVip, rules, table } from '../nat.ts';
 import type { Netns } from '../netns.ts';
-import { BOTH, type Made, type Options, type Scenario } from '../scenario.ts';
+import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import { until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
@@ -50,12 +50,10 @@ function nearby(lab: Lab, family: Family, server: Address, times: number): Socke
   return sockets;
 }
 
-const icmpUnreachable: Scenario = {
+const icmpUnreachable: ScenarioEntry = {
   id: 'icmp-unreachable',
-  cause: 'icmp-unreachable',
   beside: ['ttl-exceeded'],
   title: 'connects to a host that is farther away than their packets may go',
-  families: BOTH,
   says: () => ({ own_ttl: 1, icmp: /time exceeded$/ }),
   prepare(lab, { family }) {
     lab.client.ip(`route add ${HOSTS[family].nowhere} via ${HOSTS[family].server}`);
@@ -72,11 +70,9 @@ const icmpUnreachable: Scenario = {
   },
 };
 
-const neighbourFailed: Scenario = {
+const neighbourFailed: ScenarioEntry = {
   id: 'neighbour-failed',
-  cause: 'neighbour-failed',
   title: 'connects to an address of the own segment that nobody has',
-  families: BOTH,
   says: ({ family }) => ({ neighbour: ABSENT[family], device: 's0', is_gateway: false }),
   prepare: (lab) => askOnce(lab.server),
   run(lab, { times, family }) {
@@ -85,11 +81,9 @@ const neighbourFailed: Scenario = {
   },
 };
 
-const neighbourFailedGateway: Scenario = {
+const neighbourFailedGateway: ScenarioEntry = {
   id: 'neighbour-failed/gateway',
-  cause: 'neighbour-failed',
   title: 'connects by a gateway that is gone',
-  families: BOTH,
   says: ({ family }) => ({ neighbour: ABSENT[family], device: 's0', is_gateway: true }),
   // It is asked three times, as is usual: a SYN is due again before, and finds the first one waiting.
   prepare(lab, { family }) {
@@ -101,11 +95,9 @@ const neighbourFailedGateway: Scenario = {
   },
 };
 
-const neighbourFailedTranslated: Scenario = {
+const neighbourFailedTranslated: ScenarioEntry = {
   id: 'neighbour-failed/translated',
-  cause: 'neighbour-failed',
   title: 'SYNs that a gateway’s NAT sends to an address of its segment that nobody has',
-  families: BOTH,
   ownerless: true,
   commands: ['nft'],
   says: ({ family }) => ({
@@ -146,12 +138,10 @@ function translate(lab: Lab, family: Family, target: string): void {
   redirect(lab.client, family, match, `dnat to ${bracketed(family, target, OTHER_PORT)}`);
 }
 
-const unreachableRedirected: Scenario[] = [
+const unreachableRedirected: ScenarioEntry[] = [
   {
     id: 'neighbour-failed/redirected',
-    cause: 'neighbour-failed',
     title: 'connects that the client’s own NAT sends to a host on its segment that is gone',
-    families: BOTH,
     tier: 'tracepoints',
     commands: ['nft'],
     says: ({ family }) => ({
@@ -167,10 +157,8 @@ const unreachableRedirected: Scenario[] = [
   },
   {
     id: 'icmp-unreachable/redirected',
-    cause: 'icmp-unreachable',
     beside: ['ttl-exceeded'],
     title: 'connects that the client’s own NAT sends farther than their packets may go',
-    families: BOTH,
     tier: 'tracepoints',
     commands: ['nft'],
     says: () => ({ own_ttl: 1, icmp: /time exceeded$/ }),
@@ -185,11 +173,9 @@ const unreachableRedirected: Scenario[] = [
   },
 ];
 
-const connectGivenUp: Scenario = {
+const connectGivenUp: ScenarioEntry = {
   id: 'connect-given-up',
-  cause: 'connect-given-up',
   title: 'connects to a host that never answers, closed after a second',
-  families: BOTH,
   run(lab, { times, family }) {
     const server = { address: HOSTS[family].nowhere, port: PORT };
     const retransmitted = () => lab.server.counter('TcpExt', 'TCPSynRetrans');
@@ -205,11 +191,9 @@ const connectGivenUp: Scenario = {
 /** Of so few ports that the connects of one scenario use them all. */
 const FIRST = 40_000;
 
-const portsExhausted: Scenario = {
+const portsExhausted: ScenarioEntry = {
   id: 'ports-exhausted',
-  cause: 'ports-exhausted',
   title: 'connects that find no local port any more',
-  families: BOTH,
   says: () => ({ ip_local_port_range: `${FIRST}-${FIRST + 1}`, ports_in_range: 2 }),
   prepare: (lab) => lab.client.sysctl({ 'net.ipv4.ip_local_port_range': `${FIRST} ${FIRST + 1}` }),
   run(lab: Lab, { times, family }: Options) {
@@ -224,11 +208,9 @@ const portsExhausted: Scenario = {
 
 const IP_LOCAL_PORT_RANGE = 51;
 
-const portsExhaustedOfOwn: Scenario = {
+const portsExhaustedOfOwn: ScenarioEntry = {
   id: 'ports-exhausted/own-range',
-  cause: 'ports-exhausted',
   title: 'connects that find no local port in the range that the program gave their socket',
-  families: BOTH,
   knows: 'local_port_range',
   says: () => ({ own_port_range: `${FIRST}-${FIRST + 1}`, ports_in_range: 2 }),
   run(lab, { times, family }) {
@@ -248,11 +230,9 @@ const portsExhaustedOfOwn: Scenario = {
   },
 };
 
-const portsExhaustedByBinding: Scenario = {
+const portsExhaustedByBinding: ScenarioEntry = {
   id: 'ports-exhausted/bind',
-  cause: 'ports-exhausted',
   title: 'binds to any port of an address on which all are taken',
-  families: BOTH,
   says: ({ family }) => ({
     bound_to: HOSTS[family].client,
     ports_in_range: 2,
@@ -279,11 +259,9 @@ const portsExhaustedByBinding: Scenario = {
   },
 };
 
-const selfConnect: Scenario = {
+const selfConnect: ScenarioEntry = {
   id: 'self-connect',
-  cause: 'self-connect',
   title: 'connects to the port that is their own',
-  families: BOTH,
   // The same port again: none stays in TIME_WAIT.
   prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_max_tw_buckets': 0 }),
   run(lab, { times, family }) {
@@ -312,4 +290,4 @@ export default [
   portsExhaustedOfOwn,
   portsExhaustedByBinding,
   selfConnect,
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

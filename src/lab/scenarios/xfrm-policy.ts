@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { knock, listen } from '../connections.ts';
-import { BOTH, type Scenario } from '../scenario.ts';
+import type { ScenarioEntry } from '../scenario.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 7500;
@@ -9,9 +9,7 @@ const PORT = 7500;
 export default [
   {
     id: 'xfrm-policy',
-    cause: 'xfrm-policy',
     title: 'SYNs that an IPsec policy of the server blocks',
-    families: BOTH,
     needs: 'xfrm',
     drop_reason: 'XFRM_POLICY',
     prepare(lab, { family }) {
@@ -28,9 +26,7 @@ export default [
   },
   {
     id: 'xfrm-policy/no-association',
-    cause: 'xfrm-policy',
     title: 'SYNs that an IPsec policy of their own host wants protected, and nothing can',
-    families: BOTH,
     needs: 'xfrm',
     says: () => ({ no_association: true }),
     prepare(lab, { family }) {
@@ -44,4 +40,4 @@ export default [
       return { server, clients: knock(lab, server, times), netns: lab.client.inode };
     },
   },
-] satisfies Scenario[];
+] satisfies ScenarioEntry[];

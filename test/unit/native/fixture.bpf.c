@@ -64,7 +64,7 @@ struct {
 
 struct {
 	int (*type)[BPF_MAP_TYPE_HASH];
-	int (*max_entries)[16];
+	int (*max_entries)[5000];
 	u64 *key;
 	u32 *value;
 } table SEC(".maps");
