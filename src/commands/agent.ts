@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { ExportCounters } from '../agent/counters.ts';
 import { Delivery } from '../agent/delivery.ts';
 import { endpointOf, metricsInterval_ms, SettingError } from '../agent/endpoint.ts';
+import { hostId } from '../agent/host-id.ts';
 import { Metrics } from '../agent/metrics.ts';
 import { MetricsTeller } from '../agent/metrics-teller.ts';
 import { metricsRequest } from '../agent/otlp-metrics.ts';
@@ -59,7 +60,8 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
   let flight: FlightRecorder | null = null;
   let server: Server | null = null;
   try {
-    const resources = setting(() => new Resources(source.header.host, process.env));
+    const host_id = hostId(`${recording}.host-id`, say);
+    const resources = setting(() => new Resources(source.header.host, process.env, host_id));
     const counters = new ExportCounters();
     const counted = new Metrics();
     const observable = observableHere(source.header);

@@ -228,6 +228,9 @@ test('without a cursor all there is is told, once more', async () => {
   const second = new Running().run();
   await expect.poll(told).toEqual(['80×1', '81×1', '80×1', '81×1']);
   expect(kept()).toEqual(['80×1', '81×1']);
+  expect(said).toEqual([
+    `${recording}.cursor: it is no cursor: all recordings that there are are told again`,
+  ]);
   await second.stop();
 });
 
