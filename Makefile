@@ -36,7 +36,7 @@ ZIG_VERSION := 0.15.2
 NFPM_VERSION := 2.43.4
 ZIGBUILD := $(CACHE)/zigbuild-$(ZIGBUILD_VERSION)-zig-$(ZIG_VERSION)
 NFPM := $(CACHE)/nfpm-$(NFPM_VERSION)/nfpm
-COLLECTOR_VERSION := $(shell sed -n 's/^  version: //p' tools/fleet/collector.yaml)
+COLLECTOR_VERSION := $(shell sed -n 's/^  version: //p' tools/fleet/collector/builder.yaml)
 COLLECTOR := $(CACHE)/otelcol-$(COLLECTOR_VERSION)/otelcol
 # Engines and tools that findings of many hosts are for.
 CHDB_VERSION := 4.4.0
@@ -48,6 +48,8 @@ SCHEMAS_VERSION := 5.1.0_13.2.3
 SCHEMAS := $(CACHE)/schemas-$(SCHEMAS_VERSION)/node_modules
 VICTORIA_LOGS_VERSION := 1.52.1
 VICTORIA_LOGS := $(CACHE)/victoria-logs-$(VICTORIA_LOGS_VERSION)/victoria-logs
+KAFKA_VERSION := 4.4.0
+KAFKA := $(CACHE)/kafka-$(KAFKA_VERSION)/lib
 PREFIX ?= /usr/local
 # Also where root calls, as `sudo make demo`, who owns the tree builds in it.
 OWNER := $(shell stat -c %U .)
@@ -150,7 +152,7 @@ unit: setup-test build ## run the tests that need no root
 kernel-test: setup-test build ## run the tests on this kernel, as root
 	vitest run --project kernel
 
-fleet-test: setup-test build $(COLLECTOR) $(CHDB) $(VICTORIA_LOGS) $(PROMTOOL) $(SCHEMAS) ## what is for many hosts, with the engines and tools that it is for, as root
+fleet-test: setup-test build $(COLLECTOR) $(CHDB) $(VICTORIA_LOGS) $(KAFKA) $(PROMTOOL) $(SCHEMAS) ## what is for many hosts, with the engines and tools that it is for, as root
 	vitest run --project fleet
 
 vm-test: setup-test build ## make every failure happen here and on other kernels, in virtual machines, as root
@@ -351,10 +353,10 @@ $(NFPM): | setup-dist
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v$(NFPM_VERSION)
 
-$(COLLECTOR): tools/fleet/collector.yaml | setup-fleet
+$(COLLECTOR): tools/fleet/collector/builder.yaml | setup-fleet
 	@mkdir -p $(@D)
 	cd $(@D) && go run go.opentelemetry.io/collector/cmd/builder@v$(COLLECTOR_VERSION) \
-		--config '$(CURDIR)/tools/fleet/collector.yaml'
+		--config '$(CURDIR)/tools/fleet/collector/builder.yaml'
 	@touch $@
 
 $(CHDB): | setup-fleet
@@ -375,6 +377,10 @@ $(PROMTOOL):
 $(VICTORIA_LOGS):
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v$(VICTORIA_LOGS_VERSION)
+
+$(KAFKA): test/fleet/kafka.xml | setup-fleet
+	mvn -q -B -f $< dependency:copy-dependencies -Dkafka.version=$(KAFKA_VERSION) -DoutputDirectory=$@
+	@touch $@
 
 $(DIST:%=%.deb) $(DIST:%=%.rpm): $(DIST) $(BUILT)/dist/share $(patsubst %,tools/dist/%,package nfpm.yaml lintian-overrides post-install pre-remove post-remove) $(wildcard tools/dist/systemd/*) | $(NFPM)
 	tools/dist/package $(patsubst .%,%,$(suffix $@)) $(NFPM) $(DIST) $(BUILT)/dist/share $(VERSION) $(GLIBC) $@

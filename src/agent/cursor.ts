@@ -14,15 +14,23 @@ export interface Cursor {
   ktime_ns: number;
 }
 
-/** Null where there is none, or none that can be read: then all there is counts as not delivered. */
-export function readCursor(path: string): Cursor | null {
+/**
+ * Null where there is none, or none that can be read, which `damaged` is told of: then all there is counts as not
+ * delivered.
+ */
+export function readCursor(path: string, damaged: (why: string) => void): Cursor | null {
   try {
     const { number, run, part, ktime_ns } = JSON.parse(readFileSync(path, 'utf8'));
-    const whole = [number, part, ktime_ns].every(Number.isSafeInteger) && typeof run === 'string';
-    return whole ? { number, run, part, ktime_ns } : null;
-  } catch {
-    return null;
+    const whole =
+      [number, part, ktime_ns].every((one) => Number.isSafeInteger(one) && one >= 0) &&
+      typeof run === 'string';
+    if (whole) return { number, run, part, ktime_ns };
+    damaged('it is no cursor');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT') damaged(code ? message : 'it is no cursor');
   }
+  return null;
 }
 
 /** In place of the one before, which is there until this one is on the disk. Throws the file system's errors. */

@@ -13,6 +13,8 @@ import type { Resources } from './resource.ts';
 
 /** Times of this century are exact to less than that. */
 const STEP_NS = 1000;
+/** More than as many steps as there are intervals in a file. */
+const SET_BACK_NS = 1e9;
 const MOST_HANDSHAKES = 5000;
 
 /** The findings of one file of a recording, while it is made or when it is read: the same bytes give the same. */
@@ -56,9 +58,14 @@ export class FileFindings {
     });
   }
 
-  /** What has grown since the last call was told before: no later than now. */
-  skip(): void {
-    for (const finding of this.#changed()) this.#tell(finding, this.pipeline.now_ns);
+  /**
+   * What has grown since the last call was told before: no later than now, or, where the clock was set back
+   * meanwhile, shortly after the latest that it was.
+   */
+  skip(latest_ns: number): void {
+    const { now_ns } = this.pipeline;
+    const until_ns = latest_ns > now_ns ? latest_ns + SET_BACK_NS : now_ns;
+    for (const finding of this.#changed()) this.#tell(finding, until_ns);
   }
 
   /** When it was seen last; where nothing of it is newer than what was told, the time by now. */

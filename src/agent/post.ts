@@ -93,5 +93,16 @@ function reasonOf(error: unknown): string {
     message?: string;
     code?: string;
   };
-  return message || code || String(error);
+  const hint = HINTS[code ?? ''];
+  return (message || code || String(error)) + (hint ? ` (${hint})` : '');
 }
+
+const NOT_TRUSTED = 'OTEL_EXPORTER_OTLP_CERTIFICATE names a file of who vouches for it';
+const HINTS: Readonly<Record<string, string>> = {
+  HPE_INVALID_CONSTANT: 'whoever answers speaks no HTTP/1.1; port 4317 is of gRPC, 4318 of HTTP',
+  EPROTO: 'whoever answers may speak no TLS',
+  DEPTH_ZERO_SELF_SIGNED_CERT: NOT_TRUSTED,
+  SELF_SIGNED_CERT_IN_CHAIN: NOT_TRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: NOT_TRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: NOT_TRUSTED,
+};

@@ -29,15 +29,17 @@ export async function recordedBeyond(
     const same = header.run === cursor.run && header.part === cursor.part;
     let until_ktime_ns = same ? cursor.ktime_ns : 0;
     let ticks = 0;
+    let latest_ns = 0;
     for await (const { messages, ktime_ns } of ticked(recording.pieces())) {
       // That tick itself is not in the file.
       if (until_ktime_ns > 0 && (ktime_ns ?? 0) > until_ktime_ns) {
-        findings.skip();
+        findings.skip(latest_ns);
         until_ktime_ns = 0;
       }
       pipeline.push(messages);
+      latest_ns = Math.max(latest_ns, pipeline.now_ns);
       if (until_ktime_ns > 0 && ktime_ns === until_ktime_ns) {
-        findings.skip();
+        findings.skip(latest_ns);
         until_ktime_ns = 0;
       }
       if (++ticks % TICKS_AT_ONCE === 0) await setImmediate();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readFileSync } from 'node:fs';
 import type { ContainerNames, Place } from '../known/container.ts';
 import { VERSION } from '../version.ts';
 import { pairs } from './endpoint.ts';
@@ -16,14 +15,14 @@ export class Resources {
   /** The same container the same object: records of one go together. */
   readonly #containers = new Map<string, Resource>();
 
-  /** `host`: its name; empty: it is to have none. Throws SettingError. */
-  constructor(host: string, env: NodeJS.ProcessEnv, machine_id = machineId()) {
+  /** `host`: its name, `own_id`: its id; empty: it is to have none. Throws SettingError. */
+  constructor(host: string, env: NodeJS.ProcessEnv, own_id: string) {
     const given = pairs('OTEL_RESOURCE_ATTRIBUTES', env.OTEL_RESOURCE_ATTRIBUTES);
     this.#attributes = {
       'service.name': env.OTEL_SERVICE_NAME || 'tcpwhy',
       'service.version': VERSION,
       ...(host !== '' && { 'host.name': host }),
-      ...(machine_id !== '' && { 'host.id': machine_id }),
+      ...(own_id !== '' && { 'host.id': own_id }),
       'os.type': 'linux',
       ...given,
       ...(env.OTEL_SERVICE_NAME && { 'service.name': env.OTEL_SERVICE_NAME }),
@@ -59,16 +58,4 @@ const MOST_CONTAINERS = 1000;
 /** What a serializer looks at. */
 function resourceOf(attributes: Attributes): Resource {
   return { attributes } as unknown as Resource;
-}
-
-/** As OpenTelemetry takes it for `host.id`; empty where there is none. */
-function machineId(): string {
-  for (const path of ['/etc/machine-id', '/var/lib/dbus/machine-id']) {
-    try {
-      return readFileSync(path, 'utf8').trim();
-    } catch {
-      // The next one.
-    }
-  }
-  return '';
 }

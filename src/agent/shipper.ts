@@ -60,7 +60,9 @@ export class Shipper {
     this.#delivery = delivery;
     this.#live = live;
     const { number } = live;
-    const cursor = readCursor(options.cursor);
+    const cursor = readCursor(options.cursor, (why) =>
+      options.say(`${options.cursor}: ${why}: all recordings that there are are told again`),
+    );
     // Where the recordings were removed they are numbered from 1 again.
     const valid = cursor !== null && cursor.number <= number;
     this.#cursor = valid ? cursor : beginOf(Math.min(number, ...partNumbers(options.recording)));

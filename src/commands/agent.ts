@@ -3,9 +3,11 @@
 import { chownSync, mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
+import { clockTrouble } from '../agent/clock.ts';
 import { ExportCounters } from '../agent/counters.ts';
 import { Delivery } from '../agent/delivery.ts';
 import { endpointOf, metricsInterval_ms, SettingError } from '../agent/endpoint.ts';
+import { hostId } from '../agent/host-id.ts';
 import { Metrics } from '../agent/metrics.ts';
 import { MetricsTeller } from '../agent/metrics-teller.ts';
 import { metricsRequest } from '../agent/otlp-metrics.ts';
@@ -59,7 +61,10 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
   let flight: FlightRecorder | null = null;
   let server: Server | null = null;
   try {
-    const resources = setting(() => new Resources(source.header.host, process.env));
+    const trouble = clockTrouble(Date.now());
+    if (trouble !== null) say(trouble);
+    const host_id = hostId(`${recording}.host-id`, say);
+    const resources = setting(() => new Resources(source.header.host, process.env, host_id));
     const counters = new ExportCounters();
     const counted = new Metrics();
     const observable = observableHere(source.header);
@@ -163,7 +168,8 @@ function placeIn(folder: string): string {
 
 function rotationOf({ keep, maxAge }: Flags): Rotation {
   const max_bytes = Math.min(LARGEST_FILE_BYTES, Math.floor(keep / FILES));
-  return { max_bytes, max_age_ms: maxAge, keep: Infinity, keep_bytes: keep - max_bytes };
+  const keep_bytes = keep - max_bytes;
+  return { max_bytes, max_age_ms: maxAge, keep: Infinity, keep_bytes, waits: true };
 }
 
 async function served({ host, port }: { host: string; port: number }, read: Read) {

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { closeSync, fdatasync, fstatSync, fsyncSync, ftruncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { createFile, existing, openStream, replaceFile } from './create.ts';
 
 /** So long a reader of a pipe may take nothing; meanwhile nothing else is done. */
@@ -90,6 +98,13 @@ export class OutputFile {
       this.sync_error = error?.message ?? null;
       if (this.#closed) closeSync(this.#fd);
     });
+  }
+
+  /** As if it had not been made. */
+  discard(): void {
+    this.#closed = true;
+    closeSync(this.#fd);
+    if (this.#regular) rmSync(this.path, { force: true });
   }
 
   /** Comes back when it is on the disk. Throws the file system's errors; it is closed then too. */

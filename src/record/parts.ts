@@ -13,6 +13,8 @@ export interface Rotation {
   keep: number;
   /** So large may all of them be together, without the one being written. */
   keep_bytes?: number;
+  /** A disk that is full at the start is waited for, as it is later on. */
+  waits?: boolean;
 }
 
 /** `x.000007.tcpwhy.zst`: file `number` of the recording `x.tcpwhy.zst`. */

@@ -55,7 +55,9 @@ export class Recording {
     this.#open();
     this.#waiting = [encodeHeader(header)];
     this.flush();
-    if (this.error !== null) throw new Error(this.error);
+    if (this.error === null || rotation?.waits) return;
+    this.#file?.discard();
+    throw new Error(this.error);
   }
 
   /** The file that is being written. */

@@ -39,7 +39,7 @@ export function reportOfTold(
   const hosts = hostsOf(told);
   const names = [...hosts.values()].map(({ name }) => name);
   const host = new Map([...hosts.keys()].map((id, at) => [id, at]));
-  const rows = told.map((one) => ({ ...one, host: host.get(one.host_id) ?? 0 }));
+  const rows = told.map((one) => ({ ...one, host: host.get(hostKey(one)) ?? 0 }));
   const { chosen, rest } = choose(rows, LIMITS.full);
   const start_ns = told.reduce(
     (least, { finding }) => Math.min(least, finding.first_ns),
@@ -101,20 +101,27 @@ function sameConnection(
   return one.keys.some((key) => other.keys.includes(key));
 }
 
-/** By host id; names are unique. */
+/** Hosts made of one image may have one id: then their names tell them apart. */
+const hostKey = ({ host_id, host }: Pick<Told, 'host_id' | 'host'>) => `${host_id} ${host}`;
+
+/** By hostKey(); names are unique. */
 function hostsOf(told: readonly Told[]): Map<string, ToldHost> {
-  const hosts = new Map<string, ToldHost>();
-  for (const { host_id, host, version, finding } of told) {
-    const known = hosts.get(host_id) ?? { name: host, version, findings: 0, count: 0 };
+  const hosts = new Map<string, ToldHost & { id: string }>();
+  for (const one of told) {
+    const { host_id: id, host: name, version, finding } = one;
+    const known = hosts.get(hostKey(one)) ?? { id, name, version, findings: 0, count: 0 };
     known.findings++;
     known.count += finding.count;
-    hosts.set(host_id, known);
+    hosts.set(hostKey(one), known);
   }
   const often = new Map<string, number>();
   for (const { name } of hosts.values()) often.set(name, (often.get(name) ?? 0) + 1);
-  for (const [id, host] of hosts)
-    if ((often.get(host.name) ?? 0) > 1) host.name = `${host.name} (${id})`;
-  return hosts;
+  return new Map(
+    [...hosts].map(([key, { id, name, ...host }]) => [
+      key,
+      { ...host, name: (often.get(name) ?? 0) > 1 ? `${name} (${id})` : name },
+    ]),
+  );
 }
 
 function causesOf(rows: readonly { finding: Finding; host: number }[], names: readonly string[]) {

@@ -22,6 +22,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const TIMES = 5;
 const HOST_ID = '00000000000000000000000000000017';
+/** What the sink reads. */
+const PLAIN = '{encoding: json, compression: none}';
 const MADE = ['no-listener', 'unread-data-on-close', 'linger-zero-close', 'accept-queue-full'];
 
 describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test builds it)', () => {
@@ -45,7 +47,9 @@ describe.skipIf(!existsSync(COLLECTOR))('with a collector (make fleet-test build
 
   const collect = async () => {
     const collector = await startCollector(
-      ...([state, port, `endpoint: ${sink.url}`, 'encoding: json'] as const),
+      ...([state, port, 'victorialogs.yaml'] as const),
+      { VICTORIALOGS: sink.url, METRICS: sink.url },
+      `exporters: {otlp_http/findings: ${PLAIN}, otlp_http/metrics: ${PLAIN}}`,
     );
     running.push(collector);
     return collector;

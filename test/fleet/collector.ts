@@ -1,59 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ROOT } from '../kernel/tcpwhy.ts';
+import { shipped } from './engines.ts';
 import { Program } from './process.ts';
 
 /** Where `make fleet-test` builds it. */
 export const COLLECTOR = join(
   process.env.XDG_CACHE_HOME || join(process.env.HOME ?? '/root', '.cache'),
-  `tcpwhy/otelcol-${versionOf(readFileSync('tools/fleet/collector.yaml', 'utf8'))}/otelcol`,
+  `tcpwhy/otelcol-${versionOf(shipped('collector', 'builder.yaml'))}/otelcol`,
 );
 
 function versionOf(builder: string): string {
   return builder.match(/^ {2}version: (\S+)$/m)?.[1] ?? '';
 }
 
+/** Beside a configuration that is shipped: nothing listens but what agents send to. */
+const QUIET = 'service: {telemetry: {metrics: {level: none}}}';
+
 /**
- * OpenTelemetry's collector. It answers when what it brings that to has what it was sent, and keeps nothing itself.
- * `sink` is lines of how that is reached.
+ * OpenTelemetry's collector with a configuration that is shipped, its variables, and what is added to that. It answers
+ * when what it brings that to has what it was sent, and keeps nothing itself.
  */
 export async function startCollector(
   folder: string,
   port: number,
-  ...sink: string[]
+  config: string,
+  env: Record<string, string>,
+  ...added: string[]
 ): Promise<Program> {
-  const config = join(folder, 'collector.yaml');
-  writeFileSync(
-    config,
-    `
-receivers:
-  otlp:
-    protocols:
-      http:
-        endpoint: 127.0.0.1:${port}
-exporters:
-  otlphttp:
-    ${sink.join('\n    ')}
-    compression: none
-    sending_queue:
-      enabled: false
-    retry_on_failure:
-      enabled: false
-service:
-  telemetry:
-    metrics:
-      level: none
-  pipelines:
-    logs:
-      receivers: [otlp]
-      exporters: [otlphttp]
-    metrics:
-      receivers: [otlp]
-      exporters: [otlphttp]
-`,
-  );
-  const collector = new Program(COLLECTOR, ['--config', `file:${config}`]);
+  const files = [QUIET, ...added].map((text, at) => {
+    const file = join(folder, `collector-${at}.yaml`);
+    writeFileSync(file, text);
+    return file;
+  });
+  const configs = [join(ROOT, 'tools/fleet/collector', config), ...files];
+  const args = configs.flatMap((file) => ['--config', `file:${file}`]);
+  const collector = new Program(COLLECTOR, args, { LISTEN: `127.0.0.1:${port}`, ...env });
   await collector.says(/Everything is ready/);
   return collector;
 }

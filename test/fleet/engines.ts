@@ -17,6 +17,7 @@ const cached = (name: string, variable: string, file: string) =>
 
 export const CHDB = cached('chdb', 'CHDB_VERSION', 'chdb');
 export const VICTORIA_LOGS = cached('victoria-logs', 'VICTORIA_LOGS_VERSION', 'victoria-logs');
+export const KAFKA = cached('kafka', 'KAFKA_VERSION', 'lib');
 export const PROMTOOL = cached('promtool', 'PROMTOOL_VERSION', 'promtool');
 export const SCHEMAS = cached('schemas', 'SCHEMAS_VERSION', 'node_modules');
 

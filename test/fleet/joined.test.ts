@@ -107,6 +107,23 @@ describe('the five failures, as both of their hosts recorded them', () => {
       expect(pairs.sort()).toEqual(joined);
     });
 
+    it('joins the same where both hosts are made of one image, and have one id', () => {
+      const [, found = []] = clickHouse(insert(ofOneImage(rows)), {
+        sql: 'SELECT * FROM tcpwhy_both_ends',
+      });
+      expect(found.map((row) => `${row.finding_id} = ${row.other_finding_id}`).sort()).toEqual(
+        joined,
+      );
+      const [one] = called('synack-wrong-source', 'client-7');
+      const [, incident = [], said = []] = clickHouse(
+        insert(ofOneImage(rows)),
+        query('one-incident', { finding: one ? idOf(one) : '' }),
+        query('what-the-server-said', { client: 'client-7' }),
+      );
+      expect(new Set(incident.map(({ host }) => host))).toEqual(new Set(['client-7', 'db-3']));
+      expect(new Set(said.map(({ server }) => server))).toEqual(new Set(['db-3']));
+    });
+
     it('does not join what used the same ends an hour later', () => {
       const later = rows
         .filter(({ resource }) => resource['host.name'] === 'db-3')
@@ -201,42 +218,48 @@ describe('the five failures, as both of their hosts recorded them', () => {
     });
   });
 
-  it('are joined and counted the same by VictoriaLogs', async ({ skip }) => {
-    const lacking = lacks(VICTORIA_LOGS);
-    skip(lacking !== null, lacking ?? '');
-    await using logs = await VictoriaLogs.start();
-    await logs.insert([...earlier(rows), ...rows, ...rows.flatMap(withdrawn)]);
-    await logs.insert(rows);
-    const query = (file: string) => logs.query(shipped('victorialogs', `${file}.logsql`));
-    const list = (text = '[]') => JSON.parse(text) as string[];
+  it.for([
+    { hosts: 'with ids of their own', of: (all: Row[]) => all },
+    { hosts: 'made of one image, with one id', of: ofOneImage },
+  ])(
+    'are joined and counted the same by VictoriaLogs, from hosts $hosts',
+    async ({ of }, { skip }) => {
+      const lacking = lacks(VICTORIA_LOGS);
+      skip(lacking !== null, lacking ?? '');
+      await using logs = await VictoriaLogs.start();
+      await logs.insert(of([...earlier(rows), ...rows, ...rows.flatMap(withdrawn)]));
+      await logs.insert(of(rows));
+      const query = (file: string) => logs.query(shipped('victorialogs', `${file}.logsql`));
+      const list = (text = '[]') => JSON.parse(text) as string[];
 
-    const hostOf = new Map(rows.map((row) => [idOf(row), row.resource['host.id']]));
-    const pairs = (await query('both-ends')).flatMap(({ findings }) =>
-      list(findings).flatMap((one) =>
-        list(findings)
-          .filter((other) => hostOf.get(other) !== hostOf.get(one))
-          .map((other) => `${one} = ${other}`),
-      ),
-    );
-    expect([...new Set(pairs)].sort()).toEqual(joined);
+      const hostOf = new Map(rows.map((row) => [idOf(row), row.resource['host.id']]));
+      const pairs = (await query('both-ends')).flatMap(({ findings }) =>
+        list(findings).flatMap((one) =>
+          list(findings)
+            .filter((other) => hostOf.get(other) !== hostOf.get(one))
+            .map((other) => `${one} = ${other}`),
+        ),
+      );
+      expect([...new Set(pairs)].sort()).toEqual(joined);
 
-    const said = (await query('what-the-server-said')).map(({ told, why }) => [
-      ...[list(told), list(why)],
-    ]);
-    expect(said).toContainEqual([['reset-by-peer'], ['proxy-upstream-failed']]);
-    expect(said).toContainEqual([['connect-refused'], ['no-listener']]);
+      const said = (await query('what-the-server-said')).map(({ told, why }) => [
+        ...[list(told), list(why)],
+      ]);
+      expect(said).toContainEqual([['reset-by-peer'], ['proxy-upstream-failed']]);
+      expect(said).toContainEqual([['connect-refused'], ['no-listener']]);
 
-    const failures = new Map<string, number>();
-    for (const row of await query('top-causes')) {
-      const key = keyOf(row);
-      failures.set(key, (failures.get(key) ?? 0) + Number(row.failures));
-    }
-    expect(failures).toEqual(countedIn(rows));
-    const first = await query('first-host');
-    expect(new Map(first.map((row) => [keyOf(row), row['host.name'] ?? '']))).toEqual(
-      firstIn(rows),
-    );
-  });
+      const failures = new Map<string, number>();
+      for (const row of await query('top-causes')) {
+        const key = keyOf(row);
+        failures.set(key, (failures.get(key) ?? 0) + Number(row.failures));
+      }
+      expect(failures).toEqual(countedIn(rows));
+      const first = await query('first-host');
+      expect(new Map(first.map((row) => [keyOf(row), row['host.name'] ?? '']))).toEqual(
+        firstIn(rows),
+      );
+    },
+  );
 });
 
 /** What a report in Markdown says of each finding, but for times, drawings, and the order of evidence. */
@@ -266,6 +289,11 @@ function findingsIn(markdown: string): string[] {
 }
 
 const keyOf = (of: Record<string, string>) => `${of['tcpwhy.cause']} ${of['tcpwhy.where']}`;
+
+/** Of hosts that nobody gave an id of their own. */
+function ofOneImage(rows: readonly Row[]): Row[] {
+  return rows.map((row) => ({ ...row, resource: { ...row.resource, 'host.id': 'image' } }));
+}
 
 /** As they came when there was less to tell. */
 function earlier(rows: readonly Row[]): Row[] {

@@ -29,34 +29,11 @@ export interface Told {
   attributes: Record<string, unknown>;
 }
 
-/** Where the collector sends what it took, as JSON. */
-export class Sink {
+/** What came by OTLP. */
+export class Received {
   readonly records: Told[] = [];
   /** Names of metrics that came, with their points as they were last told. */
   readonly metrics = new Map<string, { attributes: Record<string, unknown>; value: number }[]>();
-  readonly #server: Server;
-
-  private constructor(server: Server) {
-    this.#server = server;
-  }
-
-  static async open(): Promise<Sink> {
-    const server = createServer();
-    const sink = new Sink(server);
-    server.on('request', async (request, response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk);
-      sink.#take(JSON.parse(Buffer.concat(chunks).toString()));
-      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return sink;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
 
   /** Of each finding the record with the newest time, as engines keep it; none where its count is 0. */
   get findings(): Told[] {
@@ -79,12 +56,8 @@ export class Sink {
     );
   }
 
-  close(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
-  }
-
-  #take(request: {
+  /** A request of OTLP, as JSON. */
+  take(request: {
     resourceLogs?: {
       resource: { attributes: KeyValues };
       scopeLogs: { logRecords: LogRecord[] }[];
@@ -120,6 +93,39 @@ export class Sink {
         );
       }
     }
+  }
+}
+
+/** Where the collector sends what it took, as JSON. */
+export class Sink extends Received {
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    super();
+    this.#server = server;
+  }
+
+  static async open(): Promise<Sink> {
+    const server = createServer();
+    const sink = new Sink(server);
+    server.on('request', async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk);
+      sink.take(JSON.parse(Buffer.concat(chunks).toString()));
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return sink;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
   }
 }
 

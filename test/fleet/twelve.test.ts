@@ -53,7 +53,7 @@ it('twelve hosts: what is in the engine is what was recorded, whatever is killed
   const port = await freePort();
   await using engine = await VictoriaLogs.start();
   const collect = () =>
-    startCollector(folder, port, `endpoint: ${engine.address}/insert/opentelemetry`);
+    startCollector(folder, port, 'victorialogs.yaml', { VICTORIALOGS: engine.address });
   let collector = await collect();
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tcpwhy-test', disk]);
   try {

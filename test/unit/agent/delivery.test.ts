@@ -91,13 +91,21 @@ test('it waits as long as it is asked to', async () => {
   receiver.answers = [
     () => ({ status: 503, headers: { 'retry-after': '30' } }),
     () => ({ status: 503, headers: { 'retry-after': later } }),
-    () => ({ status: 503, headers: { 'retry-after': '999999' } }),
+    () => ({ status: 429, headers: { 'retry-after': '999999' } }),
+    () => ({ status: 429, headers: { 'retry-after': '70' } }),
+    // No less than it would wait anyhow, and no sooner for what says nothing.
+    () => ({ status: 429, headers: { 'retry-after': '0' } }),
+    () => ({ status: 503, headers: { 'retry-after': 'soon' } }),
     () => ({ status: 200 }),
   ];
   await delivery.send(records(1), going);
   expect(waited[0]).toBe(30_000);
   expect(waited[1]).toBeGreaterThan(90_000);
   expect(waited[2]).toBe(600_000);
+  expect(waited[3]).toBe(70_000);
+  for (const ms of waited.slice(4)) expect(ms).toBeGreaterThanOrEqual(8000);
+  expect(waited).toHaveLength(6);
+  expect(counters).toMatchObject({ delivered: 1, refused: 0, failed_requests: 6 });
 });
 
 test.each([400, 415, 422])(

@@ -13,6 +13,8 @@ export class ScriptedSource implements Source {
   readonly header: Header;
   #ms = 0;
   #drops: number[] = [];
+  /** What the wall clock is ahead by now, and whether that was told. */
+  #clock: { offset_ns: string; told: boolean } | null = null;
   #seq = 0;
 
   constructor(run: string) {
@@ -22,6 +24,12 @@ export class ScriptedSource implements Source {
   /** Before the next tick. */
   drops(...ports: number[]): void {
     this.#drops.push(...ports);
+  }
+
+  /** The wall clock is set, by so many nanoseconds from where it was at the start. */
+  setsClock(by_ns: number): void {
+    const offset_ns = String(BigInt(this.header.clock_offset_ns) + BigInt(by_ns));
+    this.#clock = { offset_ns, told: false };
   }
 
   beginParts(): void {}
@@ -41,7 +49,14 @@ export class ScriptedSource implements Source {
       }),
     );
     this.#drops = [];
-    return Buffer.concat([...events, tick(this.#ms)].map(encodeEvent));
+    const clock = this.#clock?.told === false ? [this.#toldClock(this.#clock)] : [];
+    return Buffer.concat([...events, ...clock, tick(this.#ms)].map(encodeEvent));
+  }
+
+  #toldClock(clock: { offset_ns: string; told: boolean }) {
+    clock.told = true;
+    const { offset_ns } = clock;
+    return { ktime_ns: `${this.#ms}000000`, fact: { clock: { offset_ns, was_ns: offset_ns } } };
   }
 
   again(): Uint8Array {

@@ -207,6 +207,37 @@ describe('what is told of together by now is taken back, later than it was told'
   });
 });
 
+describe('where the clock is set, the last that is told of a finding is the newest', () => {
+  const HOUR_NS = 3600e9;
+
+  test.each([-HOUR_NS, HOUR_NS])('by %d ns', async (by_ns) => {
+    const agent = new Running().second(80).run();
+    await expect.poll(told).toEqual(['80×1']);
+    agent.source.setsClock(by_ns);
+    agent.second().second(80, 81);
+    await expect.poll(kept).toEqual(['80×2', '81×1']);
+    agent.source.setsClock(0);
+    agent.second().second(80);
+    await expect.poll(kept).toEqual(['80×3', '81×1']);
+    await agent.stop();
+  });
+
+  test('after it was killed too', async () => {
+    const agent = new Running().second(80).run();
+    await expect.poll(told).toEqual(['80×1']);
+    agent.source.setsClock(-HOUR_NS);
+    agent.second().second(80);
+    await expect.poll(kept).toEqual(['80×2']);
+    await expect.poll(cursor).toMatchObject({ number: 1, part: 1 });
+    await agent.kill();
+    agent.second(80).flight.flush();
+
+    const next = new Running().run();
+    await expect.poll(kept).toEqual(['80×3']);
+    await next.stop();
+  });
+});
+
 test('what no collector took waits in its files, and comes in their order', async () => {
   receiver.answers = [() => ({ status: 503 })];
   const agent = new Running().second(80).run();
@@ -228,6 +259,9 @@ test('without a cursor all there is is told, once more', async () => {
   const second = new Running().run();
   await expect.poll(told).toEqual(['80×1', '81×1', '80×1', '81×1']);
   expect(kept()).toEqual(['80×1', '81×1']);
+  expect(said).toEqual([
+    `${recording}.cursor: it is no cursor: all recordings that there are are told again`,
+  ]);
   await second.stop();
 });
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -83,9 +85,28 @@ test('one that nobody vouches for is sent nothing', async () => {
   const before = receiver.requests.length;
   expect(await sent(CLIENT)).toMatchObject({
     is: 'failed',
-    why: expect.stringMatching(/self-signed/),
+    why: expect.stringMatching(/self-signed.*OTEL_EXPORTER_OTLP_CERTIFICATE/),
   });
   expect(receiver.requests.length).toBe(before);
+});
+
+test('so is one that speaks no TLS, and what speaks gRPC where HTTP is expected', async () => {
+  // As a server of HTTP/2 begins.
+  const server = createServer((socket) => socket.end(Buffer.from('000000040000000000', 'hex')));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const why = async (scheme: string) =>
+    sent({ OTEL_EXPORTER_OTLP_ENDPOINT: `${scheme}://127.0.0.1:${port}` });
+  expect(await why('http')).toMatchObject({
+    is: 'failed',
+    why: expect.stringMatching(/port 4317 is of gRPC, 4318 of HTTP/),
+  });
+  expect(await why('https')).toMatchObject({
+    is: 'failed',
+    why: expect.stringMatching(/may speak no TLS/),
+  });
+  server.close();
 });
 
 test('without the client’s certificate it fails, and may be tried again', async () => {

@@ -47,6 +47,16 @@ test('two hosts of one name are told apart', () => {
   expect(reported(all).told?.hosts.map(({ name }) => name)).toEqual(['web (id-1)', 'web (id-2)']);
 });
 
+test('two hosts of one id, as of one image, are told apart by their names', () => {
+  const all = ['web', 'db'].map((host) => ({
+    ...told('image', { cause: `seen-by-${host}` }),
+    host,
+  }));
+  const { told: of, findings } = reported(all);
+  expect(of?.hosts.map(({ name }) => name)).toEqual(['web', 'db']);
+  expect(findings.map(({ elsewhere }) => elsewhere.length)).toEqual([1, 1]);
+});
+
 test('nothing found is a page too', () => {
   expect(reportMarkdown(reported([]))).toContain('saw no TCP failure with a known cause');
 });

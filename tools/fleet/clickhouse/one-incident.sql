@@ -5,7 +5,7 @@
 
 WITH own AS
 (
-    SELECT host_id, seen, arrayJoin(connection_keys) AS connection_key
+    SELECT host_id, host, seen, arrayJoin(connection_keys) AS connection_key
     FROM tcpwhy_findings FINAL
     WHERE finding_id = {finding:String}
 )
@@ -18,6 +18,6 @@ WHERE count > 0
             FROM tcpwhy_connections AS other
             INNER JOIN own USING (connection_key)
             WHERE connection_key IN (SELECT connection_key FROM own)
-                AND other.host_id != own.host_id
+                AND (other.host_id, other.host) != (own.host_id, own.host)
                 AND abs(dateDiff('second', own.seen, other.seen)) <= 300))
 ORDER BY seen, host, cause;

@@ -101,6 +101,7 @@ CREATE TABLE IF NOT EXISTS tcpwhy_connections
     connection_key String,
     seen DateTime64(9),
     host_id String,
+    host LowCardinality(String),
     finding_id String
 )
 ENGINE = ReplacingMergeTree(seen)
@@ -108,10 +109,11 @@ ORDER BY (connection_key, host_id, finding_id)
 TTL toDateTime(seen) + INTERVAL 30 DAY;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tcpwhy_connections_of_findings TO tcpwhy_connections AS
-SELECT arrayJoin(connection_keys) AS connection_key, seen, host_id, finding_id
+SELECT arrayJoin(connection_keys) AS connection_key, seen, host_id, host, finding_id
 FROM tcpwhy_findings;
 
--- Findings of two hosts about one connection. Ends are used again, and numbers come again: not hours later.
+-- Findings of two hosts about one connection. Ends are used again, and numbers come again: not hours later. Hosts made
+-- of one image may have one id: then their names tell them apart.
 CREATE VIEW IF NOT EXISTS tcpwhy_both_ends AS
 SELECT
     one.host_id AS host_id,
@@ -121,7 +123,7 @@ SELECT
     groupUniqArray(connection_key) AS connection_keys
 FROM tcpwhy_connections AS one
 INNER JOIN tcpwhy_connections AS other USING (connection_key)
-WHERE one.host_id != other.host_id
+WHERE (one.host_id, one.host) != (other.host_id, other.host)
     AND abs(dateDiff('second', one.seen, other.seen)) <= 300
     AND one.finding_id IN (SELECT finding_id FROM tcpwhy_findings FINAL WHERE count > 0)
     AND other.finding_id IN (SELECT finding_id FROM tcpwhy_findings FINAL WHERE count > 0)

@@ -32,6 +32,6 @@ SELECT DISTINCT
 FROM client
 INNER JOIN other ON other.connection_key = client.connection_key
 INNER JOIN server ON server.finding_id = other.finding_id AND server.host_id = other.host_id
-WHERE other.host_id != client.host_id
+WHERE (other.host_id, other.host) != (client.host_id, client.host)
     AND abs(dateDiff('second', client.seen, other.seen)) <= 300
 ORDER BY seen DESC, client, why;
