@@ -110,12 +110,17 @@ export const TOP = {
   ...recorded,
   cause,
   color,
-  from: one('<file>', 'show a recording, or a capture, instead of this kernel', text, {
+  from: {
+    ...several(
+      '<file>',
+      'show recordings, and captures, instead of this kernel: on one clock',
+      text,
+    ),
     against: {
       flags: ['output', ...Object.keys(watching), ...Object.keys(recorded)],
       why: 'a recording is shown as it was made',
     },
-  }),
+  },
   output,
 };
 

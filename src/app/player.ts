@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { CAUSES } from '../causes/registry.gen.ts';
-import { Pipeline } from '../diagnose/pipeline.ts';
 import type { Stream } from '../record/stream.ts';
-import { ticked } from '../record/ticks.ts';
 import type { Control, ScreenModel, ScreenSource } from '../sinks/tui/model.ts';
 import { EVERYTHING, type Filter } from '../source/filter.ts';
-import { headerFor, narrowedTo } from './recording.ts';
-import { PipelineScreen } from './screen-source.ts';
+import { type Beside, playedTogether, shownTogether, Track } from './together.ts';
 
 /** Pauses in a recording are at most this long when it is shown. */
 const LONGEST_PAUSE_MS = 2000;
@@ -18,47 +14,51 @@ const FASTEST = 64;
 /** While it is wound forward, or comes late, the screen is drawn and keys are heard at least this often. */
 const LONGEST_BUSY_MS = 50;
 
-/** A recording on the screen, at the speed at which it was made unless keys say otherwise. */
+/** Recordings on the screen, at the speed at which they were made unless keys say otherwise. */
 export class Player implements ScreenSource {
-  readonly #open: () => Promise<Stream>;
+  readonly #open: () => Promise<readonly Stream[]>;
   readonly #causes: ReadonlySet<string> | null;
   readonly #filter: Filter;
-  #recording: Stream;
-  #screen: PipelineScreen;
-  #pipeline: Pipeline;
+  readonly #beside: readonly Beside[];
+  #tracks: readonly Track[];
   #speed = 1;
   #paused = false;
-  #damages = 0;
-  #now_ktime_ns = 0;
+  #now_ns = 0;
   /** Up to here it is wound forward. */
-  #seek_ktime_ns = 0;
+  #seek_ns = 0;
   #rewind = false;
-  /** Bytes of the file up to where it was played. */
-  #played_bytes = 0;
   /** How much too late the last tick came, in time of the recording. */
   #late_ms = 0;
   #shown_at_ms = performance.now();
   #changed = Promise.withResolvers<void>();
 
-  /** `open` is called again to go back; `recording` is the first. `filter`: what of it is shown. */
+  /**
+   * `open` is called again to go back; `recordings` are the first. `filter`: what of them is shown. `beside`: of several,
+   * how each is called, and by how much its clock is off.
+   */
   constructor(
-    recording: Stream,
-    open: () => Promise<Stream>,
+    recordings: readonly Stream[],
+    open: () => Promise<readonly Stream[]>,
     causes: ReadonlySet<string> | null,
     filter = EVERYTHING,
+    beside: readonly Beside[] = [],
   ) {
     this.#open = open;
     this.#filter = filter;
     this.#causes = causes;
-    this.#recording = recording;
-    [this.#pipeline, this.#screen] = this.#begin(recording);
+    this.#beside = beside;
+    this.#tracks = this.#begin(recordings);
   }
 
   read(): ScreenModel {
-    const { size_bytes } = this.#recording;
-    const played = this.#screen.ended ? 1 : Math.min(1, this.#played_bytes / (size_bytes || 1));
-    const playback = { speed: this.#speed, paused: this.#paused, played, damages: this.#damages };
-    return { ...this.#screen.read(), playback };
+    const model = shownTogether(this.#tracks);
+    const sum = (of: (track: Track) => number) =>
+      this.#tracks.reduce((total, track) => total + of(track), 0);
+    const size_bytes = sum(({ recording }) => recording.size_bytes);
+    const played_bytes = sum((track) => track.played_bytes);
+    const played = model.ended ? 1 : Math.min(1, played_bytes / (size_bytes || 1));
+    const damages = sum((track) => track.damages);
+    return { ...model, playback: { speed: this.#speed, paused: this.#paused, played, damages } };
   }
 
   control(control: Control): void {
@@ -73,11 +73,11 @@ export class Player implements ScreenSource {
         this.#speed = Math.min(FASTEST, this.#speed * 2);
         break;
       case 'forward':
-        this.#seek_ktime_ns = Math.max(this.#seek_ktime_ns, this.#now_ktime_ns) + SEEK_NS;
+        this.#seek_ns = Math.max(this.#seek_ns, this.#now_ns) + SEEK_NS;
         break;
       case 'back':
-        this.#seek_ktime_ns = Math.max(0, this.#now_ktime_ns - SEEK_NS);
-        this.#now_ktime_ns = this.#seek_ktime_ns;
+        this.#seek_ns = Math.max(0, this.#now_ns - SEEK_NS);
+        this.#now_ns = this.#seek_ns;
         this.#rewind = true;
         break;
     }
@@ -95,56 +95,40 @@ export class Player implements ScreenSource {
       while (!this.#rewind && !signal.aborted) await Promise.race([this.#changed.promise, stopped]);
       if (signal.aborted) return;
       this.#rewind = false;
-      this.#recording = await this.#open();
-      [this.#pipeline, this.#screen] = this.#begin(this.#recording);
+      this.#tracks = this.#begin(await this.#open());
     }
   }
 
-  #begin(recording: Stream): [Pipeline, PipelineScreen] {
-    const { path } = recording;
-    const header = headerFor(recording.header, this.#filter);
-    const pipeline = new Pipeline(header, CAUSES, null, null, narrowedTo(this.#filter));
-    this.#damages = 0;
-    this.#played_bytes = 0;
-    return [pipeline, new PipelineScreen(pipeline, header, path, this.#causes)];
+  #begin(recordings: readonly Stream[]): Track[] {
+    return recordings.map(
+      (recording, at) => new Track(recording, this.#causes, this.#filter, this.#beside[at] ?? null),
+    );
   }
 
   async #playOnce(signal: AbortSignal, stopped: Promise<void>): Promise<void> {
-    let last_ktime_ns: number | null = null;
+    let last_ns: number | null = null;
     let rested_ms = performance.now();
-    let [from_bytes, to_bytes] = [0, 0];
-    const recording = this.#recording;
-    async function* pieces() {
-      for await (const piece of recording.pieces()) {
-        [from_bytes, to_bytes] = [to_bytes, recording.used_bytes];
-        yield piece;
-      }
-    }
-    for await (const { messages, ktime_ns, part, damage } of ticked(pieces())) {
-      if (ktime_ns !== null) {
-        const gap_ms = last_ktime_ns === null ? 0 : (ktime_ns - last_ktime_ns) / 1e6;
-        last_ktime_ns = ktime_ns;
-        await this.#wait(ktime_ns, gap_ms, signal, stopped);
+    for await (const played of playedTogether(this.#tracks)) {
+      const { track, time_ns } = played;
+      if (time_ns !== null) {
+        const gap_ms = last_ns === null ? 0 : (time_ns - last_ns) / 1e6;
+        last_ns = time_ns;
+        await this.#wait(time_ns, gap_ms, signal, stopped);
       }
       if (performance.now() - rested_ms > LONGEST_BUSY_MS) {
         await setImmediate();
         rested_ms = performance.now();
       }
       if (signal.aborted || this.#rewind) return;
-      this.#pipeline.push(messages);
-      if (damage) this.#damages++;
-      this.#played_bytes = from_bytes + part * (to_bytes - from_bytes);
-      this.#now_ktime_ns = Math.max(this.#now_ktime_ns, ktime_ns ?? 0);
-      this.#screen.note();
+      track.take(played);
+      this.#now_ns = Math.max(this.#now_ns, time_ns ?? 0);
     }
-    this.#pipeline.finish();
-    this.#screen.note();
-    this.#screen.ended = true;
+    for (const track of this.#tracks) track.finish();
   }
 
   /** Until a tick is due. What comes late is made up for by those after it. */
   async #wait(
-    ktime_ns: number,
+    time_ns: number,
     gap_ms: number,
     signal: AbortSignal,
     stopped: Promise<void>,
@@ -153,7 +137,7 @@ export class Player implements ScreenSource {
     const late_ms = Math.min(this.#late_ms + shown_ms, LONGEST_PAUSE_MS * Math.max(1, this.#speed));
     let left_ms = Math.min(Math.max(0, gap_ms), LONGEST_PAUSE_MS) - late_ms;
     this.#late_ms = 0;
-    while (!signal.aborted && !this.#rewind && ktime_ns > this.#seek_ktime_ns) {
+    while (!signal.aborted && !this.#rewind && time_ns > this.#seek_ns) {
       if (!this.#paused && left_ms < 1) {
         this.#late_ms = -left_ms;
         break;

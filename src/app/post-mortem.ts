@@ -25,6 +25,7 @@ import { Progress } from './progress.ts';
 import { DamageReport, headerFor, narrowedTo, openStream } from './recording.ts';
 import { causesCalled } from './run.ts';
 import type { Texts } from './texts.ts';
+import type { Beside } from './together.ts';
 
 interface File {
   open(): Promise<Stream>;
@@ -52,24 +53,13 @@ export async function postMortem(
   const total_bytes = files.reduce((sum, { size_bytes }) => sum + size_bytes, 0);
 
   const progress = new Progress(total_bytes);
-  const say = (text: string) => progress.say(text);
-  const collections: HostCollection[] = [];
   const hosts = byHost(files);
+  const collections: HostCollection[] = [];
   for (const host of hosts) {
     const collection = new HostCollection(wanted);
     collections.push(collection);
-    for (const file of host) {
-      const { path, name, header } = file;
-      const pipeline = collection.open(name, header, EVERY_CAUSE, change, narrowedTo(filter));
-      const damages = new DamageReport(path, pipeline.losses, say);
-      const whole = await eachPiece(file, progress, interrupted, ({ messages, damage }) => {
-        pipeline.push(messages);
-        if (damage) damages.add(damage);
-      });
-      if (!whole) return null;
-      damages.end();
-      collection.finish(pipeline);
-    }
+    const whole = await collect(host, collection, filter, change, progress, interrupted);
+    if (!whole) return null;
   }
 
   const draft = new Draft(collections);
@@ -89,6 +79,53 @@ export async function postMortem(
   progress.end();
   return draft.report({ version: VERSION, anonymized: anonymizer !== null, causes: CAUSES });
 }
+
+/** Reads a host's files for what was found; false where it was interrupted. */
+async function collect(
+  host: readonly File[],
+  collection: HostCollection,
+  filter: Filter,
+  change: (event: Event) => Event,
+  progress: Progress,
+  interrupted: AbortSignal,
+): Promise<boolean> {
+  for (const file of host) {
+    const { path, name, header } = file;
+    const pipeline = collection.open(name, header, EVERY_CAUSE, change, narrowedTo(filter));
+    const damages = new DamageReport(path, pipeline.losses, (text) => progress.say(text));
+    const whole = await eachPiece(file, progress, interrupted, ({ messages, damage }) => {
+      pipeline.push(messages);
+      if (damage) damages.add(damage);
+    });
+    if (!whole) return false;
+    damages.end();
+    collection.finish(pipeline);
+  }
+  return true;
+}
+
+/** How recordings and captures of several hosts are called, and by how much their clocks are off. Throws UsageError. */
+export async function besideEachOther(paths: readonly string[], filter: Filter): Promise<Beside[]> {
+  const texts = { moved: null, logs: [], told: [] };
+  const files = await filesOf([...paths], texts, filter, null);
+  const hosts = byHost(files);
+  const progress = new Progress(files.reduce((sum, one) => sum + one.size_bytes, 0) / PASSES);
+  const collections: HostCollection[] = [];
+  for (const host of hosts) {
+    const collection = new HostCollection(() => true);
+    collections.push(collection);
+    await collect(host, collection, filter, (event) => event, progress, NEVER);
+  }
+  progress.end();
+  const { clocks, names } = new Draft(collections);
+  return files.map((file) => {
+    const at = hosts.findIndex((host) => host.includes(file));
+    return { name: names[at] ?? file.path, correction_ns: clocks[at]?.correction_ns ?? 0 };
+  });
+}
+
+/** Nothing interrupts it but the end of the process. */
+const NEVER = new AbortController().signal;
 
 /** All files, so that the header of each is known before any is read. */
 async function filesOf(

@@ -39,7 +39,7 @@ export class UnansweredData {
   sent(connection: Connection, segment: Segment, time_ns: number): void {
     const { side, payload_len, flags } = segment;
     const me = connection.end(side);
-    if (me.sent_again < MANY_AGAIN || connection.told_data_unanswered) return;
+    if (me.again_since_heard < MANY_AGAIN || connection.told_data_unanswered) return;
     // Of a FIN alone no process waits for the answer.
     if (payload_len === 0 && flags & TCP_FLAG.fin) return;
     if (!me.waits || time_ns - me.waits.since_ns < LONG_NS || this.#waiting.has(connection)) return;
@@ -50,8 +50,8 @@ export class UnansweredData {
   /** It resets the connection. */
   reset(connection: Connection, side: Side): void {
     this.#waiting.delete(connection);
-    const { sent_again, waits, last_ns } = connection.end(side);
-    if (sent_again >= ASKED && waits && last_ns - waits.since_ns >= OVERDUE_NS)
+    const { again_since_heard, waits, last_ns } = connection.end(side);
+    if (again_since_heard >= ASKED && waits && last_ns - waits.since_ns >= OVERDUE_NS)
       this.#tell(connection, side, true);
   }
 
@@ -59,7 +59,7 @@ export class UnansweredData {
     for (const [connection, { side, due_ns }] of this.#waiting) {
       if (due_ns > time_ns) return;
       this.#waiting.delete(connection);
-      if (connection.end(side).sent_again >= MANY_AGAIN) this.#tell(connection, side, false);
+      if (connection.end(side).again_since_heard >= MANY_AGAIN) this.#tell(connection, side, false);
     }
   }
 
@@ -87,7 +87,7 @@ export class UnansweredData {
           waited_ms: Math.round((me.last_ns - waits.since_ns) / NS_PER_MS),
           taken_at: this.#vantage.endOf(connection, side, last),
           heard: 1,
-          sent_again: me.sent_again,
+          sent_again: me.again_since_heard,
           probes: last.payload_len === 0 ? 1 : 0,
           idle_ms: Math.round(waits.idle_ns / NS_PER_MS),
           longest: isLongest(me, last) ? 1 : 0,

@@ -4,8 +4,9 @@ import { ATTACHING, attachOptions, openSource } from '../app/attach.ts';
 import { onlyRead } from '../app/caller.ts';
 import type { Values } from '../app/declare.ts';
 import type { TOP } from '../app/flags.ts';
-import { filterFrom, recordedFilterFrom, recordingFrom } from '../app/options.ts';
+import { filesAndTargets, filterFrom, recordedFilterFrom, recordingFrom } from '../app/options.ts';
 import { Player } from '../app/player.ts';
+import { besideEachOther } from '../app/post-mortem.ts';
 import { saying } from '../app/progress.ts';
 import { Recorder } from '../app/recorder.ts';
 import { openStream } from '../app/recording.ts';
@@ -21,14 +22,18 @@ const TICK_MS = 100;
 
 type Flags = Values<typeof TOP>;
 
-/** The live screen: of this kernel, or of a recording (--from). */
+/** The live screen: of this kernel, or of recordings (--from). */
 export async function top(targets: string[], flags: Flags): Promise<number> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) {
     throw new UsageError('top needs a terminal; without one use tcpwhy trace');
   }
-  if (flags.from === null) return topLive(targets, flags);
+  const [first, ...more] = flags.from;
+  if (first === undefined) return topLive(targets, flags);
   onlyRead();
-  return topRecording(flags.from, recordedFilterFrom(targets, flags), flags);
+  // What stands behind a file may be a target.
+  const behind = filesAndTargets([...more, ...targets], 'recording', [], true);
+  const filter = recordedFilterFrom(behind.targets, flags);
+  return topRecordings([first, ...behind.files], filter, flags);
 }
 
 async function topLive(targets: string[], flags: Flags): Promise<number> {
@@ -68,10 +73,12 @@ async function topLive(targets: string[], flags: Flags): Promise<number> {
   }
 }
 
-async function topRecording(file: string, filter: Filter, flags: Flags): Promise<number> {
+async function topRecordings(files: string[], filter: Filter, flags: Flags): Promise<number> {
   const options = screenOptions(flags);
-  const open = () => openStream(file);
-  const player = new Player(await open(), open, options.causes, filter);
+  const open = () => Promise.all(files.map((file) => openStream(file)));
+  const recordings = await open();
+  const beside = files.length > 1 ? await besideEachOther(files, filter) : [];
+  const player = new Player(recordings, open, options.causes, filter, beside);
   const quit = new AbortController();
   try {
     await show(player, options, player.play(quit.signal));

@@ -40,7 +40,8 @@ export class Draft {
   /** To be filled by reading the recordings once more. */
   readonly watched: Watched;
   readonly #hosts: readonly HostCollection[];
-  readonly #names: string[];
+  /** How each host is called. */
+  readonly names: readonly string[];
   readonly #translations: Translations;
   readonly #chosen: Chosen[];
   readonly #rest: { host: number; finding: OpenFinding['finding'] }[];
@@ -49,10 +50,10 @@ export class Draft {
   constructor(hosts: readonly HostCollection[], limits: Limits = LIMITS) {
     this.#hosts = hosts;
     this.#limits = limits;
-    this.#names = hostNames(hosts.map(({ files }) => files));
+    this.names = hostNames(hosts.map(({ files }) => files));
     this.#translations = new Translations(hosts);
     this.clocks = compareClocks(
-      hosts.map(({ segments }, at) => ({ name: this.#names[at] ?? '', segments })),
+      hosts.map(({ segments }, at) => ({ name: this.names[at] ?? '', segments })),
       this.#translations,
     );
     const rows = hosts.flatMap(({ findings }, host) =>
@@ -89,7 +90,7 @@ export class Draft {
       ),
       rest: rest.map(({ host, finding }, at) => ({
         number: findings.length + at + 1,
-        host: this.#names[host] ?? '',
+        host: this.names[host] ?? '',
         finding,
       })),
       omitted: this.#rest.length - rest.length,
@@ -109,7 +110,7 @@ export class Draft {
 
   /** Its own, or that of the first in the row of those with which it was compared. */
   #clockOf(host: number): SteadyClock {
-    const other = this.#names.indexOf(this.clocks[host]?.with ?? '');
+    const other = this.names.indexOf(this.clocks[host]?.with ?? '');
     return other >= 0 ? this.#clockOf(other) : (this.#hosts[host]?.clock ?? new SteadyClock());
   }
 
@@ -127,7 +128,7 @@ export class Draft {
   #finding({ host, open, finding, connections }: Chosen, at: number): FindingReport {
     const { steps, skipped } = this.watched.of(connections);
     const unsure_ns = Math.max(...this.clocks.map(({ uncertainty_ns }) => uncertainty_ns ?? 1e9));
-    const [names, { owners }] = [this.#names, this.watched];
+    const [names, { owners }] = [this.names, this.watched];
     return {
       number: at + 1,
       host: names[host] ?? '',
@@ -155,7 +156,7 @@ export class Draft {
         const other = there[at];
         return other === undefined || other === end
           ? []
-          : [{ here: end, there: other, hosts: [this.#names[host] ?? ''] }];
+          : [{ here: end, there: other, hosts: [this.names[host] ?? ''] }];
       }),
     );
     const hosts = new Map<string, (typeof told)[number]>();
@@ -185,7 +186,7 @@ export class Draft {
     const rows = new Map<string, CauseRow>();
     for (const { host, finding } of [...this.#chosen, ...this.#rest]) {
       const { cause: id, title, severity, count } = finding;
-      const name = this.#names[host] ?? '';
+      const name = this.names[host] ?? '';
       const row = rows.get(id) ?? { id, title, severity, count: 0, findings: 0, hosts: [] };
       rows.set(id, row);
       row.count += count;
@@ -213,7 +214,7 @@ export class Draft {
     const isWatched = hooks.length > 0;
     return {
       ...{ kernel, tier, filters, netns, hooks },
-      name: this.#names[at] ?? '',
+      name: this.names[at] ?? '',
       files: host.files.map(({ name }) => name),
       version: tcpwhy_version,
       ...this.#span(at),

@@ -91,6 +91,23 @@ describe('of a recording', () => {
     await terminal.shows(/status=0/);
   });
 
+  test('with a capture beside it, on one clock', { timeout: 60_000 }, async () => {
+    const capture = join(RECORDINGS, '../captures/synack-wrong-source-client.pcap');
+    play(capture, '10.0.0.0/8');
+    for (let i = 0; i < 30; i++) terminal.keys('Right');
+    const list = await terminal.shows(/recording ended/);
+    expect(list).toMatch(/only net 10\.0\.0\.0\/8/);
+    expect(list).toMatch(/ and 1 more /);
+    terminal.keys('/');
+    terminal.keys('source-client');
+    terminal.keys('Enter');
+    await terminal.shows(/> E synack-wrong-source/);
+    terminal.keys('Enter');
+    expect(await terminal.shows(/finding 1 of 1/)).toMatch(/seen in +synack-wrong-source-client/);
+    terminal.keys('q');
+    await terminal.shows(/status=0/);
+  });
+
   test('that is gone when it is wound back, it says so', { timeout: 60_000 }, async () => {
     play();
     await terminal.shows(/CAUSE +COUNT/);

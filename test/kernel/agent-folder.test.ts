@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
 import { Lab } from '../../src/lab/lab.ts';
-import { noListener } from '../../src/lab/scenarios/no-listener.ts';
+import noListener from '../../src/lab/scenarios/no-listener.ts';
 import { Program } from '../fleet/process.ts';
 import { recordings } from '../fleet/recordings.ts';
 import { attributesIn, recordsIn } from '../unit/agent/otlp.ts';

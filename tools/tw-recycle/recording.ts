@@ -8,7 +8,7 @@ import {
   otherSide,
   portOf,
   type Segment,
-  segmentsOf,
+  Segments,
 } from '../../src/capture/segment.ts';
 import { captureReader, segmentBytes } from '../../src/native/capture.ts';
 import { Checksum } from '../../src/record/check.ts';
@@ -48,9 +48,9 @@ const KEY = { refused: '1', reset: '2' };
  */
 export function recordingOf(folder: string): Buffer {
   const read = (name: string) => readFileSync(join(folder, name));
-  const segments = [...segmentsOf(captureReader([]).push(read('pcap')), segmentBytes())].map(
-    captured,
-  );
+  const segments: Captured[] = [];
+  const records = captureReader([]).push(read('pcap'));
+  new Segments(segmentBytes()).each(records, (segment) => segments.push(captured(segment)));
   const counters = {
     before: readCounters(String(read('before.netstat'))),
     after: readCounters(String(read('after.netstat'))),

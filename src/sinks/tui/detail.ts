@@ -54,6 +54,7 @@ function identity(view: FindingView, now_ns: number, width: number, glyphs: Glyp
   const first = sameDay ? clock(finding.first_ns) : dateAndClock(finding.first_ns);
   const seen = `${plural(finding.count, 'time')}, ${rate(view.rate_per_s)}; first ${first}, last ${clock(finding.last_ns)} UTC, ${age(finding.last_ns, now_ns)} ago`;
   const pairs: [string, string][] = [subject(view, glyphs)];
+  if (view.seen_in !== undefined) pairs.push(['seen in', view.seen_in]);
   if (finding.process !== null) pairs.push(['process', owner(finding.process)]);
   endTexts(finding).forEach((text, i) => {
     pairs.push([i === 0 ? 'ends' : '', text]);

@@ -32,6 +32,8 @@ export interface ScreenModel {
 
 export interface FindingView {
   finding: Finding;
+  /** Of several recordings, the one that it is in. */
+  seen_in?: string;
   /** Shown only with `a` (benign, unexplained stays visible). */
   benign: boolean;
   rate_per_s: number;

@@ -22,7 +22,7 @@ let quit: AbortController;
 let over: Promise<void>;
 
 beforeEach(async () => {
-  const open = () => RecordedStream.open(file);
+  const open = async () => [await RecordedStream.open(file)];
   player = new Player(await open(), open, null);
   quit = new AbortController();
   over = player.play(quit.signal);
@@ -90,7 +90,7 @@ test.each([
 ])('shows how much was played of a recording that is read at once, %s', async (_, bytes) => {
   const path = join(folder, 'position.tcpwhy');
   writeFileSync(path, bytes);
-  const open = () => RecordedStream.open(path);
+  const open = async () => [await RecordedStream.open(path)];
   const stop = new AbortController();
   player = new Player(await open(), open, null);
   const stopped = player.play(stop.signal);
