@@ -2,9 +2,11 @@
 
 import { Queue } from '../known/queue.ts';
 import { MOST_WHOLE, WHOLE_NS } from './found-before.ts';
-import { Counted, countOnly, type Occurrence, type OpenFinding } from './open-finding.ts';
+import { Counted, countOnly, lastOf, type Occurrence, type OpenFinding } from './open-finding.ts';
+import { QuietKeys } from './quiet-keys.ts';
 
 interface KeyCount {
+  readonly key: string;
   /** Sum of what its records stood for. */
   recorded: number;
   /** What the kernel's own count was when last heard of, or is by what was only counted. */
@@ -19,6 +21,8 @@ interface KeyCount {
   went: Went | null;
   /** It waits for what it went to being old. */
   waits: boolean;
+  /** It came when others had been forgotten, and may be one of them: only its records are counted. */
+  late: boolean;
 }
 
 /** How many occurrences are new, and what the last record of their key came to. */
@@ -32,6 +36,17 @@ type Went = readonly (Occurrence | Counted)[];
 
 /** Of more keys than these it is kept which finding they went to, and of no connection: those that are quiet longest. */
 const MOST_APART = 10_000;
+/** As many are in use at most, whatever a file says. */
+const MOST_IN_USE = 10 * MOST_APART;
+
+/** Of a quiet key, beside the number of what it came to. */
+const THINNED = 1;
+/** None of its records was explained. */
+const UNEXPLAINED = 2;
+/** `rest` is what the kernel counted of it, and was not given out; else what was given out, and its next record stands for. */
+const UNTOLD = 4;
+const FLAGS = 8;
+const NOT_QUIET = { given: 0, rest: 0, where: UNEXPLAINED };
 
 /**
  * How many occurrences of each key are new. Records and the kernel's exact totals tell of the same
@@ -43,12 +58,20 @@ export class Counts {
   readonly #whole = new Queue<{ count: KeyCount; ktime_ns: number }>();
   /** Those of which only what counts of it is kept. */
   readonly #apart = new Queue<{ count: KeyCount; went: Went }>();
-  /** One for all keys that went to a finding, and were quiet longest. */
-  readonly #together = new WeakMap<OpenFinding, [Counted]>();
+  /** Those of which no record was explained. */
+  readonly #untold = new Queue<KeyCount>();
+  readonly #quiet = new QuietKeys();
+  /** What quiet keys came to, by its number: the same for all that came to the same findings. */
+  readonly #went: Went[] = [];
+  readonly #went_numbers = new Map<string, number>();
+  readonly #finding_numbers = new WeakMap<OpenFinding, number>();
+  #findings = 0;
+  #quiet_untold = 0;
+  #forgotten = 0;
 
   /** Its total when the stream began, of which `pending` go with its next record. */
   before(key: string, exact: number, pending: number): void {
-    this.#keys.set(key, { ...uncounted(), recorded: exact - pending, exact, given: exact });
+    Object.assign(this.#of(key), { recorded: exact - pending, exact, given: exact });
   }
 
   /** A record of `key` that is explained, and stands for `occurrences`. */
@@ -84,40 +107,82 @@ export class Counts {
 
   #countOnly(count: KeyCount): void {
     if (!count.went) return;
-    const went = count.went.map(countOnly);
-    count.went = went;
+    count.went = count.went.map(countOnly);
+    this.#keepApart(count, count.went);
+  }
+
+  #keepApart(count: KeyCount, went: Went): void {
     this.#apart.push({ count, went });
     if (this.#apart.length <= MOST_APART) return;
     const { oldest } = this.#apart;
     this.#apart.shift();
-    if (oldest && oldest.count.went === oldest.went)
-      oldest.count.went = this.#withOthers(oldest.went);
+    if (oldest && oldest.count.went === oldest.went) this.#quieten(oldest.count);
   }
 
-  #withOthers(went: Went): Went {
-    const [only] = went;
-    if (went.length > 1 || !(only instanceof Counted) || !only.finding) return went;
-    const known = this.#together.get(only.finding);
-    if (known) return known;
-    const together: [Counted] = [new Counted({ ...only, flow: null })];
-    this.#together.set(only.finding, together);
-    return together;
+  #keepUntold(count: KeyCount): void {
+    this.#untold.push(count);
+    if (this.#untold.length <= MOST_APART) return;
+    const { oldest } = this.#untold;
+    this.#untold.shift();
+    if (oldest && !oldest.went) this.#quieten(oldest);
+  }
+
+  /** Only numbers are kept of it. */
+  #quieten(count: KeyCount): void {
+    const { key, went, recorded, exact, given, tokenless, thinned } = count;
+    if (this.#keys.get(key) !== count) return;
+    const untold = went === null && exact > given;
+    const number = went ? this.#numberOf(went) : 0;
+    const isSaid = number !== null && tokenless === 0 && !(untold && recorded !== given);
+    const flags = (thinned ? THINNED : 0) + (went ? 0 : UNEXPLAINED) + (untold ? UNTOLD : 0);
+    const where = (number ?? 0) * FLAGS + flags;
+    const rest = untold ? exact - given : given - recorded;
+    if (isSaid && this.#quiet.set(key, { given, rest, where })) {
+      if (untold) this.#quiet_untold += rest;
+    } else if (this.#keys.size > MOST_IN_USE) this.#forgotten++;
+    else return;
+    this.#keys.delete(key);
+  }
+
+  /** Null: what it came to is asked for still. */
+  #numberOf(went: Went): number | null {
+    const counted: Counted[] = [];
+    const findings: number[] = [];
+    for (const one of went) {
+      if (!(one instanceof Counted)) return null;
+      const finding = one.finding && lastOf(one.finding);
+      counted.push(new Counted({ ...one, flow: null, finding }));
+      findings.push(finding ? this.#numberOfFinding(finding) : 0);
+    }
+    const id = findings.join(' ');
+    const known = this.#went_numbers.get(id);
+    if (known !== undefined) return known;
+    const number = this.#went.push(counted) - 1;
+    this.#went_numbers.set(id, number);
+    return number;
+  }
+
+  #numberOfFinding(finding: OpenFinding): number {
+    const known = this.#finding_numbers.get(finding);
+    if (known !== undefined) return known;
+    this.#finding_numbers.set(finding, ++this.#findings);
+    return this.#findings;
   }
 
   #wait(count: KeyCount): void {
-    if (count.waits || !count.went?.length) return;
+    if (count.waits || !count.went) return;
     count.waits = true;
     this.#whole.push({ count, ktime_ns: timeOf(count) });
   }
 
   /** What the last record of `key` came to; null: none was explained. */
   whereTo(key: string): Went | null {
-    return this.#keys.get(key)?.went ?? null;
+    return this.#known(key)?.went ?? null;
   }
 
   /** A record that is only counted; null where none of its key was explained. */
   tokenless(key: string): More | null {
-    const count = this.#keys.get(key);
+    const count = this.#known(key);
     if (!count?.went) return null;
     count.tokenless++;
     count.exact = Math.max(count.exact, count.recorded + count.tokenless);
@@ -136,36 +201,89 @@ export class Counts {
   /** Whether some of its occurrences were not explained one by one. */
   sampled(key: string): boolean {
     const count = this.#keys.get(key);
-    return count !== undefined && (count.thinned || count.exact > count.recorded);
+    if (count) return count.thinned || count.exact > count.recorded;
+    const { rest, where } = this.#quiet.get(key) ?? NOT_QUIET;
+    return rest > 0 || (where & THINNED) !== 0;
   }
 
   /** The kernel's total of `key`; null where none of its records was explained: they go with its first one. */
   total(key: string, exact: number): More | null {
-    const count = this.#of(key);
+    if (key === '0') return null;
+    const quiet = this.#quietTotal(key, exact);
+    if (quiet) return quiet;
+    const known = this.#known(key);
+    // What it was counted before is no longer known, if it was.
+    if (!known && this.forgotten > 0) return null;
+    const count = known ?? this.#of(key);
+    if (count.late) return null;
     count.exact = Math.max(count.exact, exact);
     return count.went && { count: give(count), went: count.went };
   }
 
+  /** Of a key that stays quiet all the same: a total comes of each, again and again. */
+  #quietTotal(key: string, exact: number): More | null {
+    if (this.#keys.has(key)) return null;
+    const { given, rest, where } = this.#quiet.get(key) ?? NOT_QUIET;
+    if (where & UNEXPLAINED) return null;
+    const count = Math.max(0, exact - given);
+    const isKept = count === 0 || this.#quiet.set(key, { given: exact, rest: rest + count, where });
+    return isKept ? { count, went: this.#cameTo(where) } : null;
+  }
+
+  #cameTo(where: number): Went {
+    return this.#went[Math.floor(where / FLAGS)] ?? [];
+  }
+
   /** Occurrences of which no record was explained. */
   get untold(): number {
-    let untold = 0;
+    let untold = this.#quiet_untold;
     for (const { went, exact, given } of this.#keys.values())
       if (!went) untold += Math.max(0, exact - given);
     return untold;
   }
 
+  /** Keys that found no room: what was counted of them without a record is not known. */
+  get forgotten(): number {
+    return this.#forgotten + this.#quiet.forgotten;
+  }
+
+  #known(key: string): KeyCount | null {
+    const known = this.#keys.get(key);
+    if (known) return known;
+    const quiet = this.#quiet.get(key);
+    if (!quiet) return null;
+    const { given, rest, where } = quiet;
+    const went = where & UNEXPLAINED ? null : this.#cameTo(where);
+    const untold = (where & UNTOLD) !== 0;
+    const count: KeyCount = {
+      ...uncounted(key),
+      given,
+      recorded: untold ? given : given - rest,
+      exact: untold ? given + rest : given,
+      thinned: (where & THINNED) !== 0,
+      went,
+    };
+    if (untold) this.#quiet_untold -= rest;
+    this.#keys.set(key, count);
+    if (went) this.#keepApart(count, went);
+    else this.#keepUntold(count);
+    return count;
+  }
+
   #of(key: string): KeyCount {
-    let count = this.#keys.get(key);
-    if (!count) {
-      count = uncounted();
-      this.#keys.set(key, count);
-    }
+    const known = this.#known(key);
+    if (known) return known;
+    const count = { ...uncounted(key), late: this.forgotten > 0 };
+    this.#keys.set(key, count);
+    this.#keepUntold(count);
     return count;
   }
 }
 
-function uncounted(): KeyCount {
+function uncounted(key: string): KeyCount {
   return {
+    key,
+    late: false,
     recorded: 0,
     exact: 0,
     given: 0,

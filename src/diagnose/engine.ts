@@ -18,6 +18,8 @@ import { severityOf } from './verdict.ts';
 
 /** Longer than the two ends of one failure on one host are apart, shorter than anyone waits for. */
 const SETTLE_NS = 300e6;
+/** More at once come of no kernel, only in a file: the oldest are settled then. */
+const MOST_HELD = 10_000;
 /** After which nothing more becomes of an event. */
 export const FINAL_NS = SAME_FAILURE_NS + SETTLE_NS;
 
@@ -123,10 +125,12 @@ export class Engine {
   advance(ktime_ns: number): void {
     this.#counts.advance(ktime_ns);
     for (let oldest = this.#held.oldest; oldest; oldest = this.#held.oldest) {
-      if (ktime_ns - oldest.event.ktime_ns <= SETTLE_NS) return;
+      const full = this.#held.length > MOST_HELD;
+      if (!full && ktime_ns - oldest.event.ktime_ns <= SETTLE_NS) return;
       this.#held.shift();
       if (!oldest.by && this.#before.mayBeSampled(oldest)) this.#until_totals.push(oldest);
       else this.#commit(oldest);
+      if (this.#until_totals.length > MOST_HELD) this.totalled();
     }
   }
 
@@ -168,6 +172,11 @@ export class Engine {
   /** Occurrences that the kernel counted, and of which there was no record. */
   get untold(): number {
     return this.#counts.untold;
+  }
+
+  /** Keys that found no room, of which only records are counted. */
+  get forgotten(): number {
+    return this.#counts.forgotten;
   }
 
   get unexplained(): number {

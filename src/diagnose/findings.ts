@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Cause, type Severity, weight } from '../causes/define.ts';
+import { type Severity, weight } from '../causes/define.ts';
 import type { WallClock } from '../known/clock.ts';
 import type { HostKnowledge } from '../known/host-knowledge.ts';
 import type { Event } from '../wire/event.ts';
 import { type Shared, sharedBy } from '../wire/key.ts';
 import type { Flow, Owner } from '../wire/types.gen.ts';
 import { endsOf } from './ends.ts';
-import type { Finding } from './finding.ts';
+import type { Because, Finding } from './finding.ts';
 import { MANY, Many, partsOf } from './many.ts';
 import type { Occurrence } from './open-finding.ts';
 import {
@@ -17,6 +17,7 @@ import {
   countingOf,
   EventLine,
   lastOf,
+  MAX_FLOWS,
   type OpenFinding,
   openFinding,
 } from './open-finding.ts';
@@ -34,6 +35,8 @@ export type CountListener = (
 /** More of one cause are told of together, and so are more in all. */
 const MOST_OF_CAUSE = 500;
 const MAX_FINDINGS = 2000;
+/** Where there is no room, those that were quiet for so long are told of together too. */
+const QUIET_NS = 600e9;
 
 /** The findings of one cause at one host, while each has a finding of its own, or the one that tells of all. */
 type OfHost = { apart: Set<OpenFinding>; together: OpenFinding | null };
@@ -52,6 +55,9 @@ export class Findings {
   readonly #max: number;
   #merged = 0;
   readonly #hosts = new Map<string, OfHost>();
+  readonly #host_ids = new WeakMap<OpenFinding, string>();
+  /** Until when there is no room for more, of a cause or of all (''). */
+  readonly #full_until = new Map<string, number>();
   readonly #of_cause = new Map<string, number>();
 
   constructor(known: HostKnowledge, clock: WallClock, max = MAX_FINDINGS) {
@@ -110,53 +116,91 @@ export class Findings {
     if (known) return known;
     const host = this.#hosts.get(hostId(occurrence));
     if (host && (host.together || host.apart.size >= MANY)) return this.#ofHost(occurrence);
-    if (this.#isFull(occurrence.cause)) {
+    if (this.#isFull(occurrence)) {
       this.#merged += occurrence.count;
       return this.#ofCause(occurrence);
     }
     const open = this.#begin(id, occurrence);
-    this.#hostOf(occurrence).apart.add(open);
+    this.#hostOf(occurrence, open).apart.add(open);
     return open;
   }
 
   /** The one that tells of all that happened at its host: it takes in those that told of it before. */
   #ofHost(occurrence: Occurrence): OpenFinding {
-    const host = this.#hostOf(occurrence);
+    const host = this.#hosts.get(hostId(occurrence)) ?? { apart: new Set(), together: null };
     if (host.together) return host.together;
-    if (host.apart.size === 0 && this.#isFull(occurrence.cause)) return this.#ofCause(occurrence);
+    if (host.apart.size === 0 && this.#isFull(occurrence)) return this.#ofCause(occurrence);
     const open = this.#begin(hostId(occurrence), occurrence);
     open.many = new Many();
-    host.together = open;
+    this.#hostOf(occurrence, open).together = open;
     for (const one of host.apart) this.#takeIn(open, one);
     host.apart.clear();
     return open;
   }
 
   #ofCause(occurrence: Occurrence): OpenFinding {
-    const id = `${occurrence.cause.id} *`;
-    const known = this.#all.get(id);
-    if (known) return known;
-    const open = this.#begin(id, occurrence);
+    const id = causeId(occurrence.cause.id, occurrence.because);
+    return this.#all.get(id) ?? this.#together(this.#begin(id, occurrence));
+  }
+
+  #together(open: OpenFinding): OpenFinding {
     open.many = new Many();
     return open;
   }
 
-  #isFull(cause: Cause): boolean {
-    return this.#all.size >= this.#max || (this.#of_cause.get(cause.id) ?? 0) >= MOST_OF_CAUSE;
+  /** Whether there is no room for one more, nor any that gives up its place. */
+  #isFull({ cause, event }: Occurrence): boolean {
+    const of_cause = (this.#of_cause.get(cause.id) ?? 0) >= MOST_OF_CAUSE;
+    if (!of_cause && this.#all.size < this.#max) return false;
+    const scope = of_cause ? cause.id : '';
+    if (event.ktime_ns < (this.#full_until.get(scope) ?? 0)) return true;
+    const others = [...this.#all.values()]
+      .filter(({ finding }) => this.#isApart(finding) && (!of_cause || finding.cause === cause.id))
+      .sort((a, b) => a.newest_ktime_ns - b.newest_ktime_ns);
+    const quiet = others
+      .slice(0, Math.ceil(others.length / 2))
+      .filter(({ newest_ktime_ns }) => event.ktime_ns - newest_ktime_ns > QUIET_NS);
+    for (const one of quiet) this.#giveUp(one);
+    if (quiet.length > 0) return false;
+    const [oldest] = others;
+    this.#full_until.set(scope, (oldest?.newest_ktime_ns ?? event.ktime_ns) + QUIET_NS);
+    return true;
   }
 
-  #hostOf(occurrence: Occurrence): OfHost {
+  #isApart({ id, cause, because }: Finding): boolean {
+    return id !== causeId(cause, because) && cause !== BENIGN.id;
+  }
+
+  /** From here on it is told of with others of its cause. */
+  #giveUp(one: OpenFinding): void {
+    const { finding } = one;
+    const id = causeId(finding.cause, finding.because);
+    const known = this.#all.get(id);
+    const open = known ?? this.#together(this.#open({ ...finding, id, count: 0 }));
+    this.#takeIn(open, one);
+    const host_id = this.#host_ids.get(one) ?? '';
+    const host = this.#hosts.get(host_id);
+    host?.apart.delete(one);
+    if (host?.together === one) host.together = null;
+    if (host?.apart.size === 0 && !host.together) this.#hosts.delete(host_id);
+  }
+
+  #hostOf(occurrence: Occurrence, open: OpenFinding): OfHost {
     const id = hostId(occurrence);
     const host = this.#hosts.get(id) ?? { apart: new Set(), together: null };
     this.#hosts.set(id, host);
+    this.#host_ids.set(open, id);
     return host;
   }
 
   #begin(id: string, occurrence: Occurrence): OpenFinding {
-    const { cause } = occurrence;
-    const open = openFinding(this.#finding(id, occurrence, this.#timeOf(occurrence)));
-    this.#all.set(id, open);
-    this.#of_cause.set(cause.id, (this.#of_cause.get(cause.id) ?? 0) + 1);
+    return this.#open(this.#finding(id, occurrence, this.#timeOf(occurrence)));
+  }
+
+  #open(finding: Finding): OpenFinding {
+    const open = openFinding(finding);
+    this.#all.set(finding.id, open);
+    this.#of_cause.set(finding.cause, (this.#of_cause.get(finding.cause) ?? 0) + 1);
     return open;
   }
 
@@ -171,6 +215,8 @@ export class Findings {
       addFlow(open, flow, count, last_ns);
       open.many?.add(flow, one.finding.flow.netns);
     }
+    if (one.flows.size === MAX_FLOWS) open.many?.thereAreMore();
+    if (one.many) open.many?.takeIn(one.many);
     for (const line of one.events) addEvent(open, line);
     const unplaced = this.#unplaced.get(one);
     this.#unplaced.delete(one);
@@ -179,14 +225,25 @@ export class Findings {
       else if (one.finding.ends) finding.ends = one.finding.ends;
       else delete finding.ends;
       open.newest_seq = one.newest_seq;
-      open.untold = one.untold ?? open.untold;
+      open.untold = one.untold ?? one.told;
       finding.process = one.finding.process;
     }
+    open.newest_ktime_ns = Math.max(open.newest_ktime_ns, one.newest_ktime_ns);
     one.finding.count = 0;
     one.into = open;
+    // It says of how many it tells by now.
+    open.untold ??= open.told;
+    // It may be asked for long after: only where it went.
+    one.untold = null;
+    one.told = null;
+    one.flows = new Map();
+    one.events = [];
+    one.connections = [];
+    one.many = null;
     this.#all.delete(one.finding.id);
     this.#of_cause.set(finding.cause, (this.#of_cause.get(finding.cause) ?? 1) - 1);
     this.#changed.add(one);
+    this.#changed.add(open);
   }
 
   /** A connection failed of it: it weighs as much as that. */
@@ -202,7 +259,7 @@ export class Findings {
     const time_ns = this.#timeOf(occurrence);
     this.#tellNext(open, occurrence);
     addFlow(open, match.flow, occurrence.count, time_ns);
-    if (match.again) this.raise(open, severityOf(occurrence));
+    if (match.again || open.many) this.raise(open, severityOf(occurrence));
     open.many?.add(match.flow, event.netns);
     addEvent(open, new EventLine(seq, time_ns, event, this.#known));
     this.count(open, countingOf(occurrence), occurrence.count);
@@ -225,6 +282,7 @@ export class Findings {
     const time_ns = this.#timeOf(occurrence);
     finding.last_ns = Math.max(finding.last_ns, time_ns);
     finding.first_ns = Math.min(finding.first_ns, time_ns);
+    open.newest_ktime_ns = Math.max(open.newest_ktime_ns, event.ktime_ns);
     if (match.basis === 'inferred') finding.basis = 'inferred';
     if (seq < open.newest_seq) return;
     open.newest_seq = seq;
@@ -280,6 +338,12 @@ export class Findings {
 
 /** Of all findings of one cause at one host. */
 function hostId({ cause, match, event, because }: Occurrence): string {
-  const of = because ? ` because of ${because.cause}` : '';
-  return `${cause.id} ${event.netns} at ${partsOf(match.flow).host}${of} *`;
+  return `${cause.id} ${event.netns} at ${partsOf(match.flow).host}${becauseOf(because)} *`;
 }
+
+/** Of all of one cause: apart from those that came of another. */
+function causeId(cause: string, because: Because | null): string {
+  return `${cause}${becauseOf(because)} *`;
+}
+
+const becauseOf = (because: Because | null) => (because ? ` because of ${because.cause}` : '');

@@ -33,15 +33,24 @@ export class Many {
 
   add(flow: Flow, netns: number): void {
     const { host, port, user } = partsOf(flow);
-    const bit = 1 << (port & 7);
-    const at = port >> 3;
-    if (((this.#ports[at] ?? 0) & bit) === 0) {
-      this.#ports[at] = (this.#ports[at] ?? 0) | bit;
-      this.#count++;
-    }
+    this.#addPorts(port >> 3, 1 << (port & 7));
     this.#addTo(this.#hosts, host);
     this.#addTo(this.#users, user);
     this.#addTo(this.#netns, netns);
+  }
+
+  /** Those of another one too. */
+  takeIn(other: Many): void {
+    for (const [at, bits] of other.#ports.entries()) this.#addPorts(at, bits);
+    for (const host of other.#hosts) this.#addTo(this.#hosts, host);
+    for (const user of other.#users) this.#addTo(this.#users, user);
+    for (const netns of other.#netns) this.#addTo(this.#netns, netns);
+    this.#at_least ||= other.#at_least;
+  }
+
+  #addPorts(at: number, bits: number): void {
+    for (let fresh = bits & ~(this.#ports[at] ?? 0); fresh !== 0; fresh &= fresh - 1) this.#count++;
+    this.#ports[at] = (this.#ports[at] ?? 0) | bits;
   }
 
   /** Others were only counted. */

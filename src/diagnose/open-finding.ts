@@ -11,7 +11,7 @@ import type { Many } from './many.ts';
 import type { Sides } from './sides.ts';
 import { flowText } from './texts.ts';
 
-const MAX_FLOWS = 50;
+export const MAX_FLOWS = 50;
 const MAX_EVENTS = 20;
 
 export interface FlowCount {
@@ -114,7 +114,10 @@ export interface OpenFinding {
   sides: Sides | null;
   /** Its newest occurrence, while the finding does not say yet what was seen of that one. */
   untold: Occurrence | null;
+  /** The one that it says so of. */
+  told: Occurrence | null;
   newest_seq: number;
+  newest_ktime_ns: number;
   /** Of a finding that tells of many subjects. */
   many: Many | null;
   /** The one that tells of its subject, among others, since there were too many. */
@@ -137,7 +140,9 @@ export function openFinding(finding: Finding): OpenFinding {
     connections: [],
     sides: null,
     untold: null,
+    told: null,
     newest_seq: 0,
+    newest_ktime_ns: 0,
     many: null,
     into: null,
   };

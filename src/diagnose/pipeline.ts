@@ -23,6 +23,9 @@ export type EventListener = (
   occurrences: readonly Occurrence[],
 ) => void;
 
+/** All buffers of a kernel hold no more between two ticks: what says so has none. */
+const MOST_HELD = 200_000;
+
 const KIND_NAMES = new Map<number, EventKind>(
   Object.entries(EVENT_KINDS).map(([name, number]) => [number, name as EventKind]),
 );
@@ -87,11 +90,13 @@ export class Pipeline {
   push(chunk: Uint8Array): void {
     if (this.#listener && !this.#change && !this.#narrowed) {
       for (const frame of this.#frames.push(chunk)) this.#takeDecoded(frame.bytes);
+      this.#holdNoMore();
       return;
     }
     const from = this.#frames.rest.bytes > 0 ? 0 : this.#takeRecords(chunk);
     this.#frames.skip(from);
     for (const frame of this.#frames.push(chunk.subarray(from))) this.#decode(frame.bytes);
+    this.#holdNoMore();
     this.#reorder.keep((one) => (isWritten(one) ? one.own : one));
   }
 
@@ -119,6 +124,7 @@ export class Pipeline {
     this.engine.place();
     this.losses.add('findings_merged', this.engine.takeMerged());
     this.losses.add('keys_untold', this.engine.untold);
+    this.losses.add('keys_forgotten', this.engine.forgotten);
   }
 
   /** Those at the beginning. Returns how many bytes they are. */
@@ -208,8 +214,15 @@ export class Pipeline {
     this.losses.add('filter_undecided', this.#narrowed?.takeUndecided() ?? 0);
   }
 
+  #holdNoMore(): void {
+    while (this.#reorder.length > MOST_HELD) this.#acceptAll(this.#reorder.older());
+  }
+
   #release(ktime_ns: number): void {
-    const released = this.#reorder.release(ktime_ns);
+    this.#acceptAll(this.#reorder.release(ktime_ns));
+  }
+
+  #acceptAll(released: readonly (Event | Written)[]): void {
     for (let i = 0; i < released.length; i++) {
       const one = released[i] as Event | Written;
       if (isWritten(one)) this.#explain(one);

@@ -73,6 +73,7 @@ export function tell(open: OpenFinding): Finding {
   if (!untold) return finding;
   const { match, event } = untold;
   open.untold = null;
+  open.told = untold;
   open.connections = [match.flow, ...(match.related ?? []), ...flowsOf(event)];
   open.sides = sidesOf(event, match.flow);
   finding.evidence = match.evidence;
@@ -83,6 +84,7 @@ export function tell(open: OpenFinding): Finding {
   if (many) {
     finding.many = many.text;
     finding.where = many.subject;
+    finding.because = untold.because;
   }
   finding.events = events.map(({ seq }) => seq);
   return finding;

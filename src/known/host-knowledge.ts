@@ -36,6 +36,7 @@ import { type FailedConnect, FailedConnects } from './failed-connects.ts';
 import { type ExpiredRequest, HalfOpen } from './half-open.ts';
 import { isSince } from './kernel.ts';
 import type { Knowledge, Listener } from './knowledge.ts';
+import { Newest } from './newest.ts';
 import { OtherEnds } from './other-ends.ts';
 import { Places, type Resident } from './places.ts';
 import { type Stalled, Stalls } from './stalls.ts';
@@ -45,25 +46,27 @@ export class HostKnowledge implements Knowledge {
   readonly #header: Header;
   readonly #drop_reasons: ReadonlyMap<number, string>;
   readonly #reset_reasons: ReadonlyMap<number, string>;
-  readonly #symbols = new Map<string, { name: string; module: string }>();
+  readonly #symbols = new Newest<string, { name: string; module: string }>(MOST_TOLD);
   readonly #places = new Places();
   readonly #listeners = new Map<string, Listener>();
+  /** Those of each port, by their sockets. */
+  readonly #on_ports = new Map<number, Map<string, Listener>>();
   readonly #rewriters: PeerRewriter[] = [];
-  readonly #holders = new Map<string, Process[]>();
-  readonly #processes = new Map<number, ProcessState>();
-  readonly #devices = new Map<string, string>();
-  readonly #hooks = new Map<string, DeviceHooks>();
-  readonly #socket_hooks = new Map<string, SocketHooks>();
-  readonly #lookup_hooks = new Map<number, LookupHooks>();
+  readonly #holders = new Newest<string, Process[]>(MOST_TOLD);
+  readonly #processes = new Newest<number, ProcessState>(MOST_TOLD);
+  readonly #devices = new Newest<string, string>(MOST_TOLD);
+  readonly #hooks = new Newest<string, DeviceHooks>(MOST_TOLD);
+  readonly #socket_hooks = new Newest<string, SocketHooks>(MOST_TOLD);
+  readonly #lookup_hooks = new Newest<number, LookupHooks>(MOST_TOLD);
   #orphans: Orphans | null = null;
   #told: readonly CauseTold[] = [];
-  readonly #neighbour_tables = new Map<number, NeighbourTable>();
+  readonly #neighbour_tables = new Newest<number, NeighbourTable>(MOST_TOLD);
   readonly #captured = new ExpiringMap<Captured>(0, MAX_CAPTURED);
   readonly #asked = new ExpiringMap<ConnectAsked>(ASKED_SPAN_NS, MAX_ASKED);
   readonly failed_connects = new FailedConnects();
   readonly #nat_now = new ExpiringMap<readonly string[]>(ENTRY_SPAN_NS, MAX_ENTRIES);
-  readonly #table_users = new Map<number, TableUsers>();
-  readonly #tracking_limits = new Map<number, TrackingLimits>();
+  readonly #table_users = new Newest<number, TableUsers>(MOST_TOLD);
+  readonly #tracking_limits = new Newest<number, TrackingLimits>(MOST_TOLD);
   readonly #entries = new ExpiringMap<Conntrack>(ENTRY_SPAN_NS, MAX_ENTRIES);
   readonly #unsent = new ExpiringMap<Drop>(ENTRY_SPAN_NS, MAX_ENTRIES);
   readonly #other_ends = new OtherEnds();
@@ -118,7 +121,7 @@ export class HostKnowledge implements Knowledge {
         if (told_by_texts) this.#told = told_by_texts.causes;
         if (neighbour_table) this.#neighbour_tables.set(neighbour_table.family, neighbour_table);
         if (lookup_hooks) this.#lookup_hooks.set(lookup_hooks.netns, lookup_hooks);
-        if (process) this.#know(process);
+        if (process) this.#processes.set(process.pid, process);
         if (connect_asked) this.#asked.set(connect_asked.key, connect_asked, event.ktime_ns);
         if (nat_now?.dialled) {
           const { netns, dialled, ends } = nat_now;
@@ -145,7 +148,7 @@ export class HostKnowledge implements Knowledge {
         const { sock, new_state, old_state } = event.body;
         if (new_state === TCP_STATE.LISTEN) this.#listen(event.netns, sock);
         else if (old_state === TCP_STATE.LISTEN) {
-          this.#listeners.delete(sock.id);
+          this.#forget(sock.id);
           this.#holders.delete(sock.id);
         }
         return false;
@@ -174,11 +177,6 @@ export class HostKnowledge implements Knowledge {
     }
   }
 
-  #know(process: ProcessState): void {
-    if (this.#processes.size >= MAX_PROCESSES) this.#processes.clear();
-    this.#processes.set(process.pid, process);
-  }
-
   /** Without a name: what was there is gone, and nothing is known of what is there now. */
   #name(symbol: KernelSymbol): void {
     if (symbol.name === '') this.#symbols.delete(symbol.address);
@@ -189,11 +187,30 @@ export class HostKnowledge implements Knowledge {
   #attach(found: PeerRewriter): void {
     const known = ({ program_id, cgroup_path }: PeerRewriter) =>
       program_id === found.program_id && cgroup_path === found.cgroup_path;
-    if (!this.#rewriters.some(known)) this.#rewriters.push(found);
+    if (this.#rewriters.some(known)) return;
+    this.#rewriters.push(found);
+    if (this.#rewriters.length > MOST_REWRITERS) this.#rewriters.shift();
   }
 
   #listen(netns: number, sock: Sock): void {
-    this.#listeners.set(sock.id, { netns, sock });
+    this.#forget(sock.id);
+    if (this.#listeners.size >= MAX_LISTENERS)
+      for (const oldest of this.#listeners.keys()) {
+        this.#forget(oldest);
+        break;
+      }
+    const listener = { netns, sock };
+    const { sport } = sock.flow;
+    this.#listeners.set(sock.id, listener);
+    this.#on_ports.set(sport, (this.#on_ports.get(sport) ?? new Map()).set(sock.id, listener));
+  }
+
+  #forget(id: string): void {
+    const { sport = 0 } = this.#listeners.get(id)?.sock.flow ?? {};
+    const on_port = this.#on_ports.get(sport);
+    this.#listeners.delete(id);
+    on_port?.delete(id);
+    if (on_port?.size === 0) this.#on_ports.delete(sport);
   }
 
   dropReason(reason: number): string {
@@ -217,7 +234,7 @@ export class HostKnowledge implements Knowledge {
   }
 
   listenersOnPort(port: number): Listener[] {
-    return [...this.#listeners.values()].filter(({ sock }) => sock.flow.sport === port);
+    return [...(this.#on_ports.get(port)?.values() ?? [])];
   }
 
   endedListener({ netns, ktime_ns }: Event, port: number): EndedListener | null {
@@ -367,7 +384,10 @@ const DST_NAT = 1 << 5;
 /** A SYN is sent again after 120 s at the latest. */
 const ENTRY_SPAN_NS = 130e9;
 const MAX_ENTRIES = 4096;
-const MAX_PROCESSES = 4096;
+const MAX_LISTENERS = 65_536;
+/** Of each other thing that the host told. */
+const MOST_TOLD = 4096;
+const MOST_REWRITERS = 256;
 
 /** It is told again of who fails again after a second. */
 const ASKED_SPAN_NS = 10e9;

@@ -34,6 +34,10 @@ const LOSSES = {
     'warning',
     'occurrences of which no record came through: counted, but in no finding',
   ],
+  keys_forgotten: [
+    'warning',
+    'of more than a million that were counted, keys that found no room: of these only records are counted',
+  ],
   findings_merged: [
     'warning',
     'occurrences told of under another subject: there were too many to keep apart',

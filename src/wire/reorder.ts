@@ -11,6 +11,8 @@ interface Timed {
  */
 export class Reorder<One extends Timed> {
   #held: One[] = [];
+  /** So many of them are held as `keep` said. */
+  #kept = 0;
   /** Those that are held came in order so far, and this is the newest time. */
   #ordered = true;
   #newest_ns = Number.NEGATIVE_INFINITY;
@@ -23,10 +25,21 @@ export class Reorder<One extends Timed> {
     else this.#newest_ns = one.ktime_ns;
   }
 
+  get length(): number {
+    return this.#held.length;
+  }
+
+  /** The older half of those that are held, oldest first. */
+  older(): One[] {
+    const times = Float64Array.from(this.#held, ({ ktime_ns }) => ktime_ns).sort();
+    return this.release(times[times.length >> 1] ?? 0);
+  }
+
   /** Events up to and including `ktime_ns`, oldest first; of equal times the one that came first. */
   release(ktime_ns: number): One[] {
     const held = this.#held;
     this.#held = [];
+    this.#kept = 0;
     const ordered = this.#ordered;
     this.#ordered = true;
     const newest_ns = this.#newest_ns;
@@ -43,6 +56,7 @@ export class Reorder<One extends Timed> {
 
   /** What is held is held as `kept` says. */
   keep(kept: (one: One) => One): void {
-    this.#held = this.#held.map(kept);
+    for (; this.#kept < this.#held.length; this.#kept++)
+      this.#held[this.#kept] = kept(this.#held[this.#kept] as One);
   }
 }

@@ -108,3 +108,47 @@ test('of many keys those that are quiet longest go to their finding, of a connec
   expect(flows.lastIndexOf(null)).toBe(1999);
   expect(counts.untold).toBe(0);
 });
+
+test('of more keys than are in use each is exact, however long it was quiet', () => {
+  const next = random(3);
+  const counts = new Counts();
+  const finding = {} as OpenFinding;
+  const keys = Array.from({ length: 40_000 }, (_, at) => String(2n ** 63n + BigInt(at * 7919)));
+  const exact = new Map<string, number>();
+  const went = (key: string, sport: number) => {
+    const match = { flow: { sport } };
+    counts.went(key, [
+      { event: { key, ktime_ns: 0 }, match, by: null, finding } as unknown as Occurrence,
+    ]);
+  };
+  let given = 0;
+  let stray = 0;
+  for (const [at, key] of keys.entries()) {
+    const [recorded, more] = [1 + Math.floor(next() * 3), next() < 0.5 ? 0 : 2];
+    exact.set(key, recorded + more);
+    // Of every tenth there are totals only.
+    if (at % 10 === 0) stray += recorded + more;
+    else {
+      given += counts.record(key, recorded);
+      went(key, at);
+    }
+    if (more > 0 || at % 10 === 0) given += counts.total(key, recorded + more)?.count ?? 0;
+    counts.advance(at * 1e9);
+  }
+  expect(counts.untold).toBe(stray);
+  const sum = () => [...exact.values()].reduce((all, count) => all + count, 0);
+  expect(given).toBe(sum() - stray);
+  // Each is heard of once more: by a record that stands for what was told by its total, and by a total.
+  for (const [at, key] of keys.entries()) {
+    const before = exact.get(key) ?? 0;
+    if (at % 2 === 0) given += counts.total(key, before + 1)?.count ?? 0;
+    exact.set(key, before + 1);
+    if (at % 10 === 0) given += counts.record(key, before + 1);
+    else if (at % 2 !== 0) given += counts.total(key, before + 1)?.count ?? 0;
+    went(key, at);
+    counts.advance(1e15 + at * 1e9);
+  }
+  expect(given).toBe(sum());
+  expect(counts.untold).toBe(0);
+  expect(counts.forgotten).toBe(0);
+});

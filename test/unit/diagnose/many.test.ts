@@ -111,3 +111,63 @@ test('says how many were counted of which there is no record', () => {
   engine.finish();
   expect(engine.untold).toBe(5);
 });
+
+/** Of another service, each in a namespace of its own. */
+const alone = (ms: number, i: number, more = {}) => ({
+  ...strong(ms, 1000 + i, more),
+  netns: 100_000 + i,
+});
+const MOST_OF_CAUSE = 500;
+const HOUR_MS = 3_600_000;
+const sum = () => told().reduce((all, { count }) => all + count, 0);
+
+test('of more services than are told of apart one finding tells, and all are counted', () => {
+  const services = 5000;
+  for (let i = 0; i < services; i++) take(alone(i, i));
+  engine.finish();
+  expect(told()).toHaveLength(MOST_OF_CAUSE + 1);
+  expect(sum()).toBe(services);
+  const together = told().find(({ many }) => many !== undefined);
+  expect(together?.count).toBe(services - MOST_OF_CAUSE);
+  expect(together?.many?.ports).toBe(services - MOST_OF_CAUSE);
+  expect(engine.takeMerged()).toBe(services - MOST_OF_CAUSE);
+});
+
+test('after months a service that fails has a finding of its own: those that are long over give up theirs', () => {
+  const services = 2000;
+  for (let i = 0; i < services; i++) {
+    take(alone(i * HOUR_MS, i));
+    engine.advance(i * HOUR_MS * MS + 1e9);
+    const own = [...engine.findings.values()].find(
+      ({ finding }) => finding.flow.sport === 1000 + i,
+    );
+    expect(own?.many).toBeNull();
+  }
+  engine.finish();
+  expect(sum()).toBe(services);
+  expect(told().length).toBeLessThanOrEqual(MOST_OF_CAUSE);
+  expect(engine.takeMerged()).toBe(0);
+  const { ports = 0 } = told().find(({ many }) => many !== undefined)?.many ?? {};
+  expect(ports).toBe(services - told().length + 1);
+  // One of those that are long over is told of with the others.
+  take(alone(services * HOUR_MS, 0));
+  engine.finish();
+  expect(sum()).toBe(services + 1);
+});
+
+test('a finding of many weighs as much as what weighs most in it', () => {
+  const heavy = CAUSES.map((cause) => ({
+    ...cause,
+    match(event: Parameters<typeof cause.match>[0], known: Parameters<typeof cause.match>[1]) {
+      const match = cause.match(event, known);
+      const severity = event.cpu === 9 ? ('error' as const) : ('info' as const);
+      return match && { ...match, severity };
+    },
+  }));
+  engine = new Engine(heavy, new HostKnowledge(headerWith(HEADER)), new WallClock(headerWith()));
+  for (let i = 0; i <= MANY; i++) take(strong(i, 1000 + i));
+  take(strong(100, 3000, { cpu: 9 }));
+  engine.finish();
+  const [only] = engine.findings.values();
+  expect([only?.finding.count, only?.finding.severity]).toEqual([MANY + 2, 'error']);
+});
