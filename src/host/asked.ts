@@ -2,11 +2,18 @@
 
 import { familyOf } from '../tcp/address.ts';
 import { ERRNO } from '../tcp/errno.ts';
-import type { CallFailed, ConnectAsked, Drop, Hooked, NarrowDevice } from '../wire/types.gen.ts';
+import type {
+  CallFailed,
+  ConnectAsked,
+  Drop,
+  Hooked,
+  NarrowDevice,
+  SynReceived,
+} from '../wire/types.gen.ts';
 import { NOTHING_HOOKED } from './device-hooks.ts';
 import { attributes, messages, number, request, text } from './netlink.ts';
 import { portUsers } from './port-users.ts';
-import { type Ask, addressesLike, isAny, isOwn, routeOf } from './routes.ts';
+import { type Ask, addressesLike, isAny, isOwn, refuserOf, routeOf, wayBack } from './routes.ts';
 import { type ModuleHost, modulesFor } from './security-modules.ts';
 import type { SocketHost } from './socket-hooks.ts';
 
@@ -15,6 +22,8 @@ export interface AskedHost extends SocketHost, ModuleHost {
   netlinkStrict(requests: Uint8Array[], netns: string): Buffer[];
   /** Of sockets (NETLINK_SOCK_DIAG). */
   netlinkSockets(requests: Uint8Array[], netns: string): Buffer[];
+  /** Files of /proc as they are in the namespace at a path; null: there is no such. */
+  files(names: string[], netns: string): (string | null)[];
 }
 
 const RTM_GETLINK = 18;
@@ -78,8 +87,24 @@ export function askedOf(
       !dials && failed.err === ERRNO.EADDRINUSE && sport !== 0
         ? portUsers((requests) => host.netlinkSockets(requests, netns), failed)
         : [],
+    reserved_ports:
+      !dials && failed.err === ERRNO.EADDRINUSE && sport === 0 ? reservedPorts(host, netns) : '',
     narrow: dials && familyOf(daddr) === 6 && NO_WAY.has(failed.err) ? narrowDevices(ask) : [],
   };
+}
+
+/** Why a connect was given no port, in the namespace at a path. */
+export function portsAskedOf(host: AskedHost, netns: string): Omit<ConnectAsked, 'key'> {
+  return { ...NOT_ASKED, reserved_ports: reservedPorts(host, netns) };
+}
+
+/** Longer lists are of nobody who runs out of ports by them alone. */
+const LONGEST_LIST = 1000;
+
+function reservedPorts(host: AskedHost, netns: string): string {
+  const [text] = host.files(['sys/net/ipv4/ip_local_reserved_ports'], netns);
+  const list = text?.trim() ?? '';
+  return list.length > LONGEST_LIST ? '' : list;
 }
 
 /** The route of a segment as it is, in the namespace at a path, for the socket that dialled it. */
@@ -105,6 +130,57 @@ export function routeAskedOf(
   };
 }
 
+/** Which route or rule refuses what comes in, and is for others; null: not known. */
+export function passingAskedOf(
+  host: AskedHost,
+  { packet, route_errno }: Drop,
+  netns: string,
+): Omit<ConnectAsked, 'key'> | null {
+  const ask: Ask = (requests) => host.netlinkStrict(requests, netns);
+  const { saddr, sport, daddr, dport } = packet.flow;
+  const ends = { saddr, sport, daddr, dport, ...SENDER };
+  return refusedBy(refuserOf(ask, { ...ends, came_by: packet.device }, route_errno));
+}
+
+/** Which route or rule refuses the answer to a SYN; null: none does, or it is not known. */
+export function answerAskedOf(
+  host: AskedHost,
+  { packet }: SynReceived,
+  netns: string,
+): Omit<ConnectAsked, 'key'> | null {
+  const ask: Ask = (requests) => host.netlinkStrict(requests, netns);
+  const { saddr, sport, daddr, dport } = packet.flow;
+  const ends = { saddr: daddr, sport: dport, daddr: saddr, dport: sport, ...SENDER };
+  const { errno } = routeOf(ask, ends);
+  if (errno <= 0) return null;
+  return refusedBy(refuserOf(ask, ends, errno)) ?? { ...NOT_ASKED, route_errno: errno };
+}
+
+const SENDER = { mark: 0, uid: 0, ifindex: 0, device: '' };
+
+function refusedBy(route: ReturnType<typeof refuserOf>): Omit<ConnectAsked, 'key'> | null {
+  if (!route) return null;
+  const { errno, type, prefix, table, rule } = route;
+  return { ...NOT_ASKED, route_errno: errno, route_type: type, prefix, table, rule };
+}
+
+/** By which device the namespace at a path would answer what its reverse path filter refused. */
+export function wayBackAskedOf(
+  host: AskedHost,
+  { packet }: Drop,
+  netns: string,
+): Omit<ConnectAsked, 'key'> | null {
+  const ask: Ask = (requests) => host.netlinkStrict(requests, netns);
+  const way = wayBack(ask, packet.flow.daddr, packet.flow.saddr);
+  return (
+    way && {
+      ...NOT_ASKED,
+      ...{ route_errno: way.errno, route_type: way.type },
+      ...deviceOf(ask, way.ifindex),
+    }
+  );
+}
+
 /** Whether a device of the namespace at a path has the address, and it may be used. */
 export function addressAskedOf(
   host: AskedHost,
@@ -125,6 +201,7 @@ const NOT_ASKED: Omit<ConnectAsked, 'key'> = {
   ...{ route_errno: 0, route_type: '', prefix: '', table: 0, rule: '' },
   ...{ source_missing: 0, addresses: 0, global_addresses: 0, tentative: 0, duplicate: 0 },
   ...{ device: '', state: '', hooked: [], modules: [], port_users: [], narrow: [] },
+  reserved_ports: '',
 };
 
 function deviceOf(ask: Ask, ifindex: number): Pick<ConnectAsked, 'device' | 'state'> {

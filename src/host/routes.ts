@@ -26,6 +26,8 @@ export interface Wanted {
   ifindex: number;
   /** Its name, where rules ask for it. */
   device: string;
+  /** The device that it came in by; absent: it is sent from here. */
+  came_by?: string;
 }
 
 /** What the kernel makes of a connect. */
@@ -115,6 +117,14 @@ export function routeOf(ask: Ask, wanted: Wanted): Route {
   return { errno, type, prefix: '', table: 0, rule: '', ...refused };
 }
 
+/** Which route or rule has refused a segment with an errno; null: not known, where rules go by marks. */
+export function refuserOf(ask: Ask, wanted: Wanted, errno: number): Route | null {
+  const rules = rulesOf(ask, wanted.daddr);
+  if (rules.some(({ told }) => told.has(FRA_FWMARK))) return null;
+  const found = refuser(ask, wanted, rules, errno);
+  return { errno, type: '', prefix: '', table: 0, rule: '', ...found };
+}
+
 /** What the kernel answers that is asked for a route. */
 export interface Way {
   errno: number;
@@ -158,6 +168,31 @@ export function wayTo(ask: Ask, address: string): Way {
   const saddr = familyOf(address) === 4 ? '0.0.0.0' : '::';
   return lookUp(ask, { ...ordinary, saddr, daddr: address }, false);
 }
+
+/** Rules that go by these are not followed back: what comes in tells nothing of them. */
+const NOT_OF_ADDRESSES = [
+  FRA_FWMARK,
+  FRA_TUN_ID,
+  FRA_OIFNAME,
+  FRA_L3MDEV,
+  FRA_UID_RANGE,
+  ...BY_PORT,
+];
+
+/** How the namespace sends back what came to an address, as the reverse path filter looks it up; null: not known. */
+export function wayBack(ask: Ask, to: string, from: string): Way | null {
+  const rules = rulesOf(ask, from);
+  const isHere = isOwn(ask, to, NO_ADDRESSES);
+  // Of what is passed on nobody but the filter may ask with its source.
+  const isUnknown = ({ body, told }: Rule) =>
+    NOT_OF_ADDRESSES.some((one) => (one !== FRA_L3MDEV ? told.has(one) : told.get(one)?.[0])) ||
+    (!isHere && (told.has(FRA_IIFNAME) || (body[2] ?? 0) > 0));
+  if (rules.some(isUnknown)) return null;
+  const ordinary = { sport: 0, dport: 0, mark: 0, uid: 0, ifindex: 0, device: '' };
+  return lookUp(ask, { ...ordinary, saddr: isHere ? to : '0.0.0.0', daddr: from }, false);
+}
+
+const NO_ADDRESSES = { all: [], global: 0, tentative: 0, duplicate: 0 };
 
 export const isAny = (address: string) => address === '0.0.0.0' || address === '::';
 
@@ -241,7 +276,7 @@ function refuser(ask: Ask, wanted: Wanted, rules: Rule[], errno: number): Partia
 
 /** fib_rule_match() and what IPv4 and IPv6 add to it, of what is sent from here. */
 function applies({ body, told }: Rule, wanted: Wanted): boolean {
-  const { saddr, sport, daddr, dport, mark, uid, device } = wanted;
+  const { saddr, sport, daddr, dport, mark, uid, device, came_by = 'lo' } = wanted;
   const [, dst_len = 0, src_len = 0, tos = 0] = body;
   const within = (range: Buffer | undefined, value: number) =>
     !range || (range.readUInt16LE(0) <= value && value <= range.readUInt16LE(2));
@@ -249,7 +284,7 @@ function applies({ body, told }: Rule, wanted: Wanted): boolean {
   const protocol = told.get(FRA_IP_PROTO);
   const mask = told.has(FRA_FWMASK) ? number(told.get(FRA_FWMASK)) : 0xffffffff;
   const matches =
-    (!told.has(FRA_IIFNAME) || text(told.get(FRA_IIFNAME)) === 'lo') &&
+    (!told.has(FRA_IIFNAME) || text(told.get(FRA_IIFNAME)) === came_by) &&
     (!told.has(FRA_OIFNAME) || text(told.get(FRA_OIFNAME)) === device) &&
     (!told.has(FRA_FWMARK) || ((mark ^ number(told.get(FRA_FWMARK))) & mask) === 0) &&
     !told.has(FRA_TUN_ID) &&

@@ -8,7 +8,7 @@ import { LOOPBACK_IFINDEX } from '../tcp/loopback.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import { sharedBy } from '../wire/key.ts';
-import type { CallFailed, ConnectAsked, Drop } from '../wire/types.gen.ts';
+import type { CallFailed, ConnectAsked, Drop, SynReceived } from '../wire/types.gen.ts';
 import { u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
@@ -22,6 +22,16 @@ const MAX_REMEMBERED = 4096;
 /** Of what found no room to be counted apart. */
 const NO_KEY = '0';
 
+/** Errnos of routes and rules that refuse: of prohibit, blackhole and unreachable. */
+const REFUSED: ReadonlySet<number> = new Set([ERRNO.EACCES, ERRNO.EINVAL, ERRNO.EHOSTUNREACH]);
+
+/** Counters of a SYN for which there was no room: its answer was not routed. */
+const QUEUES = [
+  AT.MibDelta.listen_overflows,
+  AT.MibDelta.tcp_req_q_full_drop,
+  AT.MibDelta.tcp_req_q_full_do_cookies,
+];
+
 /** Of a connect that ended without an answer; 0: its program closed it. */
 const SILENT: ReadonlySet<number> = new Set([0, ERRNO.ETIMEDOUT]);
 
@@ -33,18 +43,28 @@ type Answer = Omit<ConnectAsked, 'key'> | null;
 export interface CallHost {
   failed(netns: number, failed: CallFailed): Answer;
   sent(netns: number, drop: Drop): Answer;
+  /** The way back to whom the reverse path filter refused. */
+  back(netns: number, drop: Drop): Answer;
+  /** The route or rule that refuses what came in for others, and the answer to a SYN. */
+  passing(netns: number, drop: Drop): Answer;
+  answer(netns: number, syn: SynReceived): Answer;
+  /** Which ports are given to no connect. */
+  ports(netns: number): Answer;
   /** Whether an address is one of the namespace's, and may be used; a segment was for it. */
   address(netns: number, address: string): Answer;
   /** Whether a segment for an address that is not here is dropped for this reason. */
   isNotOurs(reason: number): boolean;
   /** Whether no socket took what is dropped for this reason. */
   hasNoSocket(reason: number): boolean;
+  /** Whether the reverse path filter drops for this reason. */
+  isByPathFilter(reason: number): boolean;
   /** Whether netfilter frees what is dropped for this reason at that place. */
   isByNetfilter(reason: number, location: string): boolean;
 }
 
 /**
- * Asks why a connect() or bind() failed, when one did; for the route of what was sent elsewhere, and dropped;
+ * Asks why a connect() or bind() failed, when one did; for the route of what was sent elsewhere, and dropped; for
+ * the way back to whom the reverse path filter refused; what refuses a segment for others, or the answer to a SYN; which ports are reserved, where a connect was given none;
  * and whether an address is this host's for which something came that nobody took, or from which nothing that was
  * sent is answered.
  */
@@ -80,11 +100,21 @@ export class CallFacts {
           );
         }
         if (this.#host.hasNoSocket(u32(w, drop))) return this.#ofLoopback(w, at, layout);
+        if (this.#host.isByPathFilter(u32(w, drop)))
+          return this.#asked(w, at, (netns) => this.#host.back(netns, layout.body(w, at)));
+        if (REFUSED.has(u32(w, at + BODY + AT.Drop.route_errno)))
+          return this.#asked(w, at, (netns) => this.#host.passing(netns, layout.body(w, at)));
         const location = u64(w, at + BODY + AT.Drop.location);
         if (!this.#host.isByNetfilter(u32(w, drop), location)) return NOTHING;
         const body: Drop = layout.body(w, at);
         if (body.packet.ifindex > 0 || !beforeRedirect(body.packet, body.conntrack)) return NOTHING;
         return this.#asked(w, at, (netns) => this.#host.sent(netns, body));
+      }
+      case 'syn_received': {
+        const counted = at + BODY + AT.SynReceived.mib;
+        if (u32(w, counted + AT.MibDelta.listen_drops) === 0) return NOTHING;
+        if (QUEUES.some((counter) => u32(w, counted + counter) > 0)) return NOTHING;
+        return this.#asked(w, at, (netns) => this.#host.answer(netns, layout.body(w, at)));
       }
       case 'reset_sent': {
         const flags = u32(w, at + BODY + AT.ResetSent.packet + AT.Packet.flags);
@@ -104,6 +134,8 @@ export class CallFacts {
         if (u32(w, change + AT.StateChange.new_state) !== TCP_STATE.CLOSE) return NOTHING;
         // A connect that nobody answered: IPv6 sends with a source that is not here, too.
         const { sock } = layout.body(w, at);
+        if (sock.flow.sport === 0 && sock.err === 0)
+          return this.#asked(w, at, (netns) => this.#host.ports(netns));
         if (sock.retransmits === 0 || !SILENT.has(sock.err)) return NOTHING;
         return this.#ofAddress(w, at, sock.flow.saddr, ({ source_missing }) => source_missing > 0);
       }

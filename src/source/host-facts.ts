@@ -3,7 +3,16 @@
 import { readFileSync } from 'node:fs';
 import { isWithoutEntry } from '../causes/shared/neighbours.ts';
 import { SOCK_DIAG } from '../host/accept-queues.ts';
-import { type AskedHost, addressAskedOf, askedOf, routeAskedOf } from '../host/asked.ts';
+import {
+  type AskedHost,
+  addressAskedOf,
+  answerAskedOf,
+  askedOf,
+  passingAskedOf,
+  portsAskedOf,
+  routeAskedOf,
+  wayBackAskedOf,
+} from '../host/asked.ts';
 import { BpfHolders } from '../host/bpf-holders.ts';
 import { Cgroups } from '../host/cgroup.ts';
 import { containerNames } from '../host/container-names.ts';
@@ -80,6 +89,7 @@ export class HostFacts implements Finder {
       netlinkStrict,
       netlinkSockets: (requests, netns) => netlink(SOCK_DIAG, requests, netns),
       securityModules,
+      files: netnsFiles,
     };
     const routing = (path: string) => (requests: Buffer[]) => netlinkStrict(requests, path);
     const known = new HostKnowledge(header);
@@ -103,9 +113,14 @@ export class HostFacts implements Finder {
         {
           failed: (netns, failed) => inside(netns, (path) => askedOf(sockets, failed, path)),
           sent: (netns, drop) => inside(netns, (path) => routeAskedOf(sockets, drop, path)),
+          passing: (netns, drop) => inside(netns, (path) => passingAskedOf(sockets, drop, path)),
+          answer: (netns, syn) => inside(netns, (path) => answerAskedOf(sockets, syn, path)),
+          ports: (netns) => inside(netns, (path) => portsAskedOf(sockets, path)),
+          back: (netns, drop) => inside(netns, (path) => wayBackAskedOf(sockets, drop, path)),
           address: (netns, one) => inside(netns, (path) => addressAskedOf(sockets, one, path)),
           hasNoSocket: (reason) => known.dropReason(reason) === 'NO_SOCKET',
           isNotOurs: (reason) => known.dropReason(reason) === 'IP_INADDRERRORS',
+          isByPathFilter: (reason) => known.dropReason(reason) === 'IP_RPFILTER',
           isByNetfilter: rules.isByNetfilter,
         },
         asking_ms,

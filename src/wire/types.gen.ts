@@ -781,7 +781,7 @@ export interface LookupHooks {
 }
 
 export interface ConnectAsked {
-  /** Event.key of the failure. Of the drop of what this host had sent elsewhere only its route is told; of one for an address that is not here, of a refused SYN, and of a connect that nobody answered, only whether a device has the address that it is for, or comes from (source_missing), and may use it (tentative, duplicate). */
+  /** Event.key of the failure. Of the drop of what this host had sent elsewhere only its route is told; of one by the reverse path filter, whether and by which device (`device`) there is a way back; of one for an address that is not here, of a refused SYN, and of a connect that nobody answered, only whether a device has the address that it is for, or comes from (source_missing), and may use it (tentative, duplicate); of a connect that was given no port, only `reserved_ports`; of a segment for others that a route refused, and of a SYN that no route leads back from, only which one does. */
   key: string;
   /** errno with which the kernel refuses a route for it; 0: there is one, or it was not asked. */
   route_errno: number;
@@ -799,7 +799,7 @@ export interface ConnectAsked {
   global_addresses: number;
   tentative: number;
   duplicate: number;
-  /** The device that the socket is bound to, and why it sends nothing: `down`, `gone`. Empty: it may. */
+  /** The device that the socket is bound to, or by which the way back goes, and why it sends nothing: `down`, `gone`. Empty: it may. */
   device: string;
   state: string;
   /** Programs of the socket's cgroup, and of those that it is in, that may refuse a connect. */
@@ -810,6 +810,8 @@ export interface ConnectAsked {
   port_users: PortUser[];
   /** Of a connect over IPv6 without a route or source: devices that are up, and whose MTU is too small for IPv6. */
   narrow: NarrowDevice[];
+  /** Where no port was free: ip_local_reserved_ports of the namespace, as the kernel writes it. Empty: it was not asked, none is, or it is too long. */
+  reserved_ports: string;
 }
 
 export interface NarrowDevice {

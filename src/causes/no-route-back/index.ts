@@ -4,6 +4,8 @@ import { familyOf } from '../../tcp/address.ts';
 import { endpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { defineCause } from '../define.ts';
+import { refusedBy } from '../shared/denied.ts';
+import { refusedWithoutReason } from '../shared/listen-drops.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
@@ -19,10 +21,15 @@ export default defineCause({
   needs: ['syn_fate'],
   on: ['syn_received'],
   leadsTo: SILENCE,
-  match(event) {
+  supersedes: ['syn-dropped-one-of', 'syn-unproven-peer'],
+  match(event, known) {
     if (event.kind !== 'syn_received') return null;
     const { packet, listener, mib } = event.body;
-    if (mib.out_no_routes === 0 || mib.listen_drops === 0) return null;
+    const counted = mib.out_no_routes > 0 && mib.listen_drops > 0;
+    const asked = known.asked(event);
+    // Of IPv6 the kernel counts no route that refuses, and who arrived with others may have another’s count.
+    const refuses = asked !== null && asked.route_errno > 0 && refusedWithoutReason(event) !== null;
+    if (!counted && !refuses) return null;
     const { saddr, daddr, dport } = packet.flow;
     return {
       evidence: {
@@ -30,9 +37,10 @@ export default defineCause({
         client: saddr,
         refused: packet.flags & TCP_FLAG.syn ? 'SYN' : 'third ACK',
         interface: packet.device || null,
+        ...refusedBy(asked),
         netns: event.netns,
       },
-      basis: mib.mixed ? 'inferred' : 'direct',
+      basis: mib.mixed || !counted ? 'inferred' : 'direct',
       subject: 'host',
       where: `route to ${saddr}`,
       flow: packet.flow,
@@ -40,13 +48,26 @@ export default defineCause({
       owner: ownerOf(listener?.owner),
     };
   },
-  summary({ listener, client, refused }) {
-    return `${refused} from ${client} to ${listener} cannot be answered: no route to ${client}`;
+  summary({ listener, client, refused, refused_by }) {
+    const why = refused_by === undefined ? `no route to ${client}` : `${refused_by} refuses that`;
+    return `${refused} from ${client} to ${listener} cannot be answered: ${why}`;
   },
-  advice({ client, listener, interface: device, netns }, { saddr, daddr }) {
+  advice(
+    { client, listener, interface: device, netns, refused_by, refusing_table },
+    { saddr, daddr },
+  ) {
     const name = deviceName(device);
     const ip = familyOf(saddr) === 6 ? 'ip -6' : 'ip';
     const run = (command: string) => `\`${inNetns(netns, `${ip} ${command}`)}\``;
+    if (refused_by !== undefined)
+      return [
+        `${refused_by} is in the way: ${run(refusing_table === undefined ? 'rule show' : `route show table ${refusing_table}`)} Who put it there? Daemons do while a prefix is withdrawn or a network is being moved; ${run(`route get ${saddr} from ${daddr}`)} says when it is gone`,
+        ...(refusing_table === undefined
+          ? []
+          : [
+              `a route that is longer goes before it: ${run(`route add ${saddr} via ROUTER${name ? ` dev ${name}` : ''}`)}`,
+            ]),
+      ];
     return [
       `what does the kernel find? ${run(`route get ${saddr} from ${daddr}`)} Look for unreachable, blackhole and prohibit too: ${run('route show table all')}`,
       `add the way back, over the router that ${client} is behind: ${run(`route add ${saddr} via ROUTER${name ? ` dev ${name}` : ''}`)}`,

@@ -10,7 +10,7 @@ import type { Event } from '../../wire/event.ts';
 import type { ConnectAsked } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
 import { redirectAdvice, unroutable } from '../shared/conntrack.ts';
-import { type Refusal, refusalOf } from '../shared/denied.ts';
+import { type RefusedBy, refusalOf, refusedBy, tableName } from '../shared/denied.ts';
 import { NO_REASON } from '../shared/kernel.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
@@ -56,6 +56,7 @@ export default defineCause({
     return {
       evidence: {
         route: type ?? null,
+        ...(type !== undefined && refusedBy(known.asked(event))),
         from: local(packet.flow),
         to: remote(packet.flow),
         translated_from: dialled && remote(dialled),
@@ -81,6 +82,10 @@ export default defineCause({
     if (mayBeGone(evidence, daddr))
       return `this host has no route for ${segment}, and ${daddr} is no address of its own, or no longer`;
     if (route === null) return `this host has no route for ${segment}`;
+    if (evidence.refused_by !== undefined)
+      return route === 'blackhole'
+        ? `${evidence.refused_by} drops ${segment}, without a word to who sent it`
+        : `${evidence.refused_by} refuses ${segment}`;
     if (route === 'blackhole')
       return `a blackhole (a route, or a rule of policy routing) drops ${segment}, without a word to who sent it`;
     return `a route or a rule of policy routing of type ${route} refuses ${segment}`;
@@ -88,6 +93,7 @@ export default defineCause({
   advice(evidence, flow) {
     if ('error' in evidence) return refusedAdvice(evidence, flow.daddr);
     const { route, arrived_on, netns, translated_from, forwarded } = evidence;
+    const { refused_by, refusing_table } = evidence;
     const { saddr } = flow;
     const daddr = addressOf(evidence.to);
     const six = familyOf(daddr) === 6 ? '-6 ' : '';
@@ -106,7 +112,11 @@ export default defineCause({
             `should it go the usual way? ${ip(`ip ${six}route add default via ROUTER`)}`,
           ]
         : [
-            `the route: ${ip(`ip ${six}route show table all type ${route}`)} or, where a rule of policy routing says so: ${ip(`ip ${six}rule`)}`,
+            refused_by === undefined
+              ? `the route: ${ip(`ip ${six}route show table all type ${route}`)} or, where a rule of policy routing says so: ${ip(`ip ${six}rule`)}`
+              : refusing_table === undefined
+                ? `the rule: ${ip(`ip ${six}rule`)}`
+                : `the route: ${ip(`ip ${six}route show table ${refusing_table} type ${route}`)}`,
             `who put it there? Daemons do while a prefix is withdrawn or a network is being moved; ${ip(get)} says when it is gone`,
           ]),
       ...(translated_from === null
@@ -135,6 +145,7 @@ function translated({ body, netns }: Event<'drop'>, asked: ConnectAsked): Match<
   return {
     evidence: {
       route,
+      ...refusedBy(asked),
       from: local(packet.flow),
       to: remote(packet.flow),
       translated_from: remote(before),
@@ -161,7 +172,7 @@ function translated({ body, netns }: Event<'drop'>, asked: ConnectAsked): Match<
 const mayBeGone = ({ route, forwarded, of_a_connection }: Dropped, daddr: string) =>
   route === null && forwarded && of_a_connection && familyOf(daddr) === 6;
 
-type Dropped = {
+type Dropped = RefusedBy & {
   route: string | null;
   from: string;
   to: string;
@@ -203,7 +214,7 @@ function refused(event: Event<'call_failed'>, known: Knowledge): Match<Refused> 
     evidence: {
       route: type,
       prefix,
-      table: tableName(refusal),
+      table: table === null ? null : tableName(table),
       rule,
       dialled: remote(sock.flow),
       from: local(sock.flow),
@@ -223,12 +234,6 @@ function refused(event: Event<'call_failed'>, known: Knowledge): Match<Refused> 
     // A host without IPv6 tries it all the same, and goes on with IPv4.
     ...(type === null && familyOf(daddr) === 6 && hasGlobal === false && { severity: 'info' }),
   };
-}
-
-const TABLES: Readonly<Record<number, string>> = { 253: 'default', 254: 'main', 255: 'local' };
-
-function tableName({ table }: Refusal): string | null {
-  return table === null ? null : (TABLES[table] ?? String(table));
 }
 
 /** A prohibit route is told by its message: its errno is that of a security module too. */

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Knowledge } from '../../known/knowledge.ts';
 import { bracketed } from '../../tcp/address.ts';
 import { remote } from '../../tcp/endpoint.ts';
 import { ERRNO } from '../../tcp/errno.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
+import type { ConnectAsked } from '../../wire/types.gen.ts';
 import { defineCause, type Match } from '../define.ts';
 import { CONNECT } from '../shared/denied.ts';
 import { inNetns } from '../shared/netns.ts';
@@ -19,8 +21,8 @@ export default defineCause({
   seenAs: ['connect-error'],
   needs: ['state'],
   on: ['state_change', 'call_failed'],
-  match(event): Match<Connecting | Binding> | null {
-    if (event.kind === 'call_failed') return binding(event);
+  match(event, known): Match<Connecting | Binding> | null {
+    if (event.kind === 'call_failed') return binding(event, known);
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock, connect } = event.body;
     if (old_state !== TCP_STATE.SYN_SENT || new_state !== TCP_STATE.CLOSE) return null;
@@ -28,6 +30,7 @@ export default defineCause({
     if (sock.flow.sport !== 0 || sock.err !== 0) return null;
     const { saddr, daddr, dport } = sock.flow;
     const range = connect && portRange(connect);
+    const reserved = range ? reservedIn(range, known.asked(event)) : {};
     return {
       evidence: {
         dialled: remote(sock.flow),
@@ -35,6 +38,7 @@ export default defineCause({
         ip_local_port_range: connect ? `${connect.first_port}-${connect.last_port}` : null,
         ports_in_range: range ? range.last - range.first + 1 : null,
         ...(range?.own && { own_port_range: `${range.first}-${range.last}` }),
+        ...reserved,
         error: 'EADDRNOTAVAIL',
         netns: event.netns,
       },
@@ -50,25 +54,30 @@ export default defineCause({
     if ('bound_to' in evidence) {
       const { bound_to, first_port, last_port, ports_in_range: count, own_port_range } = evidence;
       const gives = own_port_range ? 'its program lets it have' : 'this host gives';
-      return `no free port to bind to ${bound_to}: every port that ${gives} (${count}, ${first_port} to ${last_port}) is in use on it`;
+      return `no free port to bind to ${bound_to}: every port that ${gives} (${count}, ${first_port} to ${last_port}${lessReserved(evidence)}) ${areTaken(evidence, 'on')}`;
     }
     const { dialled, from, ip_local_port_range, ports_in_range, own_port_range } = evidence;
     const [whose, range] = own_port_range
       ? ['its own, of setsockopt IP_LOCAL_PORT_RANGE', own_port_range]
       : ['ip_local_port_range', ip_local_port_range];
-    const may = range === null ? '' : ` (${whose}: ${ports_in_range} ports, ${range})`;
-    return `no free port to connect ${from} to ${dialled}: every port that it may take${may} is in use for it`;
+    const may =
+      range === null
+        ? ''
+        : ` (${whose}: ${ports_in_range} ports, ${range}${lessReserved(evidence)})`;
+    return `no free port to connect ${from} to ${dialled}: every port that it may take${may} ${areTaken(evidence, 'for')}`;
   },
   advice(evidence, { daddr, dport }) {
     const { netns } = evidence;
     if ('bound_to' in evidence) return bindingAdvice(evidence);
-    const { dialled, from, own_port_range, ip_local_port_range } = evidence;
+    const { dialled, from, own_port_range, ip_local_port_range, reserved_ports } = evidence;
     const filter = `dst ${bracketed(daddr)} and dport = :${dport}`;
     return [
       `who has them, and in which states (TIME-WAIT too)? \`${inNetns(netns, `ss -tanp '${filter}'`)}\``,
       own_port_range
         ? `the program gives its socket a range of its own, ${own_port_range} of ${ip_local_port_range} (setsockopt IP_LOCAL_PORT_RANGE): let it give a wider one for ${dialled}`
-        : `fewer than that? Then most are reserved (net.ipv4.ip_local_reserved_ports)`,
+        : reserved_ports
+          ? `${reserved_ports} of ${ip_local_port_range} are reserved for who asks for them by number: \`${inNetns(netns, 'sysctl net.ipv4.ip_local_reserved_ports')}\` For whom? What is no longer there needs none`
+          : `fewer than that? Then most are reserved (net.ipv4.ip_local_reserved_ports)`,
       `let the program keep connections to ${dialled} open and use them again (keep-alive, a pool); what it closes first stays in TIME-WAIT for 60 s`,
       `more ports: \`${inNetns(netns, 'sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports net.ipv4.tcp_tw_reuse')}\`: a wider range, fewer reserved; tcp_tw_reuse 1 lets connects take ports in TIME-WAIT after a second`,
       `or more addresses: each local address beside ${from} has the whole range for itself`,
@@ -83,6 +92,7 @@ type Connecting = {
   ports_in_range: number | null;
   /** What the program has made of it for this socket. */
   own_port_range?: string;
+  reserved_ports?: number;
   error: string;
   netns: number;
 };
@@ -94,15 +104,17 @@ type Binding = {
   last_port: number;
   ports_in_range: number;
   own_port_range?: string;
+  reserved_ports?: number;
   error: string;
   netns: number;
 };
 
-function binding(event: Event<'call_failed'>): Match<Binding> | null {
+function binding(event: Event<'call_failed'>, known: Knowledge): Match<Binding> | null {
   const { call, err, sock } = event.body;
   if (call === CONNECT || err !== ERRNO.EADDRINUSE || sock.flow.sport !== 0) return null;
   const { saddr } = sock.flow;
-  const { first, last, own } = portRange(event.body);
+  const range = portRange(event.body);
+  const { first, last, own } = range;
   return {
     evidence: {
       bound_to: saddr,
@@ -110,6 +122,7 @@ function binding(event: Event<'call_failed'>): Match<Binding> | null {
       last_port: last,
       ports_in_range: last - first + 1,
       ...(own && { own_port_range: `${first}-${last}` }),
+      ...reservedIn(range, known.asked(event)),
       error: 'EADDRINUSE',
       netns: event.netns,
     },
@@ -140,6 +153,31 @@ function portRange({
     own: lies(low) || lies(high),
   };
 }
+
+/** `8000,40000-40003`: how many of a range that is. */
+function reservedIn(
+  { first, last }: { first: number; last: number },
+  asked: ConnectAsked | null,
+): { reserved_ports?: number } {
+  const reserved_ports = (asked?.reserved_ports ?? '')
+    .split(',')
+    .filter((part) => part !== '')
+    .map((part) => {
+      const [from = 0, to = from] = part.split('-').map(Number);
+      return Math.max(0, Math.min(to, last) - Math.max(from, first) + 1);
+    })
+    .reduce((sum, one) => sum + one, 0);
+  return reserved_ports > 0 ? { reserved_ports } : {};
+}
+
+const lessReserved = ({ reserved_ports }: { reserved_ports?: number }) =>
+  reserved_ports === undefined ? '' : `, ${reserved_ports} of them reserved`;
+
+/** At the end of a summary: of what is reserved none needs to be in use. */
+const areTaken = (
+  { reserved_ports, ports_in_range }: { reserved_ports?: number; ports_in_range: number | null },
+  of: 'on' | 'for',
+) => (reserved_ports === ports_in_range ? 'is reserved' : `is in use ${of} it`);
 
 function bindingAdvice({ bound_to, netns, own_port_range }: Binding): string[] {
   const any = bound_to === '0.0.0.0' || bound_to === '::';

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { endpoint } from '../../tcp/endpoint.ts';
-import { ERRNO } from '../../tcp/errno.ts';
+import { ERRNO, errnoName } from '../../tcp/errno.ts';
 import { defineCause } from '../define.ts';
+import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceKey, deviceName, inWords } from '../shared/wording.ts';
 
@@ -30,12 +31,18 @@ export default defineCause({
     if (name !== 'IP_RPFILTER' && !counted && !refused && !inferred) return null;
     const { saddr, daddr, dport } = packet.flow;
     const device = packet.device || null;
+    const asked = known.asked(event);
+    // The same one: the ways may have changed since, or there are several.
+    const back = asked && asked.device !== packet.device ? asked.device : '';
     return {
       evidence: {
         source: saddr,
         to: endpoint(daddr, dport),
         interface: device,
         ifindex: packet.ifindex,
+        ...(back !== '' && { way_back_by: back }),
+        ...(asked && asked.route_errno !== 0 && { no_way_back: errnoName(asked.route_errno) }),
+        netns: event.netns,
       },
       basis: inferred && !counted && !refused ? 'inferred' : 'direct',
       subject: 'host',
@@ -45,16 +52,50 @@ export default defineCause({
       owner: null,
     };
   },
-  summary({ source, to, interface: device, ifindex }) {
-    return `${source} → ${to} arrived on ${device ?? `interface ${ifindex}`}, by which no route leads back to ${source}`;
+  summary({ source, to, interface: device, ifindex, way_back_by, no_way_back }) {
+    const came = `${source} → ${to} arrived on ${device ?? `interface ${ifindex}`}`;
+    if (way_back_by !== undefined)
+      return `${came}, and the way back to ${source} is by ${way_back_by}`;
+    if (no_way_back !== undefined)
+      return `${came}, and there is no way back to ${source} at all (${no_way_back})`;
+    return `${came}, by which no route leads back to ${source}`;
   },
-  advice({ source, interface: device, ifindex }) {
+  advice(evidence) {
+    const { source, to, interface: device, ifindex, netns, way_back_by, no_way_back } = evidence;
     const name = device === null ? `the interface with index ${ifindex}` : inWords(device);
     const key = deviceKey(deviceName(device) ?? 'DEV');
+    const way = `\`${inNetns(netns, `ip route get ${source}`)}\``;
+    const goes =
+      way_back_by === undefined
+        ? 'is the way back right?'
+        : `is ${inWords(way_back_by)} the right way back?`;
     return [
-      `is the way back right? If it should go out on ${name}, add that route: \`ip route get ${source}\``,
-      `the higher of these counts: \`sysctl net.ipv4.conf.${key}.rp_filter net.ipv4.conf.all.rp_filter\` With 2 (loose) any route back is enough, and there is none at all: only a route helps. With 1 (strict), where the ways there and back may differ, make it loose: \`sysctl -w net.ipv4.conf.${key}.rp_filter=2\``,
-      `is the way back chosen by a mark (\`ip rule\`, as VPNs do)? The filter asks without it: \`sysctl -w net.ipv4.conf.all.src_valid_mark=1\` if a rule gives the mark to what comes in; else make it loose`,
+      no_way_back === undefined
+        ? `${goes} If it should go out on ${name}, add that route, or a rule for what ${hostOf(to)} sends: ${way}`
+        : `add a route to ${source}, by ${name} if that is where it is: ${way}`,
+      strictness(evidence, key),
+      `is the way back chosen by a mark (\`ip rule\`, as VPNs do)? The filter asks without it: \`${inNetns(netns, 'sysctl -w net.ipv4.conf.all.src_valid_mark=1')}\` if a rule gives the mark to what comes in; else make it loose`,
     ];
   },
 });
+
+const hostOf = (end: string) => end.replace(/:\d+$/, '');
+
+/** What the filter asks for, and where it may ask for less. */
+function strictness(
+  {
+    netns,
+    way_back_by,
+    no_way_back,
+  }: { netns: number; way_back_by?: string; no_way_back?: string },
+  key: string,
+): string {
+  const counts = `the higher of these counts: \`${inNetns(netns, `sysctl net.ipv4.conf.${key}.rp_filter net.ipv4.conf.all.rp_filter`)}\``;
+  const loose = `make it loose: \`${inNetns(netns, `sysctl -w net.ipv4.conf.${key}.rp_filter=2`)}\``;
+  if (way_back_by !== undefined)
+    return `${counts} It is 1 (strict: the way back has to be the way that it came by). Where these may differ, ${loose}`;
+  const none =
+    'With 2 (loose) any route back is enough, and there is none at all: only a route helps.';
+  if (no_way_back !== undefined) return `${counts} With 1 (strict), too, only a route helps.`;
+  return `${counts} ${none} With 1 (strict), where the ways there and back may differ, ${loose}`;
+}

@@ -55,6 +55,29 @@ export function refusalOf(event: Event, known: Knowledge): Refusal | null {
   return type === undefined ? null : { ...NOT_FOUND, type };
 }
 
+/** What a route or rule that refuses a segment is called, as far as the host told of it: evidence. */
+export type RefusedBy = {
+  refused_by?: string;
+  refusing_table?: string;
+};
+
+/** Null: it is not known. */
+export function refusedBy(asked: ConnectAsked | null): RefusedBy {
+  if (!asked || asked.route_type === '') return {};
+  const { route_type, prefix, table, rule } = asked;
+  if (rule !== '') return { refused_by: `the rule “${rule}”` };
+  if (prefix === '') return {};
+  const refusing_table = tableName(table);
+  return {
+    refused_by: `the route “${route_type} ${prefix}” of table ${refusing_table}`,
+    refusing_table,
+  };
+}
+
+const TABLES: Readonly<Record<number, string>> = { 253: 'default', 254: 'main', 255: 'local' };
+
+export const tableName = (table: number) => TABLES[table] ?? String(table);
+
 /** Why TCP cannot dial an address, or not from such a socket, whatever the routes; null: it can. */
 export function unfit({ err, sock, scope }: CallFailed, asked: ConnectAsked | null): string | null {
   const { saddr, daddr } = sock.flow;

@@ -9,6 +9,7 @@ import { SILENCE } from '../shared/silence.ts';
 
 /** Of IPv6 the kernel counts no such route (ip6_dst_lookup_tail), only one that is missing. */
 const REFUSING_ROUTE = 'a route to the client that refuses (unreachable, blackhole, prohibit)';
+const OF_OTHERS = 'what was counted for the SYNs that arrived with it';
 
 export default defineCause({
   id: 'syn-dropped-one-of',
@@ -35,6 +36,8 @@ export default defineCause({
           'a TCP-AO option that cannot be read',
           'an address of many hosts (broadcast, multicast)',
           ...(familyOf(packet.flow.saddr) === 6 ? [REFUSING_ROUTE] : []),
+          // What moved for those that arrived with it is not told apart for certain.
+          ...(mib.mixed > 0 ? [OF_OTHERS] : []),
         ],
         client: packet.flow.saddr,
         mixed: mib.mixed > 0,

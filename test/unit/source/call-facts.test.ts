@@ -13,12 +13,13 @@ const [CALL_FAILED, DROP, RESET_SENT] = [75, 19, 17] as const;
 const layout = WRITTEN[CALL_FAILED];
 const [BY_NETFILTER, NOT_OURS] = [2, 3];
 const NO_SOCKET = 99;
+const PATH_FILTER = 4;
 const DST_NAT = 1 << 5;
 const NEW = 2;
 const ASKED: NonNullable<ReturnType<CallHost['failed']>> = {
   ...{ route_errno: 101, route_type: '', prefix: '', table: 0, rule: '', source_missing: 0 },
   ...{ addresses: 1, global_addresses: 1, tentative: 0, duplicate: 0, device: '', state: '' },
-  ...{ hooked: [], modules: [], port_users: [], narrow: [] },
+  ...{ hooked: [], modules: [], port_users: [], narrow: [], reserved_ports: '' },
 };
 
 function record(ktime_ns: number, key: number, words: number = layout.words) {
@@ -43,7 +44,12 @@ function finder(took_ms = 0, answer: ReturnType<CallHost['failed']> = ASKED) {
       failed: ask,
       sent: ask,
       address: ask,
+      back: ask,
+      ports: ask,
+      passing: ask,
+      answer: ask,
       isByNetfilter: (reason) => reason === BY_NETFILTER,
+      isByPathFilter: (reason) => reason === PATH_FILTER,
       isNotOurs: (reason) => reason === NOT_OURS,
       hasNoSocket: (reason) => reason === NO_SOCKET,
     },
