@@ -38,9 +38,16 @@ export function causes(
     '',
     ...wrap(seen, '', '  '),
   ];
-  write(`${[...head, '', ...pageLines(PAGES[id] ?? '')].join('\n')}\n`);
+  write(`${[...head, '', ...pageLines(PAGES[id] ?? ''), '', ...READING].join('\n')}\n`);
   return 0;
 }
+
+/** What docs/causes/README.md says at length. */
+const READING = [
+  'Commands are for root; fill in the values of the finding. For a container:',
+  'nsenter -t PID -n COMMAND. [S] is a SYN, [SA] the answer to it, [A] an ACK,',
+  '[PA] data, [F] a FIN, [R] a reset.',
+];
 
 function jsonLine(cause: Cause): string {
   const { id, severity, title, explains, needs, supersedes = [], seenAs } = cause;

@@ -20,7 +20,7 @@ const causes: Cause[] = await Promise.all(
 write('src/causes/registry.gen.ts', registryModule(ids));
 write('src/causes/pages.gen.ts', pagesModule(ids));
 write('README.md', readme(read('README.md'), causes));
-write('docs/causes/README.md', index(causes));
+write('docs/causes/README.md', index(causes, read('src/causes/reading.md')));
 for (const cause of causes) {
   const doc = read(`src/causes/${cause.id}/doc.md`);
   write(`docs/causes/${cause.id}.md`, page(cause, doc, causes));

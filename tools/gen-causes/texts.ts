@@ -49,11 +49,13 @@ ${explains}
 | | |
 |---|---|
 ${rows.map(([name, value]) => `| ${name} | ${value} |\n`).join('')}
+[Words, and what the commands need](README.md#reading-a-page).
+
 ${doc}`;
 }
 
-/** docs/causes/README.md: each cause below what people see of it, the weightiest first. */
-export function index(causes: readonly Cause[]): string {
+/** docs/causes/README.md: each cause below what people see of it, the weightiest first; then how to read a page. */
+export function index(causes: readonly Cause[], reading: string): string {
   const parts = (Object.keys(SYMPTOMS) as Symptom[]).map((symptom) => {
     const rows = causes
       .filter(({ seenAs }) => seenAs.includes(symptom))
@@ -73,7 +75,10 @@ export function index(causes: readonly Cause[]): string {
 Not sure which it is? \`tcpwhy trace PORT\` at either end, while it happens, says so. What one
 symptom has behind it:
 
-${contents.join('')}${parts.join('')}`;
+${contents.join('')}
+How a page is read, and what its commands need, is [below](#reading-a-page).
+${parts.join('')}
+${reading}`;
 }
 
 function symptomLink(symptom: Symptom): string {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { CAUSES } from '../../../src/causes/registry.gen.ts';
-import { pageLines } from '../../../src/commands/causes.ts';
+import { causes, pageLines } from '../../../src/commands/causes.ts';
 import { FOLDER } from './fixture.ts';
 
 // Only the bundler can put pages in; here they are read from where they are.
@@ -47,6 +47,15 @@ test('wraps text and keeps code, tables and lists', () => {
     '  | a | b |',
     '  | 1 | 2 |',
   ]);
+});
+
+test('a page ends with how its commands are meant', () => {
+  let text = '';
+  causes(['no-listener'], { json: false } as Parameters<typeof causes>[1], (more) => {
+    text += more;
+  });
+  expect(text).toMatch(/\n\nCommands are for root.*nsenter -t PID -n COMMAND.*a reset\.\n$/s);
+  expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
 });
 
 test.each(CAUSES.map(({ id }) => id))('the page of %s fits 80 columns', (id) => {
