@@ -15,8 +15,8 @@ export type Outcome =
   /** `wait_ms`: as whoever answered asks for; null: it does not. */
   | { is: 'failed'; why: string; wait_ms: number | null };
 
-/** Said of whoever sends, and not of what is sent: another time it may be taken. */
-const NOT_ABOUT_THE_REQUEST = new Set([401, 403, 404, 405, 407, 408, 425, 429]);
+/** Said of whoever sends, or how, and not of what is sent: another time it may be taken. */
+const NOT_ABOUT_THE_REQUEST = new Set([401, 403, 404, 405, 407, 408, 415, 425, 429]);
 const TOO_LARGE = 413;
 /** Of an answer no more is read. */
 const MAX_ANSWER_BYTES = 64 << 10;
