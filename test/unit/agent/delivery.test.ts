@@ -74,7 +74,11 @@ test.each([401, 403, 404, 408, 415, 429, 500, 502, 503, 504])(
     expect(waited).toHaveLength(2);
     expect(waited[1]).toBeGreaterThan(waited[0] ?? 0);
     expect(said).toEqual([
-      expect.stringMatching(/HTTP status \d+: findings wait/),
+      expect.stringMatching(
+        status === 404
+          ? 'HTTP status 404 at /v1/logs: findings'
+          : `HTTP status ${status}: findings wait`,
+      ),
       expect.stringMatching(/answers again/),
     ]);
   },
