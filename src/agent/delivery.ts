@@ -10,6 +10,15 @@ import { type Outcome, post } from './post.ts';
 
 /** Of one request. */
 const MOST_RECORDS = 256;
+/** Of a request that is refused, to find what it is refused for: eight find one record of 256. */
+const MOST_SPLITS = 32;
+
+/** What became of a batch so far. */
+interface Refusal {
+  records: number;
+  why: string;
+  splits: number;
+}
 
 /** Sends records until they are taken, or are known never to be. */
 export class Delivery {
@@ -18,6 +27,8 @@ export class Delivery {
   readonly #say: (text: string) => void;
   readonly #wait: (ms: number, signal: AbortSignal) => Promise<void>;
   #failures = 0;
+  /** Of the last batch something was taken. */
+  #takes = true;
 
   constructor(
     endpoint: Endpoint,
@@ -40,7 +51,21 @@ export class Delivery {
   }
 
   async #sendBatch(batch: readonly LogRecord[], stopped: AbortSignal): Promise<boolean> {
-    const message = ProtobufLogsSerializer.serializeRequest([...batch]) ?? new Uint8Array(0);
+    // Where all of the last one was refused it is not about one record.
+    const refusal = { records: 0, why: '', splits: this.#takes ? MOST_SPLITS : 0 };
+    const sent = await this.#sendPart(batch, refusal, stopped);
+    if (!sent) return false;
+    if (refusal.records > 0) this.#countRefused(batch.length, refusal);
+    this.#takes = refusal.records < batch.length;
+    return true;
+  }
+
+  async #sendPart(
+    part: readonly LogRecord[],
+    refusal: Refusal,
+    stopped: AbortSignal,
+  ): Promise<boolean> {
+    const message = ProtobufLogsSerializer.serializeRequest([...part]) ?? new Uint8Array(0);
     for (;;) {
       if (stopped.aborted) return false;
       const outcome = await post(this.#endpoint, message, stopped);
@@ -50,18 +75,26 @@ export class Delivery {
         continue;
       }
       this.#workAgain();
-      if (outcome.is === 'taken') this.#countTaken(batch.length, outcome.body);
-      else if (outcome.too_large && batch.length > 1) return this.#sendHalves(batch, stopped);
-      else this.#countRefused(batch.length, outcome.why);
+      if (outcome.is === 'taken') this.#countTaken(part.length, outcome.body);
+      else if (part.length > 1 && (outcome.too_large || refusal.splits-- > 0))
+        return this.#sendHalves(part, refusal, stopped);
+      else {
+        refusal.records += part.length;
+        refusal.why = outcome.why;
+      }
       return true;
     }
   }
 
-  async #sendHalves(batch: readonly LogRecord[], stopped: AbortSignal): Promise<boolean> {
-    const middle = Math.ceil(batch.length / 2);
+  async #sendHalves(
+    part: readonly LogRecord[],
+    refusal: Refusal,
+    stopped: AbortSignal,
+  ): Promise<boolean> {
+    const middle = Math.ceil(part.length / 2);
     return (
-      (await this.#sendBatch(batch.slice(0, middle), stopped)) &&
-      (await this.#sendBatch(batch.slice(middle), stopped))
+      (await this.#sendPart(part.slice(0, middle), refusal, stopped)) &&
+      (await this.#sendPart(part.slice(middle), refusal, stopped))
     );
   }
 
@@ -92,9 +125,11 @@ export class Delivery {
       );
   }
 
-  #countRefused(records: number, why: string): void {
-    this.#counters.refused += records;
-    this.#say(`${this.#endpoint.url.host}: ${why}: ${records} findings are not sent again`);
+  #countRefused(records: number, { records: refused, why }: Refusal): void {
+    this.#counters.refused += refused;
+    this.#say(
+      `${this.#endpoint.url.host}: ${why}: ${refused} of ${records} findings are not sent again`,
+    );
   }
 }
 

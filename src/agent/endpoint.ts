@@ -58,9 +58,7 @@ export function endpointOf(signal: Signal, env: NodeJS.ProcessEnv): Endpoint | n
   const compression = setting('COMPRESSION') ?? 'gzip';
   if (compression !== 'gzip' && compression !== 'none')
     throw new SettingError(`${PREFIX}COMPRESSION=${compression}: gzip or none`);
-  const timeout_ms = Number(setting('TIMEOUT') ?? USUAL_TIMEOUT_MS);
-  if (!(timeout_ms > 0))
-    throw new SettingError(`${PREFIX}TIMEOUT=${setting('TIMEOUT')}: milliseconds, more than 0`);
+  const timeout_ms = milliseconds(`${PREFIX}TIMEOUT`, setting('TIMEOUT') ?? USUAL_TIMEOUT_MS);
   return {
     url,
     headers: headersOf(setting('HEADERS')),
@@ -87,9 +85,16 @@ function headersOf(text: string | undefined): Record<string, string> {
 /** Between two tellings of metrics, as OTEL_METRIC_EXPORT_INTERVAL says. Throws SettingError. */
 export function metricsInterval_ms(env: NodeJS.ProcessEnv): number {
   const name = 'OTEL_METRIC_EXPORT_INTERVAL';
-  const interval_ms = Number(env[name] || METRICS_EVERY_MS);
-  if (!(interval_ms >= 1)) throw new SettingError(`${name}=${env[name]}: milliseconds, at least 1`);
-  return interval_ms;
+  return milliseconds(name, env[name] || METRICS_EVERY_MS);
+}
+
+/** As timers take them: more would be none at all. */
+const MOST_MS = 2 ** 31 - 1;
+
+function milliseconds(name: string, value: string | number): number {
+  const ms = Number(value);
+  if (Number.isInteger(ms) && ms >= 1 && ms <= MOST_MS) return ms;
+  throw new SettingError(`${name}=${value}: milliseconds, from 1 to ${MOST_MS}`);
 }
 
 /** `KEY=VALUE,…`, percent-encoded, as OTEL_RESOURCE_ATTRIBUTES is too. Throws SettingError. */

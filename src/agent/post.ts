@@ -15,8 +15,10 @@ export type Outcome =
   /** `wait_ms`: as whoever answered asks for; null: it does not. */
   | { is: 'failed'; why: string; wait_ms: number | null };
 
-/** Said of whoever sends, and not of what is sent: another time it may be taken. */
-const NOT_ABOUT_THE_REQUEST = new Set([401, 403, 404, 405, 407, 408, 425, 429]);
+/** Said of whoever sends, or how, and not of what is sent: another time it may be taken. */
+const NOT_ABOUT_THE_REQUEST = new Set([401, 403, 404, 405, 407, 408, 415, 425, 429]);
+/** A URL of all signals that has the path of one already is a usual mistake. */
+const ABOUT_THE_PATH = new Set([404, 405]);
 const TOO_LARGE = 413;
 /** Of an answer no more is read. */
 const MAX_ANSWER_BYTES = 64 << 10;
@@ -61,7 +63,7 @@ export function post(
         });
         answer.on('end', () => {
           const { statusCode = 0, headers } = answer;
-          resolve(outcomeOf(statusCode, headers['retry-after'], Buffer.concat(chunks)));
+          resolve(outcomeOf(url, statusCode, headers['retry-after'], Buffer.concat(chunks)));
         });
       });
       request.on('error', failed);
@@ -72,9 +74,14 @@ export function post(
   });
 }
 
-function outcomeOf(status: number, retry_after: string | undefined, body: Buffer): Outcome {
+function outcomeOf(
+  { pathname }: URL,
+  status: number,
+  retry_after: string | undefined,
+  body: Buffer,
+): Outcome {
   if (status >= 200 && status < 300) return { is: 'taken', body };
-  const why = `HTTP status ${status}`;
+  const why = `HTTP status ${status}${ABOUT_THE_PATH.has(status) ? ` at ${pathname}` : ''}`;
   if (status >= 400 && status < 500 && !NOT_ABOUT_THE_REQUEST.has(status))
     return { is: 'refused', why, too_large: status === TOO_LARGE };
   return { is: 'failed', why, wait_ms: waitOf(retry_after) };

@@ -143,9 +143,12 @@ const SMALLEST_KEPT_BYTES = 1 << 20;
 /** `--interval`, in milliseconds. */
 export function parseInterval(text: string): number {
   const milliseconds = parseDuration(text);
-  if (milliseconds < 1000) throw new UsageError(`--interval ${text}: at least 1s`);
+  if (milliseconds < 1000 || milliseconds > LONGEST_INTERVAL_MS)
+    throw new UsageError(`--interval ${text}: from 1s to 24h`);
   return milliseconds;
 }
+
+const LONGEST_INTERVAL_MS = 24 * 3_600_000;
 
 /** `9464`, `:9464`, `0.0.0.0:9464`, `[::]:9464`: without an address that of loopback. */
 export function parseListenAddress(text: string): { host: string; port: number } {

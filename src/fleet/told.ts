@@ -45,10 +45,10 @@ export function toldOf({ time_ns, body, resource, attributes }: StoredRecord): T
     advice: texts(text('tcpwhy.advice')),
     events: [],
   };
-  const [host_id = '', name = ''] = [resource['host.id'], resource['host.name']];
+  const host_id = resource['host.id'] ?? '';
   return {
     host_id,
-    host: name || host_id || 'a host without a name',
+    host: resource['host.name'] || host_id || 'a host without a name',
     version: resource['service.version'] ?? '',
     finding,
     keys: texts(text('tcpwhy.connection.ids')),

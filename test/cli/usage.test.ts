@@ -90,7 +90,8 @@ describe('wrong use says what, and ends with 2', () => {
     [['top', '--from', RECORDING, '--toa-kind', '200'], /--from and --toa-kind together/],
     [['top', '--from', RECORDING, '--no-host-name'], /--no-host-name/],
     [['agent', '--keep', '100K'], /--keep 100K: at least 1M/],
-    [['agent', '--interval', '100ms'], /--interval 100ms: at least 1s/],
+    [['agent', '--interval', '100ms'], /--interval 100ms: from 1s to 24h/],
+    [['agent', '--interval', '1000h'], /--interval 1000h: from 1s to 24h/],
     [['agent', '--prometheus', 'localhost'], /localhost is no address to listen at/],
     [
       ['agent', '--dir', 'package.json/x'],

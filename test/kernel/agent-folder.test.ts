@@ -38,11 +38,15 @@ afterEach(async () => {
 });
 
 const args = () => ['agent', '--dir', dir, '--netns', `${lab.server.inode}`, '--interval', '1s'];
+const env = () => ({
+  OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${receiver.port}`,
+  OTEL_METRICS_EXPORTER: 'none',
+});
 async function start(...options: string[]): Promise<Program> {
+  const OTEL_RESOURCE_ATTRIBUTES = `host.id=${HOST_ID}`;
   const agent = new Program(TCPWHY, [...args(), ...options], {
-    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${receiver.port}`,
-    OTEL_METRICS_EXPORTER: 'none',
-    OTEL_RESOURCE_ATTRIBUTES: `host.id=${HOST_ID}`,
+    ...env(),
+    OTEL_RESOURCE_ATTRIBUTES,
   });
   await agent.says(/watching/);
   return agent;
@@ -136,4 +140,27 @@ it('goes on where its folder becomes read-only, tells all, and records again aft
   const { ids } = await recordings(dir, HOST_ID);
   expect(new Map([...ids].sort())).toEqual(new Map([...told()].sort()));
   expect(names()).toContain('agent.tcpwhy.zst.cursor');
+});
+
+it('gives a host that has no id one, and keeps it', async () => {
+  const hidden = ['/etc/machine-id', '/var/lib/dbus/machine-id']
+    .map((path) => `[ ! -e ${path} ] || mount --bind /dev/null ${path};`)
+    .join(' ');
+  const isolated = ['--mount', 'sh', '-ec', `${hidden} exec "$@"`, '-', TCPWHY, ...args()];
+  const said = /this host has no id in .*: it is ([0-9a-f]{32}) from now on/;
+  const ids: (string | undefined)[] = [];
+  for (let run = 0; run < 2; run++) {
+    await using agent = new Program('unshare', isolated, env());
+    await agent.says(/watching/);
+    ids.push(said.exec(agent.stderr)?.[1]);
+    fail();
+    const [id = ''] = ids;
+    await expect
+      .poll(() => receiver.requests.filter(({ body }) => body.includes(id)).length, {
+        timeout: 20_000,
+      })
+      .toBeGreaterThan(run);
+    expect(await agent.stop('SIGTERM')).toBe(0);
+  }
+  expect(ids).toEqual([expect.any(String), undefined]);
 });

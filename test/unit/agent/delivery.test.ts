@@ -64,7 +64,7 @@ test('many go in several requests, in their order', async () => {
   expect(counts.flat()).toEqual(Array.from({ length: 600 }, (_, i) => i + 1));
 });
 
-test.each([401, 403, 404, 408, 429, 500, 502, 503, 504])(
+test.each([401, 403, 404, 408, 415, 429, 500, 502, 503, 504])(
   'what fails with %d is sent again until it is taken',
   async (status) => {
     receiver.answers = [() => ({ status }), () => ({ status }), () => ({ status: 200 })];
@@ -74,7 +74,11 @@ test.each([401, 403, 404, 408, 429, 500, 502, 503, 504])(
     expect(waited).toHaveLength(2);
     expect(waited[1]).toBeGreaterThan(waited[0] ?? 0);
     expect(said).toEqual([
-      expect.stringMatching(/HTTP status \d+: findings wait/),
+      expect.stringMatching(
+        status === 404
+          ? 'HTTP status 404 at /v1/logs: findings'
+          : `HTTP status ${status}: findings wait`,
+      ),
       expect.stringMatching(/answers again/),
     ]);
   },
@@ -108,16 +112,40 @@ test('it waits as long as it is asked to', async () => {
   expect(counters).toMatchObject({ delivered: 1, refused: 0, failed_requests: 6 });
 });
 
-test.each([400, 415, 422])(
-  'what is refused with %d is passed over, counted and said',
+test.each([400, 422])(
+  'of what is refused with %d only the record that it is for is passed over, counted and said',
   async (status) => {
-    receiver.answers = [() => ({ status }), () => ({ status: 200 })];
+    receiver.answers = [(request) => ({ status: countsOf(request).includes(137) ? status : 200 })];
     expect(await delivery.send(records(300), going)).toBe(true);
-    expect(receiver.requests.map((one) => countsOf(one).length)).toEqual([256, 44]);
-    expect(counters).toMatchObject({ delivered: 44, refused: 256, failed_requests: 0 });
-    expect(said).toEqual([expect.stringContaining('256 findings are not sent again')]);
+    const taken = receiver.requests.map(countsOf).filter((counts) => !counts.includes(137));
+    expect(taken.flat().sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 300 }, (_, i) => i + 1).filter((count) => count !== 137),
+    );
+    expect(counters).toMatchObject({ delivered: 299, refused: 1, failed_requests: 0 });
+    expect(said).toEqual([
+      expect.stringContaining(`HTTP status ${status}: 1 of 256 findings are not sent again`),
+    ]);
   },
 );
+
+test('who refuses all is not asked for each, and is again where it takes some', async () => {
+  receiver.answers = [() => ({ status: 400 })];
+  const requests = async (count: number) => {
+    receiver.requests.length = 0;
+    await delivery.send(records(count), going);
+    return receiver.requests.length;
+  };
+  // What was sent, and two for each split.
+  expect(await requests(256)).toBe(1 + 2 * 32);
+  expect(await requests(256)).toBe(1);
+  expect(counters).toMatchObject({ delivered: 0, refused: 512 });
+  expect(said).toHaveLength(2);
+  receiver.answers = [() => ({ status: 200 })];
+  await delivery.send(records(1), going);
+  receiver.answers = [(request) => ({ status: countsOf(request).includes(2) ? 400 : 200 })];
+  await delivery.send(records(2), going);
+  expect(counters).toMatchObject({ delivered: 2, refused: 513 });
+});
 
 test('what is too large is sent in smaller requests, and only what still is too large is passed over', async () => {
   receiver.answers = [

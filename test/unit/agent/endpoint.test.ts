@@ -54,6 +54,10 @@ test.each([
   [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' }, /no URL of http/],
   [{ OTEL_EXPORTER_OTLP_COMPRESSION: 'zstd' }, /gzip or none/],
   [{ OTEL_EXPORTER_OTLP_TIMEOUT: 'soon' }, /milliseconds/],
+  [{ OTEL_EXPORTER_OTLP_TIMEOUT: '0' }, /milliseconds/],
+  [{ OTEL_EXPORTER_OTLP_TIMEOUT: '0.5' }, /milliseconds/],
+  [{ OTEL_EXPORTER_OTLP_TIMEOUT: '99999999999' }, /from 1 to 2147483647/],
+  [{ OTEL_EXPORTER_OTLP_TIMEOUT: 'Infinity' }, /milliseconds/],
   [{ OTEL_EXPORTER_OTLP_HEADERS: 'x' }, /KEY=VALUE/],
   [{ OTEL_EXPORTER_OTLP_HEADERS: 'x=a%0ab' }, /OTLP_HEADERS: what HTTP does not allow/],
   [{ OTEL_LOGS_EXPORTER: 'console' }, /otlp or none/],
@@ -76,7 +80,8 @@ test('what is refused of a URL does not say what is secret in it', () => {
 test('metrics are told each minute unless told otherwise', () => {
   expect(metricsInterval_ms({})).toBe(60_000);
   expect(metricsInterval_ms({ OTEL_METRIC_EXPORT_INTERVAL: '1000' })).toBe(1000);
-  expect(() => metricsInterval_ms({ OTEL_METRIC_EXPORT_INTERVAL: 'x' })).toThrow(/milliseconds/);
+  for (const text of ['x', '-1', '4294967296'])
+    expect(() => metricsInterval_ms({ OTEL_METRIC_EXPORT_INTERVAL: text })).toThrow(/milliseconds/);
 });
 
 test('pairs are percent-encoded', () => {
