@@ -89,12 +89,15 @@ export default defineCause({
     if (lines) return [...lines, `${from} gave up: ${limit}`];
     return [
       ...(evidence.join ? [joinAdvice(flow)] : []),
-      ...(source_is_loopback ? [choseLoopback(flow)] : []),
       ...(evidence.source_missing ? sourceMissingAdvice(saddr) : []),
       ...unreachableAdvice(why, flow),
-      `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
-      `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\` On each hop: \`nft list ruleset | grep -nE 'drop|reject'\``,
-      `they arrive and are answered: the answer is lost. On ${daddr}: \`ip route get ${saddr}\``,
+      ...(source_is_loopback
+        ? [choseLoopback(flow)]
+        : [
+            `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
+            `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\` On each hop: \`nft list ruleset | grep -nE 'drop|reject'\``,
+            `they arrive and are answered: the answer is lost. On ${daddr}: \`ip route get ${saddr}\``,
+          ]),
       `${from} gave up: ${limit}`,
     ];
   },

@@ -75,7 +75,7 @@ export default defineCause({
         ? `who fills it, a flood or clients that never close? Count by the first src= of each line: \`${inNetns(netns, 'conntrack -L')}\``
         : `a flood, or clients that never close? What ${first.end} has: \`${inNetns(netns, listEntries(first.end, `-s ${first.end}`))}\` Most entries, as it was first full: ${sources.map(({ end, entries }) => `${end} ${entries}`).join(', ')}`,
       `make room, for the whole machine: ${room}`,
-      `let idle connections lose their entry sooner${now}: \`${inNetns(netns, 'sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=3600')}\``,
+      `let idle connections lose their entry sooner${now}; translated ones break then: \`${inNetns(netns, 'sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=3600')}\``,
       `connections that no rule has to know of need no entry: notrack in a chain at priority raw. It is the kernel that drops, no rule; its own word: \`journalctl -k --grep 'table full'\``,
     ];
   },

@@ -131,7 +131,8 @@ export default defineCause<Known>({
   advice(at, flow) {
     const { saddr, daddr } = flow;
     const { kind, from, to, flags, connection, netns } = at;
-    const log = '`sysctl -w net.netfilter.nf_conntrack_log_invalid=6` then `journalctl -k`';
+    const setting = 'sysctl -w net.netfilter.nf_conntrack_log_invalid=6';
+    const log = `\`${kind === 'dropped' ? inNetns(netns, setting) : setting}\` then \`journalctl -k\` Set it back to 0 afterwards.`;
     switch (kind) {
       case 'not translated':
         return [

@@ -87,7 +87,7 @@ export default defineCause<Known>({
     return [
       ...rule,
       `remove the entry${idle}, and the next SYN goes by the rules: \`${inNetns(netns, `conntrack -D ${selector}`)}\` Look at it first: \`${inNetns(netns, `conntrack -L ${selector}`)}\``,
-      `other clients may have such entries too: \`${inNetns(netns, `conntrack -D ${every}`)}\` What changes the rules should do that each time`,
+      `other clients may have such entries too (what is open by one ends then): \`${inNetns(netns, `conntrack -D ${every}`)}\` What changes the rules should do that each time`,
       `without that it ends by itself ${forgotten_in_s} s after the last packet, which each SYN that is sent again may put off: a client that binds the same source port (${sport}) meets it again; let ${from} use another`,
     ];
   },

@@ -25,7 +25,7 @@ export default defineCause({
   advice({ netns }, { saddr, daddr }) {
     return [
       `does it go on? \`${inNetns(netns, 'nstat -az IpReasmFails Ip6ReasmFails IpReasmTimeout')}\``,
-      `TCP needs no fragments: something between ${saddr} and ${daddr} (a tunnel with a smaller MTU) cuts segments up: \`${inNetns(netns, `tracepath -n ${saddr}`)}\` Have it lower the MSS instead, or set the MTU of the route`,
+      `TCP needs no fragments: something between ${saddr} and ${daddr} (a tunnel with a smaller MTU) cuts segments up. On ${saddr}: \`tracepath -n ${daddr}\` Have it lower the MSS instead, or set the MTU of the route`,
     ];
   },
 });

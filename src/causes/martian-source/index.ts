@@ -107,7 +107,7 @@ export default defineCause({
       case 'loopback translated':
         return [
           `dial an address of this host in place of ${dialled ?? 'loopback'}: then its source may leave`,
-          `or translate the source as well: \`${inNetns(netns, 'nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade')}\` and let it leave: ${localnet('all')}`,
+          `or translate the source as well: \`${inNetns(netns, 'nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade')}\` and let it leave: ${localnet('all')} Then services on loopback can be reached from the networks of this host`,
           redirectAdvice(netns, dialled ?? from),
         ];
       case 'loopback source':

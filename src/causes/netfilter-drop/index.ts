@@ -114,8 +114,8 @@ export default defineCause({
     const hook = arrived || arrived_on ? 'prerouting' : 'output';
     return [
       ...changed,
-      `find the rule: \`nft -a list ruleset | grep -nE 'drop|reject'\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
-      `see which it is: \`nft add table inet why && nft 'add chain inet why t { type filter hook ${hook} priority -350; }' && nft add rule inet why t ${nftSelector(flow)} meta nftrace set 1\` Then watch it drop: \`nft monitor trace\` Afterwards: \`nft delete table inet why\``,
+      `find the rule: \`${inNetns(netns, 'nft -a list ruleset')} | grep -nE 'drop|reject'\``,
+      `see which it is, in that namespace: \`nft add table inet why && nft 'add chain inet why t { type filter hook ${hook} priority -350; }' && nft add rule inet why t ${nftSelector(flow)} meta nftrace set 1\` Then watch it drop: \`nft monitor trace\` Afterwards: \`nft delete table inet why\``,
       `a policy of drop and a REJECT count too: allow ${from} → ${to} where it should pass`,
     ];
   },

@@ -96,7 +96,7 @@ export default defineCause({
           ]
         : []),
       ...(found ?? [
-        `find the rule: \`nft -a list ruleset | grep -n reject\` or \`${save} | grep REJECT\` In namespace ${netns}: \`nsenter -n -t $(lsns -nt net -o NS,PID | awk '$1==${netns}{print $2}') nft -a list ruleset\``,
+        `find the rule: \`${inNetns(netns, 'nft -a list ruleset')} | grep -n reject\` or \`${inNetns(netns, save)} | grep REJECT\``,
         allow,
       ]),
       ...(unanswered > 0 && answer === ANSWERS[2]

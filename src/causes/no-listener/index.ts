@@ -134,10 +134,10 @@ export default defineCause({
   },
   ofMany: {
     scan: 'a port scan',
-    advice: ({ from, address }) => [
+    advice: ({ from, netns }) => [
       `ask who runs ${from} whether this is meant: a monitor or an inventory scans too`,
-      `else keep it out where it comes in, which also spares this host the resets: \`nft add table inet scan; nft add chain inet scan in '{ type filter hook input priority -10; }'; nft add rule inet scan in ${familyOf(from) === 6 ? 'ip6' : 'ip'} saddr ${from} drop\``,
-      `what is open meanwhile: \`ss -ltn src ${address.replace(/:\d+$/, '')}\``,
+      `else keep it out where it comes in, which also spares this host the resets: \`nft add table inet scan; nft add chain inet scan in '{ type filter hook input priority -10; }'; nft add rule inet scan in ${familyOf(from) === 6 ? 'ip6' : 'ip'} saddr ${from} drop\` To take it back: \`nft delete table inet scan\``,
+      `what is open meanwhile: \`${inNetns(netns, 'ss -ltn')}\``,
     ],
   },
 });

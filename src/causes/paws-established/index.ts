@@ -7,7 +7,6 @@ import { isConnection } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { refusedBy } from '../shared/groups.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'paws-established',
@@ -53,8 +52,8 @@ export default defineCause({
   advice({ peer, ttl }, { saddr, sport, daddr, dport }) {
     return [
       `do two hosts send on this connection (two machines behind one address, a balancer that moved it)? Compare TTL ${ttl}, IP id and TSval of what arrives: \`tcpdump -ni any -vv host ${saddr} and port ${sport} and port ${dport}\``,
-      `something on the way writes timestamps (a proxy, a firewall that randomises them, a host that was moved live)? Compare on ${peer} and here: \`ss -tio dst ${word(endpoint(saddr, sport))}\``,
-      `is it the timestamps at all? New connections have none after this on ${daddr}: \`sysctl -w net.ipv4.tcp_timestamps=0\``,
+      `something on the way writes timestamps (a proxy, a firewall that randomises them, a host that was moved live)? Compare TSval with what leaves ${peer}. There: \`tcpdump -ni any -vv host ${daddr} and port ${sport} and port ${dport}\``,
+      `is it the timestamps at all? New connections have none after this on ${daddr}: \`sysctl -w net.ipv4.tcp_timestamps=0\` Set it back to 1 afterwards`,
     ];
   },
 });

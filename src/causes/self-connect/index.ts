@@ -38,7 +38,7 @@ export default defineCause({
   advice({ end, netns }, { sport }) {
     return [
       `end it: the process holds port ${sport}, and the service of ${end} cannot bind it (EADDRINUSE) until it closes: \`${inNetns(netns, `ss -tnp 'sport = :${sport}'`)}\``,
-      `keep the port from being given to clients: \`${inNetns(netns, `sysctl net.ipv4.ip_local_reserved_ports=${sport}`)}\` (with those that are there already), or let services use ports below ip_local_port_range`,
+      `keep the port from being given to clients: \`${inNetns(netns, `sysctl -w net.ipv4.ip_local_reserved_ports=${sport}`)}\` (with those that are there already: it replaces them), or let services use ports below ip_local_port_range`,
       'let the program close a socket whose getpeername() is its own getsockname()',
     ];
   },

@@ -75,7 +75,7 @@ export default defineCause({
     return [
       `do several hosts arrive as ${saddr}? Each has ${clock}: give the translator more source addresses, or let it keep a port longer than 60 s before it uses it again`,
       `see who waits here: \`ss -tan state time-wait src ${word(endpoint(daddr, dport))} and dst ${word(bracketed(saddr))}\``,
-      `${client} connects 1 s late if it gets our answer and its reset comes back. If it takes 60 s, something on the way drops one of the two as invalid. On the translator: \`sysctl net.netfilter.nf_conntrack_tcp_be_liberal\` Here this has to be 0: \`sysctl net.ipv4.tcp_rfc1337\``,
+      `${client} connects 1 s late if it gets our answer and its reset comes back. If it takes 60 s, something on the way drops one of the two as invalid. On the translator 1 lets more pass: \`sysctl net.netfilter.nf_conntrack_tcp_be_liberal\` Here this has to be 0: \`sysctl net.ipv4.tcp_rfc1337\``,
       ...stamps,
       `let the client close first, then TIME_WAIT is on its side: does the service of ${to} close after each answer (keep-alive off)?`,
     ];
