@@ -100,7 +100,7 @@ export class CallFacts {
           );
         }
         if (this.#host.hasNoSocket(u32(w, drop))) return this.#ofLoopback(w, at, layout);
-        if (this.#host.isByPathFilter(u32(w, drop)))
+        if (this.#isByPathFilter(w, at + BODY))
           return this.#asked(w, at, (netns) => this.#host.back(netns, layout.body(w, at)));
         if (REFUSED.has(u32(w, at + BODY + AT.Drop.route_errno)))
           return this.#asked(w, at, (netns) => this.#host.passing(netns, layout.body(w, at)));
@@ -142,6 +142,15 @@ export class CallFacts {
       default:
         return NOTHING;
     }
+  }
+
+  /** By its reason, by what counted it, or by how the check of its sender ended. */
+  #isByPathFilter(w: Words, drop: number): boolean {
+    return (
+      this.#host.isByPathFilter(u32(w, drop + AT.Drop.reason)) ||
+      u32(w, drop + AT.Drop.mib + AT.MibDelta.ip_reverse_path_filter) > 0 ||
+      u32(w, drop + AT.Drop.source_errno) === ERRNO.EXDEV
+    );
   }
 
   /** What a connect by `lo` sends to another host comes in there, and nobody takes or answers it. */
