@@ -9,7 +9,9 @@ import { FrameReader } from '../../../src/wire/frames.ts';
 import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
 import type { Layout } from '../../../src/wire/written.ts';
 
-const [CALL_FAILED, DROP, RESET_SENT, SYN_RECEIVED, STATE_CHANGE] = [75, 19, 17, 16, 20] as const;
+const [CALL_FAILED, DROP, RESET_SENT, SYN_RECEIVED, STATE_CHANGE, RESET_RECEIVED] = [
+  75, 19, 17, 16, 20, 18,
+] as const;
 const layout = WRITTEN[CALL_FAILED];
 const [BY_NETFILTER, NOT_OURS] = [2, 3];
 const NO_SOCKET = 99;
@@ -47,6 +49,7 @@ function finder(took_ms = 0, answer: ReturnType<CallHost['failed']> = ASKED) {
       back: ask,
       ports: ask,
       passing: ask,
+      dialledBy: () => ask(0),
       answer: ask,
       isByNetfilter: (reason) => reason === BY_NETFILTER,
       isByPathFilter: (reason) => reason === PATH_FILTER,
@@ -216,6 +219,22 @@ test('the way back is asked for of a SYN that was refused, and no queue was full
   expect(told(refused(6, listen_drops, out_no_routes), WRITTEN[SYN_RECEIVED])).toHaveLength(1);
   expect(told(refused(7, listen_drops, listen_overflows), WRITTEN[SYN_RECEIVED])).toEqual([]);
   expect(told(refused(8), WRITTEN[SYN_RECEIVED])).toEqual([]);
+});
+
+test('of a connect that was refused it is asked who sees what its process dials', () => {
+  const { told, asked } = finder();
+  const refused = (key: number, state: number, cgroup: number) => {
+    const w = record(1e9, key, WRITTEN[RESET_RECEIVED].words);
+    const sock = BODY + AT.ResetReceived.sock;
+    w[sock + AT.Sock.state] = state;
+    w[sock + AT.Sock.owner + AT.Owner.cgroup] = cgroup;
+    return w;
+  };
+  const [ESTABLISHED, SYN_SENT] = [1, 2] as const;
+  expect(told(refused(5, ESTABLISHED, 7), WRITTEN[RESET_RECEIVED])).toEqual([]);
+  expect(told(refused(5, SYN_SENT, 0), WRITTEN[RESET_RECEIVED])).toEqual([]);
+  expect(asked).toEqual([]);
+  expect(told(refused(5, SYN_SENT, 7), WRITTEN[RESET_RECEIVED])).toHaveLength(1);
 });
 
 test('of a connect that was given no port it is asked which are reserved', () => {
