@@ -8,6 +8,7 @@ import type {
   Drop,
   Hooked,
   NarrowDevice,
+  Sock,
   SynReceived,
 } from '../wire/types.gen.ts';
 import { NOTHING_HOOKED } from './device-hooks.ts';
@@ -91,6 +92,16 @@ export function askedOf(
       !dials && failed.err === ERRNO.EADDRINUSE && sport === 0 ? reservedPorts(host, netns) : '',
     narrow: dials && familyOf(daddr) === 6 && NO_WAY.has(failed.err) ? narrowDevices(ask) : [],
   };
+}
+
+/** Programs that may have put another address in place of what a process of a cgroup dialled; null: there is none. */
+export function dialledByOf(
+  host: AskedHost,
+  { owner, flow }: Pick<Sock, 'owner' | 'flow'>,
+): Omit<ConnectAsked, 'key'> | null {
+  const hook = `cgroup connect${familyOf(flow.daddr)}`;
+  const hooked = attached(host, owner.cgroup, (one) => one.hook === hook);
+  return hooked.length === 0 ? null : { ...NOT_ASKED, hooked };
 }
 
 /** Why a connect was given no port, in the namespace at a path. */
@@ -236,11 +247,24 @@ function programsOf(host: AskedHost, failed: CallFailed): Hooked[] {
   const { program, second_program, third_program } = failed;
   const ids = [program, second_program, third_program].flatMap((one) => (one ? [one.id] : []));
   if (ids.length === 0) return [];
-  const hooked = host.cgroups(failed.cgroup).flatMap(({ folder, path }) => {
+  return attached(
+    host,
+    failed.cgroup,
+    ({ hook, id }) => (HOOKS[failed.call]?.has(hook) ?? false) && ids.includes(id),
+  );
+}
+
+/** Programs of a cgroup and of those that it is in, and who holds them. */
+function attached(
+  host: AskedHost,
+  cgroup: string,
+  isWanted: (program: { hook: string; id: number }) => boolean,
+): Hooked[] {
+  const hooked = host.cgroups(cgroup).flatMap(({ folder, path }) => {
     try {
       return host
         .cgroupPrograms(folder)
-        .filter(({ hook, id }) => HOOKS[failed.call]?.has(hook) && ids.includes(id))
+        .filter(isWanted)
         .map(({ hook, id, name }) => ({
           ...NOTHING_HOOKED,
           ...{ hook, program_id: id, program: name, cgroup_path: path },

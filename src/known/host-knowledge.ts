@@ -297,6 +297,10 @@ export class HostKnowledge implements Knowledge {
     return [...this.#drop_reasons.values()].includes(name);
   }
 
+  watchesOnly(): readonly string[] {
+    return this.#header.filters.filter((one) => !one.startsWith('netns '));
+  }
+
   tellsOfBound(): boolean {
     return isSince(this.#header.kernel, 6, 8);
   }

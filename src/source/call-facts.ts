@@ -8,7 +8,7 @@ import { LOOPBACK_IFINDEX } from '../tcp/loopback.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import { sharedBy } from '../wire/key.ts';
-import type { CallFailed, ConnectAsked, Drop, SynReceived } from '../wire/types.gen.ts';
+import type { CallFailed, ConnectAsked, Drop, Sock, SynReceived } from '../wire/types.gen.ts';
 import { u32, u64, type Words } from '../wire/words.ts';
 import { AT, BODY, readCommon } from '../wire/written.gen.ts';
 import type { Layout } from '../wire/written.ts';
@@ -45,6 +45,8 @@ export interface CallHost {
   sent(netns: number, drop: Drop): Answer;
   /** The way back to whom the reverse path filter refused. */
   back(netns: number, drop: Drop): Answer;
+  /** Programs that may have put another address in place of what a process dialled; null: none. */
+  dialledBy(sock: Pick<Sock, 'owner' | 'flow'>): Answer;
   /** The route or rule that refuses what came in for others, and the answer to a SYN. */
   passing(netns: number, drop: Drop): Answer;
   answer(netns: number, syn: SynReceived): Answer;
@@ -100,7 +102,7 @@ export class CallFacts {
           );
         }
         if (this.#host.hasNoSocket(u32(w, drop))) return this.#ofLoopback(w, at, layout);
-        if (this.#host.isByPathFilter(u32(w, drop)))
+        if (this.#isByPathFilter(w, at + BODY))
           return this.#asked(w, at, (netns) => this.#host.back(netns, layout.body(w, at)));
         if (REFUSED.has(u32(w, at + BODY + AT.Drop.route_errno)))
           return this.#asked(w, at, (netns) => this.#host.passing(netns, layout.body(w, at)));
@@ -137,11 +139,33 @@ export class CallFacts {
         if (sock.flow.sport === 0 && sock.err === 0)
           return this.#asked(w, at, (netns) => this.#host.ports(netns));
         if (sock.retransmits === 0 || !SILENT.has(sock.err)) return NOTHING;
-        return this.#ofAddress(w, at, sock.flow.saddr, ({ source_missing }) => source_missing > 0);
+        const missing = ({ source_missing }: NonNullable<Answer>) => source_missing > 0;
+        const told = this.#ofAddress(w, at, sock.flow.saddr, missing);
+        return told.length > 0 ? told : this.#dialledBy(w, at, sock);
+      }
+      case 'reset_received': {
+        const state = at + BODY + AT.ResetReceived.sock + AT.Sock.state;
+        if (u32(w, state) !== TCP_STATE.SYN_SENT) return NOTHING;
+        return this.#dialledBy(w, at, layout.body(w, at).sock);
       }
       default:
         return NOTHING;
     }
+  }
+
+  #dialledBy(w: Words, at: number, sock: Pick<Sock, 'owner' | 'flow'>): Uint8Array[] {
+    // Nobody knows whose it is.
+    if (sock.owner.cgroup === '0') return NOTHING;
+    return this.#asked(w, at, () => this.#host.dialledBy(sock));
+  }
+
+  /** By its reason, by what counted it, or by how the check of its sender ended. */
+  #isByPathFilter(w: Words, drop: number): boolean {
+    return (
+      this.#host.isByPathFilter(u32(w, drop + AT.Drop.reason)) ||
+      u32(w, drop + AT.Drop.mib + AT.MibDelta.ip_reverse_path_filter) > 0 ||
+      u32(w, drop + AT.Drop.source_errno) === ERRNO.EXDEV
+    );
   }
 
   /** What a connect by `lo` sends to another host comes in there, and nobody takes or answers it. */

@@ -8,6 +8,7 @@ import {
   addressAskedOf,
   answerAskedOf,
   askedOf,
+  dialledByOf,
   passingAskedOf,
   portsAskedOf,
   routeAskedOf,
@@ -113,6 +114,7 @@ export class HostFacts implements Finder {
         {
           failed: (netns, failed) => inside(netns, (path) => askedOf(sockets, failed, path)),
           sent: (netns, drop) => inside(netns, (path) => routeAskedOf(sockets, drop, path)),
+          dialledBy: (sock) => dialledByOf(sockets, sock),
           passing: (netns, drop) => inside(netns, (path) => passingAskedOf(sockets, drop, path)),
           answer: (netns, syn) => inside(netns, (path) => answerAskedOf(sockets, syn, path)),
           ports: (netns) => inside(netns, (path) => portsAskedOf(sockets, path)),

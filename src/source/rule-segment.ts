@@ -3,6 +3,7 @@
 import type { Device, Hook, Segment } from '../host/nftables/match.ts';
 import type { DeviceName } from '../host/nftables/values.ts';
 import { addressBytes, IPV4_AT } from '../tcp/address.ts';
+import { TCP_FLAG } from '../tcp/flags.ts';
 import { LOOPBACK_IFINDEX } from '../tcp/loopback.ts';
 import type { Drop } from '../wire/types.gen.ts';
 
@@ -20,6 +21,7 @@ export function segmentOf(drop: Drop, family: 4 | 6, deviceName: DeviceName): Se
   const leaves = left || (hooks.some((hook) => LEAVING.has(hook)) ? route_ifindex : 0);
   return {
     ...{ family, flags, seq, ack_seq, window, ttl, hooks },
+    payload: payloadOf(packet),
     saddr: bytes(flow.saddr),
     daddr: bytes(flow.daddr),
     sport: flow.sport,
@@ -33,6 +35,13 @@ export function segmentOf(drop: Drop, family: 4 | 6, deviceName: DeviceName): Se
     conntrack: conntrack && { info: conntrack.info, status: conntrack.status },
   };
 }
+
+/** Of more than 64 KiB at once the headers tell no length: then none is known of a segment without others. */
+function payloadOf({ payload_len, flags }: Drop['packet']): number | null {
+  return payload_len > 0 || flags & ALONE ? payload_len : null;
+}
+
+const ALONE = TCP_FLAG.syn | TCP_FLAG.fin | TCP_FLAG.rst;
 
 /** A rule that rejects gives what this host sends, and has no device yet, that of loopback (IPv6). */
 const isRejectedSent = ({ packet, leaves_ifindex, rejected }: Drop) =>

@@ -43,7 +43,7 @@ function beforeTracking(segment: Segment): Segment {
 function segmentsBefore(segment: Segment): Segment[] {
   const { saddr, daddr, sport, dport, hooks } = segment;
   const isForHere = hooks.includes('input');
-  const unknown = { seq: null, ack_seq: null, window: null, ttl: null };
+  const unknown = { seq: null, ack_seq: null, window: null, ttl: null, payload: null };
   const same: Segment = { ...beforeTracking(segment), ...unknown };
   const back = (hook: Hook): Segment => ({
     ...same,

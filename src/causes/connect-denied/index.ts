@@ -9,6 +9,7 @@ import type { ConnectAsked, Hooked } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { portAdvice, portRefusal } from '../shared/binding.ts';
 import { CONNECT, choseLoopback, refusalOf, unfit } from '../shared/denied.ts';
+import { programAt } from '../shared/dialled-by.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
@@ -233,7 +234,7 @@ function programText(
 ): string {
   const at = asked?.hooked.find(({ program_id }) => program_id === id);
   const where = at ? `${at.hook} of ${at.cgroup_path}` : 'its cgroup';
-  return `program ${program === '' ? 'without a name' : program} (id ${id}) at ${where}`;
+  return programAt(program, id, where);
 }
 
 function holdersOf({ processes, pins }: Hooked): string[] {

@@ -6,6 +6,7 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
 import { sourceMissing, sourceMissingAdvice, sourceMissingText } from '../shared/denied.ts';
+import { dialledBy, dialledByAdvice } from '../shared/dialled-by.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { exitText, ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
@@ -45,6 +46,7 @@ export default defineCause({
         from: local(sock.flow),
         ...(redirect && redirected(redirect, event.netns)),
         ...(!redirect && sourceMissing(event, known)),
+        ...(!redirect && dialledBy(event, sock.owner, known)),
         syns_sent: sock.retransmits + 1,
         waited_ms,
         process_end: connect?.process_ends ? exitText(connect.exit_status) : null,
@@ -89,6 +91,7 @@ export default defineCause({
       : [];
     return [
       ...raced,
+      ...dialledByAdvice(dialled, evidence),
       ...(evidence.source_missing ? sourceMissingAdvice(saddr) : []),
       ...unreachableAdvice(why, flow),
       `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,

@@ -5,6 +5,7 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { redirectAdvice, resetFromElsewhere } from '../shared/conntrack.ts';
+import { dialledBy, dialledByAdvice, dialledByText } from '../shared/dialled-by.ts';
 import { movedAdvice, movedSince, movedText } from '../shared/mac.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { JOINS, joinAdvice, joins } from '../shared/subflows.ts';
@@ -22,7 +23,7 @@ export default defineCause({
   on: ['reset_received'],
   // Before 5.17 a reset is looked at as it arrives, before this host translates it back.
   supersedes: ['refused-from-elsewhere'],
-  match(event) {
+  match(event, known) {
     if (event.kind !== 'reset_received' || event.body.sock.state !== TCP_STATE.SYN_SENT)
       return null;
     const { sock, packet } = event.body;
@@ -37,6 +38,7 @@ export default defineCause({
         reset_ttl: packet?.ttl ?? null,
         ...(moved && { moved }),
         ...(join && { join }),
+        ...(!join && dialledBy(event, sock.owner, known)),
         ...(redirected_to !== null && { redirected_to, netns: event.netns }),
       },
       basis: 'direct',
@@ -48,14 +50,16 @@ export default defineCause({
       ...(join && { severity: 'info' as const }),
     };
   },
-  summary({ dialled, reset_ttl, redirected_to, moved, join }, { daddr }) {
+  summary(evidence, { daddr }) {
+    const { dialled, reset_ttl, redirected_to, moved, join } = evidence;
     const ttl = reset_ttl === null ? '' : ` (the reset’s TTL is ${reset_ttl})`;
     if (redirected_to !== undefined)
       return `${dialled}, translated by this host to ${redirected_to}, refused the connect with a reset${ttl}`;
     const since = moved ? `; ${movedText(moved, daddr)}` : '';
-    return `${dialled} refused the connect with a reset${ttl}${since}${join ? `.${JOINS}` : ''}`;
+    return `${dialled} refused the connect with a reset${ttl}${since}${dialledByText(evidence)}${join ? `.${JOINS}` : ''}`;
   },
-  advice({ dialled, reset_ttl, redirected_to, netns, moved, join }, flow) {
+  advice(evidence, flow) {
+    const { dialled, reset_ttl, redirected_to, netns, moved, join } = evidence;
     const { daddr, dport } = flow;
     if (redirected_to !== undefined && netns !== undefined) {
       const [, target = '', port = ''] = redirected_to.match(/^\[?([^\]]*)\]?:(\d+)$/) ?? [];
@@ -72,6 +76,7 @@ export default defineCause({
           ];
     return [
       ...(join ? [joinAdvice(flow)] : []),
+      ...dialledByAdvice(dialled, evidence),
       ...(moved ? movedAdvice(moved, daddr) : []),
       `on ${daddr}: does anything listen? \`ss -ltn 'sport = :${dport}'\` Does a rule reject? \`nft list ruleset | grep -n reject\``,
       ...ttl,

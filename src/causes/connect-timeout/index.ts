@@ -13,6 +13,7 @@ import {
   sourceMissingAdvice,
   sourceMissingText,
 } from '../shared/denied.ts';
+import { dialledBy, dialledByAdvice } from '../shared/dialled-by.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
@@ -50,6 +51,7 @@ export default defineCause({
           !isLoopback(daddr) && { source_is_loopback: true }),
         ...(join && { join }),
         ...(!redirect && sourceMissing(event, known)),
+        ...(!redirect && !join && dialledBy(event, sock.owner, known)),
         syns_sent: sock.retransmits + 1,
         waited_ms,
         user_timeout_ms: sock.user_timeout_ms || null,
@@ -89,6 +91,7 @@ export default defineCause({
     if (lines) return [...lines, `${from} gave up: ${limit}`];
     return [
       ...(evidence.join ? [joinAdvice(flow)] : []),
+      ...dialledByAdvice(dialled, evidence),
       ...(evidence.source_missing ? sourceMissingAdvice(saddr) : []),
       ...unreachableAdvice(why, flow),
       ...(source_is_loopback

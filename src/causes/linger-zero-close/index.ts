@@ -7,6 +7,7 @@ import { defineCause } from '../define.ts';
 import { byService } from '../shared/groups.ts';
 import { callers } from '../shared/kernel.ts';
 import { closedBy } from '../shared/processes.ts';
+import { upstreamAdvice, upstreamUnseen } from '../shared/upstreams.ts';
 
 export default defineCause({
   id: 'linger-zero-close',
@@ -54,6 +55,7 @@ export default defineCause({
         peer: remote(sock.flow),
         unacked_bytes: sock.unacked_bytes,
         linger_s: 0,
+        ...(!harmless && upstreamUnseen(sock.flow, known)),
         ...(unused && { unused }),
         ...(peer_had_closed && { peer_had_closed }),
         ...(answered && { answered }),
@@ -78,7 +80,8 @@ export default defineCause({
       return `closed ${at} with SO_LINGER 0 before either end had sent anything: ${peer} got a reset instead of a FIN`;
     return `closed ${at} with SO_LINGER 0: ${peer} got a reset instead of a FIN`;
   },
-  advice({ local: at, peer, unused, peer_had_closed, answered }) {
+  advice(evidence) {
+    const { local: at, peer, unused, peer_had_closed, answered } = evidence;
     if (answered)
       return [
         `the health check of a balancer does this once it has read what it asked for, so that no TIME_WAIT is left (HAProxy’s HTTP check): is ${peer} checked from here? Then it is harmless, but that ${peer} may log a failed write, where it had not said all yet`,
@@ -94,6 +97,7 @@ export default defineCause({
         `else ${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy()): does it give up before its request, and why?`,
       ];
     return [
+      ...upstreamAdvice(at, evidence),
       `${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy()); remove it unless resets are wanted`,
       `a load balancer or a health check often does it to avoid TIME_WAIT: is ${peer} or ${at} one? Then it is harmless`,
     ];

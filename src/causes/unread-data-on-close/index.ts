@@ -6,6 +6,7 @@ import { defineCause } from '../define.ts';
 import { byService } from '../shared/groups.ts';
 import { callers, NO_REASON } from '../shared/kernel.ts';
 import { closedBy, endAdvice, endOfProcess, endText } from '../shared/processes.ts';
+import { upstreamAdvice, upstreamUnseen } from '../shared/upstreams.ts';
 
 export default defineCause({
   id: 'unread-data-on-close',
@@ -38,6 +39,7 @@ export default defineCause({
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
         process_end,
+        ...(process_end === null && upstreamUnseen(sock.flow, known)),
       },
       basis: said ? 'direct' : 'inferred',
       subject: 'flow',
@@ -53,7 +55,8 @@ export default defineCause({
       ? `closed ${at} ${reset}`
       : `${at} was closed ${reset}, as ${endText(process_end)}`;
   },
-  advice({ local: at, peer, unacked_bytes, process_end }, flow) {
+  advice(evidence, flow) {
+    const { local: at, peer, unacked_bytes, process_end } = evidence;
     const lost =
       unacked_bytes > 0
         ? [
@@ -62,6 +65,7 @@ export default defineCause({
         : [];
     if (process_end !== null) return [endAdvice(process_end, at), ...lost];
     return [
+      ...upstreamAdvice(at, evidence),
       `${at}: read to the end before close(), or shutdown(SHUT_WR) and read until 0`,
       ...lost,
       servedAtSource(flow)

@@ -30,6 +30,8 @@ export interface Segment {
   ack_seq: number | null;
   window: number | null;
   ttl: number | null;
+  /** Bytes of TCP's payload. */
+  payload: number | null;
   /** Where it may have been. */
   hooks: readonly Hook[];
   /** Null: not known. The number of none is 0, its name empty. */
@@ -87,6 +89,8 @@ export class Matcher {
   readonly #registers = Buffer.alloc(4 * REGISTERS);
   readonly #known = new Uint8Array(4 * REGISTERS);
   readonly #headers: ReadonlyMap<number, Header>;
+  /** Between which lengths the packet is, and the register that has it: its bytes are not known. */
+  #length: (Length & { at: number; swapped: boolean }) | null = null;
   #left = MAX_RULES;
 
   constructor(rules: Rules, segment: Segment) {
@@ -119,12 +123,13 @@ export class Matcher {
         return true;
       case 'meta':
         this.#loadMeta(op.to, op.key);
+        // A device is given it with the link's header.
+        if (op.key === META.LENGTH && chain.family !== NFPROTO.NETDEV) this.#loadLength(op.to);
         return true;
       case 'ct':
         return this.#loadCt(op.to, op.key);
       case 'unknown':
-        if (op.to === ALL_REGISTERS) this.#known.fill(0);
-        else this.#known.fill(0, 4 * op.to, 4 * op.to + 16);
+        this.#loadUnknown(op);
         return true;
       case 'value':
         this.#store(op.to, op.data);
@@ -166,7 +171,21 @@ export class Matcher {
     }
   }
 
+  #loadLength(at: number): void {
+    const length = lengthOf(this.#segment);
+    this.#length = length && { ...length, at, swapped: false };
+  }
+
+  #loadUnknown({ to, of, swapped }: Extract<Op, { kind: 'unknown' }>): void {
+    const length = swapped && this.#length?.at === of ? this.#length : null;
+    if (to === ALL_REGISTERS) this.#known.fill(0);
+    else this.#known.fill(0, 4 * to, 4 * to + 16);
+    if (length) this.#length = { ...length, at: to, swapped: !length.swapped };
+    else if (to === ALL_REGISTERS || this.#length?.at === to) this.#length = null;
+  }
+
   #store(to: number, value: Uint8Array): void {
+    if (this.#length?.at === to) this.#length = null;
     this.#registers.set(value, 4 * to);
     this.#known.fill(1, 4 * to, 4 * to + value.length);
     // Words are filled up with zeros.
@@ -261,6 +280,8 @@ export class Matcher {
 
   #compare(from: number, op: number, data: Buffer): Known {
     if (!this.#isKnown(from, data.length)) {
+      if (this.#length?.at === from && data.length === 4)
+        return isOfLength(this.#length, op, readNative(data, this.#length.swapped));
       if (op > 1) return null;
       const differs = data.some(
         (byte, i) => this.#known[4 * from + i] === 1 && this.#registers[4 * from + i] !== byte,
@@ -296,7 +317,16 @@ const IPPROTO_TCP = 6;
 const [REPLY, UNTRACKED] = [3, 7];
 const STATE_INVALID = 1;
 const STATE_UNTRACKED = 64;
-const META = { PROTOCOL: 1, IIF: 4, OIF: 5, IIFNAME: 6, OIFNAME: 7, NFPROTO: 15, L4PROTO: 16 };
+const META = {
+  LENGTH: 0,
+  PROTOCOL: 1,
+  IIF: 4,
+  OIF: 5,
+  IIFNAME: 6,
+  OIFNAME: 7,
+  NFPROTO: 15,
+  L4PROTO: 16,
+};
 const CT = { STATE: 0, DIRECTION: 1, STATUS: 2 };
 
 const LESS_OR_EQUAL = 3;
@@ -310,6 +340,31 @@ const COMPARE: readonly ((order: number) => boolean)[] = [
   (order) => order > 0,
   (order) => order >= 0,
 ];
+
+/** Of a packet with the headers of IP and TCP, in bytes. */
+interface Length {
+  least: number;
+  most: number;
+}
+
+/** Of IPv6 without other headers, as nearly all of it comes. */
+const HEADERS: Readonly<Record<4 | 6, Length>> = {
+  4: { least: 40, most: 120 },
+  6: { least: 60, most: 100 },
+};
+
+function lengthOf({ family, payload }: Segment): Length | null {
+  const { least, most } = HEADERS[family];
+  return payload === null ? null : { least: least + payload, most: most + payload };
+}
+
+function isOfLength({ least, most }: Length, op: number, length: number): Known {
+  const compare = COMPARE[op];
+  if (!compare) return null;
+  const places = [least, most].map((one) => compare(Math.sign(one - length)));
+  if (least < length && length < most) places.push(compare(0));
+  return places.every((one) => one === places[0]) ? (places[0] ?? null) : null;
+}
 
 interface Header {
   bytes: Uint8Array;
@@ -365,6 +420,9 @@ function transportHeader({ sport, dport, seq, ack_seq, flags, window }: Segment)
     [14, big(window, 2)],
   ]);
 }
+
+const readNative = (bytes: Buffer, isSwapped: boolean) =>
+  isSwapped ? bytes.readUInt32BE(0) : bytes.readUInt32LE(0);
 
 /** Of this machine's byte order, which is little-endian where tcpwhy runs. */
 function native(value: number): Buffer {

@@ -20,7 +20,7 @@ function firstSegment({ saddr, sport, daddr, dport }: Flow, hook: Hook): Segment
   const bytes = (address: string) => addressBytes(address).subarray(family === 4 ? IPV4_AT : 0);
   return {
     ...{ family, saddr: bytes(saddr), daddr: bytes(daddr), sport, dport, hooks: [hook] },
-    ...{ flags: TCP_FLAG.syn, seq: null, ack_seq: 0, window: null, ttl: null },
+    ...{ flags: TCP_FLAG.syn, seq: null, ack_seq: 0, window: null, ttl: null, payload: null },
     ...{ arrived_on: null, leaves_by: null, conntrack: null },
   };
 }

@@ -13,6 +13,7 @@ const rpFilter: ScenarioEntry = {
   id: 'rp-filter',
   title: 'SYNs come in on a line through which the server would not answer',
   families: [4],
+  says: () => ({ interface: 's1', way_back_by: 's0' }),
   ownerless: true,
   prepare(lab) {
     const { client, server } = HOSTS[4];

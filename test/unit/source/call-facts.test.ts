@@ -9,11 +9,13 @@ import { FrameReader } from '../../../src/wire/frames.ts';
 import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
 import type { Layout } from '../../../src/wire/written.ts';
 
-const [CALL_FAILED, DROP, RESET_SENT] = [75, 19, 17] as const;
+const [CALL_FAILED, DROP, RESET_SENT, SYN_RECEIVED, STATE_CHANGE, RESET_RECEIVED] = [
+  75, 19, 17, 16, 20, 18,
+] as const;
 const layout = WRITTEN[CALL_FAILED];
 const [BY_NETFILTER, NOT_OURS] = [2, 3];
 const NO_SOCKET = 99;
-const PATH_FILTER = 4;
+const PATH_FILTER = 44;
 const DST_NAT = 1 << 5;
 const NEW = 2;
 const ASKED: NonNullable<ReturnType<CallHost['failed']>> = {
@@ -47,6 +49,7 @@ function finder(took_ms = 0, answer: ReturnType<CallHost['failed']> = ASKED) {
       back: ask,
       ports: ask,
       passing: ask,
+      dialledBy: () => ask(0),
       answer: ask,
       isByNetfilter: (reason) => reason === BY_NETFILTER,
       isByPathFilter: (reason) => reason === PATH_FILTER,
@@ -177,4 +180,74 @@ test('of a refused SYN it is told only where no device has the address', () => {
   ]);
   expect(missing().told(refused(syn | ack), WRITTEN[RESET_SENT])).toEqual([]);
   expect(finder().told(refused(syn), WRITTEN[RESET_SENT])).toEqual([]);
+});
+
+test('the way back is asked for of what the reverse path filter drops, and what refuses what is passed on', () => {
+  const { told } = finder();
+  expect(told(drop(PATH_FILTER, { ifindex: 2 }), WRITTEN[DROP])).toHaveLength(1);
+  // Before there was a reason for it.
+  const known = (at: number, value: number) => {
+    const w = drop(1, { ifindex: 2, key: 200 + value });
+    w[BODY + at] = value;
+    return w;
+  };
+  const counted = AT.Drop.mib + AT.MibDelta.ip_reverse_path_filter;
+  expect(told(known(counted, 1), WRITTEN[DROP])).toHaveLength(1);
+  expect(told(known(AT.Drop.source_errno, 18), WRITTEN[DROP])).toHaveLength(1);
+  expect(told(known(AT.Drop.source_errno, 22), WRITTEN[DROP])).toEqual([]);
+  const refused = (errno: number) => {
+    const w = drop(1, { ifindex: 2, key: 6 + errno });
+    w[BODY + AT.Drop.route_errno] = errno;
+    return w;
+  };
+  const [EACCES, EINVAL, ENETUNREACH, EHOSTUNREACH] = [13, 22, 101, 113] as const;
+  for (const errno of [EACCES, EINVAL, EHOSTUNREACH])
+    expect(told(refused(errno), WRITTEN[DROP])).toHaveLength(1);
+  expect(told(refused(ENETUNREACH), WRITTEN[DROP])).toEqual([]);
+  expect(told(refused(0), WRITTEN[DROP])).toEqual([]);
+});
+
+test('the way back is asked for of a SYN that was refused, and no queue was full', () => {
+  const { told } = finder();
+  const refused = (key: number, ...counters: number[]) => {
+    const w = record(1e9, key, WRITTEN[SYN_RECEIVED].words);
+    for (const counter of counters) w[BODY + AT.SynReceived.mib + counter] = 1;
+    return w;
+  };
+  const { listen_drops, listen_overflows, out_no_routes } = AT.MibDelta;
+  expect(told(refused(5, listen_drops), WRITTEN[SYN_RECEIVED])).toHaveLength(1);
+  expect(told(refused(6, listen_drops, out_no_routes), WRITTEN[SYN_RECEIVED])).toHaveLength(1);
+  expect(told(refused(7, listen_drops, listen_overflows), WRITTEN[SYN_RECEIVED])).toEqual([]);
+  expect(told(refused(8), WRITTEN[SYN_RECEIVED])).toEqual([]);
+});
+
+test('of a connect that was refused it is asked who sees what its process dials', () => {
+  const { told, asked } = finder();
+  const refused = (key: number, state: number, cgroup: number) => {
+    const w = record(1e9, key, WRITTEN[RESET_RECEIVED].words);
+    const sock = BODY + AT.ResetReceived.sock;
+    w[sock + AT.Sock.state] = state;
+    w[sock + AT.Sock.owner + AT.Owner.cgroup] = cgroup;
+    return w;
+  };
+  const [ESTABLISHED, SYN_SENT] = [1, 2] as const;
+  expect(told(refused(5, ESTABLISHED, 7), WRITTEN[RESET_RECEIVED])).toEqual([]);
+  expect(told(refused(5, SYN_SENT, 0), WRITTEN[RESET_RECEIVED])).toEqual([]);
+  expect(asked).toEqual([]);
+  expect(told(refused(5, SYN_SENT, 7), WRITTEN[RESET_RECEIVED])).toHaveLength(1);
+});
+
+test('of a connect that was given no port it is asked which are reserved', () => {
+  const [SYN_SENT, CLOSE] = [2, 7] as const;
+  const closed = (key: number, sport: number) => {
+    const w = record(1e9, key, WRITTEN[STATE_CHANGE].words);
+    const change = BODY;
+    w[change + AT.StateChange.old_state] = SYN_SENT;
+    w[change + AT.StateChange.new_state] = CLOSE;
+    w[change + AT.StateChange.sock + AT.Sock.flow + AT.Flow.sport] = sport;
+    return w;
+  };
+  const { told } = finder();
+  expect(told(closed(5, 0), WRITTEN[STATE_CHANGE])).toHaveLength(1);
+  expect(told(closed(6, 40_000), WRITTEN[STATE_CHANGE])).toEqual([]);
 });

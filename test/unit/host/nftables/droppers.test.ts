@@ -10,6 +10,7 @@ import { ruleText } from '../../../../src/host/nftables/text.ts';
 import {
   be32,
   bitwise,
+  byteorder,
   cmp,
   counter,
   ct,
@@ -31,7 +32,16 @@ const SYN: Segment = {
   family: 4,
   saddr: Buffer.from([10, 1, 0, 2]),
   daddr: Buffer.from([10, 1, 0, 1]),
-  ...{ sport: 40_000, dport: 80, flags: 2, seq: 1, ack_seq: 0, window: 64_240, ttl: 64 },
+  ...{
+    sport: 40_000,
+    dport: 80,
+    flags: 2,
+    seq: 1,
+    ack_seq: 0,
+    window: 64_240,
+    ttl: 64,
+    payload: 0,
+  },
   hooks: ['input'],
   arrived_on: { ifindex: 2, name: 's0' },
   leaves_by: { ifindex: 0, name: '' },
@@ -44,6 +54,8 @@ function told(...chains: ToldChain[]): Told {
 
 const input = (...rules: Buffer[][]): ToldChain => ({ chain: 'input', hook: 1, rules });
 const DROP = verdict('DROP');
+const GREATER = 4;
+const native32 = (value: number) => Buffer.from(new Uint32Array([value]).buffer);
 
 /** What may have dropped it: `CHAIN HANDLE: TEXT`, or `CHAIN policy`. */
 function asked(of: Told, segment: Partial<Segment> = {}): string[] {
@@ -67,6 +79,27 @@ test('the rule that matches, and none after it', () => {
   expect(asked(rules)).toEqual(['input 2: tcp dport 80 drop']);
   expect(asked(rules, { dport: 443 })).toEqual(['input 3: ip saddr 10.1.0.2 drop']);
   expect(asked(rules, { hooks: ['forward'] })).toEqual([]);
+});
+
+test('a packet’s length is told from the headers that it may have', () => {
+  const longer = (bytes: number) => [meta(0), byteorder(), cmp(be32(bytes), GREATER), DROP];
+  const rules = told(input(longer(2000), longer(500), longer(80), [...dport(80), DROP]));
+  const [huge, large, small, any] = [
+    'input 1: meta length > 2000 drop',
+    'input 2: meta length > 500 drop',
+    'input 3: meta length > 80 drop',
+    'input 4: tcp dport 80 drop',
+  ];
+  expect(asked(rules)).toEqual([small, any]);
+  expect(asked(rules, { payload: 300 })).toEqual([small]);
+  expect(asked(rules, { payload: 450 })).toEqual([large, small]);
+  expect(asked(rules, { payload: 460 })).toEqual([large, small]);
+  expect(asked(rules, { payload: 461 })).toEqual([large]);
+  expect(asked(rules, { payload: 1990 })).toEqual([huge]);
+  expect(asked(rules, { payload: null })).toEqual([huge, large, small, any]);
+  const exactly = told(input([meta(0), cmp(native32(60)), DROP], [...dport(80), DROP]));
+  expect(asked(exactly)).toHaveLength(2);
+  expect(asked(exactly, { payload: 21 })).toEqual([any.replace('4', '2')]);
 });
 
 test('what was accepted before is not dropped', () => {

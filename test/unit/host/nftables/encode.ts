@@ -116,6 +116,9 @@ export const meta = (key: number) =>
 export const ct = (key: number) => expression('ct', attribute(1, be32(1)), attribute(2, be32(key)));
 export const cmp = (data: Buffer, op = 0) =>
   expression('cmp', attribute(1, be32(1)), attribute(2, be32(op)), nested(3, value(data)));
+/** To the network's order. */
+export const byteorder = () =>
+  expression('byteorder', attribute(1, be32(1)), attribute(2, be32(1)), attribute(3, be32(1)));
 export const bitwise = (mask: Buffer) =>
   expression(
     'bitwise',

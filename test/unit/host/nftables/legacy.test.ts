@@ -14,7 +14,16 @@ const tables = (family: 4 | 6, bytes = bytesOf(family)) =>
   new LegacyTables(family, new Map([['filter', bytes]]));
 
 const SYN = {
-  ...{ sport: 40_000, dport: 80, flags: 2, seq: 1, ack_seq: 0, window: 64_240, ttl: 64 },
+  ...{
+    sport: 40_000,
+    dport: 80,
+    flags: 2,
+    seq: 1,
+    ack_seq: 0,
+    window: 64_240,
+    ttl: 64,
+    payload: 0,
+  },
   hooks: ['input'],
   arrived_on: { ifindex: 2, name: 's0' },
   leaves_by: { ifindex: 0, name: '' },
