@@ -76,11 +76,6 @@ function command<F extends Flags>(
 for (const name of Object.keys(COMMANDS) as (keyof typeof COMMANDS)[])
   command<Flags>(name, COMMANDS[name], RUN[name] as Parameters<typeof command>[2]);
 
-// The other half of whatever watches where that is not root.
-program.command('reader', { hidden: true }).action(async () => {
-  (await import('./source/serve.ts')).serve();
-});
-
 try {
   await program.parseAsync();
   process.exitCode = status;

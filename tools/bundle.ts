@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { globSync, rmSync } from 'node:fs';
+import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { build, type Metafile, type Plugin } from 'esbuild';
 
 /** Ink can load React's developer tools, which are not installed. */
@@ -12,6 +13,25 @@ const noDevtools: Plugin = {
   },
 };
 
+/**
+ * What a module imports of Node is loaded when that module is, which is when a command first wants it: TLS and HTTP
+ * alone are 30 ms and 10 MiB.
+ */
+const nodeWhenWanted: Plugin = {
+  name: 'node-when-wanted',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?[a-z_]+(\/promises)?$/ }, ({ path }) =>
+      isBuiltin(path) ? { path: path.replace(/^node:/, ''), namespace: 'node' } : null,
+    );
+    onLoad({ filter: /.*/, namespace: 'node' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+    }));
+  },
+};
+
+/** Node shows the line where something failed. */
+const LONGEST_LINE = 200;
+
 // The first two lines are for the CommonJS packages in the bundle, the last one for Ink.
 const banner = `\
 import { createRequire } from 'node:module';
@@ -19,29 +39,50 @@ const require = createRequire(import.meta.url);
 delete process.env.DEV;
 `;
 
-/** The program as `tcpwhy.js` in a folder: with what a command alone needs in a file of its own, or as one file. */
+/**
+ * The program as `tcpwhy.js` in a folder, and its other half as `tcpwhy-reader.js`: with what a command alone needs in
+ * files of their own, or as one file each, of which Node reads less: but for names, which stacks of faults have.
+ */
 export async function bundle(outdir: string, splitting: boolean): Promise<Metafile> {
   for (const chunk of globSync(`${outdir}/tcpwhy-*.js*`)) rmSync(chunk);
   const { metafile } = await build({
-    entryPoints: ['src/cli.ts'],
+    entryPoints: [
+      { in: 'src/cli.ts', out: 'tcpwhy' },
+      { in: 'src/reader.ts', out: 'tcpwhy-reader' },
+    ],
     outdir,
-    entryNames: 'tcpwhy',
     chunkNames: 'tcpwhy-[name]-[hash]',
     bundle: true,
     splitting,
+    minifySyntax: !splitting,
+    minifyWhitespace: !splitting,
+    lineLimit: splitting ? undefined : LONGEST_LINE,
     platform: 'node',
     format: 'esm',
     target: 'node22',
     jsx: 'automatic',
     loader: { '.md': 'text' },
     define: { 'process.env.NODE_ENV': '"production"' },
-    plugins: [noDevtools],
+    plugins: splitting ? [noDevtools] : [noDevtools, nodeWhenWanted],
     banner: { js: banner },
     legalComments: 'linked',
     logLevel: 'warning',
     metafile: true,
   });
+  for (const path of Object.keys(metafile.outputs)) if (path.endsWith('.js')) toAscii(path);
   return metafile;
+}
+
+/**
+ * What esbuild leaves of other characters stands in tagged templates and regular expressions; one of them, and V8 keeps
+ * two bytes of every character of the file.
+ */
+function toAscii(path: string): void {
+  const escaped = readFileSync(path, 'utf8').replace(
+    /[^\0-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  writeFileSync(path, escaped);
 }
 
 if (import.meta.main)

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { CAPABILITIES, has } from '../host/capabilities.ts';
+import { CAPABILITIES, has, inUserNamespace } from '../host/capabilities.ts';
 import { type Limit, tooLow } from '../host/limits.ts';
 import type { AttachOptions } from '../source/attach.ts';
 import { LiveSource } from '../source/live.ts';
@@ -148,14 +148,21 @@ function userName(): string {
   }
 }
 
+/** Whom the kernel permits it. */
+function permission(): string {
+  if (inUserNamespace())
+    return 'root of a rootless container is not root of the host, which it takes: run it there (sudo tcpwhy …)';
+  if (process.geteuid?.() !== 0)
+    return 'run it as root (sudo tcpwhy …), or give it CAP_BPF and CAP_PERFMON';
+  return 'this is root, but with less than CAP_BPF and CAP_PERFMON, or a system call filter, as containers have it: give the container these and CAP_SYS_ADMIN, CAP_SYS_PTRACE (podman run --cap-add …), or run it on the host';
+}
+
 /** Why the kernel cannot be watched, and what to do about it. */
 function attachError(error: unknown): Error {
   const { code, message } = error as { code?: string; message: string };
   switch (code) {
     case 'EPERM':
-      return new UsageError(
-        `not permitted to load BPF programs: run it as root (sudo tcpwhy …), or give it CAP_BPF and CAP_PERFMON.\n  ${message}`,
-      );
+      return new UsageError(`not permitted to load BPF programs: ${permission()}.\n  ${message}`);
     case 'ENOBTF':
       return new UsageError(
         `no BTF, which tells where this kernel’s fields lie: run a kernel built with CONFIG_DEBUG_INFO_BTF, or give a BTF file made for this very kernel with --btf FILE (pahole -J on its vmlinux with debug information, then objcopy --dump-section .BTF=FILE).\n  ${message}`,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { constants } from 'node:os';
-import { ReaderGone } from '../source/remote.ts';
+import { ReaderGone } from '../source/reader-gone.ts';
 import { UsageError } from './usage.ts';
 
 /** What helps where the system refuses something, by the error's code. */

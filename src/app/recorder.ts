@@ -2,7 +2,7 @@
 
 import type { Rotation } from '../record/parts.ts';
 import { Recording } from '../record/write.ts';
-import { ReaderGone } from '../source/remote.ts';
+import { ReaderGone } from '../source/reader-gone.ts';
 import type { Source } from '../source/source.ts';
 import type { Losses } from '../wire/loss.ts';
 import type { Header } from '../wire/types.gen.ts';

@@ -29,7 +29,10 @@ async function failuresUntilLeft(): Promise<number> {
 
 async function showFailures(): Promise<number> {
   const [missing] = missingCommands(['ip']);
-  if (missing) throw new UsageError(`demo needs ${missing}, of the package iproute2`);
+  if (missing)
+    throw new UsageError(
+      `demo makes failures with ${missing}, of the package iproute2, which is missing; without root it shows a recording of them`,
+    );
   const failures = spawn(itself(), ['demo', '--failures'], {
     // Nothing but the live screen writes to a terminal.
     stdio: ['pipe', 'ignore', process.stdout.isTTY ? 'ignore' : 'inherit'],

@@ -8,7 +8,7 @@ import { Recorder, troubleTeller } from '../app/recorder.ts';
 import { Run, runOptions } from '../app/run.ts';
 import { outliveStdout } from '../app/stdout.ts';
 import { EVERY_RECORD_TICK_MS, interruption, TICK_MS, watch } from '../app/watch.ts';
-import { ReaderGone } from '../source/remote.ts';
+import { ReaderGone } from '../source/reader-gone.ts';
 import type { Header } from '../wire/types.gen.ts';
 
 /** Watches the kernel until the time is over, a finding came (--first) or a signal: its exit status. */

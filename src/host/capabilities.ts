@@ -60,3 +60,15 @@ export function has(number: number): boolean {
   const mask = effective();
   return mask === null || ((mask >> BigInt(number)) & 1n) === 1n;
 }
+
+/** Of the first user namespace: everybody is who they are. */
+const EVERYBODY = '0 0 4294967295';
+
+/** Whether this process is in a user namespace, whose capabilities are none for what is the whole host's. */
+export function inUserNamespace(): boolean {
+  try {
+    return readFileSync('/proc/self/uid_map', 'utf8').trim().replaceAll(/\s+/g, ' ') !== EVERYBODY;
+  } catch {
+    return false;
+  }
+}

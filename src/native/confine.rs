@@ -156,6 +156,10 @@ const OF_NEITHER: &[libc::c_long] = &[
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
     libc::SYS_pidfd_getfd,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
     libc::SYS_init_module,
     libc::SYS_finit_module,
     libc::SYS_delete_module,
@@ -232,10 +236,6 @@ const NOT_OF_THE_READER: &[libc::c_long] = &[
     libc::SYS_lremovexattr,
     libc::SYS_fremovexattr,
     libc::SYS_kill,
-    libc::SYS_tkill,
-    libc::SYS_pidfd_send_signal,
-    libc::SYS_rt_sigqueueinfo,
-    libc::SYS_rt_tgsigqueueinfo,
     libc::SYS_connect,
     libc::SYS_socketpair,
     libc::SYS_listen,
@@ -338,6 +338,16 @@ fn filter(half: &Half) -> Vec<libc::sock_filter> {
         filter.push(jump(libc::BPF_JEQ, call as u32, 0, 1));
         filter.push(give(REFUSED));
     }
+    // Signals to itself only: abort() and pthread_kill() send them, and what ends by a signal after it has cleaned up.
+    // Limits of its own. The agent's unit is the same user as the readers.
+    let own = std::process::id();
+    for (call, first) in [
+        (libc::SYS_kill, own),
+        (libc::SYS_tgkill, own),
+        (libc::SYS_prlimit64, 0),
+    ] {
+        filter.extend(only_with(call, &[first]));
+    }
     if let Half::Reader = half {
         for &(call, flags) in OPENING {
             filter.extend([
@@ -347,13 +357,6 @@ fn filter(half: &Half) -> Vec<libc::sock_filter> {
                 give(REFUSED),
                 give(libc::SECCOMP_RET_ALLOW),
             ]);
-        }
-        // To its own threads only: abort() and pthread_kill() do that. Limits of its own.
-        for (call, own) in [
-            (libc::SYS_tgkill, std::process::id()),
-            (libc::SYS_prlimit64, 0),
-        ] {
-            filter.extend(only_with(call, &[own]));
         }
         filter.extend(only_families(FAMILIES_OF_THE_READER));
         // The last that is looked for: what is loaded then stays so.

@@ -37,8 +37,9 @@ pub fn of_load(kind: &str, errno: i32, log: &str) -> String {
 /// Why a program of no more than two instructions was refused, from what the verifier said.
 pub fn of_trial(kind: &str, errno: i32, verifier: &str) -> String {
     match (errno, last_lines(verifier)) {
-        (libc::EPERM, said) if said.is_empty() => format!("{kind}: {}", not_permitted()),
-        (libc::EPERM, said) => format!("{kind}: {}: {said}", not_permitted()),
+        (libc::EPERM, said) if said.is_empty() => format!("{kind}: {}", not_permitted(kind)),
+        (libc::EPERM, said) => format!("{kind}: {}: {said}", not_permitted(kind)),
+        (libc::EACCES, _) if kind == "tp" => format!("{kind}: {}", not_permitted(kind)),
         (_, said) if said.is_empty() => format!("{kind}: {}", describe(errno)),
         (_, said) => format!("rejected by the verifier: {said}"),
     }
@@ -47,7 +48,7 @@ pub fn of_trial(kind: &str, errno: i32, verifier: &str) -> String {
 /// Why attaching failed.
 pub fn of_attach(kind: &str, errno: i32, log: &str) -> String {
     match (kind, errno) {
-        (_, libc::EPERM) => format!("{kind}: {}", not_permitted()),
+        (_, libc::EPERM) | ("tp", libc::EACCES) => format!("{kind}: {}", not_permitted(kind)),
         ("kprobe" | "kretprobe", _) if !has_kprobes() => {
             "this kernel has no kprobes (CONFIG_KPROBE_EVENTS), or tracefs is not mounted".into()
         }
@@ -68,24 +69,41 @@ pub fn has_kprobes() -> bool {
     std::path::Path::new(KPROBES).exists()
 }
 
+const SYS_ADMIN: u64 = 1 << 21;
+const BPF_AND_PERFMON: u64 = 1 << 39 | 1 << 38;
+const DAC_READ_SEARCH: u64 = 1 << 2;
+/// Of the first user namespace: every user is who it is.
+const EVERYBODY: [&str; 3] = ["0", "0", "4294967295"];
+
 /// Whether this process holds what loading tracing programs takes.
 pub fn privileged() -> bool {
-    const SYS_ADMIN: u64 = 1 << 21;
-    const BPF_AND_PERFMON: u64 = 1 << 39 | 1 << 38;
-    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
+    let effective = effective();
     effective & SYS_ADMIN != 0 || effective & BPF_AND_PERFMON == BPF_AND_PERFMON
 }
 
-fn not_permitted() -> &'static str {
-    if privileged() {
-        "this kernel does not permit it (EPERM), whatever the privilege"
-    } else {
+fn effective() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+fn in_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| !map.split_whitespace().eq(EVERYBODY))
+}
+
+fn not_permitted(kind: &str) -> &'static str {
+    if !privileged() {
         "not permitted (EPERM): needs root, or CAP_BPF and CAP_PERFMON"
+    } else if in_user_namespace() {
+        "not permitted (EPERM): capabilities of a user namespace, as of a rootless container, do not count"
+    } else if kind == "tp" && effective() & DAC_READ_SEARCH == 0 {
+        "not permitted: needs CAP_DAC_READ_SEARCH, to read tracefs"
+    } else {
+        "this kernel does not permit it (EPERM), whatever the privilege"
     }
 }
 

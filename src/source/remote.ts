@@ -20,6 +20,7 @@ import type { Header } from '../wire/types.gen.ts';
 import type { AttachOptions } from './attach.ts';
 import { ANSWER, type Refusal, type Request, readAnswer, writeRequest } from './border.ts';
 import { become, type Caller } from './caller.ts';
+import { ReaderGone } from './reader-gone.ts';
 import type { KernelSource, Means } from './source.ts';
 
 /** Where tcpwhy.socket listens. */
@@ -32,11 +33,6 @@ export function connectToService(): number {
 
 /** All but the reader; those of an agent may use the network too. */
 export type FrontHalf = Exclude<Half, 'reader'>;
-
-/** The reader ended while somebody watched by it. */
-export class ReaderGone extends Error {
-  override name = 'ReaderGone';
-}
 
 const ENDED =
   'the half of tcpwhy that reads the kernel is gone: it was ended from outside, or had no memory (journalctl -k). Nothing stays attached; start it again.';

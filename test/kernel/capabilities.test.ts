@@ -77,6 +77,32 @@ it.each([
 });
 
 it.each([
+  {
+    who: 'root without capabilities',
+    by: ['setpriv', '--bounding-set=-all', '--inh-caps=-all'],
+    says: /^tcpwhy: not permitted .*: this is root, but with less than CAP_BPF and CAP_PERFMON, .*--cap-add/,
+  },
+  {
+    who: 'root of a user namespace',
+    by: ['unshare', '--user', '--map-root-user'],
+    says: /^tcpwhy: not permitted .*: root of a rootless container .*\n {2}BPF: .* user namespace/,
+  },
+])('$who is told so', ({ by: [command = '', ...args], says }) => {
+  const { status, stderr } = spawnSync(command, [...args, TCPWHY, 'doctor'], { encoding: 'utf8' });
+  expect([status, stderr]).toEqual([2, expect.stringMatching(says)]);
+});
+
+it('doctor says what reading tracefs takes', () => {
+  const [command = '', ...args] = having('bpf', 'perfmon');
+  const { stdout } = spawnSync(command, [...args, TCPWHY, 'doctor', '--tier', 'tracepoints'], {
+    encoding: 'utf8',
+  });
+  expect(stdout.replaceAll(/\n +/g, ' ')).toContain(
+    'tp/syscalls/sys_exit_getpeername: tp: not permitted: needs CAP_DAC_READ_SEARCH, to read tracefs',
+  );
+});
+
+it.each([
   ['bpf', /^tcpwhy: not permitted to load BPF programs: .*CAP_BPF and CAP_PERFMON/],
   ['perfmon', /^tcpwhy: not permitted to watch the kernel: run it as root/],
 ])('%s alone is not enough, and it says what is', (name, says) => {

@@ -148,17 +148,34 @@ it.each([
       make: 'EPERM',
       run: 'EPERM',
       user: 'EPERM',
+      signal: 'EPERM',
       load: 'EPERM',
       kernel: '',
     },
   },
   {
     half: 'front',
-    lacks: { write: '', make: '', run: 'EPERM', user: 'EPERM', load: 'EPERM', kernel: 'EPERM' },
+    lacks: {
+      write: '',
+      make: '',
+      run: 'EPERM',
+      user: 'EPERM',
+      signal: 'EPERM',
+      load: 'EPERM',
+      kernel: 'EPERM',
+    },
   },
   {
     half: 'teller',
-    lacks: { write: '', make: '', run: 'EPERM', user: 'EPERM', load: 'EPERM', kernel: 'EPERM' },
+    lacks: {
+      write: '',
+      make: '',
+      run: 'EPERM',
+      user: 'EPERM',
+      signal: 'EPERM',
+      load: 'EPERM',
+      kernel: 'EPERM',
+    },
   },
 ])('the $half can do no more than it has to', ({ half, lacks }) => {
   const script = `
@@ -172,6 +189,7 @@ it.each([
       make: codeOf(() => void mkdtempSync('${folder}/')),
       run: codeOf(() => spawnSync('true')),
       user: codeOf(() => process.setuid(1)),
+      signal: codeOf(() => process.kill(process.ppid, 0)),
       load: codeOf(() => Session.attach({
         object: '${ROOT}build/tcpwhy.bpf.o', perfMap: 'events', ringBytes: 4096,
       }).close()),

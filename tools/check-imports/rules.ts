@@ -18,8 +18,9 @@ export const RULES: Rule[] = [
     breaks: ({ from, to }) => layer(to) === 'commands' && !/^src\/(cli$|commands\/)/.test(from),
   },
   {
-    says: 'only cli and commands import the application',
-    breaks: ({ from, to }) => layer(to) === 'app' && !/^src\/(cli$|commands\/|app\/)/.test(from),
+    says: 'only cli, reader and commands import the application',
+    breaks: ({ from, to }) =>
+      layer(to) === 'app' && !/^src\/((cli|reader)$|commands\/|app\/)/.test(from),
   },
   {
     says: 'only what asks this host, or has the lab change it, imports more than types of the native binding',

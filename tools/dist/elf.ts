@@ -33,8 +33,8 @@ export interface Parts {
   node: Uint8Array;
   /** start.c, as it lies in memory. */
   start: Uint8Array;
-  /** What Node runs: to watch, and otherwise. */
-  blobs: [Uint8Array, Uint8Array];
+  /** What Node runs: the half that is root, the other one, and where nobody watches. */
+  blobs: { reader: Uint8Array; watching: Uint8Array; other: Uint8Array };
   /** What others read by a path. */
   files: { name: string; bytes: Uint8Array }[];
 }
@@ -53,7 +53,8 @@ interface Phdr {
  * Node with all of that in it, as one executable. The kernel maps what Node itself wants, and start.c and the
  * rest behind it; it is shown no dynamic linker, so it begins with start.c.
  */
-export function oneFile({ node, start, blobs, files }: Parts): Uint8Array {
+export function oneFile({ node, start, blobs: named, files }: Parts): Uint8Array {
+  const blobs = [named.reader, named.watching, named.other];
   const image = Buffer.from(node);
   const { page, relative } = machineOf(image);
   const entry = Number(image.readBigUInt64LE(24));
@@ -69,7 +70,7 @@ export function oneFile({ node, start, blobs, files }: Parts): Uint8Array {
 
   // The table is as long whatever stands in it: first for its size, then with what follows from that.
   const given = new Pieces(GIVEN_AT, givenOffset);
-  const record = given.room(8 * (6 + 3 * files.length));
+  const record = given.room(8 * (blobs.length + 4 + 3 * files.length));
   const tableBytes = PHDR_BYTES * (phdrs.length + 3);
   const seen = blobs.map(() => given.room(tableBytes));
   const shown = given.room(tableBytes);

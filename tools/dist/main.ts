@@ -31,7 +31,11 @@ writeFileSync(
   oneFile({
     node: readFileSync(inFolder('node')),
     start: start(),
-    blobs: [blob([...ALWAYS, ...TO_WATCH]), blob([...ALWAYS, ...TO_READ])],
+    blobs: {
+      reader: blob('tcpwhy-reader.js', TO_WATCH),
+      watching: blob('tcpwhy.js', TO_WATCH),
+      other: blob('tcpwhy.js', TO_READ),
+    },
     files: [
       file('tcpwhy.node', inFolder('tcpwhy.node')),
       ...OBJECTS.map((name) => file(name, join(built, name))),
@@ -71,15 +75,15 @@ function crossing(): string[] {
   ];
 }
 
-/** The program, as Node looks for it in its own executable, and the options that Node has then. */
-function blob(execArgv: string[]): Uint8Array {
+/** A program, as Node looks for it in its own executable, and the options that Node has then. */
+function blob(main: string, options: string[]): Uint8Array {
   // Relative paths, because they stand in the blob.
   const config = {
-    main: 'tcpwhy.js',
+    main,
     mainFormat: 'module',
     output: 'blob',
     disableExperimentalSEAWarning: true,
-    execArgv,
+    execArgv: [...ALWAYS, ...options],
     // Neither the environment nor the command line gives more of them.
     execArgvExtension: 'none',
   };

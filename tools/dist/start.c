@@ -23,9 +23,10 @@
 
 /** Written by elf.ts, at GIVEN_AT. */
 struct given {
-	/** The program headers that the dynamic linker and Node are to see: to watch, and otherwise. */
-	uint64_t phdr_to_watch;
-	uint64_t phdr;
+	/** The program headers that the dynamic linker and Node are to see, by what is run. */
+	uint64_t phdr_reader;
+	uint64_t phdr_watching;
+	uint64_t phdr_other;
 	uint64_t phnum;
 	/** Where Node begins. */
 	uint64_t entry;
@@ -225,6 +226,8 @@ static void open_files(char *end)
 				fail("tcpwhy: no memory for the files that it has in it\n");
 			done += wrote;
 		}
+		// Else its pages are this process's as long as it runs.
+		CALL(madvise, GIVEN->file[i].bytes, size, MADV_DONTNEED, 0);
 		CALL(fcntl, fd, F_ADD_SEALS,
 		     F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE, 0);
 		end = append(append(end, name), ":");
@@ -294,8 +297,9 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 	char **argv = (char **)(stack + 1), **env = argv + argc + 1, **variable = env;
 	char signals[64], files[FILES_TEXT];
 	const char *command = argc > 1 ? argv[1] : "";
+	bool reads = same(command, "reader");
 	bool watches = same(command, "record") || same(command, "agent") ||
-		       same(command, "trace") || same(command, "top") || same(command, "reader");
+		       same(command, "trace") || same(command, "top");
 	const Elf64_Ehdr *linker;
 	Elf64_auxv_t *auxv, *aux;
 	uint64_t *words, *word;
@@ -340,7 +344,9 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 			*word++ = (uint64_t)linker;
 			break;
 		case AT_PHDR:
-			*word++ = watches ? GIVEN->phdr_to_watch : GIVEN->phdr;
+			*word++ = reads	    ? GIVEN->phdr_reader
+				  : watches ? GIVEN->phdr_watching
+					    : GIVEN->phdr_other;
 			break;
 		case AT_PHNUM:
 			*word++ = GIVEN->phnum;
