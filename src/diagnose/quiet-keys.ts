@@ -4,7 +4,6 @@
 export interface QuietKey {
   given: number;
   rest: number;
-  /** Below 2³². */
   where: number;
 }
 
@@ -19,19 +18,44 @@ const PROBES = 64;
 const SPREAD = 0x9e3779b97f4a7c15n;
 const HASH_BITS = 31n;
 
-/** Numbers by key, 24 bytes for a place: a host may have counted a million keys, and a file may say so. */
+/** Of most keys `given` and `where` are one number; of others so many are kept as they are. */
+const MOST_GIVEN = 2 ** 12;
+const MOST_WHERE = 2 ** 20 - 1;
+const MOST_LARGE = 200_000;
+/** In place of what is no longer so, and found no room as it is. */
+const GONE = 0xffffffff;
+
+/** Numbers by key, 12 bytes for a place: a host may have counted a million keys, and a file may say so. */
 export class QuietKeys {
   readonly #parts = Array.from({ length: PARTS }, () => new Part());
+  readonly #large = new Map<string, QuietKey>();
 
   get(key: string): QuietKey | null {
+    const large = this.#large.get(key);
+    if (large) return large;
     const hashed = hashOf(key);
-    return this.#partOf(hashed).get(hashed);
+    const packed = this.#partOf(hashed).get(hashed);
+    if (packed === null || packed === GONE) return null;
+    return { given: packed % MOST_GIVEN, rest: 0, where: Math.floor(packed / MOST_GIVEN) };
   }
 
-  /** False where there is no room for it. */
+  /** False where there is no room for it: then nothing is known of it. */
   set(key: string, value: QuietKey): boolean {
+    const { given, rest, where } = value;
     const hashed = hashOf(key);
-    return value.rest <= 0xffffffff && this.#partOf(hashed).set(hashed, value);
+    const part = this.#partOf(hashed);
+    if (rest === 0 && given < MOST_GIVEN && where < MOST_WHERE) {
+      if (part.set(hashed, where * MOST_GIVEN + given)) {
+        this.#large.delete(key);
+        return true;
+      }
+    }
+    if (this.#large.size < MOST_LARGE || this.#large.has(key)) {
+      this.#large.set(key, value);
+      return true;
+    }
+    if (part.get(hashed) !== null) part.set(hashed, GONE);
+    return false;
   }
 
   /** Those that found no room as it grew. */
@@ -62,24 +86,18 @@ class Part {
   #size = 0;
   /** 0: free. */
   #keys = new BigUint64Array(FEWEST);
-  #given = new Float64Array(FEWEST);
-  #rest = new Uint32Array(FEWEST);
-  #where = new Uint32Array(FEWEST);
+  #values = new Uint32Array(FEWEST);
 
-  get(hashed: Hashed): QuietKey | null {
-    if (this.#size === 0) return null;
+  get(hashed: Hashed): number | null {
     const at = this.#placeOf(hashed);
     if (at < 0 || this.#keys[at] === 0n) return null;
-    const [given = 0, rest = 0, where = 0] = [this.#given[at], this.#rest[at], this.#where[at]];
-    return { given, rest, where };
+    return this.#values[at] ?? 0;
   }
 
-  set(hashed: Hashed, { given, rest, where }: QuietKey): boolean {
+  set(hashed: Hashed, value: number): boolean {
     const at = this.#roomFor(hashed);
     if (at < 0) return false;
-    this.#given[at] = given;
-    this.#rest[at] = rest;
-    this.#where[at] = where;
+    this.#values[at] = value;
     return true;
   }
 
@@ -110,21 +128,16 @@ class Part {
   }
 
   #grow(): void {
-    const [keys, given, rest, where] = [this.#keys, this.#given, this.#rest, this.#where];
+    const [keys, values] = [this.#keys, this.#values];
     this.#slots *= 2;
     this.#size = 0;
     this.#keys = new BigUint64Array(this.#slots);
-    this.#given = new Float64Array(this.#slots);
-    this.#rest = new Uint32Array(this.#slots);
-    this.#where = new Uint32Array(this.#slots);
+    this.#values = new Uint32Array(this.#slots);
     for (const [from, key] of keys.entries()) {
       if (key === 0n) continue;
       const at = this.#take(this.#placeOf({ key, hash: hash(key) }), key);
       if (at < 0) this.forgotten++;
-      if (at < 0) continue;
-      this.#given[at] = given[from] ?? 0;
-      this.#rest[at] = rest[from] ?? 0;
-      this.#where[at] = where[from] ?? 0;
+      else this.#values[at] = values[from] ?? 0;
     }
   }
 }

@@ -33,7 +33,7 @@ const CROWDED: readonly [what: string, kind: keyof typeof CROWDS, count: number]
   ['a million services that refuse one client each', 'services', 1_000_000],
   ['100 000 clients that one service refuses', 'clients', 100_000],
   ['100 000 network namespaces with a refusal in each', 'namespaces', 100_000],
-  ['100 000 services, of eight causes in turn', 'causes', 100_000],
+  ['100 000 services, of six causes in turn', 'causes', 100_000],
 ];
 
 /** Recordings that a stranger may send, by what is wrong with them. */
