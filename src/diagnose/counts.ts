@@ -3,7 +3,7 @@
 import { Queue } from '../known/queue.ts';
 import { MOST_WHOLE, WHOLE_NS } from './found-before.ts';
 import { Counted, countOnly, lastOf, type Occurrence, type OpenFinding } from './open-finding.ts';
-import { QuietKeys } from './quiet-keys.ts';
+import { type QuietKey, QuietKeys } from './quiet-keys.ts';
 
 interface KeyCount {
   readonly key: string;
@@ -223,11 +223,14 @@ export class Counts {
   /** Of a key that stays quiet all the same: a total comes of each, again and again. */
   #quietTotal(key: string, exact: number): More | null {
     if (this.#keys.has(key)) return null;
-    const { given, rest, where } = this.#quiet.get(key) ?? NOT_QUIET;
+    const quiet = this.#quiet.get(key) ?? NOT_QUIET;
+    const { given, rest, where } = quiet;
     if (where & UNEXPLAINED) return null;
     const count = Math.max(0, exact - given);
-    const isKept = count === 0 || this.#quiet.set(key, { given: exact, rest: rest + count, where });
-    return isKept ? { count, went: this.#cameTo(where) } : null;
+    if (count === 0 || this.#quiet.set(key, { given: exact, rest: rest + count, where }))
+      return { count, went: this.#cameTo(where) };
+    this.#wake(key, quiet);
+    return null;
   }
 
   #cameTo(where: number): Went {
@@ -251,8 +254,10 @@ export class Counts {
     const known = this.#keys.get(key);
     if (known) return known;
     const quiet = this.#quiet.get(key);
-    if (!quiet) return null;
-    const { given, rest, where } = quiet;
+    return quiet && this.#wake(key, quiet);
+  }
+
+  #wake(key: string, { given, rest, where }: QuietKey): KeyCount {
     const went = where & UNEXPLAINED ? null : this.#cameTo(where);
     const untold = (where & UNTOLD) !== 0;
     const count: KeyCount = {

@@ -35,7 +35,7 @@ export type CountListener = (
 /** More of one cause are told of together, and so are more in all. */
 const MOST_OF_CAUSE = 500;
 const MAX_FINDINGS = 2000;
-/** Where there is no room, those that were quiet for so long are told of together too. */
+/** After which it is over: what fails then is told apart from it, and where there is no room, it gives up its place. */
 const QUIET_NS = 600e9;
 
 /** The findings of one cause at one host, while each has a finding of its own, or the one that tells of all. */
@@ -115,6 +115,9 @@ export class Findings {
     const known = this.#all.get(id);
     if (known) return known;
     const host = this.#hosts.get(hostId(occurrence));
+    const { ktime_ns } = occurrence.event;
+    // A scan that is long over takes in no service that fails now.
+    if (host?.together && ktime_ns - host.together.newest_ktime_ns > QUIET_NS) host.together = null;
     if (host && (host.together || host.apart.size >= MANY)) return this.#ofHost(occurrence);
     if (this.#isFull(occurrence)) {
       this.#merged += occurrence.count;
@@ -129,9 +132,11 @@ export class Findings {
   #ofHost(occurrence: Occurrence): OpenFinding {
     const host = this.#hosts.get(hostId(occurrence)) ?? { apart: new Set(), together: null };
     if (host.together) return host.together;
-    if (host.apart.size === 0 && this.#isFull(occurrence)) return this.#ofCause(occurrence);
-    const open = this.#begin(hostId(occurrence), occurrence);
-    open.many = new Many();
+    const id = hostId(occurrence);
+    const known = this.#all.get(id);
+    if (!known && host.apart.size === 0 && this.#isFull(occurrence))
+      return this.#ofCause(occurrence);
+    const open = known ?? this.#together(this.#begin(id, occurrence));
     this.#hostOf(occurrence, open).together = open;
     for (const one of host.apart) this.#takeIn(open, one);
     host.apart.clear();

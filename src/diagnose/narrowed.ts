@@ -21,6 +21,9 @@ interface Counted {
   before: number;
 }
 
+/** Of more keys than these only records are counted, as where others of the same key are not asked for. */
+const MOST_KEYS = 200_000;
+
 /**
  * The part of a recording that is asked for, as if only that had been watched. Occurrences that became no
  * record are those of their key: where all its records are asked for they are too, and where none is they
@@ -33,6 +36,7 @@ export class Narrowed {
   /** Records that are counted with no others. */
   readonly #apart = new Map<EventKind, number>();
   #undecided = 0;
+  #undecided_apart = 0;
 
   constructor(wanted: Wanted) {
     this.#wanted = wanted;
@@ -49,6 +53,12 @@ export class Narrowed {
       if (!wanted) return null;
       this.#apart.set(event.kind, (this.#apart.get(event.kind) ?? 0) + event.occurrences);
       return event;
+    }
+    if (this.#keys.size >= MOST_KEYS && !this.#keys.has(event.key)) {
+      if (!wanted) return null;
+      this.#apart.set(event.kind, (this.#apart.get(event.kind) ?? 0) + 1);
+      this.#undecided_apart += event.occurrences - 1;
+      return { ...event, key: '0', occurrences: 1 };
     }
     const counted = this.#of(event.key, event.kind);
     counted.recorded += event.occurrences;
@@ -84,7 +94,7 @@ export class Narrowed {
 
   /** Occurrences since the last call of which it is not known whether they are asked for. */
   takeUndecided(): number {
-    let all = 0;
+    let all = this.#undecided_apart;
     for (const counted of this.#keys.values()) all += undecidedOf(counted);
     const fresh = all - this.#undecided;
     this.#undecided = Math.max(this.#undecided, all);

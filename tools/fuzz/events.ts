@@ -7,9 +7,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import type protobuf from 'protobufjs/light.js';
+import { CAUSES } from '../../src/causes/registry.gen.ts';
 import { encodeFrame } from '../../src/wire/decode.ts';
 import { FrameReader } from '../../src/wire/frames.ts';
 import { EVENT, HEADER } from '../../src/wire/messages.ts';
+import { fixtureNames, readFixture } from '../../test/unit/causes/fixture.ts';
 
 type Next = () => number;
 type Fields = { [field: string]: unknown };
@@ -17,6 +19,8 @@ type Fields = { [field: string]: unknown };
 const MOST_EVENTS = 60;
 const EDGES = [0, 1, 2, 7, 10, 22, 80, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff];
 const EDGES_64 = ['0', '1', '1000000000', '4102444800000000000', '9007199254740993'];
+/** Keys that count many subjects together. */
+const SHARED_KEYS = [String(2 ** 40 + 7), String(2 ** 41 + 7)];
 const MOST_64 = '18446744073709551615';
 const ADDRESSES = ['00', '00000000000000000000ffff0a000001', '00000000000000000000ffff7f000001'];
 const TEXTS = [
@@ -31,7 +35,7 @@ const TEXTS = [
   '😀'.repeat(9),
 ];
 
-/** Events of the recordings of a folder, decoded. */
+/** Events of the recordings of a folder, and of what causes fire on: captures and texts tell of others. */
 export function seedsOf(folder: string): { header: Fields; events: Fields[] } {
   const streams = readdirSync(folder)
     .filter((name) => name.endsWith('.zst'))
@@ -41,7 +45,11 @@ export function seedsOf(folder: string): { header: Fields; events: Fields[] } {
   );
   const header = HEADER.decode(messages[0]?.[0] as Buffer) as unknown as Fields;
   const events = messages.flatMap((all) => all.slice(1).map((bytes) => EVENT.decode(bytes)));
-  return { header, events: (events as unknown as Fields[]).filter(({ tick }) => !tick) };
+  const fired = CAUSES.flatMap(({ id }) =>
+    fixtureNames(id, 'fires').flatMap((name) => readFixture(id, name).events),
+  ).map((event) => EVENT.fromObject(event));
+  const all = [...events, ...fired] as unknown as Fields[];
+  return { header, events: all.filter(({ tick }) => !tick) };
 }
 
 /** A recording of `next`'s choice. */
@@ -126,6 +134,7 @@ function anyValue(field: protobuf.Field, next: Next, depth: number): unknown {
 
 function long(next: Next): string {
   if (next() < 0.1) return MOST_64;
+  if (next() < 0.1) return pick(SHARED_KEYS, next);
   return next() < 0.6 ? pick(EDGES_64, next) : String(Math.floor(next() * 2 ** 53));
 }
 

@@ -111,7 +111,12 @@ A key that began (a service, who uses it, and what happened: [design.md](design.
 \`tcpwhy\` ends. On each CPU there are 4096 places, and 4096 more for all CPUs. Where more than that came together
 over months, those that come later are counted by their host: its finding says how many ports and users it saw, and
 tells of the last; beyond 1024 such hosts there is one finding for a cause. Counts and causes stay exact, and a
-failure that comes alone, not many at once, still has a finding of its own. Started again, it has all places free.
+failure that comes alone, not many at once, still has a finding of its own, with the name of its service:
+test/kernel/months.test.ts uses up all places and sees it. Started again, it has all places free.
+
+Findings too have places, 500 for a cause and 2000 in all. Where none is left, those that nothing was heard of for ten
+minutes are told of as one, exact in count, and what fails anew has its own finding. So has a service of a host that
+was scanned, from ten minutes after the scan.
 
 Places are not given up, though most of them are idle by then: a program on another CPU may count in a place at the
 very moment in which it is taken away, and that count would be gone, or be another key's.

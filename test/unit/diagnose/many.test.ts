@@ -171,3 +171,16 @@ test('a finding of many weighs as much as what weighs most in it', () => {
   const [only] = engine.findings.values();
   expect([only?.finding.count, only?.finding.severity]).toEqual([MANY + 2, 'error']);
 });
+
+test('a service that fails long after a scan of its host has a finding of its own', () => {
+  for (let i = 0; i <= MANY; i++) take(strong(i, 1000 + i));
+  take(strong(500_000, 3000));
+  expect(told().map(({ count }) => count)).toEqual([MANY + 2]);
+  take(strong(2_000_000, 3000), strong(2_000_001, 4000));
+  expect(told().map(({ count }) => count)).toEqual([MANY + 2, 1, 1]);
+  for (let i = 0; i < MANY; i++) take(strong(2_000_100 + i, 5000 + i));
+  engine.finish();
+  expect(told().map(({ count, many }) => [count, many?.ports])).toEqual([
+    [2 * MANY + 4, 2 * MANY + 3],
+  ]);
+});

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { Narrowed } from '../../../src/diagnose/narrowed.ts';
 import { Pipeline } from '../../../src/diagnose/pipeline.ts';
 import { matcher, type Target } from '../../../src/source/filter.ts';
-import { encodeEvent } from '../../../src/wire/decode.ts';
+import { encodeEvent, eventFromJson } from '../../../src/wire/decode.ts';
 import { EVENT_KINDS } from '../../../src/wire/kinds.gen.ts';
 import { headerWith, type Json, streamOf } from '../causes/fixture.ts';
 import { CAUSES, HEADER, packetEvent, REASON, tick, totals } from './events.ts';
@@ -93,4 +93,19 @@ describe('of a recording only what is asked for counts', () => {
     });
     expect(whole).toBe(20);
   });
+});
+
+test('of more keys than are told apart only records are counted, and others are a loss', () => {
+  const keys = 200_000;
+  const wanted = matcher({ groups: [[port(80)]], netns: null });
+  const narrowed = new Narrowed(wanted);
+  const [asked, other] = [80, 81].map((dport) => eventFromJson(drop(1, dport, '1', 5)));
+  if (!asked || !other) throw new Error('no events');
+  for (let key = 1; key <= keys; key++) narrowed.event({ ...asked, key: String(key) });
+  expect(narrowed.takeUndecided()).toBe(0);
+  expect(narrowed.event({ ...other, key: 'x' })).toBeNull();
+  expect(narrowed.event({ ...asked, key: 'x' })).toMatchObject({ key: '0', occurrences: 1 });
+  expect(narrowed.takeUndecided()).toBe(4);
+  expect(narrowed.takeUndecided()).toBe(0);
+  expect(narrowed.event({ ...asked, key: '7' })).toMatchObject({ key: '7', occurrences: 5 });
 });

@@ -67,3 +67,11 @@ test('what is held may be replaced', () => {
     [30, 7],
   ]);
 });
+
+test('of those that are held the older half can go before their time, in order', () => {
+  const reorder = new Reorder<{ ktime_ns: number }>();
+  for (const ktime_ns of [5, 3, 9, 1, 7, 3]) reorder.push({ ktime_ns });
+  expect(reorder.older().map(({ ktime_ns }) => ktime_ns)).toEqual([1, 3, 3, 5]);
+  expect(reorder.length).toBe(2);
+  expect(reorder.release(9).map(({ ktime_ns }) => ktime_ns)).toEqual([7, 9]);
+});
