@@ -24,6 +24,8 @@ const NO_KEY = '0';
 
 /** Of a connect that ended without an answer; 0: its program closed it. */
 const SILENT: ReadonlySet<number> = new Set([0, ERRNO.ETIMEDOUT]);
+/** Of an open connection that did. */
+const LOST: ReadonlySet<number> = new Set([ERRNO.ETIMEDOUT, ERRNO.EHOSTUNREACH, ERRNO.ENETUNREACH]);
 
 const NOTHING: never[] = [];
 
@@ -33,8 +35,11 @@ type Answer = Omit<ConnectAsked, 'key'> | null;
 export interface CallHost {
   failed(netns: number, failed: CallFailed): Answer;
   sent(netns: number, drop: Drop): Answer;
-  /** Whether an address is one of the namespace's, and may be used; a segment was for it. */
-  address(netns: number, address: string): Answer;
+  /**
+   * Whether an address is one of the namespace's, and may be used; a segment was for it, and came in by a device, or
+   * from it (0): an address that went with that device was there.
+   */
+  address(netns: number, address: string, ifindex: number): Answer;
   /** Whether a segment for an address that is not here is dropped for this reason. */
   isNotOurs(reason: number): boolean;
   /** Whether no socket took what is dropped for this reason. */
@@ -96,15 +101,18 @@ export class CallFacts {
           at,
           packet.flow.daddr,
           ({ source_missing }) => source_missing > 0,
+          packet.ifindex,
         );
       }
       case 'state_change': {
         const change = at + BODY;
-        if (u32(w, change + AT.StateChange.old_state) !== TCP_STATE.SYN_SENT) return NOTHING;
+        const old_state = u32(w, change + AT.StateChange.old_state);
         if (u32(w, change + AT.StateChange.new_state) !== TCP_STATE.CLOSE) return NOTHING;
-        // A connect that nobody answered: IPv6 sends with a source that is not here, too.
+        // IPv6 sends with a source that is not here, too.
         const { sock } = layout.body(w, at);
-        if (sock.retransmits === 0 || !SILENT.has(sock.err)) return NOTHING;
+        const isConnect = old_state === TCP_STATE.SYN_SENT;
+        if (isConnect && sock.retransmits === 0) return NOTHING;
+        if (!(isConnect ? SILENT : LOST).has(sock.err)) return NOTHING;
         return this.#ofAddress(w, at, sock.flow.saddr, ({ source_missing }) => source_missing > 0);
       }
       default:
@@ -133,6 +141,7 @@ export class CallFacts {
     at: number,
     address: string,
     isWorthIt: (answer: NonNullable<Answer>) => boolean,
+    ifindex = 0,
   ): Uint8Array[] {
     const { ktime_ns, netns } = readCommon(w, at);
     const id = `${netns} ${address}`;
@@ -140,7 +149,10 @@ export class CallFacts {
     if (!known || ktime_ns >= known.until_ns) {
       if (!this.#hasTime(ktime_ns)) return NOTHING;
       const began_ms = this.#cpu_ms();
-      known = { answer: this.#host.address(netns, address), until_ns: ktime_ns + HOLDS_NS };
+      known = {
+        answer: this.#host.address(netns, address, ifindex),
+        until_ns: ktime_ns + HOLDS_NS,
+      };
       this.#budget_ms -= this.#cpu_ms() - began_ms;
       if (this.#addresses.size >= MAX_REMEMBERED) this.#addresses.clear();
       this.#addresses.set(id, known);

@@ -103,7 +103,8 @@ export class HostFacts implements Finder {
         {
           failed: (netns, failed) => inside(netns, (path) => askedOf(sockets, failed, path)),
           sent: (netns, drop) => inside(netns, (path) => routeAskedOf(sockets, drop, path)),
-          address: (netns, one) => inside(netns, (path) => addressAskedOf(sockets, one, path)),
+          address: (netns, one, ifindex) =>
+            inside(netns, (path) => addressAskedOf(sockets, one, path, ifindex)),
           hasNoSocket: (reason) => known.dropReason(reason) === 'NO_SOCKET',
           isNotOurs: (reason) => known.dropReason(reason) === 'IP_INADDRERRORS',
           isByNetfilter: rules.isByNetfilter,
