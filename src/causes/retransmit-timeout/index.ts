@@ -103,11 +103,11 @@ export default defineCause({
   ) {
     if (could_not_send) {
       const reason = source_missing
-        ? `: ${saddr} is no address of it any more`
+        ? `: ${saddr} is no address of it`
         : has_route
           ? ''
           : `: it has no route from ${saddr} to ${daddr} any more`;
-      return `${at} could not send ${unacked_bytes} bytes to ${peer}, which has room: they did not leave this host${why === null ? reason : `: ${why}`}`;
+      return `${at} could not send ${unacked_bytes} bytes to ${peer}, which has room: they did not leave this host${why === null || source_missing ? reason : `: ${why}`}`;
     }
     const time = waited_ms === null ? '' : ` in ${seconds(waited_ms)}`;
     const idle =
