@@ -62,6 +62,8 @@ export interface Match<E extends Evidence> {
   goes_on?: true;
   /** It says what has become of an occurrence that was counted before. */
   again?: true;
+  /** Whose window is shut. Both ends may keep theirs shut at once: those are two failures. */
+  shut_by?: string;
   /** It is of no connection that is known: nothing else is of the same failure, or came of it. */
   apart?: true;
 }
@@ -91,6 +93,8 @@ export interface Cause<E extends Evidence = Evidence> {
    * finding of the other then names this one, as information.
    */
   leadsTo?: readonly string[];
+  /** Where one of the same failure leads to it, that says all: it stands for this one too. */
+  gives_way?: true;
   match(event: Event, known: Knowledge): Match<E> | null;
   /** One line: what happened, with the values seen. */
   summary(evidence: E, flow: Flow): string;

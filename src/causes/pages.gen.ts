@@ -77,6 +77,7 @@ import synCookies from './syn-cookies/doc.md';
 import synDroppedOneOf from './syn-dropped-one-of/doc.md';
 import synOnLiveConnection from './syn-on-live-connection/doc.md';
 import synQueueFull from './syn-queue-full/doc.md';
+import synResent from './syn-resent/doc.md';
 import synUnanswered from './syn-unanswered/doc.md';
 import synUnprovenPeer from './syn-unproven-peer/doc.md';
 import synackUnacceptable from './synack-unacceptable/doc.md';
@@ -173,6 +174,7 @@ export const PAGES: Readonly<Record<string, string>> = {
   'syn-dropped-one-of': synDroppedOneOf,
   'syn-on-live-connection': synOnLiveConnection,
   'syn-queue-full': synQueueFull,
+  'syn-resent': synResent,
   'syn-unanswered': synUnanswered,
   'syn-unproven-peer': synUnprovenPeer,
   'synack-unacceptable': synackUnacceptable,

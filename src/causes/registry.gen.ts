@@ -78,6 +78,7 @@ import synCookies from './syn-cookies/index.ts';
 import synDroppedOneOf from './syn-dropped-one-of/index.ts';
 import synOnLiveConnection from './syn-on-live-connection/index.ts';
 import synQueueFull from './syn-queue-full/index.ts';
+import synResent from './syn-resent/index.ts';
 import synUnanswered from './syn-unanswered/index.ts';
 import synUnprovenPeer from './syn-unproven-peer/index.ts';
 import synackUnacceptable from './synack-unacceptable/index.ts';
@@ -174,6 +175,7 @@ export const CAUSES = [
   synDroppedOneOf,
   synOnLiveConnection,
   synQueueFull,
+  synResent,
   synUnanswered,
   synUnprovenPeer,
   synackUnacceptable,

@@ -180,18 +180,24 @@ export class FoundBefore {
     ofFailure: readonly Occurrence[],
     ofOtherEnd: readonly Occurrence[],
   ): Occurrence[] {
-    const { cause, event, match } = occurrence;
-    if (!cause.supersedes) return [];
+    const { cause, event } = occurrence;
+    const weaker = this.#precedence.weaker(cause.id);
+    if (weaker.size === 0) return [];
     const reset = resetOf(event);
-    const since = match.began_ns === undefined ? NOTHING : this.#sinceItBegan(occurrence);
+    const since = this.#sinceItBegan(occurrence);
     const ongoing = since.flatMap(({ whole }) =>
-      whole?.match.goes_on && !whole.by && !ofFailure.includes(whole) ? [whole] : [],
+      whole?.match.goes_on &&
+      cause.supersedes?.includes(whole.cause.id) &&
+      !whole.by &&
+      !ofFailure.includes(whole)
+        ? [whole]
+        : [],
     );
     const ofThese = [...ofFailure, ...ongoing].filter(
       (other) => !areOpposite(resetOf(other.event), reset),
     );
-    return [...ofThese, ...ofOtherEnd].filter((other) =>
-      cause.supersedes?.includes(other.cause.id),
+    return [...ofThese, ...ofOtherEnd].filter(
+      (other) => weaker.has(other.cause.id) && !areOfTwoEnds(other, occurrence),
     );
   }
 
@@ -209,7 +215,10 @@ export class FoundBefore {
     if (stronger.size === 0) return null;
     const reset = resetOf(event);
     const exact = ofFailure.find(
-      (other) => stronger.has(other.cause.id) && !areOpposite(resetOf(other.event), reset),
+      (other) =>
+        stronger.has(other.cause.id) &&
+        !areOpposite(resetOf(other.event), reset) &&
+        !areOfTwoEnds(other, occurrence),
     );
     const exactly = exact ?? ofOtherEnd.find(({ cause: other }) => stronger.has(other.id));
     if (exactly) return exactly;
@@ -410,6 +419,11 @@ function isNeeded(found: Found, at: number, newest: Known): boolean {
     one.last === UNEXPLAINED ||
     found.slice(0, at + 1).some(({ whole }) => whole !== null)
   );
+}
+
+/** Each end keeps its own window shut. */
+function areOfTwoEnds({ match: one }: Occurrence, { match: other }: Occurrence): boolean {
+  return one.shut_by !== undefined && other.shut_by !== undefined && one.shut_by !== other.shut_by;
 }
 
 const beganOf = ({ match }: Occurrence) => (match.began_ns ?? 0) - STAMP_NS;

@@ -2,18 +2,31 @@
 
 import type { Cause } from '../causes/define.ts';
 
-type Related = Pick<Cause, 'id' | 'supersedes' | 'leadsTo'>;
+type Related = Pick<Cause, 'id' | 'supersedes' | 'leadsTo' | 'gives_way'>;
 
 const NONE: ReadonlySet<string> = new Set();
 
 /** Which causes say more of one failure than others do, and which lead to other failures. */
 export class Precedence {
+  readonly #weaker: ReadonlyMap<string, ReadonlySet<string>>;
   readonly #stronger: ReadonlyMap<string, ReadonlySet<string>>;
   readonly #leading: ReadonlyMap<string, ReadonlySet<string>>;
 
   constructor(causes: readonly Related[]) {
-    this.#stronger = turned(causes, ({ supersedes }) => supersedes);
+    const giving_way = new Set(causes.flatMap(({ id, gives_way }) => (gives_way ? [id] : [])));
+    this.#weaker = new Map(
+      causes.map(({ id, supersedes = [], leadsTo = [] }) => [
+        id,
+        new Set([...supersedes, ...leadsTo.filter((one) => giving_way.has(one))]),
+      ]),
+    );
+    this.#stronger = turned(causes, ({ id }) => this.weaker(id));
     this.#leading = turned(causes, ({ leadsTo }) => leadsTo);
+  }
+
+  /** Causes that say less than this one where both are of one failure. */
+  weaker(id: string): ReadonlySet<string> {
+    return this.#weaker.get(id) ?? NONE;
   }
 
   /** Causes that say more than this one where both are of one failure. */
@@ -30,7 +43,7 @@ export class Precedence {
 /** By each cause that is named: those that name it. */
 function turned(
   causes: readonly Related[],
-  named: (cause: Related) => readonly string[] | undefined,
+  named: (cause: Related) => Iterable<string> | undefined,
 ): Map<string, Set<string>> {
   const by = new Map<string, Set<string>>();
   for (const cause of causes) {

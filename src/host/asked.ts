@@ -192,17 +192,22 @@ export function wayBackAskedOf(
   );
 }
 
-/** Whether a device of the namespace at a path has the address, and it may be used. */
+/**
+ * Whether a device of the namespace at a path has the address, and it may be used. Where the one that a segment
+ * came in by (0: none did) is gone, so are its addresses: nothing is known of them.
+ */
 export function addressAskedOf(
   host: AskedHost,
   address: string,
   netns: string,
+  ifindex: number,
 ): Omit<ConnectAsked, 'key'> {
   const ask: Ask = (requests) => host.netlinkStrict(requests, netns);
   const { all, tentative, duplicate } = addressesLike(ask, address, address);
   // Of the networks of loopback it has every address.
   const isHere = all.length > 0 || (address.startsWith('127.') && isOwn(ask, address, NONE));
-  return { ...NOT_ASKED, source_missing: Number(!isHere), tentative, duplicate };
+  const wasHere = isHere || deviceOf(ask, ifindex).state === 'gone';
+  return { ...NOT_ASKED, source_missing: Number(!wasHere), tentative, duplicate };
 }
 
 type Addresses = ReturnType<typeof addressesLike>;

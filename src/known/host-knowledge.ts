@@ -39,7 +39,8 @@ import type { Knowledge, Listener } from './knowledge.ts';
 import { Newest } from './newest.ts';
 import { OtherEnds } from './other-ends.ts';
 import { Places, type Resident } from './places.ts';
-import { type Stalled, Stalls } from './stalls.ts';
+import { type ResentSyn, ResentSyns } from './resent-syns.ts';
+import { type Stalled, type StallKind, Stalls } from './stalls.ts';
 
 /** Knowledge as it grows with the events: listeners while they are there. */
 export class HostKnowledge implements Knowledge {
@@ -72,6 +73,7 @@ export class HostKnowledge implements Knowledge {
   readonly #other_ends = new OtherEnds();
   readonly #stalls = new Stalls();
   readonly #half_open = new HalfOpen();
+  readonly #resent_syns = new ResentSyns();
   readonly #dropped = new DroppedAgain();
   readonly #drop_rules = new DropRulesTold();
   readonly #ended_listeners = new EndedListeners();
@@ -92,6 +94,7 @@ export class HostKnowledge implements Knowledge {
     this.#other_ends.learn(event);
     this.#stalls.learn(event);
     this.#half_open.learn(event);
+    this.#resent_syns.learn(event);
     this.#dropped.learn(event);
     this.#drop_rules.learn(event);
     this.#ended_listeners.learn(event, (listener) => this.holders(listener));
@@ -362,8 +365,12 @@ export class HostKnowledge implements Knowledge {
     return this.#other_ends.of(event);
   }
 
-  stall(event: Event): Stalled | null {
-    return this.#stalls.of(event);
+  stall(event: Event, ...kinds: StallKind[]): Stalled | null {
+    return this.#stalls.of(event, kinds);
+  }
+
+  resentSyn(event: Event): ResentSyn | null {
+    return this.#resent_syns.of(event);
   }
 
   expiredRequest(event: Event): ExpiredRequest | null {

@@ -28,7 +28,8 @@ import type { EndedListener } from './ended-listeners.ts';
 import type { FailedConnect } from './failed-connects.ts';
 import type { ExpiredRequest } from './half-open.ts';
 import type { Resident } from './places.ts';
-import type { Stalled } from './stalls.ts';
+import type { ResentSyn } from './resent-syns.ts';
+import type { Stalled, StallKind } from './stalls.ts';
 
 /** A listening socket, and the namespace it listens in. */
 export interface Listener {
@@ -104,8 +105,10 @@ export interface Knowledge {
   failedConnect(event: Event): FailedConnect | null;
   /** Of a reset between two ends of this host that it translates between them: what the other end told of it. */
   otherEnd(event: Event): Event | null;
-  /** Of a sender or receiver that gets no further: which stall the event is of, and whether it opens it. */
-  stall(event: Event): Stalled | null;
+  /** Of a sender or receiver that gets no further: which stall of these the event is of, and whether it opens it. */
+  stall(event: Event, ...kinds: StallKind[]): Stalled | null;
+  /** Of a SYN of this host that was sent again: whether that is new of its connect. */
+  resentSyn(event: Event): ResentSyn | null;
   /** Of a segment that was reset: the half-open connection that it was for, where that was given up before. */
   expiredRequest(event: Event): ExpiredRequest | null;
   /** Of a SYN or a large segment that was dropped: how long before this very one was first; null: it is the first. */

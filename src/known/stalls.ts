@@ -65,7 +65,7 @@ export interface Full {
 /** Connections that get no further, by socket: each stall is opened once, and ends with its connection. */
 export class Stalls {
   readonly #open = new ExpiringMap<Open | null>(SPAN_NS, MOST);
-  readonly #of = new WeakMap<Event, Stalled>();
+  readonly #of = new WeakMap<Event, Stalled[]>();
 
   learn(event: Event): void {
     const seen = look(event);
@@ -75,13 +75,18 @@ export class Stalls {
     else if (event.kind === 'reset_received') this.#end(event, event.body.sock, ERRNO.ECONNRESET);
   }
 
-  of(event: Event): Stalled | null {
-    return this.#of.get(event) ?? null;
+  of(event: Event, kinds: readonly StallKind[]): Stalled | null {
+    return this.#of.get(event)?.find(({ kind }) => kinds.includes(kind)) ?? null;
+  }
+
+  #tell(event: Event, stalled: Stalled): void {
+    this.#of.set(event, [...(this.#of.get(event) ?? []), stalled]);
   }
 
   #see(event: Event, { kind, sock, since_ms, full, large, untouched }: Seen): void {
     const { netns, ktime_ns } = event;
-    const before = this.#open.get(keyOf(netns, sock), ktime_ns);
+    const key = keyOf(netns, sock, kind);
+    const before = this.#open.get(key, ktime_ns);
     const began_ns = ktime_ns - since_ms * 1e6;
     const same =
       before?.kind === kind &&
@@ -98,13 +103,13 @@ export class Stalls {
     const only = full?.smaller_arrived ? full : (known ?? full);
     const wasTold = known !== null && isTold(known, before?.retransmits ?? 0);
     this.#open.set(
-      keyOf(netns, sock),
+      key,
       { kind, began_ns, retransmits: sock.retransmits, sock, full: only, large, untouched, reads },
       ktime_ns,
     );
     const told = only && isTold(only, sock.retransmits) ? only : null;
     if (kind === 'timeouts' && sock.retransmits < STALLED_TIMEOUTS && !told) return;
-    this.#of.set(event, {
+    this.#tell(event, {
       kind,
       opens: !same || (kind === 'timeouts' && before.retransmits < STALLED_TIMEOUTS),
       ended: null,
@@ -117,16 +122,20 @@ export class Stalls {
     });
   }
 
-  #end(event: Event, { id }: Sock, ended: number): void {
-    const open = this.#open.get(keyOf(event.netns, { id }), event.ktime_ns);
+  #end(event: Event, sock: Sock, ended: number): void {
+    for (const key of keysOf(event.netns, sock)) this.#endOne(event, key, ended);
+  }
+
+  #endOne(event: Event, key: string, ended: number): void {
+    const open = this.#open.get(key, event.ktime_ns);
     if (!open) return;
-    this.#open.set(keyOf(event.netns, { id }), null, event.ktime_ns);
+    this.#open.set(key, null, event.ktime_ns);
     const { kind, sock, began_ns, retransmits, full, large, untouched, reads } = open;
     const wasTold = full !== null && isTold(full, retransmits);
     const told = full && (wasTold || ended === ETIMEDOUT) ? { ...full, opens: !wasTold } : null;
     if (kind === 'timeouts' && retransmits < STALLED_TIMEOUTS && !told) return;
     const since_ms = Math.round((event.ktime_ns - began_ns) / 1e6);
-    this.#of.set(event, {
+    this.#tell(event, {
       kind,
       opens: false,
       ended,
@@ -193,6 +202,11 @@ function ofReceiver(drop: Drop): Seen | null {
   };
 }
 
-function keyOf(netns: number, { id }: Pick<Sock, 'id'>): string {
-  return `${netns} ${id}`;
+/** What it sends may wait while what it was sent does: two programs that both write, and do not read. */
+function keyOf(netns: number, { id }: Sock, kind: StallKind): string {
+  return `${netns} ${id}${kind === 'own_window' ? ' receives' : ''}`;
+}
+
+function keysOf(netns: number, sock: Sock): readonly string[] {
+  return [keyOf(netns, sock, 'timeouts'), keyOf(netns, sock, 'own_window')];
 }

@@ -34,6 +34,8 @@ const QUEUES = [
 
 /** Of a connect that ended without an answer; 0: its program closed it. */
 const SILENT: ReadonlySet<number> = new Set([0, ERRNO.ETIMEDOUT]);
+/** Of an open connection that did. */
+const LOST: ReadonlySet<number> = new Set([ERRNO.ETIMEDOUT, ERRNO.EHOSTUNREACH, ERRNO.ENETUNREACH]);
 
 const NOTHING: never[] = [];
 
@@ -52,8 +54,11 @@ export interface CallHost {
   answer(netns: number, syn: SynReceived): Answer;
   /** Which ports are given to no connect. */
   ports(netns: number): Answer;
-  /** Whether an address is one of the namespace's, and may be used; a segment was for it. */
-  address(netns: number, address: string): Answer;
+  /**
+   * Whether an address is one of the namespace's, and may be used; a segment was for it, and came in by a device, or
+   * from it (0): an address that went with that device was there.
+   */
+  address(netns: number, address: string, ifindex: number): Answer;
   /** Whether a segment for an address that is not here is dropped for this reason. */
   isNotOurs(reason: number): boolean;
   /** Whether no socket took what is dropped for this reason. */
@@ -128,20 +133,23 @@ export class CallFacts {
           at,
           packet.flow.daddr,
           ({ source_missing }) => source_missing > 0,
+          packet.ifindex,
         );
       }
       case 'state_change': {
         const change = at + BODY;
-        if (u32(w, change + AT.StateChange.old_state) !== TCP_STATE.SYN_SENT) return NOTHING;
+        const old_state = u32(w, change + AT.StateChange.old_state);
         if (u32(w, change + AT.StateChange.new_state) !== TCP_STATE.CLOSE) return NOTHING;
-        // A connect that nobody answered: IPv6 sends with a source that is not here, too.
+        // IPv6 sends with a source that is not here, too.
         const { sock } = layout.body(w, at);
-        if (sock.flow.sport === 0 && sock.err === 0)
+        const isConnect = old_state === TCP_STATE.SYN_SENT;
+        if (isConnect && sock.flow.sport === 0 && sock.err === 0)
           return this.#asked(w, at, (netns) => this.#host.ports(netns));
-        if (sock.retransmits === 0 || !SILENT.has(sock.err)) return NOTHING;
+        if (isConnect && sock.retransmits === 0) return NOTHING;
+        if (!(isConnect ? SILENT : LOST).has(sock.err)) return NOTHING;
         const missing = ({ source_missing }: NonNullable<Answer>) => source_missing > 0;
         const told = this.#ofAddress(w, at, sock.flow.saddr, missing);
-        return told.length > 0 ? told : this.#dialledBy(w, at, sock);
+        return told.length > 0 || !isConnect ? told : this.#dialledBy(w, at, sock);
       }
       case 'reset_received': {
         const state = at + BODY + AT.ResetReceived.sock + AT.Sock.state;
@@ -189,6 +197,7 @@ export class CallFacts {
     at: number,
     address: string,
     isWorthIt: (answer: NonNullable<Answer>) => boolean,
+    ifindex = 0,
   ): Uint8Array[] {
     const { ktime_ns, netns } = readCommon(w, at);
     const id = `${netns} ${address}`;
@@ -196,7 +205,10 @@ export class CallFacts {
     if (!known || ktime_ns >= known.until_ns) {
       if (!this.#hasTime(ktime_ns)) return NOTHING;
       const began_ms = this.#cpu_ms();
-      known = { answer: this.#host.address(netns, address), until_ns: ktime_ns + HOLDS_NS };
+      known = {
+        answer: this.#host.address(netns, address, ifindex),
+        until_ns: ktime_ns + HOLDS_NS,
+      };
       this.#budget_ms -= this.#cpu_ms() - began_ms;
       if (this.#addresses.size >= MAX_REMEMBERED) this.#addresses.clear();
       this.#addresses.set(id, known);

@@ -119,7 +119,8 @@ export class HostFacts implements Finder {
           answer: (netns, syn) => inside(netns, (path) => answerAskedOf(sockets, syn, path)),
           ports: (netns) => inside(netns, (path) => portsAskedOf(sockets, path)),
           back: (netns, drop) => inside(netns, (path) => wayBackAskedOf(sockets, drop, path)),
-          address: (netns, one) => inside(netns, (path) => addressAskedOf(sockets, one, path)),
+          address: (netns, one, ifindex) =>
+            inside(netns, (path) => addressAskedOf(sockets, one, path, ifindex)),
           hasNoSocket: (reason) => known.dropReason(reason) === 'NO_SOCKET',
           isNotOurs: (reason) => known.dropReason(reason) === 'IP_INADDRERRORS',
           isByPathFilter: (reason) => known.dropReason(reason) === 'IP_RPFILTER',

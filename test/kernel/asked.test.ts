@@ -60,7 +60,7 @@ test('a bind fails of an address that is not here, not yet usable, or another ho
   for (const family of BOTH) {
     expect(bindOf(client, ABSENT[family], ERRNO.EADDRNOTAVAIL).source_missing).toBe(1);
     expect(bindOf(client, HOSTS[family].client, ERRNO.EADDRNOTAVAIL).source_missing).toBe(0);
-    expect(addressAskedOf(HOST, ABSENT[family], client.path)?.source_missing).toBe(1);
+    expect(addressAskedOf(HOST, ABSENT[family], client.path, 0)?.source_missing).toBe(1);
   }
   server.ip(`addr add ${ABSENT[6]}/64 dev s0 nodad`);
   client.ip(`addr add ${ABSENT[6]}/64 dev c0`);

@@ -32,7 +32,11 @@ ${ids.map((id) => `  '${id}': ${variable(id)},\n`).join('')}};
 /** docs/causes/ID.md: what the cause declares, then its doc.md. */
 export function page(cause: Cause, doc: string, causes: readonly Cause[]): string {
   const { id, title, severity, explains, seenAs, needs, supersedes = [] } = cause;
-  const by = causes.filter((other) => other.supersedes?.includes(id)).map((other) => other.id);
+  const by = causes
+    .filter(({ supersedes, leadsTo }) =>
+      [...(supersedes ?? []), ...(cause.gives_way ? (leadsTo ?? []) : [])].includes(id),
+    )
+    .map((other) => other.id);
   const rows = [
     ['severity', severity],
     ['seen as', seenAs.map(symptomLink).join('; ')],

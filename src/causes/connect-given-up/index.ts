@@ -9,12 +9,9 @@ import { sourceMissing, sourceMissingAdvice, sourceMissingText } from '../shared
 import { dialledBy, dialledByAdvice } from '../shared/dialled-by.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { exitText, ownerOf } from '../shared/processes.ts';
-import { waited } from '../shared/silence.ts';
+import { FIRST_RETRY_MS, waited } from '../shared/silence.ts';
 import { endedBy, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
-
-/** The kernel sends a SYN again after so long at first. */
-const FIRST_RETRY_MS = 1000;
 
 /** Who gives up sooner had not waited for an answer: it took another address, or was ended. */
 const SHORTEST_MS = 200;
@@ -28,6 +25,7 @@ export default defineCause({
   seenAs: ['connect-hangs'],
   needs: ['state'],
   on: ['state_change'],
+  supersedes: ['syn-resent'],
   match(event, known) {
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock, connect, icmp } = event.body;

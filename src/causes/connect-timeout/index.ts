@@ -30,6 +30,7 @@ export default defineCause({
   seenAs: ['connect-hangs'],
   needs: ['state'],
   on: ['state_change'],
+  supersedes: ['syn-resent'],
   match(event, known) {
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock, icmp } = event.body;

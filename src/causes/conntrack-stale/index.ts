@@ -37,6 +37,7 @@ export default defineCause<Known>({
   needs: ['drop', 'tracked', 'retransmit', 'state'],
   on: ['retransmit', 'drop', 'state_change'],
   supersedes: [
+    'syn-resent',
     'connect-given-up',
     'connect-timeout',
     'icmp-unreachable',

@@ -53,6 +53,8 @@ export default defineCause({
         lost_bytes: ends && whole ? Math.max(0, distance(sock.rcv_nxt, packet.seq)) : null,
         closed_state,
         closed_ms: closed?.since_ms ?? null,
+        // The socket is whole: close() and shutdown() of both directions look the same.
+        ...(closed_state === 'FIN_WAIT' && !gone && { closed_or_shut_down: true }),
         forgotten_after: forgotten,
         forgotten_after_s: forgotten && waitedForFin(event.body),
         ...(gone && { ended_process: `${owner.comm} (${owner.pid})` }),
@@ -81,6 +83,7 @@ export default defineCause({
     forgotten_after_s,
     ended_process,
     process_end,
+    closed_or_shut_down,
   }) {
     const end =
       ended_process === undefined
@@ -95,7 +98,7 @@ export default defineCause({
     }
     if (payload_bytes > 0)
       return closed_ms === null
-        ? `${peer} sent ${payload_bytes} bytes to ${at} after it was closed${end}`
+        ? `${peer} sent ${payload_bytes} bytes to ${at} after it was closed${closed_or_shut_down ? ', or shut down in both directions' : ''}${end}`
         : `${peer} sent ${payload_bytes} bytes to ${at}${when} after it was closed${end}`;
     const lost = lost_bytes === null ? 'data' : `${lost_bytes} bytes`;
     return `${peer} closed too, after ${lost} that never arrived at ${at}, which had closed${closed_ms === null ? '' : `${when} before`}`;
@@ -147,6 +150,11 @@ export default defineCause({
       ];
     return [
       ...sent,
+      ...(more.closed_or_shut_down
+        ? [
+            `${at}: close(), or shutdown(SHUT_RDWR) while the process still has it: the kernel resets what comes in both cases. To read on while nothing more is sent: shutdown(SHUT_WR), which Go calls CloseWrite() and Java shutdownOutput()`,
+          ]
+        : []),
       knew
         ? `${at} closed first, and ${flow.saddr} had acknowledged that: the process at ${peer} had not looked. Its pool of connections has to ask before each use whether one is readable, and to send again on a new one`
         : `${at} closed first and ${peer} did not know yet: make the side that sends be the one that closes`,

@@ -15,6 +15,7 @@ export default defineCause({
   seenAs: ['connect-late', 'slow'],
   needs: ['state'],
   on: ['state_change'],
+  supersedes: ['syn-resent'],
   match(event) {
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock } = event.body;

@@ -53,6 +53,7 @@ export default defineCause({
   packets: true,
   needs: ['state', 'icmp', 'neighbour'],
   on: ['state_change'],
+  supersedes: ['syn-resent'],
   match(event, known): Match<Told> | null {
     if (event.kind !== 'state_change') return null;
     const { old_state, new_state, sock, icmp, connect } = event.body;

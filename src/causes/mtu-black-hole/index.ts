@@ -60,9 +60,9 @@ export default defineCause<TooLarge>({
   supersedes: [...TIMEOUTS, 'retransmitting'],
   match(event, known) {
     const { netns } = event;
-    const stalled = known.stall(event);
+    const stalled = known.stall(event, 'timeouts');
     const told = stalled && unheeded(event, stalled.sock);
-    const full = stalled?.kind === 'timeouts' ? fullOf(stalled, told) : null;
+    const full = stalled && fullOf(stalled, told);
     if (stalled && full) {
       const { sock, ended, since_ms: waited_ms } = stalled;
       return {

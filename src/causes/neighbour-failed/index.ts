@@ -27,6 +27,7 @@ export default defineCause({
   seenAs: ['connect-unreachable', 'connect-hangs', 'times-out'],
   needs: ['state', 'icmp', 'neighbour', 'drop'],
   on: ['state_change', 'drop'],
+  supersedes: ['syn-resent'],
   leadsTo: [...SILENCE, 'icmp-unreachable'],
   match(event, known) {
     if (event.kind === 'state_change') {

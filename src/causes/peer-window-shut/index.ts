@@ -74,6 +74,7 @@ function found<E extends Evidence>(
     flow,
     group: byPeer(netns, flow),
     owner,
+    shut_by: remote(flow),
     began_ns: ktime_ns - since_ms * 1e6,
     ...(!opens && { again: true as const }),
   };
@@ -99,8 +100,8 @@ export default defineCause({
         opens: told === 0,
       });
     }
-    const stall = known.stall(event);
-    if (stall?.kind !== 'peer_window') return null;
+    const stall = known.stall(event, 'peer_window');
+    if (!stall) return null;
     const { sock, since_ms, ended, untouched, reads } = stall;
     const probes = event.kind === 'retransmit' ? sock.unanswered_probes : null;
     const heard = event.kind === 'retransmit' && (event.body.stall?.silent_ms ?? 0) < since_ms;

@@ -22,8 +22,8 @@ export default defineCause({
   on: ['drop', 'state_change', 'reset_received'],
   supersedes: ['peer-window-shut'],
   match(event, known) {
-    const stall = known.stall(event);
-    if (stall?.kind !== 'own_window') return null;
+    const stall = known.stall(event, 'own_window');
+    if (!stall) return null;
     const { sock, since_ms, ended, reads } = stall;
     const owner = ownerOf(sock.owner);
     const listener = owner ? null : listenerOf(event.netns, sock, known);
@@ -45,6 +45,7 @@ export default defineCause({
       // Of several processes one may be stopped, and another read slowly.
       group: `${byPeer(event.netns, sock.flow)} ${owner?.pid ?? ''}`,
       owner,
+      shut_by: local(sock.flow),
       ...(!stall.opens && { again: true as const }),
     };
   },

@@ -18,7 +18,7 @@ export default defineCause({
   needs: ['drop', 'dialled'],
   on: ['crossed_reply'],
   supersedes: ['crossed-reply'],
-  leadsTo: ['connect-given-up', 'connect-timeout', 'syn-unanswered'],
+  leadsTo: ['connect-given-up', 'connect-timeout', 'syn-resent', 'syn-unanswered'],
   match(event) {
     if (event.kind !== 'crossed_reply') return null;
     const { packet, fits } = event.body;

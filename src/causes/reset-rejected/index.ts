@@ -54,7 +54,7 @@ export default defineCause<Rejected>({
   needs: ['refused'],
   on: ['drop'],
   // Of a connect, which would have been refused at once.
-  leadsTo: ['connect-given-up', 'connect-timeout'],
+  leadsTo: ['connect-given-up', 'connect-timeout', 'syn-resent'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, reason, window_end, mib } = event.body;
@@ -113,6 +113,8 @@ export default defineCause<Rejected>({
     const beyond = !before(packet.seq, window_end);
     const inWindow = before(sock.rcv_nxt, packet.seq) && !beyond;
     const { saddr, sport } = packet.flow;
+    const challenged = known.hasDropReasons() ? why === ASKED : inWindow;
+    const refused = refusedBy(event.netns, sock, packet);
     return {
       evidence: {
         local: local(sock.flow),
@@ -122,12 +124,13 @@ export default defineCause<Rejected>({
         rcv_nxt: sock.rcv_nxt,
         off_by_bytes: distance(sock.rcv_nxt, packet.seq),
         window_bytes: distance(sock.rcv_nxt, window_end),
-        challenged: known.hasDropReasons() ? why === ASKED : inWindow,
+        challenged,
         half_open: false,
         ttl: packet.ttl,
       },
       basis: 'direct',
-      ...refusedBy(event.netns, sock, packet),
+      ...refused,
+      group: `${refused.group}${challenged ? ' asked' : ''}`,
     };
   },
   summary(evidence) {

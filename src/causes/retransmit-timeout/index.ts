@@ -7,6 +7,7 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import type { Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { listEntries } from '../shared/conntrack.ts';
+import { addressGoneAdvice, sourceMissing, sourceMissingText } from '../shared/denied.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { inNetns } from '../shared/netns.ts';
 import { idleBefore, ofSilence, waited } from '../shared/silence.ts';
@@ -63,6 +64,7 @@ export default defineCause({
         idle_before_ms: idleBefore(sock, waited_ms),
         error: errnoName(sock.err),
         path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
+        ...sourceMissing(event, known),
         ...(CLOSED_HERE.has(old_state) && { closed_before: true }),
         tcp_retries2: known.sysctl('net/ipv4/tcp_retries2', event.netns),
         ...(unsent && {
@@ -86,12 +88,17 @@ export default defineCause({
       could_not_send,
       has_route,
       closed_before,
+      source_missing,
     },
     { saddr, daddr },
   ) {
     if (could_not_send) {
-      const reason = has_route ? '' : `: it has no route from ${saddr} to ${daddr} any more`;
-      return `${at} could not send ${unacked_bytes} bytes to ${peer}, which has room: they did not leave this host${why === null ? reason : `: ${why}`}`;
+      const reason = source_missing
+        ? `: ${saddr} is no address of it`
+        : has_route
+          ? ''
+          : `: it has no route from ${saddr} to ${daddr} any more`;
+      return `${at} could not send ${unacked_bytes} bytes to ${peer}, which has room: they did not leave this host${why === null || source_missing ? reason : `: ${why}`}`;
     }
     const time = waited_ms === null ? '' : ` in ${seconds(waited_ms)}`;
     const idle =
@@ -102,7 +109,8 @@ export default defineCause({
     const closed = closed_before
       ? `; ${at} had closed its side: no process hears of it, unless one still reads`
       : '';
-    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}${closed}${why === null ? '' : `: ${why}`}`;
+    const missing = source_missing ? sourceMissingText(saddr) : '';
+    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}${closed}${missing}${why === null ? '' : `: ${why}`}`;
   },
   advice(
     {
@@ -114,11 +122,14 @@ export default defineCause({
       could_not_send,
       has_route,
       closed_before,
+      source_missing,
       netns,
     },
     flow,
   ) {
     const { saddr, daddr } = flow;
+    const gone = source_missing ? [addressGoneAdvice(saddr)] : [];
+    if (could_not_send && source_missing) return gone;
     if (could_not_send && netns !== undefined)
       return [
         ...unreachableAdvice(why, flow),
@@ -135,6 +146,7 @@ export default defineCause({
             `nothing was sent for ${seconds(idle_before_ms)} before: a NAT, firewall or balancer between forgets connections that are idle: have ${at} or ${peer} send keepalive sooner (TCP_KEEPIDLE on the socket, net.ipv4.tcp_keepalive_time; on a Linux hop net.netfilter.nf_conntrack_tcp_timeout_established)`,
           ];
     return [
+      ...gone,
       ...unreachableAdvice(why, flow),
       ...forgotten,
       `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``,

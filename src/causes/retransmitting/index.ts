@@ -20,8 +20,8 @@ export default defineCause({
   needs: ['stalled'],
   on: ['retransmit', 'state_change', 'reset_received'],
   match(event, known) {
-    const stall = known.stall(event);
-    if (stall?.kind !== 'timeouts' || stall.sock.retransmits < TIMES) return null;
+    const stall = known.stall(event, 'timeouts');
+    if (!stall || stall.sock.retransmits < TIMES) return null;
     const { sock, ended } = stall;
     const waited_ms = event.kind === 'retransmit' ? waited(sock) : stall.since_ms;
     return {

@@ -112,13 +112,17 @@ export function choseLoopback({ saddr, daddr }: Pick<Flow, 'saddr' | 'daddr'>): 
   return `the process chose ${saddr} itself, with bind() before connect() (an address to connect from in its settings, proxy_bind of nginx): let it choose none, or one of this host that ${daddr} can answer`;
 }
 
-/** Of a connect that nobody answered: evidence that no device of this host has its source. */
+/** Of a connect or connection that nobody answered: evidence that no device of this host has its source. */
 export function sourceMissing(event: Event, known: Knowledge): { source_missing?: true } {
   return known.asked(event)?.source_missing === 1 ? { source_missing: true } : {};
 }
 
 export const sourceMissingText = (saddr: string) =>
   `; no device of this host has its source, ${saddr}: no answer comes here, unless that is routed to it on purpose`;
+
+/** The same of a connection that had been open. */
+export const addressGoneAdvice = (saddr: string) =>
+  `${saddr} was removed (DHCP lease, VPN, failover, a network service that was restarted): what this host has: \`ip ${familyOf(saddr) === 6 ? '-6 ' : ''}addr\` Open connections keep the address that they began with: add it again, or open them anew`;
 
 export function sourceMissingAdvice(saddr: string): string[] {
   return [

@@ -9,10 +9,14 @@ import { ownerOf } from './processes.ts';
 /** What an open connection ends in that gets no further. */
 export const TIMEOUTS = ['keepalive-timeout', 'retransmit-timeout', 'user-timeout'] as const;
 
+/** The kernel sends a SYN again after so long at first. */
+export const FIRST_RETRY_MS = 1000;
+
 /** What comes of segments that are dropped without a word: each `leadsTo` it. */
 export const SILENCE = [
   'connect-given-up',
   'connect-timeout',
+  'syn-resent',
   ...TIMEOUTS,
   'third-ack-missing',
   'synack-unsent',

@@ -31,7 +31,7 @@ export default defineCause({
   on: ['reset_sent'],
   supersedes: ['connection-unknown'],
   // Where the reset does not arrive, or changes nothing there.
-  leadsTo: ['connect-given-up', 'connect-timeout'],
+  leadsTo: ['connect-given-up', 'connect-timeout', 'syn-resent'],
   match(event, known) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, sock, reason } = event.body;

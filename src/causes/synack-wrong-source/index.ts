@@ -17,7 +17,7 @@ export default defineCause({
   needs: ['reset_sent', 'dialled'],
   on: ['reset_sent'],
   supersedes: ['request-reset', 'connection-unknown', 'reset-by-peer'],
-  leadsTo: ['connect-given-up', 'connect-timeout', 'syn-unanswered'],
+  leadsTo: ['connect-given-up', 'connect-timeout', 'syn-resent', 'syn-unanswered'],
   match(event) {
     if (event.kind !== 'reset_sent') return null;
     const { packet, dialled } = event.body;

@@ -5,6 +5,7 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { addressGoneAdvice, sourceMissing, sourceMissingText } from '../shared/denied.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { ofSilence, waited } from '../shared/silence.ts';
 import { endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
@@ -39,28 +40,42 @@ export default defineCause({
         peer_window_bytes: sock.snd_wnd,
         waited_ms,
         error: errnoName(sock.err),
+        ...sourceMissing(event, known),
         path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
       },
       ...ofSilence(event, sock, waited_ms),
     };
   },
-  summary({
-    local: at,
-    peer,
-    unacked_bytes,
-    user_timeout_ms,
-    retransmits,
-    peer_window_bytes,
-    path_error: why,
-  }) {
+  summary(
+    {
+      local: at,
+      peer,
+      unacked_bytes,
+      user_timeout_ms,
+      retransmits,
+      peer_window_bytes,
+      path_error: why,
+      source_missing,
+    },
+    { saddr },
+  ) {
+    const missing = source_missing ? sourceMissingText(saddr) : '';
     const limit = `within TCP_USER_TIMEOUT (${seconds(user_timeout_ms)})`;
     if (retransmits === 0 && peer_window_bytes > 0)
-      return `${at} could not send its ${unacked_bytes} bytes to ${peer}, which has room, ${limit}: they did not leave this host${why === null ? '' : `: ${why}`}`;
+      return `${at} could not send its ${unacked_bytes} bytes to ${peer}, which has room, ${limit}: they did not leave this host${missing}${why === null ? '' : `: ${why}`}`;
     const how = retransmits > 0 ? 'did not acknowledge' : 'had no room for';
-    return `${peer} ${how} ${unacked_bytes} bytes ${limit}${why === null ? '' : `: ${why}`}`;
+    return `${peer} ${how} ${unacked_bytes} bytes ${limit}${missing}${why === null ? '' : `: ${why}`}`;
   },
   advice(
-    { local: at, peer, user_timeout_ms, retransmits, peer_window_bytes, path_error: why },
+    {
+      local: at,
+      peer,
+      user_timeout_ms,
+      retransmits,
+      peer_window_bytes,
+      path_error: why,
+      source_missing,
+    },
     flow,
   ) {
     const { saddr, daddr } = flow;
@@ -78,6 +93,7 @@ export default defineCause({
               `the process at ${peer} does not read. On ${daddr}: \`ss -tnm dst ${word(bracketed(saddr))}\``,
             ];
     return [
+      ...(source_missing ? [addressGoneAdvice(saddr)] : []),
       ...unreachableAdvice(why, flow),
       ...there,
       `${at}: its program, or its HTTP or gRPC library, set TCP_USER_TIMEOUT to ${user_timeout_ms} ms: is that longer than ${daddr} may pause? The timer: \`ss -tno dst ${word(bracketed(daddr))}\``,

@@ -4,7 +4,7 @@ import { string } from './attributes.ts';
 import type { Rules } from './match.ts';
 import { BASE, HOOKS, NFPROTO, type Op, VERDICT } from './op.ts';
 import type { Rule } from './rule.ts';
-import { type Chain, Changed } from './ruleset.ts';
+import { type Chain, Changed, type Keys } from './ruleset.ts';
 import { matchOps, targetOp } from './xtables.ts';
 
 /** struct ipt_getinfo: what hooks there are, where their entries begin, and where their policies are. */
@@ -222,8 +222,8 @@ export class LegacyTables implements Rules {
     return this.#chains.get(chain)?.rules ?? [];
   }
 
-  keyBytes(): number {
-    return 0;
+  keysOf(): Keys {
+    return { bytes: 0, grows: false, expires: false };
   }
 
   element(): null {

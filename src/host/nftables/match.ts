@@ -12,7 +12,7 @@ import {
   type Verdict,
 } from './op.ts';
 import type { Rule } from './rule.ts';
-import type { Chain, Element } from './ruleset.ts';
+import type { Chain, Element, Keys } from './ruleset.ts';
 
 export type Hook = (typeof HOOKS)[number];
 
@@ -50,7 +50,7 @@ export interface Rules {
   chains: readonly Chain[];
   chain(like: Chain, called: string): Chain | undefined;
   rules(chain: Chain): readonly Rule[];
-  keyBytes(of: Chain, set: string): number;
+  keysOf(of: Chain, set: string): Keys;
   element(of: Chain, set: string, key: Buffer): Element | null;
 }
 
@@ -293,15 +293,17 @@ export class Matcher {
   }
 
   #lookUp(chain: Chain, op: Extract<Op, { kind: 'lookup' }>): Known | Taken {
-    const bytes = this.#rules.keyBytes(chain, op.set);
+    const { bytes, grows, expires } = this.#rules.keysOf(chain, op.set);
     const at = 4 * op.from;
-    if (bytes === 0 || !this.#isKnown(op.from, bytes)) {
+    const element =
+      bytes === 0 || grows || !this.#isKnown(op.from, bytes)
+        ? undefined
+        : this.#rules.element(chain, op.set, Buffer.from(this.#registers.subarray(at, at + bytes)));
+    if (element === undefined || (element === null && expires)) {
       if (op.to === 0) return 'unknown';
       if (op.to !== null) this.#known.fill(0, 4 * op.to, 4 * op.to + 16);
       return null;
     }
-    const key = Buffer.from(this.#registers.subarray(at, at + bytes));
-    const element = this.#rules.element(chain, op.set, key);
     if (op.to === null) return (element !== null) !== op.inverted;
     if (!element) return false;
     if (op.to === 0) return element.verdict ?? 'unknown';

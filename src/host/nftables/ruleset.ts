@@ -38,6 +38,16 @@ interface Read {
   to_ns: number;
 }
 
+/** What keys a set or map has. */
+export interface Keys {
+  /** Of each; 0: there is no such set. */
+  bytes: number;
+  /** Packets put some in, or take them out: what is there now was not when another packet came. */
+  grows: boolean;
+  /** What is not there now may have been until lately. */
+  expires: boolean;
+}
+
 /** What a set or map has for a key. */
 export interface Element {
   verdict: Verdict | null;
@@ -63,6 +73,8 @@ const GETRULE = NFNL_SUBSYS_NFTABLES | 7;
 const GETSET = NFNL_SUBSYS_NFTABLES | 10;
 const GETSETELEM = NFNL_SUBSYS_NFTABLES | 13;
 const GETGEN = NFNL_SUBSYS_NFTABLES | 16;
+/** NFT_SET_TIMEOUT, NFT_SET_EVAL. */
+const [SET_WITH_TIMEOUTS, SET_BY_PACKETS] = [0x10, 0x20];
 /** struct nfgenmsg. */
 const GENMSG = 4;
 
@@ -82,7 +94,7 @@ export class Nftables {
   readonly #generation: number;
   readonly #chains: Chain[];
   readonly #byName: ReadonlyMap<string, Chain>;
-  readonly #keys = new Map<string, number>();
+  readonly #keys = new Map<string, Keys>();
   readonly #elements = new Map<string, Element | null>();
   /** By chain. */
   readonly #rules: Map<string, Read>;
@@ -189,17 +201,22 @@ export class Nftables {
     return { rules, from_ns, to_ns: this.#now_ns() };
   }
 
-  /** Bytes of a set's keys; 0: there is no such set. */
-  keyBytes({ family, table }: Chain, set: string): number {
+  keysOf({ family, table }: Chain, set: string): Keys {
     const id = idOf({ family, table }, set);
-    let bytes = this.#keys.get(id);
-    if (bytes === undefined) {
+    let keys = this.#keys.get(id);
+    if (keys === undefined) {
       const of = [attribute(1, name(table)), attribute(2, name(set))];
       const [answer] = this.#messages(ask(GETSET, family, of, false));
-      bytes = big(attributes(answer?.body, GENMSG).get(5));
-      this.#keys.set(id, bytes);
+      const told = attributes(answer?.body, GENMSG);
+      const flags = big(told.get(3));
+      keys = {
+        bytes: big(told.get(5)),
+        grows: (flags & SET_BY_PACKETS) !== 0,
+        expires: (flags & SET_WITH_TIMEOUTS) !== 0,
+      };
+      this.#keys.set(id, keys);
     }
-    return bytes;
+    return keys;
   }
 
   /** Null: it has none for this key. */

@@ -174,7 +174,7 @@ const retransmitTimeout: ScenarioEntry[] = [
     title: 'requests of connections whose own address was removed',
     // Of IPv6 the kernel sends with such an address too.
     families: [4],
-    says: () => ({ could_not_send: true, has_route: false, unacked_bytes: 18 }),
+    says: () => ({ could_not_send: true, source_missing: true, unacked_bytes: 18 }),
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 1 }),
     run: (lab, options) =>
       abandoned(lab, options, request, () =>

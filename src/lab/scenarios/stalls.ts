@@ -37,10 +37,11 @@ function sleep(socket: Socket, ms: number): void {
 }
 
 /** Connections to a host that exists only here, and what it heard of each. */
-function acquainted(lab: Lab, stranger: Stranger, times: number, window = 65_535) {
+function acquainted(lab: Lab, stranger: Stranger, times: number, window = 65_535, lost_syns = 0) {
   const server = { address: stranger.address, port: PORT };
   const sockets = dial(lab, lab.server, server, times);
   const clients = sockets.map(localOf);
+  stranger.receive(TCP_FLAG.syn, lost_syns * times);
   for (const syn of stranger.receive(TCP_FLAG.syn, times))
     stranger.reply(syn, SYN_ACK, { seq: 1, window });
   awaitAll(sockets, POLLOUT, 'the connect');
@@ -58,6 +59,14 @@ function partFrom(stranger: Stranger, sockets: Socket[], heard: Segment[]): void
   for (const socket of sockets) socket.close();
   for (const fin of stranger.receive(FIN_ACK, sockets.length)) stranger.reply(fin, FIN_ACK);
   stranger.receive(TCP_FLAG.ack, sockets.length);
+}
+
+/** Connects of which only the second SYN arrives. */
+function answeredLate(lab: Lab, { times, family }: Options): Made {
+  using stranger = new Stranger(lab, family);
+  const { sockets, made } = acquainted(lab, stranger, times, 65_535, 1);
+  partFrom(stranger, sockets, []);
+  return made;
 }
 
 /** Connections to a server with a small receive buffer. */
@@ -160,6 +169,12 @@ function rejectSynAcks(lab: Lab, family: Family): void {
 }
 
 export default [
+  {
+    id: 'syn-resent',
+    title: 'connects of which the first SYN is lost',
+    says: () => ({ syns_sent: 2, waited_ms: 1000 }),
+    run: answeredLate,
+  },
   {
     id: 'third-ack-missing',
     title: 'clients whose third ACK never comes',

@@ -3,7 +3,9 @@
 import { expect, test } from 'vitest';
 import { CallFacts, type CallHost } from '../../../src/source/call-facts.ts';
 import { addressBytes } from '../../../src/tcp/address.ts';
+import { ERRNO } from '../../../src/tcp/errno.ts';
 import { TCP_FLAG } from '../../../src/tcp/flags.ts';
+import { TCP_STATE } from '../../../src/tcp/states.ts';
 import { decodeEvent } from '../../../src/wire/decode.ts';
 import { FrameReader } from '../../../src/wire/frames.ts';
 import { AT, BODY, WRITTEN } from '../../../src/wire/written.gen.ts';
@@ -163,6 +165,28 @@ test('an address for which something came that nobody took is asked about once a
   expect(duplicate.asked).toHaveLength(1);
   // That it is none of this host's is known.
   expect(finder(0, { ...ASKED, source_missing: 1 }).told(dropped(5), WRITTEN[DROP])).toEqual([]);
+});
+
+test('of a connection that nobody answers any more it is told where its own address is gone', () => {
+  const ended = (old_state: number, err: number, retransmits = 1) => {
+    const w = record(1e9, 5, WRITTEN[STATE_CHANGE].words);
+    const change = BODY + AT.StateChange.old_state;
+    w[change] = old_state;
+    w[BODY + AT.StateChange.new_state] = TCP_STATE.CLOSE;
+    const sock = BODY + AT.StateChange.sock;
+    Buffer.from(w.buffer).set(addressBytes('10.0.0.2'), 4 * (sock + AT.Sock.flow + AT.Flow.saddr));
+    w[sock + AT.Sock.err] = err;
+    w[sock + AT.Sock.retransmits] = retransmits;
+    return w;
+  };
+  const missing = (w: Int32Array) =>
+    finder(0, { ...ASKED, source_missing: 1 }).told(w, WRITTEN[STATE_CHANGE]);
+  const gone = [{ connect_asked: { source_missing: 1 } }];
+  expect(missing(ended(TCP_STATE.ESTABLISHED, ERRNO.ETIMEDOUT))).toMatchObject(gone);
+  expect(missing(ended(TCP_STATE.ESTABLISHED, ERRNO.ENETUNREACH, 0))).toMatchObject(gone);
+  expect(missing(ended(TCP_STATE.ESTABLISHED, 0))).toEqual([]);
+  expect(missing(ended(TCP_STATE.SYN_SENT, 0))).toMatchObject(gone);
+  expect(missing(ended(TCP_STATE.SYN_SENT, 0, 0))).toEqual([]);
 });
 
 test('of a refused SYN it is told only where no device has the address', () => {

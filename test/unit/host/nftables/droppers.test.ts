@@ -163,6 +163,24 @@ test('sets and maps are asked for the packet’s own key', () => {
   expect(asked({ ...rules, sets: {} })).toHaveLength(2);
 });
 
+test('what a set that packets fill has now, it may not have had then', () => {
+  const [EVAL, TIMEOUT] = [0x20, 0x10];
+  const allowed = (flags: number) => ({ allowed: { bytes: 4, flags, elements: HAS } });
+  const HAS = { '0a010002': Buffer.alloc(0) };
+  const rules = told(input([payload(1, 12, 4), lookup('allowed'), verdict('ACCEPT')], [DROP]));
+  expect(asked({ ...rules, sets: allowed(0) })).toEqual([]);
+  expect(asked({ ...rules, sets: allowed(TIMEOUT) })).toEqual([]);
+  expect(asked({ ...rules, sets: allowed(EVAL) })).toEqual(['input 2: drop']);
+  expect(asked({ ...rules, sets: allowed(EVAL | TIMEOUT) })).toEqual(['input 2: drop']);
+});
+
+test('what a set with timeouts does not have now, it may have had then', () => {
+  const rules = told(input([payload(1, 12, 4), lookup('blocked'), DROP]));
+  const blocked = (flags: number) => ({ blocked: { bytes: 4, flags, elements: {} } });
+  expect(asked({ ...rules, sets: blocked(0) })).toEqual([]);
+  expect(asked({ ...rules, sets: blocked(0x10) })).toEqual(['input 1: ip saddr @blocked drop']);
+});
+
 test('where a packet was, and by which devices', () => {
   const s0 = Buffer.concat([Buffer.from('s0'), Buffer.alloc(14)]);
   const rules = told({

@@ -9,7 +9,7 @@ import type { Ask } from '../../../../src/host/nftables/ruleset.ts';
 export interface Told {
   generation: number;
   chains: ToldChain[];
-  sets?: { [name: string]: { bytes: number; elements: { [key: string]: Buffer } } };
+  sets?: { [name: string]: { bytes: number; flags?: number; elements: { [key: string]: Buffer } } };
 }
 
 export interface ToldChain {
@@ -61,7 +61,9 @@ export function kernel(told: () => Told, asked: number[] = []): Ask {
           );
         case GETSET: {
           const set = sets[second];
-          return set ? message(INET, attribute(5, be32(set.bytes))) : Buffer.alloc(0);
+          return set
+            ? message(INET, attribute(3, be32(set.flags ?? 0)), attribute(5, be32(set.bytes)))
+            : Buffer.alloc(0);
         }
         case GETSETELEM: {
           const [element] = [...attributes(of.get(3)).values()];
