@@ -73,7 +73,12 @@ function sayings(reason: string, kind: Kind): Saying[] {
 function knowing(reason: string): HostKnowledge {
   const names = { 0: reason, 1: ANOTHER };
   const enums = Object.keys(ENUMS).map((name) => ({ name, names }));
-  const known = new HostKnowledge({ enums, sysctls: {}, netns: 1 } as unknown as Header);
+  const known = new HostKnowledge({
+    enums,
+    sysctls: {},
+    filters: [],
+    netns: 1,
+  } as unknown as Header);
   for (const symbol of FUNCTIONS) known.learn(eventFromJson({ fact: { symbol } }));
   return known;
 }

@@ -187,8 +187,9 @@ function walk(message: Json, change: (name: string, value: unknown) => unknown):
   const fields = Object.entries(message).flatMap(([name, value]) => {
     const changed = change(name, value);
     if (changed === undefined) return [];
-    const deeper = changed && typeof changed === 'object' && !Array.isArray(changed);
-    return [[name, deeper ? walk(changed as Json, change) : changed]];
+    const deeper = (one: unknown) =>
+      one && typeof one === 'object' ? walk(one as Json, change) : one;
+    return [[name, Array.isArray(changed) ? changed.map(deeper) : deeper(changed)]];
   });
   return Object.fromEntries(fields);
 }

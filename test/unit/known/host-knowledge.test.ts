@@ -9,7 +9,12 @@ const ADDRESS = '18446744072635809792';
 
 let known: HostKnowledge;
 beforeEach(() => {
-  known = new HostKnowledge({ enums: [], hooks: [], sysctls: {} } as unknown as Header);
+  known = new HostKnowledge({
+    enums: [],
+    hooks: [],
+    sysctls: {},
+    filters: [],
+  } as unknown as Header);
 });
 
 function name(name: string, module: string): void {
