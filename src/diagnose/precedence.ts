@@ -14,13 +14,16 @@ export class Precedence {
 
   constructor(causes: readonly Related[]) {
     const giving_way = new Set(causes.flatMap(({ id, gives_way }) => (gives_way ? [id] : [])));
-    this.#weaker = new Map(
-      causes.map(({ id, supersedes = [], leadsTo = [] }) => [
-        id,
-        new Set([...supersedes, ...leadsTo.filter((one) => giving_way.has(one))]),
-      ]),
-    );
-    this.#stronger = turned(causes, ({ id }) => this.weaker(id));
+    const less = ({ supersedes = [], leadsTo = [] }: Related) => [
+      ...supersedes,
+      ...leadsTo.filter((one) => giving_way.has(one)),
+    ];
+    this.#stronger = turned(causes, less);
+    // Two may have one id: what texts tell of a cause stands for nothing.
+    const weaker = new Map<string, Set<string>>();
+    for (const cause of causes)
+      weaker.set(cause.id, new Set([...(weaker.get(cause.id) ?? NONE), ...less(cause)]));
+    this.#weaker = weaker;
     this.#leading = turned(causes, ({ leadsTo }) => leadsTo);
   }
 
