@@ -7,7 +7,7 @@ import { encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Follower } from './follower.ts';
 import type { Message } from './messages.ts';
-import { segmentsOf } from './segment.ts';
+import { type Segment, Segments } from './segment.ts';
 import type { TakenAt } from './vantage.ts';
 
 /** Time of the first packet on the clock that events have. */
@@ -20,7 +20,7 @@ const NOTHING = new Uint8Array(0);
 export class Capture {
   readonly name: string;
   readonly #reader;
-  readonly #size = segmentBytes();
+  readonly #segments = new Segments(segmentBytes());
   readonly #follower: Follower;
   #events: Uint8Array[] = [];
   /** Seconds of the wall clock that START_NS is at; null: there was no packet. */
@@ -88,15 +88,17 @@ export class Capture {
 
   /** The next bytes, cut anywhere: messages. Throws with `code` ENOCAPTURE where they are no capture. */
   push(chunk: Uint8Array): Uint8Array {
-    for (const segment of segmentsOf(this.#reader.push(chunk), this.#size)) {
-      this.#first_s ??= segment.sec;
-      const time_ns = START_NS + (segment.sec - this.#first_s) * 1e9 + segment.nsec;
-      if (time_ns > this.#packet_ns) this.#packet_ns = time_ns;
-      this.#follower.take(segment, this.#packet_ns);
-    }
+    this.#segments.each(this.#reader.push(chunk), this.#take);
     this.#now_ns = Math.max(this.#now_ns, this.#packet_ns);
     return this.#messages();
   }
+
+  readonly #take = (segment: Segment): void => {
+    this.#first_s ??= segment.sec;
+    const time_ns = START_NS + (segment.sec - this.#first_s) * 1e9 + segment.nsec;
+    if (time_ns > this.#packet_ns) this.#packet_ns = time_ns;
+    this.#follower.take(segment, this.#packet_ns);
+  };
 
   /** Time goes on, and nothing comes. */
   idle(elapsed_ns: number): Uint8Array {

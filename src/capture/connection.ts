@@ -2,6 +2,7 @@
 
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, distance, endOf } from '../tcp/sequence.ts';
+import type { ResetCaptured } from '../wire/types.gen.ts';
 import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
 
 /** Pieces that came before what stands in front of them: more are not kept. */
@@ -30,6 +31,8 @@ export class End {
   /** TTL of its SYN or SYN-ACK. */
   ttl = 0;
   scale: number | null = null;
+  /** That was not captured: how large its window is, is not known, but for whether it is shut. */
+  scale_cut = false;
   /** Beyond the last byte that was seen with all before it. */
   next = 0;
   /** What was seen beyond that: from, to. */
@@ -51,6 +54,12 @@ export class End {
   reads_on = false;
   sent_data = false;
   last_ns = 0;
+  /** Of its history: what stands there once, and how often it sent data again, and a window of 0. */
+  letters = 0;
+  sent_again = 0;
+  shut_told = 0;
+  /** What it sent came from devices of different MACs, or at different places. */
+  came_otherwise = false;
   /** What it sent again, or asked, since the other end was heard of. */
   unanswered = 0;
   /** The first that it sent since then, and for how long nothing had been sent before that. */
@@ -58,10 +67,26 @@ export class End {
   /** The longest segment that it sent, and the longest that was acknowledged. */
   longest = 0;
   longest_acked = 0;
-  /** Its last segment. */
+  /** Its last segment, and the last that was captured once more, at another place. */
   last: Segment | null = null;
+  copy: Segment | null = null;
   /** Its last one with data that had not been sent before. */
   last_data: { seg: Segment; time_ns: number } | null = null;
+
+  /** It sent this. */
+  heard(segment: Segment, time_ns: number): void {
+    const { last } = this;
+    if (last && !isSameWay(last, segment)) this.came_otherwise = true;
+    this.last = segment;
+    this.last_ns = time_ns;
+  }
+}
+
+/** Captured at one place, and from the same device. */
+export function isSameWay(one: Segment, other: Segment): boolean {
+  return (
+    one.mac_low === other.mac_low && one.mac_high === other.mac_high && one.device === other.device
+  );
 }
 
 /** Both ends of every connection that has ended as open ones do: nothing is asked of them, and most have. */
@@ -75,6 +100,8 @@ export interface Ended {
   server_next: number;
   /** The client's last timestamp; null: it sent none. */
   tsval: number | null;
+  /** That it refused a SYN for its timestamp was told. */
+  told: boolean;
 }
 
 /** Data with a timestamp that is older than what the other end had echoed. */
@@ -94,6 +121,7 @@ export interface Contender {
 /** A connection as far as the capture shows it. */
 export class Connection {
   readonly key: string;
+  #names: readonly [string, string] | null = null;
   #ends: readonly [End, End] = [new End(), new End()];
   /** Who sent its SYN; null: that was not seen. */
   opener: Side | null = null;
@@ -107,8 +135,12 @@ export class Connection {
   forwarded = false;
   /** Carries an MPTCP option somewhere. */
   mptcp = false;
+  /** Who sent what (history.ts). */
+  history = '';
   /** A reset was seen that ends it. */
   reset = false;
+  /** How the last reset came, beside what its sender had sent before; null: there was none, or nothing before. */
+  reset_captured: Partial<ResetCaptured> | null = null;
   /** How often its SYN was seen, and when last. */
   syns = 0;
   syn_ns = 0;
@@ -117,6 +149,8 @@ export class Connection {
   answered_otherwise = false;
   /** A reset from another address that answers its SYN; null: there was none, or it was told. */
   refused_by: Segment | null = null;
+  /** The last SYN-ACK from another address that was told of, and when. */
+  answered_by: { seg: Segment; time_ns: number } | null = null;
   /** So many connects to its end had been answered when it began. */
   answered_before = 0;
   /** That nothing answers its SYN was told; and what it sends. */
@@ -144,6 +178,12 @@ export class Connection {
 
   end(side: Side): End {
     return this.#ends[side];
+  }
+
+  /** Address and port of an end, as they stand in the key. */
+  at(side: Side): string {
+    this.#names ??= [endOfKey(this.key, 0), endOfKey(this.key, 1)];
+    return this.#names[side];
   }
 
   /** The end that was dialled; null: not known. */
@@ -176,7 +216,7 @@ export class Connection {
 
   /** Both ends are one. */
   get itself(): boolean {
-    return endOfKey(this.key, 0) === endOfKey(this.key, 1);
+    return this.at(0) === this.at(1);
   }
 
   /** Nothing more belongs to it. */
@@ -202,8 +242,7 @@ export class Connection {
     if (segment.flags & TCP_FLAG.ack) this.#acknowledge(segment, me, peer);
     me.window = segment.window << (this.#scaled ? (me.scale ?? 0) : 0);
     this.#take(segment, me, time_ns);
-    me.last = segment;
-    me.last_ns = time_ns;
+    me.heard(segment, time_ns);
   }
 
   #acknowledge({ ack, flags, payload_len, side }: Segment, me: End, peer: End): void {

@@ -28,7 +28,7 @@ export class DoubtedResets {
   }
 
   doubt(connection: Connection, segment: Segment, peer: End, time_ns: number): void {
-    if (!connection.open) return;
+    if (!connection.open || peer.scale_cut || connection.end(segment.side).scale_cut) return;
     const [oldest] = this.#doubted.size < MOST_DOUBTED ? [] : this.#doubted.keys();
     if (oldest) this.#doubted.delete(oldest);
     const expected = connection.end(segment.side).next;

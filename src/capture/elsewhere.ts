@@ -6,7 +6,7 @@ import { TCP_STATE } from '../tcp/states.ts';
 import type { Connection, End } from './connection.ts';
 import type { Followed } from './followed.ts';
 import { type Emit, packetOf, sockOf } from './messages.ts';
-import { endOfKey, otherSide, type Segment } from './segment.ts';
+import { endOfKey, isCopy, otherSide, type Segment } from './segment.ts';
 
 const MOST_ASTRAY = 32_768;
 
@@ -71,7 +71,7 @@ export class Elsewhere {
   /** Connects with the very same SYN to another end, which did not answer. */
   *sameDial(connection: Connection): Generator<Connection> {
     if (connection.opener === null) return;
-    for (const other of this.#followed.dialledBy(endOfKey(connection.key, connection.opener))) {
+    for (const other of this.#followed.dialledBy(connection.at(connection.opener))) {
       if (other === connection || other.over || other.server?.last) continue;
       if (other.syn?.seq === connection.syn?.seq) yield other;
     }
@@ -88,6 +88,9 @@ export class Elsewhere {
   }
 
   wrongSource(dialled: Connection, synAck: Segment, time_ns: number): void {
+    const told = dialled.answered_by;
+    if (told && isCopy(told.seg, synAck, time_ns - told.time_ns)) return;
+    dialled.answered_by = { seg: synAck, time_ns };
     const client = dialled.opener ?? 0;
     this.#emit(
       time_ns,

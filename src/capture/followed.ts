@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Connection } from './connection.ts';
-import { endOfKey } from './segment.ts';
 
 /** Connections that are followed at once, at least; twice as many at most. */
 const MOST_CONNECTIONS = 32_768;
@@ -30,7 +29,7 @@ export class Followed {
     this.#old.delete(connection.key);
     this.#remember(connection);
     if (connection.opener === null) return;
-    const end = endOfKey(connection.key, connection.opener);
+    const end = connection.at(connection.opener);
     const others = this.#dialled.get(end) ?? new Set();
     for (const other of others)
       if (other.over || other.key === connection.key) others.delete(other);
@@ -50,7 +49,7 @@ export class Followed {
 
   #index(connection: Connection): void {
     if (connection.opener === null || connection.over) return;
-    const end = endOfKey(connection.key, connection.opener);
+    const end = connection.at(connection.opener);
     const others = this.#dialled.get(end) ?? new Set();
     if (others.size < MOST_DIALLED) this.#dialled.set(end, others.add(connection));
   }
@@ -60,9 +59,10 @@ export class Followed {
   }
 
   /** Nothing more is asked of it by the end that dialled. */
-  ended({ key, opener }: Connection): void {
+  ended(connection: Connection): void {
+    const { key, opener } = connection;
     if (opener === null) return;
-    const end = endOfKey(key, opener);
+    const end = connection.at(opener);
     const others = this.#dialled.get(end);
     if (!others) return;
     for (const other of others) if (other.key === key) others.delete(other);

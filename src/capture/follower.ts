@@ -7,11 +7,12 @@ import { Connection, type End } from './connection.ts';
 import { DoubtedResets } from './doubted-resets.ts';
 import { Elsewhere } from './elsewhere.ts';
 import { Followed } from './followed.ts';
-import { withHandshakes } from './handshakes.ts';
+import { note } from './history.ts';
+import { withKnown } from './known.ts';
 import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
 import { OldStamps } from './old-stamps.ts';
 import { Resets } from './resets.ts';
-import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
+import { isCopy, otherSide, type Segment } from './segment.ts';
 import { ShownPeers } from './shown-peers.ts';
 import { ShutWindows, shutFrom } from './shut-windows.ts';
 import { type Refused, Stamps } from './stamps.ts';
@@ -21,8 +22,6 @@ import { Unreachable } from './unreachable.ts';
 import { Upstreams } from './upstreams.ts';
 import { Vantage } from './vantage.ts';
 
-/** The same segment on two devices of one host is so far apart at most. */
-const COPY_NS = 5e6;
 /** A reset that answers comes sooner. */
 const ANSWER_NS = 1e9;
 
@@ -48,7 +47,7 @@ export class Follower {
   segments = 0;
 
   constructor(tell: Emit) {
-    const emit = withHandshakes(tell);
+    const emit = withKnown(tell);
     this.#emit = emit;
     this.#old = new OldStamps(emit);
     this.#stamps = new Stamps((refused) => this.#recycled(refused));
@@ -83,11 +82,13 @@ export class Follower {
     }
     this.segments++;
     const connection = this.#followed.find(segment.key);
-    const last = connection?.end(segment.side).last;
+    const me = connection?.end(segment.side);
+    const last = me?.last;
     if ((segment.flags & TCP_FLAG.syn) === 0 && (!last || last.flags & TCP_FLAG.syn))
       this.#unanswered.hear(segment);
-    if (last && isCopy(last, segment) && time_ns - nsOf(connection, segment.side) < COPY_NS) {
+    if (last && isCopy(last, segment, time_ns - me.last_ns)) {
       if (connection && last.outgoing !== segment.outgoing) connection.forwarded = true;
+      me.copy = segment;
       return;
     }
     if (segment.toa && connection && segment.side === connection.opener)
@@ -126,14 +127,14 @@ export class Follower {
     if (known && me && known.opener === side && me.isn === segment.seq) {
       known.syns++;
       known.syn_ns = time_ns;
-      me.last = segment;
-      me.last_ns = time_ns;
+      me.heard(segment, time_ns);
       this.#elsewhere.dialledAgain(known, time_ns);
       this.#unanswered.again(known, time_ns);
       return;
     }
     const answered = known !== undefined && known.end(otherSide(side)).last !== null;
     if (known && !known.over && (answered || known.opener === null)) {
+      if (known.contender?.seg.seq !== segment.seq) note(known, segment);
       known.contender = { seg: segment, time_ns };
       known.contested = true;
       return;
@@ -152,18 +153,17 @@ export class Follower {
     connection.syn = segment;
     connection.mptcp = segment.mptcp !== null;
     connection.toa = segment.toa;
+    note(connection, segment);
     me.isn = segment.seq;
     me.next = (segment.seq + 1) >>> 0;
     me.ttl = segment.ttl;
     me.scale = segment.scale;
+    me.scale_cut = segment.options_cut && segment.scale === null;
     me.window = segment.window;
     me.stamp = stampOf(segment, time_ns);
-    me.last = segment;
-    me.last_ns = time_ns;
+    me.heard(segment, time_ns);
     this.#followed.keep(connection);
-    connection.answered_before = this.#unanswered.answers(
-      endOfKey(connection.key, otherSide(segment.side)),
-    );
+    connection.answered_before = this.#unanswered.answers(connection.at(otherSide(segment.side)));
     this.#stamps.syn(connection, segment, time_ns);
     this.#upstreams.dialled(connection, time_ns);
     return connection;
@@ -187,6 +187,7 @@ export class Follower {
       if (!connection || connection.over) this.#elsewhere.synAck(segment);
       return;
     }
+    note(connection, segment);
     if (ack !== next(client.isn ?? 0)) {
       connection.torn = true;
       return;
@@ -201,15 +202,15 @@ export class Follower {
     me.next = next(seq);
     me.ttl = segment.ttl;
     me.scale = segment.scale;
+    me.scale_cut = segment.options_cut && segment.scale === null;
     me.window = segment.window;
     me.stamp = stampOf(segment, time_ns);
     if (segment.window === 0) me.shut ??= shutFrom(time_ns);
-    me.last = segment;
-    me.last_ns = time_ns;
+    me.heard(segment, time_ns);
     if (segment.mptcp !== null) connection.mptcp = true;
     this.#unreachable.answered(connection);
     this.#stamps.answered(connection, time_ns);
-    if (!isAgain) this.#unanswered.answeredAt(endOfKey(segment.key, side));
+    if (!isAgain) this.#unanswered.answeredAt(connection.at(side));
   }
 
   /** Of a connect that found itself: its own SYN-ACK answers its SYN. */
@@ -242,7 +243,9 @@ export class Follower {
       this.#upstreams.heard(null, segment, time_ns);
       return;
     }
-    if (connection.over || this.#old.ofEnded(connection, segment, time_ns)) return;
+    if (connection.over) return;
+    note(connection, segment);
+    if (this.#old.ofEnded(connection, segment, time_ns)) return;
     this.#challenged(connection, segment, time_ns);
     this.#old.take(connection, segment, time_ns);
     const doubted = this.#doubted.of(connection);
@@ -331,26 +334,8 @@ export class Follower {
   }
 }
 
-function nsOf(connection: Connection | undefined, side: Side): number {
-  return connection?.end(side).last_ns ?? 0;
-}
-
 function stampOf({ has_timestamps, tsval }: Segment, time_ns: number): End['stamp'] {
   return has_timestamps ? { tsval, time_ns } : null;
-}
-
-/** The same segment, as it went by another device. */
-function isCopy(one: Segment, other: Segment): boolean {
-  return (
-    one.seq === other.seq &&
-    one.ack === other.ack &&
-    one.flags === other.flags &&
-    one.payload_len === other.payload_len &&
-    one.window === other.window &&
-    one.tsval === other.tsval &&
-    one.tsecr === other.tsecr &&
-    one.ip_id === other.ip_id
-  );
 }
 
 /** Nothing of it can be there any more: it was closed, reset while it was open, refused, or never answered. */

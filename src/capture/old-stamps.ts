@@ -77,7 +77,13 @@ export class OldStamps {
     // It has acknowledged a FIN that told that its own had come.
     if (!client?.fin?.is_second || !server) return null;
     const tsval = client.stamp?.tsval ?? null;
-    return { time_ns, client_next: client.next, server_next: server.next, tsval };
+    return {
+      time_ns,
+      client_next: client.next,
+      server_next: server.next,
+      tsval,
+      told: false,
+    };
   }
 
   /** Whether a segment is of the connection that its ends had before: the answer to a SYN that comes too early. */
@@ -90,6 +96,8 @@ export class OldStamps {
     if (!segment.has_timestamps || segment.tsecr !== ended.tsval) return true;
     if (!before(syn.tsval, ended.tsval)) return true;
     if (syn_ns - ended.time_ns > TIMEWAIT_NS || time_ns - syn_ns > ANSWER_NS) return true;
+    if (ended.told) return true;
+    ended.told = true;
     this.#emit(
       syn_ns,
       {

@@ -3,11 +3,13 @@
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { next } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
-import type { Connection } from './connection.ts';
+import type { ResetCaptured } from '../wire/types.gen.ts';
+import { type Connection, type End, isSameWay } from './connection.ts';
 import type { DoubtedResets } from './doubted-resets.ts';
 import type { Elsewhere } from './elsewhere.ts';
+import { note } from './history.ts';
 import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
-import { otherSide, type Segment } from './segment.ts';
+import { isV4, macOf, otherSide, type Segment, UNKNOWN_SUBTYPE } from './segment.ts';
 import type { ShutWindows } from './shut-windows.ts';
 import type { Stamps } from './stamps.ts';
 import type { Unacknowledged } from './unacknowledged.ts';
@@ -19,7 +21,7 @@ const AT_ONCE_NS = 0.9e9;
 /** A reset that answers comes sooner. */
 const ANSWER_NS = 1e9;
 /** MP_JOIN: a further connection of one of MPTCP's, which is refused for other reasons. */
-const MP_JOIN = 1;
+const MP_JOIN: ReadonlySet<number | null> = new Set([1, UNKNOWN_SUBTYPE]);
 const NS_PER_MS = 1e6;
 
 /** Who else has to know of a reset, or knows more of it. */
@@ -56,6 +58,8 @@ export class Resets {
     if (connection.before?.client_next === segment.seq && connection.opener === side) return;
     const me = connection.end(side);
     const peer = connection.end(otherSide(side));
+    note(connection, segment);
+    connection.reset_captured = me.last && besideLast(segment, me, me.last);
     if (segment.seq === me.next) {
       this.#others.unacknowledged.reset(connection, side);
       this.#others.shut.reset(connection, side, time_ns);
@@ -93,7 +97,12 @@ export class Resets {
     }
     connection.reset = true;
     this.#others.unreachable.answered(connection);
-    if (connection.contested || connection.syn?.mptcp === MP_JOIN || segment.mptcp !== null) return;
+    if (
+      connection.contested ||
+      MP_JOIN.has(connection.syn?.mptcp ?? null) ||
+      segment.mptcp !== null
+    )
+      return;
     this.#others.upstreams.refused(connection, time_ns);
     this.#emit(
       time_ns,
@@ -156,7 +165,7 @@ export class Resets {
         reset_received: {
           sock: sockOf(connection, peer, state),
           packet,
-          handshake_ttl: me.ttl,
+          handshake_ttl: mayBe(me.copy, segment) && me.copy?.ttl !== me.ttl ? 0 : me.ttl,
           silent_ms: Math.round((time_ns - me.last_ns) / NS_PER_MS),
           unused: me.sent_data || other.sent_data ? 0 : 1,
         },
@@ -188,4 +197,25 @@ export class Resets {
       connection,
     );
   }
+}
+
+/** It came where its sender's segments were captured once more: which of the two is first may change. */
+function mayBe(copy: Segment | null, reset: Segment): boolean {
+  return copy !== null && (copy.ttl === reset.ttl || isSameWay(copy, reset));
+}
+
+/** A reset beside what its sender had sent before. */
+function besideLast(
+  reset: Segment,
+  { came_otherwise, copy }: End,
+  last: Segment,
+): Partial<ResetCaptured> {
+  const [mac, mac_before] = [macOf(reset), macOf(last)];
+  const comparable = !mayBe(copy, reset) || (copy?.ttl === last.ttl && isSameWay(copy, last));
+  const same_place = comparable && !came_otherwise && reset.device === last.device;
+  return {
+    ...(comparable && { ttl: reset.ttl, ttl_before: last.ttl }),
+    ...(same_place && mac !== '' && mac_before !== '' && { mac, mac_before }),
+    ...(isV4(reset.key) && { has_ip_ids: 1, ip_id: reset.ip_id, ip_id_before: last.ip_id }),
+  };
 }

@@ -3,7 +3,7 @@
 import type { Connection } from './connection.ts';
 import type { Followed } from './followed.ts';
 import { type Emit, flowOf } from './messages.ts';
-import { endOf, endOfKey, keyOfEnds, otherSide } from './segment.ts';
+import { endOf, keyOfEnds, otherSide } from './segment.ts';
 
 const MOST_SHOWN = 32_768;
 
@@ -23,9 +23,9 @@ export class ShownPeers {
   opened(connection: Connection, time_ns: number): void {
     const { opener, toa } = connection;
     if (opener === null || connection.toa_told) return;
-    const server = endOfKey(connection.key, otherSide(opener));
+    const server = connection.at(otherSide(opener));
     if (!toa) {
-      const other = this.#shown.get(server + endOfKey(connection.key, opener));
+      const other = this.#shown.get(server + connection.at(opener));
       if (other?.toa && other !== connection && !other.over)
         this.#tell(other, connection, time_ns, true);
       return;

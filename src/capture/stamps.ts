@@ -2,7 +2,7 @@
 
 import { distance } from '../tcp/sequence.ts';
 import type { Connection } from './connection.ts';
-import { addressPart, endOfKey, otherSide, type Segment } from './segment.ts';
+import { addressPart, otherSide, type Segment } from './segment.ts';
 
 /** TCP_PAWS_MSL of Linux before 4.12: so long it remembers the last stamp of an address. */
 const REMEMBERED_NS = 60e9;
@@ -146,7 +146,7 @@ function behindOf({ pair: { last }, syn, time_ns }: Waiting): number | null {
   return distance(syn.tsval, last.tsval);
 }
 
-function pairOf({ key, opener }: Connection): string {
-  const client = opener ?? 0;
-  return addressPart(endOfKey(key, client)) + addressPart(endOfKey(key, otherSide(client)));
+function pairOf(connection: Connection): string {
+  const client = connection.opener ?? 0;
+  return addressPart(connection.at(client)) + addressPart(connection.at(otherSide(client)));
 }

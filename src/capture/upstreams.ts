@@ -95,9 +95,9 @@ export class Upstreams {
   }
 
   #asks(connection: Connection, time_ns: number): void {
-    const { key, opener, syn, forwarded } = connection;
+    const { opener, syn, forwarded } = connection;
     if (opener === null || forwarded) return;
-    const address = addressPart(endOfKey(key, otherSide(opener)));
+    const address = addressPart(connection.at(otherSide(opener)));
     if (syn?.outgoing === false) this.#isHere(address);
     const asking = this.#asking.get(this.#host(address)) ?? new Set();
     if (asking.size >= MOST_ASKING) forgetAnswered(asking, time_ns);
@@ -113,9 +113,9 @@ export class Upstreams {
   /** A host dials. */
   dialled(connection: Connection, time_ns: number): void {
     if (this.#asking.size === 0) return;
-    const { key, opener, syn } = connection;
+    const { opener, syn } = connection;
     if (opener === null || connection.itself) return;
-    const address = addressPart(endOfKey(key, opener));
+    const address = addressPart(connection.at(opener));
     if (syn?.outgoing === true) this.#isHere(address);
     const asker = this.#onlyAsker(this.#host(address), connection, time_ns);
     if (!asker) {
@@ -136,12 +136,12 @@ export class Upstreams {
 
   /** What it had dialled is refused. */
   refused(connection: Connection, time_ns: number): void {
-    const { key, opener } = connection;
+    const { opener } = connection;
     if (opener === null) return;
     const asker = this.#dialled_for.get(connection);
     if (asker === undefined) {
       if (this.#of_its_own.size >= MOST_HOSTS) this.#of_its_own.clear();
-      const host = this.#host(addressPart(endOfKey(key, opener)));
+      const host = this.#host(addressPart(connection.at(opener)));
       this.#of_its_own.set(`${host} ${upstreamEnd(connection)}`, time_ns);
       return;
     }
@@ -152,11 +152,11 @@ export class Upstreams {
 
   /** An open connection is reset by the end that was dialled. */
   reset(connection: Connection, time_ns: number): void {
-    const { key, opener, client, server } = connection;
+    const { opener, client, server } = connection;
     if (opener === null || !client?.last_data || client.fin) return;
     const { time_ns: said_ns } = client.last_data;
     if (server?.last_data && server.last_data.time_ns >= said_ns) return;
-    const host = this.#host(addressPart(endOfKey(key, opener)));
+    const host = this.#host(addressPart(connection.at(opener)));
     const asker = this.#onlyAsker(host, connection, time_ns);
     if (!asker || isTranslated(asker.connection, connection)) return;
     if (said_ns < asker.since_ns || said_ns - asker.since_ns > PASSES_ON_NS) return;
@@ -204,8 +204,7 @@ export class Upstreams {
 
   /** Whether its host dials that end when nobody has asked. */
   #isOfItsOwn(upstream: Connection, time_ns: number): boolean {
-    const { key, opener } = upstream;
-    const host = this.#host(addressPart(endOfKey(key, opener ?? 0)));
+    const host = this.#host(addressPart(upstream.at(upstream.opener ?? 0)));
     const last_ns = this.#of_its_own.get(`${host} ${upstreamEnd(upstream)}`);
     return last_ns !== undefined && time_ns - last_ns < OF_ITS_OWN_NS;
   }
@@ -298,6 +297,6 @@ function isTranslated(taken: Connection, { client, began_ns }: Connection): bool
   return began_ns >= taken.began_ns && began_ns < taken.opened_ns;
 }
 
-function upstreamEnd({ key, opener }: Connection): string {
-  return endOfKey(key, otherSide(opener ?? 0));
+function upstreamEnd(upstream: Connection): string {
+  return upstream.at(otherSide(upstream.opener ?? 0));
 }

@@ -36,11 +36,11 @@ export class Vantage {
     if (opener === null) return;
     const told = sideOf(connection, opener, synAck_ns - syn_ns, ack_ns - synAck_ns);
     if (!told) return;
-    const here = addressPart(endOfKey(connection.key, told.side));
+    const here = addressPart(connection.at(told.side));
     const votes = this.#here.get(here) ?? {};
     if (this.#here.size < MOST_ADDRESSES) this.#here.set(here, votes);
     votes[told.by] = (votes[told.by] ?? 0) + 1;
-    const other = addressPart(endOfKey(connection.key, otherSide(told.side)));
+    const other = addressPart(connection.at(otherSide(told.side)));
     if (this.#away.size < MOST_ADDRESSES) this.#away.set(other, (this.#away.get(other) ?? 0) + 1);
   }
 

@@ -187,7 +187,8 @@ export class Engine {
     const matches: [Cause, Match<Evidence>][] = [];
     for (const cause of this.#byKind.get(event.kind) ?? []) {
       const match = cause.match(event, this.#known);
-      if (match) matches.push([cause, withMptcp(withToa(match, event), event)]);
+      if (match)
+        matches.push([cause, this.#withHistory(withMptcp(withToa(match, event), event), event)]);
     }
     if (matches.length === 1) return matches;
     const kept = matches.filter(
@@ -197,6 +198,14 @@ export class Engine {
     const ordinary = benign(event, this.#known);
     const rest = unexplained(event, ordinary, this.#known);
     return rest ? [[ordinary ? BENIGN : UNEXPLAINED, rest]] : [];
+  }
+
+  /** With who sent what on its connection, where that was captured. */
+  #withHistory(match: Match<Evidence>, event: Event): Match<Evidence> {
+    const captured = this.#known.captured(match.flow, event);
+    return captured
+      ? { ...match, evidence: { ...match.evidence, history: captured.history } }
+      : match;
   }
 
   /** What becomes of a packet that was answered or refused before is the same failure seen again. */

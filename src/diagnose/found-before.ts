@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Cause, Severity } from '../causes/define.ts';
+import { connectionId, ends } from '../known/connection-id.ts';
 import { ExpiringMap } from '../known/expiring-map.ts';
 import { Queue } from '../known/queue.ts';
 import type { Event } from '../wire/event.ts';
 import { sharedBy } from '../wire/key.ts';
 import type { Flow } from '../wire/types.gen.ts';
-import { connectionId, ends } from './connection-id.ts';
 import type { Occurrence, OpenFinding } from './open-finding.ts';
 import { Precedence } from './precedence.ts';
 import { areOpposite, isSame, type Reset, resetOf } from './resets.ts';

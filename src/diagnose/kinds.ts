@@ -164,6 +164,12 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
     asked: ({ flow }) => [flow],
   },
+  captured: {
+    is: 'of a capture: what else its packets show of a connection of which something is told next',
+    happened: ({ history }) => `who sent what: ${history}`,
+    line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
+    asked: ({ flow }) => [flow],
+  },
   counter_moved: {
     is: 'of two texts of counters: one that counts failures has grown',
     happened: ({ counter, before, after }) => `${counter} ${before} → ${after}`,

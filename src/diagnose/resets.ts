@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { redirectedFrom } from '../causes/shared/conntrack.ts';
+import { ends } from '../known/connection-id.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
-import { ends } from './connection-id.ts';
 import { packetOf } from './unexplained.ts';
 
 /** The end that sent the reset which an event tells of where it was sent. */

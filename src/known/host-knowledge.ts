@@ -5,6 +5,7 @@ import { TCP_FLAG } from '../tcp/flags.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type {
+  Captured,
   CauseTold,
   ConnectAsked,
   Conntrack,
@@ -25,6 +26,7 @@ import type {
   TableUsers,
   TrackingLimits,
 } from '../wire/types.gen.ts';
+import { connectionId } from './connection-id.ts';
 import type { Place } from './container.ts';
 import { type DroppedBy, DropRulesTold } from './drop-rules.ts';
 import { DroppedAgain } from './dropped-again.ts';
@@ -56,6 +58,7 @@ export class HostKnowledge implements Knowledge {
   #orphans: Orphans | null = null;
   #told: readonly CauseTold[] = [];
   readonly #neighbour_tables = new Map<number, NeighbourTable>();
+  readonly #captured = new ExpiringMap<Captured>(0, MAX_CAPTURED);
   readonly #asked = new ExpiringMap<ConnectAsked>(ASKED_SPAN_NS, MAX_ASKED);
   readonly failed_connects = new FailedConnects();
   readonly #nat_now = new ExpiringMap<readonly string[]>(ENTRY_SPAN_NS, MAX_ENTRIES);
@@ -132,6 +135,9 @@ export class HostKnowledge implements Knowledge {
         if (holders) this.#holders.set(holders.listener, holders.processes);
         return true;
       }
+      case 'captured':
+        this.#captured.set(connectionId(event.body.flow), event.body, event.ktime_ns);
+        return true;
       case 'socket':
         if (event.body.sock.state === TCP_STATE.LISTEN) this.#listen(event.netns, event.body.sock);
         return true;
@@ -258,6 +264,10 @@ export class HostKnowledge implements Knowledge {
     return this.#told.filter((one) => one.cause === cause);
   }
 
+  captured(flow: Flow, { ktime_ns }: Event): Captured | null {
+    return this.#captured.get(connectionId(flow), ktime_ns) ?? null;
+  }
+
   asked({ key, ktime_ns }: Event): ConnectAsked | null {
     return this.#asked.get(key, ktime_ns) ?? null;
   }
@@ -362,6 +372,9 @@ const MAX_PROCESSES = 4096;
 /** It is told again of who fails again after a second. */
 const ASKED_SPAN_NS = 10e9;
 const MAX_ASKED = 4096;
+
+/** It is told just before what it is beside. */
+const MAX_CAPTURED = 64;
 
 /** Of the last table of that name, as HostKnowledge looks them up: dozens of causes ask of each event. */
 function namesOf({ enums }: Header, name: string): Map<number, string> {

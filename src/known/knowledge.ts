@@ -3,6 +3,7 @@
 import type { Family } from '../tcp/address.ts';
 import type { Event } from '../wire/event.ts';
 import type {
+  Captured,
   CauseTold,
   ConnectAsked,
   Conntrack,
@@ -107,6 +108,8 @@ export interface Knowledge {
   expiredRequest(event: Event): ExpiredRequest | null;
   /** Of a SYN or a large segment that was dropped: how long before this very one was first; null: it is the first. */
   droppedBefore_ms(event: Event): number | null;
+  /** Of a capture: what else its packets show of the connection that an event tells of; null: nothing, or it is none. */
+  captured(flow: Flow, event: Event): Captured | null;
   /** Of a capture: what counters and a log that were given with it say of a cause; empty: nothing. */
   toldOf(cause: string): readonly CauseTold[];
   /** Of a packet that netfilter dropped: which rules may have; null where the host did not tell. */

@@ -7,7 +7,7 @@ use pcap_parser::{
     parse_pcap_frame_modified, parse_pcap_header, parse_sectionheaderblock,
 };
 
-use crate::capture_packet::{Link, Packet, SEGMENT, read_packet, write_gap};
+use crate::capture_packet::{Keys, Link, Packet, SEGMENT, read_packet, write_gap};
 use crate::error::{Result, fail};
 
 /// No packet is longer as it was captured: MAXIMUM_SNAPLEN of libpcap.
@@ -87,6 +87,7 @@ pub struct CaptureReader {
     /// Since the last that was read.
     gap: bool,
     toa_kinds: [bool; 256],
+    keys: Keys,
 }
 
 #[napi]
@@ -105,6 +106,7 @@ impl CaptureReader {
             lost: false,
             gap: false,
             toa_kinds: kinds,
+            keys: Keys::new(),
         }
     }
 
@@ -373,6 +375,7 @@ impl CaptureReader {
             packet,
             &self.toa_kinds,
             &mut self.counts,
+            &mut self.keys,
             out,
         );
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the headers of one captured packet say, as a record of fixed size.
 
-use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, LinkSlice, ip_number};
+use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, ip_number};
 
 use crate::capture::CaptureCounts;
 
@@ -16,16 +16,31 @@ const BY_SECOND_END: u8 = 1;
 const HAS_TIMESTAMPS: u8 = 2;
 const OUTGOING: u8 = 4;
 const INCOMING: u8 = 8;
-const OPTIONS_UNREADABLE: u8 = 16;
+const OPTIONS_CUT: u8 = 16;
 const HAS_MPTCP: u8 = 32;
 
 const KEY_AT: usize = 48;
+const KEY: usize = 36;
+const DEVICE_AT: usize = 136;
+const SLOT_AT: usize = 140;
+/// A power of two: of so many keys it is known that they were told before.
+const SLOTS: usize = 1 << 12;
+/// Beside the number of a slot: its key was not told of last.
+const ANEW: u32 = 1 << 31;
 const TCP_HEADER: usize = 20;
 /// What an ICMP error quotes at least: ports and sequence number.
 const QUOTED: usize = 8;
 const ICMP_HEADER: usize = 8;
+/// Of the sender, and how long it is; ARPHRD_ETHER.
+const MAC_AT: usize = 100;
+const MAC: usize = 6;
+const ETHERNET: u8 = 1;
 const NO_SCALE: u8 = 0xff;
 const NO_SUBTYPE: u8 = 0xff;
+const RST: u8 = 4;
+/// With MSS, SACK, timestamps and a window scale; with timestamps alone.
+const USUAL_SYN_HEADER: usize = 40;
+const TIMESTAMPS_HEADER: usize = 32;
 
 /// LINKTYPE_* of <https://www.tcpdump.org/linktypes.html>.
 #[derive(Clone, Copy)]
@@ -78,6 +93,33 @@ fn mapped(v4: [u8; 4]) -> [u8; 16] {
     address
 }
 
+/// Which keys were told of: whoever reads the records has them by their slot, and makes each only once.
+pub struct Keys(Vec<[u8; KEY]>);
+
+impl Keys {
+    pub fn new() -> Self {
+        Self(vec![[0; KEY]; SLOTS])
+    }
+
+    fn write_slot(&mut self, record: &mut [u8; SEGMENT]) {
+        let key = &record[KEY_AT..KEY_AT + KEY];
+        let mut hash = 0u64;
+        for four in key.chunks_exact(4) {
+            let four = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+            hash = (hash ^ u64::from(four)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^= hash >> 32;
+        }
+        let slot = hash as usize % SLOTS;
+        let known = &mut self.0[slot];
+        let mut told = slot as u32;
+        if known != key {
+            known.copy_from_slice(key);
+            told |= ANEW;
+        }
+        record[SLOT_AT..SLOT_AT + 4].copy_from_slice(&told.to_le_bytes());
+    }
+}
+
 pub fn write_gap(packet: &Packet, out: &mut Vec<u8>) {
     let mut record = begin(packet, A_GAP);
     record[9] = 0;
@@ -91,7 +133,7 @@ fn begin(packet: &Packet, what: u8) -> [u8; SEGMENT] {
     record[8] = what;
     record[38] = NO_SCALE;
     record[42] = NO_SUBTYPE;
-    record[136..140].copy_from_slice(&packet.interface.to_le_bytes());
+    record[DEVICE_AT..DEVICE_AT + 4].copy_from_slice(&packet.interface.to_le_bytes());
     record
 }
 
@@ -101,6 +143,7 @@ pub fn read_packet(
     packet: &Packet,
     toa_kinds: &[bool; 256],
     counts: &mut CaptureCounts,
+    keys: &mut Keys,
     out: &mut Vec<u8>,
 ) {
     let data = packet.data;
@@ -111,7 +154,10 @@ pub fn read_packet(
         Some(LaxSlicedPacket::from_ether_type(ether_type, payload))
     };
     let sliced = match link {
-        Link::Ethernet => LaxSlicedPacket::from_ethernet(data).ok(),
+        Link::Ethernet => match pppoe_payload(data) {
+            Some(ip) => LaxSlicedPacket::from_ip(ip).ok(),
+            None => LaxSlicedPacket::from_ethernet(data).ok(),
+        },
         Link::Ip => LaxSlicedPacket::from_ip(data).ok(),
         Link::Null => data
             .get(4..)
@@ -170,13 +216,23 @@ pub fn read_packet(
     record[11] = ttl;
     record[22..24].copy_from_slice(&id.to_le_bytes());
     match link {
-        Link::Cooked => record[9] |= direction(u16::from_be_bytes([data[0], data[1]])),
-        Link::CookedV2 => record[9] |= direction(u16::from(data[10])),
+        Link::Cooked => {
+            record[9] |= direction(u16::from_be_bytes([data[0], data[1]]));
+            if data[2..6] == [0, ETHERNET, 0, MAC as u8] {
+                record[MAC_AT..MAC_AT + MAC].copy_from_slice(&data[6..6 + MAC]);
+            }
+        }
+        Link::CookedV2 => {
+            record[9] |= direction(u16::from(data[10]));
+            let device = u32::from_be_bytes([data[4], data[5], data[6], data[7]]);
+            record[DEVICE_AT..DEVICE_AT + 4].copy_from_slice(&device.to_le_bytes());
+            if data[8..10] == [0, ETHERNET] && data[11] == MAC as u8 {
+                record[MAC_AT..MAC_AT + MAC].copy_from_slice(&data[12..12 + MAC]);
+            }
+        }
+        // Whatever is in the frame, it has one.
+        Link::Ethernet => record[MAC_AT..MAC_AT + MAC].copy_from_slice(&data[MAC..2 * MAC]),
         _ => {}
-    }
-    if let Some(LinkSlice::Ethernet2(ethernet)) = &sliced.link {
-        record[100..106].copy_from_slice(&ethernet.source());
-        record[106..112].copy_from_slice(&ethernet.destination());
     }
     match upper.ip_number {
         ip_number::TCP => {
@@ -192,6 +248,7 @@ pub fn read_packet(
             ];
             write_ends(&mut record, &Ends { from, to, ports });
             if read_segment(&mut record, upper.payload, upper_length, toa_kinds) {
+                keys.write_slot(&mut record);
                 out.extend_from_slice(&record);
             } else {
                 counts.cut += 1.0;
@@ -200,11 +257,28 @@ pub fn read_packet(
         ip_number::ICMP | ip_number::IPV6_ICMP => {
             let is_v6 = upper.ip_number == ip_number::IPV6_ICMP;
             if read_icmp(&mut record, upper.payload, is_v6, from) {
+                keys.write_slot(&mut record);
                 out.extend_from_slice(&record);
             }
         }
         _ => {}
     }
+}
+
+/// What a frame of PPPoE carries of IP; None where it is none.
+fn pppoe_payload(frame: &[u8]) -> Option<&[u8]> {
+    const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+    const SESSION: u16 = 0x8864;
+    const IP: [u16; 2] = [0x0021, 0x0057];
+    let word = |at: usize| Some(u16::from_be_bytes(*frame.get(at..)?.first_chunk::<2>()?));
+    let mut at = 2 * MAC;
+    while TAGS.contains(&word(at)?) {
+        at += 4;
+    }
+    if word(at)? != SESSION || !IP.contains(&word(at + 8)?) {
+        return None;
+    }
+    frame.get(at + 10..)
 }
 
 /// As cooked captures tell it: 0 to this host, 4 from it.
@@ -257,9 +331,22 @@ fn read_segment(
     record[24..28].copy_from_slice(&(length - header as u32).to_le_bytes());
     match tcp.get(TCP_HEADER..header) {
         Some(options) => read_options(record, options, toa_kinds),
-        None => record[9] |= OPTIONS_UNREADABLE,
+        None => guess_options(record, tcp, header, toa_kinds),
     }
     true
+}
+
+/// Of options that were cut off: those that were captured, and what the rest may be where that matters.
+fn guess_options(record: &mut [u8; SEGMENT], tcp: &[u8], header: usize, toa_kinds: &[bool; 256]) {
+    record[9] |= OPTIONS_CUT;
+    read_options(record, &tcp[TCP_HEADER..], toa_kinds);
+    // A reset has timestamps, those of a socket, or says of MPTCP why.
+    let is_reset = tcp[13] & RST != 0;
+    if is_reset && header == TIMESTAMPS_HEADER {
+        record[9] |= HAS_TIMESTAMPS;
+    } else if is_reset || header > USUAL_SYN_HEADER {
+        record[9] |= HAS_MPTCP;
+    }
 }
 
 fn read_options(record: &mut [u8; SEGMENT], mut options: &[u8], toa_kinds: &[bool; 256]) {
@@ -274,21 +361,12 @@ fn read_options(record: &mut [u8; SEGMENT], mut options: &[u8], toa_kinds: &[boo
         }
         let size = rest.first().map_or(0, |&size| usize::from(size));
         if size < 2 || size > options.len() {
-            record[9] |= OPTIONS_UNREADABLE;
             return;
         }
         let (option, after) = options.split_at(size);
         options = after;
         match (kind, size) {
-            (2, 4) => {
-                let mss = u16::from_be_bytes([option[2], option[3]]);
-                record[36..38].copy_from_slice(&mss.to_le_bytes());
-            }
             (3, 3) => record[38] = option[2],
-            (5, 10..) => {
-                record[128..132].copy_from_slice(&word(option, 2).to_le_bytes());
-                record[132..136].copy_from_slice(&word(option, 6).to_le_bytes());
-            }
             (8, 10) => {
                 record[9] |= HAS_TIMESTAMPS;
                 record[28..32].copy_from_slice(&word(option, 2).to_le_bytes());

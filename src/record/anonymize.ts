@@ -81,6 +81,7 @@ export class Anonymizer {
     program: (name) => this.#programs.of(name),
     mac: (digits) => this.#mac(digits),
     mac_was: (digits) => this.#mac(digits),
+    mac_before: (digits) => this.#mac(digits),
     mac_to: (digits) => this.#mac(digits),
     mac_from: (digits) => this.#mac(digits),
     mac_here: (digits) => this.#mac(digits),

@@ -23,6 +23,7 @@ export const EVENT_KINDS = {
   upstream_failed: 40,
   window_shut: 41,
   handshake: 42,
+  captured: 43,
   call_failed: 75,
 } as const;
 

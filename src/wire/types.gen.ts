@@ -522,6 +522,28 @@ export interface Handshake {
   peer_isn: number;
 }
 
+export interface Captured {
+  /** daddr:dport was dialled. */
+  flow: Flow;
+  /** Who sent what, a letter each: docs/explain.md. */
+  history: string;
+  /** Of the last reset on it; all zero: there was none. */
+  reset: ResetCaptured | null;
+}
+
+export interface ResetCaptured {
+  /** 0: not known, where its sender's segments were captured at several places. */
+  ttl: number;
+  ttl_before: number;
+  /** MAC of the device that it came from, 12 hexadecimal digits; all that its sender had sent before came from `mac_before`. Empty where that is not known, or was not always the same. */
+  mac: string;
+  mac_before: string;
+  /** 1: of IPv4, which has these. */
+  has_ip_ids: number;
+  ip_id: number;
+  ip_id_before: number;
+}
+
 export interface CounterMoved {
   /** TcpExt.ListenDrops. */
   counter: string;
@@ -1033,5 +1055,6 @@ export interface Bodies {
   upstream_failed: UpstreamFailed;
   window_shut: WindowShut;
   handshake: Handshake;
+  captured: Captured;
   call_failed: CallFailed;
 }

@@ -28,6 +28,8 @@ const file = (name: string, bytes: Uint8Array): string => {
   writeFileSync(path, bytes);
   return path;
 };
+/** Of pcap: packets follow. */
+const FILE_HEAD = 24;
 const CAPTURE = file('x.pcap', BYTES);
 
 test('text, and the exit status of a finding', () => {
@@ -80,6 +82,29 @@ test('a finding of a stream is shown while it goes on', async () => {
   expect(types[0]).toBe('start');
   expect(types).toContain('finding');
   expect(types.at(-1)).toBe('summary');
+});
+
+test('each finding of a stream is shown before the next packet of it comes', async () => {
+  const explain = spawn(TCPWHY, ['explain', '-', '--json'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(explain, 'exit');
+  const ports = [80, 81, 82, 83];
+  const shown: string[] = [];
+  const send = () => {
+    const port = ports[shown.length];
+    if (port === undefined) explain.stdin.end();
+    else
+      explain.stdin.write(pcap(refused(port, port)).subarray(shown.length === 0 ? 0 : FILE_HEAD));
+  };
+  send();
+  for await (const line of createInterface(explain.stdout)) {
+    const { type, where } = JSON.parse(line);
+    // The end would show what had been held.
+    if (type !== 'finding' || explain.stdin.writableEnded) continue;
+    shown.push(where);
+    send();
+  }
+  expect((await ended)[0]).toBe(1);
+  expect(shown).toEqual(ports.map((port) => `10.4.26.11:${port}`));
 });
 
 test('a signal ends it, whatever its stdin does', async () => {

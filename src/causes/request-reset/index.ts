@@ -6,6 +6,7 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { otherSender, resetAsCaptured } from '../shared/reset-sender.ts';
 import { word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -36,31 +37,46 @@ export default defineCause({
     const { saddr, daddr, dport } = packet.flow;
     // What answers a segment in place of a socket has neither.
     const by_socket = packet.window > 0 || packet.has_timestamps === 1;
+    const captured = known.captured(packet.flow, event)?.reset;
+    const sender = {
+      reset_ttl: packet.ttl,
+      ...(captured && { handshake_ttl: captured.ttl_before || null }),
+      ...resetAsCaptured(captured, null),
+    };
+    const by_another = otherSender(sender);
     return {
       evidence: {
         listener: endpoint(daddr, dport),
         client: saddr,
         reset_window: packet.window,
         reset_timestamps: packet.has_timestamps === 1,
-        reset_ttl: packet.ttl,
+        ...sender,
         ...(by_socket && { by_socket }),
       },
       basis: counted && !mib.mixed ? 'direct' : 'inferred',
       subject: 'listener',
       where: endpoint(daddr, dport),
       flow: packet.flow,
-      group: `${event.netns} ${daddr} ${dport} ${saddr}${by_socket ? ' by a socket' : ''}`,
+      group: `${event.netns} ${daddr} ${dport} ${saddr}${by_another ? ' by another' : by_socket ? ' by a socket' : ''}`,
       owner: ownerOf(sock?.owner),
       // So do the health checks of balancers.
-      ...(by_socket && { severity: 'info' as const }),
+      ...(by_socket && !by_another && { severity: 'info' as const }),
     };
   },
-  summary({ listener, client, by_socket }) {
+  summary({ listener, client, by_socket, ...sender }) {
+    const by_another = otherSender(sender);
+    if (by_another)
+      return `${client} reset the SYN-ACK of ${listener}: ${by_another}: a box on the way sent it, or the path has changed`;
     if (by_socket)
       return `${client} got the SYN-ACK of ${listener} and reset the connection at once: its program closed it before anything was sent`;
     return `${client} reset the SYN-ACK of ${listener}: the connection ended half-open`;
   },
-  advice({ listener, client, by_socket }) {
+  advice({ listener, client, by_socket, ...sender }) {
+    if (otherSender(sender))
+      return [
+        `${client} may know nothing of it: a firewall or balancer between resets in its name. How far is the client? \`tracepath -n ${client}\``,
+        `did ${client} send it after all? On it: \`tcpwhy trace ${word(listener)}\` or capture there too, and explain both`,
+      ];
     if (by_socket)
       return [
         `the health check of a balancer ends like this before its third ACK has left (HAProxy’s check of a TCP server), and is harmless: what runs on ${client}?`,

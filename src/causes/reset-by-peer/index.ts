@@ -10,6 +10,7 @@ import { addressOf, listEntries, redirectAdvice, resetFromElsewhere } from '../s
 import { byPeer } from '../shared/groups.ts';
 import { type Moved, movedAdvice, movedSince, movedText } from '../shared/mac.ts';
 import { ownerOf } from '../shared/processes.ts';
+import { otherSender, type ResetSender, resetAsCaptured } from '../shared/reset-sender.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -24,7 +25,7 @@ export default defineCause({
   on: ['reset_received'],
   // What the peer, which did not send it, goes on to send.
   leadsTo: ['connection-unknown'],
-  match(event) {
+  match(event, known) {
     if (event.kind !== 'reset_received' || event.body.sock.state === TCP_STATE.SYN_SENT)
       return null;
     const { sock, packet, handshake_ttl, silent_ms, unused, mac_change } = event.body;
@@ -32,7 +33,15 @@ export default defineCause({
     const sent_by = packet ? senderOf(packet.window, packet.has_timestamps === 1) : 'unknown';
     const closed_last =
       sock.state === TCP_STATE.LAST_ACK && sock.unacked_bytes === 0 && sent_by === NO_SOCKET;
-    const by_another = isOfAnother(packet?.ttl ?? null, handshake_ttl || null);
+    const captured = resetAsCaptured(
+      known.captured(sock.flow, event)?.reset,
+      handshake_ttl || null,
+    );
+    const by_another = otherSender({
+      reset_ttl: packet?.ttl ?? null,
+      handshake_ttl: handshake_ttl || null,
+      ...captured,
+    });
     const peer_had_closed = PEER_HAD_CLOSED.has(sock.state) && sock.unacked_bytes > 0;
     const acknowledged = acknowledges(packet, sock);
     const closed_here =
@@ -67,6 +76,7 @@ export default defineCause({
         reset_timestamps: packet ? packet.has_timestamps === 1 : null,
         reset_ttl: packet?.ttl ?? null,
         handshake_ttl: handshake_ttl || null,
+        ...captured,
         silent_ms: silent_ms || null,
         ...(moved && { moved }),
         unread_bytes: sock.unread_bytes,
@@ -95,29 +105,30 @@ export default defineCause({
     };
   },
   summary(evidence, { daddr }) {
-    const { local: here, sent_by, reset_ttl, handshake_ttl, silent_ms, moved } = evidence;
+    const { local: here, sent_by, silent_ms, moved } = evidence;
     const { peer_had_closed, forgot_after_fin, closed_last, closed_here } = evidence;
     const { unused, by_client, redirected_to } = evidence;
+    const by_another = otherSender(evidence);
     const peer =
       redirected_to === undefined
         ? evidence.peer
         : `${evidence.peer}, translated by this host to ${redirected_to},`;
-    if (!moved && closed_last && !isOfAnother(reset_ttl, handshake_ttl))
+    if (!moved && closed_last && !by_another)
       return `${peer} had closed the connection${ago(silent_ms)}, and had forgotten it when ${here} closed it too`;
-    if (!moved && peer_had_closed && sent_by !== CLOSING && !isOfAnother(reset_ttl, handshake_ttl))
+    if (!moved && peer_had_closed && sent_by !== CLOSING && !by_another)
       return `${peer} had closed the connection${ago(silent_ms)}, and reset what ${here} sent after that`;
-    if (!moved && unused && !isOfAnother(reset_ttl, handshake_ttl))
+    if (!moved && unused && !by_another)
       return by_client
         ? `${peer} connected and reset the connection before either end had sent anything`
         : `${peer} took the connection and reset it before either end had sent anything`;
-    if (!moved && forgot_after_fin && !isOfAnother(reset_ttl, handshake_ttl))
+    if (!moved && forgot_after_fin && !by_another)
       return `${peer} had closed the connection${ago(silent_ms)}, knows it no more, and reset what ${here} has not closed yet`;
-    if (!moved && closed_here && !isOfAnother(reset_ttl, handshake_ttl))
+    if (!moved && closed_here && !by_another)
       return `${here} had closed the connection first, and ${peer}, which had got all of it, closed it too, with a reset instead of a FIN`;
     const idle = wasIdle(silent_ms) ? ` after ${seconds(silent_ms)} of silence` : '';
     if (moved) return `${peer} reset the connection${idle}: ${movedText(moved, daddr)}`;
-    if (isOfAnother(reset_ttl, handshake_ttl))
-      return `${peer} reset the connection${idle}: TTL ${reset_ttl}, the handshake had ${handshake_ttl}: a box on the way sent it, or the path has changed`;
+    if (by_another)
+      return `${peer} reset the connection${idle}: ${by_another}: a box on the way sent it, or the path has changed`;
     return sent_by === 'unknown'
       ? `${peer} reset the connection${idle}`
       : `${peer} reset the connection${idle}: sent by ${sent_by}`;
@@ -136,12 +147,10 @@ export default defineCause({
   },
 });
 
-interface Told {
+interface Told extends ResetSender {
   peer: string;
   local: string;
   sent_by: string;
-  reset_ttl: number | null;
-  handshake_ttl: number | null;
   silent_ms: number | null;
   moved?: Moved;
   unacked_bytes: number;
@@ -156,7 +165,8 @@ interface Told {
 
 function adviceOf(evidence: Told, flow: Flow): string[] {
   const { local: at, peer, sent_by, unacked_bytes, acknowledged_by_reset } = evidence;
-  const { reset_ttl, handshake_ttl, silent_ms, moved, unused, by_client } = evidence;
+  const { reset_ttl, handshake_ttl, peer_ttl, reset_mac, peer_mac } = evidence;
+  const { silent_ms, moved, unused, by_client } = evidence;
   const { peer_had_closed, forgot_after_fin, closed_last, closed_here } = evidence;
   const { saddr, daddr, sport } = flow;
   // A client has another port each time.
@@ -175,9 +185,23 @@ function adviceOf(evidence: Told, flow: Flow): string[] {
       ]
     : [];
   if (moved) return [...movedAdvice(moved, daddr), ...lost];
-  if (isOfAnother(reset_ttl, handshake_ttl)) {
+  if (otherSender(evidence)) {
+    const before_ttl = peer_ttl ?? handshake_ttl;
+    const hop =
+      reset_ttl === before_ttl
+        ? []
+        : [
+            `which hop is it? The reset came with TTL ${reset_ttl}, the peer’s ${peer_ttl === undefined ? 'handshake' : 'segment before'} with ${before_ttl}: \`tracepath -n ${daddr}\` A firewall, NAT or balancer resets in the name of ${peer}: look there first`,
+          ];
+    const link =
+      reset_mac === peer_mac
+        ? []
+        : [
+            `whose is ${reset_mac}? Where this was captured: \`ip neigh | grep ${reset_mac}\` It passed the reset on, or made it; the segments of ${peer} before came by ${peer_mac}`,
+          ];
     return [
-      `which hop is it? The reset came with TTL ${reset_ttl}, the peer’s handshake with ${handshake_ttl}: \`tracepath -n ${daddr}\` A firewall, NAT or balancer resets in the name of ${peer}: look there first`,
+      ...hop,
+      ...link,
       ...forgotten,
       `did ${peer} send it after all? Run there: \`tcpwhy trace ${watched}\``,
       ...lost,
@@ -270,10 +294,6 @@ const IDLE_MS = 3000;
 
 const wasIdle = (silent_ms: number | null): silent_ms is number =>
   silent_ms !== null && silent_ms >= IDLE_MS;
-
-/** Hosts send what is of one connection with one TTL. */
-const isOfAnother = (reset_ttl: number | null, handshake_ttl: number | null) =>
-  reset_ttl !== null && handshake_ttl !== null && reset_ttl !== handshake_ttl;
 
 const CLOSING = 'a closing process';
 const NO_SOCKET = 'a kernel without the socket';

@@ -24,6 +24,9 @@ export interface Row {
   timestamps?: { tsval: number; tsecr: number };
   toa?: Toa;
   options?: Uint8Array;
+  /** Of the device that it came from. */
+  mac?: string;
+  ip_id?: number;
 }
 
 const FLAGS: Record<string, number> = {
@@ -34,13 +37,15 @@ const FLAGS: Record<string, number> = {
   '.': TCP_FLAG.ack,
 };
 const MACS = { from: '02:00:00:00:00:01', to: '02:00:00:00:00:02' };
+const IP_ID_AT = 18;
 /** 2026-11-22T18:56:40Z. */
 export const BEGAN_S = 1_795_373_800;
 export const ETHERNET = 1;
 
 export function frameOf(row: Row): Buffer {
   const [from, to] = [ends(row.from), ends(row.to)];
-  return frame(
+  const macs = { ...MACS, ...(row.mac && { from: row.mac }) };
+  const bytes = frame(
     from.host,
     to.host,
     {
@@ -56,8 +61,10 @@ export function frameOf(row: Row): Buffer {
       ...(row.toa && { toa: row.toa }),
       ...(row.options && { options: row.options }),
     },
-    MACS,
+    macs,
   );
+  if (row.ip_id !== undefined) bytes.writeUInt16BE(row.ip_id, IP_ID_AT);
+  return bytes;
 }
 
 function ends(text: string): { host: string; port: number } {

@@ -55,6 +55,8 @@ describe('a kind of link', () => {
   test.each<[string, number, (frame: Buffer) => Buffer]>([
     ['VLAN', ETHERNET, (frame) => tagged(frame, '8100 0007')],
     ['VLAN in VLAN', ETHERNET, (frame) => tagged(frame, '88a8 0005 8100 0007')],
+    ['PPPoE', ETHERNET, inPppoe],
+    ['PPPoE in VLAN', ETHERNET, (frame) => tagged(inPppoe(frame), '8100 0007')],
     ['raw IP', 101, ip],
     ['raw IPv4', 228, ip],
     ['NULL', 0, (frame) => Buffer.concat([hex('02000000'), ip(frame)])],
@@ -72,6 +74,13 @@ describe('a kind of link', () => {
     expect(capture.unknown_link).toBe(147);
   });
 });
+
+/** Of session 7. */
+function inPppoe(frame: Buffer): Buffer {
+  const head = hex('8864 1100 0007 0000 0021');
+  head.writeUInt16BE(ip(frame).length + 2, 6);
+  return Buffer.concat([frame.subarray(0, 12), head, ip(frame)]);
+}
 
 /** Tags behind the addresses of the frame. */
 function tagged(frame: Buffer, tags: string): Buffer {
@@ -98,6 +107,61 @@ test('as much as is captured of a packet is enough', () => {
     length: frame.length,
   }));
   expect(findingsIn(pcapOf(cut))).toEqual(EXPECTED);
+});
+
+describe('options that are cut off', () => {
+  const [client, server] = ['10.4.26.45:40000', '10.4.26.11:80'];
+  const [FIXED, MPTCP, TIMESTAMPS] = [54, hex('1e 0c 10 01 00000001 00000002'), hex('01 01')];
+  const causes = (rows: readonly Row[], bytes = FIXED) =>
+    findingsIn(pcapOf(frames(rows).map((one) => ({ ...one, ...cutTo(one.frame, bytes) })))).map(
+      ({ cause, evidence }) => `${cause} ${evidence.sent_by ?? ''}`.trim(),
+    );
+  const cutTo = (frame: Buffer, bytes: number) => {
+    return { frame: frame.subarray(0, bytes), length: frame.length };
+  };
+  const syn: Row = { at_ms: 0, from: client, to: server, flags: 'S', seq: 1000 };
+  const refusal: Row = {
+    ...{ at_ms: 1, from: server, to: client, flags: 'R.', seq: 0, ack: 1001, win: 0 },
+  };
+
+  test('a refusal that may be of MPTCP is none, another is', () => {
+    expect(causes([syn, refusal])).toEqual(['connect-refused']);
+    expect(
+      causes([
+        { ...syn, options: MPTCP },
+        { ...refusal, options: hex('1e 04 80 00') },
+      ]),
+    ).toEqual([]);
+    const longer = Buffer.concat([hex('02 04 05b4 01 03 03 07'), MPTCP, TIMESTAMPS, hex('0000')]);
+    expect(causes([{ ...syn, options: longer }, refusal])).toEqual([]);
+  });
+
+  test('a reset with timestamps is of a process', () => {
+    const stamp = { timestamps: { tsval: 7, tsecr: 8 } };
+    const reset: Row = { ...refusal, at_ms: 9, seq: 5001, ack: 1101 };
+    const rows = opened(client, server);
+    expect(causes([...rows, { ...reset, ...stamp }])).toEqual(['reset-by-peer a closing process']);
+    expect(causes([...rows, reset])).toEqual(['reset-by-peer a kernel without the socket']);
+  });
+
+  test('how large a window is that may be scaled is not known: a reset is not judged by it', () => {
+    const scale = { options: hex('02 04 05b4 01 03 03 07') };
+    const rows = opened(client, server).map((row) =>
+      row.flags.startsWith('S') ? { ...row, ...scale } : row,
+    );
+    const reset: Row = { ...refusal, at_ms: 9, flags: 'R', seq: 9000, ack: 0 };
+    const goes_on: Row = {
+      ...refusal,
+      at_ms: 10,
+      flags: 'P.',
+      seq: 5001,
+      ack: 1101,
+      len: 9,
+      win: 512,
+    };
+    expect(causes([...rows, reset, goes_on], 90)).toEqual(['reset-rejected']);
+    expect(causes([...rows, reset, goes_on])).toEqual([]);
+  });
 });
 
 test('packets with less than their headers are counted, and nothing is made of them', () => {

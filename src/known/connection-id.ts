@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { perFlow } from '../known/per-flow.ts';
+import { perFlow } from './per-flow.ts';
 
 /** Both ends, each as text. */
 export const ends = perFlow(({ saddr, sport, daddr, dport }): readonly [string, string] => [
