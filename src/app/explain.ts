@@ -6,6 +6,7 @@ import type { Sink } from '../sinks/sink.ts';
 import type { Filter } from '../source/filter.ts';
 import { factOf, type TextStream } from '../texts/stream.ts';
 import type { CauseTold } from '../wire/types.gen.ts';
+import type { Joined } from './joined.ts';
 import { Progress } from './progress.ts';
 import { headerFor, narrowedTo } from './recording.ts';
 import { Run, type RunOptions } from './run.ts';
@@ -22,6 +23,8 @@ interface Asked {
   flags: { toaKind: readonly number[] };
   /** What counters and a log that were given too say. */
   told: readonly CauseTold[];
+  /** Of several captures. */
+  joined: Joined | null;
 }
 
 /** What counters or a log tell, to `write`. Whether that is a failure. */
@@ -40,13 +43,14 @@ export function explainText(
 /** What a capture proves, to `write`, until it ends or is interrupted. Whether that is a failure. */
 export async function explainFile(
   file: string,
-  { filter, options, interrupted, flags, told }: Asked,
+  { filter, options, interrupted, flags, told, joined }: Asked,
   write: (text: string) => void,
 ): Promise<boolean> {
   const capture = new Capture(file === '-' ? 'stdin' : file, flags.toaKind);
   const bytes = opened(file);
   const progress = new Progress(bytes.size_bytes);
   let run: Run | null = null;
+  let also: ReturnType<Joined['open']> | undefined;
   let held: Uint8Array[] = [];
   const begin = () => {
     const header = headerFor(capture.header(), filter);
@@ -56,6 +60,7 @@ export async function explainFile(
     };
     const begun = new Run(header, options, say, narrowedTo(filter));
     if (told.length > 0) begun.push(factOf(told));
+    also = joined?.open(capture.name, header);
     return begun;
   };
   const take = (messages: Uint8Array) => {
@@ -64,8 +69,12 @@ export async function explainFile(
       return;
     }
     run ??= begin();
-    for (const one of [...held, messages]) run.push(one);
+    for (const one of [...held, messages]) push(run, one);
     held = [];
+  };
+  const push = (run: Run, one: Uint8Array) => {
+    run.push(one);
+    also?.pipeline.push(one);
   };
 
   const chunks = bytes.chunks[Symbol.asyncIterator]();
@@ -104,7 +113,7 @@ export async function explainFile(
   }
   take(capture.end(cut));
   run ??= begin();
-  for (const one of held) run.push(one);
+  for (const one of held) push(run, one);
   if (capture.unknown_link !== null)
     process.stderr.write(
       `tcpwhy: ${file}: packets of link type ${capture.unknown_link} are not read\n`,
@@ -113,6 +122,7 @@ export async function explainFile(
   const { addresses: taken_at, by } = capture.taken_at;
   const row = { file: capture.name, packets, segments, taken_at, by };
   run.finish((sink) => sink.capture(row));
+  also?.finish();
   return run.failed;
 }
 

@@ -1,43 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { realpathSync } from 'node:fs';
+import { CAUSES } from '../causes/registry.gen.ts';
+import type { Pipeline } from '../diagnose/pipeline.ts';
+import { BENIGN } from '../diagnose/unexplained.ts';
+import { Draft } from '../report/build.ts';
+import { HostCollection, type Wanted } from '../report/collect.ts';
 import type { FindingReport, Report } from '../report/model.ts';
 import { jsonSink } from '../sinks/json.ts';
 import type { JoinedRow } from '../sinks/sink.ts';
 import { textSink } from '../sinks/text.ts';
 import type { Filter } from '../source/filter.ts';
-import { postMortem } from './post-mortem.ts';
-import type { RunOptions } from './run.ts';
+import { EVERY_CAUSE } from '../texts/causes.ts';
+import { VERSION } from '../version.ts';
+import type { Header } from '../wire/types.gen.ts';
+import { narrowedTo } from './recording.ts';
+import { causesCalled, type RunOptions } from './run.ts';
 
-/** What several captures, each of which was told of, saw of the same connections. */
-export async function tellJoined(
-  files: readonly string[],
-  flags: { cause: string[]; all: boolean },
-  {
-    filter,
-    options,
-    interrupted,
-  }: { filter: Filter; options: RunOptions; interrupted: AbortSignal },
-  write: (text: string) => void,
-): Promise<void> {
-  const texts = { moved: null, logs: [], told: [] };
-  const report = await postMortem(
-    [...files],
-    texts,
-    filter,
-    { ...flags, anonymize: false },
-    interrupted,
-  );
-  if (!report) return;
-  const sink = options.json ? jsonSink(write) : textSink(write, options);
-  for (const row of joinedIn(report, files)) sink.joined(row);
+/** What several captures, each of which is told of, see of the same connections. Bounded, however long they are. */
+export class Joined {
+  readonly #collections: HostCollection[] = [];
+  readonly #filter: Filter;
+  readonly #wanted: Wanted;
+
+  constructor(filter: Filter, flags: { cause: string[]; all: boolean }) {
+    const causes = causesCalled(flags.cause);
+    this.#filter = filter;
+    this.#wanted = ({ cause }) => (cause === BENIGN.id ? flags.all : (causes?.has(cause) ?? true));
+  }
+
+  /** Takes the messages of one more capture; then it is to be finished. */
+  open(file: string, header: Header): { pipeline: Pipeline; finish(): void } {
+    const collection = new HostCollection(this.#wanted);
+    this.#collections.push(collection);
+    const narrowed = narrowedTo(this.#filter);
+    const pipeline = collection.open(file, header, EVERY_CAUSE, (event) => event, narrowed);
+    return { pipeline, finish: () => collection.finish(pipeline) };
+  }
+
+  tell(options: RunOptions, write: (text: string) => void): void {
+    const about = { version: VERSION, anonymized: false, causes: CAUSES };
+    const report = new Draft(this.#collections).report(about);
+    const sink = options.json ? jsonSink(write) : textSink(write, options);
+    for (const row of joinedIn(report)) sink.joined(row);
+  }
 }
 
-function joinedIn(report: Report, files: readonly string[]): JoinedRow[] {
-  const given = new Map(files.map((file) => [realpathSync(file), file]));
-  const names = new Map(
-    report.hosts.map(({ name, files: [path = ''] }) => [name, given.get(path) ?? path]),
-  );
+function joinedIn(report: Report): JoinedRow[] {
+  const names = new Map(report.hosts.map(({ name, files: [file] }) => [name, file ?? name]));
   const called = (host: string) => names.get(host) ?? host;
   return together(report.findings).map((rows) => ({
     findings: rows.map(({ host, finding: { id, cause, severity, count, summary } }) => {

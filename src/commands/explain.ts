@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { statSync } from 'node:fs';
 import type { Values } from '../app/declare.ts';
 import { explainFile, explainText } from '../app/explain.ts';
 import type { EXPLAIN } from '../app/flags.ts';
-import { tellJoined } from '../app/joined.ts';
+import { Joined } from '../app/joined.ts';
 import { filesAndTargets, recordedFilterFrom } from '../app/options.ts';
 import { runOptions } from '../app/run.ts';
 import { readTexts } from '../app/texts.ts';
@@ -33,13 +32,13 @@ export async function explain(
 
   const interrupted = interruption();
   // Of which of several captures' hosts they are nobody says.
-  const asked = { filter, options, interrupted, flags, told: files.length === 1 ? told : [] };
-  for (const file of files) {
+  const alone = files.length === 1;
+  const joined = alone ? null : new Joined(filter, flags);
+  const asked = { filter, options, interrupted, flags, told: alone ? told : [], joined };
+  for (const file of new Set(files)) {
     failed = (await explainFile(file, asked, write)) || failed;
     if (interrupted.aborted) break;
   }
-  // They are read once more, which a stream cannot be.
-  const kept = files.filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
-  if (kept.length > 1 && !interrupted.aborted) await tellJoined(kept, flags, asked, write);
+  if (!interrupted.aborted) joined?.tell(options, write);
   return failed ? 1 : 0;
 }

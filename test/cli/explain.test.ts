@@ -167,14 +167,16 @@ test.each([
   expect(tcpwhy('explain', INSIDE, path, '--json').stdout).not.toContain('joined');
 });
 
-test('what is read once is told, and not joined', () => {
+test('what is read from a pipe is joined too', () => {
   const script = '"$0" explain <(cat "$1") "$2" --json';
   const { status, stdout, stderr } = spawnSync('bash', ['-c', script, TCPWHY, INSIDE, OUTSIDE], {
     encoding: 'utf8',
   });
   expect([status, stderr]).toEqual([1, '']);
-  expect(stdout.match(/"cause":"reset-by-peer"/g)).toHaveLength(2);
-  expect(stdout).not.toContain('"joined"');
+  expect(stdout.match(/"type":"finding"/g)).toHaveLength(2);
+  const joined = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+  expect(joined).toMatchObject({ type: 'joined', translated: [{ there: '192.0.2.7:61000' }] });
+  expect(joined.findings[1]).toMatchObject({ file: OUTSIDE, cause: 'reset-by-peer' });
 });
 
 test('what was captured before a cut is told, and the cut', () => {
