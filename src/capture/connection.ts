@@ -28,8 +28,9 @@ export interface Shut {
 export class End {
   /** First sequence number; null: its SYN was not seen. */
   isn: number | null = null;
-  /** TTL of its SYN or SYN-ACK. */
+  /** TTL of its SYN or SYN-ACK, and where that was captured. */
   ttl = 0;
+  device = 0;
   scale: number | null = null;
   /** That was not captured: how large its window is, is not known, but for whether it is shut. */
   scale_cut = false;
@@ -131,7 +132,7 @@ export class Connection {
   torn = false;
   /** Its ends were in use before, and that had not ended as connections end. */
   contested = false;
-  /** A segment of it came in at one device and left by another. */
+  /** A segment of it came in at one device and left by another, or was captured before and behind a router. */
   forwarded = false;
   /** Carries an MPTCP option somewhere. */
   mptcp = false;

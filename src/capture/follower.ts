@@ -87,7 +87,8 @@ export class Follower {
     if ((segment.flags & TCP_FLAG.syn) === 0 && (!last || last.flags & TCP_FLAG.syn))
       this.#unanswered.hear(segment);
     if (last && isCopy(last, segment, time_ns - me.last_ns)) {
-      if (connection && last.outgoing !== segment.outgoing) connection.forwarded = true;
+      if (connection && (last.outgoing !== segment.outgoing || last.ttl !== segment.ttl))
+        connection.forwarded = true;
       me.copy = segment;
       return;
     }
@@ -157,6 +158,7 @@ export class Follower {
     me.isn = segment.seq;
     me.next = (segment.seq + 1) >>> 0;
     me.ttl = segment.ttl;
+    me.device = segment.device;
     me.scale = segment.scale;
     me.scale_cut = segment.options_cut && segment.scale === null;
     me.window = segment.window;
@@ -201,6 +203,7 @@ export class Follower {
     me.isn = seq;
     me.next = next(seq);
     me.ttl = segment.ttl;
+    me.device = segment.device;
     me.scale = segment.scale;
     me.scale_cut = segment.options_cut && segment.scale === null;
     me.window = segment.window;

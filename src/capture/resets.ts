@@ -165,7 +165,7 @@ export class Resets {
         reset_received: {
           sock: sockOf(connection, peer, state),
           packet,
-          handshake_ttl: mayBe(me.copy, segment) && me.copy?.ttl !== me.ttl ? 0 : me.ttl,
+          handshake_ttl: !me.came_otherwise && isComparable(segment, me, me) ? me.ttl : 0,
           silent_ms: Math.round((time_ns - me.last_ns) / NS_PER_MS),
           unused: me.sent_data || other.sent_data ? 0 : 1,
         },
@@ -199,20 +199,25 @@ export class Resets {
   }
 }
 
-/** It came where its sender's segments were captured once more: which of the two is first may change. */
-function mayBe(copy: Segment | null, reset: Segment): boolean {
-  return copy !== null && (copy.ttl === reset.ttl || isSameWay(copy, reset));
+/** It and what came before were captured at one place; of what came by two, either may be first. */
+function isComparable(
+  reset: Segment,
+  { copy }: End,
+  before: { ttl: number; device: number },
+): boolean {
+  if (reset.device !== before.device) return false;
+  return (
+    copy === null || copy.ttl === before.ttl || (copy.ttl !== reset.ttl && !isSameWay(copy, reset))
+  );
 }
 
 /** A reset beside what its sender had sent before. */
-function besideLast(
-  reset: Segment,
-  { came_otherwise, copy }: End,
-  last: Segment,
-): Partial<ResetCaptured> {
+function besideLast(reset: Segment, me: End, last: Segment): Partial<ResetCaptured> {
   const [mac, mac_before] = [macOf(reset), macOf(last)];
-  const comparable = !mayBe(copy, reset) || (copy?.ttl === last.ttl && isSameWay(copy, last));
-  const same_place = comparable && !came_otherwise && reset.device === last.device;
+  const comparable =
+    isComparable(reset, me, last) && (!me.came_otherwise || isSameWay(reset, last));
+  const other_way = me.came_otherwise || (me.copy !== null && !isSameWay(me.copy, last));
+  const same_place = comparable && !other_way;
   return {
     ...(comparable && { ttl: reset.ttl, ttl_before: last.ttl }),
     ...(same_place && mac !== '' && mac_before !== '' && { mac, mac_before }),

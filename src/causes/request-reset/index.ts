@@ -41,7 +41,7 @@ export default defineCause({
     const sender = {
       reset_ttl: packet.ttl,
       ...(captured && { handshake_ttl: captured.ttl_before || null }),
-      ...resetAsCaptured(captured, null),
+      ...resetAsCaptured(captured, captured?.ttl_before ?? null),
     };
     const by_another = otherSender(sender);
     return {

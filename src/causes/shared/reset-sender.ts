@@ -27,9 +27,7 @@ export function resetAsCaptured(
   const { ttl_before, has_ip_ids, ip_id, ip_id_before } = captured;
   const [mac, mac_before] = [macText(captured.mac), macText(captured.mac_before)];
   return {
-    ...(handshake_ttl !== null &&
-      ttl_before > 0 &&
-      ttl_before !== handshake_ttl && { peer_ttl: ttl_before }),
+    ...(ttl_before > 0 && ttl_before !== handshake_ttl && { peer_ttl: ttl_before }),
     ...(mac && mac_before && { reset_mac: mac, peer_mac: mac_before }),
     // Hosts count them as they like, or not at all: they are for who looks.
     ...(has_ip_ids === 1 && { reset_ip_id: ip_id, peer_ip_id: ip_id_before }),

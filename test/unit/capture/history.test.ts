@@ -129,6 +129,23 @@ describe('who sent a reset', () => {
     expect(told(finding)).toEqual(expected);
   });
 
+  test('captures of two hosts in one file, whose clocks are apart, say no other', () => {
+    const rows = [...OPENED, { ...RESET, at_ms: 200 }];
+    const elsewhere = (row: Row): Row => {
+      const way = row.from === SERVER ? { ttl: 63, mac: OTHER_MAC } : { ttl: 63 };
+      return { ...row, ...way, at_ms: row.at_ms + 50 };
+    };
+    for (const late of [
+      rows.map(elsewhere),
+      rows.map((row) => elsewhere({ ...row, at_ms: row.at_ms - 100 })),
+    ]) {
+      const both = [...rows, ...late].sort((a, b) => a.at_ms - b.at_ms);
+      const first = both[0]?.at_ms ?? 0;
+      const finding = only(both.map((row) => ({ ...row, at_ms: row.at_ms - first })));
+      expect(finding.summary).toContain('sent by a closing process');
+    }
+  });
+
   const half = OPENED.slice(0, 2);
   const answer: Row = { ...UP, at_ms: 9, flags: 'R', seq: 1001, win: 0 };
   test.each<[string, ReturnType<typeof told>, Row]>([
