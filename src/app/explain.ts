@@ -14,7 +14,7 @@ import { UsageError } from './usage.ts';
 import { TICK_MS } from './watch.ts';
 
 /** The segments of so many bytes are in memory at once. */
-const SLICE_BYTES = 64 << 10;
+const SLICE_BYTES = 256 << 10;
 
 interface Asked {
   filter: Filter;

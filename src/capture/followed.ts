@@ -12,7 +12,7 @@ export class Followed {
   #young = new Map<string, Connection>();
   #old = new Map<string, Connection>();
   /** By the end that dialled: they share its address and port. */
-  #dialled = new Map<string, Set<Connection>>();
+  #dialled = new Map<string, readonly Connection[]>();
 
   find(key: string): Connection | undefined {
     const young = this.#young.get(key);
@@ -28,14 +28,7 @@ export class Followed {
   keep(connection: Connection): void {
     this.#old.delete(connection.key);
     this.#remember(connection);
-    if (connection.opener === null) return;
-    const end = connection.at(connection.opener);
-    const others = this.#dialled.get(end) ?? new Set();
-    for (const other of others)
-      if (other.over || other.key === connection.key) others.delete(other);
-    if (others.size >= MOST_DIALLED) return;
-    others.add(connection);
-    this.#dialled.set(end, others);
+    this.#index(connection);
   }
 
   #remember(connection: Connection): void {
@@ -50,8 +43,9 @@ export class Followed {
   #index(connection: Connection): void {
     if (connection.opener === null || connection.over) return;
     const end = connection.at(connection.opener);
-    const others = this.#dialled.get(end) ?? new Set();
-    if (others.size < MOST_DIALLED) this.#dialled.set(end, others.add(connection));
+    const known = this.#dialled.get(end);
+    const others = known?.filter((one) => !one.over && one.key !== connection.key) ?? [];
+    if (others.length < MOST_DIALLED) this.#dialled.set(end, [...others, connection]);
   }
 
   dialledBy(end: string): Iterable<Connection> {
@@ -63,10 +57,9 @@ export class Followed {
     const { key, opener } = connection;
     if (opener === null) return;
     const end = connection.at(opener);
-    const others = this.#dialled.get(end);
-    if (!others) return;
-    for (const other of others) if (other.key === key) others.delete(other);
-    if (others.size === 0) this.#dialled.delete(end);
+    const others = this.#dialled.get(end)?.filter((one) => one.key !== key);
+    if (others?.length === 0) this.#dialled.delete(end);
+    else if (others) this.#dialled.set(end, others);
   }
 
   clear(): void {

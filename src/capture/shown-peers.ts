@@ -22,7 +22,7 @@ export class ShownPeers {
   /** Who a host that reads such options shows as its peer, and whether another open one shows it too. */
   opened(connection: Connection, time_ns: number): void {
     const { opener, toa } = connection;
-    if (opener === null || connection.toa_told) return;
+    if (opener === null || connection.toa_told || (!toa && this.#shown.size === 0)) return;
     const server = connection.at(otherSide(opener));
     if (!toa) {
       const other = this.#shown.get(server + connection.at(opener));
