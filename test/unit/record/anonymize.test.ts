@@ -245,6 +245,11 @@ test('no text of an event is left as it was by chance', () => {
     'state',
     'route_type',
     'modules',
+    // MACs, which are others.
+    'mac',
+    'mac_before',
+    // Letters for what was sent.
+    'history',
     // Addresses and numbers only, with the kernel's own words.
     'prefix',
     'rule',
