@@ -300,8 +300,8 @@ export class HostKnowledge implements Knowledge {
     return [...this.#drop_reasons.values()].includes(name);
   }
 
-  watchesOnly(): readonly string[] {
-    return this.#header.filters.filter((one) => !one.startsWith('netns '));
+  watchesPorts(): readonly string[] {
+    return this.#header.filters.filter((one) => one.includes('port '));
   }
 
   tellsOfBound(): boolean {

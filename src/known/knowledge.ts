@@ -75,8 +75,8 @@ export interface Knowledge {
   hasDropReasons(): boolean;
   /** Whether its enum has this one: what a reason means depends on which others there are. */
   namesDropReason(name: string): boolean;
-  /** What else than its namespace a connection needs for being watched, as `port 80`; empty: nothing. */
-  watchesOnly(): readonly string[];
+  /** Ports that a connection needs one of for being watched, as `port 80 or port 81`; empty: it needs none. */
+  watchesPorts(): readonly string[];
   /** Whether this kernel tells, when it is asked, of sockets that are bound and nothing else (6.8 and later). */
   tellsOfBound(): boolean;
   /** Whether drops tell how the check of their sender's address ended. */

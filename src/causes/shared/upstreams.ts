@@ -8,7 +8,7 @@ import type { Flow } from '../../wire/types.gen.ts';
 export type Upstream = { watched_only?: string };
 
 export function upstreamUnseen(flow: Flow, known: Knowledge): Upstream {
-  const only = known.watchesOnly();
+  const only = known.watchesPorts();
   return only.length > 0 && servedAtSource(flow) ? { watched_only: only.join(', ') } : {};
 }
 
