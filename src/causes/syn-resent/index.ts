@@ -54,7 +54,7 @@ export default defineCause({
   advice({ dialled, from }, { saddr, daddr, dport }) {
     return [
       `lost is the SYN or its answer, by a queue that is full at times, or on the way. Which: on ${daddr} while it happens: \`tcpwhy trace ${word(dialled)}\` Or what has grown there: \`nstat -az TcpExtListenOverflows TcpExtListenDrops TcpExtTCPReqQFullDrop TcpExtPAWSPassive\``,
-      `nothing there: does each SYN arrive, and each SYN-ACK here? On both: \`tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0 and host ${daddr} and port ${dport}'\` Between: losses of a link (\`ip -s link\`), NAT that finds no port or a full table (\`conntrack -S\`), a limit of SYNs a second`,
+      `nothing there: does each SYN arrive, and each SYN-ACK here? On both: \`tcpdump -ni any host ${daddr} and tcp port ${dport}\` Between: losses of a link (\`ip -s link\`), NAT that finds no port or a full table (\`conntrack -S\`), a limit of SYNs a second`,
       `it is at most a second for each connect, so long as the next SYN is answered: ${from} avoids it by connecting less often (a pool, keep-alive). A connect timeout of its program below 1 s makes a failure of each lost SYN`,
       `how often, of all connects: \`nstat -az TcpExtTCPSynRetrans TcpActiveOpens\` in the namespace of ${saddr}. None succeeds: then they end as a connect that timed out, which has a finding of its own`,
     ];
