@@ -188,7 +188,7 @@ function adviceOf(evidence: Told, flow: Flow): string[] {
   if (otherSender(evidence)) {
     const before_ttl = peer_ttl ?? handshake_ttl;
     const hop =
-      reset_ttl === before_ttl
+      reset_ttl === null || reset_ttl === before_ttl
         ? []
         : [
             `which hop is it? The reset came with TTL ${reset_ttl}, the peer’s ${peer_ttl === undefined ? 'handshake' : 'segment before'} with ${before_ttl}: \`tracepath -n ${daddr}\` A firewall, NAT or balancer resets in the name of ${peer}: look there first`,

@@ -250,6 +250,8 @@ test('no text of an event is left as it was by chance', () => {
     'mac_before',
     // Letters for what was sent.
     'history',
+    // Numbers.
+    'reserved_ports',
     // Addresses and numbers only, with the kernel's own words.
     'prefix',
     'rule',

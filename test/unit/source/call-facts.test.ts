@@ -175,6 +175,7 @@ test('of a connection that nobody answers any more it is told where its own addr
     w[BODY + AT.StateChange.new_state] = TCP_STATE.CLOSE;
     const sock = BODY + AT.StateChange.sock;
     Buffer.from(w.buffer).set(addressBytes('10.0.0.2'), 4 * (sock + AT.Sock.flow + AT.Flow.saddr));
+    w[sock + AT.Sock.flow + AT.Flow.sport] = 40_000;
     w[sock + AT.Sock.err] = err;
     w[sock + AT.Sock.retransmits] = retransmits;
     return w;
