@@ -163,7 +163,8 @@ export function answerAskedOf(
   const { saddr, sport, daddr, dport } = packet.flow;
   const ends = { saddr: daddr, sport: dport, daddr: saddr, dport: sport, ...SENDER };
   const { errno } = routeOf(ask, ends);
-  if (errno <= 0) return null;
+  // From an address of many hosts there is no way to anywhere: what is sent to one is refused before.
+  if (errno <= 0 || addressAskedOf(host, daddr, netns, 0).source_missing > 0) return null;
   return refusedBy(refuserOf(ask, ends, errno)) ?? { ...NOT_ASKED, route_errno: errno };
 }
 

@@ -29,11 +29,10 @@ const noRouteBack: ScenarioEntry = {
   run,
 };
 
-/** Of IPv6 no counter tells of it. */
 const routeBackRefuses: ScenarioEntry = {
-  id: 'syn-dropped-one-of/route',
+  id: 'no-route-back/refused',
   title: 'SYNs come from a network to which the server has an unreachable route',
-  families: [6],
+  says: () => ({ refused_by: /^the route “unreachable /, refusing_table: 'main' }),
   prepare: (lab, { family }) => lab.server.ip(`route replace unreachable ${HOSTS[family].nowhere}`),
   run,
 };
