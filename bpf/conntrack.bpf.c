@@ -5,7 +5,6 @@
 #include "sock.h"
 
 #define IPS_CONFIRMED (1 << 3)
-#define IPS_SRC_NAT (1 << 4)
 #define IPS_DST_NAT (1 << 5)
 
 /* More than kernels have of what keeps data in each namespace. */

@@ -16,7 +16,6 @@ extern struct {
 /* The low bits of skb->_nfct are enum ip_conntrack_info, which ends before these. */
 #define ENTRY_INFO 7ull
 #define IP_CT_NEW 2
-#define INFO_UNTRACKED 7
 #define INFO_NO_ENTRY 8
 
 /* Of enum tcp_conntrack: from here on a connection is open, up to the first where it is over. */

@@ -88,7 +88,6 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_MPTCP 262
-#define SOCK_STREAM 1
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
 #define EPERM 1

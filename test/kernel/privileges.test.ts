@@ -140,6 +140,17 @@ describe.each([
   });
 });
 
+/** Of a half that is who called: its files are its own to write. */
+const OF_CALLER = {
+  write: '',
+  make: '',
+  run: 'EPERM',
+  user: 'EPERM',
+  signal: 'EPERM',
+  load: 'EPERM',
+  kernel: 'EPERM',
+};
+
 it.each([
   {
     half: 'reader',
@@ -153,30 +164,8 @@ it.each([
       kernel: '',
     },
   },
-  {
-    half: 'front',
-    lacks: {
-      write: '',
-      make: '',
-      run: 'EPERM',
-      user: 'EPERM',
-      signal: 'EPERM',
-      load: 'EPERM',
-      kernel: 'EPERM',
-    },
-  },
-  {
-    half: 'teller',
-    lacks: {
-      write: '',
-      make: '',
-      run: 'EPERM',
-      user: 'EPERM',
-      signal: 'EPERM',
-      load: 'EPERM',
-      kernel: 'EPERM',
-    },
-  },
+  { half: 'front', lacks: OF_CALLER },
+  { half: 'teller', lacks: OF_CALLER },
 ])('the $half can do no more than it has to', ({ half, lacks }) => {
   const script = `
     import { confine, deviceName, Session } from '${ROOT}src/native/binding.ts';

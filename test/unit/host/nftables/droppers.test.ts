@@ -8,6 +8,7 @@ import type { Segment } from '../../../../src/host/nftables/match.ts';
 import { Changed, Nftables } from '../../../../src/host/nftables/ruleset.ts';
 import { ruleText } from '../../../../src/host/nftables/text.ts';
 import {
+  ARRIVING_SYN,
   be32,
   bitwise,
   byteorder,
@@ -32,20 +33,7 @@ const SYN: Segment = {
   family: 4,
   saddr: Buffer.from([10, 1, 0, 2]),
   daddr: Buffer.from([10, 1, 0, 1]),
-  ...{
-    sport: 40_000,
-    dport: 80,
-    flags: 2,
-    seq: 1,
-    ack_seq: 0,
-    window: 64_240,
-    ttl: 64,
-    payload: 0,
-  },
-  hooks: ['input'],
-  arrived_on: { ifindex: 2, name: 's0' },
-  leaves_by: { ifindex: 0, name: '' },
-  conntrack: { info: 2, status: 0 },
+  ...ARRIVING_SYN,
 };
 
 function told(...chains: ToldChain[]): Told {

@@ -2,6 +2,7 @@
 
 import { attribute, attributes } from '../../../../src/host/netlink.ts';
 import { name, nested } from '../../../../src/host/nftables/attributes.ts';
+import type { Segment } from '../../../../src/host/nftables/match.ts';
 import { VERDICT } from '../../../../src/host/nftables/op.ts';
 import type { Ask } from '../../../../src/host/nftables/ruleset.ts';
 
@@ -23,6 +24,22 @@ export interface ToldChain {
 
 const [GETTABLE, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETGEN] = [1, 4, 7, 10, 13, 16];
 const INET = 1;
+/** What a rule sees of a SYN that arrives by a device, but for whose it is. */
+export const ARRIVING_SYN = {
+  sport: 40_000,
+  dport: 80,
+  flags: 2,
+  seq: 1,
+  ack_seq: 0,
+  window: 64_240,
+  ttl: 64,
+  payload: 0,
+  hooks: ['input'],
+  arrived_on: { ifindex: 2, name: 's0' },
+  leaves_by: { ifindex: 0, name: '' },
+  conntrack: { info: 2, status: 0 },
+} satisfies Partial<Segment>;
+
 export const TABLE = 'filter';
 
 export const be32 = (value: number) => {

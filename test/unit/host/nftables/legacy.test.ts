@@ -6,29 +6,13 @@ import { LegacyTables } from '../../../../src/host/nftables/legacy.ts';
 import type { Segment } from '../../../../src/host/nftables/match.ts';
 import { ruleText } from '../../../../src/host/nftables/text.ts';
 import { addressBytes, IPV4_AT } from '../../../../src/tcp/address.ts';
+import { ARRIVING_SYN } from './encode.ts';
 // As a kernel (6.18) told of them.
 import TABLES from './legacy.json' with { type: 'json' };
 
 const bytesOf = (family: 4 | 6) => Buffer.from(TABLES[family], 'base64');
 const tables = (family: 4 | 6, bytes = bytesOf(family)) =>
   new LegacyTables(family, new Map([['filter', bytes]]));
-
-const SYN = {
-  ...{
-    sport: 40_000,
-    dport: 80,
-    flags: 2,
-    seq: 1,
-    ack_seq: 0,
-    window: 64_240,
-    ttl: 64,
-    payload: 0,
-  },
-  hooks: ['input'],
-  arrived_on: { ifindex: 2, name: 's0' },
-  leaves_by: { ifindex: 0, name: '' },
-  conntrack: { info: 2, status: 0 },
-} satisfies Partial<Segment>;
 
 const SENDER = {
   4: {
@@ -40,7 +24,7 @@ const SENDER = {
 const PREFIX = { 4: 'ip saddr 10.1.0.0/24', 6: 'ip6 saddr 2001:db8:1::/64' };
 
 function asked(family: 4 | 6, segment: Partial<Segment> = {}): string[] {
-  const whole: Segment = { family, ...SENDER[family], ...SYN, ...segment };
+  const whole: Segment = { family, ...SENDER[family], ...ARRIVING_SYN, ...segment };
   return droppers(tables(family), whole).map(({ chain, rule }) =>
     rule ? `${chain.chain} ${rule.handle}: ${ruleText(rule)}` : `${chain.chain} policy`,
   );
