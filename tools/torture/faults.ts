@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { stripVTControlCharacters } from 'node:util';
 
 interface Fault {
   call: string;
@@ -39,11 +42,38 @@ const FAULTS: readonly Fault[] = [
 
 const PATIENCE_S = 60;
 const LOG = 'calls';
+const LOGS = join(tmpdir(), 'tcpwhy-torture-');
+
+interface Command {
+  args: (folder: string) => string[];
+  /** What it makes there. */
+  recording?: string;
+  /** What it says once it watches, where it has to be ended. */
+  says?: RegExp;
+  /** On a terminal it is ended by q; else by SIGTERM. */
+  screen?: boolean;
+}
+
+const X = 'x.tcpwhy';
 
 /** Each in the lab's namespace, for a moment. */
-const COMMANDS: Record<string, (file: string) => string[]> = {
-  trace: () => ['trace', '--json', '--for', '300ms'],
-  record: (file) => ['record', '--json', '--for', '300ms', '-o', file],
+const COMMANDS: Record<string, Command> = {
+  trace: { args: () => ['trace', '--json', '--for', '300ms'] },
+  record: {
+    args: (folder) => ['record', '--json', '--for', '300ms', '-o', join(folder, X)],
+    recording: X,
+  },
+  top: {
+    args: (folder) => ['top', '-o', join(folder, X)],
+    recording: X,
+    says: /LIVE/,
+    screen: true,
+  },
+  agent: {
+    args: (folder) => ['agent', '--dir', folder],
+    recording: 'agent.000001.tcpwhy.zst',
+    says: /^tcpwhy: watching/m,
+  },
 };
 
 export interface Faults {
@@ -63,50 +93,52 @@ export interface Faults {
 }
 
 /** Lets each system call fail at up to `places` of the times that it is made after Node has started; `places` > 1. */
-export function* faults(
+export async function* faults(
   tcpwhy: string,
   netns: string,
   places: number,
   commands = Object.keys(COMMANDS),
-): Generator<Faults> {
-  const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-torture-'));
-  try {
-    const starting = callsOf(folder, [tcpwhy, '--version']);
-    for (const [command, args] of Object.entries(COMMANDS)) {
-      if (!commands.includes(command)) continue;
-      const recording = join(folder, 'x.tcpwhy');
-      const run = [tcpwhy, ...args(recording), '--netns', netns];
-      const most = callsOf(folder, run);
-      rmSync(recording, { force: true });
-      for (const { call, error, of, told } of FAULTS) {
-        if (of === RECORDING && command !== 'record') continue;
-        const file = of === RECORDING ? recording : of;
-        const only = file === undefined ? [] : ['-P', file];
-        const first = file === undefined ? 1 + starting(call) : 1;
-        const last = most(call, file);
-        const result: Faults = {
-          command,
-          call,
-          of: of ?? '',
-          error,
-          calls: last - first + 1,
-          ...NONE,
-        };
-        for (const at of spread(first, last, places)) {
+): AsyncGenerator<Faults> {
+  const starting = await callsOf(mkdtempSync(LOGS), { run: [tcpwhy, '--version'] });
+  for (const [name, command] of Object.entries(COMMANDS)) {
+    if (!commands.includes(name)) continue;
+    const made = () => {
+      const folder = mkdtempSync(LOGS);
+      const run = [tcpwhy, ...command.args(folder), '--netns', netns];
+      const recording = command.recording && join(folder, command.recording);
+      return { ...command, folder, run, recording };
+    };
+    const first = made();
+    const most = await callsOf(first.folder, first);
+    for (const { call, error, of, told } of FAULTS) {
+      if (of === RECORDING && !command.recording) continue;
+      const from = of === undefined ? 1 + starting(call) : 1;
+      const to = most(call, of === RECORDING ? first.recording : of);
+      const result: Faults = {
+        command: name,
+        call,
+        of: of ?? '',
+        error,
+        calls: to - from + 1,
+        ...NONE,
+      };
+      for (const at of spread(from, to, places)) {
+        const one = made();
+        try {
+          const file = of === RECORDING ? one.recording : of;
+          const only = file === undefined ? [] : ['-P', file];
           const inject = [...only, '-e', `inject=${call}:error=${error}:when=${at}`];
-          const outcome = outcomeOf(strace(folder, call, inject, run), run, recording, told);
+          const outcome = outcomeOf(await straced(one.folder, call, inject, one), one, told);
           result.tried++;
           if (outcome === 'ended') result.ended++;
           else if (outcome === 'went on') result.went_on++;
-          else
-            result.wrong = [...result.wrong, `${command}, ${call} ${error} at ${at}: ${outcome}`];
-          rmSync(recording, { force: true });
+          else result.wrong = [...result.wrong, `${name}, ${call} ${error} at ${at}: ${outcome}`];
+        } finally {
+          rmSync(one.folder, { recursive: true });
         }
-        yield result;
       }
+      yield result;
     }
-  } finally {
-    rmSync(folder, { recursive: true });
   }
 }
 
@@ -119,44 +151,104 @@ export function spread(from: number, to: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => from + Math.round((i * (all - 1)) / (count - 1)));
 }
 
-/** The most calls that one thread makes, of any file or of one: strace counts each thread's own. */
-function callsOf(folder: string, command: string[]): (call: string, of?: string) => number {
-  strace(folder, [...new Set(FAULTS.map(({ call }) => call))].join(), ['-ff', '-y'], command);
+/** The most calls that one thread makes, of any file or of one: strace counts each thread's own. `folder` goes. */
+async function callsOf(
+  folder: string,
+  what: Pick<Run, 'run' | 'says' | 'screen'>,
+): Promise<(call: string, of?: string) => number> {
+  await straced(folder, [...new Set(FAULTS.map(({ call }) => call))].join(), ['-ff', '-y'], what);
   const logs = readdirSync(folder).filter((name) => name.startsWith(`${LOG}.`));
   const threads = logs.map((name) => readFileSync(join(folder, name), 'utf8').split('\n'));
-  for (const name of logs) rmSync(join(folder, name));
+  rmSync(folder, { recursive: true });
   const isMeant = (line: string, call: string, of?: string) =>
     line.startsWith(`${call}(`) && (of === undefined || line.includes(`<${of}>`));
   return (call, of) =>
     Math.max(0, ...threads.map((lines) => lines.filter((line) => isMeant(line, call, of)).length));
 }
 
-function strace(folder: string, call: string, options: string[], command: string[]) {
+interface Run {
+  run: string[];
+  recording?: string | undefined;
+  says?: RegExp;
+  screen?: boolean;
+}
+
+interface Ended {
+  status: number | null;
+  /** By which it was ended where it did not end by itself. */
+  signal: NodeJS.Signals | null;
+  /** On a terminal both are one. */
+  stdout: string;
+  stderr: string;
+}
+
+async function straced(
+  folder: string,
+  call: string,
+  options: string[],
+  { run, says, screen }: Pick<Run, 'run' | 'says' | 'screen'>,
+): Promise<Ended> {
   const log = ['-o', join(folder, LOG), '-e', `trace=${call}`];
-  return spawnSync('strace', ['-f', '--seccomp-bpf', '-qq', ...log, ...options, ...command], {
-    encoding: 'utf8',
-    timeout: PATIENCE_S * 1000,
-    killSignal: 'SIGKILL',
-    maxBuffer: 1 << 28,
+  const strace = ['strace', '-f', '--seccomp-bpf', '-qq', ...log, ...options, ...run];
+  const [file = '', ...args] = screen
+    ? ['script', '-qec', strace.map((word) => `'${word}'`).join(' '), '/dev/null']
+    : strace;
+  // A group of its own, for what strace leaves behind when it is killed.
+  const child = spawn(file, args, {
+    detached: true,
+    env: { ...process.env, TERM: 'xterm' },
   });
+  child.stdin.on('error', () => {});
+  let seen = '';
+  const look = (bytes: Buffer) => {
+    if (!says || seen === ENDED) return;
+    seen += bytes;
+    if (!says.test(seen)) return;
+    seen = ENDED;
+    if (screen) child.stdin.write('q');
+    else terminate(child.pid);
+  };
+  child.stdout.on('data', look);
+  child.stderr.on('data', look);
+  const late = setTimeout(
+    () => child.pid && process.kill(-child.pid, 'SIGKILL'),
+    1000 * PATIENCE_S,
+  );
+  const closed = once(child, 'close');
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [status, signal] = await closed;
+  clearTimeout(late);
+  return { status, signal, stdout, stderr };
+}
+
+const ENDED = 'ended';
+
+/** What strace runs: strace itself would let go of it. */
+function terminate(strace: number | undefined): void {
+  const children = readFileSync(`/proc/${strace}/task/${strace}/children`, 'utf8');
+  process.kill(Number(children.split(' ')[0]), 'SIGTERM');
 }
 
 function outcomeOf(
-  { status, signal, stdout, stderr }: ReturnType<typeof strace>,
-  [tcpwhy = '']: string[],
-  recording: string,
+  { status, signal, stdout, stderr }: Ended,
+  { run: [tcpwhy = ''], recording, says, screen }: Run,
   told: string | undefined,
 ): string {
+  const said = screen ? stripVTControlCharacters(stdout).replaceAll('\r', '\n') : stderr;
   if (signal) return `did not end in ${PATIENCE_S} s`;
-  if (status === null || status > 2) return `status ${status}: ${lastLine(stderr)}`;
-  if (/\n\s+at /.test(stderr)) return `a stack trace: ${stderr.slice(0, 300)}`;
-  if (status === 2 && !/^tcpwhy: ./m.test(stderr)) return 'status 2 without a word';
-  if (status < 2 && !/^\{"type":"summary"/m.test(stdout)) return `status ${status}, no verdict`;
-  if (status < 2 && told !== undefined && !stdout.includes(`{"type":"loss","name":"${told}"`))
-    return `went on and did not say so: no loss ${told}`;
-  if (status < 2 && existsSync(recording)) {
-    const told = spawnSync(tcpwhy, ['replay', recording, '--json'], { encoding: 'utf8' });
-    if (told.status !== status) return `its recording cannot be read: ${lastLine(told.stderr)}`;
+  if (status === null || status > 2) return `status ${status}: ${lastLine(said)}`;
+  if (/\n\s+at /.test(said)) return `a stack trace: ${said.slice(0, 300)}`;
+  if (status === 2 && !/tcpwhy: ./.test(said)) return 'status 2 without a word';
+  if (status < 2 && !(says?.test(said) ?? /^\{"type":"summary"/m.test(stdout)))
+    return `status ${status}, no verdict`;
+  const isTold = (json: string) =>
+    told === undefined || json.includes(`{"type":"loss","name":"${told}"`);
+  if (status < 2 && !says && !isTold(stdout)) return `went on and did not say so: no loss ${told}`;
+  if (status < 2 && recording !== undefined && existsSync(recording)) {
+    const replayed = spawnSync(tcpwhy, ['replay', recording, '--json'], { encoding: 'utf8' });
+    if (says ? replayed.status === 2 : replayed.status !== status)
+      return `its recording cannot be read: ${lastLine(replayed.stderr)}`;
+    if (!isTold(replayed.stdout)) return `its recording does not say so: no loss ${told}`;
   }
   return status === 2 ? 'ended' : 'went on';
 }

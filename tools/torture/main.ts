@@ -69,7 +69,7 @@ const failed: string[] = [];
   const netns = String(lab.server.inode);
   for await (const { what, status, said, seconds, wrong } of surroundings(TCPWHY, netns))
     around.push(row([what, status ?? '', said, seconds.toFixed(1), wrong]));
-  for (const one of faults(TCPWHY, netns, Math.max(2, Math.round(minutes * PLACES)))) {
+  for await (const one of faults(TCPWHY, netns, Math.max(2, Math.round(minutes * PLACES)))) {
     const { command, call, of, error, calls, tried, ended, went_on, wrong } = one;
     failed.push(row([command, call, of, error, calls, tried, ended, went_on, wrong.join(', ')]));
   }
