@@ -167,6 +167,10 @@ function attachError(error: unknown): Error {
       return new UsageError(
         `no BTF, which tells where this kernel’s fields lie: run a kernel built with CONFIG_DEBUG_INFO_BTF, or give a BTF file made for this very kernel with --btf FILE (pahole -J on its vmlinux with debug information, then objcopy --dump-section .BTF=FILE).\n  ${message}`,
       );
+    case 'ENOSYS':
+      return new UsageError(
+        `this kernel has no BPF (CONFIG_BPF_SYSCALL), as those before 4.4 and emulated ones: nothing can be watched on it. What tcpdump captures on it can be explained (tcpwhy explain), and so can netstat -s before and after (--counters).\n  ${message}`,
+      );
     case 'ENOENT':
     case 'ENOADDON':
       return new UsageError(`a part of tcpwhy is missing: build it with make.\n  ${message}`);

@@ -5,6 +5,7 @@ import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { lacking } from '../software/service.ts';
 import { BY_SUDO, CALLER } from './caller.ts';
 import { TCPWHY } from './tcpwhy.ts';
 
@@ -68,3 +69,16 @@ it('follows no link of the caller’s, whose umask makes nothing open', () => {
     expect([uid, mode & 0o777]).toEqual([CALLER, 0o600]);
   }
 }, 60_000);
+
+it('says what is left on a kernel without BPF', ({ skip }) => {
+  const missing = lacking('strace');
+  skip(missing !== null, missing ?? '');
+  const inject = ['-e', 'trace=bpf', '-e', 'inject=bpf:error=ENOSYS'];
+  const strace = ['-f', '--seccomp-bpf', '-qq', '-o', '/dev/null', ...inject];
+  for (const command of ['trace', 'doctor']) {
+    const { status, stderr } = spawnSync('strace', [...strace, TCPWHY, command], {
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/^tcpwhy: this kernel has no BPF/)]);
+  }
+});

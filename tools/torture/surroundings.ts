@@ -59,6 +59,12 @@ const SURROUNDINGS: readonly Surrounding[] = [
     says: WATCHES,
   },
   {
+    what: 'a kernel without BPF',
+    command: `exec strace -f --seccomp-bpf -qq -o /dev/null -e trace=bpf -e inject=bpf:error=ENOSYS ${TRACE}`,
+    status: 2,
+    says: /this kernel has no BPF/,
+  },
+  {
     what: 'a PID namespace',
     command: `exec unshare --pid --fork --mount-proc ${TRACE}`,
     status: 0,
