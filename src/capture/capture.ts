@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { captureReader, segmentBytes } from '../native/capture.ts';
+import { captureReader } from '../native/capture.ts';
 import { FORMAT } from '../record/read.ts';
 import { VERSION } from '../version.ts';
 import { encodeEvent } from '../wire/decode.ts';
@@ -20,7 +20,7 @@ const NOTHING = new Uint8Array(0);
 export class Capture {
   readonly name: string;
   readonly #reader;
-  readonly #segments = new Segments(segmentBytes());
+  readonly #segments;
   readonly #follower: Follower;
   #events: Uint8Array[] = [];
   /** Seconds of the wall clock that START_NS is at; null: there was no packet. */
@@ -37,6 +37,7 @@ export class Capture {
   constructor(name: string, toaKinds: readonly number[] = []) {
     this.name = name;
     this.#reader = captureReader(toaKinds);
+    this.#segments = new Segments(this.#reader);
     this.#follower = new Follower((time_ns, body) => this.#add(time_ns, body));
   }
 
@@ -88,7 +89,7 @@ export class Capture {
 
   /** The next bytes, cut anywhere: messages. Throws with `code` ENOCAPTURE where they are no capture. */
   push(chunk: Uint8Array): Uint8Array {
-    this.#segments.each(this.#reader.push(chunk), this.#take);
+    this.#segments.push(chunk, this.#take);
     this.#now_ns = Math.max(this.#now_ns, this.#packet_ns);
     return this.#messages();
   }

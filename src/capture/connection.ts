@@ -3,7 +3,7 @@
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, distance, endOf } from '../tcp/sequence.ts';
 import type { ResetCaptured } from '../wire/types.gen.ts';
-import { endOfKey, otherSide, type Segment, type Side } from './segment.ts';
+import { endOfKey, Kept, otherSide, type Segment, type Side } from './segment.ts';
 
 /** Pieces that came before what stands in front of them: more are not kept. */
 const MOST_PIECES = 32;
@@ -63,23 +63,55 @@ export class End {
   came_otherwise = false;
   /** What it sent again, or asked, since the other end was heard of. */
   again_since_heard = 0;
-  /** The first that it sent since then, and for how long nothing had been sent before that. */
-  waits: { since_ns: number; idle_ns: number } | null = null;
+  /** That it has sent anything since then; when first, and for how long nothing had been sent before that. */
+  waits = false;
+  waits_since_ns = 0;
+  waits_idle_ns = 0;
   /** The longest segment that it sent, and the longest that was acknowledged. */
   longest = 0;
   longest_acked = 0;
-  /** Its last segment, and the last that was captured once more, at another place. */
-  last: Segment | null = null;
-  copy: Segment | null = null;
-  /** Its last one with data that had not been sent before. */
-  last_data: { seg: Segment; time_ns: number } | null = null;
+  #last: Kept | null = null;
+  #copy: Kept | null = null;
+  #last_data: { seg: Kept; time_ns: number } | null = null;
+
+  /** Its last segment, until the next one. */
+  get last(): Segment | null {
+    return this.#last;
+  }
+
+  /** The last that was captured once more, at another place; until the next one. */
+  get copy(): Segment | null {
+    return this.#copy;
+  }
+
+  /** Its last one with data that had not been sent before, until the next one. */
+  get last_data(): { readonly seg: Segment; readonly time_ns: number } | null {
+    return this.#last_data;
+  }
 
   /** It sent this. */
   heard(segment: Segment, time_ns: number): void {
-    const { last } = this;
-    if (last && !isSameWay(last, segment)) this.came_otherwise = true;
-    this.last = segment;
+    if (!this.#last) this.#last = Kept.of(segment);
+    else {
+      if (!isSameWay(this.#last, segment)) this.came_otherwise = true;
+      this.#last.take(segment);
+    }
     this.last_ns = time_ns;
+  }
+
+  heardAgain(segment: Segment): void {
+    this.#copy = (this.#copy ?? new Kept()).take(segment);
+  }
+
+  /** Data that is new. */
+  said(segment: Segment, time_ns: number): void {
+    this.sent_data = true;
+    this.longest = Math.max(this.longest, segment.payload_len);
+    if (!this.#last_data) this.#last_data = { seg: Kept.of(segment), time_ns };
+    else {
+      this.#last_data.seg.take(segment);
+      this.#last_data.time_ns = time_ns;
+    }
   }
 }
 
@@ -90,8 +122,14 @@ export function isSameWay(one: Segment, other: Segment): boolean {
   );
 }
 
+/** It has acknowledged the other end's FIN. */
+function hasHeardOfEnd(me: End, { fin }: End): boolean {
+  return fin !== null && me.acked !== null && !before(me.acked, fin.at);
+}
+
 /** Both ends of every connection that has ended as open ones do: nothing is asked of them, and most have. */
-const GONE: readonly [End, End] = [Object.freeze(new End()), Object.freeze(new End())];
+const GONE: readonly [End, End] = [new End(), new End()];
+GONE.forEach(Object.freeze);
 
 /** A connection that whoever was dialled had closed first: it remembers that for a minute. */
 export interface Ended {
@@ -107,7 +145,7 @@ export interface Ended {
 
 /** Data with a timestamp that is older than what the other end had echoed. */
 export interface OldData {
-  seg: Segment;
+  seg: Kept;
   time_ns: number;
   /** When the newer one was sent. */
   newer_ns: number;
@@ -115,13 +153,15 @@ export interface OldData {
 
 /** A SYN for a connection that has another first sequence number. */
 export interface Contender {
-  seg: Segment;
+  seg: Kept;
   time_ns: number;
 }
 
 /** A connection as far as the capture shows it. */
 export class Connection {
   readonly key: string;
+  /** Of Followed. */
+  generation = 0;
   #names: readonly [string, string] | null = null;
   #ends: readonly [End, End] = [new End(), new End()];
   /** Who sent its SYN; null: that was not seen. */
@@ -145,13 +185,13 @@ export class Connection {
   /** How often its SYN was seen, and when last. */
   syns = 0;
   syn_ns = 0;
-  syn: Segment | null = null;
+  syn: Kept | null = null;
   /** Something answered its SYN that is no segment of its own: an ICMP error, another address. */
   answered_otherwise = false;
   /** A reset from another address that answers its SYN; null: there was none, or it was told. */
-  refused_by: Segment | null = null;
+  refused_by: Kept | null = null;
   /** The last SYN-ACK from another address that was told of, and when. */
-  answered_by: { seg: Segment; time_ns: number } | null = null;
+  answered_by: { seg: Kept; time_ns: number } | null = null;
   /** So many connects to its end had been answered when it began. */
   answered_before = 0;
   /** That nothing answers its SYN was told; and what it sends. */
@@ -209,10 +249,8 @@ export class Connection {
   /** Both have closed, and know it of each other. */
   get closed(): boolean {
     if (this.#ends === GONE) return true;
-    const [one, other] = this.#ends;
-    const told = (by: End, to: End) =>
-      by.fin !== null && to.acked !== null && !before(to.acked, by.fin.at);
-    return told(one, other) && told(other, one);
+    const ends = this.#ends;
+    return hasHeardOfEnd(ends[0], ends[1]) && hasHeardOfEnd(ends[1], ends[0]);
   }
 
   /** Both ends are one. */
@@ -231,6 +269,8 @@ export class Connection {
     this.toa = null;
     this.before = null;
     this.old_data = null;
+    this.history = '';
+    this.#names = null;
     this.#ends = GONE;
   }
 
@@ -239,7 +279,7 @@ export class Connection {
     const me = this.#ends[segment.side];
     const peer = this.#ends[otherSide(segment.side)];
     peer.again_since_heard = 0;
-    peer.waits = null;
+    peer.waits = false;
     if (segment.flags & TCP_FLAG.ack) this.#acknowledge(segment, me, peer);
     me.window = segment.window << (this.#scaled ? (me.scale ?? 0) : 0);
     this.#take(segment, me, time_ns);
@@ -277,23 +317,24 @@ export class Connection {
       me.fin ??= { at: end, time_ns, is_second: fin !== null && !before(segment.ack, fin.at) };
     }
     if (segment.has_timestamps && !before(me.next, seq)) {
-      if (!me.stamp || !before(segment.tsval, me.stamp.tsval))
-        me.stamp = { tsval: segment.tsval, time_ns };
+      if (!me.stamp) me.stamp = { tsval: segment.tsval, time_ns };
+      else if (!before(segment.tsval, me.stamp.tsval)) {
+        me.stamp.tsval = segment.tsval;
+        me.stamp.time_ns = time_ns;
+      }
     }
     const empty = end === seq;
     const again = !before(me.next, end) && (!empty || before(seq, me.next));
-    if (again || !empty) {
+    if ((again || !empty) && !me.waits) {
       const heard_ns = this.#ends[otherSide(segment.side)].last_ns;
-      me.waits ??= { since_ns: time_ns, idle_ns: time_ns - Math.max(me.last_ns, heard_ns) };
+      me.waits = true;
+      me.waits_since_ns = time_ns;
+      me.waits_idle_ns = time_ns - Math.max(me.last_ns, heard_ns);
     }
     if (again) me.again_since_heard++;
     // A probe, or what was sent before.
     if (again || empty) return;
-    if (payload_len > 0) {
-      me.sent_data = true;
-      me.longest = Math.max(me.longest, payload_len);
-      me.last_data = { seg: segment, time_ns };
-    }
+    if (payload_len > 0) me.said(segment, time_ns);
     if (before(me.next, seq)) {
       if (me.pieces.length >= MOST_PIECES) this.torn = true;
       else me.pieces.push([seq, end]);

@@ -4,7 +4,7 @@ import { distance } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Connection, End } from './connection.ts';
 import { type Emit, packetOf, sockOf } from './messages.ts';
-import { otherSide, type Segment } from './segment.ts';
+import { Kept, otherSide, type Segment } from './segment.ts';
 
 const MOST_DOUBTED = 32_768;
 /** A window further away than any there is. */
@@ -12,7 +12,7 @@ const FAR = 1 << 30;
 
 /** A reset that the other end may not have believed. */
 interface Doubted {
-  segment: Segment;
+  segment: Kept;
   time_ns: number;
   expected: number;
   window_end: number;
@@ -33,7 +33,12 @@ export class DoubtedResets {
     if (oldest) this.#doubted.delete(oldest);
     const expected = connection.end(segment.side).next;
     const window_end = (expected + peer.window) >>> 0;
-    this.#doubted.set(connection, { segment, time_ns, expected, window_end });
+    this.#doubted.set(connection, {
+      segment: Kept.of(segment),
+      time_ns,
+      expected,
+      window_end,
+    });
   }
 
   /** A reset of this connection that was doubted, and is not told yet. */

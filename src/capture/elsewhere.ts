@@ -6,7 +6,7 @@ import { TCP_STATE } from '../tcp/states.ts';
 import type { Connection, End } from './connection.ts';
 import type { Followed } from './followed.ts';
 import { type Emit, packetOf, sockOf } from './messages.ts';
-import { endOfKey, isCopy, otherSide, type Segment } from './segment.ts';
+import { endOfKey, isCopy, Kept, otherSide, type Segment } from './segment.ts';
 
 const MOST_ASTRAY = 32_768;
 
@@ -15,7 +15,7 @@ export class Elsewhere {
   readonly #emit: Emit;
   readonly #followed: Followed;
   /** SYN-ACKs that answer what was dialled elsewhere. */
-  readonly #astray = new Map<string, { segment: Segment; dialled: Connection }>();
+  readonly #astray = new Map<string, { segment: Kept; dialled: Connection }>();
 
   constructor(emit: Emit, followed: Followed) {
     this.#emit = emit;
@@ -30,7 +30,7 @@ export class Elsewhere {
       if (!syn || connection.over || connection.contested || connection.server?.last) continue;
       if (connection.key === segment.key || next(syn.seq) !== segment.ack) continue;
       if (this.#astray.size >= MOST_ASTRAY) this.#astray.clear();
-      this.#astray.set(segment.key, { segment, dialled: connection });
+      this.#astray.set(segment.key, { segment: Kept.of(segment), dialled: connection });
       connection.answered_otherwise = true;
       return;
     }
@@ -45,7 +45,7 @@ export class Elsewhere {
       const { syn } = connection;
       if (!syn || connection.over || connection.contested || connection.server?.last) continue;
       if (connection.mptcp || connection.syns > 1 || next(syn.seq) !== segment.ack) continue;
-      connection.refused_by = segment;
+      connection.refused_by = Kept.of(segment);
       connection.answered_otherwise = true;
       return;
     }
@@ -90,7 +90,7 @@ export class Elsewhere {
   wrongSource(dialled: Connection, synAck: Segment, time_ns: number): void {
     const told = dialled.answered_by;
     if (told && isCopy(told.seg, synAck, time_ns - told.time_ns)) return;
-    dialled.answered_by = { seg: synAck, time_ns };
+    dialled.answered_by = { seg: Kept.of(synAck), time_ns };
     const client = dialled.opener ?? 0;
     this.#emit(
       time_ns,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Connection } from './connection.ts';
+import { type Segment, SLOTS } from './segment.ts';
 
 /** Connections that are followed at once, at least; twice as many at most. */
 const MOST_CONNECTIONS = 32_768;
@@ -11,8 +12,21 @@ const MOST_DIALLED = 16;
 export class Followed {
   #young = new Map<string, Connection>();
   #old = new Map<string, Connection>();
+  /** How many of them there were. */
+  #generation = 0;
+  /** By their slot, those that were asked for last: most segments are of one of them. */
+  readonly #last = new Array<Connection | undefined>(SLOTS).fill(undefined);
   /** By the end that dialled: they share its address and port. */
   #dialled = new Map<string, readonly Connection[]>();
+
+  /** The connection of a segment. */
+  of({ key, slot }: Segment): Connection | undefined {
+    const last = this.#last[slot];
+    if (last?.generation === this.#generation && last.key === key) return last;
+    const found = this.find(key);
+    if (found) this.#last[slot] = found;
+    return found;
+  }
 
   find(key: string): Connection | undefined {
     const young = this.#young.get(key);
@@ -25,15 +39,19 @@ export class Followed {
     return old;
   }
 
-  keep(connection: Connection): void {
+  /** The one of a segment, from now on. */
+  keep(connection: Connection, { slot }: Segment): void {
     this.#old.delete(connection.key);
+    this.#last[slot] = connection;
     this.#remember(connection);
     this.#index(connection);
   }
 
   #remember(connection: Connection): void {
     this.#young.set(connection.key, connection);
+    connection.generation = this.#generation;
     if (this.#young.size < MOST_CONNECTIONS) return;
+    this.#generation++;
     this.#old = this.#young;
     this.#young = new Map();
     this.#dialled = new Map();
@@ -44,7 +62,11 @@ export class Followed {
     if (connection.opener === null || connection.over) return;
     const end = connection.at(connection.opener);
     const known = this.#dialled.get(end);
-    const others = known?.filter((one) => !one.over && one.key !== connection.key) ?? [];
+    if (!known) {
+      this.#dialled.set(end, [connection]);
+      return;
+    }
+    const others = known.filter((one) => !one.over && one.key !== connection.key);
     if (others.length < MOST_DIALLED) this.#dialled.set(end, [...others, connection]);
   }
 
@@ -63,6 +85,7 @@ export class Followed {
   }
 
   clear(): void {
+    this.#generation++;
     this.#young.clear();
     this.#old.clear();
     this.#dialled.clear();

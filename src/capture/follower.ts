@@ -12,7 +12,7 @@ import { withKnown } from './known.ts';
 import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
 import { OldStamps } from './old-stamps.ts';
 import { Resets } from './resets.ts';
-import { isCopy, otherSide, type Segment } from './segment.ts';
+import { isCopy, Kept, otherSide, type Segment } from './segment.ts';
 import { ShownPeers } from './shown-peers.ts';
 import { ShutWindows, shutFrom } from './shut-windows.ts';
 import { type Refused, Stamps } from './stamps.ts';
@@ -81,7 +81,7 @@ export class Follower {
       return;
     }
     this.segments++;
-    const connection = this.#followed.find(segment.key);
+    const connection = this.#followed.of(segment);
     const me = connection?.end(segment.side);
     const last = me?.last;
     if ((segment.flags & TCP_FLAG.syn) === 0 && (!last || last.flags & TCP_FLAG.syn))
@@ -89,7 +89,7 @@ export class Follower {
     if (last && isCopy(last, segment, time_ns - me.last_ns)) {
       if (connection && (last.outgoing !== segment.outgoing || last.ttl !== segment.ttl))
         connection.forwarded = true;
-      me.copy = segment;
+      me.heardAgain(segment);
       return;
     }
     if (segment.toa && connection && segment.side === connection.opener)
@@ -136,7 +136,7 @@ export class Follower {
     const answered = known !== undefined && known.end(otherSide(side)).last !== null;
     if (known && !known.over && (answered || known.opener === null)) {
       if (known.contender?.seg.seq !== segment.seq) note(known, segment);
-      known.contender = { seg: segment, time_ns };
+      known.contender = { seg: Kept.of(segment), time_ns };
       known.contested = true;
       return;
     }
@@ -151,7 +151,7 @@ export class Follower {
     connection.opener = segment.side;
     connection.syns = 1;
     connection.syn_ns = time_ns;
-    connection.syn = segment;
+    connection.syn = Kept.of(segment);
     connection.mptcp = segment.mptcp !== null;
     connection.toa = segment.toa;
     note(connection, segment);
@@ -164,11 +164,11 @@ export class Follower {
     me.window = segment.window;
     me.stamp = stampOf(segment, time_ns);
     me.heard(segment, time_ns);
-    this.#followed.keep(connection);
+    this.#followed.keep(connection, segment);
     connection.answered_before = this.#unanswered_syns.answers(
       connection.at(otherSide(segment.side)),
     );
-    this.#stamps.syn(connection, segment, time_ns);
+    this.#stamps.syn(connection, connection.syn, time_ns);
     this.#upstreams.dialled(connection, time_ns);
     return connection;
   }
@@ -199,7 +199,7 @@ export class Follower {
     const me = connection.end(side);
     const isAgain = me.isn !== null;
     if (client) client.again_since_heard = 0;
-    if (client) client.waits = null;
+    if (client) client.waits = false;
     // Another one answers, or this one anew.
     if (me.isn !== null && me.isn !== seq) connection.contested = true;
     me.isn = seq;
@@ -273,8 +273,8 @@ export class Follower {
     if (connection.whole) this.#stamp(connection, time_ns);
     if (connection.whole && !connection.contested)
       connection.ended = OldStamps.ended(connection, time_ns);
-    connection.release();
     this.#followed.ended(connection);
+    connection.release();
   }
 
   /** A SYN on an open connection that is answered with an ACK of that one. */
@@ -318,7 +318,7 @@ export class Follower {
   }
 
   #icmpError(segment: Segment, time_ns: number): void {
-    const connection = this.#followed.find(segment.key);
+    const connection = this.#followed.of(segment);
     if (!connection || connection.over || connection.contested) return;
     this.#stamps.drop(connection);
     connection.answered_otherwise = true;

@@ -5,7 +5,7 @@ import { before } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Connection, Ended } from './connection.ts';
 import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
-import { otherSide, type Segment } from './segment.ts';
+import { Kept, otherSide, type Segment } from './segment.ts';
 
 /** What answers comes sooner. */
 const ANSWER_NS = 1e9;
@@ -40,7 +40,7 @@ export class OldStamps {
       return;
     // Its own, which nothing on the way has changed, has come back.
     if (!last?.has_timestamps || last.tsecr !== stamp.tsval) return;
-    connection.old_data = { seg: segment, time_ns, newer_ns: stamp.time_ns };
+    connection.old_data = { seg: Kept.of(segment), time_ns, newer_ns: stamp.time_ns };
   }
 
   /** By an ACK that asks for just this data once more, and echoes the newer timestamp. */

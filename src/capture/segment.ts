@@ -1,47 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { type CaptureReader, segmentBytes } from '../native/capture.ts';
+
 /** Which end of a connection: the lower one in its key, or the other. */
 export type Side = 0 | 1;
 
-/** What the headers of a captured segment say; of an ICMP error, of the segment that it quotes. */
-export interface Segment {
+/**
+ * What the headers of a captured segment say; of an ICMP error, of the segment that it quotes. There is one for all
+ * segments of a capture, which passes: who looks at it later keeps a copy.
+ */
+export class Segment {
   /** Wall clock. */
-  sec: number;
-  nsec: number;
-  what: 'segment' | 'icmp' | 'gap';
+  sec = 0;
+  nsec = 0;
+  what: 'segment' | 'icmp' | 'gap' = 'gap';
   /** Both ends, the same for both directions: 16 bytes of address and 2 of port each, as Latin-1. */
-  key: string;
+  key = '';
+  /** A small number: the same for all of that key, and for few others. */
+  slot = 0;
   /** Who sent it. */
-  side: Side;
-  flags: number;
-  seq: number;
-  ack: number;
+  side: Side = 0;
+  flags = 0;
+  seq = 0;
+  ack = 0;
   /** As on the wire, unscaled. */
-  window: number;
-  payload_len: number;
-  ttl: number;
+  window = 0;
+  payload_len = 0;
+  ttl = 0;
   /** Of IPv4. */
-  ip_id: number;
+  ip_id = 0;
   /** Of the device whose segment it is, in two parts; all zero: not told. */
-  mac_high: number;
-  mac_low: number;
+  mac_high = 0;
+  mac_low = 0;
   /** Where it was captured, as far as the capture tells: of the same number, the same device. */
-  device: number;
-  has_timestamps: boolean;
-  tsval: number;
-  tsecr: number;
+  device = 0;
+  has_timestamps = false;
+  tsval = 0;
+  tsecr = 0;
   /** Null: none. */
-  scale: number | null;
+  scale: number | null = null;
   /** Not all of its options were captured. */
-  options_cut: boolean;
+  options_cut = false;
   /** Subtype of its MPTCP option, UNKNOWN_SUBTYPE where it may have one; null: it has none. */
-  mptcp: number | null;
+  mptcp: number | null = null;
   /** For whom its sender says it sends; null: it does not say. */
-  toa: { kind: number; port: number; addr: Uint8Array } | null;
+  toa: { kind: number; port: number; addr: Uint8Array } | null = null;
   /** Which way it went, as cooked captures tell; null: not told. */
-  outgoing: boolean | null;
+  outgoing: boolean | null = null;
   /** Of an ICMP error. */
-  icmp: { type: number; code: number; from: Uint8Array } | null;
+  icmp: { type: number; code: number; from: Uint8Array } | null = null;
+}
+
+/** A copy of one that has passed. */
+export class Kept extends Segment {
+  static of(segment: Segment): Kept {
+    return new Kept().take(segment);
+  }
+
+  take(segment: Segment): this {
+    this.sec = segment.sec;
+    this.nsec = segment.nsec;
+    this.what = segment.what;
+    this.key = segment.key;
+    this.slot = segment.slot;
+    this.side = segment.side;
+    this.flags = segment.flags;
+    this.seq = segment.seq;
+    this.ack = segment.ack;
+    this.window = segment.window;
+    this.payload_len = segment.payload_len;
+    this.ttl = segment.ttl;
+    this.ip_id = segment.ip_id;
+    this.mac_high = segment.mac_high;
+    this.mac_low = segment.mac_low;
+    this.device = segment.device;
+    this.has_timestamps = segment.has_timestamps;
+    this.tsval = segment.tsval;
+    this.tsecr = segment.tsecr;
+    this.scale = segment.scale;
+    this.options_cut = segment.options_cut;
+    this.mptcp = segment.mptcp;
+    this.toa = segment.toa;
+    this.outgoing = segment.outgoing;
+    this.icmp = segment.icmp;
+    return this;
+  }
 }
 
 export const UNKNOWN_SUBTYPE = 0xff;
@@ -60,83 +103,93 @@ const KEY_BYTES = 36;
 const MAC_AT = 100;
 const DEVICE_AT = 136;
 const SLOT_AT = 140;
-const SLOT_BITS = 0xfff;
+/** A power of two. */
+export const SLOTS = 1 << 12;
 const END_BYTES = 18;
 const ADDRESS_BYTES = 16;
 
-/** Reads the records of src/native/capture_packet.rs, each of `size` bytes. */
+/** Records that are in memory at once. */
+const RECORDS = 1024;
+const NOTHING = new Uint8Array(0);
+
+/** The segments of a capture, by the records of src/native/capture_packet.rs. */
 export class Segments {
-  readonly #size: number;
+  readonly #reader: CaptureReader;
+  readonly #size = segmentBytes();
+  readonly #records = Buffer.alloc(RECORDS * this.#size);
+  readonly #view = new DataView(this.#records.buffer, this.#records.byteOffset);
+  readonly #passing = new Segment();
   /** By their slot: most segments have the key of one before. */
-  readonly #keys: string[] = [];
+  readonly #keys = new Array<string | undefined>(SLOTS).fill(undefined);
 
-  constructor(size: number) {
-    this.#size = size;
+  constructor(reader: CaptureReader) {
+    this.#reader = reader;
   }
 
-  /** Each of `records`, in their order, to `take`. */
-  each(records: Buffer, take: (segment: Segment) => void): void {
-    const view = new DataView(records.buffer, records.byteOffset, records.length);
-    for (let at = 0; at + this.#size <= records.length; at += this.#size)
-      take(segmentAt(records, view, at, this.#keyAt(records, view, at)));
+  /** Each segment in the next bytes, cut anywhere, to `take`. Throws with `code` ENOCAPTURE where it is no capture. */
+  push(chunk: Uint8Array, take: (segment: Segment) => void): void {
+    let count = this.#reader.push(chunk, this.#records);
+    while (count > 0) {
+      for (let at = 0; at < count * this.#size; at += this.#size) {
+        this.#readKey(at, this.#passing);
+        read(this.#records, this.#view, at, this.#passing);
+        take(this.#passing);
+      }
+      count = this.#reader.push(NOTHING, this.#records);
+    }
   }
 
-  #keyAt(records: Buffer, view: DataView, at: number): string {
-    const told = view.getInt32(at + SLOT_AT, true);
-    const slot = told & SLOT_BITS;
-    const known = told < 0 ? undefined : this.#keys[slot];
-    if (known !== undefined) return known;
-    const key = records.toString('latin1', at + KEY_AT, at + KEY_AT + KEY_BYTES);
-    this.#keys[slot] = key;
-    return key;
+  #readKey(at: number, into: Segment): void {
+    const told = this.#view.getInt32(at + SLOT_AT, true);
+    into.slot = told & (SLOTS - 1);
+    const known = told < 0 ? undefined : this.#keys[into.slot];
+    into.key = known ?? this.#records.toString('latin1', at + KEY_AT, at + KEY_AT + KEY_BYTES);
+    if (known === undefined) this.#keys[into.slot] = into.key;
   }
 }
 
-function segmentAt(records: Buffer, view: DataView, at: number, key: string): Segment {
+/** All but its key. */
+function read(records: Buffer, view: DataView, at: number, into: Segment): void {
   const bits = view.getUint8(at + 9);
   const scale = view.getUint8(at + 38);
   const toa_kind = view.getUint8(at + 39);
-  const what = WHAT[view.getUint8(at + 8)] ?? 'gap';
-  return {
-    sec: view.getUint32(at, true),
-    nsec: view.getUint32(at + 4, true),
-    what,
-    key,
-    side: bits & BIT.by_second_end ? 1 : 0,
-    flags: view.getUint8(at + 10),
-    seq: view.getUint32(at + 12, true),
-    ack: view.getUint32(at + 16, true),
-    window: view.getUint16(at + 20, true),
-    payload_len: view.getUint32(at + 24, true),
-    ttl: view.getUint8(at + 11),
-    ip_id: view.getUint16(at + 22, true),
-    mac_high: view.getUint16(at + MAC_AT),
-    mac_low: view.getInt32(at + MAC_AT + 2),
-    device: view.getInt32(at + DEVICE_AT, true),
-    has_timestamps: (bits & BIT.has_timestamps) !== 0,
-    tsval: view.getUint32(at + 28, true),
-    tsecr: view.getUint32(at + 32, true),
-    scale: scale === NO_SCALE ? null : scale,
-    options_cut: (bits & BIT.options_cut) !== 0,
-    mptcp: bits & BIT.has_mptcp ? view.getUint8(at + 42) : null,
-    toa:
-      toa_kind === 0
-        ? null
-        : {
-            kind: toa_kind,
-            port: view.getUint16(at + 40, true),
-            addr: Uint8Array.prototype.slice.call(records, at + 84, at + 84 + ADDRESS_BYTES),
-          },
-    outgoing: bits & BIT.outgoing ? true : bits & BIT.incoming ? false : null,
-    icmp:
-      what === 'icmp'
-        ? {
-            type: view.getUint8(at + 43),
-            code: view.getUint8(at + 44),
-            from: Uint8Array.prototype.slice.call(records, at + 112, at + 112 + ADDRESS_BYTES),
-          }
-        : null,
-  };
+  into.sec = view.getUint32(at, true);
+  into.nsec = view.getUint32(at + 4, true);
+  into.what = WHAT[view.getUint8(at + 8)] ?? 'gap';
+  into.side = bits & BIT.by_second_end ? 1 : 0;
+  into.flags = view.getUint8(at + 10);
+  into.seq = view.getUint32(at + 12, true);
+  into.ack = view.getUint32(at + 16, true);
+  into.window = view.getUint16(at + 20, true);
+  into.payload_len = view.getUint32(at + 24, true);
+  into.ttl = view.getUint8(at + 11);
+  into.ip_id = view.getUint16(at + 22, true);
+  into.mac_high = view.getUint16(at + MAC_AT);
+  into.mac_low = view.getInt32(at + MAC_AT + 2);
+  into.device = view.getInt32(at + DEVICE_AT, true);
+  into.has_timestamps = (bits & BIT.has_timestamps) !== 0;
+  into.tsval = view.getUint32(at + 28, true);
+  into.tsecr = view.getUint32(at + 32, true);
+  into.scale = scale === NO_SCALE ? null : scale;
+  into.options_cut = (bits & BIT.options_cut) !== 0;
+  into.mptcp = bits & BIT.has_mptcp ? view.getUint8(at + 42) : null;
+  into.toa =
+    toa_kind === 0
+      ? null
+      : {
+          kind: toa_kind,
+          port: view.getUint16(at + 40, true),
+          addr: Uint8Array.prototype.slice.call(records, at + 84, at + 84 + ADDRESS_BYTES),
+        };
+  into.outgoing = bits & BIT.outgoing ? true : bits & BIT.incoming ? false : null;
+  into.icmp =
+    into.what === 'icmp'
+      ? {
+          type: view.getUint8(at + 43),
+          code: view.getUint8(at + 44),
+          from: Uint8Array.prototype.slice.call(records, at + 112, at + 112 + ADDRESS_BYTES),
+        }
+      : null;
 }
 
 /** The same segment on two devices of one host, or as a mirror copied it, is so far apart at most. */

@@ -2,7 +2,7 @@
 
 import { distance } from '../tcp/sequence.ts';
 import type { Connection } from './connection.ts';
-import { addressPart, otherSide, type Segment } from './segment.ts';
+import { addressPart, type Kept, otherSide } from './segment.ts';
 
 /** TCP_PAWS_MSL of Linux before 4.12: so long it remembers the last stamp of an address. */
 const REMEMBERED_NS = 60e9;
@@ -19,7 +19,7 @@ const MOST_REFUSED = 64;
 
 /** A SYN that was not answered, and the newer stamp of its address. */
 export interface Refused {
-  syn: Segment;
+  syn: Kept;
   time_ns: number;
   tsval: number;
   age_s: number;
@@ -27,7 +27,7 @@ export interface Refused {
 
 interface Waiting {
   pair: Pair;
-  syn: Segment;
+  syn: Kept;
   time_ns: number;
 }
 
@@ -55,7 +55,7 @@ export class Stamps {
     this.#tell = tell;
   }
 
-  syn(connection: Connection, syn: Segment, time_ns: number): void {
+  syn(connection: Connection, syn: Kept, time_ns: number): void {
     const pair = this.#pairs.get(pairOf(connection));
     if (!pair || !syn.has_timestamps || this.#waiting.size >= MOST_PAIRS) return;
     this.#waiting.set(connection, { pair, syn, time_ns });

@@ -42,7 +42,7 @@ export class UnansweredData {
     if (me.again_since_heard < MANY_AGAIN || connection.told_data_unanswered) return;
     // Of a FIN alone no process waits for the answer.
     if (payload_len === 0 && flags & TCP_FLAG.fin) return;
-    if (!me.waits || time_ns - me.waits.since_ns < LONG_NS || this.#waiting.has(connection)) return;
+    if (!me.waits || time_ns - me.waits_since_ns < LONG_NS || this.#waiting.has(connection)) return;
     if (this.#waiting.size < MOST)
       this.#waiting.set(connection, { side, due_ns: time_ns + OVERDUE_NS });
   }
@@ -50,8 +50,8 @@ export class UnansweredData {
   /** It resets the connection. */
   reset(connection: Connection, side: Side): void {
     this.#waiting.delete(connection);
-    const { again_since_heard, waits, last_ns } = connection.end(side);
-    if (again_since_heard >= ASKED && waits && last_ns - waits.since_ns >= OVERDUE_NS)
+    const { again_since_heard, waits, waits_since_ns, last_ns } = connection.end(side);
+    if (again_since_heard >= ASKED && waits && last_ns - waits_since_ns >= OVERDUE_NS)
       this.#tell(connection, side, true);
   }
 
@@ -84,12 +84,12 @@ export class UnansweredData {
       {
         unanswered: {
           flow: flowOf(key, side, opener),
-          waited_ms: Math.round((me.last_ns - waits.since_ns) / NS_PER_MS),
+          waited_ms: Math.round((me.last_ns - me.waits_since_ns) / NS_PER_MS),
           taken_at: this.#vantage.endOf(connection, side, last),
           heard: 1,
           sent_again: me.again_since_heard,
           probes: last.payload_len === 0 ? 1 : 0,
-          idle_ms: Math.round(waits.idle_ns / NS_PER_MS),
+          idle_ms: Math.round(me.waits_idle_ns / NS_PER_MS),
           longest: isLongest(me, last) ? 1 : 0,
           gave_up: gave_up ? 1 : 0,
         },

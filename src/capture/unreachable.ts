@@ -4,7 +4,7 @@ import { TCP_STATE } from '../tcp/states.ts';
 import type { Connection } from './connection.ts';
 import { linuxError } from './icmp.ts';
 import { type Emit, sockOf } from './messages.ts';
-import type { Segment } from './segment.ts';
+import { Kept, type Segment } from './segment.ts';
 
 /** Connects that an ICMP error has answered, and that may go on: more are not kept. */
 const MOST = 4096;
@@ -16,7 +16,7 @@ const INITIAL_TTL: ReadonlySet<number> = new Set([64, 128, 255]);
 /** A SYN answered by an ICMP error, until it is clear that it was not sent again. */
 interface Waiting {
   connection: Connection;
-  segment: Segment;
+  segment: Kept;
   /** When the error came. */
   time_ns: number;
   syns: number;
@@ -41,7 +41,7 @@ export class Unreachable {
     if (connection.end(opener).isn !== segment.seq || connection.itself) return;
     if (!icmp || linuxError(icmp) === null || this.#waiting.length >= MOST) return;
     const due_ns = Math.max(time_ns, syn_ns + 1.5 * FIRST_RETRY_NS * 2 ** Math.min(syns - 1, 7));
-    const one = { connection, segment, time_ns, syns, due_ns };
+    const one = { connection, segment: Kept.of(segment), time_ns, syns, due_ns };
     const at = this.#waiting.findLastIndex((other) => other.due_ns <= due_ns);
     this.#waiting.splice(at + 1, 0, one);
   }

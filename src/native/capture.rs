@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use napi::bindgen_prelude::{Buffer, Uint8Array};
+use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
 use pcap_parser::{
     Block, PcapHeader, nom, parse_block_be, parse_block_le, parse_pcap_frame, parse_pcap_frame_be,
     parse_pcap_frame_modified, parse_pcap_header, parse_sectionheaderblock,
 };
 
-use crate::capture_packet::{Keys, Link, Packet, SEGMENT, read_packet, write_gap};
+use crate::capture_packet::{Keys, Link, Packet, Records, SEGMENT, read_packet, write_gap};
 use crate::error::{Result, fail};
 
 /// No packet is longer as it was captured: MAXIMUM_SNAPLEN of libpcap.
@@ -110,23 +110,18 @@ impl CaptureReader {
         }
     }
 
-    /// Records of `SEGMENT_BYTES` each (src/capture/segment.ts). Errors: ENOCAPTURE where it is no capture.
+    /// Puts records of `SEGMENT_BYTES` each (src/capture/segment.ts) into `into`: how many. Where there may be more
+    /// than it takes, as many as it takes, and the rest of them by the next call, with nothing. Errors: ENOCAPTURE
+    /// where it is no capture.
     #[napi(catch_unwind)]
-    pub fn push(&mut self, chunk: Uint8Array) -> Result<Buffer> {
+    pub fn push(&mut self, chunk: &[u8], mut into: BufferSlice) -> Result<u32> {
         let mut held = std::mem::take(&mut self.rest);
-        let mut out = Vec::with_capacity(chunk.len() / 4);
-        let used = if held.is_empty() {
-            self.read(&chunk, &mut out)?
-        } else {
-            held.extend_from_slice(&chunk);
-            self.read(&held, &mut out)?
-        };
-        self.rest = if held.is_empty() {
-            chunk[used..].to_vec()
-        } else {
-            held.split_off(used)
-        };
-        Ok(out.into())
+        held.extend_from_slice(chunk);
+        let mut out = Records::new(&mut into);
+        let used = self.read(&held, &mut out)?;
+        held.drain(..used);
+        self.rest = held;
+        Ok(out.count())
     }
 
     #[napi]
@@ -139,9 +134,9 @@ impl CaptureReader {
         counts
     }
 
-    fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize> {
+    fn read(&mut self, bytes: &[u8], out: &mut Records) -> Result<usize> {
         let mut at = 0;
-        loop {
+        while out.has_room() {
             let step = match self.format {
                 Format::Unknown => self.begin(&bytes[at..])?,
                 Format::Pcap { .. } => self.pcap(&bytes[at..], out),
@@ -167,6 +162,7 @@ impl CaptureReader {
                 }
             }
         }
+        Ok(at)
     }
 
     fn begin(&mut self, bytes: &[u8]) -> Result<Step> {
@@ -202,7 +198,7 @@ impl CaptureReader {
         }
     }
 
-    fn pcap(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Step {
+    fn pcap(&mut self, bytes: &[u8], out: &mut Records) -> Step {
         let Format::Pcap {
             ref header,
             interface,
@@ -256,7 +252,7 @@ impl CaptureReader {
         Step::Took(bytes.len() - rest.len())
     }
 
-    fn ng(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Step {
+    fn ng(&mut self, bytes: &[u8], out: &mut Records) -> Step {
         let Format::Ng {
             ref mut big_endian,
             ref mut interfaces,
@@ -358,7 +354,7 @@ impl CaptureReader {
         Step::Took(length)
     }
 
-    fn packet(&mut self, interface: Interface, packet: &Packet, out: &mut Vec<u8>) {
+    fn packet(&mut self, interface: Interface, packet: &Packet, out: &mut Records) {
         self.lost = false;
         if self.gap {
             self.gap = false;

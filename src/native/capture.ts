@@ -21,10 +21,11 @@ export interface CaptureCounts {
 
 export interface CaptureReader {
   /**
-   * The next bytes of a capture, cut anywhere: records of SEGMENT_BYTES each. Throws with `code` ENOCAPTURE where
-   * it is neither pcap nor pcapng.
+   * The next bytes of a capture, cut anywhere: puts records of SEGMENT_BYTES each into `into`, and tells how many.
+   * Where it told of any there may be more of them, which the next call gives, with nothing. Throws with `code`
+   * ENOCAPTURE where it is neither pcap nor pcapng.
    */
-  push(chunk: Uint8Array): Buffer;
+  push(chunk: Uint8Array, into: Buffer): number;
   counts(): CaptureCounts;
 }
 

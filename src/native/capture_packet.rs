@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the headers of one captured packet say, as a record of fixed size.
 
-use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, ip_number};
+use etherparse::{EtherType, LaxIpSlice, LaxNetSlice, LaxSlicedPacket, ether_type, ip_number};
 
 use crate::capture::CaptureCounts;
 
 /// Bytes of a record: src/capture/segment.ts has where its fields lie.
 pub const SEGMENT: usize = 144;
+
+/// A gap, and what the packet after it says.
+const OF_A_PACKET: usize = 2;
 
 const A_SEGMENT: u8 = 1;
 const AN_ICMP_ERROR: u8 = 2;
@@ -120,10 +123,34 @@ impl Keys {
     }
 }
 
-pub fn write_gap(packet: &Packet, out: &mut Vec<u8>) {
-    let mut record = begin(packet, A_GAP);
-    record[9] = 0;
-    out.extend_from_slice(&record);
+/// Records in memory of whoever asked for them.
+pub struct Records<'a> {
+    into: &'a mut [u8],
+    used: usize,
+}
+
+impl<'a> Records<'a> {
+    pub fn new(into: &'a mut [u8]) -> Self {
+        Self { into, used: 0 }
+    }
+
+    pub fn count(&self) -> u32 {
+        (self.used / SEGMENT) as u32
+    }
+
+    /// For all of one packet.
+    pub fn has_room(&self) -> bool {
+        self.into.len() - self.used >= OF_A_PACKET * SEGMENT
+    }
+
+    fn add(&mut self, record: &[u8; SEGMENT]) {
+        self.into[self.used..self.used + SEGMENT].copy_from_slice(record);
+        self.used += SEGMENT;
+    }
+}
+
+pub fn write_gap(packet: &Packet, out: &mut Records) {
+    out.add(&begin(packet, A_GAP));
 }
 
 fn begin(packet: &Packet, what: u8) -> [u8; SEGMENT] {
@@ -144,35 +171,13 @@ pub fn read_packet(
     toa_kinds: &[bool; 256],
     counts: &mut CaptureCounts,
     keys: &mut Keys,
-    out: &mut Vec<u8>,
+    out: &mut Records,
 ) {
     let data = packet.data;
-    let cooked = |protocol_at: usize, payload_at: usize| {
-        let protocol = data.get(protocol_at..)?.first_chunk::<2>()?;
-        let payload = data.get(payload_at..)?;
-        let ether_type = EtherType(u16::from_be_bytes(*protocol));
-        Some(LaxSlicedPacket::from_ether_type(ether_type, payload))
-    };
-    let sliced = match link {
-        Link::Ethernet => match pppoe_payload(data) {
-            Some(ip) => LaxSlicedPacket::from_ip(ip).ok(),
-            None => LaxSlicedPacket::from_ethernet(data).ok(),
-        },
-        Link::Ip => LaxSlicedPacket::from_ip(data).ok(),
-        Link::Null => data
-            .get(4..)
-            .and_then(|ip| LaxSlicedPacket::from_ip(ip).ok()),
-        Link::Cooked => cooked(14, 16),
-        Link::CookedV2 => cooked(0, 20),
-        Link::Unknown => None,
-    };
-    let Some(sliced) = sliced else { return };
-    let Some(net) = &sliced.net else { return };
-    let Some(upper) = net.ip_payload_ref() else {
-        return;
-    };
-    let (ip_header, length, from, to, ttl, id) = match net {
-        LaxNetSlice::Ipv4(ip) => {
+    let Some(ip) = ip_of(link, data) else { return };
+    let upper = ip.payload();
+    let (ip_header, length, from, to, ttl, id) = match &ip {
+        LaxIpSlice::Ipv4(ip) => {
             let header = ip.header();
             (
                 header.slice(),
@@ -183,7 +188,7 @@ pub fn read_packet(
                 header.identification(),
             )
         }
-        LaxNetSlice::Ipv6(ip) => {
+        LaxIpSlice::Ipv6(ip) => {
             let header = ip.header();
             let payload = u32::from(header.payload_length());
             (
@@ -195,7 +200,6 @@ pub fn read_packet(
                 0,
             )
         }
-        LaxNetSlice::Arp(_) => return,
     };
     let is_tcp = upper.ip_number == ip_number::TCP;
     if upper.fragmented {
@@ -249,7 +253,7 @@ pub fn read_packet(
             write_ends(&mut record, &Ends { from, to, ports });
             if read_segment(&mut record, upper.payload, upper_length, toa_kinds) {
                 keys.write_slot(&mut record);
-                out.extend_from_slice(&record);
+                out.add(&record);
             } else {
                 counts.cut += 1.0;
             }
@@ -258,11 +262,43 @@ pub fn read_packet(
             let is_v6 = upper.ip_number == ip_number::IPV6_ICMP;
             if read_icmp(&mut record, upper.payload, is_v6, from) {
                 keys.write_slot(&mut record);
-                out.extend_from_slice(&record);
+                out.add(&record);
             }
         }
         _ => {}
     }
+}
+
+/// The IP packet in a frame.
+fn ip_of(link: Link, data: &[u8]) -> Option<LaxIpSlice<'_>> {
+    let (ether_type, payload) = match link {
+        Link::Ethernet => match pppoe_payload(data) {
+            Some(ip) => return ip_at(ip),
+            None => (ether_type_at(data, 2 * MAC)?, data.get(2 * MAC + 2..)?),
+        },
+        Link::Ip => return ip_at(data),
+        Link::Null => return ip_at(data.get(4..)?),
+        Link::Cooked => (ether_type_at(data, 14)?, data.get(16..)?),
+        Link::CookedV2 => (ether_type_at(data, 0)?, data.get(20..)?),
+        Link::Unknown => return None,
+    };
+    if matches!(ether_type, ether_type::IPV4 | ether_type::IPV6) {
+        return ip_at(payload);
+    }
+    match LaxSlicedPacket::from_ether_type(ether_type, payload).net? {
+        LaxNetSlice::Ipv4(ip) => Some(LaxIpSlice::Ipv4(ip)),
+        LaxNetSlice::Ipv6(ip) => Some(LaxIpSlice::Ipv6(ip)),
+        LaxNetSlice::Arp(_) => None,
+    }
+}
+
+fn ip_at(bytes: &[u8]) -> Option<LaxIpSlice<'_>> {
+    LaxIpSlice::from_slice(bytes).ok().map(|(ip, _)| ip)
+}
+
+fn ether_type_at(data: &[u8], at: usize) -> Option<EtherType> {
+    let ether_type = data.get(at..)?.first_chunk()?;
+    Some(EtherType(u16::from_be_bytes(*ether_type)))
 }
 
 /// What a frame of PPPoE carries of IP; None where it is none.
@@ -429,20 +465,17 @@ fn read_icmp(record: &mut [u8; SEGMENT], icmp: &[u8], is_v6: bool, from: [u8; 16
     if icmp.len() < ICMP_HEADER || !is_error(icmp[0]) {
         return false;
     }
-    let Ok(quoted) = LaxSlicedPacket::from_ip(&icmp[ICMP_HEADER..]) else {
+    let Some(quoted) = ip_at(&icmp[ICMP_HEADER..]) else {
         return false;
     };
-    let (saddr, daddr) = match &quoted.net {
-        Some(LaxNetSlice::Ipv4(ip)) => (
+    let (saddr, daddr) = match &quoted {
+        LaxIpSlice::Ipv4(ip) => (
             mapped(ip.header().source()),
             mapped(ip.header().destination()),
         ),
-        Some(LaxNetSlice::Ipv6(ip)) => (ip.header().source(), ip.header().destination()),
-        _ => return false,
+        LaxIpSlice::Ipv6(ip) => (ip.header().source(), ip.header().destination()),
     };
-    let Some(upper) = quoted.net.as_ref().and_then(LaxNetSlice::ip_payload_ref) else {
-        return false;
-    };
+    let upper = quoted.payload();
     if upper.ip_number != ip_number::TCP || upper.payload.len() < QUOTED {
         return false;
     }

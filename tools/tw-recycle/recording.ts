@@ -10,7 +10,7 @@ import {
   type Segment,
   Segments,
 } from '../../src/capture/segment.ts';
-import { captureReader, segmentBytes } from '../../src/native/capture.ts';
+import { captureReader } from '../../src/native/capture.ts';
 import { Checksum } from '../../src/record/check.ts';
 import { FORMAT } from '../../src/record/read.ts';
 import { addressBytes, addressText } from '../../src/tcp/address.ts';
@@ -49,8 +49,7 @@ const KEY = { refused: '1', reset: '2' };
 export function recordingOf(folder: string): Buffer {
   const read = (name: string) => readFileSync(join(folder, name));
   const segments: Captured[] = [];
-  const records = captureReader([]).push(read('pcap'));
-  new Segments(segmentBytes()).each(records, (segment) => segments.push(captured(segment)));
+  new Segments(captureReader([])).push(read('pcap'), (one) => segments.push(captured(one)));
   const counters = {
     before: readCounters(String(read('before.netstat'))),
     after: readCounters(String(read('after.netstat'))),

@@ -10,11 +10,12 @@ import { Connection } from '../../../src/capture/connection.ts';
 import {
   addressOf,
   endOfKey,
+  Kept,
   portOf,
   type Segment,
   Segments,
 } from '../../../src/capture/segment.ts';
-import { captureReader, segmentBytes } from '../../../src/native/capture.ts';
+import { captureReader } from '../../../src/native/capture.ts';
 import { addressText } from '../../../src/tcp/address.ts';
 import { TCP_FLAG } from '../../../src/tcp/flags.ts';
 import { endOf } from '../../../src/tcp/sequence.ts';
@@ -58,7 +59,7 @@ describe.skipIf(!HAS_TSHARK)('as tshark reads it (tools/setup installs it)', () 
 
 function segmentsIn(bytes: Buffer): Segment[] {
   const segments: Segment[] = [];
-  new Segments(segmentBytes()).each(captureReader([]).push(bytes), (one) => segments.push(one));
+  new Segments(captureReader([])).push(bytes, (one) => segments.push(Kept.of(one)));
   return segments.filter(({ what }) => what === 'segment');
 }
 
