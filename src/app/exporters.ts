@@ -9,7 +9,12 @@ import { UntilFinal } from '../diagnose/until-final.ts';
 import { verdictsOf } from '../diagnose/verdict.ts';
 import type { Knowledge } from '../known/knowledge.ts';
 import { csvSink } from '../sinks/export/csv.ts';
-import { type ExportedEvent, type ExportSink, sockIn } from '../sinks/export/format.ts';
+import {
+  type ExportedEvent,
+  type ExportFormat,
+  type ExportSink,
+  sockIn,
+} from '../sinks/export/format.ts';
 import { pcapngSink } from '../sinks/export/pcapng.ts';
 import { stateName } from '../tcp/states.ts';
 import { encodeHeader } from '../wire/decode.ts';
@@ -33,7 +38,7 @@ export interface Exporter {
 type Write = Output['write'];
 
 export const FORMATS: Record<
-  string,
+  ExportFormat,
   {
     binary: boolean;
     open: (header: Header, write: Write, narrowed: Narrowed | null) => Exporter;

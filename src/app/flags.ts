@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { EXPORT_FORMATS } from '../sinks/export/format.ts';
 import { many, negated, one, required, several, toggle, usually, type Values } from './declare.ts';
 import {
   parseDuration,
   parseFamily,
+  parseFormat,
   parseFrom,
   parseHost,
   parseInterval,
@@ -204,7 +206,7 @@ export const REPORT = {
 
 export const EXPORT = {
   ...ofRecordings,
-  to: required('<format>', 'ndjson, csv, pcapng or protobuf', text),
+  to: required('<format>', EXPORT_FORMATS.join(', '), parseFormat),
   output: one('<file>', 'where to; without it, or with -, to stdout', text, { short: 'o' }),
   force,
 };

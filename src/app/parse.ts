@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { SEVERITIES, type Severity } from '../causes/define.ts';
+import { EXPORT_FORMATS, type ExportFormat } from '../sinks/export/format.ts';
 import type { Target } from '../source/filter.ts';
 import type { Tier } from '../source/plan.ts';
 import { mayBeToa } from '../source/toa.ts';
@@ -78,6 +79,12 @@ export function parseSeverity(text: string): Severity {
 }
 
 /** `--tier`: the highest that may be used. */
+export function parseFormat(text: string): ExportFormat {
+  const format = EXPORT_FORMATS.find((one) => one === text);
+  if (format) return format;
+  throw new UsageError(`--to ${text}: ${EXPORT_FORMATS.join(', ')}`);
+}
+
 export function parseTier(text: string): Tier {
   if (text === 'hooks' || text === 'tracepoints') return text;
   throw new UsageError(`--tier ${text}: hooks or tracepoints`);

@@ -2,11 +2,11 @@
 
 import { COMMANDS } from '../app/commands.ts';
 import { type Places, SHELLS } from '../app/completion.ts';
-import { FORMATS } from '../app/exporters.ts';
 import { UsageError } from '../app/usage.ts';
 import { SEVERITIES } from '../causes/define.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { SCENARIOS } from '../lab/scenarios.ts';
+import { EXPORT_FORMATS } from '../sinks/export/format.ts';
 
 const CAUSE_IDS = CAUSES.map(({ id }) => id);
 
@@ -22,7 +22,7 @@ const PLACES: Places = {
   '[id]': CAUSE_IDS,
   '[scenario...]': SCENARIOS.map(({ id }) => id),
   '<severity>': SEVERITIES,
-  '<format>': Object.keys(FORMATS),
+  '<format>': EXPORT_FORMATS,
   '<tier>': ['hooks', 'tracepoints'],
   '<4|6>': ['4', '6'],
   '<port>': null,

@@ -22,7 +22,6 @@ export async function exportRecording(
     throw new UsageError(`one recording at a time, not ${files.join(' and ')}`);
   const filter = recordedFilterFrom(targets, flags);
   const format = FORMATS[flags.to];
-  if (!format) throw new UsageError(`--to ${flags.to}: ${Object.keys(FORMATS).join(', ')}`);
   if (flags.to === 'protobuf' && narrowedTo(filter))
     throw new UsageError('protobuf is the very messages of the recording: it takes no TARGET');
   const to = flags.output ?? '-';

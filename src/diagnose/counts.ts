@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Queue } from '../known/queue.ts';
-import { MOST_WHOLE, WHOLE_NS } from './found-before.ts';
+import { MOST_WHOLE, WHOLE_NS } from './found-on-connections.ts';
 import { Counted, countOnly, lastOf, type Occurrence, type OpenFinding } from './open-finding.ts';
 import { type QuietKey, QuietKeys } from './quiet-keys.ts';
 

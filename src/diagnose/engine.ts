@@ -11,8 +11,9 @@ import { benign } from './benign.ts';
 import { Counts, type More } from './counts.ts';
 import type { Finding } from './finding.ts';
 import { type CountListener, Findings } from './findings.ts';
-import { FoundBefore, SAME_FAILURE_NS } from './found-before.ts';
+import { FoundBefore } from './found-before.ts';
 import { Counted, countingOf, type Occurrence, type OpenFinding } from './open-finding.ts';
+import { SAME_FAILURE_NS } from './same-failure.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 import { severityOf } from './verdict.ts';
 
@@ -72,10 +73,10 @@ export class Engine {
         finding: null,
       }),
     );
-    const same = this.#before.ofPacket(event);
+    const same = this.#before.samePacket.of(event);
     if (same && this.#companion(event, same, occurrences)) return same;
     if (!same && this.#companionBefore(event, occurrences)) return [];
-    this.#before.addPacket(event, occurrences);
+    this.#before.samePacket.add(event, occurrences);
     this.#counts.went(
       event.key,
       occurrences.filter(({ match }) => !match.again),
@@ -128,7 +129,8 @@ export class Engine {
       const full = this.#held.length > MOST_HELD;
       if (!full && ktime_ns - oldest.event.ktime_ns <= SETTLE_NS) return;
       this.#held.shift();
-      if (!oldest.by && this.#before.mayBeSampled(oldest)) this.#until_totals.push(oldest);
+      if (!oldest.by && this.#before.sameFailure.mayBeSampled(oldest))
+        this.#until_totals.push(oldest);
       else this.#commit(oldest);
       if (this.#until_totals.length > MOST_HELD) this.totalled();
     }
@@ -252,19 +254,20 @@ export class Engine {
       this.#add(occurrence);
       return;
     }
-    const ofFailure = this.#before.ofFailure(match.flow, event.ktime_ns);
+    const ofFailure = this.#before.sameFailure.of(match.flow, event.ktime_ns);
     const ofOtherEnd = this.#ofOtherEnd(event);
-    occurrence.by = this.#before.stronger(occurrence, ofFailure, ofOtherEnd);
+    occurrence.by = this.#before.sameFailure.stronger(occurrence, ofFailure, ofOtherEnd);
     if (occurrence.by) {
       this.#toldByOtherEnd(occurrence.by, occurrence);
       return;
     }
-    for (const other of this.#before.weaker(occurrence, ofFailure, ofOtherEnd)) {
+    for (const other of this.#before.sameFailure.weaker(occurrence, ofFailure, ofOtherEnd)) {
       this.#toldByOtherEnd(occurrence, other);
       this.#withdraw(other, occurrence);
     }
     this.#before.add(occurrence);
-    if (this.#before.maySayLess(cause) || cause === UNEXPLAINED) this.#held.push(occurrence);
+    if (this.#before.sameFailure.maySayLess(cause) || cause === UNEXPLAINED)
+      this.#held.push(occurrence);
     else this.#commit(occurrence);
   }
 
@@ -282,8 +285,8 @@ export class Engine {
     const other = this.#known.otherEnd(event);
     const [flow] = other ? flowsOf(other) : [];
     if (!flow) return [];
-    return this.#before
-      .ofFailure(flow, event.ktime_ns)
+    return this.#before.sameFailure
+      .of(flow, event.ktime_ns)
       .filter((occurrence) => occurrence.event === other);
   }
 
@@ -296,12 +299,12 @@ export class Engine {
 
   #commit(occurrence: Occurrence): void {
     // By now what says more may have turned out to be sampled.
-    occurrence.by ??= this.#before.stronger(occurrence, [], []);
+    occurrence.by ??= this.#before.sameFailure.stronger(occurrence, [], []);
     if (occurrence.by) return;
     const { cameOf, evidence } = occurrence.match;
     if (cameOf)
       evidence[cameOf.evidence] =
-        this.#before.first(cameOf.flow, occurrence.event.ktime_ns)?.id ?? null;
+        this.#before.connections.first(cameOf.flow, occurrence.event.ktime_ns)?.id ?? null;
     this.#weigh(occurrence);
     this.#add(occurrence);
   }
@@ -316,9 +319,9 @@ export class Engine {
   /** What it came of weighs at least as much as it would by itself. */
   #weigh(occurrence: Occurrence): void {
     const severity = severityOf(occurrence);
-    const why = this.#before.because(occurrence);
+    const why = this.#before.cameOf.because(occurrence);
     if (why) occurrence.because = { cause: why.common.cause.id, where: why.common.where };
-    for (const one of why ? [why] : this.#before.unexplained(occurrence)) {
+    for (const one of why ? [why] : this.#before.cameOf.unexplained(occurrence)) {
       if (one.finding) this.#findings.raise(one.finding, severity);
     }
   }

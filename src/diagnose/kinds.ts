@@ -8,7 +8,14 @@ import { stateName } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type { EventKind } from '../wire/kinds.gen.ts';
 import type { Bodies, Conntrack, Flow, Packet } from '../wire/types.gen.ts';
-import { FAILING_CALLS, flowText, movedText, PEER_CALLS, packetText, stampText } from './texts.ts';
+import {
+  FAILING_CALLS,
+  flowText,
+  movedText,
+  PEER_CALLS,
+  packetText,
+  stampText,
+} from './wording.ts';
 
 /** Those that the kernel tells, or packets, as against what tcpwhy writes into the stream itself. */
 export type KernelKind = Exclude<EventKind, 'tick' | 'totals' | 'fact' | 'footer'>;

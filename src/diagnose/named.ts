@@ -17,7 +17,7 @@ export function namedBody(event: Event, known: Knowledge): object {
     const value = body[field];
     if (isSock(value)) body[field] = named(value);
   }
-  return { ...body, ...kindOf(event)?.names?.(event.body, known) };
+  return Object.assign(body, kindOf(event)?.names?.(event.body, known));
 }
 
 function isSock(value: unknown): value is Sock {

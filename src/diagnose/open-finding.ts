@@ -9,7 +9,7 @@ import { describe } from './describe.ts';
 import type { Because, Finding } from './finding.ts';
 import type { Many } from './many.ts';
 import type { Sides } from './sides.ts';
-import { flowText } from './texts.ts';
+import { flowText } from './wording.ts';
 
 export const MAX_FLOWS = 50;
 const MAX_EVENTS = 20;

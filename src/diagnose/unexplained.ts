@@ -10,7 +10,7 @@ import type { Event } from '../wire/event.ts';
 import { PARTS_WITH_FLOW } from '../wire/messages.ts';
 import type { Flow, Packet } from '../wire/types.gen.ts';
 import { kindOf } from './kinds.ts';
-import { movedText } from './texts.ts';
+import { movedText } from './wording.ts';
 
 const rest = (id: string, title: string, advice: string[]): Cause => ({
   id,

@@ -4,6 +4,7 @@ import { ENTRY } from '../tcp/conntrack.ts';
 import { service } from '../tcp/service.ts';
 import type { Event } from '../wire/event.ts';
 import type { Drop, DropRules } from '../wire/types.gen.ts';
+import { sourceToDestination } from './connection-id.ts';
 import { ExpiringMap } from './expiring-map.ts';
 
 /** A segment that is sent again comes after 120 s at the latest. */
@@ -27,8 +28,7 @@ function idOf(
 ): string {
   const { netns, flow, flags, ifindex, leaves_ifindex, rejected } = of;
   if (!flow) return '';
-  const { saddr, sport, daddr, dport } = flow;
-  return `${netns} ${saddr} ${sport} ${daddr} ${dport} ${flags} ${ifindex} ${leaves_ifindex} ${rejected}`;
+  return `${netns} ${sourceToDestination(flow)} ${flags} ${ifindex} ${leaves_ifindex} ${rejected}`;
 }
 
 /** Which rules may have dropped a packet, as they were just after it. */

@@ -2,6 +2,7 @@
 
 import { TCP_FLAG } from '../tcp/flags.ts';
 import type { Event } from '../wire/event.ts';
+import { sourceToDestination } from './connection-id.ts';
 import { ExpiringMap } from './expiring-map.ts';
 
 /** What is smaller fits every path. */
@@ -19,8 +20,7 @@ export class DroppedAgain {
     if (event.kind !== 'drop' || event.body.sock) return;
     const { flow, flags, seq, payload_len } = event.body.packet;
     if (payload_len < LARGE_BYTES && !(flags & TCP_FLAG.syn)) return;
-    const { saddr, sport, daddr, dport } = flow;
-    const key = `${event.netns} ${saddr} ${sport} ${daddr} ${dport} ${seq}`;
+    const key = `${event.netns} ${sourceToDestination(flow)} ${seq}`;
     const first_ns = this.#first_ns.get(key, event.ktime_ns);
     if (first_ns !== undefined)
       this.#before_ms.set(event, Math.round((event.ktime_ns - first_ns) / 1e6));

@@ -22,8 +22,8 @@ export class EndedListeners {
   readonly #by_port = new ExpiringMap<EndedListener>(SPAN_NS, MAX_ENDED);
   readonly #by_pid = new ExpiringMap<number>(SPAN_NS, MAX_ENDED);
 
-  /** `holders`: the processes that had it open, as far as the host told. */
-  learn(event: Event, holders: (listener: string) => readonly Process[]): void {
+  /** `known` says which processes had it open, as far as the host told. */
+  learn(event: Event, known: { holders(listener: string): readonly Process[] }): void {
     if (event.kind === 'reset_sent') {
       const { running, process_ends, exit_status } = event.body;
       if (process_ends && running?.pid)
@@ -33,7 +33,7 @@ export class EndedListeners {
     if (event.kind !== 'state_change' || event.body.old_state !== TCP_STATE.LISTEN) return;
     const { netns, ktime_ns } = event;
     const { sock, connect } = event.body;
-    const alone = holders(sock.id).every(({ pid }) => pid === sock.owner.pid);
+    const alone = known.holders(sock.id).every(({ pid }) => pid === sock.owner.pid);
     const exit_status = connect?.process_ends && alone ? connect.exit_status : null;
     this.#by_port.set(`${netns} ${sock.flow.sport}`, { sock, ktime_ns, exit_status }, ktime_ns);
     if (exit_status !== null && sock.owner.pid > 0)

@@ -5,6 +5,7 @@ import { reversed, servedAtSource } from '../tcp/service.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type { Flow, Owner, ResetReceived, Sock } from '../wire/types.gen.ts';
+import { sourceToDestination } from './connection-id.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { Queue } from './queue.ts';
 
@@ -149,9 +150,7 @@ export class FailedConnects {
   }
 }
 
-function connection(netns: number, { saddr, sport, daddr, dport }: Flow): string {
-  return `${netns} ${saddr} ${sport} ${daddr} ${dport}`;
-}
+const connection = (netns: number, flow: Flow) => `${netns} ${sourceToDestination(flow)}`;
 
 /** A connection that its process had dialled, and on which it waits for something, or gets it. */
 function isInUse({ sock, unused, answered, silent_ms }: ResetReceived): boolean {

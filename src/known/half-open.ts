@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { reversed } from '../tcp/service.ts';
 import { STALL } from '../tcp/stall.ts';
 import type { Event } from '../wire/event.ts';
 import type { Flow } from '../wire/types.gen.ts';
+import { sourceToDestination } from './connection-id.ts';
 import { ExpiringMap } from './expiring-map.ts';
 
 /** Clients come back to what they take for a connection when they have something to send. */
@@ -37,9 +39,7 @@ export class HalfOpen {
     const { synacks, since_ms: waited_ms, isn, defer_accept } = stall;
     const request = { acknowledged, defer_accept, synacks, waited_ms };
     const { ktime_ns, netns } = event;
-    const { saddr, sport, daddr, dport } = sock.flow;
-    const client = { saddr: daddr, sport: dport, daddr: saddr, dport: sport };
-    this.#ended.set(keyOf(netns, client), { ktime_ns, isn, request }, ktime_ns);
+    this.#ended.set(keyOf(netns, reversed(sock.flow)), { ktime_ns, isn, request }, ktime_ns);
   }
 
   /** The one whose SYN-ACK a segment acknowledges that was reset. */
@@ -53,6 +53,4 @@ export class HalfOpen {
 
 type Request = Omit<ExpiredRequest, 'ended_ms'>;
 
-function keyOf(netns: number, { saddr, sport, daddr, dport }: Omit<Flow, 'service'>): string {
-  return `${netns} ${saddr} ${sport} ${daddr} ${dport}`;
-}
+const keyOf = (netns: number, flow: Flow) => `${netns} ${sourceToDestination(flow)}`;

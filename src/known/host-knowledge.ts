@@ -26,7 +26,7 @@ import type {
   TableUsers,
   TrackingLimits,
 } from '../wire/types.gen.ts';
-import { connectionId } from './connection-id.ts';
+import { connectionId, sourceToDestination } from './connection-id.ts';
 import type { Place } from './container.ts';
 import { type DroppedBy, DropRulesTold } from './drop-rules.ts';
 import { DroppedAgain } from './dropped-again.ts';
@@ -97,7 +97,7 @@ export class HostKnowledge implements Knowledge {
     this.#resent_syns.learn(event);
     this.#dropped.learn(event);
     this.#drop_rules.learn(event);
-    this.#ended_listeners.learn(event, (listener) => this.holders(listener));
+    this.#ended_listeners.learn(event, this);
     switch (event.kind) {
       case 'fact': {
         const {
@@ -128,7 +128,7 @@ export class HostKnowledge implements Knowledge {
         if (connect_asked) this.#asked.set(connect_asked.key, connect_asked, event.ktime_ns);
         if (nat_now?.dialled) {
           const { netns, dialled, ends } = nat_now;
-          this.#nat_now.set(`${netns} ${endsOf(dialled)}`, ends, event.ktime_ns);
+          this.#nat_now.set(`${netns} ${sourceToDestination(dialled)}`, ends, event.ktime_ns);
         }
         if (table_users) this.#table_users.set(table_users.netns, table_users);
         if (tracking_limits) this.#tracking_limits.set(tracking_limits.netns, tracking_limits);
@@ -159,17 +159,17 @@ export class HostKnowledge implements Knowledge {
       case 'retransmit': {
         const { sock, conntrack } = event.body;
         if (conntrack && event.body.passing === 0)
-          this.#entries.set(endsOf(sock.flow), conntrack, event.ktime_ns);
+          this.#entries.set(sourceToDestination(sock.flow), conntrack, event.ktime_ns);
         return false;
       }
       case 'drop': {
         const { packet, conntrack } = event.body;
         if (packet.ifindex === 0) {
           if (conntrack?.sent && packet.flags & TCP_FLAG.syn)
-            this.#entries.set(endsOf(conntrack.sent), conntrack, event.ktime_ns);
+            this.#entries.set(sourceToDestination(conntrack.sent), conntrack, event.ktime_ns);
           const { flow } = packet;
           const isAnswer = (conntrack?.info ?? 0) >= REPLY;
-          const as_dialled = endsOf((isAnswer ? null : conntrack?.sent) ?? flow);
+          const as_dialled = sourceToDestination((isAnswer ? null : conntrack?.sent) ?? flow);
           for (const key of [as_dialled, `${event.netns} ${flow.daddr}`])
             this.#unsent.set(key, event.body, event.ktime_ns);
         }
@@ -334,11 +334,11 @@ export class HostKnowledge implements Knowledge {
   }
 
   entryOf(flow: Flow, ktime_ns: number): Conntrack | null {
-    return this.#entries.get(endsOf(flow), ktime_ns) ?? null;
+    return this.#entries.get(sourceToDestination(flow), ktime_ns) ?? null;
   }
 
   unsent(flow: Flow, ktime_ns: number): Drop | null {
-    return this.#unsent.get(endsOf(flow), ktime_ns) ?? null;
+    return this.#unsent.get(sourceToDestination(flow), ktime_ns) ?? null;
   }
 
   unsentTo(netns: number, daddr: string, ktime_ns: number): Drop | null {
@@ -346,7 +346,7 @@ export class HostKnowledge implements Knowledge {
   }
 
   natNow(netns: number, dialled: Flow, ktime_ns: number): readonly string[] {
-    return this.#nat_now.get(`${netns} ${endsOf(dialled)}`, ktime_ns) ?? [];
+    return this.#nat_now.get(`${netns} ${sourceToDestination(dialled)}`, ktime_ns) ?? [];
   }
 
   tableUsers(netns: number): TableUsers | null {
@@ -420,5 +420,3 @@ function namesOf({ enums }: Header, name: string): Map<number, string> {
 function asKey(text: string): string {
   return Object.keys({ [text]: 0 })[0] as string;
 }
-
-const endsOf = ({ saddr, sport, daddr, dport }: Flow) => `${saddr} ${sport} ${daddr} ${dport}`;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { TCP_FLAG } from '../tcp/flags.ts';
+import { endOf } from '../tcp/sequence.ts';
+import { reversed } from '../tcp/service.ts';
 import type { Event } from '../wire/event.ts';
-import type { Flow, Packet } from '../wire/types.gen.ts';
+import type { Flow } from '../wire/types.gen.ts';
 import { ExpiringMap } from './expiring-map.ts';
 
 /** A reset from one process of this host to another takes no longer. */
@@ -53,16 +54,9 @@ function seenOf(event: Event): Seen | null {
   if (event.kind !== 'reset_sent') return null;
   const { packet, sock } = event.body;
   if (packet) {
-    const { saddr, sport, daddr, dport, service } = packet.flow;
-    const flow = { saddr: daddr, sport: dport, daddr: saddr, dport: sport, service };
-    return { numbers: `${packet.ack_seq} ${endOf(packet)}`, flow };
+    return { numbers: `${packet.ack_seq} ${endOf(packet)}`, flow: reversed(packet.flow) };
   }
   return sock && { numbers: `${sock.snd_nxt} ${sock.rcv_nxt}`, flow: sock.flow };
-}
-
-/** The number after its last byte, and after its FIN. */
-function endOf({ seq, payload_len, flags }: Packet): number {
-  return (seq + payload_len + (flags & TCP_FLAG.fin ? 1 : 0)) >>> 0;
 }
 
 const isTurned = (one: Flow, other: Flow) =>

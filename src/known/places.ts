@@ -2,11 +2,14 @@
 
 import { isLoopback } from '../tcp/address.ts';
 import { listensFor } from '../tcp/endpoint.ts';
+import { reversed } from '../tcp/service.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Event } from '../wire/event.ts';
 import type { Container, Flow, Namespace, Owner, Process, Sock } from '../wire/types.gen.ts';
+import { sourceToDestination } from './connection-id.ts';
 import { type ContainerNames, isSomewhere, NOWHERE, type Place, placeOf } from './container.ts';
 import { ExpiringMap } from './expiring-map.ts';
+import { Newest } from './newest.ts';
 import { ToldAt } from './told-at.ts';
 
 /** Who is at an end of a connection that is on this host, as far as it is known. */
@@ -32,8 +35,8 @@ const MOST = 4096;
 
 /** Where the processes and the namespaces of this host are: in which container, pod and unit. */
 export class Places {
-  readonly #cgroups = new Map<string, { path: string; place: Place }>();
-  readonly #containers = new Map<string, ContainerNames>();
+  readonly #cgroups = new Newest<string, { path: string; place: Place }>(MOST);
+  readonly #containers = new Newest<string, ContainerNames>(MOST);
   readonly #processes = new ToldAt<number, Place>(MOST);
   readonly #namespaces = new ToldAt<number, { netns_name: string; place: Place }>(MOST);
   readonly #addresses = new ToldAt<string, readonly number[]>(MOST);
@@ -46,9 +49,8 @@ export class Places {
       return;
     }
     const { cgroup, process_cgroup, namespace, host_address, container } = event.body;
-    if (cgroup)
-      remember(this.#cgroups, cgroup.id, { path: cgroup.path, place: placeOf(cgroup.path) });
-    if (container) remember(this.#containers, container.container_id, namesOf(container));
+    if (cgroup) this.#cgroups.set(cgroup.id, { path: cgroup.path, place: placeOf(cgroup.path) });
+    if (container) this.#containers.set(container.container_id, namesOf(container));
     const { ktime_ns } = event;
     if (process_cgroup)
       this.#processes.set(process_cgroup.pid, placeOf(process_cgroup.path), ktime_ns);
@@ -63,7 +65,7 @@ export class Places {
 
   #own({ netns, ktime_ns }: Event, { state, flow, owner }: Sock): void {
     if (state === TCP_STATE.LISTEN) return;
-    const key = keyOf(flow.saddr, flow.sport, flow.daddr, flow.dport);
+    const key = sourceToDestination(flow);
     const known = this.#sockets.get(key, ktime_ns);
     const isOne = known === undefined || known.netns === netns;
     // What is left of a socket has no owner.
@@ -97,9 +99,9 @@ export class Places {
   /** Those ends of a flow that are on this host, `netns` being where it was seen. */
   residents(flow: Flow, event: Event, listeners: Listeners): Resident[] {
     const { ktime_ns } = event;
-    const { saddr, sport, daddr, dport } = flow;
-    const at = (addr: string, port: number, other: string, other_port: number): Resident[] => {
-      const seen = this.#sockets.get(keyOf(addr, port, other, other_port), ktime_ns);
+    const at = (socket: Flow): Resident[] => {
+      const { saddr: addr, sport: port } = socket;
+      const seen = this.#sockets.get(sourceToDestination(socket), ktime_ns);
       const home = seen?.netns || this.#home(addr, event);
       if (home === 0) return [];
       // Of sockets in several namespaces nobody knows which of them this is.
@@ -120,16 +122,13 @@ export class Places {
         },
       ];
     };
-    return [...at(saddr, sport, daddr, dport), ...at(daddr, dport, saddr, sport)];
+    return [...at(flow), ...at(reversed(flow))];
   }
 }
 
 function namesOf({ container_id: _, ...names }: Container): ContainerNames {
   return Object.fromEntries(Object.entries(names).filter(([, name]) => name !== ''));
 }
-
-const keyOf = (addr: string, port: number, other: string, other_port: number) =>
-  `${addr} ${port} ${other} ${other_port}`;
 
 /** The process that listens there; null where there is none, or are several. */
 function listenerOf(known: Listeners, home: number, addr: string, port: number): Owner | null {
@@ -151,9 +150,4 @@ function socketsOf({ body }: Event): Sock[] {
 
 function isSock(value: unknown): value is Sock {
   return typeof value === 'object' && value !== null && 'owner' in value && 'flow' in value;
-}
-
-function remember<Key, Value>(map: Map<Key, Value>, key: Key, value: Value): void {
-  if (map.size >= MOST && !map.has(key)) map.clear();
-  map.set(key, value);
 }

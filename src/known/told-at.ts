@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { Newest } from './newest.ts';
+
 /** Of each key so many are kept. */
 const MOST_OF_KEY = 4;
 /** Records of one tick are read one CPU after the other: what the first asked for holds for all of them. */
@@ -7,11 +9,10 @@ const TICK_NS = 2e8;
 
 /** What the host told of something, and when: of an earlier event what was so then. */
 export class ToldAt<Key, Value> {
-  readonly #told = new Map<Key, { ktime_ns: number; value: Value }[]>();
-  readonly #max: number;
+  readonly #told: Newest<Key, { ktime_ns: number; value: Value }[]>;
 
   constructor(max: number) {
-    this.#max = max;
+    this.#told = new Newest(max);
   }
 
   set(key: Key, value: Value, ktime_ns: number): void {
@@ -21,7 +22,6 @@ export class ToldAt<Key, Value> {
       if (known.length > MOST_OF_KEY) known.shift();
       return;
     }
-    if (this.#told.size >= this.#max) this.#told.clear();
     this.#told.set(key, [{ ktime_ns, value }]);
   }
 

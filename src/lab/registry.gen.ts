@@ -15,6 +15,7 @@ import conntrack from './scenarios/conntrack.ts';
 import conntrackInvalid from './scenarios/conntrack-invalid.ts';
 import conntrackStale from './scenarios/conntrack-stale.ts';
 import crossedReply from './scenarios/crossed-reply.ts';
+import dataAfterClose from './scenarios/data-after-close.ts';
 import deviceDown from './scenarios/device-down.ts';
 import fastOpen from './scenarios/fast-open.ts';
 import forwarding from './scenarios/forwarding.ts';
@@ -23,6 +24,7 @@ import handshakes from './scenarios/handshakes.ts';
 import ipv6Disabled from './scenarios/ipv6-disabled.ts';
 import keys from './scenarios/keys.ts';
 import limits from './scenarios/limits.ts';
+import lingerZeroClose from './scenarios/linger-zero-close.ts';
 import listeners from './scenarios/listeners.ts';
 import malformedPacket from './scenarios/malformed-packet.ts';
 import minTtl from './scenarios/min-ttl.ts';
@@ -46,6 +48,7 @@ import resetByPeer from './scenarios/reset-by-peer.ts';
 import rpFilter from './scenarios/rp-filter.ts';
 import security from './scenarios/security.ts';
 import silence from './scenarios/silence.ts';
+import socketDisconnected from './scenarios/socket-disconnected.ts';
 import stalls from './scenarios/stalls.ts';
 import synQueueFull from './scenarios/syn-queue-full.ts';
 import synackWrongSource from './scenarios/synack-wrong-source.ts';
@@ -70,6 +73,7 @@ export const FILES: readonly (readonly ScenarioEntry[])[] = [
   conntrackInvalid,
   conntrackStale,
   crossedReply,
+  dataAfterClose,
   deviceDown,
   fastOpen,
   forwarding,
@@ -78,6 +82,7 @@ export const FILES: readonly (readonly ScenarioEntry[])[] = [
   ipv6Disabled,
   keys,
   limits,
+  lingerZeroClose,
   listeners,
   malformedPacket,
   minTtl,
@@ -101,6 +106,7 @@ export const FILES: readonly (readonly ScenarioEntry[])[] = [
   rpFilter,
   security,
   silence,
+  socketDisconnected,
   stalls,
   synQueueFull,
   synackWrongSource,

@@ -2,7 +2,7 @@
 
 import { benign } from '../diagnose/benign.ts';
 import { describe } from '../diagnose/describe.ts';
-import { movedText, PEER_CALLS } from '../diagnose/texts.ts';
+import { movedText, PEER_CALLS } from '../diagnose/wording.ts';
 import type { Knowledge } from '../known/knowledge.ts';
 import { endpoint, local, remote } from '../tcp/endpoint.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';

@@ -260,6 +260,7 @@ describe('what cannot be done says what, and ends with 2', () => {
   test.each([
     [['/no/such/file', '--to', 'csv'], /\/no\/such\/file is no file/],
     [[RECORDING, '--to', 'xml'], /--to xml: ndjson, csv, pcapng, protobuf/],
+    [[RECORDING, '--to', 'constructor'], /--to constructor: ndjson/],
     [[RECORDING], /required option '--to/],
     [[RECORDING, '--to', 'csv', '-o', '/no/such/folder/x'], /cannot write \/no\/such\/folder\/x/],
     [[RECORDING, '--to', 'csv', '-o', folder], /is a directory/],

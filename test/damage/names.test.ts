@@ -186,16 +186,16 @@ async function inOutputs(): Promise<string[]> {
   return wrong;
 }
 
-async function exported(name: string): Promise<Buffer> {
+async function exported(name: keyof typeof FORMATS): Promise<Buffer> {
   const recording = await RecordedStream.open(file);
   const parts: Buffer[] = [];
-  const exporter = FORMATS[name]?.open(
+  const exporter = FORMATS[name].open(
     recording.header,
     (data) => parts.push(Buffer.from(data)),
     null,
   );
-  for await (const { messages } of recording.pieces()) exporter?.push(messages);
-  exporter?.finish();
+  for await (const { messages } of recording.pieces()) exporter.push(messages);
+  exporter.finish();
   return Buffer.concat(parts);
 }
 

@@ -49,7 +49,7 @@ async function printed(file: string, json: boolean): Promise<string> {
 async function exported(
   file: string,
   name: string,
-  open: (typeof FORMATS)[string]['open'],
+  open: (typeof FORMATS)[keyof typeof FORMATS]['open'],
 ): Promise<void> {
   const recording = await RecordedStream.open(file);
   const parts: Buffer[] = [];

@@ -4,6 +4,11 @@ import type { Verdict } from '../../diagnose/verdict.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Packet, Sock } from '../../wire/types.gen.ts';
 
+/** As `--to` takes them. */
+export const EXPORT_FORMATS = ['ndjson', 'csv', 'pcapng', 'protobuf'] as const;
+
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
 /** An event as an export writes it, in the order in which events happened. */
 export interface ExportedEvent {
   event: Event;

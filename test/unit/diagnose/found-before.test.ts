@@ -152,14 +152,16 @@ describe('what is remembered', () => {
     const before = new FoundBefore([weak, strong], () => false);
     before.add(about(strong, 1, '10.0.0.3'));
     for (let sport = 0; sport < 20_000; sport++) before.add(about(strong, sport));
-    expect(before.because(about(weak, 1, '10.0.0.3'))).toBeNull();
-    expect(before.because(about(weak, 0))?.common.where).toBe('10.0.0.1');
+    expect(before.cameOf.because(about(weak, 1, '10.0.0.3'))).toBeNull();
+    expect(before.cameOf.because(about(weak, 0))?.common.where).toBe('10.0.0.1');
   });
 
   test('has once what many have in common', () => {
     const before = new FoundBefore([weak, strong], () => false);
     for (let sport = 0; sport < 10; sport++) before.add(about(strong, sport));
-    const common = Array.from({ length: 10 }, (_, sport) => before.because(about(weak, sport)));
+    const common = Array.from({ length: 10 }, (_, sport) =>
+      before.cameOf.because(about(weak, sport)),
+    );
     expect(new Set(common.map((one) => one?.common)).size).toBe(1);
   });
 
@@ -169,7 +171,7 @@ describe('what is remembered', () => {
       const before = new FoundBefore([weak, strong], () => false);
       for (let round = 0; round < 6; round++)
         before.add(about(cause, 1, '10.0.0.2', 1 + 6000 * round));
-      const one = before.because(about(weak, 1, '10.0.0.2', 60_000));
+      const one = before.cameOf.because(about(weak, 1, '10.0.0.2', 60_000));
       if (!one) throw new Error('not found');
       const held = queryObjects(one.constructor as () => void, { format: 'count' });
       return { held, of: before };
