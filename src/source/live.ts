@@ -127,7 +127,7 @@ export class LiveSource implements KernelSource {
     const isLost = this.#records_lost > 0 || this.#records_malformed > 0;
     if (came || isLost) this.#came_at_ns = ktime_ns;
     if (came) this.#facts.tick();
-    const chunks = [...full, records].flatMap((some) => this.#factsOf(some));
+    const chunks = came ? [...full, records].flatMap((some) => this.#factsOf(some)) : [];
     const isQuiet = ktime_ns - this.#came_at_ns > TOLD_WITHIN_NS;
     const rests = ktime_ns - this.#ticked_at_ns < (isQuiet ? this.#quiet_ns : this.#rests_ns);
     const isLittle = full.length === 0 && records.length < LITTLE_BYTES;
