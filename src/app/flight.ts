@@ -4,11 +4,9 @@ import { FileFindings } from '../agent/findings.ts';
 import type { Resources } from '../agent/resource.ts';
 import type { Live } from '../agent/shipper.ts';
 import type { Rotation } from '../record/parts.ts';
+import { LITTLE_BYTES } from '../source/rings.ts';
 import type { Source } from '../source/source.ts';
 import { Recorder, troubleTeller } from './recorder.ts';
-
-/** Far below what a buffer holds (src/source/rings.ts). */
-const LITTLE_BYTES = 32 << 10;
 
 /** What the flight recorder tells of its files. */
 export interface FlightListener {

@@ -116,6 +116,7 @@ export class Recorder {
   }
 
   #recorded(chunk: Uint8Array): Uint8Array {
+    if (chunk.length === 0) return chunk;
     this.#recording?.write(chunk, beginsWithRecord(chunk));
     this.#count();
     return chunk;

@@ -89,6 +89,7 @@ export class Run {
   }
 
   push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
     this.pipeline.push(chunk);
     const { lasted_ns } = this.pipeline;
     if (lasted_ns - this.#shown_ns < SHOW_NS) return;

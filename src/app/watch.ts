@@ -23,18 +23,18 @@ export function interruption(): AbortSignal {
 }
 
 /**
- * Calls `tick` each `tick_ms` until it returns true ('first'), the time is over ('time') or
- * `interrupted` aborts ('interrupted').
+ * Calls `tick` each `tick_ms`, or after the time that this says then, until it returns true ('first'), the time is
+ * over ('time') or `interrupted` aborts ('interrupted').
  */
 export function watch(
   tick: () => boolean,
   duration_ms: number | null,
   interrupted: AbortSignal,
-  tick_ms = TICK_MS,
+  tick_ms: number | (() => number) = TICK_MS,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const stop = () => {
-      clearInterval(timer);
+      clearTimeout(timer);
       clearTimeout(limit);
       interrupted.removeEventListener('abort', abort);
     };
@@ -43,14 +43,21 @@ export function watch(
       resolve(why);
     };
     const abort = () => end('interrupted');
-    const timer = setInterval(() => {
-      try {
-        if (tick()) end('first');
-      } catch (error) {
-        stop();
-        reject(error);
-      }
-    }, tick_ms);
+    const next_ms = typeof tick_ms === 'number' ? () => tick_ms : tick_ms;
+    let timer: NodeJS.Timeout | undefined;
+    const tickIn = (ms: number) => {
+      timer = setTimeout(() => {
+        const began_ms = performance.now();
+        try {
+          if (tick()) return end('first');
+        } catch (error) {
+          stop();
+          return reject(error);
+        }
+        tickIn(Math.max(0, next_ms() - (performance.now() - began_ms)));
+      }, ms);
+    };
+    tickIn(next_ms());
     let limit: NodeJS.Timeout | undefined;
     const endIn = (left_ms: number) => {
       const now_ms = Math.min(left_ms, LONGEST_TIMER_MS);

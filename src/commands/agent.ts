@@ -29,8 +29,10 @@ import { printable } from '../sinks/printable.ts';
 
 type Flags = Values<typeof AGENT>;
 
-/** Nobody looks on: longer than where somebody does, and where little comes, only every second time. */
+/** Nobody looks on: longer than where somebody does, and twice as long where little comes. */
 const TICK_MS = 225;
+/** Where little comes, every second look is a tick: what is told of is not older than a second. */
+const RESTS_MS = 800;
 const STATE = '/var/lib/tcpwhy';
 /** A recording is one of so many, and no larger than that: after a restart one is read again. */
 const FILES = 8;
@@ -55,6 +57,7 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
     tier: flags.tier ?? 'hooks',
     btf: flags.btf ?? undefined,
     host_name: flags.hostName,
+    rests_ms: RESTS_MS,
     toa_kinds: flags.toaKind,
   });
   const stop = new AbortController();
@@ -100,12 +103,12 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
     const telling = Promise.all([shipper?.run(stop.signal), teller?.run(metrics_ms, stop.signal)]);
     telling.catch(() => stop.abort());
     const ending = AbortSignal.any([interrupted, stop.signal]);
-    let rests = false;
+    let next_ms = TICK_MS;
     const tick = () => {
-      rests = !rests && recorded.tick();
+      next_ms = recorded.tick() ? 2 * TICK_MS : TICK_MS;
       return false;
     };
-    const why = await watch(tick, null, ending, TICK_MS);
+    const why = await watch(tick, null, ending, () => next_ms);
     stop.abort();
     await telling;
     recorded.end(why);

@@ -14,11 +14,10 @@ import { causesCalled, colored } from '../app/run.ts';
 import { PipelineScreen } from '../app/screen-source.ts';
 import { show } from '../app/show.ts';
 import { UsageError } from '../app/usage.ts';
+import { TICK_MS } from '../app/watch.ts';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { Pipeline } from '../diagnose/pipeline.ts';
 import type { Filter } from '../source/filter.ts';
-
-const TICK_MS = 100;
 
 type Flags = Values<typeof TOP>;
 

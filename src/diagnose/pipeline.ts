@@ -88,6 +88,7 @@ export class Pipeline {
    * stream of messages.
    */
   push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
     if (this.#listener && !this.#change && !this.#narrowed) {
       for (const frame of this.#frames.push(chunk)) this.#takeDecoded(frame.bytes);
       this.#holdNoMore();

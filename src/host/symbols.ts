@@ -47,6 +47,8 @@ const NO_FUNCTION = 2 ** 32 - 1;
 const TICKS_IN_DOUBT = 2;
 /** How often the table is read until no module comes or goes meanwhile. */
 const READS = 3;
+/** Places that packets are freed at are a few dozen. */
+const MOST_OWN = 1024;
 
 /**
  * Functions of the running kernel by address. Modules are looked at once a tick; the table is read anew
@@ -57,6 +59,8 @@ export class Symbols {
   readonly #sources: Sources;
   #modules: Modules = { identity: '', regions: [] };
   #table: Table | null = null;
+  /** Found in the kernel itself, which every other drop asks for again. */
+  readonly #own = new Map<string, KernelSymbol | null>();
   #kernel: { region: Region; table: Table } | null = null;
   /** What was loaded when a record of this tick may have been written. */
   #before: { modules: Modules; table: Table | null; ticks: number }[] = [];
@@ -80,9 +84,16 @@ export class Symbols {
    * none, where the kernel hides them, and where two modules were there since the last tick.
    */
   at(address: string): KernelSymbol | null {
+    const known = this.#own.get(address);
+    if (known !== undefined) return known;
     const wanted = BigInt(address).toString(16).padStart(16, '0');
     const kernel = this.#kernelItself();
-    if (holds(kernel.region, wanted)) return lookUp(kernel.table, kernel.region, wanted);
+    if (holds(kernel.region, wanted)) {
+      const found = lookUp(kernel.table, kernel.region, wanted);
+      if (this.#own.size >= MOST_OWN) this.#own.clear();
+      this.#own.set(address, found);
+      return found;
+    }
     const table = this.#load();
     const region = regionOf(this.#modules, wanted);
     const others = this.#before.flatMap(({ modules, table }) => {

@@ -11,20 +11,25 @@ const MOST_RECORDS = 1000;
 const MOST_INODE = 2 ** 32 - 1;
 const MOST_PORT = 2 ** 16 - 1;
 const MOST_PATH = 4096;
+/** What was told of is not older than a second. */
+const MOST_RESTS_MS = 1000;
 
 /**
  * How to attach, as the other half asks for it; null: in no way that it could. It may be anybody who may use
  * the service.
  */
 export function parseOptions(value: unknown): AttachOptions | null {
-  const { filter, records_per_s, burst, every_record, tier, btf, host_name, toa_kinds, ...more } =
-    isObject(value) ? value : { unlike: value };
+  const { filter, records_per_s, burst, every_record, tier, ...others } = isObject(value)
+    ? value
+    : { unlike: value };
+  const { btf, host_name, rests_ms, toa_kinds, ...more } = others;
   if (Object.keys(more).length > 0) return null;
   if (!isFilter(filter) || !isWithin(records_per_s, 1, MOST_RECORDS)) return null;
   if (tier !== 'hooks' && tier !== 'tracepoints') return null;
   if (burst !== undefined && !isWithin(burst, 1, MOST_RECORDS)) return null;
   if (![every_record, host_name].every((one) => one === undefined || typeof one === 'boolean'))
     return null;
+  if (rests_ms !== undefined && !isWithin(rests_ms, 0, MOST_RESTS_MS)) return null;
   if (btf !== undefined && !(typeof btf === 'string' && btf.length <= MOST_PATH)) return null;
   if (toa_kinds !== undefined && !(isList(toa_kinds, 256) && toa_kinds.every(isToa))) return null;
   return value as AttachOptions;

@@ -63,6 +63,8 @@ export interface AttachOptions {
   ring_bytes?: number;
   /** False: the header has none. */
   host_name?: boolean;
+  /** Nobody looks on: where little comes, so long there is no tick after another. */
+  rests_ms?: number;
   /** Kinds of TCP options that tell whom a balancer connects for, beside those that are known. */
   toa_kinds?: readonly number[];
 }

@@ -14,7 +14,7 @@ import {
   netnsRefused,
   type Session,
 } from '../native/binding.ts';
-import { encodeEvent } from '../wire/decode.ts';
+import { encodeBareTick, encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
@@ -22,10 +22,20 @@ import { ClockWatch } from './clock-watch.ts';
 import { HostFacts } from './host-facts.ts';
 import { PartCounts } from './part-counts.ts';
 import { publishingHost, withPublished } from './published.ts';
+import { LITTLE_BYTES } from './rings.ts';
 import type { KernelSource, Means } from './source.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
 
-const TOTALS_EVERY_NS = 1e9;
+/** Of a second, which the ticks of an agent come to. */
+const TOTALS_EVERY_NS = 8e8;
+/** So often what no record tells of is asked for: losses, and totals while nothing comes. */
+const ASK_EVERY_NS = 1e10;
+/** Of what came all has been told by then: facts, totals, and what was held for others that might come. */
+const TOLD_WITHIN_NS = 3e9;
+/** Between two ticks while nothing comes: a clock that shows seconds shows each; and where nobody looks on. */
+const QUIET_TICK_NS = 9e8;
+const UNSEEN_QUIET_TICK_NS = 5e9;
+const NOTHING = new Uint8Array(0);
 /** Of one message, which must not become too long. */
 const KEYS_AT_ONCE = 20_000;
 /** What a tick adds to the records that it drained; where it is more, they are copied. */
@@ -41,13 +51,26 @@ export class LiveSource implements KernelSource {
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
   #parts: PartCounts | null = null;
   readonly #new_totals = new NewTotals();
+  /** There is no tick sooner after the last one: where little comes, and where nothing does. */
+  readonly #rests_ns: number;
+  readonly #quiet_ns: number;
+  /** Drained, and not told yet. */
+  #held: Uint8Array[] = [];
+  #records_lost = 0;
+  #records_malformed = 0;
+  #came_at_ns: number;
+  #ticked_at_ns = 0;
   #totals_at_ns = 0;
+  #losses_at_ns = 0;
   #totals: KeyTotals = { keys: [], kinds: [], overflowed: 0 };
   #reported = new Map<string, number>();
 
-  private constructor(session: Session, header: Header) {
+  private constructor(session: Session, header: Header, rests_ms: number) {
     this.#session = session;
     this.header = header;
+    this.#rests_ns = rests_ms * 1e6;
+    this.#quiet_ns = rests_ms > 0 ? UNSEEN_QUIET_TICK_NS : QUIET_TICK_NS;
+    this.#came_at_ns = header.start_ktime_ns;
     this.#clock = new ClockWatch(BigInt(header.clock_offset_ns), clockOffset_ns);
     this.#facts = new HostFacts(header, () => this.#runIterator('existing_owners'));
   }
@@ -56,7 +79,7 @@ export class LiveSource implements KernelSource {
   static open(options: AttachOptions): LiveSource {
     const filter = withPublished(options.filter, publishingHost);
     const { session, header } = attach({ ...options, filter });
-    return new LiveSource(session, header);
+    return new LiveSource(session, header, options.rests_ms ?? 0);
   }
 
   /** Counts what is told, so that another file can go on from here: to be called first. */
@@ -92,56 +115,91 @@ export class LiveSource implements KernelSource {
    * What happened since the last call, ending with a tick; with `last` of a file, the exact totals too.
    * That is what each CPU's buffer held after the tick's time: what is written while they are drained may
    * be left for the next call, so a storm cannot hold this one up.
+   * Empty where there is no tick yet: nothing came, there is nothing more to tell of what did, and the last one was not
+   * long ago; or little came, and it rests (`rests_ms`).
    * The bytes are there until the next call.
    */
   tick(last = false): Uint8Array {
     const ktime_ns = monotonic_ns();
     const clock = this.#clock.changed();
-    const full: Uint8Array[] = [];
-    const chunks: Uint8Array[] = [];
-    let records_lost = 0;
-    let records_malformed = 0;
-    let bytes = 0;
-    for (;;) {
-      const drained = this.#session.drain(this.#buffer);
-      bytes = drained.bytes;
-      records_lost += drained.lost.reduce((sum, count) => sum + count, 0);
-      records_malformed += drained.malformed;
-      if (!drained.more) break;
-      full.push(Buffer.from(this.#buffer.subarray(0, bytes)));
+    const { full, records } = this.#drain();
+    const came = full.length > 0 || records.length > 0;
+    const isLost = this.#records_lost > 0 || this.#records_malformed > 0;
+    if (came || isLost) this.#came_at_ns = ktime_ns;
+    if (came) this.#facts.tick();
+    const chunks = came ? [...full, records].flatMap((some) => this.#factsOf(some)) : [];
+    const isQuiet = ktime_ns - this.#came_at_ns > TOLD_WITHIN_NS;
+    const rests = ktime_ns - this.#ticked_at_ns < (isQuiet ? this.#quiet_ns : this.#rests_ns);
+    const isLittle = full.length === 0 && records.length < LITTLE_BYTES;
+    if (rests && isLittle && !isLost && !clock && !last) {
+      if (came) this.#held.push(Buffer.from(records), ...chunks);
+      return NOTHING;
     }
-    if (full.length > 0 || bytes > 0) this.#facts.tick();
-    for (const records of [...full, this.#buffer.subarray(0, bytes)])
-      chunks.push(...this.#factsOf(records));
-    const lost = [
-      { name: 'records_lost', count: records_lost },
-      { name: 'records_malformed', count: records_malformed },
-    ];
-    if (last || ktime_ns - this.#totals_at_ns > TOTALS_EVERY_NS) {
+    this.#ticked_at_ns = ktime_ns;
+    const lost = this.#lost(ktime_ns, last);
+    if (last || ktime_ns - this.#totals_at_ns > (isQuiet ? ASK_EVERY_NS : TOTALS_EVERY_NS)) {
       this.#totals_at_ns = ktime_ns;
       this.#totals = readKeyTotals(this.#session, last);
       const { kinds, keys, overflowed } = this.#totals;
-      lost.push(
-        ...this.#grown({
-          ...readUntracked(this.#session),
-          hook_missed: this.#missed(),
-          netns_refused: netnsRefused(),
-          host_refused: hostRefused() + processesRefused(),
-          keys_overflowed: overflowed,
-        }),
-      );
+      lost.push(...this.#grown({ keys_overflowed: overflowed }));
       if (last) this.#new_totals.forget();
-      const some = (last && this.#parts?.end(keys)) || this.#new_totals.of(keys);
-      const told = some.map(({ key, count }) => ({ key: String(key), count }));
+      const grown = (last && this.#parts?.end(keys)) || this.#new_totals.of(keys);
+      const told = grown.map(({ key, count }) => ({ key: String(key), count }));
       chunks.push(encodeEvent({ ktime_ns, totals: { keys: told, kinds } }));
     }
     // What happened before this tick has its time by the clock as it was.
     if (clock) chunks.push(encodeEvent({ ktime_ns, fact: { clock } }));
-    chunks.push(encodeEvent({ ktime_ns, tick: { lost: lost.filter(({ count }) => count > 0) } }));
-    const more = chunks.reduce((sum, { length }) => sum + length, 0);
-    if (full.length > 0 || bytes + more > this.#buffer.length)
-      return Buffer.concat([...full, this.#buffer.subarray(0, bytes), ...chunks]);
-    for (const chunk of chunks) {
+    const some = lost.filter(({ count }) => count > 0);
+    const isBare = some.length === 0;
+    chunks.push(
+      isBare ? encodeBareTick(ktime_ns) : encodeEvent({ ktime_ns, tick: { lost: some } }),
+    );
+    const before = [...this.#held, ...full];
+    this.#held = [];
+    return this.#together(before, records, chunks);
+  }
+
+  /** What each CPU's buffer holds by now: `records` in `#buffer`, and what came before them and has no room there. */
+  #drain(): { full: Uint8Array[]; records: Uint8Array } {
+    const full: Uint8Array[] = [];
+    for (;;) {
+      const { bytes, lost, malformed, more } = this.#session.drain(this.#buffer);
+      this.#records_lost += lost.reduce((sum, count) => sum + count, 0);
+      this.#records_malformed += malformed;
+      const records = this.#buffer.subarray(0, bytes);
+      if (!more) return { full, records };
+      full.push(Buffer.from(records));
+    }
+  }
+
+  /** What could not be told since the last time. */
+  #lost(ktime_ns: number, last: boolean): { name: string; count: number }[] {
+    const lost = [
+      { name: 'records_lost', count: this.#records_lost },
+      { name: 'records_malformed', count: this.#records_malformed },
+    ];
+    this.#records_lost = 0;
+    this.#records_malformed = 0;
+    if (!last && ktime_ns - this.#losses_at_ns <= ASK_EVERY_NS) return lost;
+    this.#losses_at_ns = ktime_ns;
+    return [
+      ...lost,
+      ...this.#grown({
+        ...readUntracked(this.#session),
+        hook_missed: this.#missed(),
+        netns_refused: netnsRefused(),
+        host_refused: hostRefused() + processesRefused(),
+      }),
+    ];
+  }
+
+  /** `records` are the beginning of `#buffer`, where the others follow them if there is room. */
+  #together(before: Uint8Array[], records: Uint8Array, after: Uint8Array[]): Uint8Array {
+    let bytes = records.length;
+    const more = after.reduce((sum, { length }) => sum + length, 0);
+    if (before.length > 0 || bytes + more > this.#buffer.length)
+      return Buffer.concat([...before, records, ...after]);
+    for (const chunk of after) {
       this.#buffer.set(chunk, bytes);
       bytes += chunk.length;
     }

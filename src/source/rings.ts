@@ -6,6 +6,8 @@ const MOST_BYTES = 2 << 20;
 const ALL_BYTES = 128 << 20;
 /** Of hundreds of CPUs: half a thousand records each. */
 const LEAST_BYTES = 256 << 10;
+/** Of all CPUs: far below what any buffer holds. */
+export const LITTLE_BYTES = 32 << 10;
 
 /**
  * Bytes of each CPU's ring on a host with so many: a power of two, whatever a page has, and not above what this

@@ -11,7 +11,10 @@ export interface Source {
   beginParts(): void;
   /** Sockets and owners that were there before: to be pushed first. */
   begin(): Uint8Array;
-  /** What happened since the last call, ending with a tick; with `last` of a file, the exact totals too. */
+  /**
+   * What happened since the last call, ending with a tick; with `last` of a file, the exact totals too. Empty where
+   * there is nothing to tell yet.
+   */
   tick(last?: boolean): Uint8Array;
   /** Sockets, and facts when they are next needed, as if nothing had been told yet. */
   again(): Uint8Array;

@@ -78,6 +78,14 @@ export function encodeEvent(json: { [field: string]: unknown }): Uint8Array {
   return EVENT.encodeDelimited(EVENT.fromObject(json)).finish();
 }
 
+/** The same as encodeEvent() makes of a tick that tells nothing but its time, without the library. */
+export function encodeBareTick(ktime_ns: number): Uint8Array {
+  const bytes = encodeFrame(BARE_TICK);
+  const at = bytes.length - BARE_TICK.length + TIME_END - 8;
+  new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(at, BigInt(ktime_ns), true);
+  return bytes;
+}
+
 const BARE_TICK = EVENT.encode({ ktime_ns: 1, tick: {} }).finish();
 /** Its first field is the time: a tag of one byte, and 64 bits. */
 const TIME_END = 9;

@@ -32,3 +32,19 @@ test('nothing is left of the time where something else ends it', async () => {
   expect(await watched).toBe('interrupted');
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test('each time it is told when the next one is, from when that began', async () => {
+  const stop = new AbortController();
+  const began: number[] = [];
+  const [now_ms, waits] = [performance.now(), [200, 100, 400]];
+  const tick = () => {
+    began.push(performance.now() - now_ms);
+    vi.advanceTimersByTime(50);
+    return began.length === 3;
+  };
+  const watched = watch(tick, null, stop.signal, () => waits.shift() ?? 0);
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(await watched).toBe('first');
+  expect(began).toEqual([200, 300, 700]);
+  expect(vi.getTimerCount()).toBe(0);
+});

@@ -5,6 +5,7 @@ import {
   decodeAnyEvent,
   decodeEvent,
   decodeHeader,
+  encodeBareTick,
   encodeEvent,
   encodeHeader,
   eventFromJson,
@@ -154,6 +155,13 @@ test('a tick that tells only its time reads as any tick does', () => {
       expect(outcome(() => decodeEvent(other))).toEqual(outcome(() => decodeAnyEvent(other)));
     }
   }
+});
+
+test('a tick that tells only its time is written as any tick is', () => {
+  for (const ktime_ns of [1, 2 ** 32, 123_456_789_012_345_680])
+    expect(encodeBareTick(ktime_ns)).toEqual(
+      Buffer.from(encodeEvent({ ktime_ns: String(ktime_ns), tick: {} })),
+    );
 });
 
 function outcome(decode: () => unknown): unknown {

@@ -14,3 +14,10 @@ export function memory_bytes(pid: number, name: string): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Number(status.match(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm'))?.[1]) * 1024;
 }
+
+/** Of halves that share the file that they run: it is counted once. */
+export function together_bytes(pids: readonly number[], name: 'VmRSS' | 'VmHWM'): number {
+  const files = pids.map((pid) => memory_bytes(pid, 'RssFile'));
+  const all = pids.reduce((sum, pid) => sum + memory_bytes(pid, name), 0);
+  return all - files.reduce((sum, one) => sum + one, 0) + Math.max(...files);
+}
