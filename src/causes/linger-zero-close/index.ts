@@ -57,6 +57,8 @@ export default defineCause({
         unacked_bytes: sock.unacked_bytes,
         linger_s: 0,
         ...(!harmless && waitedFor(sock)),
+        // What a subflow has to send is not all that the connection has.
+        ...(sock.mptcp === 1 && { subflow: true }),
         ...(!harmless && upstreamUnseen(sock.flow, known)),
         ...(unused && { unused }),
         ...(peer_had_closed && { peer_had_closed }),
@@ -74,20 +76,21 @@ export default defineCause({
     };
   },
   summary(evidence) {
-    const { local: at, peer, unused, peer_had_closed, answered, unacked_bytes } = evidence;
+    const { local: at, peer, unused, peer_had_closed, answered, unacked_bytes, subflow } = evidence;
     if (answered)
       return `closed ${at} with SO_LINGER 0 after ${peer} had answered: it got a reset instead of a FIN`;
     if (peer_had_closed)
       return `closed ${at} with SO_LINGER 0 after ${peer} had closed: it got a reset instead of a FIN, and nothing is lost by that`;
     if (unused)
       return `closed ${at} with SO_LINGER 0 before either end had sent anything: ${peer} got a reset instead of a FIN`;
+    const what = subflow ? 'what' : `${unacked_bytes} bytes that`;
     const lost =
       unacked_bytes === 0
         ? ''
-        : `, and ${unacked_bytes} bytes that it had not acknowledged are thrown away`;
+        : `, and ${what} it had not acknowledged ${subflow ? 'is' : 'are'} thrown away`;
     return `closed ${at} with SO_LINGER 0${waitedText(peer, evidence)}: ${peer} got a reset instead of a FIN${lost}`;
   },
-  advice(evidence) {
+  advice(evidence, flow) {
     const { local: at, peer, unused, peer_had_closed, answered, unacked_bytes } = evidence;
     if (answered)
       return [
@@ -105,11 +108,11 @@ export default defineCause({
       ];
     return [
       ...upstreamAdvice(at, evidence),
-      ...waitedAdvice(at, peer, evidence),
+      ...waitedAdvice(at, peer, evidence, servedAtSource(flow)),
       `${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy(), reset_timedout_connection of nginx, nolinger of HAProxy); remove it unless resets are wanted`,
       ...(unacked_bytes > 0
         ? [
-            `without SO_LINGER 0 close() would still send these ${unacked_bytes} bytes: an answer that ${peer} was to get may be cut short`,
+            `without SO_LINGER 0 close() would still send that: what ${peer} was to get may be cut short`,
           ]
         : [
             `a load balancer or a health check often does it to avoid TIME_WAIT: is ${peer} or ${at} one? Then it is harmless`,

@@ -32,13 +32,14 @@ export function waitedAdvice(
   at: string,
   peer: string,
   { silent_ms, peer_window_shut }: WaitedFor,
+  is_service: boolean,
 ): string[] {
   if (peer_window_shut)
     return [
-      `${peer}: its process does not read, or more slowly than ${at} will wait (send_timeout of nginx, timeout client of HAProxy, a write deadline). There, where Recv-Q stays: \`ss -tnp\``,
+      `${peer}: its process does not read, or more slowly than ${at} will wait (${is_service ? 'send_timeout of nginx, timeout client of HAProxy, ' : ''}a write deadline). There, where Recv-Q stays: \`ss -tnp\``,
     ];
   if (silent_ms === undefined) return [];
   return [
-    `is it about ${seconds(silent_ms)} each time? Then it is a limit that the program of ${at} has (client_header_timeout and client_body_timeout of nginx, timeout client or server of HAProxy, a deadline). Why ${peer} was silent so long, its own host tells`,
+    `is it about ${seconds(silent_ms)} each time? Then it is a limit that the program of ${at} has (${is_service ? 'client_header_timeout and client_body_timeout of nginx, timeout client of HAProxy, ' : 'timeout server of HAProxy, '}a read deadline). Why ${peer} was silent so long, its own host tells`,
   ];
 }
