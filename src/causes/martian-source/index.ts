@@ -121,7 +121,7 @@ export default defineCause({
           ...(familyOf(saddr) === 6
             ? [
                 `there: a program that chooses ${saddr} to connect from (bind() before connect(), an address in its settings, proxy_bind of nginx) shall choose none: IPv6 lets such a connect leave, and no answer can come`,
-                `or a rule translates what dials ${saddr}: translate the source too (masquerade what leaves from ${saddr}), or dial that host’s own address`,
+                `or a rule translates what dials ${saddr}: translate the source there too: \`${masqueradeLoopback(saddr)}\` or dial that host’s own address`,
               ]
             : [
                 'there: translate the source too (masquerade what leaves from 127.0.0.0/8), or dial that host’s own address in place of 127.0.0.1',
