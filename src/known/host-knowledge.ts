@@ -50,8 +50,9 @@ export class HostKnowledge implements Knowledge {
   readonly #symbols = new Newest<string, { name: string; module: string }>(MOST_TOLD);
   readonly #places = new Places();
   readonly #listeners = new Map<string, Listener>();
-  /** Those of each port, by their sockets. */
+  /** Those of each port, and of each network namespace, by their sockets. */
   readonly #on_ports = new Map<number, Map<string, Listener>>();
+  readonly #in_netns = new Map<number, Map<string, Listener>>();
   readonly #rewriters: PeerRewriter[] = [];
   readonly #holders = new Newest<string, Process[]>(MOST_TOLD);
   readonly #processes = new Newest<number, ProcessState>(MOST_TOLD);
@@ -203,17 +204,27 @@ export class HostKnowledge implements Knowledge {
         break;
       }
     const listener = { netns, sock };
-    const { sport } = sock.flow;
     this.#listeners.set(sock.id, listener);
-    this.#on_ports.set(sport, (this.#on_ports.get(sport) ?? new Map()).set(sock.id, listener));
+    for (const [by, key] of this.#indexes(listener))
+      by.set(key, (by.get(key) ?? new Map()).set(sock.id, listener));
   }
 
   #forget(id: string): void {
-    const { sport = 0 } = this.#listeners.get(id)?.sock.flow ?? {};
-    const on_port = this.#on_ports.get(sport);
+    const listener = this.#listeners.get(id);
+    if (!listener) return;
     this.#listeners.delete(id);
-    on_port?.delete(id);
-    if (on_port?.size === 0) this.#on_ports.delete(sport);
+    for (const [by, key] of this.#indexes(listener)) {
+      const those = by.get(key);
+      those?.delete(id);
+      if (those?.size === 0) by.delete(key);
+    }
+  }
+
+  #indexes({ netns, sock }: Listener): [Map<number, Map<string, Listener>>, number][] {
+    return [
+      [this.#on_ports, sock.flow.sport],
+      [this.#in_netns, netns],
+    ];
   }
 
   dropReason(reason: number): string {
@@ -238,6 +249,10 @@ export class HostKnowledge implements Knowledge {
 
   listenersOnPort(port: number): Listener[] {
     return [...(this.#on_ports.get(port)?.values() ?? [])];
+  }
+
+  listenersIn(netns: number): Listener[] {
+    return [...(this.#in_netns.get(netns)?.values() ?? [])];
   }
 
   endedListener({ netns, ktime_ns }: Event, port: number): EndedListener | null {

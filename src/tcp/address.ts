@@ -88,3 +88,9 @@ export function isLoopback(address: string): boolean {
 export function isLinkLocal(address: string): boolean {
   return /^fe[89ab][0-9a-f]:/i.test(address);
 }
+
+export function isMulticast(address: string): boolean {
+  if (familyOf(address) === 6) return /^ff[0-9a-f]{2}:/.test(address);
+  const first = Number(address.split('.')[0]);
+  return first >= 224 && first <= 239;
+}

@@ -5,7 +5,14 @@ import { reversed } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
-import { sourceMissing, sourceMissingAdvice, sourceMissingText } from '../shared/denied.ts';
+import {
+  choseLoopback,
+  sourceIsLoopback,
+  sourceIsLoopbackText,
+  sourceMissing,
+  sourceMissingAdvice,
+  sourceMissingText,
+} from '../shared/denied.ts';
 import { dialledBy, dialledByAdvice } from '../shared/dialled-by.ts';
 import { nextHopOf } from '../shared/neighbours.ts';
 import { exitText, ownerOf } from '../shared/processes.ts';
@@ -43,6 +50,7 @@ export default defineCause({
         dialled: remote(sock.flow),
         from: local(sock.flow),
         ...(redirect && redirected(redirect, event.netns)),
+        ...(!redirect && sourceIsLoopback(sock.flow)),
         ...(!redirect && sourceMissing(event, known)),
         ...(!redirect && dialledBy(event, sock.owner, known)),
         syns_sent: sock.retransmits + 1,
@@ -68,8 +76,9 @@ export default defineCause({
     const after = waited_ms === null ? '' : ` after ${seconds(waited_ms)}`;
     const who = process_end === null ? 'the program gave up' : `its process ended (${process_end})`;
     const { where, source } = redirectText(dialled, from, evidence);
+    const loopback = evidence.source_is_loopback ? sourceIsLoopbackText(saddr) : '';
     const missing = evidence.source_missing ? sourceMissingText(saddr) : '';
-    return `${where} did not answer ${syns}, and ${who}${after}${source}${missing}${why === null ? '' : `: ${why}`}`;
+    return `${where} did not answer ${syns}, and ${who}${after}${source}${loopback}${missing}${why === null ? '' : `: ${why}`}`;
   },
   advice(evidence, flow) {
     const { dialled, from, waited_ms, process_end, path_error: why, before_second_syn } = evidence;
@@ -92,9 +101,13 @@ export default defineCause({
       ...dialledByAdvice(dialled, evidence),
       ...(evidence.source_missing ? sourceMissingAdvice(saddr) : []),
       ...unreachableAdvice(why, flow),
-      `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
-      `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\``,
-      limit,
+      ...(evidence.source_is_loopback
+        ? [choseLoopback(flow)]
+        : [
+            `do the SYNs arrive? On ${daddr}: \`tcpwhy trace ${word(dialled)}\` or \`tcpdump -ni any tcp port ${dport} and host ${saddr}\``,
+            `none arrives: a rule or a route on the way loses them. Here: \`ip route get ${daddr}\``,
+            limit,
+          ]),
     ];
   },
 });

@@ -7,6 +7,7 @@ import { defineCause } from '../define.ts';
 import { redirectAdvice, resetFromElsewhere } from '../shared/conntrack.ts';
 import { dialledBy, dialledByAdvice, dialledByText } from '../shared/dialled-by.ts';
 import { movedAdvice, movedSince, movedText } from '../shared/mac.ts';
+import { portZeroAdvice, portZeroText } from '../shared/port-zero.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { JOINS, joinAdvice, joins } from '../shared/subflows.ts';
 import { word } from '../shared/wording.ts';
@@ -50,13 +51,13 @@ export default defineCause({
       ...(join && { severity: 'info' as const }),
     };
   },
-  summary(evidence, { daddr }) {
+  summary(evidence, { daddr, dport }) {
     const { dialled, reset_ttl, redirected_to, moved, join } = evidence;
     const ttl = reset_ttl === null ? '' : ` (the reset’s TTL is ${reset_ttl})`;
     if (redirected_to !== undefined)
       return `${dialled}, translated by this host to ${redirected_to}, refused the connect with a reset${ttl}`;
     const since = moved ? `; ${movedText(moved, daddr)}` : '';
-    return `${dialled} refused the connect with a reset${ttl}${since}${dialledByText(evidence)}${join ? `.${JOINS}` : ''}`;
+    return `${dialled} refused the connect with a reset${ttl}${portZeroText(dport)}${since}${dialledByText(evidence)}${join ? `.${JOINS}` : ''}`;
   },
   advice(evidence, flow) {
     const { dialled, reset_ttl, redirected_to, netns, moved, join } = evidence;
@@ -68,6 +69,7 @@ export default defineCause({
         redirectAdvice(netns, dialled),
       ];
     }
+    if (dport === 0) return [portZeroAdvice(evidence.from), ...dialledByAdvice(dialled, evidence)];
     const ttl =
       reset_ttl === null
         ? []

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { isLoopback } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { ERRNO, errnoName } from '../../tcp/errno.ts';
 import { reversed } from '../../tcp/service.ts';
@@ -9,6 +8,8 @@ import { defineCause } from '../define.ts';
 import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
 import {
   choseLoopback,
+  sourceIsLoopback,
+  sourceIsLoopbackText,
   sourceMissing,
   sourceMissingAdvice,
   sourceMissingText,
@@ -47,9 +48,7 @@ export default defineCause({
         dialled: remote(sock.flow),
         from: local(sock.flow),
         ...(redirect && redirected(redirect, event.netns)),
-        ...(!redirect &&
-          isLoopback(sock.flow.saddr) &&
-          !isLoopback(daddr) && { source_is_loopback: true }),
+        ...(!redirect && sourceIsLoopback(sock.flow)),
         ...(join && { join }),
         ...(!redirect && sourceMissing(event, known)),
         ...(!redirect && !join && dialledBy(event, sock.owner, known)),
@@ -75,9 +74,7 @@ export default defineCause({
     const { dialled, from, syns_sent, waited_ms, path_error: why, source_is_loopback } = evidence;
     const syns = syns_sent === 1 ? 'the SYN' : `${syns_sent} SYNs`;
     const { where, source } = redirectText(dialled, from, evidence);
-    const loopback = source_is_loopback
-      ? `; its source, ${saddr}, is an address of loopback, which no other host answers`
-      : '';
+    const loopback = source_is_loopback ? sourceIsLoopbackText(saddr) : '';
     const missing = evidence.source_missing ? sourceMissingText(saddr) : '';
     return `${where} did not answer ${syns}${waited_ms === null ? '' : ` in ${seconds(waited_ms)}`}${source}${loopback}${missing}${why === null ? '' : `: ${why}`}${evidence.join ? `.${JOINS}` : ''}`;
   },

@@ -162,10 +162,14 @@ export default defineCause({
         ? []
         : [
             `HTTP: keepalive_timeout of the server (${at}) above the idle timeout of its client or balancer (${peer})`,
+            ...(knew ? [] : [takesNobody(at)]),
           ]),
     ];
   },
 });
+
+const takesNobody = (at: string) =>
+  `${at} closes each new connection, and answers none? Then it takes nobody now, and no timeout helps: a limit of connections (maxConnections of Node, MaxStartups of sshd, maxclients of Redis), an access list: its log says which`;
 
 /** What was on its way as the acknowledgement of the FIN was sent has arrived by then. */
 const KNOWN_MS = 1000;

@@ -4,6 +4,7 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { servedAtSource, service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
+import { waitedAdvice, waitedFor, waitedText } from '../shared/gave-up-on.ts';
 import { byService } from '../shared/groups.ts';
 import { callers } from '../shared/kernel.ts';
 import { closedBy } from '../shared/processes.ts';
@@ -55,6 +56,9 @@ export default defineCause({
         peer: remote(sock.flow),
         unacked_bytes: sock.unacked_bytes,
         linger_s: 0,
+        ...(!harmless && waitedFor(sock)),
+        // What a subflow has to send is not all that the connection has.
+        ...(sock.mptcp === 1 && { subflow: true }),
         ...(!harmless && upstreamUnseen(sock.flow, known)),
         ...(unused && { unused }),
         ...(peer_had_closed && { peer_had_closed }),
@@ -71,17 +75,23 @@ export default defineCause({
       ...(answered && { as_far_as_known: true as const }),
     };
   },
-  summary({ local: at, peer, unused, peer_had_closed, answered }) {
+  summary(evidence) {
+    const { local: at, peer, unused, peer_had_closed, answered, unacked_bytes, subflow } = evidence;
     if (answered)
       return `closed ${at} with SO_LINGER 0 after ${peer} had answered: it got a reset instead of a FIN`;
     if (peer_had_closed)
       return `closed ${at} with SO_LINGER 0 after ${peer} had closed: it got a reset instead of a FIN, and nothing is lost by that`;
     if (unused)
       return `closed ${at} with SO_LINGER 0 before either end had sent anything: ${peer} got a reset instead of a FIN`;
-    return `closed ${at} with SO_LINGER 0: ${peer} got a reset instead of a FIN`;
+    const what = subflow ? 'what' : `${unacked_bytes} bytes that`;
+    const lost =
+      unacked_bytes === 0
+        ? ''
+        : `, and ${what} it had not acknowledged ${subflow ? 'is' : 'are'} thrown away`;
+    return `closed ${at} with SO_LINGER 0${waitedText(peer, evidence)}: ${peer} got a reset instead of a FIN${lost}`;
   },
-  advice(evidence) {
-    const { local: at, peer, unused, peer_had_closed, answered } = evidence;
+  advice(evidence, flow) {
+    const { local: at, peer, unused, peer_had_closed, answered, unacked_bytes } = evidence;
     if (answered)
       return [
         `the health check of a balancer does this once it has read what it asked for, so that no TIME_WAIT is left (HAProxy’s HTTP check): is ${peer} checked from here? Then it is harmless, but that ${peer} may log a failed write, where it had not said all yet`,
@@ -98,8 +108,15 @@ export default defineCause({
       ];
     return [
       ...upstreamAdvice(at, evidence),
-      `${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy()); remove it unless resets are wanted`,
-      `a load balancer or a health check often does it to avoid TIME_WAIT: is ${peer} or ${at} one? Then it is harmless`,
+      ...waitedAdvice(at, peer, evidence, servedAtSource(flow)),
+      `${at}: the program asks for this (setsockopt SO_LINGER {1, 0}, Go SetLinger(0), Node resetAndDestroy(), reset_timedout_connection of nginx, nolinger of HAProxy); remove it unless resets are wanted`,
+      ...(unacked_bytes > 0
+        ? [
+            `without SO_LINGER 0 close() would still send that: what ${peer} was to get may be cut short`,
+          ]
+        : [
+            `a load balancer or a health check often does it to avoid TIME_WAIT: is ${peer} or ${at} one? Then it is harmless`,
+          ]),
     ];
   },
 });

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { familyOf, isLinkLocal, isLoopback } from '../../tcp/address.ts';
+import { familyOf, isLinkLocal, isLoopback, isMulticast } from '../../tcp/address.ts';
 import { ENTRY } from '../../tcp/conntrack.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import { service } from '../../tcp/service.ts';
-import type { Drop } from '../../wire/types.gen.ts';
+import type { Drop, Packet } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { leavesLoopback, redirectAdvice, whereabouts } from '../shared/conntrack.ts';
+import {
+  leavesLoopback,
+  masqueradeLoopback,
+  redirectAdvice,
+  whereabouts,
+} from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
@@ -33,7 +38,7 @@ export default defineCause({
   seenAs: ['connect-hangs'],
   needs: ['drop', 'tracked'],
   on: ['drop'],
-  supersedes: ['netfilter-drop', 'no-route'],
+  supersedes: ['netfilter-drop', 'no-route', 'malformed-packet'],
   leadsTo: SILENCE,
   match(event, known) {
     if (event.kind !== 'drop') return null;
@@ -74,7 +79,7 @@ export default defineCause({
       case 'loopback translated':
         return `the connect to ${dialled ?? translated_from} was translated to ${to}, but its source stays ${from}: what comes from loopback may not leave`;
       case 'loopback source':
-        return `${from} → ${to} came in${by} with a loopback address as its source: its sender translated (DNAT) a connect to loopback, and not its source`;
+        return `${from} → ${to} came in${by} with a loopback address as its source: ${sentFrom(from)}`;
       case 'loopback destination':
         return translated_from === null
           ? `${from} → ${to} came in${by}, where loopback addresses may not be reached`
@@ -107,13 +112,20 @@ export default defineCause({
       case 'loopback translated':
         return [
           `dial an address of this host in place of ${dialled ?? 'loopback'}: then its source may leave`,
-          `or translate the source as well: \`${inNetns(netns, 'nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade')}\` and let it leave: ${localnet('all')} Then services on loopback can be reached from the networks of this host`,
+          `or translate the source as well: \`${inNetns(netns, masqueradeLoopback(saddr))}\` and let it leave: ${localnet('all')} Then services on loopback can be reached from the networks of this host`,
           redirectAdvice(netns, dialled ?? from),
         ];
       case 'loopback source':
         return [
           `whose is it? ${mac}. On that host: \`nft list ruleset | grep -n dnat\``,
-          'there: translate the source too (masquerade what leaves from 127.0.0.0/8), or dial that host’s own address in place of 127.0.0.1',
+          ...(familyOf(saddr) === 6
+            ? [
+                `there: a program that chooses ${saddr} to connect from (bind() before connect(), an address in its settings, proxy_bind of nginx) shall choose none: IPv6 lets such a connect leave, and no answer can come`,
+                `or a rule translates what dials ${saddr}: translate the source there too: \`${masqueradeLoopback(saddr)}\` or dial that host’s own address`,
+              ]
+            : [
+                'there: translate the source too (masquerade what leaves from 127.0.0.0/8), or dial that host’s own address in place of 127.0.0.1',
+              ]),
         ];
       case 'loopback destination':
         return [
@@ -146,6 +158,8 @@ function kindOf(drop: Drop, known: Knowledge): Kind | null {
       return dialled ? own() : 'own address';
     case 'IP_LOCALNET':
       return loopback();
+    case 'IP_INHDR':
+      return inIpv6Header(packet);
     case 'IP_INNOROUTES':
       return packet.ifindex > 0 && daddr === '::1' ? 'loopback destination' : null;
     case 'IP_INADDRERRORS':
@@ -165,6 +179,20 @@ function kindOf(drop: Drop, known: Knowledge): Kind | null {
     ? 'loopback translated'
     : null;
 }
+
+/** IPv6 looks at the addresses as it reads the header, and has no reason of its own for them. */
+function inIpv6Header({ flow: { saddr, daddr }, device }: Packet): Kind | null {
+  if (familyOf(saddr) === 4) return null;
+  if (isMulticast(saddr)) return 'invalid source';
+  if (device === 'lo') return null;
+  if (saddr === '::1') return 'loopback source';
+  return daddr === '::1' ? 'loopback destination' : null;
+}
+
+const sentFrom = (from: string) =>
+  from.startsWith('[')
+    ? 'a program of its sender connects from ::1, or a rule there translated (DNAT) a connect to ::1, and not its source'
+    : 'its sender translated (DNAT) a connect to loopback, and not its source';
 
 /** Before Linux 6.13 the kernel says only where: as it looked for the way of a packet that came in. */
 function isUnroutable({ reason, location, packet }: Drop, known: Knowledge): boolean {

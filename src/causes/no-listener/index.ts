@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Listener } from '../../known/knowledge.ts';
-import { familyOf } from '../../tcp/address.ts';
+import type { Knowledge, Listener } from '../../known/knowledge.ts';
+import { familyOf, isLoopback } from '../../tcp/address.ts';
 import { endpoint, listensFor } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Flow, Packet, Sock } from '../../wire/types.gen.ts';
@@ -10,6 +10,7 @@ import { redirectAdvice, redirectedFrom } from '../shared/conntrack.ts';
 import { programText } from '../shared/droppers.ts';
 import { listensOn } from '../shared/listeners.ts';
 import { inNetns } from '../shared/netns.ts';
+import { portZeroAdvice, portZeroText } from '../shared/port-zero.ts';
 import { endAdvice, endOf, exitText, ownerOf } from '../shared/processes.ts';
 import { inWords, seconds } from '../shared/wording.ts';
 
@@ -42,6 +43,10 @@ export default defineCause({
       ? null
       : known.endedListener(event, dport);
     const listened = before && listensFor(before.sock, daddr) ? before : null;
+    const others =
+      dport === 0 || elsewhere.some(({ netns }) => netns === event.netns)
+        ? []
+        : otherPorts(event.netns, daddr, known);
     const choosing = event.body.listener ? known.lookupHooks(event.netns) : null;
     return {
       evidence: {
@@ -64,6 +69,7 @@ export default defineCause({
             process_end: listened.exit_status === null ? null : exitText(listened.exit_status),
           },
         }),
+        ...(others.length > 0 && others.length <= FEW && { other_ports: others }),
         came_in_on: packet.device || null,
         ...(known.asked(event)?.source_missing === 1 && { address_is_here: false }),
         netns: event.netns,
@@ -79,7 +85,7 @@ export default defineCause({
       owner: ownerOf(connecting?.owner),
     };
   },
-  summary(evidence) {
+  summary(evidence, { dport }) {
     const { address, listeners_on_port, listened_before, came_in_on, from } = evidence;
     const { dialled: redirected, chosen_by, address_is_here } = evidence;
     const all = listeners_on_port.filter(({ same_netns }) => same_netns);
@@ -112,10 +118,11 @@ export default defineCause({
     }
     if (away)
       return `${dialled}; nothing listens there, but in another network namespace on ${away.address}`;
-    return `${dialled}, where nothing listens`;
+    return `${dialled}, where nothing listens${portZeroText(dport)}`;
   },
   advice(evidence, flow) {
     const { dialled, address, netns } = evidence;
+    if (flow.dport === 0) return [portZeroAdvice(evidence.from)];
     if (dialled === undefined)
       return [
         ...(evidence.address_is_here === false ? delivered(evidence, flow) : []),
@@ -151,8 +158,25 @@ function delivered({ netns }: Refused, { saddr, daddr }: Flow): string[] {
   ];
 }
 
+/** As many as a container has; more say nothing of what was meant. */
+const FEW = 3;
+
+/** Each end that the address is listened to on, with one of those who do. */
+function otherPorts(netns: number, daddr: string, known: Knowledge): string[] {
+  const ends = new Map<string, string>();
+  for (const { sock } of known.listenersIn(netns)) {
+    if (!listensFor(sock, daddr)) continue;
+    const end = listensOn(netns, sock, known);
+    const { comm, pid } = sock.owner;
+    ends.set(end, ownerOf(sock.owner) ? `${end} (${comm}, ${pid})` : end);
+  }
+  return [...ends.values()];
+}
+
 interface Refused {
   address: string;
+  from: string;
+  other_ports?: string[];
   chosen_by?: string[];
   listeners_on_port: {
     address: string;
@@ -218,8 +242,19 @@ function listenAdvice(evidence: Refused, dport: number): string[] {
   const before = gone(evidence);
   if (before.length > 0)
     return [...before, `does it listen again? \`ss -ltnp 'sport = :${dport}'\``];
+  const { other_ports } = evidence;
   return [
     `start the service, or correct the port that the client dials: \`ss -ltnp 'sport = :${dport}'\``,
+    ...(other_ports === undefined
+      ? []
+      : [
+          `what listens for that address in this namespace, as far as is known: ${inWords(other_ports.join(', '))}. Was that meant? Then another port is to be dialled, or published (docker -p, targetPort of a Service)`,
+        ]),
+    ...(isLoopback(evidence.from)
+      ? [
+          `a service that is there may listen on a UNIX socket only, as databases do: \`${inNetns(netns, 'ss -xlp')}\``,
+        ]
+      : []),
     `look in the namespace that the packet reached: \`lsns -t net | grep ${netns}\``,
   ];
 }

@@ -167,10 +167,16 @@ export function redirectedAdvice(
   if (redirected_to === undefined || netns === undefined) return null;
   const target = addressOf(redirected_to);
   const look = source_stays
-    ? `no host answers ${from}, an address of loopback: translate the source too: \`${inNetns(netns, `nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade`)}\` or dial an address of this host`
+    ? `no host answers ${from}, an address of loopback: translate the source too: \`${inNetns(netns, masqueradeLoopback(addressOf(from)))}\` or dial an address of this host`
     : `do the SYNs arrive at what they were translated to? On ${target}: \`tcpwhy trace ${word(redirected_to)}\` Is that the right one? Here: \`${inNetns(netns, listEntries(daddr, `-d ${daddr}`))}\``;
   return [look, redirectAdvice(netns, dialled)];
 }
+
+/** Of a connect from one of its addresses. */
+export const masqueradeLoopback = (saddr: string) =>
+  familyOf(saddr) === 6
+    ? 'nft add rule ip6 nat postrouting ip6 saddr ::1 masquerade'
+    : 'nft add rule ip nat postrouting ip saddr 127.0.0.0/8 masquerade';
 
 /** Of an end as it is written. */
 export const addressOf = (end: string) => end.replace(/:\d+$/, '').replace(/[[\]]/g, '');

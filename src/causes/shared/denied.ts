@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { familyOf, isLoopback } from '../../tcp/address.ts';
+import { familyOf, isLoopback, isMulticast } from '../../tcp/address.ts';
 import { ERRNO } from '../../tcp/errno.ts';
 import type { Event } from '../../wire/event.ts';
 import type { CallFailed, ConnectAsked, Flow } from '../../wire/types.gen.ts';
@@ -107,6 +107,14 @@ export function unfit({ err, sock, scope }: CallFailed, asked: ConnectAsked | nu
     : null;
 }
 
+/** Of a connect to another host whose source is loopback: evidence. IPv4 refuses it, IPv6 sends it. */
+export function sourceIsLoopback({ saddr, daddr }: Flow): { source_is_loopback?: true } {
+  return isLoopback(saddr) && !isLoopback(daddr) ? { source_is_loopback: true } : {};
+}
+
+export const sourceIsLoopbackText = (saddr: string) =>
+  `; its source, ${saddr}, is an address of loopback, which no other host answers`;
+
 /** What to do where the source of a connect that leaves this host is an address of loopback. */
 export function choseLoopback({ saddr, daddr }: Pick<Flow, 'saddr' | 'daddr'>): string {
   return `the process chose ${saddr} itself, with bind() before connect() (an address to connect from in its settings, proxy_bind of nginx): let it choose none, or one of this host that ${daddr} can answer`;
@@ -129,10 +137,4 @@ export function sourceMissingAdvice(saddr: string): string[] {
     `the process chose ${saddr} with bind(), or it was removed since: what this host has: \`ip ${familyOf(saddr) === 6 ? '-6 ' : ''}addr\` Let the process take one of these, or add it again`,
     `a transparent proxy (IP_TRANSPARENT) sends from addresses of others on purpose: then what answers ${saddr} has to be routed to this host, and taken here`,
   ];
-}
-
-function isMulticast(address: string): boolean {
-  if (familyOf(address) === 6) return /^ff[0-9a-f]{2}:/.test(address);
-  const first = Number(address.split('.')[0]);
-  return first >= 224 && first <= 239;
 }

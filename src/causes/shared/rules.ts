@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { DroppedBy } from '../../known/drop-rules.ts';
-import { familyOf } from '../../tcp/address.ts';
+import { familyOf, isLoopback } from '../../tcp/address.ts';
 import { servedAtSource } from '../../tcp/service.ts';
 import type { DropRule, Flow } from '../../wire/types.gen.ts';
 import { inNetns } from './netns.ts';
@@ -85,6 +85,7 @@ export function ruleAdvice(
   if (family === null || table === null || chain === null) return null;
   const isWord = [table, chain].every((name) => /^\w[\w./-]*$/.test(name));
   if (!isWord) return [`see it: \`${inNetns(netns, 'nft -a list ruleset')}\``];
+  const itself = toItself(of, flow);
   const isV6 = family === 'ip6' || (family !== 'ip' && familyOf(flow.saddr) === 6);
   if (isOfIptables(of)) {
     const iptables = isV6 ? 'ip6tables' : 'iptables';
@@ -95,7 +96,7 @@ export function ruleAdvice(
             `${ANSWER}: \`${inNetns(netns, `${iptables} -t ${table} -I ${chain} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`)}\``,
           ]
         : []),
-      `where it should pass: \`${inNetns(netns, `${iptables} -t ${table} -I ${chain} ${iptablesSelector(flow)} -j ACCEPT`)}\` ${WRITER}`,
+      `${should(itself)}: \`${inNetns(netns, `${iptables} -t ${table} -I ${chain} ${itself?.iptables ?? iptablesSelector(flow)} -j ACCEPT`)}\` ${WRITER}`,
     ];
   }
   if (family.endsWith('-legacy')) {
@@ -103,7 +104,7 @@ export function ruleAdvice(
     const at = handle === null ? chain : `${chain} ${handle}`;
     return [
       `see it${handle === null ? '' : ` (number ${handle})`}: \`${inNetns(netns, `${family} -t ${table} -nvL ${chain} --line-numbers`)}\``,
-      `where it should pass: \`${inNetns(netns, `${family} -t ${table} ${before} ${at} ${iptablesSelector(flow)} -j ACCEPT`)}\` ${WRITER}`,
+      `${should(itself)}: \`${inNetns(netns, `${family} -t ${table} ${before} ${at} ${itself?.iptables ?? iptablesSelector(flow)} -j ACCEPT`)}\` ${WRITER}`,
     ];
   }
   const place = `${family} ${table} ${chain}`;
@@ -113,9 +114,21 @@ export function ruleAdvice(
     ...(tracked && isAnswer(of, flow)
       ? [`${ANSWER}: \`${inNetns(netns, `nft ${before} ct state established,related accept`)}\``]
       : []),
-    `where it should pass: \`${inNetns(netns, `nft ${before} ${nftSelector(flow)} accept`)}\` ${WRITER}`,
+    `${should(itself)}: \`${inNetns(netns, `nft ${before} ${itself?.nft ?? nftSelector(flow)} accept`)}\` ${WRITER}`,
   ];
 }
+
+/** What a host says to itself goes by lo in both directions, whatever its addresses: how to match all of it; null: it is not that. */
+function toItself({ hook }: RuleEvidence, { saddr, daddr }: Flow) {
+  if (saddr !== daddr && !(isLoopback(saddr) && isLoopback(daddr))) return null;
+  if (hook === 'input') return { nft: 'iif lo', iptables: '-i lo' };
+  return hook === 'output' ? { nft: 'oif lo', iptables: '-o lo' } : null;
+}
+
+const should = (itself: ReturnType<typeof toItself>) =>
+  itself === null
+    ? 'where it should pass'
+    : 'this host says it to itself, by lo, which a firewall lets pass as a whole, before all that drops or rejects';
 
 const ANSWER =
   'it is an answer of a service: rules that let connections begin have to let pass what belongs to them, by their state, before all that drops or rejects';

@@ -3,7 +3,8 @@
 import { local, remote } from '../../tcp/endpoint.ts';
 import { reversed } from '../../tcp/service.ts';
 import { defineCause } from '../define.ts';
-import { redirected, redirectText } from '../shared/conntrack.ts';
+import { redirected, redirectedAdvice, redirectText } from '../shared/conntrack.ts';
+import { choseLoopback, sourceIsLoopback, sourceIsLoopbackText } from '../shared/denied.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { FIRST_RETRY_MS } from '../shared/silence.ts';
 import { seconds, word } from '../shared/wording.ts';
@@ -30,6 +31,7 @@ export default defineCause({
         dialled: remote(sock.flow),
         from: local(sock.flow),
         ...(redirect && redirected(redirect, event.netns)),
+        ...(!redirect && sourceIsLoopback(sock.flow)),
         syns_sent: sock.retransmits + 1,
         waited_ms: since_first_ms === null ? null : FIRST_RETRY_MS + since_first_ms,
       },
@@ -44,14 +46,19 @@ export default defineCause({
       ...(!opens && { again: true as const }),
     };
   },
-  summary(evidence) {
-    const { dialled, from, syns_sent, waited_ms } = evidence;
+  summary(evidence, { saddr }) {
+    const { dialled, from, syns_sent, waited_ms, source_is_loopback } = evidence;
     const { where, source } = redirectText(dialled, from, evidence);
+    const never = evidence.source_stays ? '' : NOT_YET;
     const syns = syns_sent === 2 ? 'the SYN' : `${syns_sent - 1} SYNs`;
     const time = waited_ms === null ? '' : ` within ${seconds(waited_ms)}`;
-    return `${where} did not answer ${syns}${time}${source}: it was sent again, and the connect takes that much longer, if it succeeds`;
+    return `${where} did not answer ${syns}${time}${source}${source_is_loopback ? sourceIsLoopbackText(saddr) : never}`;
   },
-  advice({ dialled, from }, { saddr, daddr, dport }) {
+  advice(evidence, { saddr, daddr, dport }) {
+    const { dialled, from, source_is_loopback, source_stays } = evidence;
+    if (source_is_loopback) return [choseLoopback({ saddr, daddr })];
+    const lines = source_stays ? redirectedAdvice(dialled, from, daddr, evidence) : null;
+    if (lines) return lines;
     return [
       `lost is the SYN or its answer, by a queue that is full at times, or on the way. Which: on ${daddr} while it happens: \`tcpwhy trace ${word(dialled)}\` Or what has grown there: \`nstat -az TcpExtListenOverflows TcpExtListenDrops TcpExtTCPReqQFullDrop TcpExtPAWSPassive\``,
       `nothing there: does each SYN arrive, and each SYN-ACK here? On both: \`tcpdump -ni any host ${daddr} and tcp port ${dport}\` Between: losses of a link (\`ip -s link\`), NAT that finds no port or a full table (\`conntrack -S\`), a limit of SYNs a second`,
@@ -60,3 +67,5 @@ export default defineCause({
     ];
   },
 });
+
+const NOT_YET = ': it was sent again, and the connect takes that much longer, if it succeeds';

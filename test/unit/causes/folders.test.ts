@@ -106,9 +106,9 @@ describe.each(folders)('%s', (id) => {
   });
 });
 
-/** 10/8, 172.16/12, 127/8, 192.0.2.0/24, 2001:db8::/32, fe80::/10, loopback, everybody, and none. */
+/** 10/8, 172.16/12, 127/8, 192.0.2.0/24, 2001:db8::/32, fe80::/10, loopback, multicast, everybody, and none. */
 const PUBLIC =
-  /^(10\..*|172\.(1[6-9]|2\d|3[01])\..*|127\..*|192\.0\.2\..*|2001:db8:.*|fe80:.*|::1|255\.255\.255\.255|0\.0\.0\.0|::)$/;
+  /^(10\..*|172\.(1[6-9]|2\d|3[01])\..*|127\..*|192\.0\.2\..*|2001:db8:.*|fe80:.*|ff02:.*|::1|255\.255\.255\.255|0\.0\.0\.0|::)$/;
 
 function missing(id: string, file: string): boolean {
   return !existsSync(join(FOLDER, id, file));

@@ -97,6 +97,7 @@ const ROWS = [
     'accept-queue-full/quiet',
     'unexplained',
   ],
+  ['drop IP_INHDR', 'a source in loopback', 'martian-source/fires-ipv6', 'martian-source'],
   ['drop NETFILTER_DROP', 'a rule that drops', 'netfilter-drop/fires', 'netfilter-drop'],
   ['drop NETFILTER_DROP', 'a full connection table', 'conntrack-full/fires', 'conntrack-full'],
   [
