@@ -293,7 +293,8 @@ export class Findings {
     open.newest_seq = seq;
     open.untold = occurrence;
     this.#unplaced.set(open, occurrence);
-    if (match.owner) finding.process = this.#process(match.owner, event);
+    // A recording may name one without a number.
+    if (match.owner && match.owner.pid > 0) finding.process = this.#process(match.owner, event);
   }
 
   /** At a tick: where both ends are is known once both have told of it. */

@@ -4,7 +4,9 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Engine } from '../../../src/diagnose/engine.ts';
 import { WallClock } from '../../../src/known/clock.ts';
 import { HostKnowledge } from '../../../src/known/host-knowledge.ts';
+import type { Knowledge } from '../../../src/known/knowledge.ts';
 import { eventFromJson } from '../../../src/wire/decode.ts';
+import type { Event } from '../../../src/wire/event.ts';
 import { headerWith, type Json } from '../causes/fixture.ts';
 import { answerEvent, CAUSES, HEADER, MS, packetEvent, REASON } from './events.ts';
 
@@ -266,4 +268,21 @@ describe('a finding', () => {
     ]);
     expect([engine.takeMerged(), engine.takeMerged()]).toEqual([9, 0]);
   });
+});
+
+test.each([
+  [0, null],
+  [7, { pid: 7, comm: 'nginx', container: null }],
+])('of a process with the number %i it tells %j', (pid, told) => {
+  const causes = CAUSES.map((cause) => ({
+    ...cause,
+    match(event: Event, known: Knowledge) {
+      const match = cause.match(event, known);
+      return match && { ...match, owner: { pid, comm: 'nginx', cgroup: '0' } };
+    },
+  }));
+  engine = new Engine(causes, new HostKnowledge(headerWith(HEADER)), new WallClock(headerWith()));
+  take(weak(0));
+  engine.finish();
+  expect([...engine.findings.values()].map(({ finding }) => finding.process)).toEqual([told]);
 });
