@@ -99,8 +99,9 @@ export function pcapngSink(
     const description = `netns ${netns}`;
     const known = interfaces.get(`${description} ${name}`);
     if (known !== undefined) return known;
-    flush();
-    write(interfaceBlock({ name, description, snaplen: MAX_HEADER_BYTES }));
+    const block = interfaceBlock({ name, description, snaplen: MAX_HEADER_BYTES });
+    if (chunk_bytes + block.length > chunk.length) flush();
+    chunk_bytes += block.copy(chunk, chunk_bytes);
     const id = interfaces.size;
     interfaces.set(`${description} ${name}`, id);
     return id;
