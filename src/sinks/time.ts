@@ -5,8 +5,6 @@ export function rfc3339(time_ns: number): string {
   return isoTime(Math.trunc(time_ns / 1e6));
 }
 
-const MILLISECONDS = Array.from({ length: 1000 }, (_, ms) => `${String(ms).padStart(3, '0')}Z`);
-
 let told_s = Number.NaN;
 let told = '';
 
@@ -17,5 +15,5 @@ export function isoTime(time_ms: number): string {
     told = new Date(second * 1000).toISOString().slice(0, -'000Z'.length);
     told_s = second;
   }
-  return told + MILLISECONDS[time_ms - second * 1000];
+  return `${told}${String(time_ms - second * 1000).padStart(3, '0')}Z`;
 }
