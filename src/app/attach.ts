@@ -169,7 +169,7 @@ function attachError(error: unknown): Error {
       );
     case 'ENOSYS':
       return new UsageError(
-        `this kernel has no BPF (CONFIG_BPF_SYSCALL), as those before 4.4 and emulated ones: nothing can be watched on it. What tcpdump captures on it can be explained (tcpwhy explain), and so can netstat -s before and after (--counters).\n  ${message}`,
+        `this kernel has no BPF (CONFIG_BPF_SYSCALL), as those before 3.18 and some emulated ones: nothing can be watched on it. What tcpdump captures on it can be explained (tcpwhy explain), and so can netstat -s before and after (--counters).\n  ${message}`,
       );
     case 'ENOENT':
     case 'ENOADDON':

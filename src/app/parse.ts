@@ -78,13 +78,14 @@ export function parseSeverity(text: string): Severity {
   throw new UsageError(`--fail-on ${text}: error, warning or info`);
 }
 
-/** `--tier`: the highest that may be used. */
+/** `--to`: a format of exports. */
 export function parseFormat(text: string): ExportFormat {
   const format = EXPORT_FORMATS.find((one) => one === text);
   if (format) return format;
   throw new UsageError(`--to ${text}: ${EXPORT_FORMATS.join(', ')}`);
 }
 
+/** `--tier`: the highest that may be used. */
 export function parseTier(text: string): Tier {
   if (text === 'hooks' || text === 'tracepoints') return text;
   throw new UsageError(`--tier ${text}: hooks or tracepoints`);

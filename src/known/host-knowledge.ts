@@ -251,8 +251,8 @@ export class HostKnowledge implements Knowledge {
     return [...(this.#on_ports.get(port)?.values() ?? [])];
   }
 
-  listenersIn(netns: number): Listener[] {
-    return [...(this.#in_netns.get(netns)?.values() ?? [])];
+  listenersIn(netns: number): Iterable<Listener> {
+    return this.#in_netns.get(netns)?.values() ?? [];
   }
 
   endedListener({ netns, ktime_ns }: Event, port: number): EndedListener | null {

@@ -49,7 +49,8 @@ export interface Knowledge {
   /** Those ends of a connection that are on this host, as an event of it tells. */
   residents(flow: Flow, event: Event): Resident[];
   listenersOnPort(port: number): Listener[];
-  listenersIn(netns: number): Listener[];
+  /** There may be thousands: to be looked at as far as needed. */
+  listenersIn(netns: number): Iterable<Listener>;
   /** The last listener of a port that is no more, as of the event; null: not known. */
   endedListener(event: Event, port: number): EndedListener | null;
   /** How a process ended that had listened or reset connections thereby, as wait() tells it; null: not known. */

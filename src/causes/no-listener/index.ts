@@ -69,7 +69,7 @@ export default defineCause({
             process_end: listened.exit_status === null ? null : exitText(listened.exit_status),
           },
         }),
-        ...(others.length > 0 && others.length <= FEW && { other_ports: others }),
+        ...(others.length > 0 && { other_ports: others }),
         came_in_on: packet.device || null,
         ...(known.asked(event)?.source_missing === 1 && { address_is_here: false }),
         netns: event.netns,
@@ -161,7 +161,7 @@ function delivered({ netns }: Refused, { saddr, daddr }: Flow): string[] {
 /** As many as a container has; more say nothing of what was meant. */
 const FEW = 3;
 
-/** Each end that the address is listened to on, with one of those who do. */
+/** Each end that the address is listened to on, with one of those who do; none where these are more than FEW. */
 function otherPorts(netns: number, daddr: string, known: Knowledge): string[] {
   const ends = new Map<string, string>();
   for (const { sock } of known.listenersIn(netns)) {
@@ -169,6 +169,7 @@ function otherPorts(netns: number, daddr: string, known: Knowledge): string[] {
     const end = listensOn(netns, sock, known);
     const { comm, pid } = sock.owner;
     ends.set(end, ownerOf(sock.owner) ? `${end} (${comm}, ${pid})` : end);
+    if (ends.size > FEW) return [];
   }
   return [...ends.values()];
 }

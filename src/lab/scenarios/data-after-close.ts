@@ -109,45 +109,35 @@ const finWait2Expired: ScenarioEntry[] = [
     says: () => ({ ended_by: 'TCP_LINGER2' }),
     needs: 'reset_reasons',
     run: (lab, options) =>
-      broken(
-        lab,
-        options,
-        8000,
-        (pairs) => {
-          for (const { client, server } of pairs) {
-            must(server.shutdown('write'), 'shutdown');
-            awaitAll([client], POLLRDHUP, 'the end of the stream');
-            neverLinger(server);
-            server.close();
-          }
-        },
-        { code: 'EPIPE' },
-      ),
+      neverLingering(lab, options, ({ client, server }) => {
+        must(server.shutdown('write'), 'shutdown');
+        awaitAll([client], POLLRDHUP, 'the end of the stream');
+      }),
   },
   {
     id: 'fin-wait2-expired/at-once',
     title: 'the same without shutting down before',
     says: () => ({ ended_by: 'TCP_LINGER2' }),
     needs: 'reset_reasons',
-    run: (lab, options) =>
-      broken(
-        lab,
-        options,
-        8000,
-        (pairs) => {
-          for (const { server } of pairs) {
-            neverLinger(server);
-            server.close();
-          }
-        },
-        { code: 'EPIPE' },
-      ),
+    run: (lab, options) => neverLingering(lab, options, () => {}),
   },
 ];
 
 const closeAll = (sockets: Socket[]) => {
   for (const socket of sockets) socket.close();
 };
+
+/** Servers close with TCP_LINGER2 below 0, after what comes `before` that. */
+function neverLingering(lab: Lab, options: Options, before: (pair: Pair) => void): Made {
+  const fail = (pairs: Pair[]) => {
+    for (const pair of pairs) {
+      before(pair);
+      neverLinger(pair.server);
+      pair.server.close();
+    }
+  };
+  return broken(lab, options, 8000, fail, { code: 'EPIPE' });
+}
 
 function sentAfterFin(
   lab: Lab,
