@@ -4,9 +4,9 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * On a machine that is busy with something else the kernel sends SYNs again, and more happens than
- * was made to happen. On some no tracing program runs while a supervisor is on the CPU, and what timers
- * do just then goes unseen (docs/hooks.md). What fails twice is a failure, and so is a run in which more
- * than a few need the second try (tools/vitest/closing-line.ts).
+ * was made to happen. What fails twice is a failure, and so is a run in which more than a few need the
+ * second try (tools/vitest/closing-line.ts). On some no tracing program runs while a supervisor is on the
+ * CPU (docs/hooks.md): tries that this explains are not counted (tools/vitest/root-runner.ts).
  */
 const RETRY = 1;
 
