@@ -150,7 +150,7 @@ unit: setup-test build ## run the tests that need no root
 	vitest run --project unit
 
 kernel-test: setup-test build ## run the tests on this kernel, as root
-	vitest run --project kernel
+	vitest run --project causes --project kernel
 
 fleet-test: setup-test build $(COLLECTOR) $(CHDB) $(VICTORIA_LOGS) $(KAFKA) $(PROMTOOL) $(SCHEMAS) ## what is for many hosts, with the engines and tools that it is for, as root
 	vitest run --project fleet

@@ -25,14 +25,27 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'causes',
+          include: ['test/kernel/causes/*.test.ts'],
+          runner: './tools/vitest/root-runner.ts',
+          maxWorkers: 2,
+          retry: RETRY,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
           name: 'kernel',
           include: ['test/kernel/**/*.test.ts'],
+          exclude: ['test/kernel/causes/**'],
           runner: './tools/vitest/root-runner.ts',
           fileParallelism: false,
           retry: RETRY,
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -44,7 +57,7 @@ export default defineConfig({
           retry: RETRY,
           testTimeout: 1_200_000,
           hookTimeout: 600_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -55,7 +68,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 600_000,
           hookTimeout: 600_000,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

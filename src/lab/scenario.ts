@@ -65,6 +65,8 @@ export interface ScenarioEntry {
   knows_ipv6?: string;
   /** Of the two, the only tier that shows it. */
   tier?: 'tracepoints';
+  /** A limit of the whole host is another while it runs. */
+  of_host?: true;
   /** Connections are reset when its lab ends: the next does not begin before that was told. */
   resets_at_end?: true;
   /** Programs that it runs, besides those of iproute2 and procps. */

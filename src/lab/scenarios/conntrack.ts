@@ -62,6 +62,7 @@ function hearOut(socket: Socket): void {
 const conntrackFull: ScenarioEntry = {
   id: 'conntrack-full',
   title: 'connects to a host whose connection table is full',
+  of_host: true,
   ownerless: true,
   commands: ['nft'],
   says: ({ family }) => ({

@@ -76,6 +76,7 @@ const NO_MEMORY = ['ipv4/tcp_mem', '1 1 1'] as const;
 const orphanLimit: ScenarioEntry = {
   id: 'orphan-limit',
   title: 'a server closes connections with much to send, when as many as may be were closed before',
+  of_host: true,
   says: () => ({ at: 'close()' }),
   // In FIN_WAIT2 they have nothing to send again, which the limit would end too: longer than a minute they are orphans.
   prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_fin_timeout': 120 }),
@@ -106,6 +107,7 @@ const tcpMemory: ScenarioEntry[] = [
   {
     id: 'tcp-memory',
     title: 'a server closes connections with much to send, when TCP has more memory than it may',
+    of_host: true,
     says: () => ({ at: 'close()', tcp_mem_max: 1 }),
     run(lab, options) {
       using met = meet(lab, options, PORT);
@@ -120,6 +122,7 @@ const tcpMemory: ScenarioEntry[] = [
   {
     id: 'tcp-memory/arrival',
     title: 'data that comes when TCP has more memory than it may, and some is unread',
+    of_host: true,
     drop_reason: 'PROTO_MEM',
     says: () => ({ at: 'arrival', payload_bytes: SOME.length }),
     run(lab, options) {
@@ -173,6 +176,7 @@ function haveRoom(lab: Lab, entries: string[]): boolean {
 const neighbourTableFull: ScenarioEntry = {
   id: 'neighbour-table-full',
   title: 'connects to a host that is not in the neighbour table, when that is full',
+  of_host: true,
   ownerless: true,
   says: ({ family }) => ({ next_hop: SEGMENT[family].absent, device: 's0', flags: 'S' }),
   run(lab, { times, family }) {
