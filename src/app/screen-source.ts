@@ -18,6 +18,7 @@ export class PipelineScreen implements ScreenSource {
   readonly #causes: ReadonlySet<string> | null;
   readonly #events = new Growth();
   readonly #findings = new Map<string, Growth>();
+  #model: ScreenModel | null = null;
 
   constructor(
     pipeline: Pipeline,
@@ -31,8 +32,9 @@ export class PipelineScreen implements ScreenSource {
     this.#causes = causes;
   }
 
-  /** To be called at each tick: what changed since the last one. */
+  /** To be called whenever something changed. */
   note(): void {
+    this.#model = null;
     const { engine, events, lasted_ns } = this.#pipeline;
     this.#events.note(events, lasted_ns);
     for (const { id, count } of engine.takeChanged()) {
@@ -47,6 +49,11 @@ export class PipelineScreen implements ScreenSource {
   }
 
   read(): ScreenModel {
+    this.#model ??= this.#changed();
+    return this.#model;
+  }
+
+  #changed(): ScreenModel {
     const { engine, events, now_ns, lasted_ns, losses } = this.#pipeline;
     const { host, kernel, filters } = this.#header;
     return {

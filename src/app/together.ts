@@ -69,8 +69,8 @@ export class Track {
 
   finish(): void {
     this.pipeline.finish();
-    this.screen.note();
     this.screen.ended = true;
+    this.screen.note();
   }
 }
 

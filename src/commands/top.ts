@@ -50,9 +50,10 @@ async function topLive(targets: string[], flags: Flags): Promise<number> {
     const screen = new PipelineScreen(pipeline, source.header, null, options.causes);
     const failed = Promise.withResolvers<never>();
     const take = (chunk: Uint8Array) => {
+      if (chunk.length === 0) return;
       pipeline.push(chunk);
-      screen.note();
       screen.trouble = recording.trouble;
+      screen.note();
     };
     take(recording.begin());
     timer = setInterval(() => {

@@ -159,13 +159,27 @@ export function beginsWithRecord(bytes: Uint8Array): boolean {
   return (a & b & c & 0x80) !== 0 && (d & 0x80) === 0;
 }
 
+/** Where single records are copied to, one after the other: memory of its own for each costs as much as decoding it. */
+const BLOCK_WORDS = 1 << 14;
+let block = new Int32Array(BLOCK_WORDS);
+let blockBytes = new Uint8Array(block.buffer);
+let used = 0;
+
 /** One record without its length; null where this version's BPF does not write such. */
 export function writtenIn(bytes: Uint8Array): Written | null {
   const words = bytes.length / 4;
   if (words <= BODY || words > LARGEST || !Number.isInteger(words)) return null;
-  const w = wordsOf(isAligned(bytes) ? bytes : new Uint8Array(bytes));
-  const layout = layoutOf(w, 0);
-  return layout?.words === words ? new Written(w, 0, layout) : null;
+  if (used + words > BLOCK_WORDS) {
+    block = new Int32Array(BLOCK_WORDS);
+    blockBytes = new Uint8Array(block.buffer);
+    used = 0;
+  }
+  const at = used;
+  blockBytes.set(bytes, 4 * at);
+  const layout = layoutOf(block, at);
+  if (layout?.words !== words) return null;
+  used += words;
+  return new Written(block, at, layout);
 }
 
 const copy = new Int32Array(LARGEST);

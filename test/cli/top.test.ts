@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -60,6 +60,30 @@ describe.each([
     await terminal.shows(/status=0/);
   });
 });
+
+test('a terminal that has no size, as a serial line, is asked for none again and again', {
+  timeout: 60_000,
+}, async () => {
+  const terminal = new Terminal(`stty cols 0 rows 0; ${command}`, 80, 24);
+  try {
+    await terminal.shows(/REPLAY [1-9]?\d%[\s\S]*q quit/);
+    const open = `/proc/${terminal.foreground()}/fd`;
+    const opened = readdirSync(open).map((fd) => linkOf(join(open, fd)));
+    expect(opened).toContainEqual(expect.stringMatching('^/dev/pts/'));
+    expect(opened).not.toContain('/dev/tty');
+  } finally {
+    terminal.close();
+  }
+});
+
+/** Null where it is closed by now. */
+function linkOf(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
+  }
+}
 
 describe('of a recording', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-top-'));

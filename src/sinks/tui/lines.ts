@@ -4,7 +4,7 @@ import { printable } from '../printable.ts';
 import type { Glyphs } from './glyphs.ts';
 import { cut, padEnd, split, widthOf } from './text.ts';
 
-/** What a piece of text means; `rows.tsx` alone knows which colour that is. */
+/** What a piece of text means; `painted.ts` alone knows which colour that is. */
 export type Style =
   | 'plain'
   | 'strong'

@@ -2,7 +2,8 @@
 
 import { useApp, useInput, usePaste, useWindowSize } from 'ink';
 import { useCallback, useEffect, useReducer, useRef } from 'react';
-import { App } from './app.tsx';
+import type { DrawnRows } from './drawn.ts';
+import { rowsOf } from './frame.ts';
 import type { Glyphs } from './glyphs.ts';
 import { controlOf } from './keymap.ts';
 import { keysOf } from './keys.ts';
@@ -18,12 +19,11 @@ export interface LiveProps {
   source: ScreenSource;
   color: boolean;
   glyphs: Glyphs;
-  /** Draws everything anew, whatever the terminal shows now. */
-  redraw(): void;
+  drawn: DrawnRows;
 }
 
 /** The screen between a source, a clock and a keyboard: all that is not a pure function is here. */
-export function Live({ source, color, glyphs, redraw }: LiveProps) {
+export function Live({ source, color, glyphs, drawn }: LiveProps) {
   const { exit } = useApp();
   const { columns, rows } = useWindowSize();
   const [state, show] = useReducer(
@@ -47,7 +47,8 @@ export function Live({ source, color, glyphs, redraw }: LiveProps) {
       if (paused.current || Math.abs(at - pulledAt.current) < least) return;
       pulledAt.current = at;
       try {
-        dispatch({ type: 'model', model: source.read() });
+        const model = source.read();
+        if (model !== now.current.model) dispatch({ type: 'model', model });
       } catch (error) {
         exit(error instanceof Error ? error : new Error(String(error)));
       }
@@ -60,14 +61,23 @@ export function Live({ source, color, glyphs, redraw }: LiveProps) {
     return () => clearInterval(timer);
   }, [pull]);
 
-  useEffect(() => dispatch({ type: 'size', size: { columns, rows } }), [columns, rows, dispatch]);
+  const shown = rowsOf(state, color);
+  useEffect(() => drawn.draw(shown));
+
+  useEffect(() => {
+    drawn.forget();
+    dispatch({ type: 'size', size: { columns, rows } });
+  }, [columns, rows, drawn, dispatch]);
 
   useEffect(() => {
     if (state.outcome !== null) exit({ reason: state.outcome });
   }, [state.outcome, exit]);
 
   useInput((input, key) => {
-    if (key.ctrl && input === 'l') redraw();
+    if (key.ctrl && input === 'l') {
+      drawn.forget();
+      drawn.draw(shown);
+    }
     for (const pressed of keysOf(input, key)) {
       const control = controlOf(now.current, pressed);
       if (control) source.control?.(control);
@@ -78,5 +88,5 @@ export function Live({ source, color, glyphs, redraw }: LiveProps) {
   // Pasted text is text: it fills the filter, and presses no keys.
   usePaste((text) => dispatch({ type: 'paste', text }));
 
-  return <App state={state} color={color} />;
+  return null;
 }

@@ -60,7 +60,10 @@ export interface Playback {
 
 /** Where the screen gets its data. */
 export interface ScreenSource {
-  /** How things stand now, in data that does not change afterwards. Called at any interval, and not while paused. */
+  /**
+   * How things stand now, in data that does not change afterwards: the same as before where nothing did. Called at any
+   * interval, and not while paused.
+   */
   read(): ScreenModel;
   /** Only where the model has a playback. */
   control?(control: Control): void;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { render } from 'ink';
+import { DrawnRows } from './drawn.ts';
 import { type Glyphs, glyphsFor } from './glyphs.ts';
+import { COMFORTABLE } from './layout.ts';
 import { Live } from './live.tsx';
 import type { ScreenSource } from './model.ts';
 
@@ -19,9 +21,6 @@ export interface ScreenResult {
   /** `signal`: the abort signal fired, or the terminal is gone. */
   reason: 'quit' | 'interrupt' | 'signal';
 }
-
-const MOST_FRAMES_PER_S = 10;
-const HOME_AND_ERASE = '\x1b[H\x1b[J';
 
 /**
  * The live screen, until someone leaves it. The terminal is as it was when the promise settles, also when it
@@ -42,20 +41,16 @@ export async function runScreen(
     throw new Error('the live screen needs a terminal for input and output');
   if (signal?.aborted) return { reason: 'signal' };
 
-  const redraw = () => {
-    instance.clear();
-    stdout.write(HOME_AND_ERASE);
-    instance.rerender(screen);
-  };
-  const screen = <Live source={source} color={color} glyphs={glyphs} redraw={redraw} />;
-  const instance = render(screen, {
+  // Of a terminal that has no size, as a serial line, ink asks /dev/tty each time, and closes none.
+  process.env.COLUMNS ||= String(COMFORTABLE.columns);
+  process.env.LINES ||= String(COMFORTABLE.rows);
+  const drawn = new DrawnRows(stdout);
+  const instance = render(<Live source={source} color={color} glyphs={glyphs} drawn={drawn} />, {
     stdin,
     stdout,
     interactive: true,
     alternateScreen: true,
-    incrementalRendering: true,
     exitOnCtrlC: false,
-    maxFps: MOST_FRAMES_PER_S,
   });
   const leave = () => instance.unmount();
   signal?.addEventListener('abort', leave, { once: true });

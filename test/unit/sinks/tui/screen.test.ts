@@ -155,8 +155,35 @@ describe('redrawing', () => {
       terminal.type('j');
       await pass(33, 33);
     }
-    expect(terminal.frames - frames).toBeLessThanOrEqual(31);
+    expect(terminal.frames - frames).toBeLessThanOrEqual(90);
     expect(reading.mock.calls.length - reads).toBeLessThanOrEqual(31);
+    terminal.type('q');
+    await pass(50);
+  });
+
+  test('is once for keys that come at once', async () => {
+    const { terminal } = open(() => model({ findings: many(500) }));
+    await pass(300);
+    const { frames } = terminal;
+    terminal.type('j'.repeat(100));
+    await pass(50);
+    expect(terminal.frames - frames).toBe(1);
+    terminal.type('q');
+    await pass(50);
+  });
+
+  test('is of the rows that changed', async () => {
+    let events_per_s = 5;
+    const { terminal } = open(() => model({ events_per_s }));
+    await pass(500);
+    const { written } = terminal;
+    events_per_s = 777;
+    await pass(250);
+    const since = terminal.written.slice(written.length);
+    expect(since).toContain('777 events/s');
+    // One place that the cursor was moved to, and one row.
+    expect(since.split('\x1b[K')).toHaveLength(2);
+    expect(since).toContain('\x1b[2H');
     terminal.type('q');
     await pass(50);
   });
@@ -167,6 +194,20 @@ describe('redrawing', () => {
     const { written } = terminal;
     await pass(2000);
     expect(terminal.written).toBe(written);
+    terminal.type('q');
+    await pass(50);
+  });
+
+  test('nothing is worked out anew where the source has nothing new', async () => {
+    const same = model();
+    const asked = vi.spyOn(same, 'now_ns', 'get');
+    const { terminal, reading } = open(() => same);
+    await pass(500);
+    const [times, reads] = [asked.mock.calls.length, reading.mock.calls.length];
+    await pass(2000);
+    expect(times).toBeGreaterThan(0);
+    expect(reading.mock.calls.length - reads).toBe(10);
+    expect(asked.mock.calls).toHaveLength(times);
     terminal.type('q');
     await pass(50);
   });

@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { Box } from 'ink';
 import { calmLines } from './calm.ts';
 import { detailLines } from './detail.ts';
 import { footerLine } from './footer.ts';
+import type { Glyphs } from './glyphs.ts';
 import { headerLines } from './header.ts';
-import { COMFORTABLE, type Layout, layoutFor } from './layout.ts';
-import { type Line, rule, span } from './lines.ts';
+import { COMFORTABLE, type Layout, layoutFor, type Size } from './layout.ts';
+import { cutLine, fill, type Line, rule, span } from './lines.ts';
 import type { FindingView } from './model.ts';
 import { visible } from './order.ts';
+import { painted } from './painted.ts';
 import { textIn } from './reduce.ts';
-import { Rows } from './rows.tsx';
 import type { State } from './state.ts';
 import { tableHead, tableLines } from './table.ts';
 import { wrap } from './text.ts';
-
-export interface AppProps {
-  state: State;
-  color: boolean;
-}
 
 interface Body {
   title: Line;
@@ -110,51 +105,39 @@ function tableBody(state: State, layout: Layout): Body {
   };
 }
 
-function TooSmall({ state, color }: AppProps) {
-  const { columns, rows } = state.size;
+function tooSmall({ columns, rows }: Size): Line[] {
   const text = `tcpwhy top needs at least ${COMFORTABLE.columns}x${COMFORTABLE.rows}; this is ${columns}x${rows}. q quits.`;
-  return (
-    <Rows
-      lines={wrap(text, columns).map((part) => [span(part)])}
-      width={columns}
-      height={rows}
-      color={color}
-    />
-  );
+  return wrap(text, columns)
+    .slice(0, rows)
+    .map((part) => [span(part)]);
 }
 
-/** The whole screen: a function of the state, exactly as high and wide as the terminal. */
-export function App({ state, color }: AppProps) {
+/** The body's row: what is left of the bar fills its width, where there is something at the right of it. */
+function bodyRow({ lines, preview }: Body, row: number, layout: Layout, glyphs: Glyphs): Line {
+  const left = lines[row] ?? [];
+  if (preview === null) return left;
+  const bar = span(` ${glyphs.bar} `, 'dim');
+  return [...fill(left, layout.tableWidth), bar, ...(preview[row] ?? [])];
+}
+
+/** The whole screen, a line a row. */
+function linesOf(state: State): Line[] {
   const layout = layoutFor(state.size);
-  if (layout.tooSmall) return <TooSmall state={state} color={color} />;
+  if (layout.tooSmall) return tooSmall(state.size);
   const { model, glyphs } = state;
   const { columns, textHeight } = layout;
   const body =
     state.help !== null || state.open !== null ? textBody(state, layout) : tableBody(state, layout);
-  const header = headerLines(model, state.paused, state.benign, columns, glyphs);
-  const title = rule(body.title, body.position, columns, glyphs);
-  const bar = Array.from({ length: textHeight }, (): Line => [span(` ${glyphs.bar} `, 'dim')]);
-  return (
-    <Box flexDirection="column" width={columns} height={layout.rows}>
-      <Rows lines={[...header, title]} width={columns} color={color} />
-      <Box flexDirection="row" height={textHeight}>
-        <Rows
-          lines={body.lines}
-          width={body.preview === null ? columns : layout.tableWidth}
-          height={textHeight}
-          color={color}
-        />
-        {body.preview === null ? null : <Rows lines={bar} width={3} color={color} />}
-        {body.preview === null ? null : (
-          <Rows
-            lines={body.preview}
-            width={layout.previewWidth}
-            height={textHeight}
-            color={color}
-          />
-        )}
-      </Box>
-      <Rows lines={[footerLine(state, columns, glyphs)]} width={columns} color={color} />
-    </Box>
-  );
+  return [
+    ...headerLines(model, state.paused, state.benign, columns, glyphs),
+    rule(body.title, body.position, columns, glyphs),
+    ...Array.from({ length: textHeight }, (_, row) => bodyRow(body, row, layout, glyphs)),
+    footerLine(state, columns, glyphs),
+  ];
+}
+
+/** The whole screen as it is written: a function of the state, no higher and no wider than the terminal. */
+export function rowsOf(state: State, color: boolean): string[] {
+  const { columns } = layoutFor(state.size);
+  return linesOf(state).map((line) => painted(cutLine(line, columns, state.glyphs), color));
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { stripVTControlCharacters } from 'node:util';
-import { renderToString } from 'ink';
 import { describe, expect, test, vi } from 'vitest';
 import type { Finding } from '../../../../src/diagnose/finding.ts';
-import { App } from '../../../../src/sinks/tui/app.tsx';
+import { rowsOf } from '../../../../src/sinks/tui/frame.ts';
 import { ASCII, type Glyphs, UNICODE } from '../../../../src/sinks/tui/glyphs.ts';
 import type { Key } from '../../../../src/sinks/tui/keymap.ts';
 import type { ScreenModel } from '../../../../src/sinks/tui/model.ts';
@@ -39,7 +38,9 @@ function shoot(over: Partial<ScreenModel> = {}, shot: Shot = {}): string {
     (before, key) => reduce(before, { type: 'key', key }),
     start(model(over), { columns, rows }, glyphs),
   );
-  return renderToString(<App state={state} color={color} />, { columns });
+  return rowsOf(state, color)
+    .map((row) => row.trimEnd())
+    .join('\n');
 }
 
 const SIZES = [
@@ -336,7 +337,7 @@ describe('80 x 24', () => {
       key: { name: 'enter' },
     });
     const after = reduce(state, { type: 'model', model: model({ findings: [] }) });
-    const shot = renderToString(<App state={after} color={false} />, { columns: 80 });
+    const shot = rowsOf(after, false).join('\n');
     expect(shot).toContain('no longer kept');
     expect(shot).toContain('accept-queue-full');
   });
