@@ -23,8 +23,6 @@ const NG_SHORTEST: u32 = 12;
 /// Interface description, packet (obsolete), simple packet, names, statistics, enhanced packet.
 const NG_BLOCKS: std::ops::RangeInclusive<u32> = 1..=6;
 const NANOS: u64 = 1_000_000_000;
-/// So many bytes are read before what they tell can be taken; of more than these, on another thread.
-pub const AT_ONCE: usize = 64 << 10;
 
 /// What was left out of what it gave.
 #[napi(object)]
@@ -117,19 +115,9 @@ impl Parser {
         }
     }
 
-    /// In pieces, so that some can be taken while the rest is read.
-    pub fn parse(&mut self, bytes: &[u8], mut give: impl FnMut(Taken)) {
-        let mut pieces = bytes.chunks(AT_ONCE).peekable();
-        if pieces.peek().is_none() {
-            give(self.piece(bytes, true));
-        }
-        while let Some(piece) = pieces.next() {
-            give(self.piece(piece, pieces.peek().is_none()));
-        }
-    }
-
-    fn piece(&mut self, bytes: &[u8], last: bool) -> Taken {
-        let mut out = Records::of(bytes.len() * 2);
+    /// The next bytes: what they tell, in memory that is `spare`. `last` goes with it.
+    pub fn parse(&mut self, bytes: &[u8], last: bool, spare: Vec<u8>) -> Taken {
+        let mut out = Records::new(spare);
         let records = self.next(bytes, &mut out).map(|()| out.take());
         Taken {
             records,

@@ -170,8 +170,8 @@ pub fn hash_end(hashing: &RandomState, end: &[u8]) -> u32 {
 pub struct Records(Vec<u8>);
 
 impl Records {
-    pub fn of(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
+    pub fn new(into: Vec<u8>) -> Self {
+        Self(into)
     }
 
     pub fn take(self) -> Vec<u8> {

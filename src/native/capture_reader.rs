@@ -3,25 +3,52 @@
 use std::collections::VecDeque;
 use std::hash::RandomState;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
 
-use crate::capture::{AT_ONCE, CaptureCounts, Parser, Taken};
+use crate::capture::{CaptureCounts, Parser, Taken};
 use crate::capture_packet::{SEGMENT, hash_end};
 use crate::error::{Result, fail};
 
+/// So many bytes are read before what they tell can be taken; of more than these, on another thread.
+const AT_ONCE: usize = 64 << 10;
 const STACK: usize = 256 << 10;
+/// As many as a megabyte takes, and what it tells.
+const MOST_SPARE: usize = 32;
 
 /// Bytes of one record.
 #[napi]
 pub const SEGMENT_BYTES: u32 = SEGMENT as u32;
 
+/// Memory that was used: from the kernel it would come page by page.
+#[derive(Clone, Default)]
+struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Spare {
+    fn get(&self) -> Vec<u8> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.pop().unwrap_or_default()
+    }
+
+    fn put(&self, mut one: Vec<u8>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < MOST_SPARE {
+            one.clear();
+            all.push(one);
+        }
+    }
+}
+
+/// Some of the bytes, and whether they are the last of those that were given together.
+type Piece = (Vec<u8>, bool);
+
 enum Reading {
     Here(Box<Parser>, VecDeque<Taken>),
     /// On a thread of its own, which ends with the sender.
-    There(Sender<Vec<u8>>, Receiver<Taken>),
+    There(Sender<Piece>, Receiver<Taken>),
 }
 
 /// Reads a capture (pcap, pcapng) as it comes, in pieces of any size: of each TCP segment, and each ICMP error
@@ -30,6 +57,7 @@ enum Reading {
 #[napi]
 pub struct CaptureReader {
     reading: Reading,
+    spare: Spare,
     /// What was given, and not taken to its end.
     given: usize,
     hashing: RandomState,
@@ -48,6 +76,7 @@ impl CaptureReader {
         let parser = Parser::new(&toa_kinds, hashing.clone());
         Self {
             reading: Reading::Here(Box::new(parser), VecDeque::new()),
+            spare: Spare::default(),
             hashing,
             given: 0,
             records: Vec::new(),
@@ -64,10 +93,25 @@ impl CaptureReader {
             self.go_there();
         }
         self.given += 1;
-        match &mut self.reading {
-            Reading::Here(parser, taken) => parser.parse(bytes, |one| taken.push_back(one)),
-            // Where it has ended, take() says so.
-            Reading::There(to, _) => drop(to.send(bytes.to_vec())),
+        let mut pieces = bytes.chunks(AT_ONCE).peekable();
+        loop {
+            // Nothing may be a piece too.
+            let piece = pieces.next().unwrap_or_default();
+            let last = pieces.peek().is_none();
+            match &mut self.reading {
+                Reading::Here(parser, taken) => {
+                    taken.push_back(parser.parse(piece, last, self.spare.get()));
+                }
+                Reading::There(to, _) => {
+                    let mut copy = self.spare.get();
+                    copy.extend_from_slice(piece);
+                    // Where it has ended, take() says so.
+                    let _ = to.send((copy, last));
+                }
+            }
+            if last {
+                return;
+            }
         }
     }
 
@@ -76,15 +120,20 @@ impl CaptureReader {
         if matches!(self.reading, Reading::There(..)) {
             return;
         }
-        let (to, bytes) = channel::<Vec<u8>>();
+        let (to, pieces) = channel::<Piece>();
         let (give, taken) = channel();
         let (hand_over, handed) = channel::<Box<Parser>>();
+        let spare = self.spare.clone();
         let read = move || {
             let Ok(mut parser) = handed.recv() else {
                 return;
             };
-            while let Ok(bytes) = bytes.recv() {
-                parser.parse(&bytes, |one| drop(give.send(one)));
+            while let Ok((bytes, last)) = pieces.recv() {
+                let taken = parser.parse(&bytes, last, spare.get());
+                spare.put(bytes);
+                if give.send(taken).is_err() {
+                    return;
+                }
             }
         };
         if Builder::new().stack_size(STACK).spawn(read).is_err() {
@@ -114,7 +163,7 @@ impl CaptureReader {
             self.counts = taken.counts;
             self.last = taken.last;
             self.used = 0;
-            self.records.clear();
+            self.spare.put(std::mem::take(&mut self.records));
             self.records = taken.records?;
         }
         let rest = &self.records[self.used..];
