@@ -100,7 +100,7 @@ export class Capture {
   *pushed(bytes: Uint8Array, slice_bytes: number): Generator<Uint8Array> {
     let slices = 0;
     for (let from = 0; from < bytes.length; from += slice_bytes, slices++)
-      this.#segments.give(bytes.subarray(from, from + slice_bytes));
+      this.#segments.give(bytes.subarray(from, from + slice_bytes), bytes.length > slice_bytes);
     for (; slices > 0; slices--) yield this.#taken();
   }
 

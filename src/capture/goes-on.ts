@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { TCP_FLAG } from '../tcp/flags.ts';
-import { before, distance } from '../tcp/sequence.ts';
+import { before, distance, endOf } from '../tcp/sequence.ts';
 import type { Connection } from './connection.ts';
 import { otherSide } from './ends.ts';
 import { isNoted } from './history.ts';
@@ -22,6 +22,7 @@ export function goesOn(connection: Connection, segment: Segment): boolean {
   if (!me.last || !peer.last || !me.opened || !peer.opened || me.fin || peer.fin) return false;
   if (me.shut || peer.shut || me.pieces.length > 0 || me.again_since_heard > 0) return false;
   if (segment.seq !== me.next || distance(peer.next, segment.ack) > 0) return false;
+  if (payload_len > 0 && !before(me.next, endOf(segment))) return false;
   if (!isNoted(me, payload_len > 0)) return false;
   const { stamp } = me;
   const is_late =

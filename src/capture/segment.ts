@@ -260,9 +260,9 @@ export class Segments {
     this.#reader = reader;
   }
 
-  /** The next bytes, cut anywhere: what they tell is taken later, and before what later ones do. */
-  give(bytes: Uint8Array): void {
-    this.#reader.give(bytes);
+  /** The next bytes, cut anywhere: what they tell is taken later; `ahead`: they are read meanwhile. */
+  give(bytes: Uint8Array, ahead = false): void {
+    this.#reader.give(bytes, ahead);
   }
 
   /** Each segment in what was given next, to `take`. Throws with `code` ENOCAPTURE where it is no capture. */

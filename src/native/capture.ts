@@ -20,8 +20,8 @@ export interface CaptureCounts {
 }
 
 export interface CaptureReader {
-  /** The next bytes of a capture, cut anywhere; many are read on another thread, while those before are taken. */
-  give(bytes: Uint8Array): void;
+  /** The next bytes of a capture, cut anywhere; `ahead`: read on another thread, while those before are taken. */
+  give(bytes: Uint8Array, ahead: boolean): void;
   /**
    * Puts records of SEGMENT_BYTES each into `into`, and tells how many; 0 where what one give() gave is at an end.
    * Throws with `code` ENOCAPTURE where it is neither pcap nor pcapng.

@@ -13,7 +13,7 @@ use crate::capture::{CaptureCounts, Parser, Taken};
 use crate::capture_packet::{SEGMENT, hash_end};
 use crate::error::{Result, fail};
 
-/// So many bytes are read before what they tell can be taken; of more than these, on another thread.
+/// So many bytes are read before what they tell can be taken.
 const AT_ONCE: usize = 64 << 10;
 const STACK: usize = 256 << 10;
 /// As many as a megabyte takes, and what it tells.
@@ -52,7 +52,7 @@ enum Reading {
 }
 
 /// Reads a capture (pcap, pcapng) as it comes, in pieces of any size: of each TCP segment, and each ICMP error
-/// that quotes one, what its headers say. Of many bytes it is read on another thread while whoever has what came
+/// that quotes one, what its headers say. Ahead it reads on another thread, while whoever has what came
 /// before looks at that. What it holds is bounded by what is given at once.
 #[napi]
 pub struct CaptureReader {
@@ -86,10 +86,10 @@ impl CaptureReader {
         }
     }
 
-    /// The next bytes: what they tell is taken before what later ones do.
+    /// The next bytes: what they tell is taken before what later ones do. `ahead`: on another thread, from now on.
     #[napi(catch_unwind)]
-    pub fn give(&mut self, bytes: &[u8]) {
-        if self.given == 0 && bytes.len() > AT_ONCE {
+    pub fn give(&mut self, bytes: &[u8], ahead: bool) {
+        if self.given == 0 && ahead {
             self.go_there();
         }
         self.given += 1;
