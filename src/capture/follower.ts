@@ -290,6 +290,7 @@ export class Follower {
     const sure = connection.whole && !connection.contested;
     const remembered = sure ? OldStamps.remembered(connection, time_ns) : null;
     this.#followed.ended(connection, segment, remembered);
+    this.#upstreams.ended(connection);
     connection.release();
   }
 

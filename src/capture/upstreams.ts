@@ -111,6 +111,13 @@ export class Upstreams {
     this.#asking.set(this.#host(address), asking.add(connection));
   }
 
+  /** It was closed: it asks nothing more, and need not be kept until that is looked at. */
+  ended(connection: Connection): void {
+    const { opener, is_asking, ends } = connection;
+    if (!is_asking || opener === null) return;
+    this.#asking.get(this.#host(ends.addresses.of[otherSide(opener)]))?.delete(connection);
+  }
+
   /** A host dials. */
   dialled(connection: Connection, time_ns: number): void {
     if (this.#asking.size === 0) return;
