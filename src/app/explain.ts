@@ -97,8 +97,7 @@ export async function explainFile(
     for (;;) {
       const next = await Promise.race([chunks.next(), stopped]);
       if (next === 'stopped' || next.done) break;
-      for (let from = 0; from < next.value.length; from += SLICE_BYTES)
-        take(capture.push(next.value.subarray(from, from + SLICE_BYTES)));
+      for (const messages of capture.pushed(next.value, SLICE_BYTES)) take(messages);
       idle_since_ms = performance.now();
       progress.advance(bytes.read_bytes() - read_bytes);
       read_bytes = bytes.read_bytes();

@@ -3,11 +3,11 @@
 import { captureReader } from '../native/capture.ts';
 import { FORMAT } from '../record/read.ts';
 import { VERSION } from '../version.ts';
-import { encodeEvent } from '../wire/decode.ts';
+import { encodeBareTick, encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { Follower } from './follower.ts';
 import type { Message } from './messages.ts';
-import { type Segment, Segments } from './segment.ts';
+import { type Passing, Segments } from './segment.ts';
 import type { TakenAt } from './vantage.ts';
 
 /** Time of the first packet on the clock that events have. */
@@ -38,7 +38,10 @@ export class Capture {
     this.name = name;
     this.#reader = captureReader(toaKinds);
     this.#segments = new Segments(this.#reader);
-    this.#follower = new Follower((time_ns, body) => this.#add(time_ns, body));
+    this.#follower = new Follower(
+      (time_ns, body) => this.#add(time_ns, body),
+      (end) => this.#reader.hash(Buffer.from(end, 'latin1')),
+    );
   }
 
   /** What of the capture was read so far is of TCP. */
@@ -88,13 +91,26 @@ export class Capture {
   }
 
   /** The next bytes, cut anywhere: messages. Throws with `code` ENOCAPTURE where they are no capture. */
-  push(chunk: Uint8Array): Uint8Array {
-    this.#segments.push(chunk, this.#take);
+  push(bytes: Uint8Array): Uint8Array {
+    this.#segments.give(bytes);
+    return this.#taken();
+  }
+
+  /** The same of so many bytes at once: while some are followed, the next are read. Read to its end. */
+  *pushed(bytes: Uint8Array, slice_bytes: number): Generator<Uint8Array> {
+    let slices = 0;
+    for (let from = 0; from < bytes.length; from += slice_bytes, slices++)
+      this.#segments.give(bytes.subarray(from, from + slice_bytes), bytes.length > slice_bytes);
+    for (; slices > 0; slices--) yield this.#taken();
+  }
+
+  #taken(): Uint8Array {
+    this.#segments.take(this.#take);
     this.#now_ns = Math.max(this.#now_ns, this.#packet_ns);
     return this.#messages();
   }
 
-  readonly #take = (segment: Segment): void => {
+  readonly #take = (segment: Passing): void => {
     this.#first_s ??= segment.sec;
     const time_ns = START_NS + (segment.sec - this.#first_s) * 1e9 + segment.nsec;
     if (time_ns > this.#packet_ns) this.#packet_ns = time_ns;
@@ -123,7 +139,8 @@ export class Capture {
 
   #messages(lost: { name: string; count: number }[] = []): Uint8Array {
     const losses = [...lost, ...this.#losses()];
-    this.#add(this.#now_ns, { tick: { lost: losses } });
+    if (losses.length > 0) this.#add(this.#now_ns, { tick: { lost: losses } });
+    else this.#events.push(encodeBareTick(Math.round(this.#now_ns)));
     const messages = Buffer.concat(this.#events);
     this.#events = [];
     return messages;

@@ -2,9 +2,11 @@
 
 import { distance } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
-import type { Connection, End } from './connection.ts';
+import type { Connection } from './connection.ts';
+import type { End } from './end.ts';
+import { otherSide } from './ends.ts';
 import { type Emit, packetOf, sockOf } from './messages.ts';
-import { Kept, otherSide, type Segment } from './segment.ts';
+import { Kept, type Segment } from './segment.ts';
 
 const MOST_DOUBTED = 32_768;
 /** A window further away than any there is. */
@@ -43,7 +45,7 @@ export class DoubtedResets {
 
   /** A reset of this connection that was doubted, and is not told yet. */
   of(connection: Connection): Doubted | undefined {
-    return this.#doubted.get(connection);
+    return this.#doubted.size === 0 ? undefined : this.#doubted.get(connection);
   }
 
   /** Its sender goes on as if there had been none. */

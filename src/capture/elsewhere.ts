@@ -3,10 +3,12 @@
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, next } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
-import type { Connection, End } from './connection.ts';
+import type { Connection } from './connection.ts';
+import type { End } from './end.ts';
+import { otherSide } from './ends.ts';
 import type { Followed } from './followed.ts';
 import { type Emit, packetOf, sockOf } from './messages.ts';
-import { endOfKey, isCopy, Kept, otherSide, type Segment } from './segment.ts';
+import { isCopy, Kept, type Segment } from './segment.ts';
 
 const MOST_ASTRAY = 32_768;
 
@@ -24,7 +26,7 @@ export class Elsewhere {
 
   /** A SYN-ACK for no connect to its sender: the connect of the same end that it answers is looked for. */
   synAck(segment: Segment): void {
-    const dialled = this.#followed.dialledBy(endOfKey(segment.key, otherSide(segment.side)));
+    const dialled = this.#followed.dialledBy(segment.ends, otherSide(segment.side));
     for (const connection of dialled) {
       const { syn } = connection;
       if (!syn || connection.over || connection.contested || connection.server?.last) continue;
@@ -39,9 +41,7 @@ export class Elsewhere {
   /** A reset for no connect to its sender: the connect of the same end that it answers is looked for. */
   reset(segment: Segment): void {
     if (!(segment.flags & TCP_FLAG.ack) || segment.seq !== 0) return;
-    for (const connection of this.#followed.dialledBy(
-      endOfKey(segment.key, otherSide(segment.side)),
-    )) {
+    for (const connection of this.#followed.dialledBy(segment.ends, otherSide(segment.side))) {
       const { syn } = connection;
       if (!syn || connection.over || connection.contested || connection.server?.last) continue;
       if (connection.mptcp || connection.syns > 1 || next(syn.seq) !== segment.ack) continue;
@@ -71,7 +71,7 @@ export class Elsewhere {
   /** Connects with the very same SYN to another end, which did not answer. */
   *sameDial(connection: Connection): Generator<Connection> {
     if (connection.opener === null) return;
-    for (const other of this.#followed.dialledBy(connection.at(connection.opener))) {
+    for (const other of this.#followed.dialledBy(connection.ends, connection.opener)) {
       if (other === connection || other.over || other.server?.last) continue;
       if (other.syn?.seq === connection.syn?.seq) yield other;
     }
@@ -106,8 +106,7 @@ export class Elsewhere {
 
   /** Whether it fits another connection of the same end that dialled, and then tells so. */
   crossed(known: Connection | undefined, segment: Segment, time_ns: number): boolean {
-    const end = endOfKey(segment.key, otherSide(segment.side));
-    for (const other of this.#followed.dialledBy(end)) {
+    for (const other of this.#followed.dialledBy(segment.ends, otherSide(segment.side))) {
       if (other.key === segment.key || other.over || !other.whole || other.contested) continue;
       const [client, server] = [other.client, other.server];
       if (!client?.opened || !server) continue;

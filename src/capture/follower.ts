@@ -3,16 +3,18 @@
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { next } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
-import { Connection, type End } from './connection.ts';
+import { Closed, Connection } from './connection.ts';
 import { DoubtedResets } from './doubted-resets.ts';
 import { Elsewhere } from './elsewhere.ts';
+import { otherSide } from './ends.ts';
 import { Followed } from './followed.ts';
+import { goesOn } from './goes-on.ts';
 import { note } from './history.ts';
 import { withKnown } from './known.ts';
 import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
 import { OldStamps } from './old-stamps.ts';
 import { Resets } from './resets.ts';
-import { isCopy, Kept, otherSide, type Segment } from './segment.ts';
+import { isCopy, Kept, type Segment } from './segment.ts';
 import { ShownPeers } from './shown-peers.ts';
 import { ShutWindows, shutFrom } from './shut-windows.ts';
 import { type Refused, Stamps } from './stamps.ts';
@@ -31,7 +33,7 @@ const ANSWER_NS = 1e9;
  */
 export class Follower {
   readonly #emit: Emit;
-  readonly #followed = new Followed();
+  readonly #followed: Followed;
   readonly #stamps: Stamps;
   readonly #old: OldStamps;
   readonly #unanswered_syns: UnansweredSyns;
@@ -46,7 +48,9 @@ export class Follower {
   readonly vantage = new Vantage();
   segments = 0;
 
-  constructor(tell: Emit) {
+  /** With the hash of an end, as those of segments have it. */
+  constructor(tell: Emit, hash: (end: string) => number) {
+    this.#followed = new Followed(hash);
     const emit = withKnown(tell);
     this.#emit = emit;
     this.#old = new OldStamps(emit);
@@ -81,7 +85,10 @@ export class Follower {
       return;
     }
     this.segments++;
-    const connection = this.#followed.of(segment);
+    const known = this.#followed.of(segment);
+    // Who keeps a copy of it keeps no other ends.
+    if (known) segment.ends = known.ends;
+    const connection = known instanceof Closed ? undefined : known;
     const me = connection?.end(segment.side);
     const last = me?.last;
     if ((segment.flags & TCP_FLAG.syn) === 0 && (!last || last.flags & TCP_FLAG.syn))
@@ -94,9 +101,9 @@ export class Follower {
     }
     if (segment.toa && connection && segment.side === connection.opener)
       connection.toa ??= segment.toa;
-    if (segment.flags & TCP_FLAG.syn) this.#syn(connection, segment, time_ns);
-    else if (segment.flags & TCP_FLAG.rst) this.#resets.take(connection, segment, time_ns);
-    else this.#other(connection, segment, time_ns);
+    if (segment.flags & TCP_FLAG.syn) this.#syn(known, segment, time_ns);
+    else if (segment.flags & TCP_FLAG.rst) this.#resets.take(known, segment, time_ns);
+    else if (connection || !known) this.#other(connection, segment, time_ns);
   }
 
   /** Time goes on, whether or not segments come. */
@@ -116,13 +123,18 @@ export class Follower {
 
   // --- handshakes
 
-  #syn(known: Connection | undefined, segment: Segment, time_ns: number): void {
+  #syn(known: Connection | Closed | undefined, segment: Segment, time_ns: number): void {
     if (segment.flags & TCP_FLAG.rst) return;
     if (segment.flags & TCP_FLAG.ack) this.#synAck(known, segment, time_ns);
     else this.#firstSyn(known, segment, time_ns);
   }
 
-  #firstSyn(known: Connection | undefined, segment: Segment, time_ns: number): void {
+  #firstSyn(found: Connection | Closed | undefined, segment: Segment, time_ns: number): void {
+    if (found instanceof Closed) {
+      this.#begin(segment, time_ns).before = found.remembered;
+      return;
+    }
+    const known = found;
     const { side } = segment;
     const me = known?.end(side);
     if (known && me && known.opener === side && me.isn === segment.seq) {
@@ -142,11 +154,10 @@ export class Follower {
     }
     const connection = this.#begin(segment, time_ns);
     connection.contested = known !== undefined && !isDone(known);
-    connection.before = known?.ended ?? null;
   }
 
   #begin(segment: Segment, time_ns: number): Connection {
-    const connection = new Connection(segment.key, time_ns);
+    const connection = new Connection(segment, time_ns);
     const me = connection.end(segment.side);
     connection.opener = segment.side;
     connection.syns = 1;
@@ -162,7 +173,7 @@ export class Follower {
     me.scale = segment.scale;
     me.scale_cut = segment.options_cut && segment.scale === null;
     me.window = segment.window;
-    me.stamp = stampOf(segment, time_ns);
+    me.stamps(segment, time_ns);
     me.heard(segment, time_ns);
     this.#followed.keep(connection, segment);
     connection.answered_before = this.#unanswered_syns.answers(
@@ -173,10 +184,10 @@ export class Follower {
     return connection;
   }
 
-  #synAck(known: Connection | undefined, segment: Segment, time_ns: number): void {
+  #synAck(known: Connection | Closed | undefined, segment: Segment, time_ns: number): void {
     const { side, ack, seq } = segment;
     const contender = known?.contender;
-    let connection = known;
+    let connection = known instanceof Closed ? undefined : known;
     if (contender && contender.seg.side !== side && ack === next(contender.seg.seq)) {
       connection = this.#begin(contender.seg, contender.time_ns);
       connection.contested = true;
@@ -209,7 +220,7 @@ export class Follower {
     me.scale = segment.scale;
     me.scale_cut = segment.options_cut && segment.scale === null;
     me.window = segment.window;
-    me.stamp = stampOf(segment, time_ns);
+    me.stamps(segment, time_ns);
     if (segment.window === 0) me.shut ??= shutFrom(time_ns);
     me.heard(segment, time_ns);
     if (segment.mptcp !== null) connection.mptcp = true;
@@ -249,6 +260,11 @@ export class Follower {
       return;
     }
     if (connection.over) return;
+    if (goesOn(connection, segment) && !this.#doubted.of(connection)) {
+      connection.follow(segment, time_ns);
+      if (!connection.is_asking) this.#upstreams.heard(connection, segment, time_ns);
+      return;
+    }
     note(connection, segment);
     if (this.#old.ofEnded(connection, segment, time_ns)) return;
     this.#challenged(connection, segment, time_ns);
@@ -271,9 +287,10 @@ export class Follower {
       this.#doubted.disbelieved(connection, doubted, time_ns);
     if (!connection.closed) return;
     if (connection.whole) this.#stamp(connection, time_ns);
-    if (connection.whole && !connection.contested)
-      connection.ended = OldStamps.ended(connection, time_ns);
-    this.#followed.ended(connection);
+    const sure = connection.whole && !connection.contested;
+    const remembered = sure ? OldStamps.remembered(connection, time_ns) : null;
+    this.#followed.ended(connection, segment, remembered);
+    this.#upstreams.ended(connection);
     connection.release();
   }
 
@@ -319,7 +336,8 @@ export class Follower {
 
   #icmpError(segment: Segment, time_ns: number): void {
     const connection = this.#followed.of(segment);
-    if (!connection || connection.over || connection.contested) return;
+    if (!connection || connection instanceof Closed) return;
+    if (connection.over || connection.contested) return;
     this.#stamps.drop(connection);
     connection.answered_otherwise = true;
     this.#unreachable.error(connection, segment, time_ns);
@@ -339,11 +357,7 @@ export class Follower {
   }
 }
 
-function stampOf({ has_timestamps, tsval }: Segment, time_ns: number): End['stamp'] {
-  return has_timestamps ? { tsval, time_ns } : null;
-}
-
-/** Nothing of it can be there any more: it was closed, reset while it was open, refused, or never answered. */
-function isDone({ closed, reset, open, server }: Connection): boolean {
-  return closed || (reset && open) || server?.last === null;
+/** Nothing of it can be there any more: it was reset while it was open, refused, or never answered. */
+function isDone({ reset, open, server }: Connection): boolean {
+  return (reset && open) || server?.last === null;
 }

@@ -2,13 +2,15 @@
 
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, endOf } from '../tcp/sequence.ts';
-import type { Connection, End } from './connection.ts';
+import type { Connection } from './connection.ts';
+import type { End } from './end.ts';
 import type { Segment } from './segment.ts';
 
 /** More letters than that are one `+`. */
 const MOST_LETTERS = 32;
 /** Letters that stand once for each end, however often it sends that. */
-const ONCE: Readonly<Record<string, number>> = { A: 1, D: 2, I: 4, Q: 8 };
+const LETTER = { A: 1, D: 2, I: 4, Q: 8 } as const;
+const ONCE: Readonly<Record<string, number>> = LETTER;
 const CONTROL = TCP_FLAG.syn | TCP_FLAG.fin | TCP_FLAG.rst;
 
 /**
@@ -27,6 +29,11 @@ export function note(connection: Connection, segment: Segment): void {
     else add(connection, segment, 'D');
   } else if (control === 0) add(connection, segment, 'A');
   if (window === 0) addTenfold(connection, segment, 'W', ++me.shut_told);
+}
+
+/** That this end sends what stands there once, data or an ACK of data alone, stands there. */
+export function isNoted({ letters }: End, is_data: boolean): boolean {
+  return (letters & (is_data ? LETTER.D : LETTER.A)) !== 0;
 }
 
 /** Empty: this end has sent the very same before. */

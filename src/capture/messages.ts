@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Connection } from './connection.ts';
-import { addressOf, endOfKey, otherSide, portOf, type Segment, type Side } from './segment.ts';
+import { addressOf, endOfKey, otherSide, portOf, type Side } from './ends.ts';
+import type { Segment } from './segment.ts';
 
 /** In protobuf's JSON form, as encodeEvent() takes it. */
 export type Message = { [field: string]: unknown };

@@ -3,9 +3,10 @@
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
-import type { Connection, Ended } from './connection.ts';
+import type { Connection, Remembered } from './connection.ts';
+import { otherSide } from './ends.ts';
 import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
-import { Kept, otherSide, type Segment } from './segment.ts';
+import { Kept, type Segment } from './segment.ts';
 
 /** What answers comes sooner. */
 const ANSWER_NS = 1e9;
@@ -31,16 +32,16 @@ export class OldStamps {
       connection.old_data = null;
       this.#answered(connection, segment, time_ns, old_data);
     }
-    const { stamp } = connection.end(segment.side);
-    if (!stamp || !segment.has_timestamps || segment.payload_len === 0) return;
-    if (!before(segment.tsval, stamp.tsval)) return;
+    const { stamp, stamp_ns } = connection.end(segment.side);
+    if (stamp === null || !segment.has_timestamps || segment.payload_len === 0) return;
+    if (!before(segment.tsval, stamp)) return;
     const { acked, last } = connection.end(otherSide(segment.side));
     // What the other end waits for: all else may be late, and old by nature.
     if (acked === null ? segment.seq !== connection.end(segment.side).next : segment.seq !== acked)
       return;
     // Its own, which nothing on the way has changed, has come back.
-    if (!last?.has_timestamps || last.tsecr !== stamp.tsval) return;
-    connection.old_data = { seg: Kept.of(segment), time_ns, newer_ns: stamp.time_ns };
+    if (!last?.has_timestamps || last.tsecr !== stamp) return;
+    connection.old_data = { seg: Kept.of(segment), time_ns, newer_ns: stamp_ns };
   }
 
   /** By an ACK that asks for just this data once more, and echoes the newer timestamp. */
@@ -73,16 +74,15 @@ export class OldStamps {
   }
 
   /** What its server remembers of a connection that is closed, where it had closed first; null: that is not sure. */
-  static ended({ client, server }: Connection, time_ns: number): Ended | null {
+  static remembered({ client, server }: Connection, time_ns: number): Remembered | null {
     // It has acknowledged a FIN that told that its own had come.
     if (!client?.fin?.is_second || !server) return null;
-    const tsval = client.stamp?.tsval ?? null;
+    const tsval = client.stamp;
     return {
       time_ns,
       client_next: client.next,
       server_next: server.next,
       tsval,
-      told: false,
     };
   }
 
@@ -96,8 +96,8 @@ export class OldStamps {
     if (!segment.has_timestamps || segment.tsecr !== ended.tsval) return true;
     if (!before(syn.tsval, ended.tsval)) return true;
     if (syn_ns - ended.time_ns > TIMEWAIT_NS || time_ns - syn_ns > ANSWER_NS) return true;
-    if (ended.told) return true;
-    ended.told = true;
+    if (connection.before_told) return true;
+    connection.before_told = true;
     this.#emit(
       syn_ns,
       {

@@ -4,12 +4,14 @@ import { TCP_FLAG } from '../tcp/flags.ts';
 import { next } from '../tcp/sequence.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { ResetCaptured } from '../wire/types.gen.ts';
-import { type Connection, type End, isSameWay } from './connection.ts';
+import { Closed, type Connection } from './connection.ts';
 import type { DoubtedResets } from './doubted-resets.ts';
 import type { Elsewhere } from './elsewhere.ts';
+import { type End, isSameWay } from './end.ts';
+import { isV4, otherSide } from './ends.ts';
 import { note } from './history.ts';
 import { bareSock, type Emit, flowOf, packetOf, sockOf } from './messages.ts';
-import { isV4, macOf, otherSide, type Segment, UNKNOWN_SUBTYPE } from './segment.ts';
+import { macOf, type Segment, UNKNOWN_SUBTYPE } from './segment.ts';
 import type { ShutWindows } from './shut-windows.ts';
 import type { Stamps } from './stamps.ts';
 import type { UnansweredData } from './unanswered-data.ts';
@@ -45,11 +47,12 @@ export class Resets {
     this.#others = others;
   }
 
-  take(connection: Connection | undefined, segment: Segment, time_ns: number): void {
+  take(known: Connection | Closed | undefined, segment: Segment, time_ns: number): void {
+    const connection = known instanceof Closed ? undefined : known;
     if (connection) this.#others.stamps.drop(connection);
     if (this.#others.elsewhere.isAnswered(segment, time_ns)) return;
     if (!connection || connection.over || connection.itself) {
-      if (!this.#others.elsewhere.crossed(connection, segment, time_ns) && !connection)
+      if (!this.#others.elsewhere.crossed(connection, segment, time_ns) && !known)
         this.#others.elsewhere.reset(segment);
       return;
     }
@@ -178,16 +181,16 @@ export class Resets {
   #afterClose(connection: Connection, segment: Segment, time_ns: number): void {
     const { side } = segment;
     const me = connection.end(side);
-    const data = connection.end(otherSide(side)).last_data;
+    const { last_data: data, last_data_ns } = connection.end(otherSide(side));
     if (!me.fin || !data || me.reads_on || segment.flags & TCP_FLAG.ack) return;
-    const late = data.time_ns - me.fin.time_ns;
-    if (late < 0 || late > AT_ONCE_NS || time_ns - data.time_ns > ANSWER_NS) return;
-    if (segment.seq !== data.seg.ack) return;
+    const late = last_data_ns - me.fin.time_ns;
+    if (late < 0 || late > AT_ONCE_NS || time_ns - last_data_ns > ANSWER_NS) return;
+    if (segment.seq !== data.ack) return;
     this.#emit(
       time_ns,
       {
         reset_sent: {
-          packet: packetOf(data.seg, connection.opener),
+          packet: packetOf(data, connection.opener),
           sock: {
             ...sockOf(connection, side, TCP_STATE.CLOSE),
             previous_state: TCP_STATE.FIN_WAIT2,

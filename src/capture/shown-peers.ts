@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Connection } from './connection.ts';
+import { Closed, type Connection } from './connection.ts';
+import { endOf, otherSide } from './ends.ts';
 import type { Followed } from './followed.ts';
 import { type Emit, flowOf } from './messages.ts';
-import { endOf, keyOfEnds, otherSide } from './segment.ts';
 
 const MOST_SHOWN = 32_768;
 
@@ -36,7 +36,8 @@ export class ShownPeers {
       return;
     }
     const shown = endOf(toa);
-    const direct = this.#followed.find(keyOfEnds(shown, server).key);
+    const found = this.#followed.between(shown, server);
+    const direct = found instanceof Closed ? undefined : found;
     const as_well = this.#shown.get(server + shown);
     const other = [direct, as_well].find(
       (one) => one && one !== connection && one.open && one.whole && !one.over,

@@ -3,9 +3,11 @@
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { next } from '../tcp/sequence.ts';
 import { STALLED_MS } from '../tcp/stall.ts';
-import type { Connection, End, Shut } from './connection.ts';
+import type { Connection } from './connection.ts';
+import type { End, Shut } from './end.ts';
+import { otherSide, type Side } from './ends.ts';
 import { type Emit, flowOf } from './messages.ts';
-import { otherSide, type Segment, type Side } from './segment.ts';
+import type { Segment } from './segment.ts';
 
 const NS_PER_MS = 1e6;
 /** Probes of a window are sent after twice the time each, but for delays; those of an idle connection after the same. */

@@ -2,7 +2,7 @@
 
 import { distance } from '../tcp/sequence.ts';
 import type { Connection } from './connection.ts';
-import { addressPart, type Kept, otherSide } from './segment.ts';
+import type { Kept } from './segment.ts';
 
 /** TCP_PAWS_MSL of Linux before 4.12: so long it remembers the last stamp of an address. */
 const REMEMBERED_NS = 60e9;
@@ -100,6 +100,7 @@ export class Stamps {
   }
 
   advance(time_ns: number): void {
+    if (this.#waiting.size === 0) return;
     for (const [connection, waiting] of this.#waiting) {
       if (waiting.time_ns + UNANSWERED_NS > time_ns) return;
       this.#waiting.delete(connection);
@@ -147,6 +148,5 @@ function behindOf({ pair: { last }, syn, time_ns }: Waiting): number | null {
 }
 
 function pairOf(connection: Connection): string {
-  const client = connection.opener ?? 0;
-  return addressPart(connection.at(client)) + addressPart(connection.at(otherSide(client)));
+  return connection.ends.addresses.both[connection.opener ?? 0];
 }

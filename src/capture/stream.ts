@@ -69,9 +69,7 @@ export class CapturedStream implements Stream {
 async function* messagesOf(capture: Capture, { chunks }: CaptureBytes): AsyncGenerator<Uint8Array> {
   let cut = false;
   try {
-    for await (const chunk of chunks)
-      for (let from = 0; from < chunk.length; from += SLICE_BYTES)
-        yield capture.push(chunk.subarray(from, from + SLICE_BYTES));
+    for await (const chunk of chunks) yield* capture.pushed(chunk, SLICE_BYTES);
   } catch (error) {
     if (!isDamage(error)) throw error;
     cut = true;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { TCP_FLAG } from '../tcp/flags.ts';
-import type { Connection, End } from './connection.ts';
+import type { Connection } from './connection.ts';
+import type { End } from './end.ts';
+import type { Side } from './ends.ts';
 import { type Emit, flowOf } from './messages.ts';
-import type { Segment, Side } from './segment.ts';
+import type { Segment } from './segment.ts';
 import type { Vantage } from './vantage.ts';
 
 /** So often, over so long a time, is more than a loss. */
@@ -56,6 +58,7 @@ export class UnansweredData {
   }
 
   advance(time_ns: number): void {
+    if (this.#waiting.size === 0) return;
     for (const [connection, { side, due_ns }] of this.#waiting) {
       if (due_ns > time_ns) return;
       this.#waiting.delete(connection);

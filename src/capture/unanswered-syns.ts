@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Connection } from './connection.ts';
+import { addressPart, endOfKey, otherSide } from './ends.ts';
 import { type Emit, flowOf } from './messages.ts';
-import { addressPart, endOfKey, otherSide, type Segment } from './segment.ts';
+import type { Segment } from './segment.ts';
 import type { Stamps } from './stamps.ts';
 import type { Vantage } from './vantage.ts';
 
@@ -37,7 +38,7 @@ export class UnansweredSyns {
 
   hear(segment: Segment): void {
     if (this.#heard.size >= MOST_ENDS) return;
-    const address = addressPart(endOfKey(segment.key, segment.side));
+    const address = segment.ends.addresses.of[segment.side];
     if (address !== this.#last_heard) this.#heard.add(address);
     this.#last_heard = address;
   }
@@ -57,6 +58,7 @@ export class UnansweredSyns {
   }
 
   advance(time_ns: number): void {
+    if (this.#few.size + this.#many.size === 0) return;
     for (const waiting of [this.#few, this.#many])
       for (const [connection, due_ns] of waiting) {
         if (due_ns > time_ns) break;

@@ -3,8 +3,9 @@
 import { ERRNO } from '../tcp/errno.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import type { Connection } from './connection.ts';
+import { otherSide } from './ends.ts';
 import { type Emit, flowOf } from './messages.ts';
-import { addressPart, endOfKey, otherSide, type Segment } from './segment.ts';
+import type { Segment } from './segment.ts';
 
 /** Who passes on what it was asked dials, or asks in turn, within this time. */
 const PASSES_ON_NS = 100e6;
@@ -77,11 +78,11 @@ export class Upstreams {
 
   /** A segment of a connection, which has been followed; null: of one that began before the capture. */
   heard(connection: Connection | null, segment: Segment, time_ns: number): void {
-    const { side, payload_len, flags, key } = segment;
+    const { side, payload_len, flags, ends } = segment;
     if (!connection?.whole || connection.contested) {
       if (payload_len === 0) return;
       if (this.#unseen.size >= MOST_HOSTS) this.#unseen.clear();
-      this.#unseen.set(this.#host(addressPart(endOfKey(key, otherSide(side)))), time_ns);
+      this.#unseen.set(this.#host(ends.addresses.of[otherSide(side)]), time_ns);
       return;
     }
     if (side === connection.opener) {
@@ -97,7 +98,7 @@ export class Upstreams {
   #asks(connection: Connection, time_ns: number): void {
     const { opener, syn, forwarded } = connection;
     if (opener === null || forwarded) return;
-    const address = addressPart(connection.at(otherSide(opener)));
+    const address = connection.ends.addresses.of[otherSide(opener)];
     if (syn?.outgoing === false) this.#isHere(address);
     const asking = this.#asking.get(this.#host(address)) ?? new Set();
     if (asking.size >= MOST_ASKING) forgetAnswered(asking, time_ns);
@@ -110,12 +111,19 @@ export class Upstreams {
     this.#asking.set(this.#host(address), asking.add(connection));
   }
 
+  /** It was closed: it asks nothing more, and need not be kept until that is looked at. */
+  ended(connection: Connection): void {
+    const { opener, is_asking, ends } = connection;
+    if (!is_asking || opener === null) return;
+    this.#asking.get(this.#host(ends.addresses.of[otherSide(opener)]))?.delete(connection);
+  }
+
   /** A host dials. */
   dialled(connection: Connection, time_ns: number): void {
     if (this.#asking.size === 0) return;
     const { opener, syn } = connection;
     if (opener === null || connection.itself) return;
-    const address = addressPart(connection.at(opener));
+    const address = connection.ends.addresses.of[opener];
     if (syn?.outgoing === true) this.#isHere(address);
     const asker = this.#onlyAsker(this.#host(address), connection, time_ns);
     if (!asker) {
@@ -141,7 +149,7 @@ export class Upstreams {
     const asker = this.#dialled_for.get(connection);
     if (asker === undefined) {
       if (this.#of_its_own.size >= MOST_HOSTS) this.#of_its_own.clear();
-      const host = this.#host(addressPart(connection.at(opener)));
+      const host = this.#host(connection.ends.addresses.of[opener]);
       this.#of_its_own.set(`${host} ${upstreamEnd(connection)}`, time_ns);
       return;
     }
@@ -154,9 +162,9 @@ export class Upstreams {
   reset(connection: Connection, time_ns: number): void {
     const { opener, client, server } = connection;
     if (opener === null || !client?.last_data || client.fin) return;
-    const { time_ns: said_ns } = client.last_data;
-    if (server?.last_data && server.last_data.time_ns >= said_ns) return;
-    const host = this.#host(addressPart(connection.at(opener)));
+    const said_ns = client.last_data_ns;
+    if (server?.last_data && server.last_data_ns >= said_ns) return;
+    const host = this.#host(connection.ends.addresses.of[opener]);
     const asker = this.#onlyAsker(host, connection, time_ns);
     if (!asker || isTranslated(asker.connection, connection)) return;
     if (said_ns < asker.since_ns || said_ns - asker.since_ns > PASSES_ON_NS) return;
@@ -181,8 +189,8 @@ export class Upstreams {
     const failing = passed.failing ?? unanswered(passed.dialled);
     if (!failing || failing.one_of || this.#isOfItsOwn(failing.upstream, time_ns)) return;
     const { upstream, err, was_open } = failing;
-    const dialled_ns = was_open ? (upstream.client?.last_data?.time_ns ?? 0) : upstream.began_ns;
-    if (server.last_data && server.last_data.time_ns >= dialled_ns) return;
+    const dialled_ns = was_open ? (upstream.client?.last_data_ns ?? 0) : upstream.began_ns;
+    if (server.last_data && server.last_data_ns >= dialled_ns) return;
     if (err !== 0 && time_ns - failing.time_ns > GIVES_UP_NS) return;
     this.#emit(
       time_ns,
@@ -204,7 +212,7 @@ export class Upstreams {
 
   /** Whether its host dials that end when nobody has asked. */
   #isOfItsOwn(upstream: Connection, time_ns: number): boolean {
-    const host = this.#host(addressPart(upstream.at(upstream.opener ?? 0)));
+    const host = this.#host(upstream.ends.addresses.of[upstream.opener ?? 0]);
     const last_ns = this.#of_its_own.get(`${host} ${upstreamEnd(upstream)}`);
     return last_ns !== undefined && time_ns - last_ns < OF_ITS_OWN_NS;
   }
@@ -281,8 +289,8 @@ function asksSince(connection: Connection, time_ns: number): number | null {
   const { client, server, opened_ns } = connection;
   if (connection.over || connection.contested || !connection.whole) return null;
   if (!client || !server || client.fin || server.fin) return null;
-  const asked_ns = client.last_data?.time_ns ?? null;
-  const answered_ns = server.last_data?.time_ns ?? null;
+  const asked_ns = client.last_data ? client.last_data_ns : null;
+  const answered_ns = server.last_data ? server.last_data_ns : null;
   if (asked_ns === null)
     return answered_ns === null && time_ns - opened_ns <= PASSES_ON_NS ? opened_ns : null;
   return answered_ns !== null && answered_ns >= asked_ns ? null : asked_ns;

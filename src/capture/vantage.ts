@@ -2,7 +2,8 @@
 
 import { addressText } from '../tcp/address.ts';
 import type { Connection } from './connection.ts';
-import { addressOf, addressPart, endOfKey, otherSide, type Segment, type Side } from './segment.ts';
+import { addressOf, endOfKey, otherSide, type Side } from './ends.ts';
+import type { Segment } from './segment.ts';
 
 /** Where a capture was taken. */
 export interface TakenAt {
@@ -36,11 +37,11 @@ export class Vantage {
     if (opener === null) return;
     const told = sideOf(connection, opener, synAck_ns - syn_ns, ack_ns - synAck_ns);
     if (!told) return;
-    const here = addressPart(connection.at(told.side));
+    const here = connection.ends.addresses.of[told.side];
     const votes = this.#here.get(here) ?? {};
     if (this.#here.size < MOST_ADDRESSES) this.#here.set(here, votes);
     votes[told.by] = (votes[told.by] ?? 0) + 1;
-    const other = addressPart(connection.at(otherSide(told.side)));
+    const other = connection.ends.addresses.of[otherSide(told.side)];
     if (this.#away.size < MOST_ADDRESSES) this.#away.set(other, (this.#away.get(other) ?? 0) + 1);
   }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use napi::bindgen_prelude::BufferSlice;
+use std::hash::RandomState;
+
 use napi_derive::napi;
 use pcap_parser::{
     Block, PcapHeader, nom, parse_block_be, parse_block_le, parse_pcap_frame, parse_pcap_frame_be,
     parse_pcap_frame_modified, parse_pcap_header, parse_sectionheaderblock,
 };
 
-use crate::capture_packet::{Keys, Link, Packet, Records, SEGMENT, read_packet, write_gap};
+use crate::capture_packet::{Keys, Link, Packet, Records, read_packet, write_gap};
 use crate::error::{Result, fail};
 
 /// No packet is longer as it was captured: MAXIMUM_SNAPLEN of libpcap.
@@ -75,10 +76,16 @@ enum Step {
     Damaged,
 }
 
-/// Reads a capture (pcap, pcapng) as it comes, in pieces of any size: of each TCP segment, and each ICMP error
-/// that quotes one, what its headers say. What it holds between two pieces is bounded.
-#[napi]
-pub struct CaptureReader {
+/// What was read of some of the bytes.
+pub struct Taken {
+    pub records: Result<Vec<u8>>,
+    pub counts: CaptureCounts,
+    /// Of the bytes that were given together.
+    pub last: bool,
+}
+
+/// Reads pcap and pcapng as they come, in pieces of any size.
+pub struct Parser {
     format: Format,
     rest: Vec<u8>,
     counts: CaptureCounts,
@@ -90,11 +97,9 @@ pub struct CaptureReader {
     keys: Keys,
 }
 
-#[napi]
-impl CaptureReader {
+impl Parser {
     /// TCP options of `toa_kinds` are laid out as 254.
-    #[napi(constructor)]
-    pub fn new(toa_kinds: Vec<u32>) -> Self {
+    pub fn new(toa_kinds: &[u32], hashing: RandomState) -> Self {
         let mut kinds = [false; 256];
         for kind in toa_kinds {
             kinds[(kind & 0xff) as usize] = true;
@@ -106,26 +111,31 @@ impl CaptureReader {
             lost: false,
             gap: false,
             toa_kinds: kinds,
-            keys: Keys::new(),
+            keys: Keys::new(hashing),
         }
     }
 
-    /// Puts records of `SEGMENT_BYTES` each (src/capture/segment.ts) into `into`: how many. Where there may be more
-    /// than it takes, as many as it takes, and the rest of them by the next call, with nothing. Errors: ENOCAPTURE
-    /// where it is no capture.
-    #[napi(catch_unwind)]
-    pub fn push(&mut self, chunk: &[u8], mut into: BufferSlice) -> Result<u32> {
-        let mut held = std::mem::take(&mut self.rest);
-        held.extend_from_slice(chunk);
-        let mut out = Records::new(&mut into);
-        let used = self.read(&held, &mut out)?;
-        held.drain(..used);
-        self.rest = held;
-        Ok(out.count())
+    /// The next bytes: what they tell, in memory that is `spare`. `last` goes with it.
+    pub fn parse(&mut self, bytes: &[u8], last: bool, spare: Vec<u8>) -> Taken {
+        let mut out = Records::new(spare);
+        let records = self.next(bytes, &mut out).map(|()| out.take());
+        Taken {
+            records,
+            counts: self.counts(),
+            last,
+        }
     }
 
-    #[napi]
-    pub fn counts(&self) -> CaptureCounts {
+    fn next(&mut self, bytes: &[u8], out: &mut Records) -> Result<()> {
+        let mut held = std::mem::take(&mut self.rest);
+        held.extend_from_slice(bytes);
+        let used = self.read(&held, out)?;
+        held.drain(..used);
+        self.rest = held;
+        Ok(())
+    }
+
+    fn counts(&self) -> CaptureCounts {
         let mut counts = self.counts.clone();
         counts.rest = self.rest.len() as f64;
         if let Format::Ng { interfaces, .. } = &self.format {
@@ -136,7 +146,7 @@ impl CaptureReader {
 
     fn read(&mut self, bytes: &[u8], out: &mut Records) -> Result<usize> {
         let mut at = 0;
-        while out.has_room() {
+        loop {
             let step = match self.format {
                 Format::Unknown => self.begin(&bytes[at..])?,
                 Format::Pcap { .. } => self.pcap(&bytes[at..], out),
@@ -162,7 +172,6 @@ impl CaptureReader {
                 }
             }
         }
-        Ok(at)
     }
 
     fn begin(&mut self, bytes: &[u8]) -> Result<Step> {
@@ -376,10 +385,6 @@ impl CaptureReader {
         );
     }
 }
-
-/// Bytes of one record.
-#[napi]
-pub const SEGMENT_BYTES: u32 = SEGMENT as u32;
 
 /// As if_tsresol tells it: a power of ten or, with its upper bit, of two.
 fn units_a_second(resolution: u8) -> Option<u64> {

@@ -20,12 +20,16 @@ export interface CaptureCounts {
 }
 
 export interface CaptureReader {
+  /** The next bytes of a capture, cut anywhere; `ahead`: read on another thread, while those before are taken. */
+  give(bytes: Uint8Array, ahead: boolean): void;
   /**
-   * The next bytes of a capture, cut anywhere: puts records of SEGMENT_BYTES each into `into`, and tells how many.
-   * Where it told of any there may be more of them, which the next call gives, with nothing. Throws with `code`
-   * ENOCAPTURE where it is neither pcap nor pcapng.
+   * Puts records of SEGMENT_BYTES each into `into`, and tells how many; 0 where what one give() gave is at an end.
+   * Throws with `code` ENOCAPTURE where it is neither pcap nor pcapng.
    */
-  push(chunk: Uint8Array, into: Buffer): number;
+  take(into: Buffer): number;
+  /** Of an end as it stands in a key, below 2 ** 30, as records have it. */
+  hash(end: Uint8Array): number;
+  /** Up to what was taken. */
   counts(): CaptureCounts;
 }
 

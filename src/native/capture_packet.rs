@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the headers of one captured packet say, as a record of fixed size.
 
+use std::hash::{BuildHasher, RandomState};
+
 use etherparse::{EtherType, LaxIpSlice, LaxNetSlice, LaxSlicedPacket, ether_type, ip_number};
 
 use crate::capture::CaptureCounts;
 
 /// Bytes of a record: src/capture/segment.ts has where its fields lie.
 pub const SEGMENT: usize = 144;
-
-/// A gap, and what the packet after it says.
-const OF_A_PACKET: usize = 2;
 
 const A_SEGMENT: u8 = 1;
 const AN_ICMP_ERROR: u8 = 2;
@@ -24,18 +23,24 @@ const HAS_MPTCP: u8 = 32;
 
 const KEY_AT: usize = 48;
 const KEY: usize = 36;
+const ADDRESS: usize = 16;
 const DEVICE_AT: usize = 136;
-const SLOT_AT: usize = 140;
-/// A power of two: of so many keys it is known that they were told before.
+const SLOT_AT: usize = 36;
+const ADDRESS_SLOT_AT: usize = 128;
+const FIRST_HASH_AT: usize = 132;
+const SECOND_HASH_AT: usize = 140;
+const SUBTYPE_AT: usize = 39;
+const TOA_KIND_AT: usize = 42;
+/// A power of two: of so many it is known that they were told before.
 const SLOTS: usize = 1 << 12;
-/// Beside the number of a slot: its key was not told of last.
-const ANEW: u32 = 1 << 31;
+/// Beside the number of a slot: what it has was not told of last.
+const ANEW: u16 = 1 << 15;
 const TCP_HEADER: usize = 20;
 /// What an ICMP error quotes at least: ports and sequence number.
 const QUOTED: usize = 8;
 const ICMP_HEADER: usize = 8;
 /// Of the sender, and how long it is; ARPHRD_ETHER.
-const MAC_AT: usize = 100;
+const MAC_AT: usize = 102;
 const MAC: usize = 6;
 const ETHERNET: u8 = 1;
 const NO_SCALE: u8 = 0xff;
@@ -96,56 +101,85 @@ fn mapped(v4: [u8; 4]) -> [u8; 16] {
     address
 }
 
-/// Which keys were told of: whoever reads the records has them by their slot, and makes each only once.
-pub struct Keys(Vec<[u8; KEY]>);
+/// Which were told of, and something of each: whoever reads the records has them by their slot, and makes each only
+/// once.
+struct Told<const BYTES: usize, T>(Vec<([u8; BYTES], T)>);
 
-impl Keys {
-    pub fn new() -> Self {
-        Self(vec![[0; KEY]; SLOTS])
+impl<const BYTES: usize, T: Copy + Default> Told<BYTES, T> {
+    fn new() -> Self {
+        Self(vec![([0; BYTES], T::default()); SLOTS])
     }
 
-    fn write_slot(&mut self, record: &mut [u8; SEGMENT]) {
-        let key = &record[KEY_AT..KEY_AT + KEY];
+    fn slot(&mut self, one: &[u8; BYTES], of: impl FnOnce() -> T) -> (u16, T) {
         let mut hash = 0u64;
-        for four in key.chunks_exact(4) {
+        for four in one.chunks_exact(4) {
             let four = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
             hash = (hash ^ u64::from(four)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             hash ^= hash >> 32;
         }
         let slot = hash as usize % SLOTS;
-        let known = &mut self.0[slot];
-        let mut told = slot as u32;
-        if known != key {
-            known.copy_from_slice(key);
-            told |= ANEW;
+        let (known, has) = &mut self.0[slot];
+        if known == one {
+            return (slot as u16, *has);
         }
-        record[SLOT_AT..SLOT_AT + 4].copy_from_slice(&told.to_le_bytes());
+        *known = *one;
+        *has = of();
+        (slot as u16 | ANEW, *has)
     }
 }
 
-/// Records in memory of whoever asked for them.
-pub struct Records<'a> {
-    into: &'a mut [u8],
-    used: usize,
+/// Keys of connections, with the hash of either end, and both addresses of each.
+pub struct Keys {
+    keys: Told<KEY, [u32; 2]>,
+    addresses: Told<{ 2 * ADDRESS }, ()>,
+    hashing: RandomState,
 }
 
-impl<'a> Records<'a> {
-    pub fn new(into: &'a mut [u8]) -> Self {
-        Self { into, used: 0 }
+impl Keys {
+    pub fn new(hashing: RandomState) -> Self {
+        Self {
+            keys: Told::new(),
+            addresses: Told::new(),
+            hashing,
+        }
     }
 
-    pub fn count(&self) -> u32 {
-        (self.used / SEGMENT) as u32
+    fn write_slots(&mut self, record: &mut [u8; SEGMENT]) {
+        let mut key = [0; KEY];
+        key.copy_from_slice(&record[KEY_AT..KEY_AT + KEY]);
+        let (first, second) = key.split_at(KEY / 2);
+        let mut addresses = [0; 2 * ADDRESS];
+        addresses[..ADDRESS].copy_from_slice(&first[..ADDRESS]);
+        addresses[ADDRESS..].copy_from_slice(&second[..ADDRESS]);
+        let hash = |end| hash_end(&self.hashing, end);
+        let (slot, [first, second]) = self.keys.slot(&key, || [hash(first), hash(second)]);
+        let (address_slot, ()) = self.addresses.slot(&addresses, || ());
+        record[SLOT_AT..SLOT_AT + 2].copy_from_slice(&slot.to_le_bytes());
+        record[ADDRESS_SLOT_AT..ADDRESS_SLOT_AT + 2].copy_from_slice(&address_slot.to_le_bytes());
+        record[FIRST_HASH_AT..FIRST_HASH_AT + 4].copy_from_slice(&first.to_le_bytes());
+        record[SECOND_HASH_AT..SECOND_HASH_AT + 4].copy_from_slice(&second.to_le_bytes());
+    }
+}
+
+/// Nobody who made a capture knows which ends have the same. Small to whoever reads the records: below 2^30.
+pub fn hash_end(hashing: &RandomState, end: &[u8]) -> u32 {
+    (hashing.hash_one(end) >> 34) as u32
+}
+
+/// Records, one after the other.
+pub struct Records(Vec<u8>);
+
+impl Records {
+    pub fn new(into: Vec<u8>) -> Self {
+        Self(into)
     }
 
-    /// For all of one packet.
-    pub fn has_room(&self) -> bool {
-        self.into.len() - self.used >= OF_A_PACKET * SEGMENT
+    pub fn take(self) -> Vec<u8> {
+        self.0
     }
 
     fn add(&mut self, record: &[u8; SEGMENT]) {
-        self.into[self.used..self.used + SEGMENT].copy_from_slice(record);
-        self.used += SEGMENT;
+        self.0.extend_from_slice(record);
     }
 }
 
@@ -159,7 +193,7 @@ fn begin(packet: &Packet, what: u8) -> [u8; SEGMENT] {
     record[4..8].copy_from_slice(&packet.nsec.to_le_bytes());
     record[8] = what;
     record[38] = NO_SCALE;
-    record[42] = NO_SUBTYPE;
+    record[SUBTYPE_AT] = NO_SUBTYPE;
     record[DEVICE_AT..DEVICE_AT + 4].copy_from_slice(&packet.interface.to_le_bytes());
     record
 }
@@ -252,7 +286,7 @@ pub fn read_packet(
             ];
             write_ends(&mut record, &Ends { from, to, ports });
             if read_segment(&mut record, upper.payload, upper_length, toa_kinds) {
-                keys.write_slot(&mut record);
+                keys.write_slots(&mut record);
                 out.add(&record);
             } else {
                 counts.cut += 1.0;
@@ -261,7 +295,7 @@ pub fn read_packet(
         ip_number::ICMP | ip_number::IPV6_ICMP => {
             let is_v6 = upper.ip_number == ip_number::IPV6_ICMP;
             if read_icmp(&mut record, upper.payload, is_v6, from) {
-                keys.write_slot(&mut record);
+                keys.write_slots(&mut record);
                 out.add(&record);
             }
         }
@@ -410,7 +444,7 @@ fn read_options(record: &mut [u8; SEGMENT], mut options: &[u8], toa_kinds: &[boo
             }
             (30, 3..) => {
                 record[9] |= HAS_MPTCP;
-                record[42] = option[2] >> 4;
+                record[SUBTYPE_AT] = option[2] >> 4;
             }
             _ => read_toa(record, option, toa_kinds),
         }
@@ -442,10 +476,10 @@ fn read_toa(record: &mut [u8; SEGMENT], option: &[u8], toa_kinds: &[bool; 256]) 
         28 => 2,
         _ => 3,
     };
-    if rank(kind) <= rank(record[39]) {
+    if rank(kind) <= rank(record[TOA_KIND_AT]) {
         return;
     }
-    record[39] = kind;
+    record[TOA_KIND_AT] = kind;
     if portless == 0 {
         let port = u16::from_be_bytes([option[2], option[3]]);
         record[40..42].copy_from_slice(&port.to_le_bytes());

@@ -11,6 +11,7 @@ mod attached;
 mod btf;
 mod capture;
 mod capture_packet;
+mod capture_reader;
 mod clock;
 mod confine;
 mod cpus;

@@ -2,14 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  addressOf,
-  endOfKey,
-  otherSide,
-  portOf,
-  type Segment,
-  Segments,
-} from '../../src/capture/segment.ts';
+import { addressOf, endOfKey, otherSide, portOf } from '../../src/capture/ends.ts';
+import { type Passing, Segments } from '../../src/capture/segment.ts';
 import { captureReader } from '../../src/native/capture.ts';
 import { Checksum } from '../../src/record/check.ts';
 import { FORMAT } from '../../src/record/read.ts';
@@ -49,7 +43,9 @@ const KEY = { refused: '1', reset: '2' };
 export function recordingOf(folder: string): Buffer {
   const read = (name: string) => readFileSync(join(folder, name));
   const segments: Captured[] = [];
-  new Segments(captureReader([])).push(read('pcap'), (one) => segments.push(captured(one)));
+  const reader = new Segments(captureReader([]));
+  reader.give(read('pcap'));
+  reader.take((one) => segments.push(captured(one)));
   const counters = {
     before: readCounters(String(read('before.netstat'))),
     after: readCounters(String(read('after.netstat'))),
@@ -212,9 +208,10 @@ function readSysctls(text: string): Record<string, string> {
   );
 }
 
-function captured({ sec, nsec, key, side, ack, has_timestamps, ...packet }: Segment): Captured {
+function captured(segment: Passing): Captured {
+  const { sec, nsec, key, side, seq, ack, has_timestamps } = segment;
+  const { flags, window, payload_len, ttl, tsval, tsecr } = segment;
   const [from, to] = [endOfKey(key, side), endOfKey(key, otherSide(side))];
-  const { flags, seq, window, payload_len, ttl, tsval, tsecr } = packet;
   return {
     ...{ sec, nsec, sport: portOf(from), dport: portOf(to) },
     saddr: addressText(addressOf(from)),

@@ -7,14 +7,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Connection } from '../../../src/capture/connection.ts';
-import {
-  addressOf,
-  endOfKey,
-  Kept,
-  portOf,
-  type Segment,
-  Segments,
-} from '../../../src/capture/segment.ts';
+import { addressOf, endOfKey, portOf } from '../../../src/capture/ends.ts';
+import { Kept, type Segment, Segments } from '../../../src/capture/segment.ts';
 import { captureReader } from '../../../src/native/capture.ts';
 import { addressText } from '../../../src/tcp/address.ts';
 import { TCP_FLAG } from '../../../src/tcp/flags.ts';
@@ -59,7 +53,9 @@ describe.skipIf(!HAS_TSHARK)('as tshark reads it (tools/setup installs it)', () 
 
 function segmentsIn(bytes: Buffer): Segment[] {
   const segments: Segment[] = [];
-  new Segments(captureReader([])).push(bytes, (one) => segments.push(Kept.of(one)));
+  const reader = new Segments(captureReader([]));
+  reader.give(bytes);
+  reader.take((one) => segments.push(Kept.of(one)));
   return segments.filter(({ what }) => what === 'segment');
 }
 
@@ -100,7 +96,7 @@ function factsOf(segments: readonly Segment[]): Fact[] {
   const connections = new Map<string, Connection>();
   return segments.map((segment) => {
     const { key, side, seq, flags, payload_len, scale } = segment;
-    const connection = connections.get(key) ?? new Connection(key, 0);
+    const connection = connections.get(key) ?? new Connection(segment, 0);
     connections.set(key, connection);
     const me = connection.end(side);
     if (flags & TCP_FLAG.syn) {
