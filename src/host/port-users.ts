@@ -52,8 +52,10 @@ export function portUsers(ask: AskSockets, { sock }: CallFailed): PortUser[] {
   return [...found.values()].sort((a, b) => weight(a) - weight(b)).slice(0, MOST);
 }
 
-export function socketsOfPort(family: number, sport: number, states: number): Buffer {
+/** `more`: attributes that are told only where they are asked for. */
+export function socketsOfPort(family: number, sport: number, states: number, more = 0): Buffer {
   const body = Buffer.alloc(REQUEST);
+  body[2] = more;
   body[0] = family;
   body[1] = IPPROTO_TCP;
   body.writeUInt32LE(states, 4);

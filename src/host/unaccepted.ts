@@ -4,7 +4,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Flow, Process } from '../wire/types.gen.ts';
 import { LISTENERS } from './accept-queues.ts';
-import { messages } from './netlink.ts';
+import { attributes, messages, text } from './netlink.ts';
 import { list } from './netns.ts';
 import { type AskSockets, AT, addressAt, DIAG, socketsOfPort } from './port-users.ts';
 
@@ -27,6 +27,7 @@ export interface Unaccepted {
   unread_bytes: number;
   /** The client has closed it. */
   given_up: boolean;
+  mptcp: boolean;
 }
 
 const BOTH_FAMILIES = [2, 10] as const;
@@ -55,10 +56,11 @@ export function queuesIn(ask: AskSockets): Queue[] {
 const OPEN = (1 << TCP_STATE.ESTABLISHED) | (1 << TCP_STATE.CLOSE_WAIT);
 
 export function unacceptedAt(ask: AskSockets, port: number): Unaccepted[] {
-  const requests = BOTH_FAMILIES.map((family) => socketsOfPort(family, port, OPEN));
+  const requests = BOTH_FAMILIES.map((family) => socketsOfPort(family, port, OPEN, WITH_INFO));
   return answersOf(ask(requests)).flatMap((body) => {
     if (body.readUInt32LE(AT.inode) !== 0) return [];
     const [family, state] = [body[0], body[1]];
+    const ulp = attributes(body, AT.end).get(ULP_INFO);
     const given_up = state === TCP_STATE.CLOSE_WAIT;
     return {
       id: body.toString('hex', AT.cookie, AT.cookie + 8),
@@ -72,11 +74,16 @@ export function unacceptedAt(ask: AskSockets, port: number): Unaccepted[] {
       // A FIN counts there.
       unread_bytes: body.readUInt32LE(AT.rqueue) - Number(given_up),
       given_up,
+      mptcp: text(attributes(ulp, 0).get(ULP_NAME)) === 'mptcp',
     };
   });
 }
 
 const SERVED_HERE = 1;
+/** Of the attribute INET_DIAG_INFO, with which the others come. */
+const WITH_INFO = 1 << 1;
+/** INET_DIAG_ULP_INFO: what has taken over the socket, by its name. */
+const [ULP_INFO, ULP_NAME] = [19, 1];
 
 function answersOf(answers: readonly Buffer[]): Buffer[] {
   return answers

@@ -82,7 +82,7 @@ export class UnacceptedConnections {
     const processes = holders.flatMap(({ pid }) => this.#host.process(pid) ?? []);
     return [
       ...processes.map((process) => encodeEvent({ ktime_ns, fact: { process } })),
-      ...tells.map(({ known, flow, unread_bytes, given_up }) => {
+      ...tells.map(({ known, flow, unread_bytes, given_up, mptcp }) => {
         known.told = true;
         const ends = { saddr: addressBytes(flow.saddr), daddr: addressBytes(flow.daddr) };
         const waited_ms = Math.round((ktime_ns - known.since_ns) / 1e6);
@@ -91,6 +91,7 @@ export class UnacceptedConnections {
           ...{ flow: { ...flow, ...ends }, waited_ms, unread_bytes },
           ...{ queue: usage, queue_max: limit, holders },
           given_up: Number(given_up),
+          mptcp: Number(mptcp),
         };
         return encodeEvent({ ktime_ns, netns, key: '0', occurrences: 1, unaccepted });
       }),

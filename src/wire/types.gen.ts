@@ -511,6 +511,8 @@ export interface Unaccepted {
   holders: Process[];
   /** 1: the client has closed it meanwhile. */
   given_up: number;
+  /** 1: it is of MPTCP, and what the client has sent is kept elsewhere. */
+  mptcp: number;
 }
 
 export interface WindowShut {

@@ -33,7 +33,7 @@ export default defineCause({
       evidence: {
         local: local(sock.flow),
         peer: remote(sock.flow),
-        unread_bytes: sock.unread_bytes,
+        unread_bytes: sock.unread_bytes as number | null,
         shut_for_ms: since_ms as number | null,
         ended_with: ended === null ? null : errnoName(ended),
         ...(reads && { reads }),
@@ -67,7 +67,7 @@ export default defineCause({
     ...hindered
   }) {
     if (not_accepted_ms !== undefined)
-      return `${not_accepted_by ?? 'the process that listens'} has not accepted the connection of ${peer} to ${here} for ${seconds(not_accepted_ms)}, with ${unread_bytes} bytes to read${peer_gave_up ? ', and that one has closed it since' : ''}: ${accept_queue} wait where ${accept_queue_max} may${hindranceText(hindered)}`;
+      return `${not_accepted_by ?? 'the process that listens'} ${not_accepted_by?.includes(', ') ? 'have' : 'has'} not accepted the connection of ${peer} to ${here} for ${seconds(not_accepted_ms)}${unread_bytes === null ? '' : `, with ${unread_bytes} bytes to read`}${peer_gave_up ? ', and that one has closed it since' : ''}: ${accept_queue} wait where ${accept_queue_max} may${hindranceText(hindered)}`;
     if (shut_for_ms === null) return '';
     const end = ended_with === null ? '' : `, until the connection ended with ${ended_with}`;
     if (not_accepted_by !== undefined)
@@ -125,7 +125,8 @@ const WITHOUT_QUEUE: {
 /** One that waits to be accepted, whether or not it fills its window. */
 function unaccepted(event: Event<'unaccepted'>, known: Knowledge) {
   const { netns, body } = event;
-  const { flow, waited_ms, unread_bytes, queue, queue_max, holders, given_up } = body;
+  const { flow, waited_ms, queue, queue_max, holders, given_up } = body;
+  const unread_bytes = body.mptcp > 0 ? null : body.unread_bytes;
   const [first] = holders;
   return {
     evidence: {
@@ -134,10 +135,11 @@ function unaccepted(event: Event<'unaccepted'>, known: Knowledge) {
       unread_bytes,
       shut_for_ms: null,
       ended_with: null,
-      ...(first && { not_accepted_by: nameOf(first) }),
+      ...(first && { not_accepted_by: holders.map(nameOf).join(', ') }),
       not_accepted_ms: waited_ms,
       accept_queue: queue,
       accept_queue_max: queue_max,
+      ...(body.mptcp > 0 && { protocol: 'MPTCP' }),
       ...(given_up > 0 && { peer_gave_up: true }),
       ...hindrance(known, holders),
     },

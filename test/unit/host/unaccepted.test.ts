@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { attribute } from '../../../src/host/netlink.ts';
 import { holdersOf, queuesIn, unacceptedAt } from '../../../src/host/unaccepted.ts';
 
 /** struct inet_diag_msg, with the header of netlink. */
@@ -32,6 +33,8 @@ function answer(one: {
   return message;
 }
 
+/** INET_DIAG_ULP_INFO, INET_ULP_INFO_NAME. */
+const [ULP_INFO, ULP_NAME] = [19, 1];
 const [ESTABLISHED, CLOSE_WAIT, LISTEN] = [1, 8, 10];
 
 test('listeners of one port that somebody waits for are one queue, full where one of them is', () => {
@@ -52,9 +55,22 @@ test('only what no process has waits, and a FIN is no byte', () => {
   const flow = { saddr: '10.1.0.1', daddr: '10.1.0.2', sport: 80, dport: 40_000, service: 1 };
   const one = { id: '0102030405060708', flow, unread_bytes: 18 };
   expect(unacceptedAt(ask, 80)).toEqual([
-    { ...one, given_up: false },
-    { ...one, given_up: true },
+    { ...one, given_up: false, mptcp: false },
+    { ...one, given_up: true, mptcp: false },
   ]);
+});
+
+test('of MPTCP what the client has sent is elsewhere', () => {
+  const socket = answer({ state: ESTABLISHED, sport: 80, rqueue: 0, inode: 0 });
+  const name = attribute(ULP_NAME, Buffer.from('mptcp\0'));
+  const ask = (ulp: Buffer) => () => {
+    const message = Buffer.concat([socket, attribute(ULP_INFO, ulp)]);
+    message.writeUInt32LE(message.length, 0);
+    return [message];
+  };
+  expect(unacceptedAt(ask(name), 80)).toMatchObject([{ mptcp: true }]);
+  const tls = attribute(ULP_NAME, Buffer.from('tls\0'));
+  expect(unacceptedAt(ask(tls), 80)).toMatchObject([{ mptcp: false }]);
 });
 
 test('who has a socket open', () => {

@@ -11,7 +11,7 @@ const QUEUE: Queue = { port: 8080, inodes: [7], usage: 1, limit: 128, is_full: f
 
 function connection(id: string, port = 40_000): Unaccepted {
   const flow = { saddr: '10.1.0.1', daddr: '10.1.0.2', sport: 8080, dport: port, service: 1 };
-  return { id, flow, unread_bytes: 18, given_up: false };
+  return { id, flow, unread_bytes: 18, given_up: false, mptcp: false };
 }
 
 function looks(filter: Filter = EVERYTHING, took_ms = 0) {
