@@ -18,7 +18,7 @@ export interface QueueHost {
 }
 
 const LOOKS_EVERY_NS = 2.5e9;
-/** Nobody who accepts at all lets one wait so long. */
+/** Nobody who accepts at all lets one wait so long; it is told again when it has waited twice as long. */
 const LONG_NS = 5e9;
 /** After a look nobody looks for so many times as long. */
 const RESTS = 50;
@@ -27,7 +27,7 @@ const MOST_HOLDERS = 8;
 const MOST_PORTS = 32;
 const MOST_TOLD = 1000;
 
-type Waiting = Map<string, { since_ns: number; told: boolean }>;
+type Waiting = Map<string, { since_ns: number; told_after_ns: number }>;
 
 /** Connections that the kernel has taken, and a process does not: nothing is refused yet, and no hook tells. */
 export class UnacceptedConnections {
@@ -72,9 +72,9 @@ export class UnacceptedConnections {
       .filter(({ flow }) => this.#isWanted(netns, flow));
     const late = found.flatMap((one) => {
       const key = `${netns} ${one.id}`;
-      const known = before.get(key) ?? { since_ns: ktime_ns, told: false };
+      const known = before.get(key) ?? { since_ns: ktime_ns, told_after_ns: LONG_NS };
       this.#waiting.set(key, known);
-      return !known.told && ktime_ns - known.since_ns >= LONG_NS ? [{ ...one, known }] : [];
+      return ktime_ns - known.since_ns >= known.told_after_ns ? [{ ...one, known }] : [];
     });
     const tells = late.slice(0, MOST_TOLD);
     if (tells.length === 0) return [];
@@ -83,7 +83,7 @@ export class UnacceptedConnections {
     return [
       ...processes.map((process) => encodeEvent({ ktime_ns, fact: { process } })),
       ...tells.map(({ known, flow, unread_bytes, given_up, mptcp }) => {
-        known.told = true;
+        known.told_after_ns = 2 * (ktime_ns - known.since_ns);
         const ends = { saddr: addressBytes(flow.saddr), daddr: addressBytes(flow.daddr) };
         const waited_ms = Math.round((ktime_ns - known.since_ns) / 1e6);
         const { usage, limit } = queue;

@@ -40,7 +40,7 @@ function told(bytes: Uint8Array[]) {
   });
 }
 
-test('one that waits from look to look is told once, when it has waited for long', () => {
+test('one that waits from look to look is told when it has waited for long, and for twice as long', () => {
   const { at } = looks();
   expect([at(0), at(2.5)].flat()).toEqual([]);
   const [event, ...more] = at(5);
@@ -54,7 +54,9 @@ test('one that waits from look to look is told once, when it has waited for long
     queue_max: 128,
     holders: [{ pid: 9, comm: 'java' }],
   });
-  expect([at(7.5), at(100)].flat()).toEqual([]);
+  expect(at(7.5)).toEqual([]);
+  expect(at(10)).toMatchObject([{ body: { waited_ms: 10_000 } }]);
+  expect(at(12.5)).toEqual([]);
 });
 
 test('where others come as some are accepted, nobody waits for long', () => {
