@@ -79,7 +79,7 @@ function stuckWorker(lab: Lab, { times, family }: Options, prepare?: (workers: W
 
 /** Hands sockets to a process that does nothing, which then has them open too. */
 export function handTo(lab: Lab, sockets: Socket[]): ReturnType<typeof spawn> {
-  const child = spawn('sleep', ['60'], {
+  const child = spawn('sleep', ['3600'], {
     stdio: ['ignore', 'ignore', 'ignore', ...sockets.map(({ fd }) => fd)],
   });
   lab.defer(() => {
