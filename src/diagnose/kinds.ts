@@ -164,6 +164,13 @@ export const KINDS: { readonly [K in KernelKind]: Kind<Bodies[K]> } = {
     line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
     asked: ({ flow }) => [flow],
   },
+  unaccepted: {
+    is: 'a connection that waits to be accepted, of a listener whose queue has room',
+    happened: ({ waited_ms, queue, queue_max }) =>
+      `not accepted for ${waited_ms} ms (${queue} wait where ${queue_max} may)`,
+    line: (happened, { flow }) => `${happened}  ${flowText(flow)}`,
+    asked: ({ flow }) => [flow],
+  },
   handshake: {
     is: 'of a capture: the first sequence numbers of a connection of which something is told next',
     happened: ({ isn, answered, peer_isn }) =>

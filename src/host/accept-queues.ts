@@ -24,7 +24,7 @@ const WQUEUE = 60;
 const MESSAGE_BYTES = 72;
 
 /** Asks for all listeners of both families: only the kernel's table of listeners is gone through for it. */
-export const LISTENERS: Uint8Array[] = [AF_INET, AF_INET6].map((family) => {
+export const LISTENERS: Buffer[] = [AF_INET, AF_INET6].map((family) => {
   const body = Buffer.alloc(REQUEST_BYTES);
   body.writeUInt8(family, 0);
   body.writeUInt8(IPPROTO_TCP, 1);

@@ -10,12 +10,19 @@ import { isAny } from './routes.ts';
 /** Netlink of sockets (NETLINK_SOCK_DIAG), of one namespace. */
 export type AskSockets = (requests: Buffer[]) => Buffer[];
 
-const SOCK_DIAG_BY_FAMILY = 20;
+/** SOCK_DIAG_BY_FAMILY. */
+export const DIAG = 20;
 const IPPROTO_TCP = 6;
 const [AF_INET, AF_INET6] = [2, 10] as const;
 /** struct inet_diag_req_v2 and inet_diag_msg: where the socket's id is, and in it its ends. */
 const [REQUEST, REQUEST_ID, ANSWER, ANSWER_ID] = [56, 8, 72, 4] as const;
-const [SPORT, DPORT, SRC, DST, DEVICE] = [0, 2, 4, 20, 36] as const;
+const [SPORT, DPORT, SRC, DST, DEVICE, COOKIE] = [0, 2, 4, 20, 36, 40] as const;
+/** Of an answer. */
+export const AT = {
+  ...{ sport: ANSWER_ID + SPORT, dport: ANSWER_ID + DPORT },
+  ...{ src: ANSWER_ID + SRC, dst: ANSWER_ID + DST, cookie: ANSWER_ID + COOKIE },
+  ...{ rqueue: 56, wqueue: 60, inode: 68, end: ANSWER },
+} as const;
 const INET_DIAG_SKV6ONLY = 11;
 /** With those that are bound and nothing else (TCP_BOUND_INACTIVE, from Linux 6.8). */
 const STATES = 0x3fff;
@@ -28,9 +35,11 @@ const WEIGHT: readonly number[] = [TCP_STATE.LISTEN, TCP_STATE.CLOSE];
 export function portUsers(ask: AskSockets, { sock }: CallFailed): PortUser[] {
   const { saddr, sport } = sock.flow;
   const found = new Map<string, PortUser>();
-  for (const answer of ask([AF_INET, AF_INET6].map((family) => allAt(family, sport)))) {
+  for (const answer of ask(
+    [AF_INET, AF_INET6].map((family) => socketsOfPort(family, sport, STATES)),
+  )) {
     for (const { type, body } of messages(answer)) {
-      if (type !== SOCK_DIAG_BY_FAMILY || body.length < ANSWER) continue;
+      if (type !== DIAG || body.length < ANSWER) continue;
       const one = userOf(body);
       if (!overlaps({ address: saddr, ...sock }, one)) continue;
       const id = `${one.state} ${one.address} ${one.ipv6_only} ${one.bound_ifindex}`;
@@ -43,13 +52,15 @@ export function portUsers(ask: AskSockets, { sock }: CallFailed): PortUser[] {
   return [...found.values()].sort((a, b) => weight(a) - weight(b)).slice(0, MOST);
 }
 
-function allAt(family: number, sport: number): Buffer {
+/** `more`: attributes that are told only where they are asked for. */
+export function socketsOfPort(family: number, sport: number, states: number, more = 0): Buffer {
   const body = Buffer.alloc(REQUEST);
+  body[2] = more;
   body[0] = family;
   body[1] = IPPROTO_TCP;
-  body.writeUInt32LE(STATES, 4);
+  body.writeUInt32LE(states, 4);
   body.writeUInt16BE(sport, REQUEST_ID + SPORT);
-  return request(SOCK_DIAG_BY_FAMILY, body);
+  return request(DIAG, body);
 }
 
 function userOf(body: Buffer): PortUser {
@@ -65,7 +76,7 @@ function userOf(body: Buffer): PortUser {
   };
 }
 
-function addressAt(body: Buffer, at: number, family = 0): string {
+export function addressAt(body: Buffer, at: number, family = 0): string {
   return family === AF_INET
     ? body.subarray(at, at + 4).join('.')
     : addressText(body.subarray(at, at + 16));

@@ -24,11 +24,10 @@ export function processState(pid: number, proc = '/proc'): ProcessState | null {
   try {
     if (!hasFirstPids(proc)) return null;
     const of = `${proc}/${pid}`;
-    if (!existsSync(of))
-      return { pid, halted: '', tracer: '', open_files: 0, open_files_max: 0, gone: 1 };
+    const ended = { ...NOT_TOLD, pid, gone: 1 };
+    if (!existsSync(of)) return ended;
     const letter = stateLetter(readFileSync(`${of}/stat`, 'utf8'));
-    if (ENDED.includes(letter))
-      return { pid, halted: '', tracer: '', open_files: 0, open_files_max: 0, gone: 1 };
+    if (ENDED.includes(letter)) return ended;
     const halted = HALTED[letter];
     const tracer = halted === 'traced' ? tracerOf(of, proc) : '';
     const open_files_max = mostFiles(readFileSync(`${of}/limits`, 'utf8'));
@@ -40,9 +39,22 @@ export function processState(pid: number, proc = '/proc'): ProcessState | null {
       open_files,
       open_files_max,
       gone: 0,
+      waits_in: sleepsIn(`${of}/wchan`),
     };
   } catch {
     return null;
+  }
+}
+
+const NOT_TOLD = { halted: '', tracer: '', open_files: 0, open_files_max: 0, waits_in: '' };
+
+/** Before 6.0 a kernel may be built without. */
+function sleepsIn(file: string): string {
+  try {
+    const name = readFileSync(file, 'utf8').trim();
+    return name === '0' ? '' : name;
+  } catch {
+    return '';
   }
 }
 

@@ -384,6 +384,10 @@ export class HostKnowledge implements Knowledge {
     return this.#stalls.of(event, kinds);
   }
 
+  wasUnread(event: Event<'unaccepted'>): boolean {
+    return this.#stalls.wasUnread(event);
+  }
+
   resentSyn(event: Event): ResentSyn | null {
     return this.#resent_syns.of(event);
   }

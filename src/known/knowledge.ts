@@ -109,6 +109,8 @@ export interface Knowledge {
   otherEnd(event: Event): Event | null;
   /** Of a sender or receiver that gets no further: which stall of these the event is of, and whether it opens it. */
   stall(event: Event, ...kinds: StallKind[]): Stalled | null;
+  /** Whether the same was told of the connection before: that its process does not read. */
+  wasUnread(event: Event<'unaccepted'>): boolean;
   /** Of a SYN of this host that was sent again: whether that is new of its connect. */
   resentSyn(event: Event): ResentSyn | null;
   /** Of a segment that was reset: the half-open connection that it was for, where that was given up before. */

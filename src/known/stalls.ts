@@ -5,7 +5,8 @@ import { STALL, STALLED_MS } from '../tcp/stall.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import { isShutTo } from '../tcp/window.ts';
 import type { Event } from '../wire/event.ts';
-import type { Drop, Retransmit, Sock, Stall } from '../wire/types.gen.ts';
+import type { Drop, Flow, Retransmit, Sock, Stall } from '../wire/types.gen.ts';
+import { connectionId } from './connection-id.ts';
 import { ExpiringMap } from './expiring-map.ts';
 
 const STALLED_TIMEOUTS = 4;
@@ -66,8 +67,15 @@ export interface Full {
 export class Stalls {
   readonly #open = new ExpiringMap<Open | null>(SPAN_NS, MOST);
   readonly #of = new WeakMap<Event, Stalled[]>();
+  /** Connections whose process here does not read, or does not even accept them. */
+  readonly #unread = new ExpiringMap<true>(SPAN_NS, MOST);
+  readonly #again = new WeakSet<Event>();
 
   learn(event: Event): void {
+    if (event.kind === 'unaccepted') {
+      this.#isUnread(event, event.body.flow);
+      return;
+    }
     const seen = look(event);
     if (seen) this.#see(event, seen);
     else if (event.kind === 'state_change' && event.body.new_state === TCP_STATE.CLOSE)
@@ -77,6 +85,19 @@ export class Stalls {
 
   of(event: Event, kinds: readonly StallKind[]): Stalled | null {
     return this.#of.get(event)?.find(({ kind }) => kinds.includes(kind)) ?? null;
+  }
+
+  /** Whether it was told before that this connection is not read, by this event or by another kind of it. */
+  wasUnread(event: Event<'unaccepted'>): boolean {
+    return this.#again.has(event);
+  }
+
+  #isUnread(event: Event, flow: Flow): boolean {
+    const key = `${event.netns} ${connectionId(flow)}`;
+    const before = this.#unread.get(key, event.ktime_ns) === true;
+    this.#unread.set(key, true, event.ktime_ns);
+    if (before) this.#again.add(event);
+    return before;
   }
 
   #tell(event: Event, stalled: Stalled): void {
@@ -109,9 +130,12 @@ export class Stalls {
     );
     const told = only && isTold(only, sock.retransmits) ? only : null;
     if (kind === 'timeouts' && sock.retransmits < STALLED_TIMEOUTS && !told) return;
+    // Of one that a process has by now it is another failure.
+    const was_told =
+      kind === 'own_window' && sock.owner.pid === 0 && this.#isUnread(event, sock.flow) && !before;
     this.#tell(event, {
       kind,
-      opens: !same || (kind === 'timeouts' && before.retransmits < STALLED_TIMEOUTS),
+      opens: !was_told && (!same || (kind === 'timeouts' && before.retransmits < STALLED_TIMEOUTS)),
       ended: null,
       since_ms,
       sock,

@@ -2,15 +2,17 @@
 
 import { type AcceptQueue, acceptQueuesIn, LISTENERS, SOCK_DIAG } from '../host/accept-queues.ts';
 import { missing } from '../host/capabilities.ts';
-import { monotonic_ns, readCounters } from '../host/kernel.ts';
+import { cpu_ms, monotonic_ns, readCounters } from '../host/kernel.ts';
 import { limits } from '../host/limits.ts';
-import { networkNamespaces } from '../host/netns.ts';
-import { processesRefused } from '../host/process.ts';
+import { netnsPath, networkNamespaces } from '../host/netns.ts';
+import { processesRefused, processState } from '../host/process.ts';
+import { holdersOf, queuesIn, unacceptedAt } from '../host/unaccepted.ts';
 import {
   clockOffset_ns,
   hostRefused,
   maxDrained,
   netlink,
+  netnsCpu_ms,
   netnsRefused,
   type Session,
 } from '../native/binding.ts';
@@ -19,12 +21,14 @@ import type { Header } from '../wire/types.gen.ts';
 import { Records } from '../wire/written.ts';
 import { type AttachOptions, attach, hostNow } from './attach.ts';
 import { ClockWatch } from './clock-watch.ts';
+import type { Filter } from './filter.ts';
 import { HostFacts } from './host-facts.ts';
 import { PartCounts } from './part-counts.ts';
 import { publishingHost, withPublished } from './published.ts';
 import { LITTLE_BYTES } from './rings.ts';
 import type { KernelSource, Means } from './source.ts';
 import { type KeyTotals, NewTotals, readKeyTotals, readUntracked } from './totals.ts';
+import { type QueueHost, UnacceptedConnections } from './unaccepted.ts';
 
 /** Of a second, which the ticks of an agent come to. */
 const TOTALS_EVERY_NS = 8e8;
@@ -41,12 +45,26 @@ const KEYS_AT_ONCE = 20_000;
 /** What a tick adds to the records that it drained; where it is more, they are copied. */
 const MORE_BYTES = 1 << 20;
 
+const QUEUES: QueueHost = {
+  namespaces(netns) {
+    if (netns === null) return networkNamespaces();
+    const path = netnsPath(netns);
+    return path === undefined ? [] : [[netns, path]];
+  },
+  queues: (path) => queuesIn((requests) => netlink(SOCK_DIAG, requests, path)),
+  unaccepted: (path, port) => unacceptedAt((requests) => netlink(SOCK_DIAG, requests, path), port),
+  holders: holdersOf,
+  process: processState,
+  cpu_ms: () => cpu_ms() + netnsCpu_ms(),
+};
+
 /** The running kernel as a stream of bytes: what BPF wrote, and what only this host can tell. */
 export class LiveSource implements KernelSource {
   readonly header: Header;
   readonly #session: Session;
   readonly #facts: HostFacts;
   readonly #clock: ClockWatch;
+  readonly #unaccepted: UnacceptedConnections;
   /** Used again by each tick: new memory each time would cost more than what is done with it. */
   readonly #buffer = Buffer.allocUnsafeSlow(maxDrained() + MORE_BYTES);
   #parts: PartCounts | null = null;
@@ -65,13 +83,14 @@ export class LiveSource implements KernelSource {
   #totals: KeyTotals = { keys: [], kinds: [], overflowed: 0 };
   #reported = new Map<string, number>();
 
-  private constructor(session: Session, header: Header, rests_ms: number) {
+  private constructor(session: Session, header: Header, filter: Filter, rests_ms: number) {
     this.#session = session;
     this.header = header;
     this.#rests_ns = rests_ms * 1e6;
     this.#quiet_ns = rests_ms > 0 ? UNSEEN_QUIET_TICK_NS : QUIET_TICK_NS;
     this.#came_at_ns = header.start_ktime_ns;
     this.#clock = new ClockWatch(BigInt(header.clock_offset_ns), clockOffset_ns);
+    this.#unaccepted = new UnacceptedConnections(QUEUES, filter);
     this.#facts = new HostFacts(header, () => this.#runIterator('existing_owners'));
   }
 
@@ -79,7 +98,7 @@ export class LiveSource implements KernelSource {
   static open(options: AttachOptions): LiveSource {
     const filter = withPublished(options.filter, publishingHost);
     const { session, header } = attach({ ...options, filter });
-    return new LiveSource(session, header, options.rests_ms ?? 0);
+    return new LiveSource(session, header, filter, options.rests_ms ?? 0);
   }
 
   /** Counts what is told, so that another file can go on from here: to be called first. */
@@ -127,12 +146,16 @@ export class LiveSource implements KernelSource {
     const isLost = this.#records_lost > 0 || this.#records_malformed > 0;
     if (came || isLost) this.#came_at_ns = ktime_ns;
     if (came) this.#facts.tick();
+    const waiting = this.#unaccepted.look(ktime_ns);
+    if (waiting.length > 0) this.#came_at_ns = ktime_ns;
     const chunks = came ? [...full, records].flatMap((some) => this.#factsOf(some)) : [];
+    chunks.push(...waiting);
     const isQuiet = ktime_ns - this.#came_at_ns > TOLD_WITHIN_NS;
     const rests = ktime_ns - this.#ticked_at_ns < (isQuiet ? this.#quiet_ns : this.#rests_ns);
     const isLittle = full.length === 0 && records.length < LITTLE_BYTES;
     if (rests && isLittle && !isLost && !clock && !last) {
-      if (came) this.#held.push(Buffer.from(records), ...chunks);
+      if (came) this.#held.push(Buffer.from(records));
+      this.#held.push(...chunks);
       return NOTHING;
     }
     this.#ticked_at_ns = ktime_ns;

@@ -24,6 +24,7 @@ export const EVENT_KINDS = {
   window_shut: 41,
   handshake: 42,
   captured: 43,
+  unaccepted: 44,
   call_failed: 75,
 } as const;
 

@@ -497,6 +497,24 @@ export interface UpstreamFailed {
   closed: number;
 }
 
+export interface Unaccepted {
+  /** saddr:sport is the end here. */
+  flow: Flow;
+  /** Between the first and the last look that found it there. */
+  waited_ms: number;
+  /** What the client has sent meanwhile. */
+  unread_bytes: number;
+  /** How many wait for the listeners of that port that somebody waits for, and how many may. */
+  queue: number;
+  queue_max: number;
+  /** Those that have one of these listeners open. */
+  holders: Process[];
+  /** 1: the client has closed it meanwhile. */
+  given_up: number;
+  /** 1: it is of MPTCP, and what the client has sent is kept elsewhere. */
+  mptcp: number;
+}
+
 export interface WindowShut {
   /** daddr:dport has no room. */
   flow: Flow;
@@ -969,6 +987,8 @@ export interface ProcessState {
   open_files_max: number;
   /** 1: there is no such process any more. */
   gone: number;
+  /** The kernel's function that its first thread sleeps in. Empty: it runs, or that is not told. */
+  waits_in: string;
 }
 
 export interface Process {
@@ -1058,5 +1078,6 @@ export interface Bodies {
   window_shut: WindowShut;
   handshake: Handshake;
   captured: Captured;
+  unaccepted: Unaccepted;
   call_failed: CallFailed;
 }

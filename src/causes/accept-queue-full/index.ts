@@ -7,7 +7,7 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Flow, Packet, Process, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
-import { hindrance, hindranceAdvice, hindranceText } from '../shared/hindered.ts';
+import { hindrance, hindranceAdvice, hindranceText, waitsAdvice } from '../shared/hindered.ts';
 import { refusedAt, sharedAdvice, whichListener } from '../shared/listeners.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
@@ -124,6 +124,8 @@ export default defineCause({
     if (known.length > 0) return [...known, ...sharedAdvice(evidence, dport)];
     return [
       `${listener}: the process does not accept() fast enough. Is it stuck or out of threads? \`ss -ltnp 'sport = :${dport}'\``,
+      ...waitsAdvice(evidence),
+      `or does it have as many connections as it wants (maxconn of HAProxy, worker_connections of nginx, maxConnections of Tomcat), and lets the others wait? So many it has, with those that wait: \`ss -tnH state established 'sport = :${dport}' | grep -c :\``,
       ...sharedAdvice(evidence, dport),
       `if it only bursts, give it room: ${roomAdvice(accept_queue_max, somaxconn)}`,
     ];

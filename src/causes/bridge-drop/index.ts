@@ -21,6 +21,8 @@ const SAYS: Readonly<Record<string, string>> = {
 
 const NOWHERE =
   'may go on by no port of its bridge: none leads there, or the one that does is the one that it came in by, does not forward, is isolated from it, or not in its VLAN';
+const BACK =
+  'would have to leave by the port that it came in by, for it was translated to its sender’s own address, and that port sends nothing back (its hairpin mode is off, or it is isolated)';
 const NOT_IN_VLAN = 'is of a VLAN that the port of its bridge is not in';
 
 /** Where the kernel gives no reason, by the function that drops. */
@@ -56,23 +58,32 @@ export default defineCause({
     const bridge = name === NO_REASON && BY_FUNCTION[by] !== undefined ? by : null;
     if (SAYS[name] === undefined && bridge === null) return null;
     const match = dropMatch(event, known);
-    const { evidence, group } = match;
+    const { evidence, group, flow } = match;
+    // What a host translates back to its sender leads to the port that it came in by.
+    const hairpin = bridge !== null && BY_FUNCTION[bridge] === NOWHERE && flow.saddr === flow.daddr;
     return {
       ...match,
-      evidence: { ...evidence, dropped_by: bridge },
-      group: bridge === null ? group : `${group} ${bridge}`,
+      evidence: { ...evidence, dropped_by: bridge, ...(hairpin && { hairpin }) },
+      group: bridge === null ? group : `${group} ${bridge}${hairpin ? ' hairpin' : ''}`,
     };
   },
   summary(evidence) {
     const { drop_reason, dropped_by } = evidence;
+    if (evidence.hairpin) return dropText(evidence, BACK);
     return dropText(
       evidence,
       (dropped_by === null ? SAYS[drop_reason] : BY_FUNCTION[dropped_by]) ?? '',
     );
   },
-  advice({ interface: device, netns }, { saddr, daddr }) {
+  advice({ interface: device, netns, hairpin }, { saddr, daddr }) {
     const dev = deviceName(device) ?? 'DEV';
     return [
+      ...(hairpin
+        ? [
+            `${saddr} dials an address of this host (a published port, a service) that a rule here translates to ${daddr} itself. Let the bridge send it back: \`${inNetns(netns, `bridge link set dev ${dev} hairpin on`)}\` For good where the port is made: Docker’s userland-proxy, hairpinMode of the CNI plugin`,
+            `or let ${saddr} dial itself by 127.0.0.1 or its own address`,
+          ]
+        : []),
       `the ports, their states, and which are isolated: \`${inNetns(netns, 'bridge -d link show')}\` their VLANs: \`${inNetns(netns, 'bridge vlan show')}\` and the bridge: \`${inNetns(netns, `ip -d link show dev ${dev}`)}\``,
       `which port leads to which MAC address: \`${inNetns(netns, 'bridge fdb show')}\``,
       `which MAC addresses are where? \`${inNetns(netns, 'ip neigh show')}\` and what comes: \`${inNetns(netns, `tcpdump -eni ${dev} tcp and host ${saddr} and host ${daddr}`)}\``,

@@ -44,6 +44,7 @@ export default defineCause({
       : gone
         ? known.exitStatus(event, owner.pid)
         : null;
+    const process_end = exit_status === null ? null : exitText(exit_status);
     return {
       evidence: {
         local: endpoint(daddr, dport),
@@ -58,7 +59,7 @@ export default defineCause({
         forgotten_after: forgotten,
         forgotten_after_s: forgotten && waitedForFin(event.body),
         ...(gone && { ended_process: `${owner.comm} (${owner.pid})` }),
-        ...(exit_status !== null && { process_end: exitText(exit_status) }),
+        ...(process_end !== null && { process_end }),
       },
       basis: 'direct',
       subject: 'flow',
@@ -66,7 +67,7 @@ export default defineCause({
       flow: packet.flow,
       group: `${event.netns} ${
         servedAtSource(packet.flow) ? `from ${saddr} ${sport}` : `at ${daddr} ${dport}`
-      }${late ? ' late' : ''}${gone ? ' ended' : ''}`,
+      }${late ? ' late' : ''}${gone ? ` ended ${process_end ?? ''}` : ''}${forgotten ? ` ${forgotten}` : ''}`,
       owner,
       // Both ends had closed it.
       ...(late && { severity: 'info' as const }),
@@ -108,8 +109,8 @@ export default defineCause({
     flow,
   ) {
     const byClient = servedAtSource(flow);
-    // Closed by the peer's acknowledgement of its FIN, or later.
-    const knew = more.closed_state === 'TIME_WAIT' && Number(more.closed_ms) > KNOWN_MS;
+    // TIME_WAIT begins with the peer's acknowledgement of the FIN.
+    const knew = more.closed_state === 'TIME_WAIT' && Number(more.closed_ms) > RACE_MS;
     if (forgotten_after !== null && payload_bytes === 0)
       return [
         `nothing is lost by it: both ends had closed. But the process at ${peer} was late: it keeps in CLOSE_WAIT what its peers have closed, and may run out of files. On ${flow.saddr}: \`ss -tanp state close-wait 'sport = :${flow.sport}'\``,
@@ -161,8 +162,8 @@ export default defineCause({
       ...(byClient
         ? []
         : [
-            `HTTP: keepalive_timeout of the server (${at}) above the idle timeout of its client or balancer (${peer})`,
-            ...(knew ? [] : [takesNobody(at)]),
+            `HTTP: keepalive_timeout of the server (${at}) above the idle timeout of its client or balancer (${peer}). Was ${peer} in the midst of a request? Then ${at} gave up reading it: a limit of its own (client_body_timeout of nginx, ReadTimeout of Go, requestTimeout of Node), or an answer that it gave early`,
+            ...(Number(more.closed_ms) > SOON_MS ? [] : [takesNobody(at)]),
           ]),
     ];
   },
@@ -171,8 +172,10 @@ export default defineCause({
 const takesNobody = (at: string) =>
   `${at} closes each new connection, and answers none? Then it takes nobody now, and no timeout helps: a limit of connections (maxConnections of Node, MaxStartups of sshd, maxclients of Redis), an access list: its log says which`;
 
-/** What was on its way as the acknowledgement of the FIN was sent has arrived by then. */
-const KNOWN_MS = 1000;
+/** What a process sends for so long after its kernel had the FIN may have been on its way to the socket before. */
+const RACE_MS = 100;
+/** A client of which a service takes nobody has sent by then. */
+const SOON_MS = 1000;
 
 /** Why a connection is gone that was kept as long as the kernel keeps it. */
 function expired(reset: ResetSent): Forgotten | null {

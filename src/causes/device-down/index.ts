@@ -22,7 +22,7 @@ export default defineCause({
   seenAs: ['dropped'],
   needs: ['drop'],
   on: ['drop'],
-  leadsTo: SILENCE,
+  leadsTo: [...SILENCE, 'neighbour-failed'],
   match(event, known) {
     if (event.kind !== 'drop') return null;
     const { packet, sock, sender, reason, location } = event.body;

@@ -9,6 +9,7 @@ import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { addressOf, redirectAdvice } from '../shared/conntrack.ts';
 import { failedNeighbour, neighbourDrop } from '../shared/neighbours.ts';
+import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE, waited } from '../shared/silence.ts';
 import { hopText, resolution } from '../shared/unreachable.ts';
@@ -50,6 +51,7 @@ export default defineCause({
           from: local(sock.flow),
           to: remote(sock.flow),
           flags: null as string | null,
+          ...({} as { has_dialled?: boolean }),
           waited_ms: waited(sock),
           drop_reason: null as string | null,
           netns: event.netns,
@@ -73,6 +75,7 @@ export default defineCause({
     const { flow } = packet;
     const before = beforeRedirect(packet, conntrack);
     const addr = next_hop?.addr ?? null;
+    const has_dialled = isAnswer && addr === flow.daddr;
     return {
       evidence: {
         neighbour: addr,
@@ -84,6 +87,7 @@ export default defineCause({
         from: local(flow),
         to: remote(flow),
         flags: flagsText(packet.flags),
+        ...(has_dialled && { has_dialled }),
         waited_ms: null,
         drop_reason,
         netns: event.netns,
@@ -111,7 +115,8 @@ export default defineCause({
       return `${hop} has not answered ${asked} yet, and more waits for that than may: ${dropped}`;
     if (drop_reason === ENTRY_GONE)
       return `the entry of ${hop} was taken away while it was asked for: ${dropped}`;
-    return `${hop} does not answer ${asked}: ${dropped}`;
+    const though = evidence.has_dialled ? `, though its SYN came in` : '';
+    return `${hop} does not answer ${asked}${though}: ${dropped}`;
   },
   advice(evidence, { daddr: asked }) {
     const { neighbour, device, is_gateway, drop_reason, redirected_to, translated_from } = evidence;
@@ -126,12 +131,18 @@ export default defineCause({
         `it does, only too late: may more wait for it? Bytes: \`sysctl net.ipv${familyOf(daddr)}.neigh.${dev}.unres_qlen_bytes\``,
         `an entry that is kept asks less often: \`sysctl net.ipv${familyOf(daddr)}.neigh.${dev}.base_reachable_time_ms\``,
       ];
+    const v6 = familyOf(daddr) === 6;
     return [
+      ...(evidence.has_dialled
+        ? [
+            `${neighbour} is up, for its SYN came in. By a router, where a route here takes it for a host of ${dev}’s own network: a netmask that is too wide, or a network of containers that another one has too? \`${inNetns(netns, `ip route get ${neighbour}`)}\` Whose MAC its SYNs have: \`${inNetns(netns, `tcpdump -eni any tcp and src host ${neighbour}`)}\``,
+          ]
+        : []),
       `is ${neighbour} up, and on the segment of ${dev}? \`ip neigh show ${neighbour} dev ${dev}\` then \`ping -c 3 ${neighbour.startsWith('fe80:') ? `${neighbour}%${dev}` : neighbour}\``,
       is_gateway
         ? `is it the right gateway? \`ip route get ${daddr}\``
         : `is ${neighbour} on this segment at all? Its route says so, without a gateway: \`ip route get ${daddr}\`${dialled === null ? '' : ` That goes elsewhere? Then the socket is bound to ${dev} (SO_BINDTODEVICE), which has no route there: \`ip route get ${daddr} oif ${dev}\``}`,
-      `the wrong VLAN or bridge port, a cable, or a filter of ARP loses the questions: \`tcpdump -eni ${dev} 'arp or icmp6'\``,
+      `the wrong VLAN or bridge port, a cable, ${v6 ? 'or a firewall there that drops ICMPv6' : 'a filter of ARP, or arp_ignore there (an address that it has on lo)'} loses the questions: \`tcpdump -eni ${dev} 'arp or icmp6'\`${is_gateway ? '' : ` What is on a macvlan of ${dev} does not hear this host itself`}`,
       ...(translated_from === null
         ? []
         : [redirectAdvice(netns, `what is dialled as ${translated_from}`)]),

@@ -75,7 +75,7 @@ export default defineCause({
   summary(evidence) {
     const { address, from, to, flags, of_a_connection, arrived_on, duplicate, tentative } =
       evidence;
-    const { connection_of, answers_connect, by_loopback } = evidence;
+    const { connection_of, answers_connect, by_loopback, forwarding_setting } = evidence;
     if (by_loopback)
       return `${from} dialled ${to} by lo, from where nothing leaves this host, and ${address} is no address of it`;
     const came = `[${flags}] ${from} → ${to} came in by ${arrived_on ?? 'an unknown interface'}`;
@@ -89,8 +89,9 @@ export default defineCause({
       return answers_connect
         ? `${address} is no address of this host, where ${connection_of} dialled from it: the answer came in by ${arrived_on ?? 'an unknown interface'} ([${flags}] ${from} → ${to}) and was dropped`
         : `${address} is no longer an address of this host, where ${connection_of} still has the connection: ${came}, and was dropped`;
-    const longer = of_a_connection ? 'no longer an address' : 'no address';
-    return `${address} is ${longer} of this host: ${came} all the same`;
+    // Of a connection it may have been forwarded before.
+    const no = of_a_connection ? 'not, or no longer, an address' : 'no address';
+    return `${address} is ${no} of this host, which does not pass on what comes in there (${forwarding_setting} is 0): ${came}`;
   },
   advice(evidence, { saddr, daddr }) {
     const { address, of_a_connection, arrived_on, netns, connection_of, answers_connect } =
@@ -142,7 +143,7 @@ export default defineCause({
       ...(of_a_connection
         ? [
             `was ${address} removed (DHCP lease, failover, network restart)? ${ip('addr')} Put it back: ${add} Who takes it away: ${ip('-ts monitor address')}`,
-            `connections that still have it can send no more: \`${inNetns(netns, `ss -tnp src ${word(bracketed(daddr))}`)}\``,
+            `connections that still have it, which can send no more (none: it was never here): \`${inNetns(netns, `ss -tnp src ${word(bracketed(daddr))}`)}\``,
           ]
         : [`who should have ${address}? If this host: ${add}`]),
       `if another host has it, the sender’s route or neighbour entry leads here. On the sender: \`ip route get ${daddr}\` and \`ip neigh show ${daddr}\``,

@@ -13,6 +13,10 @@ interface Hindered {
   /** A process that has as many files open as it may. */
   out_of_files?: string;
   open_files_max?: number;
+  /** Where it is none of these, and one process alone might do the work: what that waits for, and how much it has. */
+  waits_in?: string;
+  waits_process?: string;
+  open_files?: number;
 }
 
 /** What keeps these processes from their work, where that is known: evidence. */
@@ -26,7 +30,14 @@ export function hindrance(known: Knowledge, processes: readonly Process[]): Hind
   const full = states.find(
     ({ state }) => state && state.open_files_max > 0 && state.open_files >= state.open_files_max,
   );
+  const [only] = states.length === 1 && !halted && !full ? states : [];
   return {
+    ...(only?.state &&
+      only.state.waits_in !== '' && {
+        waits_in: only.state.waits_in,
+        waits_process: only.name,
+        ...(only.state.open_files > 0 && { open_files: only.state.open_files }),
+      }),
     ...(halted?.state && {
       halted: halted.state.halted,
       halted_process: halted.name,
@@ -70,6 +81,37 @@ export function hindranceAdvice(hindered: Hindered): string[] {
         ]),
   ];
 }
+
+/** What the process that does not come to it did when it was looked at; one look, of its first thread. */
+export function waitsAdvice({ waits_in, waits_process = '', open_files }: Hindered): string[] {
+  if (waits_in === undefined) return [];
+  const [, says] = WAITS.find(([functions]) => functions.test(waits_in)) ?? [];
+  const files = open_files === undefined ? '' : `, and had ${open_files} files open`;
+  const what = `${inWords(waits_process)} was waiting when it was looked at (its first thread, in ${waits_in}${files})`;
+  return [
+    `${what}${says === undefined ? '' : `: ${says}`}. Of all its threads: \`ps -L -o lwp,stat,wchan:32,comm -p ${numberIn(waits_process)}\``,
+  ];
+}
+
+/** By the kernel's functions. */
+const WAITS: readonly (readonly [RegExp, string])[] = [
+  [
+    /epoll|ep_poll|poll_schedule|do_select|do_sys_poll|do_poll/,
+    'its event loop runs, and has nothing to do: it does not ask for this listener, as programs do not at a limit of their own (maxconn of HAProxy, worker_connections of nginx), or another thread should accept',
+  ],
+  [/inet_csk_accept/, 'for a connection, so it accepts: the queue is full only in bursts'],
+  [
+    /^(?:__)?futex/,
+    'for a lock, or for another of its threads: a pool of threads that are all busy, or a deadlock',
+  ],
+  [/nanosleep/, 'it sleeps, for a time of its own'],
+  [
+    /sk_wait_data|wait_woken|tcp_recvmsg|skb_wait_for_more|unix_stream_read|pipe_read/,
+    'for what somebody is to send it: one that says nothing holds up all where it serves one after the other',
+  ],
+  [/sk_stream_wait|sock_alloc_send|pipe_write/, 'for somebody who does not read what it writes'],
+  [/^do_wait|wait4/, 'for a process that it has started'],
+];
 
 function goOn(halted: string, name: string, pid?: number, tracer?: string): string {
   if (halted === 'traced')

@@ -3,7 +3,7 @@
 import { STALL } from '../../tcp/stall.ts';
 import { defineCause } from '../define.ts';
 import { halfOpen } from '../shared/half-open.ts';
-import { inWords, seconds } from '../shared/wording.ts';
+import { inWords, seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'third-ack-missing',
@@ -33,6 +33,7 @@ export default defineCause({
             `${inWords(path_error)}: that is why, most likely: a rule there rejects the SYN-ACK (\`nft -a list ruleset | grep -n reject\`), or it knows no way to ${daddr} (\`ip route get ${daddr}\`)`,
           ]),
       `does ${daddr} get the SYN-ACKs? There: \`tcpdump -ni any host ${saddr} and tcp port ${sport}\` If not, the way back loses them: \`ip route get ${daddr}\` here, and each hop on it`,
+      `it gets them, and sends no ACK: its own firewall drops them: there \`tcpwhy trace ${word(listener)}\` or \`nft list ruleset\``,
       `it gets them and its ACK does not arrive: a firewall on the way in saw the SYN and not the SYN-ACK, which takes another way, and drops the ACK as invalid. On each hop: \`nft list ruleset | grep -nE 'invalid|drop'\``,
       `many addresses, each once: a SYN flood with forged sources: ${listener} needs SYN cookies (net.ipv4.tcp_syncookies=1). How many are open: \`ss -tn state syn-recv 'sport = :${sport}'\``,
     ];

@@ -38,6 +38,8 @@ export default defineCause({
         peer: remote(sock.flow),
         unread_bytes: sock.unread_bytes,
         unacked_bytes: sock.unacked_bytes,
+        // What a subflow has sent is not all that the connection has.
+        ...(sock.mptcp === 1 && { subflow: true }),
         process_end,
         ...(process_end === null && upstreamUnseen(sock.flow, known)),
       },
@@ -60,7 +62,7 @@ export default defineCause({
     const lost =
       unacked_bytes > 0
         ? [
-            `${unacked_bytes} bytes that ${at} had sent were not acknowledged yet: ${peer} may never see them`,
+            `${evidence.subflow ? 'what' : `${unacked_bytes} bytes that`} ${at} had sent ${evidence.subflow ? 'last was' : 'were'} not acknowledged yet: ${peer} may never see ${evidence.subflow ? 'it' : 'them'}`,
           ]
         : [];
     if (process_end !== null) return [endAdvice(process_end, at), ...lost];

@@ -79,7 +79,7 @@ function stuckWorker(lab: Lab, { times, family }: Options, prepare?: (workers: W
 
 /** Hands sockets to a process that does nothing, which then has them open too. */
 export function handTo(lab: Lab, sockets: Socket[]): ReturnType<typeof spawn> {
-  const child = spawn('sleep', ['60'], {
+  const child = spawn('sleep', ['3600'], {
     stdio: ['ignore', 'ignore', 'ignore', ...sockets.map(({ fd }) => fd)],
   });
   lab.defer(() => {
@@ -99,14 +99,18 @@ function hasEnded(pid = 0): boolean {
   }
 }
 
-/** Refused by a listener whose process had left it to another, which is stopped. */
-function refuseInherited(lab: Lab, { times, family }: Options): Made {
+/** Refused by a listener whose process had left it to another, which does not accept. */
+function refuseInherited(lab: Lab, { times, family }: Options, isStopped: boolean): Made {
   const server = serverAt(family);
   const refused = growth(lab.server, 'TcpExt', 'ListenOverflows');
   const listener = listen(lab, family, PORT, 1);
   const child = handTo(lab, [listener]);
   until('the process to be there', () => readComm(child.pid) === 'sleep');
-  child.kill('SIGSTOP');
+  if (isStopped) child.kill('SIGSTOP');
+  else
+    until('the process to sleep', () =>
+      SLEEPS.test(readFileSync(`/proc/${child.pid}/wchan`, 'utf8')),
+    );
   listener.close();
   const waiting = dial(lab, lab.client, server, 2);
   awaitAll(waiting, POLLOUT, 'the connect');
@@ -121,6 +125,9 @@ function readComm(pid = 0): string {
   return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 }
 
+/** The kernel's function, which depends on its version. */
+const SLEEPS = /nanosleep/;
+
 const one = (family: Family, address: string, device = '') =>
   family === 6 ? `[${address}]${device}:${PORT}` : `${address}${device}:${PORT}`;
 
@@ -131,7 +138,15 @@ const listeners: ScenarioEntry[] = [
     process: 'sleep',
     says: () => ({ halted: 'stopped', halted_process: /^sleep/, inherited_from: /./ }),
     resets_at_end: true,
-    run: refuseInherited,
+    run: (lab, options) => refuseInherited(lab, options, true),
+  },
+  {
+    id: 'accept-queue-full/waiting',
+    title: 'a process that waits for something else has a listener that another one has left to it',
+    process: 'sleep',
+    says: () => ({ waits_in: SLEEPS, waits_process: /^sleep/ }),
+    resets_at_end: true,
+    run: (lab, options) => refuseInherited(lab, options, false),
   },
   {
     id: 'accept-queue-full/one-of-four',

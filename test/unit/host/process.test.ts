@@ -33,7 +33,14 @@ function runs(pid: number, stat: string, files: number, most = '1024', tracer = 
 
 test('a process that runs, with its files', () => {
   runs(7, '(java) S', 3);
-  const well = { halted: '', tracer: '', open_files: 3, open_files_max: 1024, gone: 0 };
+  const well = {
+    halted: '',
+    tracer: '',
+    open_files: 3,
+    open_files_max: 1024,
+    gone: 0,
+    waits_in: '',
+  };
   expect(processState(7, proc)).toEqual({ pid: 7, ...well });
 });
 

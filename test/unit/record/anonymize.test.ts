@@ -222,6 +222,7 @@ test('no text of an event is left as it was by chance', () => {
     'line',
     // Names of the kernel's, and of causes.
     'counter',
+    'waits_in',
     'cause',
     'by',
     // Of rules and modules: addresses in them are others.

@@ -30,7 +30,14 @@ const refused = (at_s: number) =>
 
 function finder(holders: number[] = []) {
   const asked: number[] = [];
-  const state = { halted: 'stopped', tracer: '', open_files: 1, open_files_max: 9, gone: 0 };
+  const state = {
+    halted: 'stopped',
+    tracer: '',
+    open_files: 1,
+    open_files_max: 9,
+    gone: 0,
+    waits_in: '',
+  };
   const facts = new ProcessFacts(
     (pid) => {
       asked.push(pid);
