@@ -19,7 +19,7 @@ export function goesOn(connection: Connection, segment: Segment): boolean {
   const { side, payload_len } = segment;
   const me = connection.end(side);
   const peer = connection.end(otherSide(side));
-  if (!me.last || !peer.last || !me.opened || !peer.opened || me.fin || peer.fin) return false;
+  if (!me.opened || !peer.opened || me.fin || peer.fin) return false;
   if (me.shut || peer.shut || me.pieces.length > 0 || me.again_since_heard > 0) return false;
   if (segment.seq !== me.next || distance(peer.next, segment.ack) > 0) return false;
   if (payload_len > 0 && !before(me.next, endOf(segment))) return false;
