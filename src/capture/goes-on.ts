@@ -19,8 +19,8 @@ export function goesOn(connection: Connection, segment: Segment): boolean {
   const { side, payload_len } = segment;
   const me = connection.end(side);
   const peer = connection.end(otherSide(side));
-  if (!me.last || !peer.last || !me.opened || !peer.opened || me.fin || peer.fin) return false;
-  if (me.shut || peer.shut || me.pieces.length > 0 || me.again_since_heard > 0) return false;
+  if (!me.opened || !peer.opened || me.fin || peer.fin) return false;
+  if (me.shut || peer.shut || me.again_since_heard > 0) return false;
   if (segment.seq !== me.next || distance(peer.next, segment.ack) > 0) return false;
   if (payload_len > 0 && !before(me.next, endOf(segment))) return false;
   if (!isNoted(me, payload_len > 0)) return false;
@@ -30,7 +30,7 @@ export function goesOn(connection: Connection, segment: Segment): boolean {
   return !is_late;
 }
 
-function isPlain(connection: Connection): boolean {
-  const { contested, contender, old_data, toa } = connection;
-  return connection.whole && !contested && contender === null && old_data === null && toa === null;
+/** Of one that is not contested no SYN is to be answered either. */
+function isPlain({ whole, contested, old_data, toa }: Connection): boolean {
+  return whole && !contested && old_data === null && toa === null;
 }
