@@ -184,7 +184,12 @@ async function served({ host, port }: { host: string; port: number }, read: Read
   try {
     return await servePrometheus(host, port, read);
   } catch (error) {
-    throw new UsageError(`--prometheus: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const hints: Record<string, string> = {
+      EADDRINUSE: `: another program has it, or another agent: \`ss -ltnp 'sport = :${port}'\`. Give another port`,
+      EADDRNOTAVAIL: ': this host does not have that address: `ip address`',
+    };
+    throw new UsageError(`--prometheus: ${message}${hints[code ?? ''] ?? ''}`);
   }
 }
 
