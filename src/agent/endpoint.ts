@@ -117,7 +117,7 @@ function parsed(name: string, text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:')
     // What it is stands in a log then, and it may have a password in it.
-    throw new SettingError(`${name}: no URL of http or https`);
+    throw new SettingError(`${name}: no URL of http or https, as ${USUAL_URL}`);
   return url;
 }
 

@@ -17,8 +17,17 @@ export type Outcome =
 
 /** Said of whoever sends, or how, and not of what is sent: another time it may be taken. */
 const NOT_ABOUT_THE_REQUEST = new Set([401, 403, 404, 405, 407, 408, 415, 425, 429]);
+const WHO_SENDS = 'OTEL_EXPORTER_OTLP_HEADERS says who sends: KEY=VALUE,…';
 /** A URL of all signals that has the path of one already is a usual mistake. */
+const WHERE =
+  'OTEL_EXPORTER_OTLP_ENDPOINT gets that path, OTEL_EXPORTER_OTLP_LOGS_ENDPOINT and …_METRICS_ENDPOINT are taken as they are';
 const ABOUT_THE_PATH = new Set([404, 405]);
+const STATUS_HINTS: Readonly<Record<number, string>> = {
+  401: WHO_SENDS,
+  403: WHO_SENDS,
+  404: WHERE,
+  405: WHERE,
+};
 const TOO_LARGE = 413;
 /** Of an answer no more is read. */
 const MAX_ANSWER_BYTES = 64 << 10;
@@ -81,7 +90,8 @@ function outcomeOf(
   body: Buffer,
 ): Outcome {
   if (status >= 200 && status < 300) return { is: 'taken', body };
-  const why = `HTTP status ${status}${ABOUT_THE_PATH.has(status) ? ` at ${pathname}` : ''}`;
+  const at = ABOUT_THE_PATH.has(status) ? ` at ${pathname}` : '';
+  const why = withHint(`HTTP status ${status}${at}`, STATUS_HINTS[status]);
   if (status >= 400 && status < 500 && !NOT_ABOUT_THE_REQUEST.has(status))
     return { is: 'refused', why, too_large: status === TOO_LARGE };
   return { is: 'failed', why, wait_ms: waitOf(retry_after) };
@@ -100,12 +110,17 @@ function reasonOf(error: unknown): string {
     message?: string;
     code?: string;
   };
-  const hint = HINTS[code ?? ''];
-  return (message || code || String(error)) + (hint ? ` (${hint})` : '');
+  return withHint(message || code || String(error), HINTS[code ?? '']);
 }
+
+const withHint = (why: string, hint?: string) => (hint ? `${why} (${hint})` : why);
 
 const NOT_TRUSTED = 'OTEL_EXPORTER_OTLP_CERTIFICATE names a file of who vouches for it';
 const HINTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED:
+    'nothing listens there: is the collector running, does it take OTLP by HTTP, and is OTEL_EXPORTER_OTLP_ENDPOINT right?',
+  EAI_AGAIN: 'the resolver does not answer',
+  ENOTFOUND: 'no such name: is OTEL_EXPORTER_OTLP_ENDPOINT right?',
   HPE_INVALID_CONSTANT: 'whoever answers speaks no HTTP/1.1; port 4317 is of gRPC, 4318 of HTTP',
   EPROTO: 'whoever answers may speak no TLS',
   DEPTH_ZERO_SELF_SIGNED_CERT: NOT_TRUSTED,

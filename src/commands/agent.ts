@@ -29,10 +29,14 @@ import { printable } from '../sinks/printable.ts';
 
 type Flags = Values<typeof AGENT>;
 
-/** Nobody looks on: longer than where somebody does, and twice as long where little comes. */
+/** Nobody looks on: longer than where somebody does. */
 const TICK_MS = 225;
-/** Where little comes, every second look is a tick: what is told of is not older than a second. */
+/** Where little comes. */
+const LOOK_MS = 450;
+/** Where little comes, there is no tick sooner after another, so every second look is one. */
 const RESTS_MS = 800;
+/** The same where the reader looks by itself: what is told of is not older than a second. */
+const ASK_MS = 850;
 const STATE = '/var/lib/tcpwhy';
 /** A recording is one of so many, and no larger than that: after a restart one is read again. */
 const FILES = 8;
@@ -103,9 +107,10 @@ export async function agent(targets: string[], flags: Flags): Promise<number> {
     const telling = Promise.all([shipper?.run(stop.signal), teller?.run(metrics_ms, stop.signal)]);
     telling.catch(() => stop.abort());
     const ending = AbortSignal.any([interrupted, stop.signal]);
+    const little_ms = source.looks ? ASK_MS : LOOK_MS;
     let next_ms = TICK_MS;
     const tick = () => {
-      next_ms = recorded.tick() ? 2 * TICK_MS : TICK_MS;
+      next_ms = recorded.tick() ? little_ms : TICK_MS;
       return false;
     };
     const why = await watch(tick, null, ending, () => next_ms);
@@ -179,7 +184,12 @@ async function served({ host, port }: { host: string; port: number }, read: Read
   try {
     return await servePrometheus(host, port, read);
   } catch (error) {
-    throw new UsageError(`--prometheus: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const hints: Record<string, string> = {
+      EADDRINUSE: `: another program has it, or another agent: \`ss -ltnp 'sport = :${port}'\`. Give another port`,
+      EADDRNOTAVAIL: ': this host does not have that address: `ip address`',
+    };
+    throw new UsageError(`--prometheus: ${message}${hints[code ?? ''] ?? ''}`);
   }
 }
 

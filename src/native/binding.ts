@@ -50,6 +50,9 @@ export interface Drained {
   more: boolean;
 }
 
+/** Why waiting ended: somebody asks, there is something to drain, the time is over. */
+export type Waited = 'asked' | 'written' | 'over';
+
 export interface MapEntry {
   key: Buffer;
   /** One value, or one for each possible CPU if the map is per-CPU. */
@@ -111,6 +114,7 @@ interface NativeSession {
   programs(): ProgramState[];
   beganNs(): number;
   drain(into: Uint8Array): Drained;
+  wait(fd: number, lookMs: number, atMostMs: number): Waited;
   readMap(name: string): PackedMap;
   totals(whole: boolean): KeyRows;
   readKeys(name: string, keys: Uint8Array): PackedMap;
@@ -240,6 +244,14 @@ export class Session {
    */
   drain(into: Uint8Array): Drained {
     return this.#session.drain(into);
+  }
+
+  /**
+   * Waits until something can be read of `fd`, or there is something to drain: as soon as that is much, or the clock
+   * was set, else where there is any at one of the looks, each `look_ms`.
+   */
+  wait(fd: number, look_ms: number, at_most_ms: number): Waited {
+    return this.#session.wait(fd, look_ms, at_most_ms);
   }
 
   /**

@@ -8,12 +8,15 @@ const READINGS: usize = 8;
 /// Wall clock minus CLOCK_MONOTONIC in nanoseconds, now: the tightest of a few readings.
 #[napi(catch_unwind)]
 pub fn clock_offset_ns() -> BigInt {
+    offset_ns().into()
+}
+
+pub fn offset_ns() -> i64 {
     tightest((0..READINGS).map(|_| {
         let before = now_ns(libc::CLOCK_MONOTONIC);
         let wall = now_ns(libc::CLOCK_REALTIME);
         (before, wall, now_ns(libc::CLOCK_MONOTONIC))
     }))
-    .into()
 }
 
 /// Of readings of the monotonic clock before and after the wall clock.

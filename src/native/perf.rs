@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The perf buffer's user side: every CPU's ring, emptied on demand and never waited for.
+//! The perf buffer's user side: every CPU's ring, emptied on demand.
 
 use std::ffi::{c_int, c_void};
 use std::mem::size_of;
@@ -10,12 +10,13 @@ use libbpf_rs::MapHandle;
 use libbpf_rs::libbpf_sys::{
     LIBBPF_PERF_EVENT_CONT, LIBBPF_PERF_EVENT_DONE, PERF_COUNT_SW_BPF_OUTPUT, PERF_RECORD_SAMPLE,
     PERF_SAMPLE_RAW, PERF_TYPE_SOFTWARE, bpf_perf_event_ret, perf_buffer, perf_buffer__buffer,
-    perf_buffer__consume_buffer, perf_buffer__free, perf_buffer__new_raw, perf_buffer_raw_opts,
-    perf_event_attr, perf_event_header, perf_event_mmap_page, size_t,
+    perf_buffer__buffer_fd, perf_buffer__consume_buffer, perf_buffer__free, perf_buffer__new_raw,
+    perf_buffer_raw_opts, perf_event_attr, perf_event_header, perf_event_mmap_page, size_t,
 };
 
 use napi_derive::napi;
 
+use crate::clock;
 use crate::cpus;
 use crate::error::{Result, fail, fail_errno, last_errno};
 use crate::framing;
@@ -31,6 +32,12 @@ pub const MAX_DRAINED: u32 = (DRAIN_BYTES + (1 << 16)) as u32;
 
 /// How often it is looked for CPUs that came online.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Who waits is woken when a ring has so much of itself more.
+const WAKES: usize = 4;
+
+/// What a step of the wall clock, or sleep of the host, is at least: NTP slews by less between two looks.
+const STEP_NS: u64 = 1_000_000;
 
 /// Places of the map of what was not written: enum unwritten of bpf/include/maps.h.
 const FULL: u32 = 0;
@@ -51,6 +58,18 @@ pub struct Taken {
     pub malformed: u64,
     /// The room was used up: what was in the rings when this round began is not all taken.
     pub more: bool,
+}
+
+/// Why waiting ended.
+#[napi(string_enum = "lowercase")]
+#[derive(Debug, PartialEq)]
+pub enum Waited {
+    /// Something can be read of the descriptor, or nobody will write to it any more.
+    Asked,
+    /// There is something to drain, what could not be written included; or the clock was set.
+    Written,
+    /// The time is over.
+    Over,
 }
 
 /// The rings of the CPUs that run. They are emptied in rounds: one takes what was there when it began.
@@ -180,15 +199,8 @@ impl Rings {
     /// Adds what was not written since the last time; the CPUs where that was for want of a ring.
     fn count_unwritten(&mut self) -> Result<Vec<c_int>> {
         let mut without_ring = Vec::new();
-        let Some(map) = &self.unwritten else {
-            return Ok(without_ring);
-        };
-        let keys = [FULL.to_ne_bytes(), NO_RING.to_ne_bytes()].concat();
-        let counts = maps::read_keys(map, &keys)?.values;
-        let (counts, _) = counts.as_chunks::<8>();
-        let possible = self.seen.len();
-        for (cpu, seen) in self.seen.iter_mut().enumerate() {
-            let now = [counts[cpu], counts[possible + cpu]].map(u64::from_ne_bytes);
+        let counts = self.not_written()?;
+        for (cpu, (seen, now)) in self.seen.iter_mut().zip(counts).enumerate() {
             self.taken.lost[cpu] += now[0] - seen[0] + now[1] - seen[1];
             if now[1] > seen[1] {
                 without_ring.push(cpu as c_int);
@@ -196,6 +208,89 @@ impl Rings {
             *seen = now;
         }
         Ok(without_ring)
+    }
+
+    /// What was not written so far, on each CPU: for want of room, and of a ring. None where nobody counts it.
+    fn not_written(&self) -> Result<Vec<[u64; 2]>> {
+        let Some(map) = &self.unwritten else {
+            return Ok(Vec::new());
+        };
+        let keys = [FULL.to_ne_bytes(), NO_RING.to_ne_bytes()].concat();
+        let counts = maps::read_keys(map, &keys)?.values;
+        let (counts, _) = counts.as_chunks::<8>();
+        let (full, no_ring) = counts.split_at(self.seen.len());
+        let both = full.iter().zip(no_ring);
+        Ok(both
+            .map(|(&full, &none)| [full, none].map(u64::from_ne_bytes))
+            .collect())
+    }
+
+    /// Waits until something can be read of `fd`, a ring is a quarter fuller, or, looked at each `look`, there is
+    /// anything to drain at all.
+    pub fn wait(&self, fd: c_int, look: Duration, at_most: Duration) -> Result<Waited> {
+        let began = Instant::now();
+        let offset_ns = clock::offset_ns();
+        let wanted = std::iter::once(fd).chain(self.rings.iter().map(Ring::fd));
+        let mut fds: Vec<_> = wanted
+            .map(|fd| libc::pollfd {
+                fd,
+                events: libc::POLLIN,
+                revents: 0,
+            })
+            .collect();
+        let mut next = look;
+        loop {
+            let until = next.min(at_most).saturating_sub(began.elapsed());
+            let (count, ms) = (fds.len() as libc::nfds_t, until.as_millis() as c_int + 1);
+            // SAFETY: as many as there are.
+            let ready = unsafe { libc::poll(fds.as_mut_ptr(), count, ms) };
+            if ready < 0 {
+                match last_errno() {
+                    libc::EINTR => continue,
+                    errno => return Err(fail_errno(errno, "waiting for a perf ring")),
+                }
+            }
+            if fds[0].revents != 0 {
+                return Ok(Waited::Asked);
+            }
+            for one in &mut fds[1..] {
+                if one.revents & libc::POLLIN != 0 {
+                    return Ok(Waited::Written);
+                }
+                // Its CPU went offline: it would be ready always, and is left out by its number.
+                if one.revents != 0 {
+                    one.fd = -1;
+                }
+            }
+            if began.elapsed() < next.min(at_most) {
+                continue;
+            }
+            let set = clock::offset_ns().abs_diff(offset_ns) > STEP_NS;
+            if set || self.has_more()? {
+                return Ok(Waited::Written);
+            }
+            if began.elapsed() >= at_most {
+                return Ok(Waited::Over);
+            }
+            next += look;
+        }
+    }
+
+    /// Whether a drain would have anything to take, to count or to follow.
+    fn has_more(&self) -> Result<bool> {
+        if self.at < self.rings.len() || self.rings.iter().any(|ring| ring.filled() > 0) {
+            return Ok(true);
+        }
+        let counts = self.not_written()?;
+        if counts.iter().zip(&self.seen).any(|(now, seen)| now != seen) {
+            return Ok(true);
+        }
+        if self.looked.elapsed() < LOOK_EVERY {
+            return Ok(false);
+        }
+        let online = cpus::online()?;
+        let has = |cpu: &c_int| self.rings.iter().any(|ring| ring.cpu == *cpu);
+        Ok(online.len() != self.rings.len() || !online.iter().all(has))
     }
 
     /// Opens rings where there are none. A CPU that was offline has lost its own, and that it was shows
@@ -229,9 +324,9 @@ impl Rings {
             sample_type: PERF_SAMPLE_RAW.into(),
             ..Default::default()
         };
-        // Nobody waits, so wake-ups are wasted work: the kernel clamps this to one per full ring.
+        // Each wake-up is work for the CPU that writes: few are enough to empty a ring in time.
         attr.set_watermark(1);
-        attr.__bindgen_anon_2.wakeup_watermark = u32::MAX;
+        attr.__bindgen_anon_2.wakeup_watermark = (self.pages * page_size() / WAKES) as u32;
         let mut cpus = [cpu];
         let opts = perf_buffer_raw_opts {
             sz: size_of::<perf_buffer_raw_opts>() as size_t,
@@ -259,6 +354,11 @@ impl Rings {
 }
 
 impl Ring {
+    fn fd(&self) -> c_int {
+        // SAFETY: the buffer is live.
+        unsafe { perf_buffer__buffer_fd(self.buffer.as_ptr(), 0) }
+    }
+
     /// Bytes that were written and not read.
     fn filled(&self) -> u64 {
         let mut base: *mut c_void = std::ptr::null_mut();

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use libbpf_rs::libbpf_sys::{bpf_iter_create, bpf_prog_get_info_by_fd, bpf_prog_info};
 use libbpf_rs::{MapHandle, Object};
@@ -17,7 +18,7 @@ use crate::load;
 use crate::maps;
 use crate::netns;
 use crate::object::Source;
-use crate::perf::{MAX_DRAINED, Rings};
+use crate::perf::{MAX_DRAINED, Rings, Waited};
 use crate::program::{Program, ProgramState};
 use crate::totals::{self, Places};
 
@@ -198,6 +199,14 @@ impl Session {
             malformed: taken.malformed as f64,
             more: taken.more,
         })
+    }
+
+    /// Waits until something can be read of `fd`, or there is something to drain: as soon as that is much, else where
+    /// there is any at one of the looks, each `look_ms`. No longer than `at_most_ms`.
+    #[napi(catch_unwind)]
+    pub fn wait(&mut self, fd: i32, look_ms: u32, at_most_ms: u32) -> Result<Waited> {
+        let [look, at_most] = [look_ms, at_most_ms].map(|ms| Duration::from_millis(ms.into()));
+        self.live()?.rings.wait(fd, look, at_most)
     }
 
     /// A whole map, packed.

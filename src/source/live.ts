@@ -15,6 +15,7 @@ import {
   netnsCpu_ms,
   netnsRefused,
   type Session,
+  type Waited,
 } from '../native/binding.ts';
 import { encodeBareTick, encodeEvent } from '../wire/decode.ts';
 import type { Header } from '../wire/types.gen.ts';
@@ -40,6 +41,10 @@ const TOLD_WITHIN_NS = 3e9;
 const QUIET_TICK_NS = 9e8;
 const UNSEEN_QUIET_TICK_NS = 5e9;
 const NOTHING = new Uint8Array(0);
+/** Between two looks where whoever asks for ticks is waited for. */
+const LOOK_MS = 450;
+/** So much is drained, and waits to be asked for; what comes then waits in the buffers. */
+const MOST_HELD_BYTES = 16 << 20;
 /** Of one message, which must not become too long. */
 const KEYS_AT_ONCE = 20_000;
 /** What a tick adds to the records that it drained; where it is more, they are copied. */
@@ -61,6 +66,7 @@ const QUEUES: QueueHost = {
 /** The running kernel as a stream of bytes: what BPF wrote, and what only this host can tell. */
 export class LiveSource implements KernelSource {
   readonly header: Header;
+  readonly looks = false;
   readonly #session: Session;
   readonly #facts: HostFacts;
   readonly #clock: ClockWatch;
@@ -74,6 +80,10 @@ export class LiveSource implements KernelSource {
   readonly #quiet_ns: number;
   /** Drained, and not told yet. */
   #held: Uint8Array[] = [];
+  /** There is a tick among it. */
+  #owes_tick = false;
+  /** After the last tick of a file nothing is drained until the next one has begun: it is told what came before. */
+  #may_look = false;
   #records_lost = 0;
   #records_malformed = 0;
   #came_at_ns: number;
@@ -140,6 +150,7 @@ export class LiveSource implements KernelSource {
    */
   tick(last = false): Uint8Array {
     const ktime_ns = monotonic_ns();
+    this.#may_look = !last;
     const clock = this.#clock.changed();
     const { full, records } = this.#drain();
     const came = full.length > 0 || records.length > 0;
@@ -151,7 +162,8 @@ export class LiveSource implements KernelSource {
     const chunks = came ? [...full, records].flatMap((some) => this.#factsOf(some)) : [];
     chunks.push(...waiting);
     const isQuiet = ktime_ns - this.#came_at_ns > TOLD_WITHIN_NS;
-    const rests = ktime_ns - this.#ticked_at_ns < (isQuiet ? this.#quiet_ns : this.#rests_ns);
+    const since_ns = ktime_ns - this.#ticked_at_ns;
+    const rests = !this.#owes_tick && since_ns < (isQuiet ? this.#quiet_ns : this.#rests_ns);
     const isLittle = full.length === 0 && records.length < LITTLE_BYTES;
     if (rests && isLittle && !isLost && !clock && !last) {
       if (came) this.#held.push(Buffer.from(records));
@@ -179,7 +191,28 @@ export class LiveSource implements KernelSource {
     );
     const before = [...this.#held, ...full];
     this.#held = [];
+    this.#owes_tick = false;
     return this.#together(before, records, chunks);
+  }
+
+  /**
+   * Waits until something can be read of `fd`; where nobody looks on, what comes meanwhile is drained and the host
+   * asked about it, and the next tick tells it. 'over': nothing could be read for so long. 'asked' too where nothing may
+   * be drained: the descriptor is to be read then.
+   */
+  untilAsked(fd: number, at_most_ms: number): Exclude<Waited, 'written'> {
+    if (this.#rests_ns === 0 || !this.#may_look) return 'asked';
+    const until_ms = performance.now() + at_most_ms;
+    for (;;) {
+      const left_ms = Math.max(0, until_ms - performance.now());
+      const waited = this.#session.wait(fd, LOOK_MS, left_ms);
+      if (waited !== 'written') return waited;
+      if (this.#held.reduce((sum, { length }) => sum + length, 0) > MOST_HELD_BYTES) return 'asked';
+      const told = this.tick();
+      if (told.length === 0) continue;
+      this.#held = [Buffer.from(told)];
+      this.#owes_tick = true;
+    }
   }
 
   /** What each CPU's buffer holds by now: `records` in `#buffer`, and what came before them and has no room there. */

@@ -45,6 +45,7 @@ const ENDED_BY_SERVICE =
  */
 export class RemoteSource implements KernelSource {
   readonly header: Header;
+  readonly looks = true;
   readonly #to: number;
   readonly #from: number;
   readonly #ended: string;

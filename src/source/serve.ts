@@ -13,7 +13,6 @@ import {
   writeAnswer,
 } from './border.ts';
 import { LiveSource } from './live.ts';
-import type { KernelSource } from './source.ts';
 
 /** Descriptors of the pipes that the front gives the reader; a service has one socket for both, at the first. */
 const REQUESTS = 3;
@@ -23,6 +22,8 @@ const ANSWERS = 4;
 const BEFORE_OPEN_S = 10;
 /** A front that was stopped for longer is let go: it has lost most of what happened meanwhile. */
 const PATIENCE_S = 600;
+/** Milliseconds of it are 32 bits. */
+const LONGEST_S = 2 ** 22;
 
 const NOTHING = new Uint8Array(0);
 
@@ -39,7 +40,7 @@ export function serve(): void {
       process.on(signal, () => {});
   const reader = new Reader(byService);
   try {
-    for (;;) {
+    while (reader.isAsked()) {
       const text = readRequest(REQUESTS);
       if (text === null) break;
       writeAnswer(byService ? REQUESTS : ANSWERS, reader.answer(parseRequest(text)));
@@ -55,7 +56,7 @@ const GONE = ['EPIPE', 'ECONNRESET', 'EAGAIN'];
 
 class Reader {
   readonly #byService: boolean;
-  #source: KernelSource | null = null;
+  #source: LiveSource | null = null;
 
   constructor(byService: boolean) {
     this.#byService = byService;
@@ -72,6 +73,12 @@ class Reader {
 
   close(): void {
     this.#source?.close();
+  }
+
+  /** Waits for a request; false: there was none for longer than anybody is waited for. */
+  isAsked(): boolean {
+    const patience_s = this.#byService ? PATIENCE_S : LONGEST_S;
+    return this.#source?.untilAsked(REQUESTS, patience_s * 1000) !== 'over';
   }
 
   #answer(request: Request | null): Answer {

@@ -30,6 +30,8 @@ export interface Source {
 
 /** The kernel of this host, whichever process reads it, and what else that one is asked. */
 export interface KernelSource extends Source {
+  /** Whether it looks at the buffers between two ticks too, where nobody looks on (`rests_ms`). */
+  readonly looks: boolean;
   /** Of every listener of a network namespace, null: of each that can be entered. */
   acceptQueues(netns: number | null): AcceptQueue[];
   means(): Means;

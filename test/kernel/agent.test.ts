@@ -88,7 +88,7 @@ it('says where it cannot serve', async () => {
   const { status, stderr } = spawnSync(TCPWHY, args, { encoding: 'utf8', env });
   expect([status, stderr]).toEqual([
     2,
-    expect.stringMatching(/^tcpwhy: --prometheus: .*EADDRINUSE/),
+    expect.stringMatching(`^tcpwhy: --prometheus: .*EADDRINUSE.*sport = :${port}'`),
   ]);
   taken.close();
 });

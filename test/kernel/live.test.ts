@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { spawn } from 'node:child_process';
+import { closeSync, writeSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Lab } from '../../src/lab/lab.ts';
 import { until } from '../../src/lab/until.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';
+import { pipe } from '../../src/native/binding.ts';
 import { LiveSource } from '../../src/source/live.ts';
 import { decodeEvent } from '../../src/wire/decode.ts';
 import type { Event } from '../../src/wire/event.ts';
@@ -13,6 +16,10 @@ import { FrameReader } from '../../src/wire/frames.ts';
 /** Longer than the test takes. */
 const RESTS_MS = 600_000;
 const LOOK_MS = 100;
+const PATIENCE_MS = 60_000;
+/** Of each CPU: a fraction of what a storm here writes, and room for what comes while it is drained. */
+const RING_BYTES = 512 << 10;
+const STORM = 5000;
 
 /** What is told by one call. */
 function told(source: LiveSource, last = false): Event[] {
@@ -30,9 +37,10 @@ function refuse(lab: Lab, port: number): void {
   until('a connect to be refused', isRefused);
 }
 
-function opened(lab: Lab, rests_ms: number): LiveSource {
+function opened(lab: Lab, rests_ms: number, sampling: object = {}): LiveSource {
   const filter = { groups: [], netns: lab.server.inode };
-  const source = LiveSource.open({ filter, records_per_s: 100, tier: 'hooks', rests_ms });
+  const options = { filter, records_per_s: 100, tier: 'hooks', rests_ms, ...sampling } as const;
+  const source = LiveSource.open(options);
   source.begin();
   return source;
 }
@@ -91,3 +99,75 @@ test('where much comes it is told although it rests', () => {
     source.close();
   }
 });
+
+test('while nobody asks it is looked at what comes, and the next tick tells it as if it had been asked', () => {
+  using lab = Lab.open();
+  const source = opened(lab, RESTS_MS);
+  const { from, to } = pipe();
+  try {
+    told(source, true);
+    told(source);
+    refuse(lab, 81);
+    expect(source.untilAsked(from, 0)).toBe('over');
+    expect(told(source)).toEqual([]);
+    for (let port = 1001; port <= 1300; port++) refuse(lab, port);
+    expect(source.untilAsked(from, 0)).toBe('over');
+    const events = told(source);
+    const ports = resets(events).map(({ body }) => body.packet?.flow.dport);
+    expect(ports).toHaveLength(301);
+    expect(ports[0]).toBe(81);
+    expect(kinds(events).at(-1)).toBe('tick');
+    refuse(lab, 82);
+    writeSync(to, 'x');
+    expect(source.untilAsked(from, PATIENCE_MS)).toBe('asked');
+    expect(told(source)).toEqual([]);
+    expect(resets(told(source, true))).toHaveLength(1);
+  } finally {
+    source.close();
+    closeSync(from);
+    closeSync(to);
+  }
+});
+
+test('after the last tick of a file nothing is drained until the next file is asked for', () => {
+  using lab = Lab.open();
+  const source = opened(lab, RESTS_MS);
+  const { from, to } = pipe();
+  try {
+    expect(source.untilAsked(from, 0)).toBe('asked');
+    told(source);
+    expect(source.untilAsked(from, 0)).toBe('over');
+    told(source, true);
+    expect(source.untilAsked(from, 0)).toBe('asked');
+  } finally {
+    source.close();
+    closeSync(from);
+    closeSync(to);
+  }
+});
+
+test(
+  'a storm while nobody asks loses nothing that has no room in a buffer',
+  () => {
+    using lab = Lab.open();
+    const source = opened(lab, RESTS_MS, { records_per_s: 1e6, ring_bytes: RING_BYTES });
+    const { from, to } = pipe();
+    try {
+      told(source);
+      const connect = `: >/dev/tcp/${HOSTS[4].server}/3306`;
+      const storm = `for ((i = 0; i < ${STORM}; i++)); do { ${connect}; } 2>/dev/null; done`;
+      const args = [`--net=${lab.client.path}`, 'bash', '-c', storm];
+      spawn('nsenter', args, { stdio: ['ignore', to, 'inherit'] });
+      closeSync(to);
+      expect(source.untilAsked(from, PATIENCE_MS)).toBe('asked');
+      const events = told(source, true);
+      expect(resets(events)).toHaveLength(STORM);
+      const lost = events.flatMap(({ kind, body }) => (kind === 'tick' ? body.lost : []));
+      expect(lost.filter(({ name }) => name === 'records_lost')).toEqual([]);
+    } finally {
+      source.close();
+      closeSync(from);
+    }
+  },
+  PATIENCE_MS,
+);

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ExportCounters } from '../../../src/agent/counters.ts';
 import { Delivery } from '../../../src/agent/delivery.ts';
+import { post } from '../../../src/agent/post.ts';
 import { attributesIn, recordsIn } from './otlp.ts';
 import { Receiver } from './receiver.ts';
 import { record } from './records.ts';
@@ -64,6 +65,9 @@ test('many go in several requests, in their order', async () => {
   expect(counts.flat()).toEqual(Array.from({ length: 600 }, (_, i) => i + 1));
 });
 
+const WHO_SENDS = ' \\(OTEL_EXPORTER_OTLP_HEADERS says who .*\\)';
+const WHERE = ' at /v1/logs \\(OTEL_EXPORTER_OTLP_ENDPOINT gets that path, .*\\)';
+
 test.each([401, 403, 404, 408, 415, 429, 500, 502, 503, 504])(
   'what fails with %d is sent again until it is taken',
   async (status) => {
@@ -75,9 +79,7 @@ test.each([401, 403, 404, 408, 415, 429, 500, 502, 503, 504])(
     expect(waited[1]).toBeGreaterThan(waited[0] ?? 0);
     expect(said).toEqual([
       expect.stringMatching(
-        status === 404
-          ? 'HTTP status 404 at /v1/logs: findings'
-          : `HTTP status ${status}: findings wait`,
+        `HTTP status ${status}${{ 401: WHO_SENDS, 403: WHO_SENDS, 404: WHERE }[status] ?? ''}: findings wait`,
       ),
       expect.stringMatching(/answers again/),
     ]);
@@ -88,6 +90,21 @@ test('so is what is cut off, or finds nobody', async () => {
   receiver.answers = [() => 'hangs up', () => ({ status: 200 })];
   expect(await delivery.send(records(1), going)).toBe(true);
   expect(counters).toMatchObject({ delivered: 1, failed_requests: 1 });
+});
+
+test.each([
+  ['127.0.0.1', /ECONNREFUSED .*\(nothing listens there: is the collector running/],
+  ['no-collector.invalid', /\((no such name: is OTEL_|the resolver does not answer)/],
+])('where nobody is at %s it is said what that may be', async (host, why) => {
+  const { endpoint } = receiver;
+  receiver.close();
+  const url = new URL(endpoint.url);
+  url.hostname = host;
+  expect(await post({ ...endpoint, url }, Buffer.of(1))).toMatchObject({
+    is: 'failed',
+    why: expect.stringMatching(why),
+  });
+  receiver = await Receiver.open();
 });
 
 test('it waits as long as it is asked to', async () => {
