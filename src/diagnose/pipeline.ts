@@ -215,7 +215,8 @@ export class Pipeline {
     this.#narrowed?.before(before);
     if (this.#narrowed) return;
     for (const { kind, count } of before.kinds)
-      this.#counted_before.set(kind, (this.#counted_before.get(kind) ?? 0) + count);
+      if (KIND_NAMES.has(kind))
+        this.#counted_before.set(kind, (this.#counted_before.get(kind) ?? 0) + count);
   }
 
   #applyTotals(): void {
