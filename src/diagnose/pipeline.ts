@@ -25,7 +25,7 @@ export type EventListener = (
 
 /** All buffers of a kernel hold no more between two ticks: what says so has none. */
 const MOST_HELD = 200_000;
-const MOST_HELD_BYTES = 1 << 26;
+const MOST_HELD_BYTES = 48 << 20;
 /** More of them than these are held as bytes. */
 const MOST_DECODED = 5000;
 
@@ -250,10 +250,12 @@ export class Pipeline {
     this.#acceptAll(this.#reorder.release(ktime_ns));
   }
 
-  #acceptAll(released: readonly Held[]): void {
+  /** Takes them out of `released`: of many none is held longer than it must. */
+  #acceptAll(released: (Held | null)[]): void {
     this.#held_bytes = this.#reorder.sum(bytesHeld);
     for (let i = 0; i < released.length; i++) {
       const one = released[i] as Held;
+      released[i] = null;
       if (isWritten(one)) this.#explain(one);
       else if (isEncoded(one)) this.#acceptEncoded(one);
       else this.#accept(one);

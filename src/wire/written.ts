@@ -98,9 +98,9 @@ export class Encoded {
   readonly bytes: Uint8Array;
   readonly ktime_ns: number;
 
-  /** `bytes` may be another's later. */
+  /** `bytes` may be another's later. Of a Buffer several lie in one piece of memory. */
   constructor(bytes: Uint8Array, ktime_ns: number) {
-    this.bytes = new Uint8Array(bytes);
+    this.bytes = Buffer.from(bytes);
     this.ktime_ns = ktime_ns;
   }
 }
