@@ -27,7 +27,7 @@ export type EventListener = (
 const MOST_HELD = 200_000;
 const MOST_HELD_BYTES = 48 << 20;
 /** More of them than these are held as bytes. */
-const MOST_DECODED = 5000;
+const MOST_DECODED = 2000;
 
 /** An event as it waits for its turn. */
 type Held = Event | Written | Encoded;
