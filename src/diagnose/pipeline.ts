@@ -26,6 +26,8 @@ export type EventListener = (
 /** All buffers of a kernel hold no more between two ticks: what says so has none. */
 const MOST_HELD = 200_000;
 const MOST_HELD_BYTES = 48 << 20;
+/** What each takes beside. */
+const OBJECT_BYTES = 150;
 /** More of them than these are held as bytes. */
 const MOST_DECODED = 2000;
 
@@ -109,7 +111,7 @@ export class Pipeline {
     this.#reorder.keep((one) => {
       if (!isWritten(one)) return one;
       const { own } = one;
-      if (own !== one) this.#held_bytes += own.bytes.length;
+      if (own !== one) this.#held_bytes += bytesHeld(own);
       return own;
     });
   }
@@ -159,8 +161,9 @@ export class Pipeline {
     const event = read && this.#asked(read);
     if (!event) return;
     if (event === read && this.#reorder.length >= MOST_DECODED && happened(event.kind)) {
-      this.#held_bytes += bytes.length;
-      this.#reorder.push(new Encoded(bytes, event.ktime_ns));
+      const encoded = new Encoded(bytes, event.ktime_ns);
+      this.#held_bytes += bytesHeld(encoded);
+      this.#reorder.push(encoded);
     } else this.#take(this.#changed(event));
   }
 
@@ -304,4 +307,5 @@ function isEncoded(one: Event | Encoded): one is Encoded {
   return !('kind' in one);
 }
 
-const bytesHeld = (one: Held) => (isWritten(one) || isEncoded(one) ? one.bytes.length : 0);
+const bytesHeld = (one: Held) =>
+  isWritten(one) || isEncoded(one) ? one.bytes.length + OBJECT_BYTES : 0;
