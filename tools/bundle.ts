@@ -29,6 +29,26 @@ const nodeWhenWanted: Plugin = {
   },
 };
 
+/** Of several files one may be missing, or not be opened: Node would show a stack of its own, before there is a program. */
+const sayingWhatIsMissing: Plugin = {
+  name: 'saying-what-is-missing',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /./ }, ({ path, kind }) =>
+      kind === 'entry-point' ? { path, namespace: 'begun' } : null,
+    );
+    onLoad({ filter: /.*/, namespace: 'begun' }, ({ path }) => ({
+      contents: `
+        await import('./${path}').catch(({ message }) => {
+          process.stderr.write(
+            'tcpwhy: cannot read a file of its own: ' + message +
+            '\\n  Where that stays so, put tcpwhy here anew, whole, so that who runs it may read it.\\n');
+          process.exitCode = 2;
+        });`,
+      resolveDir: process.cwd(),
+    }));
+  },
+};
+
 /** Node shows the line where something failed. */
 const LONGEST_LINE = 200;
 
@@ -63,7 +83,7 @@ export async function bundle(outdir: string, splitting: boolean): Promise<Metafi
     jsx: 'automatic',
     loader: { '.md': 'text' },
     define: { 'process.env.NODE_ENV': '"production"' },
-    plugins: splitting ? [noDevtools] : [noDevtools, nodeWhenWanted],
+    plugins: splitting ? [sayingWhatIsMissing, noDevtools] : [noDevtools, nodeWhenWanted],
     banner: { js: banner },
     legalComments: 'linked',
     logLevel: 'warning',

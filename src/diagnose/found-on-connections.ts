@@ -21,7 +21,7 @@ export const WHOLE_NS = 5e9;
 const CROWD = 2000;
 const CROWDED_NS = 2.5e9;
 /** More at once come of no kernel, only in a file. */
-export const MOST_WHOLE = 10_000;
+export const MOST_WHOLE = 5000;
 export const MOST_OF_ONE = 8;
 const MOST_COMMON = 1024;
 /** The kernel's own stamps are in milliseconds. */
@@ -96,8 +96,8 @@ export class FoundOnConnections {
     const there = this.#found.get(connection, ktime_ns) ?? [];
     const kept = there.length > 1 ? there.filter((_, at) => isNeeded(there, at, found)) : there;
     if (kept.length === MOST_OF_ONE) kept.splice(1, 1);
-    kept.push(found);
-    this.#found.set(connection, kept, ktime_ns);
+    // An array that was pushed to has room for 16 more.
+    this.#found.set(connection, [...kept, found], ktime_ns);
   }
 
   #keepKnown(flow: Flow, ktime_ns: number): void {

@@ -33,6 +33,8 @@ export class Narrowed {
   readonly #wanted: Wanted;
   readonly #keys = new Map<string, Counted>();
   readonly #before = new Map<string, { count: number; pending: number }>();
+  /** There were others, of which it is not known any more. */
+  #before_full = false;
   /** Records that are counted with no others. */
   readonly #apart = new Map<EventKind, number>();
   #undecided = 0;
@@ -54,7 +56,7 @@ export class Narrowed {
       this.#apart.set(event.kind, (this.#apart.get(event.kind) ?? 0) + event.occurrences);
       return event;
     }
-    if (this.#keys.size >= MOST_KEYS && !this.#keys.has(event.key)) {
+    if (!this.#hasRoom(event.key)) {
       if (!wanted) return null;
       this.#apart.set(event.kind, (this.#apart.get(event.kind) ?? 0) + 1);
       this.#undecided_apart += event.occurrences - 1;
@@ -71,7 +73,11 @@ export class Narrowed {
   }
 
   before({ keys }: Before): void {
-    for (const { key, count, pending } of keys) this.#before.set(key, { count, pending });
+    for (const { key, count, pending } of keys) {
+      if (this.#before.size < MOST_KEYS || this.#before.has(key))
+        this.#before.set(key, { count, pending });
+      else this.#before_full = true;
+    }
   }
 
   /** The exact counts of what is asked for. */
@@ -99,6 +105,11 @@ export class Narrowed {
     const fresh = all - this.#undecided;
     this.#undecided = Math.max(this.#undecided, all);
     return Math.max(0, fresh);
+  }
+
+  #hasRoom(key: string): boolean {
+    if (this.#keys.has(key)) return true;
+    return this.#keys.size < MOST_KEYS && (!this.#before_full || this.#before.has(key));
   }
 
   #of(key: string, kind: EventKind): Counted {

@@ -3,14 +3,14 @@
 import type { Cause } from '../causes/define.ts';
 import { WallClock } from '../known/clock.ts';
 import { HostKnowledge } from '../known/host-knowledge.ts';
-import { decodeEvent, eventOf, UndecodableError } from '../wire/decode.ts';
+import { decodeEvent, eventOf, happened, UndecodableError } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
 import { FrameReader } from '../wire/frames.ts';
 import { EVENT_KINDS, type EventKind } from '../wire/kinds.gen.ts';
 import { Losses } from '../wire/loss.ts';
 import { Reorder } from '../wire/reorder.ts';
 import type { Before, Footer, Header, Totals } from '../wire/types.gen.ts';
-import { Records, Written, writtenIn } from '../wire/written.ts';
+import { Encoded, Records, Written, writtenIn } from '../wire/written.ts';
 import { Engine } from './engine.ts';
 import type { Narrowed } from './narrowed.ts';
 import type { Occurrence } from './open-finding.ts';
@@ -25,6 +25,14 @@ export type EventListener = (
 
 /** All buffers of a kernel hold no more between two ticks: what says so has none. */
 const MOST_HELD = 200_000;
+const MOST_HELD_BYTES = 48 << 20;
+/** What each takes beside. */
+const OBJECT_BYTES = 150;
+/** More of them than these are held as bytes. */
+const MOST_DECODED = 2000;
+
+/** An event as it waits for its turn. */
+type Held = Event | Written | Encoded;
 
 const KIND_NAMES = new Map<number, EventKind>(
   Object.entries(EVENT_KINDS).map(([name, number]) => [number, name as EventKind]),
@@ -51,7 +59,9 @@ export class Pipeline {
   /** Null until the recording has ended well. */
   footer: Footer | null = null;
   readonly #frames = new FrameReader();
-  readonly #reorder = new Reorder<Event | Written>();
+  readonly #reorder = new Reorder<Held>();
+  /** Of what is held as bytes. */
+  #held_bytes = 0;
   readonly #listener: EventListener | null;
   readonly #change: ((event: Event) => Event) | null;
   readonly #narrowed: Narrowed | null;
@@ -98,7 +108,12 @@ export class Pipeline {
     this.#frames.skip(from);
     for (const frame of this.#frames.push(chunk.subarray(from))) this.#decode(frame.bytes);
     this.#holdNoMore();
-    this.#reorder.keep((one) => (isWritten(one) ? one.own : one));
+    this.#reorder.keep((one) => {
+      if (!isWritten(one)) return one;
+      const { own } = one;
+      if (own !== one) this.#held_bytes += bytesHeld(own);
+      return own;
+    });
   }
 
   /** From the first event to the newest, in nanoseconds: however the wall clock was set meanwhile. */
@@ -142,11 +157,17 @@ export class Pipeline {
   }
 
   #takeDecoded(bytes: Uint8Array): void {
-    const event = this.#decoded(() => decodeEvent(bytes));
-    if (event) this.#take(event);
+    const read = this.#read(() => decodeEvent(bytes));
+    const event = read && this.#asked(read);
+    if (!event) return;
+    if (event === read && this.#reorder.length >= MOST_DECODED && happened(event.kind)) {
+      const encoded = new Encoded(bytes, event.ktime_ns);
+      this.#held_bytes += bytesHeld(encoded);
+      this.#reorder.push(encoded);
+    } else this.#take(this.#changed(event));
   }
 
-  #decoded(decode: () => Event | null): Event | null {
+  #read(decode: () => Event | null): Event | null {
     let event: Event | null = null;
     try {
       event = decode();
@@ -154,8 +175,15 @@ export class Pipeline {
       if (!(error instanceof UndecodableError)) throw error;
     }
     if (!event) this.losses.add('records_undecodable', 1);
-    const wanted = event && this.#narrowed ? this.#narrowed.event(event) : event;
-    return wanted && this.#change ? this.#change(wanted) : wanted;
+    return event;
+  }
+
+  #asked(event: Event): Event | null {
+    return this.#narrowed ? this.#narrowed.event(event) : event;
+  }
+
+  #changed(event: Event): Event {
+    return this.#change ? this.#change(event) : event;
   }
 
   #take(event: Event): void {
@@ -190,7 +218,8 @@ export class Pipeline {
     this.#narrowed?.before(before);
     if (this.#narrowed) return;
     for (const { kind, count } of before.kinds)
-      this.#counted_before.set(kind, (this.#counted_before.get(kind) ?? 0) + count);
+      if (KIND_NAMES.has(kind))
+        this.#counted_before.set(kind, (this.#counted_before.get(kind) ?? 0) + count);
   }
 
   #applyTotals(): void {
@@ -216,19 +245,29 @@ export class Pipeline {
   }
 
   #holdNoMore(): void {
-    while (this.#reorder.length > MOST_HELD) this.#acceptAll(this.#reorder.older());
+    while (this.#reorder.length > MOST_HELD || this.#held_bytes > MOST_HELD_BYTES)
+      this.#acceptAll(this.#reorder.older());
   }
 
   #release(ktime_ns: number): void {
     this.#acceptAll(this.#reorder.release(ktime_ns));
   }
 
-  #acceptAll(released: readonly (Event | Written)[]): void {
+  /** Takes them out of `released`: of many none is held longer than it must. */
+  #acceptAll(released: (Held | null)[]): void {
+    this.#held_bytes = this.#reorder.sum(bytesHeld);
     for (let i = 0; i < released.length; i++) {
-      const one = released[i] as Event | Written;
+      const one = released[i] as Held;
+      released[i] = null;
       if (isWritten(one)) this.#explain(one);
+      else if (isEncoded(one)) this.#acceptEncoded(one);
       else this.#accept(one);
     }
+  }
+
+  #acceptEncoded({ bytes }: Encoded): void {
+    const event = this.#read(() => decodeEvent(bytes));
+    if (event) this.#accept(this.#changed(event));
   }
 
   #explain(record: Written): void {
@@ -237,8 +276,9 @@ export class Pipeline {
     const counts = !this.#listener && !this.#change && !this.#narrowed;
     if (counts && record.tokenless && this.engine.count(record.key)) this.events++;
     else {
-      const event = this.#decoded(() => eventOf(record));
-      if (event) this.#accept(event);
+      const read = this.#read(() => eventOf(record));
+      const event = read && this.#asked(read);
+      if (event) this.#accept(this.#changed(event));
     }
   }
 
@@ -259,6 +299,13 @@ export class Pipeline {
 }
 
 /** Asked of every event: `instanceof` takes ten times as long. */
-function isWritten(one: Event | Written): one is Written {
+function isWritten(one: Held): one is Written {
   return 'layout' in one;
 }
+
+function isEncoded(one: Event | Encoded): one is Encoded {
+  return !('kind' in one);
+}
+
+const bytesHeld = (one: Held) =>
+  isWritten(one) || isEncoded(one) ? one.bytes.length + OBJECT_BYTES : 0;

@@ -3,8 +3,8 @@
 import { Queue } from '../known/queue.ts';
 import { FINAL_NS } from './engine.ts';
 
-/** So many wait at most: 20 to 30 MiB of them. */
-const MAX_WAITING = 10_000;
+/** So many wait at most: 10 to 15 MiB of them. */
+const MAX_WAITING = 5000;
 
 /**
  * Holds what was made of events until their causes are final, in order. Where more than MAX_WAITING

@@ -2,7 +2,7 @@
 
 /** First in, first out, however long: unlike an array, of which all that stay move up. */
 export class Queue<Value> {
-  #values: Value[] = [];
+  #values: (Value | undefined)[] = [];
   #first = 0;
 
   get length(): number {
@@ -19,6 +19,8 @@ export class Queue<Value> {
 
   /** Drops the oldest. */
   shift(): void {
+    // What is gone is held by nothing here, however long its place is.
+    if (this.#first < this.#values.length) this.#values[this.#first] = undefined;
     if (++this.#first < this.#values.length / 2) return;
     this.#values = this.#values.slice(this.#first);
     this.#first = 0;

@@ -12,6 +12,7 @@ import { eventAt, readWritten, type Written } from './written.ts';
 export { UndecodableError };
 
 const KINDS = Object.keys(EVENT_KINDS) as EventKind[];
+const KIND_NUMBERED = new Map<number, EventKind>(KINDS.map((kind) => [EVENT_KINDS[kind], kind]));
 
 /**
  * One serialized Event, without its length prefix. Throws UndecodableError; null for an event of a
@@ -20,9 +21,44 @@ const KINDS = Object.keys(EVENT_KINDS) as EventKind[];
 export function decodeEvent(bytes: Uint8Array): Event | null {
   const known = readWritten(bytes) ?? readEarlier(bytes) ?? readBareTick(bytes);
   if (known) return known;
+  refuseLarge(bytes, kindIn(bytes));
   const event = decodeAnyEvent(bytes);
+  // A message may have several bodies, one of which counts.
+  if (event) refuseLarge(bytes, event.kind);
   if (event) learnEarlier(bytes);
   return event;
+}
+
+/** Twice what the largest of a kernel has, and what rules take: thousands of events and facts are kept. */
+const MOST_BYTES = 1 << 12;
+const MOST_OF_FACT = 1 << 14;
+
+/** Unlike what is told of the host and of the recording. */
+export function happened(kind: EventKind): boolean {
+  return kind !== 'tick' && kind !== 'totals' && kind !== 'fact' && kind !== 'footer';
+}
+
+function refuseLarge({ length }: Uint8Array, kind: EventKind | null): void {
+  if (length <= MOST_BYTES || kind === null) return;
+  if (happened(kind) || (kind === 'fact' && length > MOST_OF_FACT))
+    throw new UndecodableError(`${kind} of ${length} bytes`);
+}
+
+/** The first that it says it is. */
+function kindIn(bytes: Uint8Array): EventKind | null {
+  if (bytes.length <= MOST_BYTES) return null;
+  const reader = protobuf.Reader.create(bytes);
+  try {
+    while (reader.pos < reader.len) {
+      const tag = reader.uint32();
+      const kind = KIND_NUMBERED.get(tag >>> 3);
+      if (kind) return kind;
+      reader.skipType(tag & 7);
+    }
+  } catch {
+    // The library says why, as of any other.
+  }
+  return null;
 }
 
 /** The same of a record whose layout is known. */

@@ -58,6 +58,10 @@ const LOSSES = {
     'warning',
     'the recording does not end well: it was cut off, or is still being written',
   ],
+  losses_unknown: [
+    'warning',
+    'what was lost by names that are not known to this version, beyond 64',
+  ],
   capture_dropped: ['warning', 'packets that whoever captured had no room for'],
   capture_damaged: ['warning', 'bytes of the capture that are not as they were written'],
   capture_cut_off: [
@@ -74,20 +78,36 @@ const LOSSES = {
 
 type LossName = keyof typeof LOSSES;
 
+/** Of what this version does not know: a file may name as many as it likes. */
+const MOST_UNKNOWN = 64;
+const LONGEST_NAME = 64;
+const UNKNOWN: LossName = 'losses_unknown';
+
+const isKnown = (name: string): name is LossName => Object.hasOwn(LOSSES, name);
+
 /** What was lost so far, by name. */
 export class Losses {
   readonly #counts = new Map<string, number>();
+  #unknown = 0;
 
   add(name: string, count: number): void {
-    if (count > 0) this.#counts.set(name, (this.#counts.get(name) ?? 0) + count);
+    if (count <= 0) return;
+    const kept = this.#isKept(name) ? name : UNKNOWN;
+    this.#counts.set(kept, (this.#counts.get(kept) ?? 0) + count);
+  }
+
+  #isKept(name: string): boolean {
+    if (isKnown(name) || this.#counts.has(name)) return true;
+    if (name.length > LONGEST_NAME || this.#unknown >= MOST_UNKNOWN) return false;
+    this.#unknown++;
+    return true;
   }
 
   rows(): { name: string; severity: string; count: number; meaning: string }[] {
     return [...this.#counts].map(([name, count]) => {
-      const [severity, meaning] = LOSSES[name as LossName] ?? [
-        'warning',
-        'not known to this version',
-      ];
+      const [severity, meaning] = isKnown(name)
+        ? LOSSES[name]
+        : ['warning', 'not known to this version'];
       return { name, severity, count, meaning };
     });
   }

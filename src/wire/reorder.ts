@@ -25,6 +25,11 @@ export class Reorder<One extends Timed> {
     else this.#newest_ns = one.ktime_ns;
   }
 
+  /** Of all that are held. */
+  sum(of: (one: One) => number): number {
+    return this.#held.reduce((sum, one) => sum + of(one), 0);
+  }
+
   get length(): number {
     return this.#held.length;
   }

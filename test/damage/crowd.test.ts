@@ -35,6 +35,7 @@ test.each([
   ['clients', true],
   ['namespaces', true],
   ['causes', true],
+  ['causes', false],
 ] as const)('a crowd of %s is counted exactly, with few findings (ticks: %s)', (kind, ticks) => {
   const { causes, losses } = found(kind, ticks);
   const expected = CROWDS[kind].of.map(([cause]) => cause).sort();

@@ -39,9 +39,9 @@ const NAMES: Record<string, [Buffer, string]> = {
     Buffer.from(`\u001b[2J\u202e${MARK}`),
     `\u001b]0;${MARK}\u0007\u009b31m\u202e${MARK}\u2066\u{e0041}\u200b`,
   ],
-  'no text, or 64 KiB': [
+  'no text, or long': [
     Buffer.from([0xff, 0xfe, ...Buffer.from(MARK), 0xed, 0xa0, 0x80]),
-    `\ud800${`${MARK}|`.repeat(11_000)}`,
+    `\ud800${`${MARK}|`.repeat(100)}`,
   ],
 };
 
@@ -80,14 +80,33 @@ test.each(Object.entries(NAMES))(
   },
 );
 
+test.each(['constructor', '__proto__'])('what is called %s is found in no table', async (name) => {
+  const lost = { ktime_ns: '1', tick: { lost: [{ name, count: 1 }] } };
+  for (const [cause = '', fixture = ''] of FIXTURES.filter(([, name]) => name === 'fires')) {
+    const { header, events } = readFixture(cause, fixture);
+    const renamed = events.map((event) =>
+      called(EVENT, event, Buffer.from(name), name, () => true),
+    );
+    const header_bytes = encodeHeader(headerCalled(header, name));
+    writeFileSync(file, Buffer.concat([header_bytes, streamOf([lost, ...renamed])]));
+    await expect(inOutputs(), cause).resolves.toEqual([]);
+  }
+});
+
 /** The same event with all names in it changed: by what its fields hold. */
-function called(type: protobuf.Type, message: Json, short: Buffer, long: string): Json {
+function called(
+  type: protobuf.Type,
+  message: Json,
+  short: Buffer,
+  long: string,
+  isName = (field: string) => NAMED.has(field),
+): Json {
   const changed = (field: protobuf.Field, value: unknown): unknown => {
     if (Array.isArray(value)) return value.map((one) => changed(field, one));
     const { resolvedType, type: holds, options } = field.resolve();
     if (resolvedType && 'fieldsArray' in resolvedType)
-      return called(resolvedType, value as Json, short, long);
-    if (value === '' || !NAMED.has(field.name)) return value;
+      return called(resolvedType, value as Json, short, long, isName);
+    if (value === '' || !isName(field.name)) return value;
     if (holds === 'string') return long;
     return options?.holds === 'text' ? short.subarray(0, 15).toString('base64') : value;
   };

@@ -62,8 +62,10 @@ struct given {
 /** What the environment keeps; a name that ends with _ stands for all that begin so. */
 static const char KEPT[] = "TERM\0COLORTERM\0NO_COLOR\0FORCE_COLOR\0LANG\0LC_\0"
 			   "SUDO_UID\0SUDO_GID\0OTEL_\0STATE_DIRECTORY\0";
-/** Else glibc keeps what each of a dozen threads has freed: 10 MiB. */
+/** Else glibc keeps what each of a dozen threads has freed, and large pieces: 10 MiB, and 20 where there is much to read. */
 static const char ONE_ARENA[] = "MALLOC_ARENA_MAX=1";
+static const char LARGE_APART[] = "MALLOC_MMAP_THRESHOLD_=131072";
+static const char TRIMMED[] = "MALLOC_TRIM_THRESHOLD_=131072";
 static const char SAFE_PATH[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #define CALL(name, a, b, c, d) call(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
@@ -321,8 +323,8 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 			page_size = aux->a_un.a_val;
 	linker = load_linker(page_size);
 
-	// Room for four variables more; the linker wants it on 16 bytes.
-	words = __builtin_alloca((((char *)(aux + 1) - (char *)stack) + 8 * sizeof(*words)) &
+	// Room for six variables more; the linker wants it on 16 bytes.
+	words = __builtin_alloca((((char *)(aux + 1) - (char *)stack) + 10 * sizeof(*words)) &
 				 -16UL);
 	word = words;
 	*word++ = argc;
@@ -334,6 +336,8 @@ __attribute__((used)) static _Noreturn void start(uint64_t *stack)
 			*word++ = (uint64_t)*variable;
 	*word++ = (uint64_t)SAFE_PATH;
 	*word++ = (uint64_t)ONE_ARENA;
+	*word++ = (uint64_t)LARGE_APART;
+	*word++ = (uint64_t)TRIMMED;
 	*word++ = (uint64_t)signals;
 	*word++ = (uint64_t)files;
 	*word++ = 0;

@@ -12,8 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
-import { encodeHeader } from '../../src/wire/decode.ts';
-import { readFixture } from '../../test/unit/causes/fixture.ts';
+import { encodeEvent, encodeHeader } from '../../src/wire/decode.ts';
+import { type Json, readFixture } from '../../test/unit/causes/fixture.ts';
 import { type CROWDS, crowd } from './crowd.ts';
 import { watched } from './watched.ts';
 
@@ -29,11 +29,17 @@ const MOST_OF_EVENT_S = 1e-4;
 const { header } = readFixture('no-listener', 'fires');
 const HEADER = Buffer.from(encodeHeader(header));
 
-const CROWDED: readonly [what: string, kind: keyof typeof CROWDS, count: number][] = [
+const CROWDED: readonly [
+  what: string,
+  kind: keyof typeof CROWDS,
+  count: number,
+  ticks?: boolean,
+][] = [
   ['a million services that refuse one client each', 'services', 1_000_000],
   ['100 000 clients that one service refuses', 'clients', 100_000],
   ['100 000 network namespaces with a refusal in each', 'namespaces', 100_000],
   ['100 000 services, of six causes in turn', 'causes', 100_000],
+  ['the same without a tick', 'causes', 100_000, false],
 ];
 
 /** Recordings that a stranger may send, by what is wrong with them. */
@@ -46,8 +52,19 @@ const INPUTS: Record<string, (path: string) => string> = {
   '10 000 empty frames of zstd': (path) =>
     written(path, zstd(HEADER), ...Array.from({ length: 10_000 }, () => zstd(Buffer.alloc(0)))),
   '16 MiB of noise behind a header': (path) => written(path, HEADER, noise(16 * MIB)),
+  '2000 events of 900 KiB each': (path) =>
+    written(path, zstd(HEADER), ...large((line) => ({ kernel_said: { line } }))),
+  '2000 names of 900 KiB each': (path) =>
+    written(
+      path,
+      zstd(HEADER),
+      ...large((name, number) => ({ fact: { symbol: { address: String(1 + number), name } } })),
+    ),
   ...Object.fromEntries(
-    CROWDED.map(([what, kind, count]) => [what, (path: string) => crowded(path, kind, count)]),
+    CROWDED.map(([what, kind, count, ticks]) => [
+      what,
+      (path: string) => crowded(path, kind, count, ticks),
+    ]),
   ),
 };
 
@@ -103,9 +120,9 @@ export async function* inputs(tcpwhy: string): AsyncGenerator<Read> {
   }
 }
 
-function crowded(path: string, kind: keyof typeof CROWDS, count: number): string {
+function crowded(path: string, kind: keyof typeof CROWDS, count: number, ticks?: boolean): string {
   const fd = openSync(path, 'w');
-  for (const part of crowd(kind, count)) writeSync(fd, zstd(part));
+  for (const part of crowd(kind, count, ticks)) writeSync(fd, zstd(part));
   closeSync(fd);
   return path;
 }
@@ -119,6 +136,12 @@ function written(path: string, ...pieces: Uint8Array[]): string {
 }
 
 const zstd = (bytes: Uint8Array) => zstdCompressSync(bytes);
+
+function* large(told: (text: string, number: number) => Json): Generator<Uint8Array> {
+  const text = 'x'.repeat(900 * 1024);
+  for (let i = 0; i < 2000; i++)
+    yield zstd(encodeEvent({ ktime_ns: String(1e9 + i * 1e5), ...told(text, i) }));
+}
 
 /** So many zeros, as a frame of blocks of one repeated byte. */
 function zeros(bytes: number): Buffer {

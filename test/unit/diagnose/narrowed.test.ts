@@ -109,3 +109,18 @@ test('of more keys than are told apart only records are counted, and others are 
   expect(narrowed.takeUndecided()).toBe(0);
   expect(narrowed.event({ ...asked, key: '7' })).toMatchObject({ key: '7', occurrences: 5 });
 });
+
+test('of what was counted before, more keys than are told apart are as those', () => {
+  const keys = Array.from({ length: 200_001 }, (_, key) => ({
+    key: String(key + 1),
+    count: 9,
+    pending: 1,
+  }));
+  const wanted = matcher({ groups: [[port(80)]], netns: null });
+  const narrowed = new Narrowed(wanted);
+  const asked = eventFromJson(drop(1, 80, '1', 5));
+  narrowed.before({ keys, kinds: [] });
+  expect(narrowed.event({ ...asked, key: '7' })).toMatchObject({ key: '7', occurrences: 5 });
+  expect(narrowed.event({ ...asked, key: '200001' })).toMatchObject({ key: '0', occurrences: 1 });
+  expect(narrowed.takeUndecided()).toBe(4);
+});

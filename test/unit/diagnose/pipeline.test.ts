@@ -61,6 +61,27 @@ describe('order', () => {
   }
 });
 
+describe('what is larger than any kernel makes it', () => {
+  const body = (json: Json) =>
+    [...new FrameReader().push(encodeEvent(json))].map(({ bytes }) => bytes);
+  const said = { ktime_ns: '2000000', kernel_said: { line: 'x'.repeat(5000) } };
+  const symbol = { address: '7', name: 'x'.repeat(20_000) };
+
+  test.each([
+    ['an event', body(said)],
+    ['a name', body({ ktime_ns: '2000000', fact: { symbol } })],
+    ['an event that begins as a tick', [Buffer.concat([...body(tick(2)), ...body(said)])]],
+  ])('is lost by name: %s', (_, [bytes = new Uint8Array(0)]) => {
+    const pipeline = new Pipeline(headerWith(HEADER), CAUSES);
+    pipeline.push(streamOf([strong(1)]));
+    pipeline.push(encodeFrame(bytes));
+    pipeline.push(streamOf([strong(3), tick(4)]));
+    pipeline.finish();
+    expect(pipeline.losses.rows()).toMatchObject([{ name: 'records_undecodable', count: 1 }]);
+    expect(counts(pipeline)).toEqual({ strong: 2 });
+  });
+});
+
 describe('totals', () => {
   const kinds = [
     { kind: EVENT_KINDS.drop, reason: 1, count: 30 },
