@@ -21,7 +21,7 @@ const LOOKS_EVERY_NS = 2.5e9;
 /** Nobody who accepts at all lets one wait so long; it is told again when it has waited twice as long. */
 const LONG_NS = 5e9;
 /** After a look nobody looks for so many times as long. */
-const RESTS = 50;
+const RESTS = 200;
 /** Of one listener, and at one look. */
 const MOST_HOLDERS = 8;
 const MOST_PORTS = 32;
