@@ -67,6 +67,8 @@ export interface ScenarioEntry {
   tier?: 'tracepoints';
   /** A limit of the whole host is another while it runs. */
   of_host?: true;
+  /** No hook tells: tcpwhy looks at each namespace in turn, which takes long where there are hundreds. */
+  looked_for?: true;
   /** Connections are reset when its lab ends: the next does not begin before that was told. */
   resets_at_end?: true;
   /** Programs that it runs, besides those of iproute2 and procps. */

@@ -277,6 +277,7 @@ export default [
   {
     id: 'receiver-not-reading/unaccepted',
     title: 'a server that does not accept, with room for those who wait',
+    looked_for: true,
     says: ({ times }) => ({
       unread_bytes: REQUEST.length,
       accept_queue: times,

@@ -10,10 +10,13 @@ const isInfo = ({ cause, info }: Scenario) =>
   info ?? CAUSES.find(({ id }) => id === cause)?.severity === 'info';
 const isAlone = ({ needs, of_host }: Scenario) => needs === 'rewriter' || of_host === true;
 
-/** Those that a lab has to itself, but for the host. */
+const isLookedFor = ({ scenario }: Case) => scenario.looked_for === true;
+
+/** Those that a lab has to itself, but for the host: first what is looked for, while there are few namespaces. */
 export function failuresOf(family: Family): Case[] {
   const scenarios = SCENARIOS.filter((one) => !isInfo(one) && !isAlone(one));
-  return scenarios.flatMap(casesOf).filter((one) => one.family === family);
+  const cases = scenarios.flatMap(casesOf).filter((one) => one.family === family);
+  return cases.sort((a, b) => Number(isLookedFor(b)) - Number(isLookedFor(a)));
 }
 
 /** While they happen nothing else may: peers of the whole machine are rewritten, or its limits are others. */
