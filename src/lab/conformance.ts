@@ -15,6 +15,7 @@ import { rewriterLacks } from './rewriter.ts';
 import type { Made, Options, Scenario, Wanted } from './scenario.ts';
 import { aoLacks, md5Lacks } from './scenarios/keys.ts';
 import { securityLacks } from './security.ts';
+import { atEachMoment } from './until.ts';
 import type { Watching } from './watching.ts';
 
 /** Any number that nothing else gives: a prime. */
@@ -168,7 +169,8 @@ async function examineIn(
   using lab = Lab.open();
   scenario.prepare?.(lab, options);
   const before = watching.counts;
-  const made = make(lab, () => scenario.run(lab, options));
+  const run = () => make(lab, () => scenario.run(lab, options));
+  const made = scenario.looked_for ? atEachMoment(() => watching.look(), run) : run();
   const findings = () => watching.findings(lab.netnsInodes, before);
   await watching.settle(() => (sums(findings())[cause] ?? 0) >= times, LIMIT_MS, SETTLE_MS);
   const { unexplained = 0, ...reported } = sums(findings());

@@ -30,12 +30,16 @@ export function aside<T>(work: () => T): T {
   }
 }
 
-/** Tells of each moment that is reached while `work` goes on. */
+/** Tells of each moment that is reached while `work` goes on, as who wants to know already is told. */
 export function atEachMoment<T>(tell: Listener, work: () => T): T {
-  listener = tell;
+  const others = listener;
+  listener = (what) => {
+    others?.(what);
+    tell(what);
+  };
   try {
     return work();
   } finally {
-    listener = null;
+    listener = others;
   }
 }

@@ -33,10 +33,15 @@ export class Watching {
     let so_at = Number.POSITIVE_INFINITY;
     while (performance.now() < Math.min(end, so_at + settle_ms)) {
       await pause(TICK_MS);
-      this.pipeline.push(this.#source.tick());
+      this.look();
       if (isSo()) so_at = Math.min(so_at, performance.now());
     }
     // What came while the process was busy with something else.
+    this.look();
+  }
+
+  /** Takes what came until now. */
+  look(): void {
     this.pipeline.push(this.#source.tick());
   }
 

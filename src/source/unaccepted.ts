@@ -20,7 +20,7 @@ export interface QueueHost {
 const LOOKS_EVERY_NS = 2.5e9;
 /** Nobody who accepts at all lets one wait so long; it is told again when it has waited twice as long. */
 const LONG_NS = 5e9;
-/** After a look nobody looks for so many times as long. */
+/** After a look at all namespaces there is none for so many times as long. */
 const RESTS = 200;
 /** Of one listener, and at one look. */
 const MOST_HOLDERS = 8;
@@ -35,8 +35,11 @@ export class UnacceptedConnections {
   readonly #netns: number | null;
   readonly #isWanted: ReturnType<typeof matcher>;
   #next_ns = Number.NEGATIVE_INFINITY;
+  #next_all_ns = Number.NEGATIVE_INFINITY;
   /** Those that the last look found, by namespace and socket. */
   #waiting: Waiting = new Map();
+  /** Where they are: these are looked at again before the others. */
+  #places: (readonly [netns: number, path: string])[] = [];
 
   constructor(host: QueueHost, filter: Filter) {
     this.#host = host;
@@ -46,21 +49,26 @@ export class UnacceptedConnections {
 
   /** Events, serialized, of those that have waited for long; nothing where it is not time to look yet. */
   look(ktime_ns: number): Uint8Array[] {
-    if (ktime_ns < this.#next_ns) return [];
+    const all = ktime_ns >= this.#next_all_ns;
+    if (ktime_ns < this.#next_ns || (!all && this.#places.length === 0)) return [];
     const began_ms = this.#host.cpu_ms();
     const before = this.#waiting;
+    const places = all ? this.#host.namespaces(this.#netns) : this.#places;
     this.#waiting = new Map();
+    this.#places = [];
     const told: Uint8Array[] = [];
-    for (const [netns, path] of this.#host.namespaces(this.#netns)) {
+    for (const [netns, path] of places) {
+      const found = this.#waiting.size;
       try {
         for (const queue of this.#host.queues(path).slice(0, MOST_PORTS))
           told.push(...this.#of(queue, netns, path, ktime_ns, before));
       } catch {
         // It went away meanwhile, or this kernel cannot be asked (CONFIG_INET_DIAG).
       }
+      if (this.#waiting.size > found) this.#places.push([netns, path]);
     }
-    const took_ns = (this.#host.cpu_ms() - began_ms) * 1e6;
-    this.#next_ns = ktime_ns + Math.max(LOOKS_EVERY_NS, RESTS * took_ns);
+    this.#next_ns = ktime_ns + LOOKS_EVERY_NS;
+    if (all) this.#next_all_ns = ktime_ns + RESTS * (this.#host.cpu_ms() - began_ms) * 1e6;
     return told;
   }
 

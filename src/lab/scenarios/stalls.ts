@@ -10,7 +10,7 @@ import type { Netns } from '../netns.ts';
 import type { Made, Options, ScenarioEntry } from '../scenario.ts';
 import type { Segment } from '../segment.ts';
 import { FIN_ACK, PSH_ACK, Stranger, SYN_ACK } from '../stranger.ts';
-import { until } from '../until.ts';
+import { reached, until } from '../until.ts';
 import { HOSTS } from '../wiring.ts';
 
 const PORT = 8080;
@@ -21,8 +21,9 @@ const SO_RCVBUF = 8;
 const SMALL_BYTES = 4096;
 /** Until the first probe after it was shut for as long as is told. */
 const SHUT_MS = 3500;
-/** Until who waits to be accepted was told of, and not yet again. */
-const UNACCEPTED_MS = 9000;
+/** Until who waits to be accepted was told of, also where it took a while to find them. */
+const UNACCEPTED_MS = 11_000;
+const LOOK_MS = 500;
 /** Until what is sent again comes again, or a probe does. */
 const RETRY_MS = 8000;
 /** After 0.2, 0.6, 1.4 and 3 s. */
@@ -289,7 +290,10 @@ export default [
       const clients = dial(lab, lab.client, server, times);
       awaitAll(clients, POLLOUT, 'the connect');
       sendAll(clients, REQUEST);
-      sleep(clients[0] as Socket, UNACCEPTED_MS);
+      for (let waited_ms = 0; waited_ms < UNACCEPTED_MS; waited_ms += LOOK_MS) {
+        sleep(clients[0] as Socket, LOOK_MS);
+        reached('time to go by');
+      }
       const addresses = clients.map(localOf);
       for (const pair of accept(listener, clients)) readOut(pair);
       return { server, clients: addresses, netns: lab.server.inode };

@@ -95,7 +95,14 @@ test('only what is asked for', () => {
 });
 
 test('what takes long is not done often', () => {
-  const { at, looked } = looks(EVERYTHING, 50);
+  const { host, at, looked } = looks(EVERYTHING, 50);
+  host.waiting = [];
   for (let s = 0; s < 20; s++) at(s);
   expect(looked()).toBe(2);
+});
+
+test('where somebody waits is looked at often, also where all takes long', () => {
+  const { at } = looks(EVERYTHING, 5000);
+  expect([at(0), at(2.5)].flat()).toEqual([]);
+  expect(at(5)).toHaveLength(1);
 });
