@@ -3,18 +3,15 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { Flow, Process } from '../wire/types.gen.ts';
-import { LISTENERS } from './accept-queues.ts';
-import { attributes, messages, text } from './netlink.ts';
+import { type AcceptQueue, acceptQueueOf } from './accept-queues.ts';
+import { attributes, text } from './netlink.ts';
 import { list } from './netns.ts';
-import { type AskSockets, AT, addressAt, DIAG, socketsOfPort } from './port-users.ts';
+import { type AskSockets, AT, addressAt, bodiesIn, LISTENERS, socketsOfPort } from './sock-diag.ts';
 
 /** The listeners of a port of which at least one has connections that wait. */
-export interface Queue {
-  port: number;
+export interface Queue extends AcceptQueue {
   /** Of those that somebody waits for: the numbers of their inodes. */
   inodes: readonly number[];
-  usage: number;
-  limit: number;
   /** One of them takes no more. */
   is_full: boolean;
 }
@@ -30,16 +27,11 @@ export interface Unaccepted {
   mptcp: boolean;
 }
 
-const BOTH_FAMILIES = [2, 10] as const;
-
-/** The kernel lets one more wait than the limit. */
 export function queuesIn(ask: AskSockets): Queue[] {
   const queues = new Map<number, Queue>();
-  for (const body of answersOf(ask(LISTENERS))) {
-    const usage = body.readUInt32LE(AT.rqueue);
+  for (const body of bodiesIn(ask(LISTENERS))) {
+    const { port, usage, limit } = acceptQueueOf(body);
     if (usage === 0) continue;
-    const port = body.readUInt16BE(AT.sport);
-    const limit = body.readUInt32LE(AT.wqueue);
     const before = queues.get(port);
     queues.set(port, {
       port,
@@ -56,17 +48,15 @@ export function queuesIn(ask: AskSockets): Queue[] {
 const OPEN = (1 << TCP_STATE.ESTABLISHED) | (1 << TCP_STATE.CLOSE_WAIT);
 
 export function unacceptedAt(ask: AskSockets, port: number): Unaccepted[] {
-  const requests = BOTH_FAMILIES.map((family) => socketsOfPort(family, port, OPEN, WITH_INFO));
-  return answersOf(ask(requests)).flatMap((body) => {
+  return bodiesIn(ask(socketsOfPort(port, OPEN, WITH_INFO))).flatMap((body) => {
     if (body.readUInt32LE(AT.inode) !== 0) return [];
-    const [family, state] = [body[0], body[1]];
-    const ulp = attributes(body, AT.end).get(ULP_INFO);
-    const given_up = state === TCP_STATE.CLOSE_WAIT;
+    const ulp = attributes(body, AT.attributes).get(ULP_INFO);
+    const given_up = body[AT.state] === TCP_STATE.CLOSE_WAIT;
     return {
       id: body.toString('hex', AT.cookie, AT.cookie + 8),
       flow: {
-        saddr: addressAt(body, AT.src, family),
-        daddr: addressAt(body, AT.dst, family),
+        saddr: addressAt(body, AT.src),
+        daddr: addressAt(body, AT.dst),
         sport: body.readUInt16BE(AT.sport),
         dport: body.readUInt16BE(AT.dport),
         service: SERVED_HERE,
@@ -84,13 +74,6 @@ const SERVED_HERE = 1;
 const WITH_INFO = 1 << 1;
 /** INET_DIAG_ULP_INFO: what has taken over the socket, by its name. */
 const [ULP_INFO, ULP_NAME] = [19, 1];
-
-function answersOf(answers: readonly Buffer[]): Buffer[] {
-  return answers
-    .flatMap(messages)
-    .filter(({ type, body }) => type === DIAG && body.length >= AT.end)
-    .map(({ body }) => body);
-}
 
 /** Those that have one of these sockets open: every open file of every process is looked at. */
 export function holdersOf(inodes: readonly number[], most: number, proc = '/proc'): Process[] {

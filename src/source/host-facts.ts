@@ -2,7 +2,6 @@
 
 import { readFileSync } from 'node:fs';
 import { isWithoutEntry } from '../causes/shared/neighbours.ts';
-import { SOCK_DIAG } from '../host/accept-queues.ts';
 import {
   type AskedHost,
   addressAskedOf,
@@ -26,6 +25,7 @@ import { natEnds } from '../host/nftables/nat.ts';
 import { type Ask, NETFILTER, Nftables } from '../host/nftables/ruleset.ts';
 import { namespacePlaces, processCgroup } from '../host/places.ts';
 import { hasFirstPids, processState } from '../host/process.ts';
+import { SOCK_DIAG } from '../host/sock-diag.ts';
 import { socketHooks } from '../host/socket-hooks.ts';
 import { Symbols } from '../host/symbols.ts';
 import { ENTRIES, usersOf } from '../host/tracked-users.ts';

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type AcceptQueue, acceptQueuesIn, LISTENERS, SOCK_DIAG } from '../host/accept-queues.ts';
+import { type AcceptQueue, acceptQueuesIn } from '../host/accept-queues.ts';
 import { missing } from '../host/capabilities.ts';
 import { cpu_ms, monotonic_ns, readCounters } from '../host/kernel.ts';
 import { limits } from '../host/limits.ts';
 import { netnsPath, networkNamespaces } from '../host/netns.ts';
 import { processesRefused, processState } from '../host/process.ts';
+import { LISTENERS, SOCK_DIAG } from '../host/sock-diag.ts';
 import { holdersOf, queuesIn, unacceptedAt } from '../host/unaccepted.ts';
 import {
   clockOffset_ns,

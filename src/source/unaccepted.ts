@@ -20,7 +20,7 @@ export interface QueueHost {
 const LOOKS_EVERY_NS = 2.5e9;
 /** Nobody who accepts at all lets one wait so long; it is told again when it has waited twice as long. */
 const LONG_NS = 5e9;
-/** After a look at all namespaces there is none for so many times as long. */
+/** After a look there is none for so many times as long; but where somebody waits is looked at before all are again. */
 const RESTS = 200;
 /** Of one listener, and at one look. */
 const MOST_HOLDERS = 8;
@@ -38,7 +38,7 @@ export class UnacceptedConnections {
   #next_all_ns = Number.NEGATIVE_INFINITY;
   /** Those that the last look found, by namespace and socket. */
   #waiting: Waiting = new Map();
-  /** Where they are: these are looked at again before the others. */
+  /** Where they are. */
   #places: (readonly [netns: number, path: string])[] = [];
 
   constructor(host: QueueHost, filter: Filter) {
@@ -67,8 +67,9 @@ export class UnacceptedConnections {
       }
       if (this.#waiting.size > found) this.#places.push([netns, path]);
     }
-    this.#next_ns = ktime_ns + LOOKS_EVERY_NS;
-    if (all) this.#next_all_ns = ktime_ns + RESTS * (this.#host.cpu_ms() - began_ms) * 1e6;
+    const rests_ns = RESTS * (this.#host.cpu_ms() - began_ms) * 1e6;
+    if (all) this.#next_all_ns = ktime_ns + rests_ns;
+    this.#next_ns = ktime_ns + (all ? LOOKS_EVERY_NS : Math.max(LOOKS_EVERY_NS, rests_ns));
     return told;
   }
 

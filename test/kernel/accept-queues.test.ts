@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it } from 'vitest';
-import { acceptQueuesIn, LISTENERS, SOCK_DIAG } from '../../src/host/accept-queues.ts';
+import { acceptQueuesIn } from '../../src/host/accept-queues.ts';
+import { LISTENERS, SOCK_DIAG } from '../../src/host/sock-diag.ts';
 import { awaitQueued, dial, listen } from '../../src/lab/connections.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { HOSTS } from '../../src/lab/wiring.ts';

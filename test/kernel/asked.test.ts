@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
-import { SOCK_DIAG } from '../../src/host/accept-queues.ts';
 import {
   type AskedHost,
   addressAskedOf,
@@ -11,6 +10,7 @@ import {
   portsAskedOf,
   wayBackAskedOf,
 } from '../../src/host/asked.ts';
+import { SOCK_DIAG } from '../../src/host/sock-diag.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { type Netns, run } from '../../src/lab/netns.ts';
 import { until } from '../../src/lab/until.ts';
