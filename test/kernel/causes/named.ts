@@ -26,7 +26,11 @@ export function areNamed(cases: readonly Case[], status: number): void {
   });
   afterAll(() => watched[Symbol.asyncDispose]());
 
-  it.for(cases.map((one) => ({ ...one, id: one.scenario.id })))('$id, IPv$family', isNamed);
+  // At once, for what is told of one settles while the next is made.
+  it.concurrent.for(cases.map((one) => ({ ...one, id: one.scenario.id })))(
+    '$id, IPv$family',
+    isNamed,
+  );
 
   it('of all of them together', async () => {
     const output = await watched.stop();
