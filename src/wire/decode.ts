@@ -5,7 +5,7 @@ import { learnEarlier, readEarlier } from './earlier.ts';
 import type { Event } from './event.ts';
 import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
 import { EVENT, HEADER } from './messages.ts';
-import { plain, UndecodableError } from './plain.ts';
+import { plain, plainParts, UndecodableError } from './plain.ts';
 import type { Bodies, Header } from './types.gen.ts';
 import { eventAt, readWritten, type Written } from './written.ts';
 
@@ -82,17 +82,20 @@ export function decodeAnyEvent(bytes: Uint8Array): Event | null {
   const message = decodedAs(EVENT, bytes);
   const kind = KINDS.find((name) => message[name] != null);
   if (kind === undefined) return null;
-  for (const other of KINDS) if (other !== kind) delete message[other];
-  const { ktime_ns, occurrences, ...event } = plain(EVENT, message);
-  const { [kind]: body, ...common } = event;
+  parts ??= plainParts(EVENT);
+  const of = (name: string) => parts?.get(name)?.(message[name]);
   return {
-    ...common,
-    ktime_ns: Number(ktime_ns),
-    occurrences: Math.max(1, occurrences as number),
+    ktime_ns: of('ktime_ns'),
+    cpu: of('cpu'),
+    netns: of('netns'),
+    key: of('key'),
+    occurrences: Math.max(1, of('occurrences') as number),
     kind,
-    body,
-  } as unknown as Event;
+    body: of(kind),
+  } as Event;
 }
+
+let parts: ReturnType<typeof plainParts> | null = null;
 
 function decodedAs(type: protobuf.Type, bytes: Uint8Array): { [field: string]: unknown } {
   try {
