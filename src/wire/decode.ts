@@ -61,7 +61,22 @@ function kindIn(bytes: Uint8Array): EventKind | null {
   return null;
 }
 
-/** The same of a record whose layout is known. */
+/** Whether a message may be of one of these kinds, as far as is seen without decoding it. */
+export function mayBe(kinds: readonly EventKind[], bytes: Uint8Array): boolean {
+  const reader = protobuf.Reader.create(bytes);
+  try {
+    while (reader.pos < reader.len) {
+      const tag = reader.uint32();
+      if (kinds.some((kind) => tag >>> 3 === EVENT_KINDS[kind])) return true;
+      reader.skipType(tag & 7);
+    }
+  } catch {
+    return true;
+  }
+  return false;
+}
+
+/** decodeEvent() of a record whose layout is known. */
 export function eventOf(record: Written): Event | null {
   const { w, at, layout } = record;
   return record.sound ? eventAt(w, at, layout) : decodeEvent(record.bytes);
@@ -85,7 +100,7 @@ export function decodeAnyEvent(bytes: Uint8Array): Event | null {
   parts ??= plainParts(EVENT);
   const of = (name: string) => parts?.get(name)?.(message[name]);
   return {
-    ktime_ns: of('ktime_ns'),
+    ktime_ns: Number(of('ktime_ns')),
     cpu: of('cpu'),
     netns: of('netns'),
     key: of('key'),

@@ -120,8 +120,7 @@ function isZero(type: protobuf.Type, message: Fields | null): boolean {
 }
 
 function zeroOf(field: protobuf.Field): Part['isZero'] {
-  if (field.repeated || field.map)
-    return (value) => Object.keys(value as object).length === 0;
+  if (field.repeated || field.map) return (value) => Object.keys(value as object).length === 0;
   const message = field.resolve().resolvedType as protobuf.Type | null;
   if (message) return (value) => isZero(message, value as Fields | null);
   const isNothing = (value: unknown) => value == null || value === 0 || value === '';
