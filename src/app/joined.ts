@@ -33,7 +33,7 @@ export class Joined {
     const collection = new HostCollection(this.#wanted);
     this.#collections.push(collection);
     const narrowed = narrowedTo(this.#filter);
-    const pipeline = collection.open(file, header, EVERY_CAUSE, (event) => event, narrowed);
+    const pipeline = collection.open(file, header, EVERY_CAUSE, null, narrowed);
     return { pipeline, finish: () => collection.finish(pipeline) };
   }
 

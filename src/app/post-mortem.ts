@@ -49,7 +49,7 @@ export async function postMortem(
   const files = await filesOf([...new Set(paths.map(real))], texts, filter, anonymizer);
   const wanted = ({ cause }: { cause: string }) =>
     cause === BENIGN.id ? flags.all : (causes?.has(cause) ?? true);
-  const change = (event: Event) => anonymizer?.event(event) ?? event;
+  const change = anonymizer && ((event: Event) => anonymizer.event(event));
   const total_bytes = files.reduce((sum, { size_bytes }) => sum + size_bytes, 0);
 
   const progress = new Progress(total_bytes);
@@ -85,7 +85,7 @@ async function collect(
   host: readonly File[],
   collection: HostCollection,
   filter: Filter,
-  change: (event: Event) => Event,
+  change: ((event: Event) => Event) | null,
   progress: Progress,
   interrupted: AbortSignal,
 ): Promise<boolean> {
@@ -114,7 +114,7 @@ export async function besideEachOther(paths: readonly string[], filter: Filter):
   for (const host of hosts) {
     const collection = new HostCollection(() => true);
     collections.push(collection);
-    await collect(host, collection, filter, (event) => event, progress, NEVER);
+    await collect(host, collection, filter, null, progress, NEVER);
   }
   progress.end();
   const { clocks, names } = new Draft(collections);

@@ -6,7 +6,7 @@ import { isLateAck } from '../causes/shared/late-ack.ts';
 import { isForAnotherMac } from '../causes/shared/mac.ts';
 import { neighbourDrop } from '../causes/shared/neighbours.ts';
 import { keptOut } from '../causes/shared/timewait.ts';
-import type { Knowledge } from '../known/knowledge.ts';
+import type { Names } from '../known/knowledge.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { before, endOf } from '../tcp/sequence.ts';
 import { isConnection, TCP_STATE } from '../tcp/states.ts';
@@ -54,7 +54,7 @@ const SPLITTERS = new Set(['tbf_enqueue', 'tbf_segment', 'cake_enqueue', 'netem_
 const COPIERS = new Set(['packet_rcv', 'tpacket_rcv', 'packet_rcv_spkt']);
 
 /** Why an event is nothing to worry about, or null. Asked only of what no cause explains. */
-export function benign(event: Event, known: Knowledge): string | null {
+export function benign(event: Event, known: Names): string | null {
   if (event.kind === 'reset_sent' && isLateAck(event.body)) {
     return 'an acknowledgement that came late: both ends had closed the connection';
   }
@@ -122,14 +122,14 @@ export function benign(event: Event, known: Knowledge): string | null {
 }
 
 /** What martian-source tells of once for each connect. */
-function comesBackAgain(drop: Drop, known: Knowledge): boolean {
+function comesBackAgain(drop: Drop, known: Names): boolean {
   if (!drop.dialled?.retransmits) return false;
   const location = known.symbol(drop.location)?.name ?? '';
   return location.startsWith('ip_rcv_finish') || leavesLoopback(drop, known);
 }
 
 /** Of a connection in the queue of a listener of MPTCP each subflow is reset, and then what waited in the queue. */
-function isSubflowOfListener({ packet, stack }: ResetSent, known: Knowledge): boolean {
+function isSubflowOfListener({ packet, stack }: ResetSent, known: Names): boolean {
   const by = packet ? [] : callers(stack, known);
   return by.includes('mptcp_subflow_queue_clean') && !by.includes('inet_csk_listen_stop');
 }
@@ -145,7 +145,7 @@ function isEarlyData({ packet, sock }: Drop): boolean {
 const HANDSHAKE = TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst | TCP_FLAG.fin;
 
 /** A half-open connection freed it without a reason; the kernel names its listener, where it names anything. */
-function isFreedByRequest({ sock, reason, location }: Drop, known: Knowledge): boolean {
+function isFreedByRequest({ sock, reason, location }: Drop, known: Names): boolean {
   return (
     isRequestFunction(known.symbol(location)?.name) &&
     known.dropReason(reason) === NO_REASON &&
@@ -154,12 +154,12 @@ function isFreedByRequest({ sock, reason, location }: Drop, known: Knowledge): b
 }
 
 /** Of a half-open connection the kernel answers a SYN that comes again. */
-function isRepeatedSyn(drop: Drop, known: Knowledge): boolean {
+function isRepeatedSyn(drop: Drop, known: Names): boolean {
   return (drop.packet.flags & HANDSHAKE) === TCP_FLAG.syn && isFreedByRequest(drop, known);
 }
 
 /** A third ACK without data, to a listener that waits for data and has room. */
-function isDeferred(drop: Drop, known: Knowledge): boolean {
+function isDeferred(drop: Drop, known: Names): boolean {
   const { packet, sock, defer_accept } = drop;
   return (
     defer_accept > 0 &&
@@ -180,7 +180,7 @@ function isResetOfFastOpen({ packet, sock }: Drop): boolean {
 const HEARD_OUT: number[] = [TCP_STATE.CLOSE_WAIT, TCP_STATE.CLOSING, TCP_STATE.LAST_ACK];
 
 /** tcp_rcv_state_process() drops without a reason what it has no data to take from, when it has done with it. */
-function isTakenAck({ packet, sock, location }: Drop, known: Knowledge): boolean {
+function isTakenAck({ packet, sock, location }: Drop, known: Names): boolean {
   return (
     known.symbol(location)?.name === 'tcp_rcv_state_process' &&
     sock !== null &&
@@ -204,7 +204,7 @@ const REFUSALS = new Set([
 const PROBE = 'a probe of a window that is shut for a moment';
 
 /** Something that a connection has got before; it refuses that like what never was its own. */
-function repeated(drop: Drop, known: Knowledge): string | null {
+function repeated(drop: Drop, known: Names): string | null {
   const { packet, sock, peer_isn } = drop;
   const reason = known.dropReason(drop.reason);
   if (known.hasDropReasons() && !REFUSALS.has(reason)) return null;

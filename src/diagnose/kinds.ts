@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { callers } from '../causes/shared/kernel.ts';
-import type { Knowledge } from '../known/knowledge.ts';
+import type { Names } from '../known/knowledge.ts';
 import { endpoint } from '../tcp/endpoint.ts';
 import { errnoName } from '../tcp/errno.ts';
 import { stateName } from '../tcp/states.ts';
@@ -25,11 +25,11 @@ interface Kind<Body> {
   /** For docs/json.md. */
   is: string;
   /** What happened, without the packet or socket that it happened to. */
-  happened(body: Body, known: Knowledge): string;
+  happened(body: Body, known: Names): string;
   /** The same with it, in one line. */
   line(happened: string, body: Body): string;
   /** The kernel's names for numbers of the body, which stand beside them in JSON; null where the host did not tell. */
-  names?(body: Body, known: Knowledge): { [name: string]: string | string[] | null };
+  names?(body: Body, known: Names): { [name: string]: string | string[] | null };
   /** The packet that it is about. */
   packet?(body: Body): Packet | null;
   /**

@@ -37,18 +37,26 @@ export interface Listener {
   sock: Sock;
 }
 
-/** What a cause may ask about the host that made the events. */
-export interface Knowledge {
+/** Of what things are called there, and who listens: the header tells this, and events of NAMING. */
+export interface Names {
   /** As the kernel's enum spells it, without its prefix: NO_SOCKET. */
   dropReason(reason: number): string;
   resetReason(reason: number): string;
+  /** Whether this kernel gives reasons for drops at all (5.17 and later). */
+  hasDropReasons(): boolean;
   /** Name of the kernel function at an address, null where the host did not tell. */
   symbol(address: string): { name: string; module: string } | null;
+  listenersOnPort(port: number): Listener[];
+}
+
+export const NAMING = ['fact', 'socket', 'state_change'] as const;
+
+/** What a cause may ask about the host that made the events. */
+export interface Knowledge extends Names {
   /** Where a process was at an event: its container, pod and unit. */
   place(owner: Pick<Owner, 'cgroup' | 'pid'>, event: Event): Place;
   /** Those ends of a connection that are on this host, as an event of it tells. */
   residents(flow: Flow, event: Event): Resident[];
-  listenersOnPort(port: number): Listener[];
   /** There may be thousands: to be looked at as far as needed. */
   listenersIn(netns: number): Iterable<Listener>;
   /** The last listener of a port that is no more, as of the event; null: not known. */
@@ -73,8 +81,6 @@ export interface Knowledge {
   neighbourTable(family: Family): NeighbourTable | null;
   /** What the host made of a call that failed, asked just after it; null where it did not tell. */
   asked(event: Event): ConnectAsked | null;
-  /** Whether this kernel gives reasons for drops at all (5.17 and later). */
-  hasDropReasons(): boolean;
   /** Whether its enum has this one: what a reason means depends on which others there are. */
   namesDropReason(name: string): boolean;
   /** Ports that a connection needs one of for being watched, as `port 80 or port 81`; empty: it needs none. */

@@ -47,7 +47,7 @@ export class HostCollection {
     name: string,
     shown: Header,
     causes: readonly Cause[],
-    change: (event: Event) => Event,
+    change: ((event: Event) => Event) | null,
     narrowed: Narrowed | null = null,
   ): Pipeline {
     const header = this.clock.header(shown);
@@ -59,7 +59,7 @@ export class HostCollection {
         for (const step of stepsOf(event, pipeline.known))
           this.segments.add(step, time_ns, shown.tier === 'packets');
       },
-      (event) => this.clock.event(change(event)),
+      (event) => this.clock.event(change?.(event) ?? event),
       narrowed,
     );
     const buckets = new Buckets(pipeline.first_ns);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../known/knowledge.ts';
+import type { Names } from '../known/knowledge.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import type { Event } from '../wire/event.ts';
 import type { ResetSent, Retransmit } from '../wire/types.gen.ts';
@@ -32,7 +32,7 @@ export class Handshakes extends Sample<Map<string, Numbered>> {
   }
 
   /** What an event tells of it; most tell nothing, and are not looked at further. */
-  learn(event: Event, known: Knowledge): void {
+  learn(event: Event, known: Names): void {
     const { packet, dialled, syn } = event.body as Partial<ResetSent & Retransmit>;
     const opens = dialled || syn || (packet && packet.flags & TCP_FLAG.syn);
     if (opens) for (const step of stepsOf(event, known)) this.add(step);

@@ -3,7 +3,7 @@
 import { benign } from '../diagnose/benign.ts';
 import { describe } from '../diagnose/describe.ts';
 import { movedText, PEER_CALLS } from '../diagnose/wording.ts';
-import type { Knowledge } from '../known/knowledge.ts';
+import type { Names } from '../known/knowledge.ts';
 import { endpoint, local, remote } from '../tcp/endpoint.ts';
 import { TCP_FLAG } from '../tcp/flags.ts';
 import { endOf, next } from '../tcp/sequence.ts';
@@ -42,7 +42,7 @@ export interface NoteStep {
 export type Step = SegmentStep | NoteStep;
 
 /** What an event tells of segments and of the ends, in their order. */
-export function stepsOf(event: Event, known: Knowledge): Step[] {
+export function stepsOf(event: Event, known: Names): Step[] {
   switch (event.kind) {
     case 'syn_received': {
       const { packet, mib } = event.body;
@@ -79,7 +79,7 @@ export function stepsOf(event: Event, known: Knowledge): Step[] {
   }
 }
 
-function dropSteps(event: Event<'drop'>, known: Knowledge): Step[] {
+function dropSteps(event: Event<'drop'>, known: Names): Step[] {
   const { packet, reason, location, mib } = event.body;
   if (packet.flags & TCP_FLAG.rst && (mib?.embryonic_rsts ?? 0) > 0)
     return [received(packet, 'reset believed: the half-open connection is gone', 'reset')];
@@ -153,7 +153,7 @@ function retransmitted({ sock, synack, syn }: { sock: Sock; synack: number; syn:
 }
 
 /** Of kinds that have no words of their own here: their packet, or a note at their socket. */
-function otherSteps(event: Event, known: Knowledge): Step[] {
+function otherSteps(event: Event, known: Names): Step[] {
   const { packet, sock } = event.body as { packet?: Packet | null; sock?: Sock | null };
   if (packet?.flow) return [received(packet, event.kind.replaceAll('_', ' '), null)];
   return sock?.flow ? [note(sock, describe(event, known))] : [];

@@ -3,13 +3,15 @@
 import type { Narrowed } from '../diagnose/narrowed.ts';
 import { flowsOf } from '../diagnose/unexplained.ts';
 import { HostKnowledge } from '../known/host-knowledge.ts';
-import { decodeEvent, UndecodableError } from '../wire/decode.ts';
+import { NAMING, type Names } from '../known/knowledge.ts';
+import { decodeEvent, mayBe, UndecodableError } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
 import { FrameReader } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
 import { connectionOf, type End } from './connection.ts';
 import type { SteadyClock } from './steady.ts';
 import { ownersOf, type Step, stepsOf } from './steps.ts';
+import { WatchedBytes } from './watched-bytes.ts';
 
 /** A step of a connection, as `host` (its number in the report) saw it. */
 export interface TimedStep {
@@ -25,15 +27,25 @@ const KEPT_AT_EACH_END = 40;
 /** What happened on the connections that the report draws. Bounded by their number. */
 export class Watched {
   readonly owners = new Map<End, string>();
+  /** Records that were looked at, of those that were read. */
+  looked_at = 0;
+  readonly #bytes: WatchedBytes;
   readonly #steps: ReadonlyMap<string, { first: TimedStep[]; last: TimedStep[]; skipped: number }>;
 
-  constructor(connections: Iterable<string>) {
+  constructor(connections: readonly string[]) {
+    this.#bytes = new WatchedBytes(connections);
     this.#steps = new Map(
-      [...connections].map((connection) => [connection, { first: [], last: [], skipped: 0 }]),
+      connections.map((connection) => [connection, { first: [], last: [], skipped: 0 }]),
     );
   }
 
-  take(event: Event, known: HostKnowledge, host: number, time_ns: number): void {
+  /** Of what is not, nothing is taken. */
+  mayTake(bytes: Uint8Array): boolean {
+    return this.#bytes.mayBeIn(bytes);
+  }
+
+  take(event: Event, known: Names, host: number, time_ns: number): void {
+    this.looked_at++;
     if (!flowsOf(event).some((flow) => this.#steps.has(connectionOf(flow)))) return;
     for (const [end, owner] of ownersOf(event)) this.owners.set(end, owner);
     for (const step of stepsOf(event, known)) {
@@ -75,7 +87,7 @@ export class WatchReader {
   readonly #offset_ns: number;
   readonly #clock: SteadyClock;
   readonly #onReport: (steady_ns: number) => number;
-  readonly #change: (event: Event) => Event;
+  readonly #change: ((event: Event) => Event) | null;
   readonly #narrowed: Narrowed | null;
 
   constructor(
@@ -84,7 +96,7 @@ export class WatchReader {
     host: number,
     clock: SteadyClock,
     onReport: (steady_ns: number) => number,
-    change: (event: Event) => Event,
+    change: ((event: Event) => Event) | null,
     narrowed: Narrowed | null = null,
   ) {
     this.#narrowed = narrowed;
@@ -101,14 +113,21 @@ export class WatchReader {
   /** Throws FrameError as Pipeline.push does. */
   push(chunk: Uint8Array): void {
     for (const { bytes } of this.#frames.push(chunk)) {
+      if (!this.#mayTell(bytes)) continue;
       const decoded = tryDecode(bytes);
       const event = decoded && this.#narrowed ? this.#narrowed.event(decoded) : decoded;
-      if (event) this.#take(this.#clock.event(this.#change(event)));
+      if (event) this.#take(this.#clock.event(this.#change?.(event) ?? event));
     }
   }
 
+  /** Addresses that are changed are not known by their bytes, and who narrows goes by what came before. */
+  #mayTell(bytes: Uint8Array): boolean {
+    if (this.#change || this.#narrowed) return true;
+    return this.#watched.mayTake(bytes) || mayBe(NAMING, bytes);
+  }
+
   #take(event: Event): void {
-    this.#known.learn(event);
+    if (NAMING.some((kind) => kind === event.kind)) this.#known.learn(event);
     const time_ns = this.#onReport(event.ktime_ns + this.#offset_ns);
     this.#watched.take(event, this.#known, this.#host, time_ns);
   }

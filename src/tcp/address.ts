@@ -14,8 +14,7 @@ export function bracketed(address: string): string {
 
 /** Where IPv4 begins among the 16 bytes. */
 export const IPV4_AT = 12;
-/** ::ffff:0.0.0.0/96 is IPv4. */
-const MAPPED_WORD = 5;
+const DOTTED = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
 
 /** In 16 bytes; IPv4 as ::ffff:a.b.c.d. Null: the text is no address. */
 export function parseAddress(text: string): Uint8Array | null {
@@ -35,10 +34,10 @@ export function addressBytes(text: string): Uint8Array {
 export function addressText(bytes: Uint8Array): string {
   if (bytes.length !== 16) return '';
   const view = new DataView(bytes.buffer, bytes.byteOffset, 16);
+  // ::ffff:0.0.0.0/96 is IPv4.
+  if (view.getUint32(8) === 0xffff && view.getUint32(4) === 0 && view.getUint32(0) === 0)
+    return `${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}`;
   const words = Array.from({ length: 8 }, (_, index) => view.getUint16(2 * index));
-  if (words.slice(0, MAPPED_WORD).every((word) => word === 0) && words[MAPPED_WORD] === 0xffff) {
-    return bytes.subarray(IPV4_AT).join('.');
-  }
   let start = 0;
   let length = 0;
   for (let from = 0; from < 8; from++) {
@@ -53,9 +52,9 @@ export function addressText(bytes: Uint8Array): string {
 
 /** `before`, and the two words of a dotted address. Null: it is none. */
 function ipv4Words(text: string, before: readonly number[]): number[] | null {
-  const parts = text.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part))) return null;
-  const [a = 0, b = 0, c = 0, d = 0] = parts.map(Number);
+  const parts = DOTTED.exec(text);
+  if (!parts) return null;
+  const [a = 0, b = 0, c = 0, d = 0] = parts.slice(1).map(Number);
   return Math.max(a, b, c, d) > 0xff ? null : [...before, (a << 8) | b, (c << 8) | d];
 }
 

@@ -5,7 +5,7 @@ import { learnEarlier, readEarlier } from './earlier.ts';
 import type { Event } from './event.ts';
 import { EVENT_KINDS, type EventKind } from './kinds.gen.ts';
 import { EVENT, HEADER } from './messages.ts';
-import { plain, UndecodableError } from './plain.ts';
+import { plain, plainParts, UndecodableError } from './plain.ts';
 import type { Bodies, Header } from './types.gen.ts';
 import { eventAt, readWritten, type Written } from './written.ts';
 
@@ -61,7 +61,22 @@ function kindIn(bytes: Uint8Array): EventKind | null {
   return null;
 }
 
-/** The same of a record whose layout is known. */
+/** Whether a message may be of one of these kinds, as far as is seen without decoding it. */
+export function mayBe(kinds: readonly EventKind[], bytes: Uint8Array): boolean {
+  const reader = protobuf.Reader.create(bytes);
+  try {
+    while (reader.pos < reader.len) {
+      const tag = reader.uint32();
+      if (kinds.some((kind) => tag >>> 3 === EVENT_KINDS[kind])) return true;
+      reader.skipType(tag & 7);
+    }
+  } catch {
+    return true;
+  }
+  return false;
+}
+
+/** decodeEvent() of a record whose layout is known. */
 export function eventOf(record: Written): Event | null {
   const { w, at, layout } = record;
   return record.sound ? eventAt(w, at, layout) : decodeEvent(record.bytes);
@@ -82,17 +97,20 @@ export function decodeAnyEvent(bytes: Uint8Array): Event | null {
   const message = decodedAs(EVENT, bytes);
   const kind = KINDS.find((name) => message[name] != null);
   if (kind === undefined) return null;
-  for (const other of KINDS) if (other !== kind) delete message[other];
-  const { ktime_ns, occurrences, ...event } = plain(EVENT, message);
-  const { [kind]: body, ...common } = event;
+  parts ??= plainParts(EVENT);
+  const of = (name: string) => parts?.get(name)?.(message[name]);
   return {
-    ...common,
-    ktime_ns: Number(ktime_ns),
-    occurrences: Math.max(1, occurrences as number),
+    ktime_ns: Number(of('ktime_ns')),
+    cpu: of('cpu'),
+    netns: of('netns'),
+    key: of('key'),
+    occurrences: Math.max(1, of('occurrences') as number),
     kind,
-    body,
-  } as unknown as Event;
+    body: of(kind),
+  } as Event;
 }
+
+let parts: ReturnType<typeof plainParts> | null = null;
 
 function decodedAs(type: protobuf.Type, bytes: Uint8Array): { [field: string]: unknown } {
   try {

@@ -23,56 +23,89 @@ interface Long {
  * absent and is all zeros as null. Throws UndecodableError where another message is missing.
  */
 export function plain(type: protobuf.Type, message: Fields): Fields {
-  const object = blank(type);
-  for (const field of type.fieldsArray) {
-    const value = message[field.name];
-    if (field.partOf && value == null) continue;
-    if (field.map) object[field.name] = mapOf(field, value as Fields);
-    else if (field.repeated)
-      object[field.name] = (value as unknown[]).map((item) => single(field, item));
-    else object[field.name] = single(field, value);
+  const { blank, parts } = planOf(type);
+  const object = { ...blank };
+  for (const { name, optional, made } of parts) {
+    const value = message[name];
+    if (!optional || value != null) object[name] = made(value);
   }
   return object;
 }
 
-const blanks = new Map<protobuf.Type, Fields>();
-
-/** With room for what it will have: an object that grows field by field is three times as large. */
-function blank(type: protobuf.Type): Fields {
-  let fields = blanks.get(type);
-  if (!fields) {
-    const always = type.fieldsArray.every(({ partOf }) => !partOf) ? type.fieldsArray : [];
-    // Only what is made of a text, or of a literal, has its fields within it.
-    fields = JSON.parse(`{${always.map(({ name }) => `"${name}":0`)}}`) as Fields;
-    blanks.set(type, fields);
-  }
-  return { ...fields };
+/** What one field of a type is made of, by its name. */
+export function plainParts(type: protobuf.Type): ReadonlyMap<string, Made> {
+  return new Map(planOf(type).parts.map(({ name, made }) => [name, made]));
 }
 
-function single(field: protobuf.Field, value: unknown): unknown {
-  const { options, type } = field.resolve();
+/** What is asked of a type and its fields for each message: found out once. */
+interface Plan {
+  /** With room for what it will have: an object that grows field by field is three times as large. */
+  blank: Fields;
+  parts: Part[];
+}
+
+interface Part {
+  name: string;
+  /** One of several that a message may have. */
+  optional: boolean;
+  made: Made;
+  isZero: (value: unknown) => boolean;
+}
+
+type Made = (value: unknown) => unknown;
+
+const plans = new Map<protobuf.Type, Plan>();
+
+function planOf(type: protobuf.Type): Plan {
+  let plan = plans.get(type);
+  if (!plan) {
+    const fields = type.fieldsArray;
+    const always = fields.every(({ partOf }) => !partOf) ? fields : [];
+    // Only what is made of a text, or of a literal, has its fields within it.
+    const blank = JSON.parse(`{${always.map(({ name }) => `"${name}":0`)}}`) as Fields;
+    plan = { blank, parts: fields.map(partOf) };
+    plans.set(type, plan);
+  }
+  return plan;
+}
+
+function partOf(field: protobuf.Field): Part {
+  const one = singleOf(field);
+  const { name, map, repeated, partOf } = field;
+  const made = map
+    ? (value: unknown) => mapOf(one, value as Fields)
+    : repeated
+      ? (value: unknown) => (value as unknown[]).map((item) => one(item))
+      : one;
+  return { name, optional: Boolean(partOf), made, isZero: zeroOf(field) };
+}
+
+function singleOf(field: protobuf.Field): Made {
+  const { name, options, type } = field.resolve();
   const message = field.resolvedType as protobuf.Type | null;
   if (message) {
-    const absent = options?.may_be_absent && isZero(message, value as Fields | null);
-    if (absent) return null;
-    if (value == null) throw new UndecodableError(`${field.name} is missing`);
-    return plain(message, value as Fields);
+    const may_be_absent = Boolean(options?.may_be_absent);
+    return (value) => {
+      if (may_be_absent && isZero(message, value as Fields | null)) return null;
+      if (value == null) throw new UndecodableError(`${name} is missing`);
+      return plain(message, value as Fields);
+    };
   }
   switch (type) {
     case 'uint64':
-      return number64(value as Long);
+      return (value) => number64(value as Long);
     case 'fixed64':
     case 'sint64':
-      return text64(value as Long);
+      return (value) => text64(value as Long);
     case 'bytes':
-      return bytesOf(options?.holds, value as Uint8Array);
-    default:
-      return options?.bits ? (value as number) & (2 ** (options.bits as number) - 1) : value;
+      return (value) => bytesOf(options?.holds, value as Uint8Array);
   }
+  const mask = options?.bits ? 2 ** (options.bits as number) - 1 : null;
+  return mask === null ? (value) => value : (value) => (value as number) & mask;
 }
 
-function mapOf(field: protobuf.Field, map: Fields): Fields {
-  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, single(field, value)]));
+function mapOf(one: Made, map: Fields): Fields {
+  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, one(value)]));
 }
 
 function bytesOf(holds: unknown, bytes: ArrayLike<number>): unknown {
@@ -83,17 +116,21 @@ function bytesOf(holds: unknown, bytes: ArrayLike<number>): unknown {
 }
 
 function isZero(type: protobuf.Type, message: Fields | null): boolean {
-  if (message == null) return true;
-  return type.fieldsArray.every((field) => {
-    const value = message[field.name];
-    if (field.repeated || field.map) return Object.keys(value as object).length === 0;
-    const { resolvedType } = field.resolve();
-    if (resolvedType) return isZero(resolvedType as protobuf.Type, value as Fields | null);
-    if (value == null || value === 0 || value === '') return true;
-    if (field.type === 'bytes') return (value as Uint8Array).every((byte) => byte === 0);
+  return message == null || planOf(type).parts.every(({ name, isZero }) => isZero(message[name]));
+}
+
+function zeroOf(field: protobuf.Field): Part['isZero'] {
+  if (field.repeated || field.map) return (value) => Object.keys(value as object).length === 0;
+  const message = field.resolve().resolvedType as protobuf.Type | null;
+  if (message) return (value) => isZero(message, value as Fields | null);
+  const isNothing = (value: unknown) => value == null || value === 0 || value === '';
+  if (field.type === 'bytes')
+    return (value) => isNothing(value) || (value as Uint8Array).every((byte) => byte === 0);
+  return (value) => {
+    if (isNothing(value)) return true;
     const { low, high } = value as Long;
     return low === 0 && high === 0;
-  });
+  };
 }
 
 /** Exact below 2^53. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../known/knowledge.ts';
+import type { Knowledge, Names } from '../../known/knowledge.ts';
 import { familyOf, isLoopback } from '../../tcp/address.ts';
 import { beforeRedirect, ENTRY, NFT_FREES, TRACKED } from '../../tcp/conntrack.ts';
 import { endpoint, local } from '../../tcp/endpoint.ts';
@@ -14,7 +14,7 @@ import { inNetns } from './netns.ts';
 import { word } from './wording.ts';
 
 /** Netfilter dropped it: a rule, or what works beside the rules. */
-export function isByNetfilter({ reason, location }: Drop, known: Knowledge): boolean {
+export function isByNetfilter({ reason, location }: Drop, known: Names): boolean {
   // Without reasons (before 5.17) the function that frees what a rule dropped is proof enough.
   return known.hasDropReasons()
     ? known.dropReason(reason) === 'NETFILTER_DROP'
@@ -38,7 +38,7 @@ export function toText({ to, translated_from }: { to: string; translated_from?: 
 }
 
 /** Was sent elsewhere, and then there was no way for it: its source is an address of loopback still. No rule drops it. */
-export function leavesLoopback(drop: Drop, known: Knowledge): boolean {
+export function leavesLoopback(drop: Drop, known: Names): boolean {
   const { packet, conntrack, leaves_ifindex } = drop;
   return (
     packet.ifindex === 0 &&

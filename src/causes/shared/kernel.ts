@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../known/knowledge.ts';
+import type { Names } from '../../known/knowledge.ts';
 
 /** The kernel functions on a stack, innermost first; those without a name are left out. */
-export function callers(stack: readonly string[], known: Knowledge): string[] {
+export function callers(stack: readonly string[], known: Names): string[] {
   return stack.flatMap((address) => known.symbol(address)?.name ?? []);
 }
 
 /** The kernel function at an address, without what compilers add to its name. */
-export function functionName(location: string, known: Knowledge): string {
+export function functionName(location: string, known: Names): string {
   return functionOf(known.symbol(location)?.name);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../known/knowledge.ts';
+import type { Names } from '../../known/knowledge.ts';
 import { familyOf } from '../../tcp/address.ts';
 import type { Drop, MacChange } from '../../wire/types.gen.ts';
 import { seconds } from './wording.ts';
@@ -43,6 +43,6 @@ export function movedAdvice({ address, mac, mac_was }: Moved, daddr: string): st
 }
 
 /** Dropped because its frame was for another MAC than that of the device that it came in by. */
-export function isForAnotherMac({ reason, frame }: Drop, known: Knowledge): boolean {
+export function isForAnotherMac({ reason, frame }: Drop, known: Names): boolean {
   return frame !== null && (!known.hasDropReasons() || known.dropReason(reason) === 'OTHERHOST');
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../known/knowledge.ts';
+import type { Knowledge, Names } from '../../known/knowledge.ts';
 import { ENTRY } from '../../tcp/conntrack.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Drop, NextHop } from '../../wire/types.gen.ts';
@@ -19,7 +19,7 @@ const FUNCTIONS = new Set(['arp_error_report', 'ndisc_error_report', 'neigh_inva
 const OUTPUT = new Set(['ip_finish_output2', 'ip6_finish_output2']);
 
 /** The kernel's word for why a segment was dropped that waited for a neighbour; null: it was not. */
-export function neighbourDrop({ reason, location }: Drop, known: Knowledge): string | null {
+export function neighbourDrop({ reason, location }: Drop, known: Names): string | null {
   const name = known.dropReason(reason);
   if (REASONS.has(name)) return name;
   const at = functionName(location, known);

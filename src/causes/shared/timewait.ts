@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Knowledge } from '../../known/knowledge.ts';
+import type { Names } from '../../known/knowledge.ts';
 import { listensFor } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import { before } from '../../tcp/sequence.ts';
@@ -15,7 +15,7 @@ import type { Event } from '../../wire/event.ts';
  */
 export type KeptOut = 'stamp' | 'number' | 'half_closed' | 'no_listener';
 
-export function keptOut(event: Event & { kind: 'drop' }, known: Knowledge): KeptOut | null {
+export function keptOut(event: Event & { kind: 'drop' }, known: Names): KeptOut | null {
   const { packet, remembered, sock, reason } = event.body;
   const isSyn = (packet.flags & (TCP_FLAG.syn | TCP_FLAG.ack)) === TCP_FLAG.syn;
   if (!isSyn || sock?.state !== TCP_STATE.TIME_WAIT) return null;

@@ -19,7 +19,7 @@ const OPTION = {
   packet_flags: 2,
 } as const;
 /** Times are in units of 10^-9 s. */
-const NANOSECONDS = Buffer.from([9]);
+const NANOSECONDS = 9;
 const MAX_OPTION_BYTES = 0xffff;
 
 export interface Section {
@@ -60,23 +60,28 @@ export function sectionBlock({ hardware, os, application, comment }: Section): B
   ]);
 }
 
-export function interfaceBlock({ name, description, snaplen }: Interface): Buffer {
-  const fixed = Buffer.alloc(8);
-  fixed.writeUInt16LE(LINKTYPE_RAW, 0);
-  fixed.writeUInt32LE(snaplen, 4);
-  return block(BLOCK.interface, [
-    fixed,
-    ...options([
-      [OPTION.if_name, text(name)],
-      [OPTION.if_description, text(description)],
-      [OPTION.if_tsresol, NANOSECONDS],
-    ]),
-  ]);
-}
+const MAX_TEXT_BYTES = 4 + MAX_OPTION_BYTES + 1;
 
-/** With a comment of the greatest length. */
+/** With texts of the greatest length. */
+export const MAX_INTERFACE_BLOCK_BYTES = BLOCK_HEAD_BYTES + 8 + 2 * MAX_TEXT_BYTES + 8 + 4 + 4;
 export const MAX_PACKET_BLOCK_BYTES =
-  BLOCK_HEAD_BYTES + 20 + MAX_HEADER_BYTES + 8 + 4 + (MAX_OPTION_BYTES + 1) + 4 + 4;
+  BLOCK_HEAD_BYTES + 20 + MAX_HEADER_BYTES + 8 + MAX_TEXT_BYTES + 4 + 4;
+
+/** Writes an interface to `to`, which has room. Returns where it ends. */
+export function writeInterfaceBlock(
+  { name, description, snaplen }: Interface,
+  to: Buffer,
+  at: number,
+): number {
+  const fixed = at + BLOCK_HEAD_BYTES;
+  put32(to, fixed, LINKTYPE_RAW);
+  put32(to, fixed + 4, snaplen);
+  let end = putText(to, fixed + 8, OPTION.if_name, name);
+  end = putText(to, end, OPTION.if_description, description);
+  putOptionHead(to, end, OPTION.if_tsresol, 1);
+  put32(to, end + 4, NANOSECONDS);
+  return putEnd(to, at, end + 8, BLOCK.interface);
+}
 
 /** Writes a packet, as much of it as is there, to `to`, which has room. Returns where it ends. */
 export function writePacketBlock(packet: CapturedPacket, to: Buffer, at: number): number {
@@ -88,22 +93,10 @@ export function writePacketBlock(packet: CapturedPacket, to: Buffer, at: number)
   put32(to, fixed + 8, Number(time_ns & 0xffffffffn));
   put32(to, fixed + 12, length);
   put32(to, fixed + 16, original_length);
-  let end = padTo(to, fixed, fixed + 20 + length);
+  const end = padTo(to, fixed, fixed + 20 + length);
   putOptionHead(to, end, OPTION.packet_flags, 4);
   put32(to, end + 4, inbound ? INBOUND : OUTBOUND);
-  end += 8;
-  if (comment !== '') {
-    // What is too long is never cut within a character.
-    const bytes = to.write(comment, end + 4, MAX_OPTION_BYTES);
-    putOptionHead(to, end, OPTION.comment, bytes);
-    end = padTo(to, end, end + 4 + bytes);
-  }
-  putOptionHead(to, end, 0, 0);
-  end += 8;
-  put32(to, at, BLOCK.packet);
-  put32(to, at + 4, end - at);
-  put32(to, end - 4, end - at);
-  return end;
+  return putEnd(to, at, putText(to, end + 8, OPTION.comment, comment), BLOCK.packet);
 }
 
 const INBOUND = 1;
@@ -118,6 +111,24 @@ function put32(to: Buffer, at: number, value: number): void {
 
 function putOptionHead(to: Buffer, at: number, code: number, length: number): void {
   put32(to, at, code | (length << 16));
+}
+
+/** What is too long is never cut within a character. Returns where it ends. */
+function putText(to: Buffer, at: number, code: number, text: string): number {
+  if (text === '') return at;
+  const bytes = to.write(text, at + 4, MAX_OPTION_BYTES);
+  putOptionHead(to, at, code, bytes);
+  return padTo(to, at, at + 4 + bytes);
+}
+
+/** The end of a block's options, and its head, which were left out. Returns where the block ends. */
+function putEnd(to: Buffer, at: number, options_end: number, type: number): number {
+  const end = options_end + 8;
+  putOptionHead(to, options_end, 0, 0);
+  put32(to, at, type);
+  put32(to, at + 4, end - at);
+  put32(to, end - 4, end - at);
+  return end;
 }
 
 /** Zeros up to a multiple of four bytes since `from`. Returns where they end. */

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Verdict } from '../../diagnose/verdict.ts';
+import { Newest } from '../../known/newest.ts';
 import type { Header } from '../../wire/types.gen.ts';
 import { printable } from '../printable.ts';
 import type { ExportedEvent, ExportSink } from './format.ts';
 import { MAX_HEADER_BYTES } from './headers.ts';
 import {
-  interfaceBlock,
+  MAX_INTERFACE_BLOCK_BYTES,
   MAX_PACKET_BLOCK_BYTES,
   sectionBlock,
+  writeInterfaceBlock,
   writePacketBlock,
 } from './pcapng-blocks.ts';
 import { type SeenSegment, segmentOf } from './segment.ts';
@@ -16,6 +18,8 @@ import { type SeenSegment, segmentOf } from './segment.ts';
 /** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
 const SAME_PACKET_NS = 50_000_000n;
 const MAX_PENDING = 10_000;
+/** Of more those that were first are written again when they come again. */
+const MOST_INTERFACES = 2 ** 16;
 /** Packets are handed on so many bytes at a time. */
 const CHUNK_BYTES = 256 << 10;
 
@@ -35,7 +39,8 @@ export function pcapngSink(
   header: Pick<Header, 'host' | 'kernel' | 'machine' | 'tcpwhy_version'>,
   write: (bytes: Uint8Array) => void,
 ): ExportSink {
-  const interfaces = new Map<string, number>();
+  const interfaces = new Newest<string, number>(MOST_INTERFACES);
+  let next_interface = 0;
   const pending = new Map<string, Pending>();
   let chunk = Buffer.allocUnsafe(0);
   let chunk_bytes = 0;
@@ -96,14 +101,14 @@ export function pcapngSink(
 
   function interfaceOf(netns: number, { device, ifindex }: SeenSegment): number {
     const name = printable(device) || (ifindex > 0 ? `#${ifindex}` : 'none');
-    const description = `netns ${netns}`;
-    const known = interfaces.get(`${description} ${name}`);
+    const key = `${netns} ${name}`;
+    const known = interfaces.get(key);
     if (known !== undefined) return known;
-    const block = interfaceBlock({ name, description, snaplen: MAX_HEADER_BYTES });
-    if (chunk_bytes + block.length > chunk.length) flush();
-    chunk_bytes += block.copy(chunk, chunk_bytes);
-    const id = interfaces.size;
-    interfaces.set(`${description} ${name}`, id);
+    if (chunk_bytes + MAX_INTERFACE_BLOCK_BYTES > chunk.length) flush();
+    const about = { name, description: `netns ${netns}`, snaplen: MAX_HEADER_BYTES };
+    chunk_bytes = writeInterfaceBlock(about, chunk, chunk_bytes);
+    const id = next_interface++;
+    interfaces.set(key, id);
     return id;
   }
 }

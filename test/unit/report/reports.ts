@@ -6,7 +6,6 @@ import { HostCollection } from '../../../src/report/collect.ts';
 import type { Report } from '../../../src/report/model.ts';
 import { SteadyClock } from '../../../src/report/steady.ts';
 import { WatchReader } from '../../../src/report/watch.ts';
-import type { Event } from '../../../src/wire/event.ts';
 import type { Header } from '../../../src/wire/types.gen.ts';
 
 export interface Recorded {
@@ -17,10 +16,9 @@ export interface Recorded {
 
 /** A report of streams, each of a host of its own. */
 export function reportOf(recorded: readonly Recorded[], limits?: Limits): Report {
-  const same = (event: Event) => event;
   const hosts = recorded.map(({ name, header, stream }) => {
     const host = new HostCollection(({ cause }) => cause !== 'benign');
-    const pipeline = host.open(name, header, CAUSES, same);
+    const pipeline = host.open(name, header, CAUSES, null);
     pipeline.push(stream);
     host.finish(pipeline);
     return host;
@@ -28,7 +26,7 @@ export function reportOf(recorded: readonly Recorded[], limits?: Limits): Report
   const draft = new Draft(hosts, limits);
   for (const [at, { header, stream }] of recorded.entries()) {
     const onReport = (steady_ns: number) => draft.onReport(at, steady_ns);
-    new WatchReader(draft.watched, header, at, new SteadyClock(), onReport, same).push(stream);
+    new WatchReader(draft.watched, header, at, new SteadyClock(), onReport, null).push(stream);
   }
   return draft.report({ version: '0.0.0', anonymized: false, causes: CAUSES });
 }
