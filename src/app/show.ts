@@ -6,7 +6,8 @@ import { runScreen, type ScreenOptions } from '../sinks/tui/screen.tsx';
 
 /**
  * Shows the screen until it is left, as signals leave it too, or what it shows cannot go on: `fed` rejects.
- * Throws that, once the terminal is as it was.
+ * Throws that, once the terminal is as it was. A terminal that takes nothing any more is not waited for when a second
+ * signal comes.
  */
 export async function show(
   screen: ScreenSource,
@@ -14,11 +15,14 @@ export async function show(
   fed: Promise<void>,
 ): Promise<void> {
   const leave = new AbortController();
-  const abort = () => leave.abort();
+  const abort = () => {
+    if (leave.signal.aborted) process.exit(130);
+    leave.abort();
+  };
   let failure: { error: unknown } | null = null;
   fed.catch((error: unknown) => {
     failure = { error };
-    abort();
+    leave.abort();
   });
   for (const signal of ENDING) process.on(signal, abort);
   try {

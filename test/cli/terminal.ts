@@ -8,6 +8,7 @@ const POLL_MS = 50;
 /** A program in a real pseudo-terminal of its own, as tmux gives it one. */
 export class Terminal {
   static #made = 0;
+  #server = 0;
   readonly #socket = `tcpwhy-test-${process.pid}-${Terminal.#made++}`;
 
   /** Starts `command`, a shell's; when it ends, its exit status stays on the screen as `status=N`. */
@@ -40,6 +41,16 @@ export class Terminal {
     const shell = this.#tmux('display-message', '-p', '-t', '0', '#{pane_pid}').trim();
     const children = execFileSync('pgrep', ['-P', shell], { encoding: 'utf8' });
     return Number(children.split('\n')[0]);
+  }
+
+  /** It takes nothing that is written to it. */
+  freeze(): void {
+    this.#server = Number(this.#tmux('display-message', '-p', '#{pid}').trim());
+    process.kill(this.#server, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    process.kill(this.#server, 'SIGCONT');
   }
 
   /** tmux's own flags: whether the alternate screen is on, the cursor shown. */

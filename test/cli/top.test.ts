@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { copyFileSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RECORDINGS, TCPWHY } from './run.ts';
 import { Terminal } from './terminal.ts';
@@ -170,5 +171,49 @@ describe('however it ends, the terminal is as it was', () => {
     // Typed characters are echoed again: the terminal is out of raw mode.
     terminal.keys('echo $((6 * 7))', 'Enter');
     await terminal.shows(/\$ echo \$\(\(6 \* 7\)\)\s+42|# echo \$\(\(6 \* 7\)\)\s+42/);
+  });
+});
+
+describe('a terminal that was somebody else’s, or takes nothing', () => {
+  let terminal: Terminal;
+  beforeEach(async () => {
+    terminal = new Terminal(command, 80, 24);
+    await terminal.shows(/recording ended/);
+  });
+  afterEach(() => terminal.close());
+
+  test('stopped and continued, it is drawn anew and hears keys', { timeout: 60_000 }, async () => {
+    const before = terminal.painted().join('\n');
+    process.kill(terminal.foreground(), 'SIGTSTP');
+    await terminal.shows(/Stopped/);
+    // dash leaves it as it was: no Enter ends a line.
+    terminal.keys('fg', 'C-j');
+    const isBack = () => terminal.painted().join('\n') === before;
+    for (let i = 0; i < 200 && !isBack(); i++) await pause(50);
+    expect(terminal.painted().join('\n')).toBe(before);
+    terminal.keys('q');
+    for (let i = 0; i < 200 && terminal.modes().alternate; i++) await pause(50);
+    expect(terminal.modes()).toEqual({ alternate: false, cursor: true });
+  });
+
+  test('a second signal does not wait for it', { timeout: 60_000 }, async () => {
+    const pid = terminal.foreground();
+    const isThere = () => existsSync(`/proc/${pid}`);
+    terminal.freeze();
+    try {
+      // Each is answered with a whole screen: more than what is held for a terminal.
+      for (let i = 0; i < 500; i++) {
+        process.kill(pid, 'SIGCONT');
+        await pause(2);
+      }
+      process.kill(pid, 'SIGTERM');
+      for (let i = 0; isThere() && i < 100; i++) {
+        await pause(50);
+        if (isThere()) process.kill(pid, 'SIGHUP');
+      }
+      expect(isThere()).toBe(false);
+    } finally {
+      terminal.thaw();
+    }
   });
 });

@@ -63,6 +63,7 @@ export function Live({ source, color, glyphs, drawn }: LiveProps) {
 
   const shown = rowsOf(state, color);
   useEffect(() => drawn.draw(shown));
+  useEffect(() => () => drawn.end(), [drawn]);
 
   useEffect(() => {
     drawn.forget();
@@ -74,10 +75,7 @@ export function Live({ source, color, glyphs, drawn }: LiveProps) {
   }, [state.outcome, exit]);
 
   useInput((input, key) => {
-    if (key.ctrl && input === 'l') {
-      drawn.forget();
-      drawn.draw(shown);
-    }
+    if (key.ctrl && input === 'l') drawn.again();
     for (const pressed of keysOf(input, key)) {
       const control = controlOf(now.current, pressed);
       if (control) source.control?.(control);

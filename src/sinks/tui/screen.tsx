@@ -6,6 +6,7 @@ import { type Glyphs, glyphsFor } from './glyphs.ts';
 import { COMFORTABLE } from './layout.ts';
 import { Live } from './live.tsx';
 import type { ScreenSource } from './model.ts';
+import { endPastes } from './pastes.ts';
 
 export interface ScreenOptions {
   color: boolean;
@@ -53,9 +54,18 @@ export async function runScreen(
     exitOnCtrlC: false,
   });
   const leave = () => instance.unmount();
+  // Whoever had the terminal meanwhile wrote to it, and has it take whole lines. What it is already Node does not ask for.
+  const goOn = () => {
+    stdin.setRawMode(false);
+    stdin.setRawMode(true);
+    drawn.again();
+  };
   signal?.addEventListener('abort', leave, { once: true });
   for (const event of ['end', 'close', 'error']) stdin.on(event, leave);
   stdout.on('error', leave);
+  const leavePastes = endPastes(stdin);
+  waitForTerminal([stdout, process.stderr], false);
+  process.on('SIGCONT', goOn);
   try {
     const left = (await instance.waitUntilExit()) as ScreenResult | undefined;
     return left ?? { reason: 'signal' };
@@ -63,5 +73,19 @@ export async function runScreen(
     signal?.removeEventListener('abort', leave);
     for (const event of ['end', 'close', 'error']) stdin.off(event, leave);
     stdout.off('error', leave);
+    leavePastes();
+    waitForTerminal([stdout, process.stderr], true);
+    process.off('SIGCONT', goOn);
+  }
+}
+
+/**
+ * Node waits for a terminal to take what is written: for one that takes nothing (Ctrl-S, a line that broke), as long as
+ * that lasts, and neither the kernel nor a signal is heard.
+ */
+function waitForTerminal(outputs: NodeJS.WriteStream[], waits: boolean): void {
+  for (const output of outputs) {
+    const { _handle } = output as { _handle?: { setBlocking?(waits: boolean): void } };
+    if (output.isTTY) _handle?.setBlocking?.(waits);
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Console } from 'node:console';
+import type { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ScreenModel } from '../../../../src/sinks/tui/model.ts';
 import { runScreen } from '../../../../src/sinks/tui/screen.tsx';
@@ -271,6 +272,55 @@ describe('redrawing', () => {
     terminal.type('q');
     await pass(50);
     expect(terminal.state).toEqual(AS_FOUND);
+  });
+
+  test('a terminal that does not keep up gets what is newest, and nothing in between', async () => {
+    let at = 0;
+    const { terminal } = open(() => model({ findings: many(40), now_ns: ++at * 1e9 }));
+    await pass(300);
+    const { stdout } = terminal;
+    stdout.pause();
+    await pass(60_000, 100);
+    const queued = stdout.writableLength + (stdout as unknown as PassThrough).readableLength;
+    expect(queued).toBeLessThan(16_000);
+    const newest = new Date(at * 1000).toISOString().slice(11, 19);
+    terminal.written = '';
+    stdout.resume();
+    await pass(20);
+    expect(terminal.written.includes(newest)).toBe(true);
+    terminal.type('q');
+    await pass(50);
+    expect(terminal.state).toEqual(AS_FOUND);
+  });
+
+  test.each([
+    ['its time', 'qq', 'q', 'quit'],
+    ['Ctrl-C', 'q\x03', '', 'interrupt'],
+  ])('a paste whose end never comes ends with %s', async (_, pasted, then, reason) => {
+    const { terminal, left } = open();
+    await pass(50);
+    terminal.type('\x1b[200~');
+    terminal.type(pasted);
+    await pass(2000);
+    terminal.type(then);
+    await pass(50);
+    expect(await left).toEqual({ reason });
+    expect(terminal.state).toEqual(AS_FOUND);
+  });
+
+  test('a paste that comes slowly, in pieces cut anywhere, is one', async () => {
+    const { terminal, left } = open();
+    await pass(50);
+    terminal.type('/');
+    for (const piece of '\x1b[200~q\x1b[201~') {
+      terminal.type(piece);
+      await pass(10);
+    }
+    await pass(2000);
+    expect(terminal.written).toContain('filter: q');
+    terminal.type('\rq');
+    await pass(50);
+    expect(await left).toEqual({ reason: 'quit' });
   });
 
   test('pasted text fills the filter and presses no keys', async () => {

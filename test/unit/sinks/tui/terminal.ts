@@ -13,7 +13,7 @@ export class Terminal {
 
   constructor(columns = 80, rows = 24) {
     const input = new PassThrough();
-    const output = new PassThrough();
+    const output = new PassThrough({ highWaterMark: 4096 });
     output.on('data', (chunk) => {
       this.written += chunk;
     });
