@@ -155,18 +155,19 @@ export default defineCause({
 /** net.ipv4.ip_forward sets that of each device, and what comes back needs it too. */
 function passOn(setting: string, netns: number): string[] {
   const set = (name: string) => `\`${inNetns(netns, `sysctl -w ${name}=1`)}\``;
-  const ofAll = setting.startsWith('net.ipv6') ? setting : 'net.ipv4.ip_forward';
-  if (setting === ofAll) return [`if this host shall pass it on (${setting} is 0): ${set(setting)}`];
+  if (setting === ALL_OF_6)
+    return [`if this host shall pass it on (${setting} is 0): ${set(setting)}`];
   return [
-    `if this host shall pass it on, all its devices do, for the way back too, with ${set(ofAll)} A router, and a host of containers, needs that; who has set it to 0? \`grep -rn forward /etc/sysctl.conf /etc/sysctl.d /usr/lib/sysctl.d\``,
+    `if this host shall pass it on, all its devices do, for the way back too, with ${set('net.ipv4.ip_forward')} A router, and a host of containers, needs that; who has set it to 0? \`grep -rn forward /etc/sysctl.conf /etc/sysctl.d /usr/lib/sysctl.d\``,
     `where that is 1 already, only this device does not (${setting} is 0): ${set(setting)}`,
   ];
 }
 
+const ALL_OF_6 = 'net.ipv6.conf.all.forwarding';
+
 /** What lets it go on: of IPv4 the device's that it came in by. */
 function settingOf(six: boolean, device: string | null): string {
-  if (six) return 'net.ipv6.conf.all.forwarding';
-  return device === null ? 'net.ipv4.ip_forward' : `net.ipv4.conf.${deviceKey(device)}.forwarding`;
+  return six ? ALL_OF_6 : `net.ipv4.conf.${deviceKey(device ?? 'DEV')}.forwarding`;
 }
 
 /** Where a packet for others ends that is not forwarded. */
