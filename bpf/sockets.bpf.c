@@ -75,14 +75,34 @@ int existing_owners(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+/* Of <net/sock.h>: bind() gave it its port. Who is accepted does not inherit that. */
+#define SOCK_BINDPORT_LOCK 8
+
+/* It has dialled: its port is its own, or connect() chose that, which a port that was bound or listened on says. */
+static __always_inline bool has_dialled(const struct sock *sk)
+{
+	const struct inet_connection_sock *icsk = (const void *)sk;
+	const struct inet_bind_bucket *bucket = BPF_CORE_READ(icsk, icsk_bind_hash);
+
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK ||
+	       (bucket && BPF_CORE_READ(bucket, fastreuse) < 0);
+}
+
 /* Before anything else is watched: what happens then may be of a connection to one of these ports. */
 SEC("iter/tcp")
 int existing_services(struct bpf_iter__tcp *ctx)
 {
 	const struct sock *sk = (const struct sock *)ctx->sk_common;
+	u32 state;
 
-	if (sk && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+	if (!sk)
+		return 0;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state == TCP_LISTEN)
 		remember_served(netns_of(sock_net(sk)), BPF_CORE_READ(sk, __sk_common.skc_num));
+	else if (state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV && has_dialled(sk))
+		remember_dialled(netns_of(sock_net(sk)),
+				 bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)));
 	return 0;
 }
 

@@ -371,6 +371,7 @@ typedef struct {
 struct inet_bind_bucket {
 	possible_net_t ib_net;
 	unsigned short port;
+	signed char fastreuse;
 	struct hlist_node node;
 	struct hlist_head owners;
 	struct hlist_head bhash2;
@@ -451,6 +452,7 @@ typedef struct {
 
 struct sock {
 	struct sock_common __sk_common;
+	u8 sk_userlocks : 4;
 	u32 sk_mark;
 	kuid_t sk_uid;
 	/* From Linux 7.0. */
@@ -527,6 +529,7 @@ struct request_sock_queue {
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
+	struct inet_bind_bucket *icsk_bind_hash;
 	struct hlist_node icsk_listen_portaddr_node;
 	void *icsk_ulp_data;
 	struct timer_list icsk_retransmit_timer;

@@ -66,7 +66,8 @@ export default defineCause({
       : 'which has no such connection';
     return `${from} sent [${flags}] to ${to}, ${state}`;
   },
-  advice({ from, to, flags, closed_ms, port_has_listener }, { saddr, daddr }) {
+  advice({ from, to, flags, closed_ms, port_has_listener }, flow) {
+    const { saddr, daddr, dport } = flow;
     if (closed_ms !== null)
       return [
         `${from} did not hear how ${to} ended the connection: was a reset or a FIN lost on the way? Look for drops there, and at the hops between`,
@@ -80,6 +81,11 @@ export default defineCause({
       ];
     }
     return [
+      ...(servedAtSource(flow) && !port_has_listener
+        ? [
+            `did another host dial ${from} through this one, which translates (masquerade, SNAT)? \`nft list ruleset | grep -nE 'masquerade|snat'\` or \`iptables-save -t nat\` Then its entry is gone: removed (\`conntrack -F\`, a restart of what writes the rules), forgotten while it was idle, or made at another gateway (failover). Who removes them, as it happens: \`conntrack -E -e DESTROY -p tcp -r ${saddr} --reply-port-dst ${dport}\``,
+          ]
+        : []),
       port_has_listener
         ? `${to}: was the service restarted, was ${daddr} moved here from another host (failover), does a balancer send this client here in the middle of a connection, or does its program let connections go without a word (silent-drop of HAProxy)?`
         : `${to}: which host should have this connection? A balancer or a moved address sends it here`,

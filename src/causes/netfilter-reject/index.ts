@@ -36,6 +36,7 @@ export default defineCause({
     'icmp-unreachable',
     'neighbour-failed',
     'reset-by-peer',
+    'request-reset',
   ],
   leadsTo: SILENCE,
   match(event, known) {

@@ -96,7 +96,7 @@ export default defineCause({
   advice(evidence, { saddr, daddr }) {
     const { address, of_a_connection, arrived_on, netns, connection_of, answers_connect } =
       evidence;
-    const { forwarding, forwarding_setting, duplicate, tentative, by_loopback } = evidence;
+    const { forwarding_setting, duplicate, tentative, by_loopback } = evidence;
     if (by_loopback)
       return [
         `the program that dials ${evidence.to} is bound to lo (SO_BINDTODEVICE, --interface of curl), or a route leads there: let it choose no device. Which is it? \`${inNetns(netns, `ss -tnp state syn-sent dst ${word(bracketed(daddr))}`)}\``,
@@ -147,15 +147,27 @@ export default defineCause({
           ]
         : [`who should have ${address}? If this host: ${add}`]),
       `if another host has it, the sender’s route or neighbour entry leads here. On the sender: \`ip route get ${daddr}\` and \`ip neigh show ${daddr}\``,
-      `if this host shall pass it on (${forwarding_setting} is ${forwarding}): \`${inNetns(netns, `sysctl -w ${forwarding_setting}=1`)}\``,
+      ...passOn(forwarding_setting, netns),
     ];
   },
 });
 
+/** net.ipv4.ip_forward sets that of each device, and what comes back needs it too. */
+function passOn(setting: string, netns: number): string[] {
+  const set = (name: string) => `\`${inNetns(netns, `sysctl -w ${name}=1`)}\``;
+  if (setting === ALL_OF_6)
+    return [`if this host shall pass it on (${setting} is 0): ${set(setting)}`];
+  return [
+    `if this host shall pass it on, all its devices do, for the way back too, with ${set('net.ipv4.ip_forward')} A router, and a host of containers, needs that; who has set it to 0? \`grep -rn forward /etc/sysctl.conf /etc/sysctl.d /usr/lib/sysctl.d\``,
+    `where that is 1 already, only this device does not (${setting} is 0): ${set(setting)}`,
+  ];
+}
+
+const ALL_OF_6 = 'net.ipv6.conf.all.forwarding';
+
 /** What lets it go on: of IPv4 the device's that it came in by. */
 function settingOf(six: boolean, device: string | null): string {
-  if (six) return 'net.ipv6.conf.all.forwarding';
-  return device === null ? 'net.ipv4.ip_forward' : `net.ipv4.conf.${deviceKey(device)}.forwarding`;
+  return six ? ALL_OF_6 : `net.ipv4.conf.${deviceKey(device ?? 'DEV')}.forwarding`;
 }
 
 /** Where a packet for others ends that is not forwarded. */

@@ -85,7 +85,7 @@ export default defineCause({
     return [
       `did ${client} dial another address than ${listener}? Then it does not know our answer: look for a translation on the way: \`${listEntries(client, `-s ${client}`)}\``,
       `or did its program give up before the answer came (its own connect timeout)? Then its socket is gone: was ${listener} slow to answer, or the way? On ${client}: \`tcpwhy trace ${word(listener)}\``,
-      `a port scanner, or a health check that closes at once, does this too: what runs on ${client}?`,
+      `a port scanner, a health check that closes at once, or a rule there that rejects the answer does this too: what runs on ${client}? \`nft list ruleset | grep -n reject\``,
     ];
   },
 });

@@ -258,6 +258,11 @@ function adviceOf(evidence: Told, flow: Flow): string[] {
   }
   return [
     `the process at ${peer} closed or aborted: look in its log for this time, or run there: \`tcpwhy trace ${watched}\``,
+    ...(servedAtSource(flow)
+      ? [
+          `does ${at} speak first (MySQL, SMTP, SSH), and does a balancer check its health at ${daddr}? A check that only connects closes with the greeting unread, which is this reset: harmless, but ${at} may log it as an error, and MySQL refuse ${daddr} after max_connect_errors of them (FLUSH HOSTS). Let it check by the protocol (option mysql-check of HAProxy), or read before it closes`,
+        ]
+      : []),
     ...lost,
   ];
 }

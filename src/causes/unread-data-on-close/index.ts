@@ -72,7 +72,7 @@ export default defineCause({
       ...lost,
       servedAtSource(flow)
         ? `if it refuses early (413, a TLS alert): read what ${peer} still sends before close()`
-        : `${at} is the client, and took only a part of the answer (a cancelled request, a body that it does not need): harmless where that is meant; a connection that is read to the end can be used again`,
+        : `${at} is the client, and took only a part of the answer (a cancelled request, a body that it does not need, a health check that does not wait for the greeting of MySQL, SMTP or SSH): harmless where that is meant, but ${peer} may log it as an error, and MySQL refuse ${flow.saddr} after max_connect_errors of them; a connection that is read to the end can be used again`,
     ];
   },
 });

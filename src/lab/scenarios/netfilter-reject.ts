@@ -72,6 +72,17 @@ export default [
     },
   },
   {
+    id: 'netfilter-reject/answer',
+    title:
+      'a firewall rule of the server rejects its SYN-ACKs with a reset, as if their clients had',
+    beside: ['synack-unsent'],
+    ownerless: true,
+    commands: ['nft'],
+    says: () => ({ hook: 'output', flags: 'SA', answer: 'a reset' }),
+    prepare: (lab) => rule(lab, PORT, 'reject with tcp reset', 'output'),
+    run: (lab, options) => knocked(lab, options, PORT),
+  },
+  {
     id: 'netfilter-reject/limited',
     title:
       'a firewall rule of the server rejects SYNs, most of them without the ICMP error that is limited',
