@@ -2,11 +2,6 @@
 /* Which end of a connection is the service, by its ports. */
 #include "service.h"
 
-static __always_inline bool is_within(u32 range, u32 port)
-{
-	return port >= (range & 0xffff) && port <= range >> 16;
-}
-
 __noinline u32 near_end_serves(u32 netns, u32 near, u32 far, u32 range, u32 side)
 {
 	bool near_is, far_is;

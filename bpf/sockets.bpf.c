@@ -86,6 +86,12 @@ int existing_services(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
+/* Nobody listens there, and it is a port that connects are given: it has dialled. */
+static __always_inline bool was_given(const struct net *net, u32 netns, u32 port)
+{
+	return !was_served(netns, port) && is_within(client_ports(net), port);
+}
+
 SEC("iter/tcp")
 int existing_sockets(struct bpf_iter__tcp *ctx)
 {
@@ -110,6 +116,8 @@ int existing_sockets(struct bpf_iter__tcp *ctx)
 		remember_served(netns, f->sport);
 	} else {
 		claim_peer(peer_key(f->saddr, f->sport, netns, f->daddr, f->dport), (u64)sk);
+		if (was_given(sock_net(sk), netns, f->sport))
+			remember_dialled(netns, f->dport);
 	}
 	/* Listeners are few and every finding may need them; the others stay in the kernel. */
 	if (state != TCP_LISTEN)

@@ -74,6 +74,11 @@ static __always_inline u32 client_ports(const struct net *net)
 	       BPF_CORE_READ(pair, ipv4.ip_local_ports.range[0]);
 }
 
+static __always_inline bool is_within(u32 range, u32 port)
+{
+	return port >= (range & 0xffff) && port <= range >> 16;
+}
+
 /* The same of IP_LOCAL_PORT_RANGE, which a socket may have for itself from 6.3; 0 where it has none. */
 static __always_inline u32 own_ports(const struct sock *sk)
 {
