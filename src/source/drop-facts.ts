@@ -2,6 +2,7 @@
 
 import { type Dropper, dropper } from '../causes/shared/droppers.ts';
 import { NO_REASON } from '../causes/shared/kernel.ts';
+import { isUnanswered } from '../causes/shared/neighbours.ts';
 import { cpu_ms as thisThread_ms } from '../host/kernel.ts';
 import { encodeEvent } from '../wire/decode.ts';
 import type { DeviceHooks, LookupHooks, SocketHooks } from '../wire/types.gen.ts';
@@ -53,10 +54,10 @@ export class DropFacts {
     const location = body + AT.Drop.location;
     const symbol = reason === NO_REASON ? this.#host.symbol(u64(w, location)) : undefined;
     const by = dropper(reason, symbol, this.#host.hasDropReasons);
-    if (by === null) return NOTHING;
+    if (by === null && !isUnanswered(reason, symbol)) return NOTHING;
     const device = text(w, body + AT.Drop.packet + AT.Packet.device);
     const { ktime_ns, netns } = readCommon(w, at);
-    if (OF_SOCKETS.has(by)) {
+    if (by !== null && OF_SOCKETS.has(by)) {
       const cgroup = u64(w, body + AT.Drop.cgroup);
       const id = u32(w, body + AT.Drop.socket_filter_id);
       const socket_hooks = this.#asked(`${by} ${cgroup} ${id}`, ktime_ns, () =>

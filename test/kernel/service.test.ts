@@ -36,6 +36,7 @@ const CASES: Case[] = [
   { at: 'server', from: 'client', any: ['client', 'server'], more: 0, how: 'it listens' },
   { at: 'client', from: 'client', any: ['client'], more: 1, how: 'it is dialled again' },
   { at: 'client', from: 'client', any: [], more: 0, how: 'clients have other ports' },
+  { at: 'client', from: 'client', any: ['client'], more: 0, how: 'connect() chose its own port' },
   {
     at: 'server',
     from: 'server',

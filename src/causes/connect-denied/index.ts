@@ -183,7 +183,9 @@ function denial(event: Event<'call_failed'>, known: Knowledge): Denial {
         ? 'its route or something else of its namespace, which is gone by now'
         : err === ERRNO.EPERM
           ? 'an IPsec policy that blocks it, or something that has changed since: the same connect has a route now'
-          : 'something that has changed since: the same connect has a route by now';
+          : err === ERRNO.EINVAL
+            ? 'the kernel, which may not take the address as the program gave it (too short for its socket, as one of IPv4 for IPv6), or something that has changed since: the same connect has a route now'
+            : 'something that has changed since: the same connect has a route by now';
   return { by: [unknown], kind: 'unknown', sure: false };
 }
 

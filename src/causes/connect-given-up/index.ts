@@ -14,10 +14,10 @@ import {
   sourceMissingText,
 } from '../shared/denied.ts';
 import { dialledBy, dialledByAdvice } from '../shared/dialled-by.ts';
-import { nextHopOf } from '../shared/neighbours.ts';
+import { pathError } from '../shared/neighbours.ts';
 import { exitText, ownerOf } from '../shared/processes.ts';
 import { FIRST_RETRY_MS, waited } from '../shared/silence.ts';
-import { endedBy, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
+import { endedBy, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 /** Who gives up sooner had not waited for an answer: it took another address, or was ended. */
@@ -57,7 +57,7 @@ export default defineCause({
         waited_ms,
         process_end: connect?.process_ends ? exitText(connect.exit_status) : null,
         ...(soon && { before_second_syn: true }),
-        path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
+        path_error: pathError(event, known),
       },
       basis: 'direct',
       subject: 'flow',

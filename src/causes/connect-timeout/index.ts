@@ -15,11 +15,11 @@ import {
   sourceMissingText,
 } from '../shared/denied.ts';
 import { dialledBy, dialledByAdvice } from '../shared/dialled-by.ts';
-import { nextHopOf } from '../shared/neighbours.ts';
+import { pathError } from '../shared/neighbours.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { waited } from '../shared/silence.ts';
 import { JOINS, joinAdvice, joins } from '../shared/subflows.ts';
-import { endedBy, endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
+import { endedBy, endedInSilence, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -56,7 +56,7 @@ export default defineCause({
         waited_ms,
         user_timeout_ms: sock.user_timeout_ms || null,
         error: errnoName(sock.err),
-        path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
+        path_error: pathError(event, known),
         tcp_syn_retries: known.sysctl('net/ipv4/tcp_syn_retries', event.netns),
       },
       basis: 'direct',

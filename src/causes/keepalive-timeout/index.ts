@@ -5,8 +5,9 @@ import { local, remote } from '../../tcp/endpoint.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { callers, NO_REASON } from '../shared/kernel.ts';
+import { heardOf } from '../shared/neighbours.ts';
 import { ofSilence } from '../shared/silence.ts';
-import { unreachable, unreachableAdvice } from '../shared/unreachable.ts';
+import { unreachableAdvice } from '../shared/unreachable.ts';
 import { word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -36,7 +37,7 @@ export default defineCause({
         peer: remote(sock.flow),
         unanswered_probes: sock.unanswered_probes,
         user_timeout_ms: sock.user_timeout_ms || null,
-        path_error: unreachable(event.body, sock.flow),
+        path_error: heardOf(event.netns, event.body, sock.flow, known),
         tcp_keepalive_time: known.sysctl('net/ipv4/tcp_keepalive_time', event.netns),
       },
       ...ofSilence(event, sock, null),

@@ -8,7 +8,7 @@ import { service } from '../../tcp/service.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { addressOf, redirectAdvice } from '../shared/conntrack.ts';
-import { failedNeighbour, neighbourDrop } from '../shared/neighbours.ts';
+import { deviceState, deviceText, failedNeighbour, neighbourDrop } from '../shared/neighbours.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE, waited } from '../shared/silence.ts';
@@ -38,7 +38,7 @@ export default defineCause({
       if (!failed) return null;
       const { hop, sent_to } = failed;
       const { daddr } = sock.flow;
-
+      const device_state = deviceState(event.netns, hop.device, known);
       return {
         evidence: {
           neighbour: hop.addr as string | null,
@@ -52,6 +52,7 @@ export default defineCause({
           to: remote(sock.flow),
           flags: null as string | null,
           ...({} as { has_dialled?: boolean }),
+          ...(device_state !== null && { device_state }),
           waited_ms: waited(sock),
           drop_reason: null as string | null,
           netns: event.netns,
@@ -76,11 +77,13 @@ export default defineCause({
     const before = beforeRedirect(packet, conntrack);
     const addr = next_hop?.addr ?? null;
     const has_dialled = isAnswer && addr === flow.daddr;
+    const device = next_hop?.device || packet.device || null;
+    const device_state = device && deviceState(event.netns, device, known);
     return {
       evidence: {
         neighbour: addr,
         is_gateway: addr !== null && addr !== flow.daddr,
-        device: next_hop?.device || packet.device || null,
+        device,
         asked_by: resolution(flow.daddr),
         dialled: null,
         translated_from: before && remote(before),
@@ -88,6 +91,7 @@ export default defineCause({
         to: remote(flow),
         flags: flagsText(packet.flags),
         ...(has_dialled && { has_dialled }),
+        ...(device_state && { device_state }),
         waited_ms: null,
         drop_reason,
         netns: event.netns,
@@ -97,16 +101,16 @@ export default defineCause({
       where: service(flow),
       flow,
       ...(before && { related: [before] }),
-      group: `${event.netns} ${addr} ${next_hop?.device || packet.device} ${drop_reason === QUEUE_FULL ? 'waits' : 'dropped'}`,
+      group: `${event.netns} ${addr} ${device} ${drop_reason === QUEUE_FULL ? 'waits' : 'dropped'}`,
       owner: null,
     };
   },
   summary(evidence, { daddr }) {
     const { neighbour, device, dialled, redirected_to, translated_from, from, to, flags } =
       evidence;
-    const { is_gateway, drop_reason } = evidence;
+    const { is_gateway, drop_reason, device_state } = evidence;
     const hop = hopText(neighbour, device, daddr, is_gateway);
-    const asked = resolution(daddr);
+    const asked = `${resolution(daddr)}${deviceText(device, device_state)}`;
     if (dialled !== null)
       return `${hop} does not answer ${asked}: the connect to ${dialled}${redirected_to === undefined ? '' : `, which this host translates to ${redirected_to},`} failed`;
     const before = translated_from === null ? '' : `, dialled as ${translated_from},`;
@@ -133,6 +137,11 @@ export default defineCause({
       ];
     const v6 = familyOf(daddr) === 6;
     return [
+      ...(evidence.device_state === undefined
+        ? []
+        : [
+            `${dev} first, by which nothing leaves: what is at its other end (a cable, a switch port, a virtual machine, the other device of a pair)? \`${inNetns(netns, `ip -d link show dev ${dev}`)}\``,
+          ]),
       ...(evidence.has_dialled
         ? [
             `${neighbour} is up, for its SYN came in. By a router, where a route here takes it for a host of ${dev}’s own network: a netmask that is too wide, or a network of containers that another one has too? \`${inNetns(netns, `ip route get ${neighbour}`)}\` Whose MAC its SYNs have: \`${inNetns(netns, `tcpdump -eni any tcp and src host ${neighbour}`)}\``,

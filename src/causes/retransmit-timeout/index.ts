@@ -8,10 +8,10 @@ import type { Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { listEntries } from '../shared/conntrack.ts';
 import { addressGoneAdvice, sourceMissing, sourceMissingText } from '../shared/denied.ts';
-import { nextHopOf } from '../shared/neighbours.ts';
+import { pathError } from '../shared/neighbours.ts';
 import { inNetns } from '../shared/netns.ts';
 import { idleBefore, ofSilence, waited } from '../shared/silence.ts';
-import { endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
+import { endedInSilence, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 /** No less is one segment of any path but loopback. */
@@ -63,7 +63,7 @@ export default defineCause({
         waited_ms,
         idle_before_ms: idleBefore(sock, waited_ms),
         error: errnoName(sock.err),
-        path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
+        path_error: pathError(event, known),
         ...sourceMissing(event, known),
         ...(CLOSED_HERE.has(old_state) && { closed_before: true }),
         tcp_retries2: known.sysctl('net/ipv4/tcp_retries2', event.netns),

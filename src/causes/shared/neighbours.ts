@@ -3,9 +3,10 @@
 import type { Knowledge, Names } from '../../known/knowledge.ts';
 import { ENTRY } from '../../tcp/conntrack.ts';
 import type { Event } from '../../wire/event.ts';
-import type { Drop, NextHop } from '../../wire/types.gen.ts';
+import type { Drop, Flow, NextHop } from '../../wire/types.gen.ts';
 import { functionName, functionOf, NO_REASON } from './kernel.ts';
-import { endedBy, isNeighbourFailure } from './unreachable.ts';
+import { endedBy, type Heard, isNeighbourFailure, unreachable } from './unreachable.ts';
+import { inWords } from './wording.ts';
 
 const REASONS = new Set(['NEIGH_FAILED', 'NEIGH_QUEUEFULL', 'NEIGH_DEAD']);
 
@@ -27,6 +28,11 @@ export function neighbourDrop({ reason, location }: Drop, known: Names): string 
   return FUNCTIONS.has(at) ? at : null;
 }
 
+/** Whether it was, by the kernel's names for its reason and for the place where it was dropped. */
+export function isUnanswered(reason: string, symbol: string | undefined): boolean {
+  return REASONS.has(reason) || FUNCTIONS.has(functionOf(symbol));
+}
+
 /**
  * Where the segments of a connection that failed went first. A socket has no route any more where a segment
  * was to be sent again while it waited for its neighbour.
@@ -40,6 +46,31 @@ export function nextHopOf(event: Event<'state_change'>, known: Knowledge): NextH
   const other = icmp?.from === saddr ? known.unsentTo(netns, daddr, ktime_ns) : null;
   const drop = known.unsent(sock.flow, ktime_ns) ?? other;
   return drop && goneHop(drop, known);
+}
+
+/** Why nobody can answer by a device: `no carrier`, `down`; null: it is as it should be, or not known. */
+export function deviceState(netns: number, device: string, known: Knowledge): string | null {
+  return known.hooksOf(netns, device)?.state || null;
+}
+
+/** `, since c0 has no carrier`. */
+export function deviceText(device: string | null, state: string | undefined): string {
+  if (!device || state === undefined) return '';
+  return `, since ${inWords(device)} ${state === 'no carrier' ? 'has no carrier' : `is ${state}`}`;
+}
+
+/** What a connection that nobody answered had heard of why, in a few words; null: nothing. */
+export function pathError(event: Event<'state_change'>, known: Knowledge): string | null {
+  const { netns, body } = event;
+  return heardOf(netns, { ...body, next_hop: nextHopOf(event, known) }, body.sock.flow, known);
+}
+
+/** The same where the next hop is told. */
+export function heardOf(netns: number, heard: Heard, flow: Flow, known: Knowledge): string | null {
+  const why = unreachable(heard, flow);
+  const { device = '', is_silent } = heard.next_hop ?? {};
+  if (why === null || !is_silent) return why;
+  return `${why}${deviceText(device, deviceState(netns, device, known) ?? undefined)}`;
 }
 
 /** Where a segment should have gone first, which was dropped because nobody answers there. */

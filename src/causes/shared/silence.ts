@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { service } from '../../tcp/service.ts';
+import { TCP_STATE } from '../../tcp/states.ts';
 import type { Event } from '../../wire/event.ts';
 import type { Sock } from '../../wire/types.gen.ts';
 import { byPeer } from './groups.ts';
@@ -25,8 +26,14 @@ export const SILENCE = [
   'fastopen-unanswered',
 ] as const;
 
-/** What each finding of a socket that nothing answers is about. `waited_ms` is for how long; null: not known. */
-export function ofSilence({ netns, ktime_ns }: Event, sock: Sock, waited_ms: number | null) {
+/**
+ * What each finding of a socket that nothing answers is about. `waited_ms` is for how long, from what was sent
+ * again first and left this host; null: not known. What an open connection lost since it heard of its peer is of it too.
+ */
+export function ofSilence(event: Event, sock: Sock, waited_ms: number | null) {
+  const { netns, ktime_ns } = event;
+  const dials = event.kind === 'state_change' && event.body.old_state === TCP_STATE.SYN_SENT;
+  const since_ms = dials ? waited_ms : Math.max(waited_ms ?? 0, sock.silent_ms);
   return {
     basis: 'direct' as const,
     subject: 'flow' as const,
@@ -34,7 +41,7 @@ export function ofSilence({ netns, ktime_ns }: Event, sock: Sock, waited_ms: num
     flow: sock.flow,
     group: byPeer(netns, sock.flow),
     owner: ownerOf(sock.owner),
-    ...(waited_ms !== null && { began_ns: ktime_ns - waited_ms * 1e6 }),
+    ...(waited_ms !== null && { began_ns: ktime_ns - (since_ms ?? 0) * 1e6 }),
   };
 }
 

@@ -132,7 +132,7 @@ export function hopText(
 }
 
 /** What events have of that. */
-interface Heard {
+export interface Heard {
   icmp: IcmpError | null;
   next_hop: NextHop | null;
   mac_change?: MacChange | null;

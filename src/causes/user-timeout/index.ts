@@ -6,9 +6,9 @@ import { errnoName } from '../../tcp/errno.ts';
 import { TCP_STATE } from '../../tcp/states.ts';
 import { defineCause } from '../define.ts';
 import { addressGoneAdvice, sourceMissing, sourceMissingText } from '../shared/denied.ts';
-import { nextHopOf } from '../shared/neighbours.ts';
+import { pathError } from '../shared/neighbours.ts';
 import { ofSilence, waited } from '../shared/silence.ts';
-import { endedInSilence, unreachable, unreachableAdvice } from '../shared/unreachable.ts';
+import { endedInSilence, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
 
 export default defineCause({
@@ -41,7 +41,7 @@ export default defineCause({
         waited_ms,
         error: errnoName(sock.err),
         ...sourceMissing(event, known),
-        path_error: unreachable({ ...event.body, next_hop: nextHopOf(event, known) }, sock.flow),
+        path_error: pathError(event, known),
       },
       ...ofSilence(event, sock, waited_ms),
     };

@@ -95,6 +95,28 @@ const neighbourFailedGateway: ScenarioEntry = {
   },
 };
 
+const neighbourFailedNoCarrier: ScenarioEntry = {
+  id: 'neighbour-failed/no-carrier',
+  title: 'connects by a device whose cable was pulled out',
+  says: ({ family }) => ({
+    neighbour: ABSENT[family],
+    device: 'c0',
+    is_gateway: false,
+    device_state: 'no carrier',
+  }),
+  prepare(lab) {
+    askOnce(lab.client, 'c0');
+    lab.server.ip('link set s0 down');
+    const seen = () => lab.client.exec('ip', ['-o', 'link', 'show', 'c0']);
+    until('the cable to carry no more', () => / state (LOWERLAYER)?DOWN /.test(seen()));
+    lab.client.ip(`route replace ${ABSENT[6]}/128 dev c0 src ${HOSTS[6].client}`);
+  },
+  run(lab, { times, family }) {
+    const server = { address: ABSENT[family], port: PORT };
+    return refused(lab.client, server, dial(lab, lab.client, server, times));
+  },
+};
+
 const neighbourFailedTranslated: ScenarioEntry = {
   id: 'neighbour-failed/translated',
   title: 'SYNs that a gateway’s NAT sends to an address of its segment that nobody has',
@@ -121,8 +143,11 @@ const neighbourFailedTranslated: ScenarioEntry = {
 };
 
 /** One question, so that it takes a second and not three. */
-function askOnce(netns: Netns): void {
-  netns.sysctl({ 'net.ipv4.neigh.s0.mcast_solicit': 1, 'net.ipv6.neigh.s0.mcast_solicit': 1 });
+function askOnce(netns: Netns, device = 's0'): void {
+  netns.sysctl({
+    [`net.ipv4.neigh.${device}.mcast_solicit`]: 1,
+    [`net.ipv6.neigh.${device}.mcast_solicit`]: 1,
+  });
 }
 
 /** All fail with EHOSTUNREACH. */
@@ -283,6 +308,7 @@ export default [
   icmpUnreachable,
   neighbourFailed,
   neighbourFailedGateway,
+  neighbourFailedNoCarrier,
   neighbourFailedTranslated,
   ...unreachableRedirected,
   connectGivenUp,
