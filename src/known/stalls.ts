@@ -34,7 +34,7 @@ export interface Stalled {
   sock: Sock;
   /** Of timeouts: where only full segments die. `opens`: that is told for the first time. */
   full: (Full & { opens: boolean }) | null;
-  /** Of timeouts at which a connection ended: a full segment, whether or not smaller ones pass. */
+  /** Of timeouts: a full segment, whether or not smaller ones pass. */
   large: Full | null;
   /** Of the peer's window: it has taken nothing since the handshake. */
   untouched: boolean;
@@ -60,6 +60,8 @@ export interface Full {
   passed_bytes: number | null;
   /** Smaller ones that were sent after it have arrived. */
   smaller_arrived: boolean;
+  /** Nothing that was sent was ever acknowledged but the SYN. */
+  is_first: boolean;
   path_mtu: number;
 }
 
@@ -140,7 +142,7 @@ export class Stalls {
       since_ms,
       sock,
       full: told && { ...told, opens: !wasTold },
-      large: null,
+      large,
       untouched,
       reads,
     });
@@ -214,7 +216,7 @@ function fullSegment(sock: Sock, stall: Stall): Full | null {
   const acked = Math.max(0, acked_bytes - SYN_BYTES);
   const smaller_arrived = sacked > 0 && sock.unacked_bytes > segment_bytes;
   const passed_bytes = acked > 0 && acked < segment_bytes ? acked : null;
-  return { segment_bytes, passed_bytes, smaller_arrived, path_mtu };
+  return { segment_bytes, passed_bytes, smaller_arrived, is_first: acked === 0, path_mtu };
 }
 
 function ofReceiver(drop: Drop): Seen | null {

@@ -2,7 +2,7 @@
 
 import type { Knowledge } from '../../known/knowledge.ts';
 import type { Full, Stalled } from '../../known/stalls.ts';
-import { bracketed, familyOf } from '../../tcp/address.ts';
+import { familyOf } from '../../tcp/address.ts';
 import { endpoint, local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
 import { service } from '../../tcp/service.ts';
@@ -11,16 +11,13 @@ import type { Drop, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { byPeer } from '../shared/groups.ts';
 import { functionName, NO_REASON } from '../shared/kernel.ts';
+import { CLAMP, clampAdvice, sizeDecides } from '../shared/path-mtu.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { TIMEOUTS } from '../shared/silence.ts';
-import { deviceName, seconds, word } from '../shared/wording.ts';
+import { deviceName, seconds } from '../shared/wording.ts';
 
 /** Whoever got the ICMP message has sent smaller ones by then. */
 const HEEDED_MS = 700;
-
-/** Makes the MSS that the ends tell each other fit the route. */
-const CLAMP =
-  "`nft add table inet clamp && nft 'add chain inet clamp f { type filter hook forward priority -150; }' && nft 'add rule inet clamp f tcp flags syn tcp option maxseg size set rt mtu'`";
 
 type TooLarge = {
   from: string;
@@ -160,7 +157,6 @@ export default defineCause<TooLarge>({
     { saddr, daddr },
   ) {
     const six = familyOf(daddr) === 6;
-    const ping = six ? 'ping -6' : 'ping';
     if (retransmits === null) {
       const known = deviceName(device);
       if (more.handed_on !== undefined)
@@ -183,8 +179,6 @@ export default defineCause<TooLarge>({
         `or is the MTU of the device too small? \`ip link show${known === null ? '' : ` dev ${known}`}\``,
       ];
     }
-    const ip_bytes = six ? 40 : 20;
-    const icmp_bytes = Number(segment_bytes) + 32 - 8;
     const name = six ? 'packet too big' : 'fragmentation needed';
     return [
       ...(more.icmp_from === undefined
@@ -192,8 +186,8 @@ export default defineCause<TooLarge>({
         : [
             `which rule here drops ICMP ${name}? \`nft list ruleset | grep -n icmp\` or \`iptables-save -c | grep -i icmp\` Let it pass before that rule. None does: \`nstat -az TcpExtOutOfWindowIcmps\` and net.ipv4.ip_no_pmtu_disc say what TCP did with it`,
           ]),
-      `this decides: small ones are answered and large ones are not, then it is the MTU: \`${ping} -c 3 ${daddr}\` and \`${ping} -c 3 -M do -s ${icmp_bytes} ${daddr}\`${mtu === null ? '' : ` (with headers ${icmp_bytes + 8 + ip_bytes} of ${mtu} bytes)`} If none is answered, the host is gone or the path is cut; if both are, look there why its TCP drops them: \`tcpwhy trace ${word(bracketed(saddr))}\``,
-      `where on the way: \`tracepath -n ${daddr}\` Behind a tunnel, VPN or PPPoE the MSS has to be clamped there: ${CLAMP}`,
+      sizeDecides({ saddr, daddr }, segment_bytes, mtu),
+      clampAdvice(daddr),
       `let ICMP ${name} pass on the way back to ${saddr}, and here: \`nft list ruleset | grep -n icmp\``,
       `until then: a smaller MTU on the route: \`ip route get ${daddr}\` shows it, and net.ipv4.tcp_mtu_probing=1 in its namespace finds it by itself`,
     ];

@@ -10,6 +10,7 @@ import { listEntries } from '../shared/conntrack.ts';
 import { addressGoneAdvice, sourceMissing, sourceMissingText } from '../shared/denied.ts';
 import { pathError } from '../shared/neighbours.ts';
 import { inNetns } from '../shared/netns.ts';
+import { clampAdvice, firstIsFull, firstIsFullText, sizeDecides } from '../shared/path-mtu.ts';
 import { idleBefore, ofSilence, waited } from '../shared/silence.ts';
 import { endedInSilence, unreachableAdvice } from '../shared/unreachable.ts';
 import { seconds, word } from '../shared/wording.ts';
@@ -54,6 +55,7 @@ export default defineCause({
     const unsent = couldNotSend(sock);
     if (sock.unacked_bytes === 0 || (sock.retransmits === 0 && !unsent)) return null;
     const waited_ms = waited(sock);
+    const path_error = pathError(event, known);
     return {
       evidence: {
         local: local(sock.flow),
@@ -63,9 +65,10 @@ export default defineCause({
         waited_ms,
         idle_before_ms: idleBefore(sock, waited_ms),
         error: errnoName(sock.err),
-        path_error: pathError(event, known),
+        path_error,
         ...sourceMissing(event, known),
         ...(CLOSED_HERE.has(old_state) && { closed_before: true }),
+        ...(path_error === null && firstIsFull(known.stall(event, 'timeouts'), sock.silent_ms)),
         tcp_retries2: known.sysctl('net/ipv4/tcp_retries2', event.netns),
         ...(unsent && {
           could_not_send: true,
@@ -89,6 +92,7 @@ export default defineCause({
       has_route,
       closed_before,
       source_missing,
+      ...first
     },
     { saddr, daddr },
   ) {
@@ -110,7 +114,8 @@ export default defineCause({
       ? `; ${at} had closed its side: no process hears of it, unless one still reads`
       : '';
     const missing = source_missing ? sourceMissingText(saddr) : '';
-    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}${closed}${missing}${why === null ? '' : `: ${why}`}`;
+    const path = why === null ? firstIsFullText(first) : `: ${why}`;
+    return `${peer} did not acknowledge ${unacked_bytes} bytes${time}, sent again ${times}${idle}${closed}${missing}${path}`;
   },
   advice(
     {
@@ -123,6 +128,7 @@ export default defineCause({
       has_route,
       closed_before,
       source_missing,
+      full_segment_bytes,
       netns,
     },
     flow,
@@ -149,8 +155,15 @@ export default defineCause({
       ...gone,
       ...unreachableAdvice(why, flow),
       ...forgotten,
+      ...(full_segment_bytes === undefined
+        ? []
+        : [sizeDecides(flow, full_segment_bytes, null), clampAdvice(daddr)]),
       `is ${daddr} still there? \`ping -c 3 ${daddr}\` On it: \`ss -tn dst ${word(bracketed(saddr))}\` and \`tcpwhy trace ${word(peer)}\``,
-      `it is, and only large segments are lost: a tunnel on the way takes less: \`tracepath -n ${daddr}\``,
+      ...(full_segment_bytes === undefined
+        ? [
+            `it is, and only large segments are lost: a tunnel on the way takes less: \`tracepath -n ${daddr}\``,
+          ]
+        : []),
       `it is, and does not know the connection: a firewall or NAT on the way forgot it and drops instead of resetting: \`${listEntries(saddr, `-s ${saddr} -d ${daddr}`)}\``,
       closed_before
         ? `what ${at} had sent before it closed is lost, and close() had not failed: who has to know waits for the other end (shutdown(SHUT_WR), and read until 0) before it closes. The kernel tries net.ipv4.tcp_orphan_retries times then`

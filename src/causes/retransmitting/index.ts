@@ -4,6 +4,7 @@ import { bracketed } from '../../tcp/address.ts';
 import { local, remote } from '../../tcp/endpoint.ts';
 import { errnoName } from '../../tcp/errno.ts';
 import { defineCause } from '../define.ts';
+import { firstIsFull, firstIsFullText, sizeDecides } from '../shared/path-mtu.ts';
 import { ofSilence, waited } from '../shared/silence.ts';
 import { seconds, word } from '../shared/wording.ts';
 
@@ -33,18 +34,21 @@ export default defineCause({
         waited_ms,
         silent_ms: (event.kind === 'retransmit' && event.body.stall?.silent_ms) || null,
         ended_with: ended === null ? null : errnoName(ended),
+        ...firstIsFull(stall, sock.silent_ms),
       },
       ...ofSilence(event, sock, waited_ms),
       ...(stall.opens ? { goes_on: true as const } : { again: true as const }),
     };
   },
-  summary({ peer, local: here, unacked_bytes, retransmits, waited_ms, ended_with }) {
+  summary({ peer, local: here, unacked_bytes, retransmits, waited_ms, ended_with, ...more }) {
     const time = waited_ms === null ? '' : ` in ${seconds(waited_ms)}`;
     const end = ended_with === null ? '' : `: the connection ended with ${ended_with}`;
-    return `${peer} has not acknowledged ${unacked_bytes} bytes of ${here}${time}, sent again ${retransmits} times${end}`;
+    return `${peer} has not acknowledged ${unacked_bytes} bytes of ${here}${time}, sent again ${retransmits} times${end}${firstIsFullText(more)}`;
   },
-  advice({ peer }, { daddr }) {
+  advice({ peer, full_segment_bytes }, flow) {
+    const { daddr } = flow;
     return [
+      ...(full_segment_bytes === undefined ? [] : [sizeDecides(flow, full_segment_bytes, null)]),
       `does it go on? \`ss -tnoi dst ${word(bracketed(daddr))}\` shows the timer and backoff; if it ends, that has a finding of its own`,
       `is ${daddr} there? \`ping -c 3 ${daddr}\` On it: \`tcpwhy trace ${word(peer)}\``,
     ];

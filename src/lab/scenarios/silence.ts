@@ -80,6 +80,10 @@ function request(socket: Socket): void {
   must(socket.send(Buffer.from('GET / HTTP/1.1\r\n\r\n')), 'send');
 }
 
+function upload(socket: Socket): void {
+  must(socket.send(Buffer.alloc(5000, 'x')), 'send');
+}
+
 /** Connects that the server's kernel refuses without a word, first and again. */
 function refused(lab: Lab, { times, family }: Options): Made {
   const server = { address: HOSTS[family].server, port: PORT };
@@ -168,6 +172,15 @@ const retransmitTimeout: ScenarioEntry[] = [
     title: 'the same, sent again for so long that packets alone tell of it',
     prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 4 }),
     run: (lab, options) => abandoned(lab, options, request),
+  },
+  {
+    id: 'retransmit-timeout/first-full',
+    beside: ['retransmitting'],
+    title: 'downloads of which nothing arrives: a tunnel on the way takes less',
+    // What a peer takes that does not say.
+    says: ({ family }) => ({ full_segment_bytes: family === 4 ? 536 : 1220 }),
+    prepare: (lab) => lab.server.sysctl({ 'net.ipv4.tcp_retries2': 4 }),
+    run: (lab, options) => abandoned(lab, options, upload),
   },
   {
     id: 'retransmit-timeout/address-gone',

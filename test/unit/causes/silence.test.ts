@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from 'vitest';
+import { firstIsFull, firstIsFullText } from '../../../src/causes/shared/path-mtu.ts';
 import { ofSilence } from '../../../src/causes/shared/silence.ts';
+import type { Stalled } from '../../../src/known/stalls.ts';
 import { TCP_STATE } from '../../../src/tcp/states.ts';
 import type { Event } from '../../../src/wire/event.ts';
 import type { Sock } from '../../../src/wire/types.gen.ts';
@@ -20,4 +22,18 @@ function began_s(old_state: number): number | undefined {
 test('a connection is silent from when its peer was heard last, a connect from its first SYN', () => {
   expect(began_s(TCP_STATE.ESTABLISHED)).toBe(6);
   expect(began_s(TCP_STATE.SYN_SENT)).toBe(7);
+});
+
+test('a peer that is heard while the first that was sent waits is there', () => {
+  const first = (is_first: boolean, silent_ms: number) => {
+    const large = { segment_bytes: 1448, smaller_arrived: false, is_first };
+    return firstIsFull({ large, since_ms: 3000 } as Stalled, silent_ms);
+  };
+  expect(first(true, 3200)).toEqual({ full_segment_bytes: 1448 });
+  expect(first(true, 1500)).toEqual({ full_segment_bytes: 1448, heard_meanwhile: true });
+  // Full segments passed before: it is not their size.
+  expect(first(false, 3200)).toEqual({});
+  expect(firstIsFull(null, 0)).toEqual({});
+  expect(firstIsFullText(first(true, 1500))).toMatch(/peer was heard meanwhile/);
+  expect(firstIsFullText(first(true, 3200))).not.toMatch(/heard/);
 });
