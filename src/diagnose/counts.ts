@@ -146,17 +146,16 @@ export class Counts {
 
   /** Null: what it came to is asked for still. */
   #numberOf(went: Went): number | null {
-    const counted: Counted[] = [];
-    const findings: number[] = [];
+    let id = '';
     for (const one of went) {
       if (!(one instanceof Counted)) return null;
-      const finding = one.finding && lastOf(one.finding);
-      counted.push(new Counted({ ...one, flow: null, finding }));
-      findings.push(finding ? this.#numberOfFinding(finding) : 0);
+      id += ` ${one.finding ? this.#numberOfFinding(lastOf(one.finding)) : 0}`;
     }
-    const id = findings.join(' ');
     const known = this.#went_numbers.get(id);
     if (known !== undefined) return known;
+    const counted = (went as readonly Counted[]).map(
+      (one) => new Counted({ ...one, flow: null }, one.finding && lastOf(one.finding)),
+    );
     const number = this.#went.push(counted) - 1;
     this.#went_numbers.set(id, number);
     return number;

@@ -71,7 +71,7 @@ export class Counted implements Counting {
   /** Where it went; null: another says more. */
   readonly finding: OpenFinding | null;
 
-  constructor({ cause, flow, ktime_ns, finding }: Counting & { finding: OpenFinding | null }) {
+  constructor({ cause, flow, ktime_ns }: Counting, finding: OpenFinding | null) {
     this.cause = cause;
     this.flow = flow;
     this.ktime_ns = ktime_ns;
@@ -99,7 +99,7 @@ export function countOnly(one: Occurrence | Counted): Occurrence | Counted {
   // What is held still goes to its finding with all that was counted for it.
   if (one instanceof Counted || !(one.finding || one.by)) return one;
   if (sharedBy(one.event.key) !== null) return withoutEvent(one);
-  return new Counted({ ...countingOf(one), finding: one.by ? null : one.finding });
+  return new Counted(countingOf(one), one.by ? null : one.finding);
 }
 
 /** A finding while it grows, with what a screen shows beside it. Everything in it is bounded. */

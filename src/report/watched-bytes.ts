@@ -3,16 +3,18 @@
 import { parseAddress } from '../tcp/address.ts';
 
 const SLOTS = 2 ** 16;
-const WORD_BYTES = 4;
+const ADDRESS_BYTES = 16;
 
 /**
  * Some connections, as records that are not decoded yet may be of them: what is of one has the addresses of both
- * of its ends somewhere. These are told by their last four bytes.
+ * of its ends somewhere.
  */
 export class WatchedBytes {
-  /** By the last word of an address. */
-  readonly #numbers = new Map<number, number>();
-  /** What most words are not in. */
+  /** Each address has a number. */
+  readonly #addresses: Uint8Array[] = [];
+  /** By the last four bytes of an address: those that end so. */
+  readonly #ending = new Map<number, number[]>();
+  /** Where none of these words is. */
   readonly #slots = new Uint8Array(SLOTS);
   readonly #pairs = new Set<string>();
   /** Of one of them an address is none: any record may be of it. */
@@ -32,12 +34,15 @@ export class WatchedBytes {
   }
 
   #numberOf(end: string): number {
-    const address = end.slice(0, end.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-    const word = parseAddress(address)?.slice(-WORD_BYTES).reduce(appended, 0);
-    if (word === undefined) return -1;
+    const address = parseAddress(end.slice(0, end.lastIndexOf(':')).replace(/^\[|\]$/g, ''));
+    if (!address) return -1;
+    const word = address.reduce(appended, 0);
+    const ending = this.#ending.get(word) ?? [];
+    const known = ending.find((one) => this.#endsIn(address, ADDRESS_BYTES, one));
+    if (known !== undefined) return known;
+    const number = this.#addresses.push(address) - 1;
+    this.#ending.set(word, [...ending, number]);
     this.#slots[slotOf(word)] = 1;
-    const number = this.#numbers.get(word) ?? this.#numbers.size;
-    this.#numbers.set(word, number);
     return number;
   }
 
@@ -47,10 +52,18 @@ export class WatchedBytes {
     for (let at = 0; at < bytes.length; at++) {
       word = appended(word, bytes[at] as number);
       if (this.#slots[slotOf(word)] === 0) continue;
-      const number = this.#numbers.get(word);
-      if (number !== undefined && !found.includes(number)) found.push(number);
+      for (const number of this.#ending.get(word) ?? [])
+        if (!found.includes(number) && this.#endsIn(bytes, at + 1, number)) found.push(number);
     }
     return found;
+  }
+
+  /** Whether that address ends at a place of `bytes`. */
+  #endsIn(bytes: Uint8Array, end: number, number: number): boolean {
+    const from = end - ADDRESS_BYTES;
+    return (
+      from >= 0 && this.#addresses[number]?.every((byte, at) => byte === bytes[from + at]) === true
+    );
   }
 
   #isPair(found: readonly number[]): boolean {

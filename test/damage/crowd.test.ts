@@ -3,6 +3,10 @@
 import { expect, test, vi } from 'vitest';
 import { CAUSES } from '../../src/causes/registry.gen.ts';
 import { Pipeline } from '../../src/diagnose/pipeline.ts';
+import { Draft } from '../../src/report/build.ts';
+import { HostCollection } from '../../src/report/collect.ts';
+import { SteadyClock } from '../../src/report/steady.ts';
+import { WatchReader } from '../../src/report/watch.ts';
 import { decodeHeader } from '../../src/wire/decode.ts';
 import { FrameReader } from '../../src/wire/frames.ts';
 import { CROWDS, crowd } from '../../tools/torture/crowd.ts';
@@ -13,11 +17,16 @@ const COUNT = 24_000;
 /** Of one cause, and the one that tells of all others. */
 const MOST = 501;
 
-/** What comes of it, by cause: how many findings, and how often. */
-function found(kind: keyof typeof CROWDS, ticks: boolean) {
+function streamOf(kind: keyof typeof CROWDS, ticks: boolean) {
   const [head, ...parts] = crowd(kind, COUNT, ticks);
   const [header] = new FrameReader().push(head as Buffer);
-  const pipeline = new Pipeline(decodeHeader((header as { bytes: Uint8Array }).bytes), CAUSES);
+  return { header: decodeHeader((header as { bytes: Uint8Array }).bytes), parts };
+}
+
+/** What comes of it, by cause: how many findings, and how often. */
+function found(kind: keyof typeof CROWDS, ticks: boolean) {
+  const { header, parts } = streamOf(kind, ticks);
+  const pipeline = new Pipeline(header, CAUSES);
   for (const part of parts) pipeline.push(part);
   pipeline.finish();
   const causes = new Map<string, { findings: number; count: number }>();
@@ -46,3 +55,26 @@ test.each([
   }
   expect(losses.filter((name) => name !== 'findings_merged')).toEqual([]);
 });
+
+test.each(['services', 'ports', 'causes'] as const)(
+  'of a crowd of %s a report looks a second time at what it draws alone',
+  (kind) => {
+    const { header, parts } = streamOf(kind, true);
+    const host = new HostCollection(() => true);
+    const pipeline = host.open('crowd', header, CAUSES, null);
+    for (const part of parts) pipeline.push(part);
+    host.finish(pipeline);
+    const { watched } = new Draft([host]);
+    const reader = new WatchReader(
+      watched,
+      header,
+      0,
+      new SteadyClock(),
+      (time_ns) => time_ns,
+      null,
+    );
+    for (const part of parts) reader.push(part);
+    expect(watched.looked_at).toBeGreaterThan(0);
+    expect(watched.looked_at).toBeLessThanOrEqual(COUNT / 100);
+  },
+);

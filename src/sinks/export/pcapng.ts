@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Verdict } from '../../diagnose/verdict.ts';
-import { Newest } from '../../known/newest.ts';
 import type { Header } from '../../wire/types.gen.ts';
 import { printable } from '../printable.ts';
 import type { ExportedEvent, ExportSink } from './format.ts';
@@ -18,7 +17,7 @@ import { type SeenSegment, segmentOf } from './segment.ts';
 /** A packet's answer and its drop come from one call; its retransmission is at least 200 ms later. */
 const SAME_PACKET_NS = 50_000_000n;
 const MAX_PENDING = 10_000;
-/** Of more those that were first are written again when they come again. */
+/** Of more each is written again when it comes again. */
 const MOST_INTERFACES = 2 ** 16;
 /** Packets are handed on so many bytes at a time. */
 const CHUNK_BYTES = 256 << 10;
@@ -39,7 +38,7 @@ export function pcapngSink(
   header: Pick<Header, 'host' | 'kernel' | 'machine' | 'tcpwhy_version'>,
   write: (bytes: Uint8Array) => void,
 ): ExportSink {
-  const interfaces = new Newest<string, number>(MOST_INTERFACES);
+  const interfaces = new Map<string, number>();
   let next_interface = 0;
   const pending = new Map<string, Pending>();
   let chunk = Buffer.allocUnsafe(0);
@@ -108,6 +107,7 @@ export function pcapngSink(
     const about = { name, description: `netns ${netns}`, snaplen: MAX_HEADER_BYTES };
     chunk_bytes = writeInterfaceBlock(about, chunk, chunk_bytes);
     const id = next_interface++;
+    if (interfaces.size >= MOST_INTERFACES) interfaces.clear();
     interfaces.set(key, id);
     return id;
   }
