@@ -88,7 +88,7 @@ export async function explainFile(
   const timer = setInterval(() => {
     const now_ms = performance.now();
     // Of a file nothing is waited for.
-    if (file === '-' && now_ms - idle_since_ms >= TICK_MS) {
+    if (bytes.waits && now_ms - idle_since_ms >= TICK_MS) {
       take(capture.idle((now_ms - idle_since_ms) * 1e6));
       idle_since_ms = now_ms;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { statSync } from 'node:fs';
 import { CapturedStream } from '../capture/stream.ts';
 import { Narrowed } from '../diagnose/narrowed.ts';
 import type { Damage } from '../record/messages.ts';
@@ -29,6 +30,10 @@ export async function openRecording(file: string): Promise<RecordedStream> {
  * Throws UsageError.
  */
 export async function openStream(file: string, told: readonly CauseTold[] = []): Promise<Stream> {
+  if (statSync(file, { throwIfNoEntry: false })?.isFIFO())
+    throw new UsageError(
+      `${file} is a pipe, and what is in it is read more than once here: write it to a file first, or use tcpwhy explain`,
+    );
   try {
     return await RecordedStream.open(file);
   } catch (error) {
