@@ -6,6 +6,7 @@ import { Narrowed } from '../diagnose/narrowed.ts';
 import type { Damage } from '../record/messages.ts';
 import { RecordedStream, RecordingError } from '../record/read.ts';
 import type { Stream } from '../record/stream.ts';
+import { printable } from '../sinks/printable.ts';
 import { type Filter, filterText, matcher } from '../source/filter.ts';
 import { factOf } from '../texts/stream.ts';
 import type { Losses } from '../wire/loss.ts';
@@ -86,7 +87,7 @@ export class DamageReport {
     losses: Losses,
     write: (text: string) => void = (text) => process.stderr.write(text),
   ) {
-    this.#file = file;
+    this.#file = printable(file);
     this.#losses = losses;
     this.#write = write;
   }

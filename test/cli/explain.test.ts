@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -243,10 +243,27 @@ test('an empty file has no capture in it', () => {
   expect(stdout).toContain('No failure seen.');
 });
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would obey.
+const OBEYED = /[\u001b\u202e\u009b]/;
+const HOSTILE = 'a\u001b[2Jb\u202e';
+
 test('the name of a file reaches no terminal as it is', () => {
-  const path = file('a\u001b[2Jb\u202e.pcap', BYTES);
-  const { status, stdout } = tcpwhy('explain', path);
+  const { status, stdout } = tcpwhy('explain', file(`${HOSTILE}.pcap`, BYTES));
   expect(status).toBe(1);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would obey.
-  expect(stdout).not.toMatch(/[\u001b\u202e]/);
+  expect(stdout).not.toMatch(OBEYED);
+});
+
+test.each([
+  ['no capture', file(`${HOSTILE}.txt`, Buffer.from('nothing of it')), ['explain']],
+  ['no recording', file(`${HOSTILE}.txt`, Buffer.from('nothing of it')), ['replay']],
+  ['none', join(folder, `${HOSTILE}.none`), ['explain']],
+  [
+    'damaged',
+    file(`${HOSTILE}.tcpwhy`, readFileSync(join(RECORDINGS, 'demo.tcpwhy')).subarray(0, 50_000)),
+    ['replay'],
+  ],
+])('nor where it is %s', (_, path, args) => {
+  const { stderr } = tcpwhy(...args, path);
+  expect(stderr).toContain('a\\x1b[2Jb\\u202e');
+  expect(stderr).not.toMatch(OBEYED);
 });
