@@ -8,6 +8,8 @@ import type { Metric, Point } from './metrics.ts';
 
 /** So long an answer holds: whoever asks more often costs nothing. */
 const HOLDS_MS = 1000;
+/** For a request to come, and for an answer to be read on. */
+const TIMEOUT_MS = 10_000;
 const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** As Prometheus reads it; names as OpenTelemetry maps them: `tcpwhy_findings_total`. */
@@ -43,7 +45,7 @@ export async function servePrometheus(
   read: () => readonly Metric[],
 ): Promise<Server> {
   let last = { text: '', made_ms: Number.NEGATIVE_INFINITY };
-  const server = http.createServer({ requestTimeout: 10_000 }, async (request, response) => {
+  const server = http.createServer({ requestTimeout: TIMEOUT_MS }, async (request, response) => {
     const [path] = (request.url ?? '').split('?');
     if (path !== '/metrics' || (request.method !== 'GET' && request.method !== 'HEAD')) {
       response.writeHead(404).end();
@@ -60,6 +62,7 @@ export async function servePrometheus(
     response.end(zipped ? await promisify(gzip)(text) : text);
   });
   server.maxConnections = 16;
+  server.setTimeout(TIMEOUT_MS);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);

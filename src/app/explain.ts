@@ -2,6 +2,7 @@
 
 import { Capture } from '../capture/capture.ts';
 import { captureBytes, isDamage } from '../capture/read.ts';
+import { printable } from '../sinks/printable.ts';
 import type { Sink } from '../sinks/sink.ts';
 import type { Filter } from '../source/filter.ts';
 import { factOf, type TextStream } from '../texts/stream.ts';
@@ -88,7 +89,7 @@ export async function explainFile(
   const timer = setInterval(() => {
     const now_ms = performance.now();
     // Of a file nothing is waited for.
-    if (file === '-' && now_ms - idle_since_ms >= TICK_MS) {
+    if (bytes.waits && now_ms - idle_since_ms >= TICK_MS) {
       take(capture.idle((now_ms - idle_since_ms) * 1e6));
       idle_since_ms = now_ms;
     }
@@ -115,7 +116,7 @@ export async function explainFile(
   for (const one of held) push(run, one);
   if (capture.unknown_link !== null)
     process.stderr.write(
-      `tcpwhy: ${file}: packets of link type ${capture.unknown_link} are not read\n`,
+      `tcpwhy: ${printable(file)}: packets of link type ${capture.unknown_link} are not read\n`,
     );
   const { packets, segments } = capture;
   const { addresses: taken_at, by } = capture.taken_at;

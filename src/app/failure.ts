@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { constants } from 'node:os';
+import { printable } from '../sinks/printable.ts';
 import { ReaderGone } from '../source/reader-gone.ts';
 import { UsageError } from './usage.ts';
 
@@ -15,8 +16,15 @@ const HELP: Readonly<Record<string, string>> = {
   EPERM: 'Run it as root, or as one who may do that.',
 };
 
-/** What ended a command, for a person: what the system refused in one sentence, a fault of tcpwhy with its place. */
+/**
+ * What ended a command, for a person: what the system refused in one sentence, a fault of tcpwhy with its place. Names of
+ * files are in it, which may be strangers'.
+ */
 export function failureText(error: unknown): string {
+  return textOf(error).split('\n').map(printable).join('\n');
+}
+
+function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof UsageError || error instanceof ReaderGone) return error.message;
   const { code } = error as NodeJS.ErrnoException;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { realpathSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { CAUSES } from '../causes/registry.gen.ts';
 import { BENIGN } from '../diagnose/unexplained.ts';
@@ -186,7 +186,8 @@ async function eachPiece(
 
 function real(path: string): string {
   try {
-    return realpathSync(path);
+    // A pipe that was inherited has a name there that nothing can be opened by.
+    return statSync(path).isFIFO() ? path : realpathSync(path);
   } catch {
     return path;
   }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { statSync } from 'node:fs';
 import { CapturedStream } from '../capture/stream.ts';
 import { Narrowed } from '../diagnose/narrowed.ts';
 import type { Damage } from '../record/messages.ts';
 import { RecordedStream, RecordingError } from '../record/read.ts';
 import type { Stream } from '../record/stream.ts';
+import { printable } from '../sinks/printable.ts';
 import { type Filter, filterText, matcher } from '../source/filter.ts';
 import { factOf } from '../texts/stream.ts';
 import type { Losses } from '../wire/loss.ts';
@@ -29,6 +31,10 @@ export async function openRecording(file: string): Promise<RecordedStream> {
  * Throws UsageError.
  */
 export async function openStream(file: string, told: readonly CauseTold[] = []): Promise<Stream> {
+  if (statSync(file, { throwIfNoEntry: false })?.isFIFO())
+    throw new UsageError(
+      `${file} is a pipe, and what is in it is read more than once here: write it to a file first, or use tcpwhy explain`,
+    );
   try {
     return await RecordedStream.open(file);
   } catch (error) {
@@ -81,7 +87,7 @@ export class DamageReport {
     losses: Losses,
     write: (text: string) => void = (text) => process.stderr.write(text),
   ) {
-    this.#file = file;
+    this.#file = printable(file);
     this.#losses = losses;
     this.#write = write;
   }

@@ -40,7 +40,8 @@ export function runOptions({ cause, failOn, color, ...shown }: PrintFlags): RunO
 
 /** Whether stdout takes colours, where none forbids them. */
 export function colored(color: boolean): boolean {
-  return color && !process.env.NO_COLOR && (process.stdout.isTTY ?? false);
+  const { NO_COLOR, TERM } = process.env;
+  return color && !NO_COLOR && TERM !== 'dumb' && (process.stdout.isTTY ?? false);
 }
 
 /** Of --cause; null: all. Throws UsageError. */

@@ -2,6 +2,7 @@
 
 import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
+import { jsonText, printable } from '../sinks/printable.ts';
 import type { CountersRow, LogRow } from '../sinks/sink.ts';
 import { SYMPTOMS } from '../texts/counter-causes.ts';
 import { type Counters, CountersError, parseCounters } from '../texts/counters.ts';
@@ -76,7 +77,7 @@ function countersOf(file: string, text: string): Counters {
     const [line] = counters.unknown;
     if (line !== undefined)
       process.stderr.write(
-        `tcpwhy: ${file}: ${counters.unknown.length} lines say of no known counter how much it is, the first: ${JSON.stringify(line.slice(0, 80))}\n`,
+        `tcpwhy: ${printable(file)}: ${counters.unknown.length} lines say of no known counter how much it is, the first: ${jsonText(line.slice(0, 80))}\n`,
       );
     return counters;
   } catch (error) {

@@ -23,7 +23,8 @@ type Flags = Values<typeof TOP>;
 
 /** The live screen: of this kernel, or of recordings (--from). */
 export async function top(targets: string[], flags: Flags): Promise<number> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) {
+  // One that calls itself dumb, as a shell in an editor, moves no cursor.
+  if (!process.stdin.isTTY || !process.stdout.isTTY || process.env.TERM === 'dumb') {
     throw new UsageError('top needs a terminal; without one use tcpwhy trace');
   }
   const [first, ...more] = flags.from;

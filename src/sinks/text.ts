@@ -113,7 +113,10 @@ export function textSink(write: (text: string) => void, { color, quiet }: TextOp
   function verdictLines(summary: Summary, findings: Finding[]): string[] {
     const shown = findings
       .filter(({ count }) => count > 0)
-      .sort((a, b) => weight(b.severity) - weight(a.severity) || b.count - a.count);
+      .sort(
+        (a, b) =>
+          weight(b.severity) - weight(a.severity) || b.count - a.count || a.first_ns - b.first_ns,
+      );
     const rows = shown.flatMap((finding) => {
       const head = `${String(finding.count).padStart(7)} × ${MARK[finding.severity]} ${finding.cause}  `;
       return wrap(finding.summary, head, ' '.repeat(12)).map((text, index) =>

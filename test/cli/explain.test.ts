@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -63,6 +63,25 @@ test.each([
   expect(said(file(name, bytes))).toBe(said(CAPTURE));
 });
 
+const cutOff = /lost: 1 × capture_cut_off/;
+
+test('of what is damaged, or cut off, what comes before is told, and that it is', () => {
+  const many = pcap(Array.from({ length: 3000 }, (_, at) => refused(1000 + at, at)).flat());
+  const [gzip, zstd] = [gzipSync(many), zstdCompressSync(many)];
+  // Of gzip the last eight bytes are a checksum, and a length.
+  const damaged = Buffer.concat([gzip.subarray(0, -8), Buffer.alloc(8, 1)]);
+  const more = Buffer.concat([gzip, Buffer.from('what is none')]);
+  for (const [name, bytes] of Object.entries({ damaged, more })) {
+    const { stdout } = tcpwhy('explain', file(`${name}.pcap.gz`, bytes));
+    expect(stdout).toMatch(cutOff);
+    expect(stdout).toContain('W connect-refused');
+  }
+  for (const [name, bytes] of Object.entries({ gz: gzip, zst: zstd })) {
+    const { stdout } = tcpwhy('explain', file(`cut.pcap.${name}`, bytes.subarray(0, 40)));
+    expect(stdout).toMatch(cutOff);
+  }
+});
+
 test('- is stdin', () => {
   const { status, stdout } = spawnSync(TCPWHY, ['explain', '-', '--quiet'], { input: BYTES });
   expect(status).toBe(1);
@@ -120,6 +139,28 @@ test('a signal ends it, whatever its stdin does', async () => {
   expect((await ended)[0]).toBe(1);
   expect(types.slice(-2)).toEqual(['capture', 'summary']);
 });
+
+test.each(['nobody writes to', 'somebody has open, and writes nothing to'])(
+  'a signal ends it where it reads a pipe that %s',
+  async (who) => {
+    const pipe = join(folder, `pipe ${who}`);
+    spawnSync('mkfifo', [pipe]);
+    const writer = who.startsWith('nobody')
+      ? null
+      : spawn('sh', ['-c', 'exec sleep 60 >"$0"', pipe]);
+    const explain = spawn(TCPWHY, ['explain', CAPTURE, pipe, '--json'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = once(explain, 'exit');
+    for await (const line of createInterface(explain.stdout)) {
+      const { type } = JSON.parse(line);
+      // Of the file before it.
+      if (type === 'summary' && !explain.killed) explain.kill('SIGINT');
+    }
+    expect((await ended)[0]).toBe(1);
+    writer?.kill();
+  },
+);
 
 /** A connection that its server resets, as it is seen on one side of a NAT. */
 const resetSeen = (client: string, server_isn = 5000, isn = 1000): Row[] => [
@@ -202,10 +243,27 @@ test('an empty file has no capture in it', () => {
   expect(stdout).toContain('No failure seen.');
 });
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would obey.
+const OBEYED = /[\u001b\u202e\u009b]/;
+const HOSTILE = 'a\u001b[2Jb\u202e';
+
 test('the name of a file reaches no terminal as it is', () => {
-  const path = file('a\u001b[2Jb\u202e.pcap', BYTES);
-  const { status, stdout } = tcpwhy('explain', path);
+  const { status, stdout } = tcpwhy('explain', file(`${HOSTILE}.pcap`, BYTES));
   expect(status).toBe(1);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would obey.
-  expect(stdout).not.toMatch(/[\u001b\u202e]/);
+  expect(stdout).not.toMatch(OBEYED);
+});
+
+test.each([
+  ['no capture', file(`${HOSTILE}.txt`, Buffer.from('nothing of it')), ['explain']],
+  ['no recording', file(`${HOSTILE}.txt`, Buffer.from('nothing of it')), ['replay']],
+  ['none', join(folder, `${HOSTILE}.none`), ['explain']],
+  [
+    'damaged',
+    file(`${HOSTILE}.tcpwhy`, readFileSync(join(RECORDINGS, 'demo.tcpwhy')).subarray(0, 50_000)),
+    ['replay'],
+  ],
+])('nor where it is %s', (_, path, args) => {
+  const { stderr } = tcpwhy(...args, path);
+  expect(stderr).toContain('a\\x1b[2Jb\\u202e');
+  expect(stderr).not.toMatch(OBEYED);
 });

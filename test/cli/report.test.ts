@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { pcap, type Row } from '../unit/capture/captures.ts';
-import { RECORDINGS, tcpwhy } from './run.ts';
+import { RECORDINGS, TCPWHY, tcpwhy } from './run.ts';
 import { shifted } from './shifted.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-report-'));
@@ -138,4 +139,14 @@ describe('wrong use', () => {
     expect(stdout).toBe('');
     expect(status).toBe(2);
   });
+});
+
+test('a pipe is refused: its files are read twice', () => {
+  const script = '"$0" report <(cat "$1")';
+  const recording = join(RECORDINGS, 'demo.tcpwhy');
+  const { status, stderr } = spawnSync('bash', ['-c', script, TCPWHY, recording], {
+    encoding: 'utf8',
+  });
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/is a pipe, and what is in it is read more than once/);
 });

@@ -86,6 +86,15 @@ function linkOf(path: string): string | null {
   }
 }
 
+test('a terminal that is dumb is told so', { timeout: 60_000 }, async () => {
+  const terminal = new Terminal(`TERM=dumb ${command}`, 80, 24);
+  try {
+    expect(await terminal.shows(/status=2/)).toContain('top needs a terminal; without one use');
+  } finally {
+    terminal.close();
+  }
+});
+
 describe('of a recording', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tcpwhy-top-'));
   afterAll(() => rmSync(folder, { recursive: true }));
