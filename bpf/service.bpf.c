@@ -25,5 +25,9 @@ __noinline u32 near_end_serves(u32 netns, u32 near, u32 far, u32 range, u32 side
 	far_is = !is_within(range, far);
 	if (near_is != far_is)
 		return near_is;
+	near_is = was_served_anywhere(near);
+	far_is = was_served_anywhere(far);
+	if (near_is != far_is)
+		return near_is;
 	return near < far;
 }

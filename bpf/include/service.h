@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Which end of a connection is the service. Who listened and who dialled, where that is known; then
- * which ports the namespace gives to its own clients; where nothing tells, the lower port. Userspace
- * reads what was decided here: servedAtSource() in src/tcp/service.ts.
+ * which ports the namespace gives to its own clients; then which port was listened on in any; where
+ * nothing tells, the lower port. Userspace reads what was decided here: servedAtSource() in
+ * src/tcp/service.ts.
  */
 #ifndef TCPWHY_SERVICE_H
 #define TCPWHY_SERVICE_H
@@ -38,6 +39,14 @@ static __always_inline bool was_served(u32 netns, u16 port)
 	u32 *ever = listened_on(port);
 
 	return ever && *ever && bpf_map_lookup_elem(&served_ports, &key);
+}
+
+/* Or a port that has its place: where this host only forwards, its ends may be in other namespaces of it. */
+static __always_inline bool was_served_anywhere(u16 port)
+{
+	u32 *ever = listened_on(port);
+
+	return ever && *ever;
 }
 
 static __always_inline u64 *dialled_slot(u32 netns, u16 port)
