@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -91,7 +91,9 @@ test.for<[string, (file: string) => string[]]>([
     (file) => {
       const own = mkdtempSync(join(folder, 'completions-'));
       renameSync(file, join(own, 'tcpwhy.fish'));
-      return ['--no-config', '-c', `set -p fish_complete_path ${own}; $argv`];
+      // fish loads what is for commands that it finds.
+      symlinkSync('/bin/true', join(own, 'tcpwhy'));
+      return ['--no-config', '-c', `set -p fish_complete_path ${own}; set -p PATH ${own}; $argv`];
     },
   ],
 ])('fish completes what is typed, %s', ([_, begins], { skip }) => {

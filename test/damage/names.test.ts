@@ -22,10 +22,41 @@ import { fixtureNames, type Json, readFixture, streamOf } from '../unit/causes/f
 
 vi.setConfig({ testTimeout: 300_000 });
 
-/** Fields that somebody named. */
+/** Fields that somebody named, and texts that tcpwhy writes, which hold anything in a recording that others wrote. */
 const NAMED = new Set([
   ...['comm', 'device', 'tracer', 'table', 'chain', 'text', 'path', 'container_name', 'pod_name'],
-  ...['pod_namespace', 'netns_name', 'cgroup_path', 'pins', 'program', 'line'],
+  ...[
+    'pod_namespace',
+    'netns_name',
+    'cgroup_path',
+    'pins',
+    'program',
+    'line',
+    'end',
+    'ends',
+    'address',
+    'by',
+    'mac',
+    'mac_before',
+    'route_type',
+    'halted',
+    'history',
+    'parent',
+    'prefix',
+    'reserved_ports',
+    'rule',
+    'state',
+    'waits_in',
+    'module',
+    'actions',
+    'limits',
+    'remote',
+    'counter',
+    'container_id',
+    'handle',
+    'family',
+    'reason',
+  ],
 ]);
 
 const MARK = 'pwned';

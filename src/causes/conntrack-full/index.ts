@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { parseAddress } from '../../tcp/address.ts';
 import { TRACKED } from '../../tcp/conntrack.ts';
 import { flagsText } from '../../tcp/flags.ts';
 import type { TableUser } from '../../wire/types.gen.ts';
@@ -7,13 +8,17 @@ import { defineCause } from '../define.ts';
 import { ends, isBesideRules, listEntries, whereabouts } from '../shared/conntrack.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
+import { inWords } from '../shared/wording.ts';
 
 /** Entries of other CPUs end between the drop and the look at their number. */
 const NEARLY = 63 / 64;
 
-/** Who has most entries, as plain data. */
-const most = (users: readonly TableUser[] = []) =>
-  users.map(({ end, entries }) => ({ end, entries }));
+/** Who has most entries, as plain data. A recording that others wrote may have anything for an address. */
+const sourcesOf = (users: readonly TableUser[] = []) =>
+  users.flatMap(({ end, entries }) => (parseAddress(end) ? { end, entries } : []));
+
+const servicesOf = (users: readonly TableUser[] = []) =>
+  users.map(({ end, entries }) => ({ end: inWords(end), entries }));
 
 export default defineCause({
   id: 'conntrack-full',
@@ -42,8 +47,8 @@ export default defineCause({
         ...whereabouts(event.body, event.netns, known),
         idle_timeout_s: forgets_after_s || null,
         entries_counted: users?.entries ?? null,
-        sources: most(users?.sources),
-        services: most(users?.services),
+        sources: sourcesOf(users?.sources),
+        services: servicesOf(users?.services),
         netns: event.netns,
       },
       basis: looked_before ? 'direct' : 'inferred',

@@ -9,7 +9,7 @@ import { refusedWithoutReason } from '../shared/listen-drops.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import { SILENCE } from '../shared/silence.ts';
-import { deviceName } from '../shared/wording.ts';
+import { deviceName, inWords } from '../shared/wording.ts';
 
 export default defineCause({
   id: 'no-route-back',
@@ -61,7 +61,7 @@ export default defineCause({
     const run = (command: string) => `\`${inNetns(netns, `${ip} ${command}`)}\``;
     if (refused_by !== undefined)
       return [
-        `${refused_by} is in the way: ${run(refusing_table === undefined ? 'rule show' : `route show table ${refusing_table}`)} Who put it there? Daemons do while a prefix is withdrawn or a network is being moved; ${run(`route get ${saddr} from ${daddr}`)} says when it is gone`,
+        `${inWords(refused_by)} is in the way: ${run(refusing_table === undefined ? 'rule show' : `route show table ${refusing_table}`)} Who put it there? Daemons do while a prefix is withdrawn or a network is being moved; ${run(`route get ${saddr} from ${daddr}`)} says when it is gone`,
         ...(refusing_table === undefined
           ? []
           : [

@@ -113,10 +113,10 @@ export default defineCause({
           ]
         : [
             refused_by === undefined
-              ? `the route: ${ip(`ip ${six}route show table all type ${route}`)} or, where a rule of policy routing says so: ${ip(`ip ${six}rule`)}`
+              ? `the route: ${ip(`ip ${six}route show table all${ofType(route)}`)} or, where a rule of policy routing says so: ${ip(`ip ${six}rule`)}`
               : refusing_table === undefined
                 ? `the rule: ${ip(`ip ${six}rule`)}`
-                : `the route: ${ip(`ip ${six}route show table ${refusing_table} type ${route}`)}`,
+                : `the route: ${ip(`ip ${six}route show table ${refusing_table}${ofType(route)}`)}`,
             `who put it there? Daemons do while a prefix is withdrawn or a network is being moved; ${ip(get)} says when it is gone`,
           ]),
       ...(translated_from === null
@@ -164,6 +164,10 @@ function translated({ body, netns }: Event<'drop'>, asked: ConnectAsked): Match<
     owner: ownerOf(dialled?.owner) ?? ownerOf(sender ?? undefined),
   };
 }
+
+/** For `ip route show`, of what a recording that others wrote may say anything. */
+const ofType = (route: string | null) =>
+  route !== null && /^[a-z]+$/.test(route) ? ` type ${route}` : '';
 
 /**
  * Whether its own address may have been taken away, and with it the route to its network: of IPv6 the kernel
@@ -302,7 +306,7 @@ function refusedAdvice(
     ];
   return [
     rule === null
-      ? `the route: ${ip(`ip ${six}route show table ${table ?? 'all'} type ${route}`)}`
+      ? `the route: ${ip(`ip ${six}route show table ${table ?? 'all'}${ofType(route)}`)}`
       : `the rule: ${ip(`ip ${six}rule`)}`,
     `who put it there? Daemons do while a prefix is withdrawn or a network is being moved, VPNs so that nothing leaves beside them; ${get} says when it is gone`,
   ];

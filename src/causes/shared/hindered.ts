@@ -87,7 +87,7 @@ export function waitsAdvice({ waits_in, waits_process = '', open_files }: Hinder
   if (waits_in === undefined) return [];
   const [, says] = WAITS.find(([functions]) => functions.test(waits_in)) ?? [];
   const files = open_files === undefined ? '' : `, and had ${open_files} files open`;
-  const what = `${inWords(waits_process)} was waiting when it was looked at (its first thread, in ${waits_in}${files})`;
+  const what = `${inWords(waits_process)} was waiting when it was looked at (its first thread, in ${inWords(waits_in)}${files})`;
   return [
     `${what}${says === undefined ? '' : `: ${says}`}. Of all its threads: \`ps -L -o lwp,stat,wchan:32,comm -p ${numberIn(waits_process)}\``,
   ];
