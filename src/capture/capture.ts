@@ -14,6 +14,8 @@ import type { TakenAt } from './vantage.ts';
 const START_NS = 1e9;
 /** A packet that was captured may be so long on its way here. */
 const ON_THE_WAY_NS = 2e9;
+/** Packets of several devices are out of order by less. */
+const SET_BACK_NS = 0.1e9;
 const NOTHING = new Uint8Array(0);
 
 /** A capture as it is read: what its packets prove, as the messages of a recording. */
@@ -114,6 +116,7 @@ export class Capture {
     this.#first_s ??= segment.sec;
     const time_ns = START_NS + (segment.sec - this.#first_s) * 1e9 + segment.nsec;
     if (time_ns > this.#packet_ns) this.#packet_ns = time_ns;
+    else if (time_ns < this.#packet_ns - SET_BACK_NS) this.#follower.clockSetBack(this.#packet_ns);
     this.#follower.take(segment, this.#packet_ns);
   };
 

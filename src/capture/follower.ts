@@ -106,6 +106,11 @@ export class Follower {
     else if (connection || !known) this.#other(connection, segment, time_ns);
   }
 
+  /** What comes now was captured any time after that. */
+  clockSetBack(time_ns: number): void {
+    this.#resets.clockSetBack(time_ns);
+  }
+
   /** Time goes on, whether or not segments come. */
   advance(time_ns: number): void {
     this.#stamps.advance(time_ns);

@@ -41,10 +41,16 @@ interface Others {
 export class Resets {
   readonly #emit: Emit;
   readonly #others: Others;
+  /** What came until then may have come long before what came after. */
+  #set_back_ns = Number.NEGATIVE_INFINITY;
 
   constructor(emit: Emit, others: Others) {
     this.#emit = emit;
     this.#others = others;
+  }
+
+  clockSetBack(time_ns: number): void {
+    this.#set_back_ns = time_ns;
   }
 
   take(known: Connection | Closed | undefined, segment: Segment, time_ns: number): void {
@@ -183,6 +189,7 @@ export class Resets {
     const me = connection.end(side);
     const { last_data: data, last_data_ns } = connection.end(otherSide(side));
     if (!me.fin || !data || me.reads_on || segment.flags & TCP_FLAG.ack) return;
+    if (me.fin.time_ns <= this.#set_back_ns) return;
     const late = last_data_ns - me.fin.time_ns;
     if (late < 0 || late > AT_ONCE_NS || time_ns - last_data_ns > ANSWER_NS) return;
     if (segment.seq !== data.ack) return;

@@ -141,6 +141,12 @@ test('says nothing where a box on the way may have forgotten the connection', ()
   expect(causesIn(closedByServer(1500))).toEqual({});
 });
 
+test('says nothing of it where the clock was set back meanwhile: that may have been long after', () => {
+  const rows = closedByServer(2000).map((row) => ({ ...row, at_ms: row.at_ms + 5000 }));
+  const setBack = (row: Row) => (row.at_ms > 6000 ? { ...row, at_ms: row.at_ms - 4000 } : row);
+  expect(causesIn(rows.map(setBack))).toEqual({});
+});
+
 test('says nothing of it where who had closed reads on', () => {
   const [syn, synAck, ack, data, acked, fin, finAck, ...rest] = closedByServer(100);
   const more: Row[] = [
