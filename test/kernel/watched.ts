@@ -8,7 +8,7 @@ import { type Finding, type Output, Running } from './tcpwhy.ts';
 /** Longer than all that happens in the labs of one file. */
 const LONGEST = '30m';
 /** Enough also where other failures are made meanwhile, which stop all else in this process. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 10_000;
 
 /**
  * One tcpwhy for the failures of several tests, each in a lab of its own. A new namespace may have
