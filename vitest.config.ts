@@ -29,7 +29,6 @@ export default defineConfig({
           include: ['test/kernel/causes/*.test.ts'],
           runner: './tools/vitest/root-runner.ts',
           maxWorkers: 2,
-          maxConcurrency: 3,
           retry: RETRY,
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -7,8 +7,6 @@ import { type Finding, type Output, Running } from './tcpwhy.ts';
 
 /** Longer than all that happens in the labs of one file. */
 const LONGEST = '30m';
-/** Enough also where other failures are made meanwhile, which stop all else in this process. */
-const PATIENCE_MS = 10_000;
 
 /**
  * One tcpwhy for the failures of several tests, each in a lab of its own. A new namespace may have
@@ -40,7 +38,7 @@ export class Watched {
       this.told(lab)
         .filter((finding) => finding.cause === cause)
         .reduce((sum, finding) => sum + finding.count, 0);
-    await this.#tcpwhy.until(() => count() >= times, PATIENCE_MS);
+    await this.#tcpwhy.until(() => count() >= times, 5000);
     await pause(SETTLE_MS);
     return this.told(lab);
   }

@@ -26,11 +26,7 @@ export function areNamed(cases: readonly Case[], status: number): void {
   });
   afterAll(() => watched[Symbol.asyncDispose]());
 
-  // At once, for what is told of one settles while the next is made.
-  it.concurrent.for(cases.map((one) => ({ ...one, id: one.scenario.id })))(
-    '$id, IPv$family',
-    isNamed,
-  );
+  it.for(cases.map((one) => ({ ...one, id: one.scenario.id })))('$id, IPv$family', isNamed);
 
   it('of all of them together', async () => {
     const output = await watched.stop();
