@@ -13,7 +13,7 @@ import {
 } from './found-on-connections.ts';
 import type { Occurrence } from './open-finding.ts';
 import type { Precedence } from './precedence.ts';
-import { areOpposite, resetOf } from './resets.ts';
+import { areOpposite } from './resets.ts';
 import { UNEXPLAINED } from './unexplained.ts';
 
 /** What a failure came of, however much earlier that was. */
@@ -44,11 +44,10 @@ export class CameOf {
    * leads to what the other end is sent of this connection, and of no other.
    */
   because(occurrence: Occurrence): Found | null {
-    const { cause, event, match } = occurrence;
+    const { cause, event, match, reset } = occurrence;
     const leading = this.#precedence.leading(cause.id);
     if (leading.size === 0) return null;
     const since = this.#connections.sinceItBegan(occurrence);
-    const reset = resetOf(event);
     const leads = ({ common }: Found) => leading.has(common.cause.id);
     return (
       since.findLast(

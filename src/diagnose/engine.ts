@@ -13,7 +13,9 @@ import type { Finding } from './finding.ts';
 import { type CountListener, Findings } from './findings.ts';
 import { FoundBefore } from './found-before.ts';
 import { Counted, countingOf, type Occurrence, type OpenFinding } from './open-finding.ts';
+import { resetOf } from './resets.ts';
 import { SAME_FAILURE_NS } from './same-failure.ts';
+import { packetId } from './same-packet.ts';
 import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 import { severityOf } from './verdict.ts';
 
@@ -66,6 +68,7 @@ export class Engine {
         cause,
         match,
         event,
+        reset: resetOf(event),
         seq,
         count: match.again ? 0 : count,
         by: null,
@@ -73,10 +76,11 @@ export class Engine {
         finding: null,
       }),
     );
-    const same = this.#before.samePacket.of(event);
+    const packet = packetId(event);
+    const same = this.#before.samePacket.of(packet, event);
     if (same && this.#companion(event, same, occurrences)) return same;
     if (!same && this.#companionBefore(event, occurrences)) return [];
-    this.#before.samePacket.add(event, occurrences);
+    this.#before.samePacket.add(packet, event, occurrences);
     this.#counts.went(
       event.key,
       occurrences.filter(({ match }) => !match.again),

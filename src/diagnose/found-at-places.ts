@@ -16,10 +16,10 @@ export class FoundAtPlaces {
 
   /** In place of the one of the same cause. */
   add(place: string, found: Found): void {
-    const there = this.#found.get(place, found.ktime_ns) ?? [];
-    const others = there.filter(({ common }) => common.cause !== found.common.cause);
+    const there = this.#found.get(place, found.ktime_ns);
+    const others = there?.filter(({ common }) => common.cause !== found.common.cause);
     // An array that was pushed to has room for 16 more.
-    this.#found.set(place, [...others, found], found.ktime_ns);
+    this.#found.set(place, others ? [...others, found] : [found], found.ktime_ns);
   }
 
   newest(place: string, ktime_ns: number, isMeant: (one: Found) => boolean): Found | null {

@@ -8,7 +8,7 @@ import { Queue } from '../known/queue.ts';
 import type { Flow } from '../wire/types.gen.ts';
 import { type Common, Found } from './found.ts';
 import type { Occurrence } from './open-finding.ts';
-import { isSame, resetOf } from './resets.ts';
+import { isSame } from './resets.ts';
 import { BENIGN, flowsOf, UNEXPLAINED } from './unexplained.ts';
 
 /** Retries are at most 120 s apart (TCP_RTO_MAX): what was found at the one before is known. */
@@ -65,9 +65,11 @@ export class FoundOnConnections {
     const { ktime_ns } = occurrence.event;
     const { flow, related = [] } = occurrence.match;
     const since_ns = beganOf(occurrence);
-    return [flow, ...related]
-      .flatMap((one) => this.of(one, ktime_ns))
-      .filter((one) => isBetween(one, since_ns, ktime_ns));
+    const found =
+      related.length === 0
+        ? this.of(flow, ktime_ns)
+        : [flow, ...related].flatMap((one) => this.of(one, ktime_ns));
+    return found.length === 0 ? NOTHING : found.filter((one) => isBetween(one, since_ns, ktime_ns));
   }
 
   /** The cause of which a connection failed first. */
@@ -93,8 +95,9 @@ export class FoundOnConnections {
 
   #addTo(connection: string, found: Found): void {
     const { ktime_ns } = found;
-    const there = this.#found.get(connection, ktime_ns) ?? [];
-    const kept = there.length > 1 ? there.filter((_, at) => isNeeded(there, at, found)) : there;
+    const there = this.#found.get(connection, ktime_ns) ?? NOTHING;
+    const kept =
+      there.length > 1 ? there.filter((_, at) => isNeeded(there, at, found)) : [...there];
     if (kept.length === MOST_OF_ONE) kept.splice(1, 1);
     // An array that was pushed to has room for 16 more.
     this.#found.set(connection, [...kept, found], ktime_ns);
@@ -106,10 +109,9 @@ export class FoundOnConnections {
   }
 
   /** One for all that have it in common with those before. */
-  #commonOf({ cause, match, event }: Occurrence): Common {
+  #commonOf({ cause, match, event, reset }: Occurrence): Common {
     const { key } = event;
     const { where, severity = cause.severity } = match;
-    const reset = resetOf(event);
     const place = `${key} ${cause.id}`;
     const last = this.#common.get(place);
     if (last && last.where === where && last.severity === severity && isSame(last.reset, reset))

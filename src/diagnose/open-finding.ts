@@ -8,6 +8,7 @@ import type { Flow } from '../wire/types.gen.ts';
 import { describe } from './describe.ts';
 import type { Because, Finding } from './finding.ts';
 import type { Many } from './many.ts';
+import type { Reset } from './resets.ts';
 import type { Sides } from './sides.ts';
 import { flowText } from './wording.ts';
 
@@ -45,6 +46,8 @@ export interface Occurrence {
   cause: Cause;
   match: Match<Evidence>;
   event: Event;
+  /** That its event tells of. */
+  reset: Reset;
   seq: number;
   count: number;
   /** What says more about the same failure and took it over. */

@@ -9,7 +9,7 @@ import { FoundAtPlaces } from './found-at-places.ts';
 import { type FoundOnConnections, WHOLE_NS } from './found-on-connections.ts';
 import type { Occurrence } from './open-finding.ts';
 import type { Precedence } from './precedence.ts';
-import { areOpposite, resetOf } from './resets.ts';
+import { areOpposite } from './resets.ts';
 
 /** How far apart the two ends of one failure may be seen. */
 export const SAME_FAILURE_NS = 2e9;
@@ -75,23 +75,20 @@ export class SameFailure {
     ofFailure: readonly Occurrence[],
     ofOtherEnd: readonly Occurrence[],
   ): Occurrence[] {
-    const { cause, event } = occurrence;
+    const { cause, reset } = occurrence;
     const weaker = this.#precedence.weaker(cause.id);
     if (weaker.size === 0) return [];
-    const reset = resetOf(event);
-    const ongoing = this.#connections
-      .sinceItBegan(occurrence)
-      .flatMap(({ whole }) =>
-        whole?.match.goes_on &&
-        cause.supersedes?.includes(whole.cause.id) &&
-        !whole.by &&
-        !ofFailure.includes(whole)
-          ? [whole]
-          : [],
-      );
-    const ofThese = [...ofFailure, ...ongoing].filter(
-      (other) => !areOpposite(resetOf(other.event), reset),
+    const since = this.#connections.sinceItBegan(occurrence);
+    if (since.length + ofFailure.length + ofOtherEnd.length === 0) return [];
+    const ongoing = since.flatMap(({ whole }) =>
+      whole?.match.goes_on &&
+      cause.supersedes?.includes(whole.cause.id) &&
+      !whole.by &&
+      !ofFailure.includes(whole)
+        ? [whole]
+        : [],
     );
+    const ofThese = [...ofFailure, ...ongoing].filter((other) => !areOpposite(other.reset, reset));
     return [...ofThese, ...ofOtherEnd].filter(
       (other) => weaker.has(other.cause.id) && !areOfTwoEnds(other, occurrence),
     );
@@ -106,14 +103,13 @@ export class SameFailure {
     ofFailure: readonly Occurrence[],
     ofOtherEnd: readonly Occurrence[],
   ): Occurrence | null {
-    const { cause, event } = occurrence;
+    const { cause, event, reset } = occurrence;
     const stronger = this.#precedence.stronger(cause.id);
     if (stronger.size === 0) return null;
-    const reset = resetOf(event);
     const exact = ofFailure.find(
       (other) =>
         stronger.has(other.cause.id) &&
-        !areOpposite(resetOf(other.event), reset) &&
+        !areOpposite(other.reset, reset) &&
         !areOfTwoEnds(other, occurrence),
     );
     const exactly = exact ?? ofOtherEnd.find(({ cause: other }) => stronger.has(other.id));
@@ -129,9 +125,11 @@ export class SameFailure {
   }
 
   /** The newest at the same service that says more, and may be of the same failure. */
-  #atEnds({ cause, event, match }: Occurrence, isMeant: (one: Common) => boolean): Found | null {
+  #atEnds(
+    { cause, event, match, reset }: Occurrence,
+    isMeant: (one: Common) => boolean,
+  ): Found | null {
     const stronger = this.#precedence.stronger(cause.id);
-    const reset = resetOf(event);
     const since_ns = event.ktime_ns - SAME_FAILURE_NS;
     return this.#at_ends.newestAtEnds(
       match.flow,
@@ -145,9 +143,8 @@ export class SameFailure {
   }
 
   /** The same where what says more was counted for its whole host, or for all: at any port of that host, or of any. */
-  #atHosts({ cause, event, match }: Occurrence): Found | null {
+  #atHosts({ cause, event, match, reset }: Occurrence): Found | null {
     const stronger = this.#precedence.stronger(cause.id);
-    const reset = resetOf(event);
     const since_ns = event.ktime_ns - SAME_FAILURE_NS;
     const isMeant = ({ common, ktime_ns }: Found) =>
       stronger.has(common.cause.id) && ktime_ns >= since_ns;

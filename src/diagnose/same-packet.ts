@@ -14,19 +14,20 @@ const MOST = 20_000;
 export class SamePacket {
   readonly #found = new ExpiringMap<readonly Occurrence[]>(SAME_PACKET_NS, MOST);
 
-  add(event: Event, occurrences: readonly Occurrence[]): void {
-    const packet = event.kind === 'drop' ? null : packetId(event);
-    if (packet !== null) this.#found.set(packet, occurrences, event.ktime_ns);
+  /** `packet`: its packetId. */
+  add(packet: string | null, event: Event, occurrences: readonly Occurrence[]): void {
+    if (packet !== null && event.kind !== 'drop')
+      this.#found.set(packet, occurrences, event.ktime_ns);
   }
 
-  /** What was made of the packet of this event. */
-  of(event: Event): readonly Occurrence[] | undefined {
-    const packet = packetId(event);
-    return packet === null ? undefined : this.#found.get(packet, event.ktime_ns);
+  /** What was made of that packet. */
+  of(packet: string | null, { ktime_ns }: Event): readonly Occurrence[] | undefined {
+    return packet === null ? undefined : this.#found.get(packet, ktime_ns);
   }
 }
 
-function packetId(event: Event): string | null {
+/** Of the packet that an event tells of; null: it tells of none. */
+export function packetId(event: Event): string | null {
   const packet = packetOf(event);
   if (!packet) return null;
   return `${sourceToDestination(packet.flow)} ${packet.seq} ${packet.flags} ${packet.payload_len}`;

@@ -21,7 +21,9 @@ export function perFlow<Value>(make: (flow: Flow) => Value): (flow: Flow) => Val
   const places: (Remembered<Value> | undefined)[] = new Array(REMEMBERED);
   return (flow) => {
     const { saddr, sport, daddr, dport, service } = flow;
-    const place = Math.imul(sport ^ Math.imul(dport, 0x85ebca6b), 0x9e3779b1) >>> 20;
+    const ends =
+      Math.imul(lastOf(saddr) ^ sport, 0x85ebca6b) ^ Math.imul(lastOf(daddr) ^ dport, 0xc2b2ae35);
+    const place = Math.imul(ends ^ (ends >>> 15), 0x9e3779b1) >>> 20;
     const known = places[place];
     if (
       known !== undefined &&
@@ -37,3 +39,7 @@ export function perFlow<Value>(make: (flow: Flow) => Value): (flow: Flow) => Val
     return value;
   };
 }
+
+/** What differs most between addresses. */
+const lastOf = (address: string) =>
+  (address.charCodeAt(address.length - 1) << 16) | (address.charCodeAt(address.length - 2) << 24);

@@ -145,7 +145,9 @@ describe('what is remembered', () => {
   const about = (cause: Cause, sport: number, host = '10.0.0.2', ms = 1): Occurrence => {
     const match = { ...found, flow: { ...found.flow, sport, saddr: host } };
     const far = { ...event, ktime_ns: ms * MS, body: {} } as typeof event;
-    return { cause, match, event: far, seq: 1, count: 1, by: null, because: null, finding: null };
+    const reset = { sent_by: null, came_from: null };
+    const rest = { seq: 1, count: 1, by: null, because: null, finding: null };
+    return { cause, match, event: far, reset, ...rest };
   };
 
   test('are 20 000 connections: the oldest goes first', () => {
