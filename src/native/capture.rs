@@ -2,17 +2,16 @@
 
 use std::hash::RandomState;
 
-use napi_derive::napi;
 use pcap_parser::{
     Block, PcapHeader, nom, parse_block_be, parse_block_le, parse_pcap_frame, parse_pcap_frame_be,
     parse_pcap_frame_modified, parse_pcap_header, parse_sectionheaderblock,
 };
 
-use crate::capture_packet::{Keys, Link, Packet, Records, read_packet, write_gap};
+use crate::capture_format::{Interface, ng_head, plausible, time_of, units_a_second};
+use crate::capture_packet::{Link, read_packet};
+use crate::capture_record::{CaptureCounts, Keys, Packet, Records, write_gap};
 use crate::error::{Result, fail};
 
-/// No packet is longer as it was captured: MAXIMUM_SNAPLEN of libpcap.
-const MOST_CAPTURED: u32 = 256 << 10;
 /// No block of pcapng is longer.
 const MOST_BLOCK: u32 = 16 << 20;
 /// Interfaces of one section.
@@ -22,36 +21,6 @@ const NG_SECTION: u32 = 0x0a0d_0d0a;
 const NG_SHORTEST: u32 = 12;
 /// Interface description, packet (obsolete), simple packet, names, statistics, enhanced packet.
 const NG_BLOCKS: std::ops::RangeInclusive<u32> = 1..=6;
-const NANOS: u64 = 1_000_000_000;
-
-/// What was left out of what it gave.
-#[napi(object)]
-#[derive(Default, Clone)]
-pub struct CaptureCounts {
-    pub packets: f64,
-    /// TCP, but not enough of its headers was captured.
-    pub cut: f64,
-    pub fragments: f64,
-    /// Of a kind of link that is not read, and the last such.
-    pub unknown_link: f64,
-    pub link_type: i32,
-    /// As whoever captured counted them.
-    pub dropped: f64,
-    /// Bytes that are not as they were written.
-    pub damaged: f64,
-    /// Bytes of a packet that was not whole at the end.
-    pub rest: f64,
-}
-
-#[derive(Clone, Copy)]
-struct Interface {
-    link: Link,
-    link_type: i32,
-    /// Units of its times in a second, and what is added to them, in seconds.
-    resolution: u64,
-    offset_s: i64,
-    dropped: u64,
-}
 
 enum Format {
     /// Nothing was read yet.
@@ -384,55 +353,4 @@ impl Parser {
             out,
         );
     }
-}
-
-/// As if_tsresol tells it: a power of ten or, with its upper bit, of two.
-fn units_a_second(resolution: u8) -> Option<u64> {
-    let power = u32::from(resolution & 0x7f);
-    if resolution & 0x80 == 0 {
-        10u64.checked_pow(power)
-    } else {
-        1u64.checked_shl(power)
-    }
-}
-
-/// Whether it is the head of a record of pcap.
-fn plausible(bytes: &[u8], big_endian: bool, nanos: bool) -> bool {
-    let word = |at: usize| {
-        let word: [u8; 4] = bytes[at..at + 4].try_into().unwrap_or_default();
-        if big_endian {
-            u32::from_be_bytes(word)
-        } else {
-            u32::from_le_bytes(word)
-        }
-    };
-    let (fraction, captured, length) = (word(4), word(8), word(12));
-    fraction < if nanos { 1_000_000_000 } else { 1_000_000 }
-        && captured <= MOST_CAPTURED
-        && captured <= length
-        // An empty packet is none, and zeros look like one.
-        && length > 0
-}
-
-/// Kind and length of the block that begins here.
-fn ng_head(bytes: &[u8], big_endian: bool) -> Option<(u32, u32)> {
-    let word = |at: usize| {
-        let word = bytes.get(at..)?.first_chunk::<4>()?;
-        Some(if big_endian {
-            u32::from_be_bytes(*word)
-        } else {
-            u32::from_le_bytes(*word)
-        })
-    };
-    Some((word(0)?, word(4)?))
-}
-
-/// Seconds and nanoseconds of wall clock; None where they are none.
-fn time_of(high: u32, low: u32, interface: &Interface) -> Option<(u32, u32)> {
-    let units = u64::from(high) << 32 | u64::from(low);
-    let seconds = i64::try_from(units / interface.resolution).ok()?;
-    let seconds = seconds.checked_add(interface.offset_s)?;
-    let part = u128::from(units % interface.resolution) * u128::from(NANOS);
-    let nsec = part / u128::from(interface.resolution);
-    Some((u32::try_from(seconds).ok()?, nsec as u32))
 }

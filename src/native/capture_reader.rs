@@ -9,8 +9,8 @@ use std::thread::Builder;
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
 
-use crate::capture::{CaptureCounts, Parser, Taken};
-use crate::capture_packet::{SEGMENT, hash_end};
+use crate::capture::{Parser, Taken};
+use crate::capture_record::{CaptureCounts, SEGMENT, hash_end};
 use crate::error::{Result, fail};
 
 /// So many bytes are read before what they tell can be taken.
