@@ -62,7 +62,7 @@ export function areCounted(of_host: boolean): void {
       // What is told to a process is counted a moment later, or by a timer.
       if (there >= 0 && !UNCOUNTED.has(id))
         until('the counters to tell of it', () => {
-          const [then, now] = [before[there], read(ends[there] as Netns, ['/proc/net'])];
+          const [then, now] = [before[there], { '/proc/net': polled(ends[there] as Netns) }];
           if (AT_MOST.has(id)) return resetsIn(now) - resetsIn(then) >= TIMES;
           const findings = findingsOf(counters(then?.['/proc/net'] ?? '', now['/proc/net'] ?? ''));
           return tells(findings, scenario.cause);
@@ -109,11 +109,11 @@ function tells(findings: readonly Finding[], cause: string): boolean {
 const resetsIn = (read?: Record<string, string>) =>
   parseCounters(read?.['/proc/net'] ?? '').values.get('Tcp.OutRsts') ?? Number.NaN;
 
-function read(netns: Netns, forms = Object.keys(FORMS)): Record<string, string> {
+/** As the last of the forms shows it. */
+const polled = (netns: Netns) => netns.files('netstat', 'snmp', 'snmp6');
+
+function read(netns: Netns): Record<string, string> {
   return Object.fromEntries(
-    forms.map((form) => {
-      const [command, args] = FORMS[form] as [string, string[]];
-      return [form, netns.exec(command, args)];
-    }),
+    Object.entries(FORMS).map(([form, [command, args]]) => [form, netns.exec(command, args)]),
   );
 }
