@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
@@ -20,8 +21,8 @@ const ALONE = [
   ...['plain-user', 'storm', 'together'],
 ].map((name) => `test/kernel/${name}.test.ts`);
 
-/** While one of these ended last, the other worker would have nothing to do. */
-const LONG = /\/(counters|faults)\.test\.ts$/;
+/** While one of these ended last, other workers would have nothing to do. */
+const LONG = /\/(damage|kernel\/(counters|faults))\b/;
 
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -39,6 +40,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/{unit,cli,damage}/**/*.test.{ts,tsx}'],
+          // Else it is one less than there are CPUs, and what waits for a terminal or a browser keeps one from working.
+          maxWorkers: availableParallelism() + 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 0 },
@@ -86,6 +89,7 @@ export default defineConfig({
           name: 'vm',
           include: ['test/vm/*.test.ts'],
           runner: './tools/vitest/root-runner.ts',
+          maxWorkers: 2,
           maxConcurrency: 2,
           retry: RETRY,
           testTimeout: 1_200_000,
