@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { until } from './until.ts';
+import { netnsFiles } from '../native/binding.ts';
 
 const PREFIX = 'tcpwhy-';
 export const RUN_NETNS = '/run/netns';
@@ -27,7 +27,6 @@ export class Netns {
   readonly path: string;
   /** Inode number, as tcpwhy reports it. */
   readonly inode: number;
-  #resident: ChildProcess | null = null;
 
   private constructor(name: string) {
     this.name = name;
@@ -69,26 +68,25 @@ export class Netns {
     return value;
   }
 
-  /** Lets a process live in it, so that counters are read from a file: much faster where processes are dear. */
-  reside(): void {
-    const resident = spawn('ip', ['netns', 'exec', this.name, 'sleep', '600'], { stdio: 'ignore' });
-    this.#resident = resident;
-    until('a process to be in the namespace', () => inodeOf(resident.pid ?? 0) === this.inode);
-  }
-
   /** All of such a group. */
   counters(group: string): Record<string, number> {
-    const pid = this.#resident?.pid;
-    const files = pid
-      ? ['snmp', 'netstat'].map((name) => readFileSync(`/proc/${pid}/net/${name}`, 'utf8')).join('')
-      : this.exec('cat', ['/proc/net/snmp', '/proc/net/netstat']);
-    const lines = files.split('\n').filter((line) => line.startsWith(`${group}: `));
+    const lines = this.files('snmp', 'netstat')
+      .split('\n')
+      .filter((line) => line.startsWith(`${group}: `));
     const [names = [], values = []] = lines.map((line) => line.split(' ').slice(1));
     return Object.fromEntries(names.map((name, at) => [name, Number(values[at])]));
   }
 
+  /** Of /proc/net, one after the other; without a process, which is dear where it is asked again and again. */
+  files(...names: string[]): string {
+    const texts = netnsFiles(
+      names.map((name) => `thread-self/net/${name}`),
+      this.path,
+    );
+    return texts.join('');
+  }
+
   delete(): void {
-    this.#resident?.kill('SIGKILL');
     run('ip', ['netns', 'del', this.name]);
   }
 }
@@ -101,13 +99,4 @@ export function missingCommands(commands: readonly string[]): string[] {
 
 export function run(command: string, args: string[], input = ''): string {
   return execFileSync(command, args, { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
-}
-
-/** Of the network namespace that a process is in. */
-function inodeOf(pid: number): number {
-  try {
-    return Number(readlinkSync(`/proc/${pid}/ns/net`).match(/\d+/)?.[0]);
-  } catch {
-    return 0;
-  }
 }

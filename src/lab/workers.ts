@@ -21,8 +21,6 @@ export class Workers {
 
   constructor(lab: Lab, server: Address, backlog: number) {
     this.#lab = lab;
-    // Who was refused has to be known before it tries again, a second later.
-    lab.server.reside();
     this.#server = server;
     const worker = (most: number) =>
       listen(lab, familyOf(server.address), server.port, most, { reuseport: true });

@@ -31,8 +31,8 @@ const CASES: { title: string; count: number; segment(direct: Segment): Partial<S
 ];
 
 it.each(CASES)('$title is a crossed reply $count times', async ({ count, segment }) => {
-  await using tcpwhy = await Running.start();
   using lab = Lab.open();
+  await using tcpwhy = await Running.start(['--netns', lab.server.name]);
   crossed(lab, { times: TIMES, family: 4 }, segment);
   if (count > 0) await tcpwhy.until((output) => output.count('crossed-reply') >= count, 3000);
   const { summary } = await tcpwhy.stop();

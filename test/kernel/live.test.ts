@@ -59,7 +59,7 @@ test('while nothing comes nothing is told but a tick at times, and what comes th
     let ticks: Event[] = [];
     for (; ticks.length === 0; ticks = told(source)) await pause(LOOK_MS);
     expect(kinds(ticks)).toEqual(['tick']);
-    refuse(lab, 81);
+    refuse(lab, 2081);
     const came = told(source);
     expect(resets(came)).toHaveLength(1);
     expect(kinds(came).at(-1)).toBe('tick');
@@ -77,13 +77,13 @@ test('where nobody looks on what little comes is told together, in order, and no
   const source = opened(lab, RESTS_MS);
   try {
     told(source, true);
-    for (const port of [81, 82]) {
+    for (const port of [2081, 2082]) {
       refuse(lab, port);
       expect(told(source)).toEqual([]);
     }
     const events = told(source, true);
     const sent = resets(events);
-    expect(sent.map(({ body }) => body.packet?.flow.dport)).toEqual([81, 82]);
+    expect(sent.map(({ body }) => body.packet?.flow.dport)).toEqual([2081, 2082]);
     const [tick] = events.slice(-1);
     expect(tick?.kind).toBe('tick');
     expect(sent.every(({ ktime_ns }) => ktime_ns <= (tick?.ktime_ns ?? 0))).toBe(true);
@@ -97,7 +97,7 @@ test('where much comes it is told although it rests', () => {
   const source = opened(lab, RESTS_MS);
   try {
     told(source, true);
-    for (let port = 1; port <= 300; port++) refuse(lab, port);
+    for (let port = 1001; port <= 1300; port++) refuse(lab, port);
     const events = told(source);
     expect(resets(events)).toHaveLength(300);
     expect(kinds(events).at(-1)).toBe('tick');
@@ -113,7 +113,7 @@ test('while nobody asks it is looked at what comes, and the next tick tells it a
   try {
     told(source, true);
     told(source);
-    refuse(lab, 81);
+    refuse(lab, 2081);
     expect(source.untilAsked(from, 0)).toBe('over');
     expect(told(source)).toEqual([]);
     for (let port = 1001; port <= 1300; port++) refuse(lab, port);
@@ -121,9 +121,9 @@ test('while nobody asks it is looked at what comes, and the next tick tells it a
     const events = told(source);
     const ports = resets(events).map(({ body }) => body.packet?.flow.dport);
     expect(ports).toHaveLength(301);
-    expect(ports[0]).toBe(81);
+    expect(ports[0]).toBe(2081);
     expect(kinds(events).at(-1)).toBe('tick');
-    refuse(lab, 82);
+    refuse(lab, 2082);
     writeSync(to, 'x');
     expect(source.untilAsked(from, PATIENCE_MS)).toBe('asked');
     expect(told(source)).toEqual([]);

@@ -30,10 +30,10 @@ function containerOf(lab: Lab): Netns {
   return container;
 }
 
-/** What `tcpwhy trace 8080` in the server's namespace tells of refused connects. */
+/** What `tcpwhy trace 18480` in the server's namespace tells of refused connects. */
 async function toldOf(lab: Lab, refuse: () => void) {
   const inHost = ['nsenter', `--net=${lab.server.path}`];
-  await using running = await Running.start(['trace', '8080'], undefined, {}, inHost);
+  await using running = await Running.start(['trace', '18480'], undefined, {}, inHost);
   refuse();
   await running.until((output) => output.count('no-listener') >= 3);
   const output = await running.stop();
@@ -50,8 +50,8 @@ it.each([
     `table ip nat {
        chain docker {
          iifname "b0" return
-         tcp dport 8080 dnat to ${CONTAINER}:80
-         tcp dport 8081 dnat to ${CONTAINER}:81
+         tcp dport 18480 dnat to ${CONTAINER}:80
+         tcp dport 18481 dnat to ${CONTAINER}:81
        }
        chain prerouting { type nat hook prerouting priority -100; fib daddr type local jump docker; }
        chain output { type nat hook output priority -100; ip daddr != 127.0.0.0/8 fib daddr type local jump docker; }
@@ -64,8 +64,8 @@ it.each([
 -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
 -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
 -A DOCKER -i b0 -j RETURN
--A DOCKER ! -i b0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination ${CONTAINER}:80
--A DOCKER ! -i b0 -p tcp -m tcp --dport 8081 -j DNAT --to-destination ${CONTAINER}:81
+-A DOCKER ! -i b0 -p tcp -m tcp --dport 18480 -j DNAT --to-destination ${CONTAINER}:80
+-A DOCKER ! -i b0 -p tcp -m tcp --dport 18481 -j DNAT --to-destination ${CONTAINER}:81
 COMMIT
 `,
   ],
@@ -77,12 +77,12 @@ COMMIT
     if (by === 'nft') lab.server.exec('nft', ['-f', '-'], ruleset);
     else lab.server.exec('iptables-nft-restore', [], ruleset);
     const { filters, findings, flows } = await toldOf(lab, () => {
-      for (const port of [8080, 8081]) {
+      for (const port of [18_480, 18_481]) {
         const server = { address: HOSTS[4].server, port };
         awaitReset(dial(lab, lab.client, server, 3), 'ECONNREFUSED');
       }
     });
-    expect(filters).toEqual([`port 8080 or host ${CONTAINER} port 80`]);
+    expect(filters).toEqual([`port 18480 or host ${CONTAINER} port 80`]);
     expect(findings).toMatchObject({ 'no-listener': 3 });
     expect(flows.map(({ daddr, dport, netns }) => [daddr, dport, netns])).toEqual([
       [CONTAINER, 80, container.inode],
@@ -97,7 +97,7 @@ it('a port that Docker’s proxy passes on is asked for by its number on the hos
   lab.defer(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'docker-proxy');
   symlinkSync('/bin/bash', path);
-  const host = ['-proto', 'tcp', '-host-ip', '0.0.0.0', '-host-port', '8080'];
+  const host = ['-proto', 'tcp', '-host-ip', '0.0.0.0', '-host-port', '18480'];
   const args = [...host, '-container-ip', CONTAINER, '-container-port', '80'];
   const proxy = spawn(path, ['-c', 'echo; read', ...args], { stdio: ['pipe', 'pipe', 'ignore'] });
   await once(proxy.stdout, 'data');
@@ -107,7 +107,7 @@ it('a port that Docker’s proxy passes on is asked for by its number on the hos
   });
   proxy.stdin.end();
   await once(proxy, 'close');
-  expect(filters).toEqual([`port 8080 or host ${CONTAINER} port 80`]);
+  expect(filters).toEqual([`port 18480 or host ${CONTAINER} port 80`]);
   expect(flows.map(({ daddr, dport, netns }) => [daddr, dport, netns])).toEqual([
     [CONTAINER, 80, container.inode],
   ]);

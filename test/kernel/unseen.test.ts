@@ -23,5 +23,5 @@ test('what it does for others is not', async () => {
 });
 
 function refused(): Promise<unknown> {
-  return new Promise((resolve) => connect(1, '127.0.0.1').once('error', resolve));
+  return new Promise((resolve) => connect(9, '127.0.0.1').once('error', resolve));
 }

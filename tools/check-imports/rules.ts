@@ -27,7 +27,7 @@ export const RULES: Rule[] = [
     breaks: ({ from, to, typeOnly }) =>
       to === 'src/native/binding' &&
       !typeOnly &&
-      !/^src\/(source\/(attach|caller|live|host-facts|published|remote|serve)|lab\/flush|native\/.*)$/.test(
+      !/^src\/(source\/(attach|caller|live|host-facts|published|remote|serve)|lab\/(flush|netns)|native\/.*)$/.test(
         from,
       ),
   },

@@ -41,6 +41,7 @@ const FAULTS: readonly Fault[] = [
 ];
 
 const PATIENCE_S = 60;
+const AT_ONCE = 2;
 const LOG = 'calls';
 const LOGS = join(tmpdir(), 'tcpwhy-torture-');
 
@@ -122,7 +123,7 @@ export async function* faults(
         calls: to - from + 1,
         ...NONE,
       };
-      for (const at of spread(from, to, places)) {
+      const fail = async (at: number) => {
         const one = made();
         try {
           const file = of === RECORDING ? one.recording : of;
@@ -136,7 +137,10 @@ export async function* faults(
         } finally {
           rmSync(one.folder, { recursive: true });
         }
-      }
+      };
+      const all = spread(from, to, places);
+      // Most of the time each waits for the kernel to load and to take away its programs.
+      while (all.length > 0) await Promise.all(all.splice(0, AT_ONCE).map(fail));
       yield result;
     }
   }

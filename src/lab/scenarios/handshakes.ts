@@ -254,11 +254,7 @@ const synackUnsent: ScenarioEntry = {
   title: 'a rule of the server drops its SYN-ACKs on their way out',
   ownerless: true,
   commands: ['nft'],
-  prepare(lab) {
-    rule(lab, PORT, 'drop', 'output');
-    // They are sent again a second later, unless the listener is gone by then.
-    lab.server.reside();
-  },
+  prepare: (lab) => rule(lab, PORT, 'drop', 'output'),
   run: (lab, options) =>
     meeting(lab, options, ({ stranger, ports }) => {
       const sent = growth(lab.server, 'Tcp', 'OutSegs');

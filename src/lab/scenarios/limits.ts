@@ -133,7 +133,6 @@ const tcpMemory: ScenarioEntry[] = [
       // What comes first always has room.
       for (const synAck of synAcks) stranger.reply(synAck, PSH_ACK, { payload: SOME });
       awaitAll(sockets, POLLIN, 'what comes first');
-      lab.server.reside();
       const dropped = growth(lab.server, 'TcpExt', 'TCPRcvQDrop');
       limited(...NO_MEMORY, () => {
         synAcks.forEach((synAck, at) => {

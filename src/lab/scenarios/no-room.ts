@@ -57,7 +57,6 @@ export default [
     // Before 6.2 room is made for it, at the cost of many others; this name is of 6.11.
     knows: 'rx_sk',
     says: () => ({ unread_bytes: 0, payload_bytes: 1 }),
-    prepare: (lab) => lab.server.reside(),
     run(lab, { times, family }) {
       using met = meet(lab, { times: 1, family }, PORT);
       const { synAck, socket } = only(met);
@@ -82,7 +81,6 @@ export default [
     // Before 6.11 the kernel tells neither whose segment it was nor in which namespace.
     knows: 'rx_sk',
     says: () => ({ payload_bytes: SEGMENT.length }),
-    prepare: (lab) => lab.server.reside(),
     run(lab, { times, family }) {
       using met = meet(lab, { times: 1, family }, PORT);
       const { synAck, socket } = only(met);
