@@ -160,9 +160,9 @@ fleet-test: setup-test build $(COLLECTOR) $(CHDB) $(VICTORIA_LOGS) $(KAFKA) $(PR
 
 vm-test: setup-test build ## make every failure happen here and on other kernels, in virtual machines, as root
 	tools/vm/matrix -o build/vm -t 2400 $(if $(KERNELS),-k $(KERNELS)) -- \
-		node tools/vm/conformance.ts --json
-	node tools/vm/conformance.ts --json >build/vm/here.log
-	node tools/vm/table.ts build/vm/*.log
+		node tools/vm/conformance.ts --json $(SCENARIOS)
+	node tools/vm/conformance.ts --json $(SCENARIOS) >build/vm/here.log
+	node tools/vm/table.ts $(if $(SCENARIOS),--keep) build/vm/*.log
 	node tools/vm/verified.ts $(if $(UPDATE_VERIFIED),--update) build/vm/*.log
 
 soak: setup-test build ## record for MINUTES on KERNEL while the clock is set and CPUs come and go, as root

@@ -169,10 +169,11 @@ async function examineIn(
   using lab = Lab.open();
   scenario.prepare?.(lab, options);
   const before = watching.counts;
-  const run = () => make(lab, () => scenario.run(lab, options));
-  const made = scenario.looked_for ? atEachMoment(() => watching.look(), run) : run();
   const findings = () => watching.findings(lab.netnsInodes, before);
-  await watching.settle(() => (sums(findings())[cause] ?? 0) >= times, LIMIT_MS, SETTLE_MS);
+  const isTold = () => (sums(findings())[cause] ?? 0) >= times;
+  const run = () => make(lab, () => scenario.run(lab, { ...options, isTold }));
+  const made = scenario.looked_for ? atEachMoment(() => watching.look(), run) : run();
+  await watching.settle(isTold, LIMIT_MS, SETTLE_MS);
   const { unexplained = 0, ...reported } = sums(findings());
   const exact = isDeepStrictEqual(withoutBeside(scenario, reported), { [cause]: times });
   const told = findings().filter((one) => one.cause === cause);

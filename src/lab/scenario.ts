@@ -8,6 +8,8 @@ export interface Options {
   /** How often it shall happen. */
   times: number;
   family: Family;
+  /** Whether tcpwhy has told of all of it, for what goes on until it has; not there where nobody asks it meanwhile. */
+  isTold?(): boolean;
 }
 
 /** What was done, for whoever compares it with what tcpwhy says. */

@@ -1,25 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage: node tools/vm/table.ts LOG…
+// Usage: node tools/vm/table.ts [--keep] LOG…
 //
-// Writes docs/kernels.md and docs/conformance.md from what conformance.ts --json printed.
+// Writes docs/kernels.md and docs/conformance.md from what conformance.ts --json printed. With --keep rows that
+// the logs have not stay as they are there: of scenarios that were made alone.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { score } from '../../src/lab/score.ts';
 import { conformancePage, table } from '../../src/sinks/conformance-page.ts';
 import { told } from '../../src/sinks/lab.ts';
+import { merged, resultsOf } from './kept.ts';
 import { type Result, resultIn } from './result.ts';
 
-const results = process.argv.slice(2).flatMap((path) => {
-  const result = resultIn(readFileSync(path, 'utf8'));
-  return result ? [result] : [];
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { keep: { type: 'boolean', default: false } },
 });
+const docs = join(import.meta.dirname, '../../docs');
+const made = positionals.flatMap((path) => resultIn(readFileSync(path, 'utf8')) ?? []);
+const kept = values.keep ? resultsOf(readFileSync(join(docs, 'kernels.md'), 'utf8')) : [];
+const results = merged(kept, made);
 results.sort((a, b) => a.release.localeCompare(b.release, 'en', { numeric: true }));
 if (results.length === 0) throw new Error('no results in these logs');
 
 const scenarios = [...new Set(results.flatMap(({ rows }) => rows.map(name)))];
-const docs = join(import.meta.dirname, '../../docs');
 const today = new Date().toISOString().slice(0, 10);
 
 writeFileSync(

@@ -108,8 +108,11 @@ function refuseInherited(lab: Lab, { times, family }: Options, isStopped: boolea
   until('the process to be there', () => readComm(child.pid) === 'sleep');
   if (isStopped) child.kill('SIGSTOP');
   else {
-    until('the process to sleep', () => /^State:\s*S/m.test(statusOf(child.pid)));
-    sleeps_in = readFileSync(`/proc/${child.pid}/wchan`, 'utf8');
+    until('the process to sleep', () => {
+      sleeps_in = readFileSync(`/proc/${child.pid}/wchan`, 'utf8');
+      // While it starts it may sleep elsewhere, as until a file system has answered.
+      return /^State:\s*S/m.test(statusOf(child.pid)) && /^0$|nanosleep/.test(sleeps_in);
+    });
   }
   listener.close();
   const waiting = dial(lab, lab.client, server, 2);
