@@ -4,12 +4,10 @@ import type { Occurrence } from './open-finding.ts';
 
 /** A failure at one end may be several at the other: a reset for each segment that was under way. */
 const MOST_OF_ONE = 2;
-/** Of causes that say more; who sends what they like may have many. */
-const MOST_KEYS = 10_000;
 
 interface Assumed {
-  /** What was counted of the cause that says more, when that was looked at. */
-  total: number;
+  /** How often the cause that says more was found since that was looked at. */
+  fresh: number;
   grown: number;
   /** How many more may be its other end. */
   room: number;
@@ -19,35 +17,30 @@ interface Assumed {
 
 /**
  * What was taken for the other end of a failure without having been seen to be of its connection, because records
- * are sampled. There are no more of these than the failure happened: what is beyond has another reason, as a flood
- * at the same service.
+ * are sampled. There are no more of these than the failure happened, wherever: keys of the two ends differ. What is
+ * beyond has another reason, as a flood at the same time.
  */
 export class AssumedEnds {
-  readonly #total: (key: string) => number;
-  readonly #by_key = new Map<string, Assumed>();
+  readonly #by_cause = new Map<string, Assumed>();
 
-  constructor(total: (key: string) => number) {
-    this.#total = total;
+  /** So many more of a cause were found. */
+  found(cause: string, count: number): void {
+    this.#of(cause).fresh += count;
   }
 
   /** `count` of these are told of by `said.by`. */
   add(said: Occurrence, count: number): void {
-    const key = said.by?.event.key ?? '0';
-    if (key === '0' || count <= 0) return;
-    const assumed = this.#by_key.get(key) ?? { total: 0, grown: 0, room: 0, said: new Map() };
-    this.#by_key.set(key, assumed);
+    if (!said.by || said.event.key === '0' || count <= 0) return;
+    const assumed = this.#of(said.by.cause.id);
     const known = assumed.said.get(said.event.key);
     assumed.said.set(said.event.key, { newest: said, count: count + (known?.count ?? 0) });
-    const [oldest] = this.#by_key.keys();
-    if (this.#by_key.size > MOST_KEYS && oldest !== undefined) this.#by_key.delete(oldest);
   }
 
   /** Totals are known: those that cannot be the other end of what they were taken for, and how many. */
   takeBeyond(): [Occurrence, number][] {
     const beyond: [Occurrence, number][] = [];
-    for (const [key, assumed] of this.#by_key) {
-      const total = this.#total(key);
-      const grown = MOST_OF_ONE * (total - assumed.total);
+    for (const assumed of this.#by_cause.values()) {
+      const grown = MOST_OF_ONE * assumed.fresh;
       let room = assumed.room + grown;
       for (const { newest, count } of assumed.said.values()) {
         if (count > room) beyond.push([newest, count - room]);
@@ -56,9 +49,17 @@ export class AssumedEnds {
       // The other end may come with the next totals, and not long after.
       assumed.room = Math.min(room, Math.max(grown, assumed.grown));
       assumed.grown = grown;
-      assumed.total = total;
+      assumed.fresh = 0;
       assumed.said.clear();
     }
     return beyond;
+  }
+
+  #of(cause: string): Assumed {
+    const known = this.#by_cause.get(cause);
+    if (known) return known;
+    const none: Assumed = { fresh: 0, grown: 0, room: 0, said: new Map() };
+    this.#by_cause.set(cause, none);
+    return none;
   }
 }

@@ -236,15 +236,6 @@ export class Counts {
     return this.#went[Math.floor(where / FLAGS)] ?? [];
   }
 
-  /** All that is known to have happened of it. */
-  exact(key: string): number {
-    const { recorded, exact } = this.#keys.get(key) ?? {
-      recorded: 0,
-      exact: this.#quiet.get(key)?.given ?? 0,
-    };
-    return Math.max(recorded, exact);
-  }
-
   /** Occurrences of which no record was explained. */
   get untold(): number {
     let untold = this.#quiet_untold;

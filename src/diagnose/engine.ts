@@ -36,7 +36,7 @@ export class Engine {
   readonly #byKind = new Map<string, Cause[]>();
   readonly #known: HostKnowledge;
   readonly #counts = new Counts();
-  readonly #assumed = new AssumedEnds((key) => this.#counts.exact(key));
+  readonly #assumed = new AssumedEnds();
   readonly #held = new Queue<Occurrence>();
   /** Held until the next totals tell whether the other end has more occurrences than records. */
   #until_totals: Occurrence[] = [];
@@ -104,6 +104,7 @@ export class Engine {
 
   #give({ count, went }: More): void {
     for (const occurrence of went) {
+      this.#assumed.found(occurrence.cause.id, count);
       if (occurrence instanceof Counted) {
         if (occurrence.finding) this.#findings.count(occurrence.finding, occurrence, count);
         continue;
@@ -263,6 +264,7 @@ export class Engine {
 
   #place(occurrence: Occurrence): void {
     const { event, cause, match } = occurrence;
+    this.#assumed.found(cause.id, occurrence.count);
     if (match.apart) {
       this.#add(occurrence);
       return;

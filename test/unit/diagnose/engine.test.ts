@@ -220,6 +220,14 @@ describe('sampled occurrences', () => {
     expect(counts()).toEqual({ strong: 23, weak: 1500 - 2 * 23 });
   });
 
+  test('are the other end of many keys, each of which happened once', () => {
+    for (let i = 0; i < 100; i++) take(strong(i, { key: String(100 + i), sport: 41_000 + i }));
+    take(weak(100, { key: '7', sport: 50_000, occurrences: 100 }));
+    engine.total('7', 100);
+    engine.finish();
+    expect(counts()).toEqual({ strong: 100 });
+  });
+
   test('are the other end of what is counted with the next totals', () => {
     take(strong(0, { key: '8', occurrences: 2 }), weak(10, { key: '7', sport: 50_000 }));
     engine.total('8', 10);
