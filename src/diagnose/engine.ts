@@ -4,9 +4,9 @@ import { type Cause, type Evidence, type Match, weight } from '../causes/define.
 import type { WallClock } from '../known/clock.ts';
 import type { HostKnowledge } from '../known/host-knowledge.ts';
 import { Queue } from '../known/queue.ts';
-import { endpoint } from '../tcp/endpoint.ts';
 import type { Event } from '../wire/event.ts';
-import type { Before, Toa } from '../wire/types.gen.ts';
+import type { Before } from '../wire/types.gen.ts';
+import { AssumedEnds } from './assumed-ends.ts';
 import { benign } from './benign.ts';
 import { Counts, type More } from './counts.ts';
 import type { Finding } from './finding.ts';
@@ -14,9 +14,10 @@ import { type CountListener, Findings } from './findings.ts';
 import { FoundBefore } from './found-before.ts';
 import { Counted, countingOf, type Occurrence, type OpenFinding } from './open-finding.ts';
 import { resetOf } from './resets.ts';
-import { SAME_FAILURE_NS } from './same-failure.ts';
+import { withMptcp, withToa } from './said-of-packet.ts';
+import { SAME_FAILURE_NS, type Stronger } from './same-failure.ts';
 import { packetId } from './same-packet.ts';
-import { BENIGN, flowsOf, packetOf, UNEXPLAINED, unexplained } from './unexplained.ts';
+import { BENIGN, flowsOf, UNEXPLAINED, unexplained } from './unexplained.ts';
 import { severityOf } from './verdict.ts';
 
 /** Longer than the two ends of one failure on one host are apart, shorter than anyone waits for. */
@@ -25,6 +26,8 @@ const SETTLE_NS = 300e6;
 const MOST_HELD = 10_000;
 /** After which nothing more becomes of an event. */
 export const FINAL_NS = SAME_FAILURE_NS + SETTLE_NS;
+
+type Told = Occurrence & { by: Occurrence };
 
 /**
  * Runs the causes on each event and keeps the findings. Pure in time and order: the same events give
@@ -35,6 +38,7 @@ export class Engine {
   readonly #byKind = new Map<string, Cause[]>();
   readonly #known: HostKnowledge;
   readonly #counts = new Counts();
+  readonly #assumed = new AssumedEnds();
   readonly #held = new Queue<Occurrence>();
   /** Held until the next totals tell whether the other end has more occurrences than records. */
   #until_totals: Occurrence[] = [];
@@ -104,11 +108,15 @@ export class Engine {
 
   #give({ count, went }: More): void {
     for (const occurrence of went) {
+      this.#assumed.found(occurrence.cause.id, count);
       if (occurrence instanceof Counted) {
         if (occurrence.finding) this.#findings.count(occurrence.finding, occurrence, count);
         continue;
       }
-      if (occurrence.by) continue;
+      if (occurrence.by) {
+        this.#assumed.add(occurrence, count);
+        continue;
+      }
       const open = occurrence.finding && this.#findings.openForMore(occurrence);
       if (open) this.#findings.count(open, countingOf(occurrence), count);
       else occurrence.count += count;
@@ -136,7 +144,7 @@ export class Engine {
       if (!oldest.by && this.#before.sameFailure.mayBeSampled(oldest))
         this.#until_totals.push(oldest);
       else this.#commit(oldest);
-      if (this.#until_totals.length > MOST_HELD) this.totalled();
+      if (this.#until_totals.length > MOST_HELD) this.#commitHeld();
     }
   }
 
@@ -153,6 +161,12 @@ export class Engine {
 
   /** The totals of all keys were told. */
   totalled(): void {
+    this.#commitHeld();
+    for (const [occurrence, count] of this.#assumed.takeBeyond())
+      this.#tellApart(occurrence, count);
+  }
+
+  #commitHeld(): void {
     const held = this.#until_totals;
     this.#until_totals = [];
     for (const occurrence of held) this.#commit(occurrence);
@@ -254,14 +268,19 @@ export class Engine {
 
   #place(occurrence: Occurrence): void {
     const { event, cause, match } = occurrence;
+    this.#assumed.found(cause.id, occurrence.count);
     if (match.apart) {
       this.#add(occurrence);
       return;
     }
     const ofFailure = this.#before.sameFailure.of(match.flow, event.ktime_ns);
     const ofOtherEnd = this.#ofOtherEnd(event);
-    occurrence.by = this.#before.sameFailure.stronger(occurrence, ofFailure, ofOtherEnd);
-    if (occurrence.by) {
+    if (
+      this.#isToldBy(
+        this.#before.sameFailure.stronger(occurrence, ofFailure, ofOtherEnd),
+        occurrence,
+      )
+    ) {
       this.#toldByOtherEnd(occurrence.by, occurrence);
       return;
     }
@@ -303,8 +322,27 @@ export class Engine {
 
   #commit(occurrence: Occurrence): void {
     // By now what says more may have turned out to be sampled.
-    occurrence.by ??= this.#before.sameFailure.stronger(occurrence, [], []);
     if (occurrence.by) return;
+    if (this.#isToldBy(this.#before.sameFailure.stronger(occurrence, [], []), occurrence)) return;
+    this.#tell(occurrence);
+  }
+
+  #isToldBy(stronger: Stronger | null, occurrence: Occurrence): occurrence is Told {
+    if (!stronger) return false;
+    occurrence.by = stronger.by;
+    // Its own connection is known.
+    this.#assumed.add(occurrence, occurrence.count - Number(stronger.exactly));
+    return true;
+  }
+
+  /** So many were taken for the other end of what another says, and were more than that. */
+  #tellApart(occurrence: Occurrence, count: number): void {
+    occurrence.by = null;
+    occurrence.count = count;
+    this.#tell(occurrence);
+  }
+
+  #tell(occurrence: Occurrence): void {
     const { cameOf, evidence } = occurrence.match;
     if (cameOf)
       evidence[cameOf.evidence] =
@@ -342,23 +380,4 @@ function saysTheSame(same: readonly Occurrence[], fresh: readonly Occurrence[]):
     same.every(({ event }) => event.kind === 'syn_received') &&
     fresh.every(({ cause }) => cause === UNEXPLAINED || same.some((one) => one.cause === cause))
   );
-}
-
-/** With whom the sender says it connects for, and whom that one dialled: balancers do. */
-function withToa(match: Match<Evidence>, event: Event): Match<Evidence> {
-  const { toa, dialled } = packetOf(event) ?? {};
-  if (!toa) return match;
-  const evidence = { ...match.evidence, connects_for: toaText(toa) };
-  return { ...match, evidence: dialled ? { ...evidence, vip: toaText(dialled) } : evidence };
-}
-
-function toaText({ addr, port, kind }: Toa): string {
-  return `${port === 0 ? addr : endpoint(addr, port)} (TCP option ${kind})`;
-}
-
-/** Whether the socket that it is about is of MPTCP, where it is: what a process reads and writes is not its own then. */
-function withMptcp(match: Match<Evidence>, { body }: Event): Match<Evidence> {
-  const sock = 'sock' in body ? body.sock : 'listener' in body ? body.listener : null;
-  if (!sock?.mptcp) return match;
-  return { ...match, evidence: { ...match.evidence, protocol: 'MPTCP' } };
 }

@@ -15,6 +15,12 @@ import { areOpposite } from './resets.ts';
 export const SAME_FAILURE_NS = 2e9;
 const ANY_HOST = '*';
 
+/** What says more of a failure, and whether that was seen to be of the same connection. */
+export interface Stronger {
+  by: Occurrence;
+  exactly: boolean;
+}
+
 /** One failure that both ends tell of: which of the causes that were found says more of it. */
 export class SameFailure {
   readonly #connections: FoundOnConnections;
@@ -102,7 +108,7 @@ export class SameFailure {
     occurrence: Occurrence,
     ofFailure: readonly Occurrence[],
     ofOtherEnd: readonly Occurrence[],
-  ): Occurrence | null {
+  ): Stronger | null {
     const { cause, event, reset } = occurrence;
     const stronger = this.#precedence.stronger(cause.id);
     if (stronger.size === 0) return null;
@@ -113,9 +119,10 @@ export class SameFailure {
         !areOfTwoEnds(other, occurrence),
     );
     const exactly = exact ?? ofOtherEnd.find(({ cause: other }) => stronger.has(other.id));
-    if (exactly) return exactly;
+    if (exactly) return { by: exactly, exactly: true };
     const near = this.#atEnds(occurrence, ({ key }) => event.occurrences > 1 || this.#sampled(key));
-    return (near ?? this.#atHosts(occurrence))?.whole ?? null;
+    const by = (near ?? this.#atHosts(occurrence))?.whole;
+    return by ? { by, exactly: false } : null;
   }
 
   /** Whether a cause that says more may stand for it, once it is known that not all of its occurrences became records. */

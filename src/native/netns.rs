@@ -67,7 +67,8 @@ fn thread_cpu_ns() -> u64 {
 }
 
 fn refused(errno: Errno, what: &str) -> Error {
-    if !matches!(errno, libc::ENOENT | libc::ESRCH) {
+    // What a namespace was bound to is a plain file for a moment while it is taken away.
+    if !matches!(errno, libc::ENOENT | libc::ESRCH | libc::EINVAL) {
         REFUSED.fetch_add(1, Ordering::Relaxed);
     }
     fail_errno(errno, what)

@@ -28,9 +28,7 @@ export default defineCause({
     // Where the port is listened to, the kernel finds the listener for it, and no connection. It
     // says INVALID_SYN where the connection was there and the accept queue had no room for it.
     const stray =
-      sock?.state === TCP_STATE.LISTEN &&
-      !(packet.flags & TCP_FLAG.syn) &&
-      known.resetReason(event.body.reason) !== 'INVALID_SYN';
+      sock?.state === TCP_STATE.LISTEN && known.resetReason(event.body.reason) !== 'INVALID_SYN';
     if (sock && !stray) return null;
     if (isLateAck(event.body)) return null;
     const listener = stray ? sock : event.body.listener;
@@ -77,7 +75,7 @@ export default defineCause({
         `the client at ${to} closed its socket before ${from} answered: compare its connect timeout with the time to answer`,
         `or no program dialled at all: a port scan or a half-open health check with raw packets (nmap -sS) has no socket for the answer, and is harmless: does one run on ${daddr}?`,
         `or another host dialled through this one, which translates (masquerade, SNAT), and the answer was not seen as its: untracked (notrack), or tracked in another zone. Does it have such entries? \`${listEntries(saddr, `-r ${saddr} -q ${daddr}`)}\` Which rules do that: \`nft list ruleset | grep -nE 'notrack|ct zone'\``,
-        `or another host dials with this address: a transparent proxy on the way (IP_TRANSPARENT) that does not catch its answers, or one that has ${daddr} too`,
+        `or another host dials with this address: a transparent proxy on the way (IP_TRANSPARENT) that does not catch its answers, one that has ${daddr} too, or one that forges it: then answers of many hosts come that nobody here dialled, a reflected flood, which is not ended here`,
       ];
     }
     return [

@@ -4,7 +4,7 @@ import type { Knowledge } from '../../known/knowledge.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Event } from '../../wire/event.ts';
 import { defineCause } from '../define.ts';
-import { byReason, forReason, reasonText } from '../shared/by-reason.ts';
+import { byReason, dropText, forReason, reasonText } from '../shared/by-reason.ts';
 import { inNetns } from '../shared/netns.ts';
 import { SILENCE } from '../shared/silence.ts';
 import { deviceName } from '../shared/wording.ts';
@@ -30,7 +30,13 @@ function isTooFar(event: Event, known: Knowledge): boolean {
 
 /** Every segment has one of them. */
 const SOME_FLAG = TCP_FLAG.syn | TCP_FLAG.ack | TCP_FLAG.rst;
-const FLAGLESS = new Set(['TCP_FLAGS', 'NO_SOCKET']);
+const BY_FLAGS = new Set(['TCP_FLAGS', 'NO_SOCKET']);
+const SYN_FIN = TCP_FLAG.syn | TCP_FLAG.fin;
+
+/** Nothing that can be: none that a segment has to have, or the begin and the end at once. */
+function areSenseless(flags: number, reason: string): boolean {
+  return !(flags & SOME_FLAG) || (reason === 'TCP_FLAGS' && (flags & SYN_FIN) === SYN_FIN);
+}
 
 export default defineCause({
   id: 'malformed-packet',
@@ -51,15 +57,19 @@ export default defineCause({
     if (isTooFar(event, known)) return null;
     const match = byReason(SAYS, event, known);
     // The kernel has these reasons for other segments too.
-    if (!FLAGLESS.has(match?.evidence.drop_reason ?? '') || event.kind !== 'drop') return match;
-    return event.body.packet.flags & SOME_FLAG ? null : match;
+    const reason = match?.evidence.drop_reason ?? '';
+    if (!BY_FLAGS.has(reason) || event.kind !== 'drop') return match;
+    return areSenseless(event.body.packet.flags, reason) ? match : null;
   },
-  summary: (evidence) => reasonText(SAYS, evidence),
+  summary: (evidence) =>
+    evidence.flags.startsWith('SF')
+      ? dropText(evidence, 'has the flags SYN and FIN at once')
+      : reasonText(SAYS, evidence),
   advice({ interface: device, netns, drop_reason }, { saddr, daddr }) {
     const dev = deviceName(device) ?? 'DEV';
-    if (FLAGLESS.has(drop_reason))
+    if (BY_FLAGS.has(drop_reason))
       return [
-        `no TCP sends these, port scanners do (nmap -sN, -sF, -sX): what else comes from ${saddr}? \`${inNetns(netns, `tcpdump -nvi any tcp and host ${saddr}`)}\``,
+        `no TCP sends these, port scanners do (nmap -sN, -sF, -sX, --scanflags SYNFIN): what else comes from ${saddr}? \`${inNetns(netns, `tcpdump -nvi any tcp and host ${saddr}`)}\``,
       ];
     return [
       `what came, byte by byte: \`${inNetns(netns, `tcpdump -ni ${dev} -vvX tcp and host ${saddr} and host ${daddr}`)}\``,

@@ -187,8 +187,9 @@ describe('sampled occurrences', () => {
   test('are gone with what was taken over', () => {
     take(weak(0, { key: '7' }), strong(1, { key: '8' }));
     engine.total('7', 10);
+    engine.total('8', 10);
     engine.finish();
-    expect(counts()).toEqual({ strong: 1 });
+    expect(counts()).toEqual({ strong: 10 });
   });
 
   test('are gone also with what was shown before it was taken over', () => {
@@ -196,8 +197,44 @@ describe('sampled occurrences', () => {
     engine.advance(400 * MS);
     take(strong(1000, { key: '8' }));
     engine.total('7', 10);
+    engine.total('8', 10);
     engine.finish();
-    expect(counts()).toEqual({ strong: 1 });
+    expect(counts()).toEqual({ strong: 10 });
+  });
+
+  test('are told where they are many more than what would say more, in whichever order totals come', () => {
+    const others = Array.from({ length: 5 }, (_, i) =>
+      weak(10 + i, { key: '7', sport: 50_000 + i, occurrences: 100 }),
+    );
+    take(
+      strong(0, { key: '8' }),
+      strong(5, { key: '8', sport: 40_001, occurrences: 22 }),
+      ...others,
+    );
+    engine.total('7', 1000);
+    engine.total('8', 23);
+    engine.totalled();
+    expect(counts()).toEqual({ strong: 23, weak: 1000 - 2 * 23 });
+    engine.total('7', 1500);
+    engine.finish();
+    expect(counts()).toEqual({ strong: 23, weak: 1500 - 2 * 23 });
+  });
+
+  test('are the other end of many keys, each of which happened once', () => {
+    for (let i = 0; i < 100; i++) take(strong(i, { key: String(100 + i), sport: 41_000 + i }));
+    take(weak(100, { key: '7', sport: 50_000, occurrences: 100 }));
+    engine.total('7', 100);
+    engine.finish();
+    expect(counts()).toEqual({ strong: 100 });
+  });
+
+  test('are the other end of what is counted with the next totals', () => {
+    take(strong(0, { key: '8', occurrences: 2 }), weak(10, { key: '7', sport: 50_000 }));
+    engine.total('8', 10);
+    engine.totalled();
+    engine.total('7', 10);
+    engine.finish();
+    expect(counts()).toEqual({ strong: 10 });
   });
 
   test('count each where their table was full (key 0)', () => {

@@ -77,12 +77,12 @@ test('what was counted for all hosts is told of none of them', () => {
 
 test('the other end at another port of a host that was counted as a whole says more', () => {
   take(
-    strong(0, 1000, { key: OF_HOST }),
+    strong(0, 1000, { key: OF_HOST, occurrences: 10 }),
     weak(1, 1001),
     weak(2, 1002, { occurrences: 9, key: '9' }),
   );
   engine.finish();
-  expect(told().map(({ cause, count }) => [cause, count])).toEqual([['strong', 1]]);
+  expect(told().map(({ cause, count }) => [cause, count])).toEqual([['strong', 10]]);
 });
 
 test('the other end at another port of a host whose ports were told apart is another failure', () => {
