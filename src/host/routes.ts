@@ -194,7 +194,6 @@ export function wayBack(ask: Ask, to: string, from: string): Way | null {
 
 const NO_ADDRESSES = { all: [], global: 0, tentative: 0, duplicate: 0 };
 
-
 function lookUp(
   ask: Ask,
   { saddr, sport, daddr, dport, mark, uid, ifindex }: Wanted,

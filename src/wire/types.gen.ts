@@ -885,6 +885,8 @@ export interface Hooked {
   pins: string[];
   /** The cgroup that it is attached to. */
   cgroup_path: string;
+  /** CLOCK_MONOTONIC when the program was loaded; 0: not known. */
+  loaded_ktime_ns: string;
 }
 
 export interface Qdisc {

@@ -30,6 +30,7 @@ const MODULES: Readonly<Record<string, number | null>> = {
 };
 const MODULE = 'security module';
 const SOME_MODULE = 'a security module (landlock, SELinux, AppArmor)';
+const HERE_BY_NOW = 'and is one by now';
 const DAD = 'duplicate address detection';
 const NO_IPV6 = 'this host has no IPv6 address (disable_ipv6?)';
 const CHOSEN = 'the program chose that port';
@@ -117,6 +118,11 @@ export default defineCause({
         'who has it too? The MAC is in the kernel log (“duplicate address”): `journalctl -k --grep duplicate` Once that host has given it up, take it away here and add it again: nothing tries by itself',
         'not usable yet: dial or bind a second later, or let it be used meanwhile (optimistic_dad), which services that start with the host ask for with IPV6_FREEBIND',
       ];
+    if (is_reason && denied_by.some((one) => one.endsWith(HERE_BY_NOW)))
+      return [
+        `it was asked for too early: let the service start when the address is there (After=network-online.target), or bind before it is (IP_FREEBIND, \`${inNetns(netns, 'sysctl -w net.ipv4.ip_nonlocal_bind=1')}\`)`,
+        `who brings it, and when: \`${inNetns(netns, 'ip -ts monitor address')}\``,
+      ];
     if (is_reason && denied_by.includes(NO_IPV6))
       return call === 'connect'
         ? withoutIpv6Advice(daddr, netns)
@@ -186,7 +192,11 @@ function denial(event: Event<'call_failed'>, known: Knowledge): Denial {
     ...(dials && err === ERRNO.EPERM && asked?.ipsec_blocked ? [IPSEC] : []),
   ];
   if (by.length > 0)
-    return { by, kind: own.length > 0 ? 'program' : 'module', sure: by.length === 1 };
+    return {
+      by,
+      kind: own.length > 0 ? 'program' : 'module',
+      sure: by.length === 1 && by[0] !== GONE_ROUTE,
+    };
   const unknown =
     call !== CONNECT
       ? 'something that the host does not tell of'
@@ -212,7 +222,7 @@ function reasonOfBind(
   if (asked.tentative + asked.duplicate === 0)
     return familyOf(saddr) === 6
       ? `${saddr} was not usable, and is by now: it was added since, or ${DAD} ended`
-      : `${saddr} was no address of this host, and is one by now`;
+      : `${saddr} was no address of this host, ${HERE_BY_NOW}`;
   if (asked.duplicate === 0) return `${saddr} is not usable yet (${DAD})`;
   const taken = `another host has ${saddr} too (${DAD} failed)`;
   return asked.tentative === 0 ? taken : `${saddr} is not usable yet, or ${taken}`;

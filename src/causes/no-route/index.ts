@@ -278,10 +278,7 @@ function refusedText({ route, prefix, table, rule, dialled, error, ...evidence }
 const narrowText = ({ device, mtu }: { device: string; mtu: number }) =>
   `${inWords(device)}, whose MTU of ${mtu} is below 1280`;
 
-function refusedAdvice(
-  evidence: Refused,
-  daddr: string,
-): string[] {
+function refusedAdvice(evidence: Refused, daddr: string): string[] {
   const { route, rule, table, netns, interface: device, interface_state, too_narrow } = evidence;
   const six = familyOf(daddr) === 6 ? '-6 ' : '';
   const ip = (command: string) => `\`${inNetns(netns, command)}\``;
