@@ -47,8 +47,9 @@ const GONE = ([4, 6] as const).flatMap((family): PutBack[] => [
       );
     },
     says: (finding) =>
-      says(finding).includes('prohibit') &&
-      (finding.cause === 'no-route' || finding.basis === 'inferred'),
+      finding.cause === 'no-route'
+        ? finding.evidence.route === 'prohibit'
+        : finding.basis === 'inferred' && says(finding).includes('gone when the host was asked'),
   },
   {
     family,

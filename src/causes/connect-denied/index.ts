@@ -35,7 +35,7 @@ const DAD = 'duplicate address detection';
 const NO_IPV6 = 'this host has no IPv6 address (disable_ipv6?)';
 const CHOSEN = 'the program chose that port';
 const SECCOMP = 'the seccomp filter of the process';
-const GONE_ROUTE = 'a prohibit route or rule that was gone when the host was asked';
+const GONE_ROUTE = 'a route or rule that forbade it and was gone when the host was asked';
 const IPSEC = 'an IPsec policy that blocks it';
 
 interface Denial {

@@ -65,7 +65,7 @@ export default defineCause({
       `it is at most a second for each connect, so long as the next SYN is answered: ${from} avoids it by connecting less often (a pool, keep-alive). A connect timeout of its program below 1 s makes a failure of each lost SYN`,
       ...(evidence.syns_sent === 2
         ? [
-            `each connect of this host, and always answered the second time? Only the first SYN asks for ECN, which boxes on the way may drop: \`sysctl net.ipv4.tcp_ecn\` in the namespace of ${saddr} 1 asks for it; 2, the default, does not`,
+            `each connect of this host, and always answered the second time? Only the first SYN asks for ECN, which boxes on the way may drop: \`sysctl net.ipv4.tcp_ecn\` in the namespace of ${saddr}: 1 asks for it; 2, the default, does not`,
           ]
         : []),
       `how often, of all connects: \`nstat -az TcpExtTCPSynRetrans TcpActiveOpens\` in the namespace of ${saddr}. None succeeds: then they end as a connect that timed out, which has a finding of its own`,
