@@ -120,7 +120,7 @@ function reservedPorts(host: AskedHost, netns: string): string {
 }
 
 function hasIpsecBlocked(host: AskedHost, netns: string): boolean {
-  const [stat] = host.files(['net/xfrm_stat'], netns);
+  const [stat] = host.files(['thread-self/net/xfrm_stat'], netns);
   return /^XfrmOutPolBlock\s+0*[1-9]/m.test(stat ?? '');
 }
 

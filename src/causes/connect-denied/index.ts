@@ -195,7 +195,7 @@ function denial(event: Event<'call_failed'>, known: Knowledge): Denial {
     return {
       by,
       kind: own.length > 0 ? 'program' : 'module',
-      sure: by.length === 1 && by[0] !== GONE_ROUTE,
+      sure: by.length === 1 && by[0] !== GONE_ROUTE && by[0] !== IPSEC,
     };
   const unknown =
     call !== CONNECT
