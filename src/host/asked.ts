@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { familyOf } from '../tcp/address.ts';
+import { familyOf, isAny } from '../tcp/address.ts';
 import { ERRNO } from '../tcp/errno.ts';
 import type {
   CallFailed,
@@ -14,7 +14,7 @@ import type {
 import { NOTHING_HOOKED } from './device-hooks.ts';
 import { attributes, messages, number, request, text } from './netlink.ts';
 import { portUsers } from './port-users.ts';
-import { type Ask, addressesLike, isAny, isOwn, refuserOf, routeOf, wayBack } from './routes.ts';
+import { type Ask, addressesLike, isOwn, refuserOf, routeOf, wayBack } from './routes.ts';
 import { type ModuleHost, modulesFor } from './security-modules.ts';
 import type { SocketHost } from './socket-hooks.ts';
 
@@ -90,6 +90,7 @@ export function askedOf(
         : [],
     reserved_ports:
       !dials && failed.err === ERRNO.EADDRINUSE && sport === 0 ? reservedPorts(host, netns) : '',
+    ipsec_blocked: Number(dials && failed.err === ERRNO.EPERM && hasIpsecBlocked(host, netns)),
     narrow: dials && familyOf(daddr) === 6 && NO_WAY.has(failed.err) ? narrowDevices(ask) : [],
   };
 }
@@ -116,6 +117,11 @@ function reservedPorts(host: AskedHost, netns: string): string {
   const [text] = host.files(['sys/net/ipv4/ip_local_reserved_ports'], netns);
   const list = text?.trim() ?? '';
   return list.length > LONGEST_LIST ? '' : list;
+}
+
+function hasIpsecBlocked(host: AskedHost, netns: string): boolean {
+  const [stat] = host.files(['thread-self/net/xfrm_stat'], netns);
+  return /^XfrmOutPolBlock\s+0*[1-9]/m.test(stat ?? '');
 }
 
 /** The route of a segment as it is, in the namespace at a path, for the socket that dialled it. */
@@ -218,7 +224,7 @@ const NOT_ASKED: Omit<ConnectAsked, 'key'> = {
   ...{ route_errno: 0, route_type: '', prefix: '', table: 0, rule: '' },
   ...{ source_missing: 0, addresses: 0, global_addresses: 0, tentative: 0, duplicate: 0 },
   ...{ device: '', state: '', hooked: [], modules: [], port_users: [], narrow: [] },
-  reserved_ports: '',
+  ...{ reserved_ports: '', ipsec_blocked: 0 },
 };
 
 function deviceOf(ask: Ask, ifindex: number): Pick<ConnectAsked, 'device' | 'state'> {

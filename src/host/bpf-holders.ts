@@ -13,23 +13,32 @@ export interface Holders {
   processes: Process[];
   /** Paths of files. */
   pins: string[];
+  /** CLOCK_MONOTONIC when the program was loaded; 0: not known. */
+  loaded_ktime_ns: string;
 }
 
 /** Who keeps BPF programs: each is looked for once, among all files that are open on the host. */
 export class BpfHolders {
   readonly #pinned: (path: string) => number | null;
+  readonly #loaded_ktime_ns: (id: number) => number;
   readonly #known = new Map<number, Holders>();
 
   /** `pinned` tells which program a file pins. */
-  constructor(pinned: (path: string) => number | null) {
+  constructor(pinned: (path: string) => number | null, loaded_ktime_ns: (id: number) => number) {
     this.#pinned = pinned;
+    this.#loaded_ktime_ns = loaded_ktime_ns;
   }
 
   of(ids: readonly number[]): ReadonlyMap<number, Holders> {
     const unknown = new Set(ids.filter((id) => !this.#known.has(id)));
     if (unknown.size > 0) {
       if (this.#known.size > MAX_REMEMBERED) this.#known.clear();
-      for (const id of unknown) this.#known.set(id, { processes: [], pins: [] });
+      for (const id of unknown)
+        this.#known.set(id, {
+          processes: [],
+          pins: [],
+          loaded_ktime_ns: String(this.#loaded_ktime_ns(id)),
+        });
       for (const [id, process] of byProcesses(unknown)) {
         const { processes = [] } = this.#known.get(id) ?? {};
         const known = processes.some(({ pid }) => pid === process.pid);

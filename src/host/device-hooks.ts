@@ -20,7 +20,9 @@ export interface DeviceHost {
   programs(ifindex: number, netns: string): { hook: string; id: number; name: string }[];
   programName(id: number): string;
   /** Who has these programs open or pinned, by their ids. */
-  holders(ids: readonly number[]): ReadonlyMap<number, Pick<Hooked, 'processes' | 'pins'>>;
+  holders(
+    ids: readonly number[],
+  ): ReadonlyMap<number, Pick<Hooked, 'processes' | 'pins' | 'loaded_ktime_ns'>>;
 }
 
 const RTM_GETLINK = 18;
@@ -127,6 +129,7 @@ export const NOTHING_HOOKED: Hooked = {
   processes: [],
   pins: [],
   cgroup_path: '',
+  loaded_ktime_ns: '0',
 };
 
 function ask(host: DeviceHost, requests: Buffer[], netns: string): Message[][] {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { familyOf } from '../tcp/address.ts';
+import { familyOf, isAny } from '../tcp/address.ts';
 import { endpoint } from '../tcp/endpoint.ts';
 import { TCP_STATE } from '../tcp/states.ts';
 import type { CallFailed, PortUser } from '../wire/types.gen.ts';
 import { attributes } from './netlink.ts';
-import { isAny } from './routes.ts';
 import { type AskSockets, AT, addressAt, bodiesIn, socketsOfPort } from './sock-diag.ts';
 
 const INET_DIAG_SKV6ONLY = 11;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { addressBytes, addressText, familyOf, IPV4_AT } from '../tcp/address.ts';
+import { addressBytes, addressText, familyOf, IPV4_AT, isAny } from '../tcp/address.ts';
 import {
   type Attributes,
   attribute,
@@ -193,8 +193,6 @@ export function wayBack(ask: Ask, to: string, from: string): Way | null {
 }
 
 const NO_ADDRESSES = { all: [], global: 0, tentative: 0, duplicate: 0 };
-
-export const isAny = (address: string) => address === '0.0.0.0' || address === '::';
 
 function lookUp(
   ask: Ask,

@@ -143,6 +143,7 @@ interface Addon {
   lookupPrograms(netns: string): HookedProgram[];
   programsOfTypes(types: number[]): BpfProgram[];
   programName(id: number): string;
+  programLoadedNs(id: number): number;
   pinnedProgram(path: string): number | null;
   netlink(family: number, requests: Uint8Array[], netns?: string): Buffer[];
   netlinkStrict(requests: Uint8Array[], netns?: string): Buffer[];
@@ -403,6 +404,11 @@ export function programsOfTypes(types: number[]): BpfProgram[] {
 /** Empty where the program has no name, or is gone. */
 export function programName(id: number): string {
   return native().programName(id);
+}
+
+/** CLOCK_MONOTONIC when a program was loaded; 0: it is gone. */
+export function programLoaded_ns(id: number): number {
+  return native().programLoadedNs(id);
 }
 
 /** The program that a file of a BPF file system has pinned, by itself or by its link; null: none. */

@@ -31,6 +31,11 @@ pub fn monotonic_ns() -> i64 {
     now_ns(libc::CLOCK_MONOTONIC)
 }
 
+/// How long the machine was suspended: what CLOCK_BOOTTIME counts beside.
+pub fn slept_ns() -> i64 {
+    now_ns(libc::CLOCK_BOOTTIME) - monotonic_ns()
+}
+
 fn now_ns(clock: libc::clockid_t) -> i64 {
     let mut time = libc::timespec {
         tv_sec: 0,

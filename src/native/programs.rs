@@ -14,6 +14,7 @@ use libbpf_rs::libbpf_sys::{
 };
 use napi_derive::napi;
 
+use crate::clock::slept_ns;
 use crate::error::{Result, fail_errno, last_errno};
 use crate::netns::run_in;
 use crate::refused;
@@ -105,6 +106,12 @@ pub fn programs_of_types(types: Vec<u32>) -> Vec<BpfProgram> {
 #[napi(catch_unwind)]
 pub fn program_name(id: u32) -> String {
     name_of(id)
+}
+
+/// CLOCK_MONOTONIC when a program was loaded, which the kernel tells by CLOCK_BOOTTIME; 0: it is gone.
+#[napi(catch_unwind)]
+pub fn program_loaded_ns(id: u32) -> i64 {
+    info_of(id).map_or(0, |info| info.load_time as i64 - slept_ns())
 }
 
 fn open(path: &str) -> Result<File> {

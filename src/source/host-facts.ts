@@ -44,6 +44,7 @@ import {
   netnsCpu_ms,
   netnsFiles,
   pinnedProgram,
+  programLoaded_ns,
   programName,
   programsOfTypes,
   securityModules,
@@ -80,7 +81,7 @@ export class HostFacts implements Finder {
   constructor(header: Header, existingOwners: () => Uint8Array) {
     const symbols = new Symbols();
     const cgroups = new Cgroups();
-    const holders = new BpfHolders(pinnedProgram);
+    const holders = new BpfHolders(pinnedProgram, programLoaded_ns);
     const sockets: AskedHost = {
       cgroups: (cgroup) => cgroups.upwards(cgroup),
       cgroupPrograms,

@@ -93,3 +93,6 @@ export function isMulticast(address: string): boolean {
   const first = Number(address.split('.')[0]);
   return first >= 224 && first <= 239;
 }
+
+/** What a socket has for its own address until it has one. */
+export const isAny = (address: string) => address === '0.0.0.0' || address === '::';

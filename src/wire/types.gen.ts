@@ -830,6 +830,8 @@ export interface ConnectAsked {
   narrow: NarrowDevice[];
   /** Where no port was free: ip_local_reserved_ports of the namespace, as the kernel writes it. Empty: it was not asked, none is, or it is too long. */
   reserved_ports: string;
+  /** Of a connect that failed with EPERM: 1 where policies of IPsec have ever blocked what the namespace sends (XfrmOutPolBlock). */
+  ipsec_blocked: number;
 }
 
 export interface NarrowDevice {
@@ -883,6 +885,8 @@ export interface Hooked {
   pins: string[];
   /** The cgroup that it is attached to. */
   cgroup_path: string;
+  /** CLOCK_MONOTONIC when the program was loaded; 0: not known. */
+  loaded_ktime_ns: string;
 }
 
 export interface Qdisc {

@@ -56,7 +56,11 @@ export default defineCause({
     const told = ofSocket
       ? known.socketHooks(cgroup, socket_filter_id)
       : known.hooksOf(event.netns, packet.device);
-    const hooked = (told?.hooked ?? []).filter(({ hook }) => HOOKS[by]?.includes(hook));
+    // What was loaded since did not drop it: programs are replaced while others are looked at.
+    const hooked = (told?.hooked ?? []).filter(
+      ({ hook, loaded_ktime_ns }) =>
+        HOOKS[by]?.includes(hook) && Number(loaded_ktime_ns) <= event.ktime_ns,
+    );
     const isClassic = socket_filter > 0 && socket_filter_id === 0;
     const tells = by !== 'socket filter' || tellsFilters(known);
     if (!tells && told !== null && hooked.length === 0 && !isClassic) return null;

@@ -30,10 +30,13 @@ const MODULES: Readonly<Record<string, number | null>> = {
 };
 const MODULE = 'security module';
 const SOME_MODULE = 'a security module (landlock, SELinux, AppArmor)';
+const HERE_BY_NOW = 'and is one by now';
 const DAD = 'duplicate address detection';
 const NO_IPV6 = 'this host has no IPv6 address (disable_ipv6?)';
 const CHOSEN = 'the program chose that port';
 const SECCOMP = 'the seccomp filter of the process';
+const GONE_ROUTE = 'a route or rule that forbade it and was gone when the host was asked';
+const IPSEC = 'an IPsec policy that blocks it';
 
 interface Denial {
   /** Who may have said no, or why it cannot be; several: one of them. */
@@ -106,6 +109,7 @@ export default defineCause({
     if (port_held_by !== undefined) return portAdvice({ ...evidence, port_held_by }, flow, netns);
     const modules = denied_by.some((one) => one === SOME_MODULE || one.startsWith(MODULE));
     const seccomp = denied_by.includes(SECCOMP);
+    const known = program_ids.length > 0 || modules || seccomp;
     const six = familyOf(call === 'connect' ? daddr : saddr) === 6 ? '-6 ' : '';
     const see = `\`${inNetns(netns, `ip ${six}addr`)}\``;
     if (is_reason && denied_by.some((one) => one.includes(DAD)))
@@ -113,6 +117,11 @@ export default defineCause({
         `which addresses are not usable yet, and which are another host’s too: \`${inNetns(netns, 'ip -6 addr show tentative')}\` and \`${inNetns(netns, 'ip -6 addr show dadfailed')}\``,
         'who has it too? The MAC is in the kernel log (“duplicate address”): `journalctl -k --grep duplicate` Once that host has given it up, take it away here and add it again: nothing tries by itself',
         'not usable yet: dial or bind a second later, or let it be used meanwhile (optimistic_dad), which services that start with the host ask for with IPV6_FREEBIND',
+      ];
+    if (is_reason && denied_by.some((one) => one.endsWith(HERE_BY_NOW)))
+      return [
+        `it was asked for too early: let the service start when the address is there (After=network-online.target), or bind before it is (IP_FREEBIND, \`${inNetns(netns, 'sysctl -w net.ipv4.ip_nonlocal_bind=1')}\`)`,
+        `who brings it, and when: \`${inNetns(netns, 'ip -ts monitor address')}\``,
       ];
     if (is_reason && denied_by.includes(NO_IPV6))
       return call === 'connect'
@@ -144,16 +153,16 @@ export default defineCause({
       ...(seccomp
         ? ['does it have a filter, and who gave it one? `grep Seccomp /proc/PID/status`']
         : []),
-      ...(program_ids.length === 0 && !modules && !seccomp
-        ? [
-            `is it still so? \`${inNetns(netns, `ip ${six}route get ${daddr}`)}\` and \`${inNetns(netns, `ip ${six}rule`)}\``,
-            ...(error === 'EPERM'
-              ? [
-                  `policies of IPsec whose action is to block, and how often one did (XfrmOutPolBlock): \`${inNetns(netns, 'ip xfrm policy')}\` and \`${inNetns(netns, 'grep . /proc/net/xfrm_stat')}\``,
-                ]
-              : []),
-          ]
-        : []),
+      ...(known && !denied_by.includes(GONE_ROUTE)
+        ? []
+        : [
+            `is it still so? \`${inNetns(netns, `ip ${six}route get ${daddr}`)}\` and \`${inNetns(netns, `ip ${six}rule`)}\` Who takes routes away and brings them: \`${inNetns(netns, 'ip -ts monitor route rule')}\``,
+          ]),
+      ...((known || error !== 'EPERM') && !denied_by.includes(IPSEC)
+        ? []
+        : [
+            `policies of IPsec whose action is to block, and how often one did (XfrmOutPolBlock): \`${inNetns(netns, 'ip xfrm policy')}\` and \`${inNetns(netns, 'grep . /proc/net/xfrm_stat')}\``,
+          ]),
     ];
   },
 });
@@ -173,9 +182,21 @@ function denial(event: Event<'call_failed'>, known: Knowledge): Denial {
     .map((name) => `${MODULE} ${name}`);
   const denies = err === ERRNO.EACCES || err === ERRNO.EPERM;
   const modules = told.length > 0 ? named : err === ERRNO.EACCES ? [SOME_MODULE] : [];
-  const by = [...own, ...modules, ...(seccomp && denies ? [SECCOMP] : [])];
+  const dials = call === CONNECT;
+  const by = [
+    ...own,
+    ...modules,
+    ...(seccomp && denies ? [SECCOMP] : []),
+    // That there is a route when the host is asked proves nothing of a moment before.
+    ...(dials && err === ERRNO.EACCES ? [GONE_ROUTE] : []),
+    ...(dials && err === ERRNO.EPERM && asked?.ipsec_blocked ? [IPSEC] : []),
+  ];
   if (by.length > 0)
-    return { by, kind: own.length > 0 ? 'program' : 'module', sure: by.length === 1 };
+    return {
+      by,
+      kind: own.length > 0 ? 'program' : 'module',
+      sure: by.length === 1 && by[0] !== GONE_ROUTE && by[0] !== IPSEC,
+    };
   const unknown =
     call !== CONNECT
       ? 'something that the host does not tell of'
@@ -197,8 +218,11 @@ function reasonOfBind(
   const { saddr } = sock.flow;
   if (err !== ERRNO.EADDRNOTAVAIL) return null;
   if (isWithoutIpv6(saddr, asked)) return NO_IPV6;
-  if (!asked || asked.source_missing || asked.tentative + asked.duplicate === 0)
-    return `${saddr} is no address of this host`;
+  if (!asked || asked.source_missing) return `${saddr} is no address of this host`;
+  if (asked.tentative + asked.duplicate === 0)
+    return familyOf(saddr) === 6
+      ? `${saddr} was not usable, and is by now: it was added since, or ${DAD} ended`
+      : `${saddr} was no address of this host, ${HERE_BY_NOW}`;
   if (asked.duplicate === 0) return `${saddr} is not usable yet (${DAD})`;
   const taken = `another host has ${saddr} too (${DAD} failed)`;
   return asked.tentative === 0 ? taken : `${saddr} is not usable yet, or ${taken}`;

@@ -23,6 +23,10 @@ const BEYOND_SCOPE = 'beyond the scope of the source address';
 
 /** Who answers that this host sent the connect to in place of what was dialled. */
 const TARGET = 'what it is translated to';
+/** No host says of itself that it cannot be reached, but by a rule; a hop that translates says it in its name. */
+const TRANSLATED = 'the host dialled, or a hop that translates it';
+const isNotReached = (icmp: Parameters<typeof icmpName>[0]) =>
+  /^(host|net|network|address) unreachable$|^no route/.test(icmpName(icmp));
 
 /** Hops between hosts of the Internet, and more. */
 const FARTHEST = 32;
@@ -75,7 +79,9 @@ export default defineCause({
         icmp_from: icmp.from,
         sender:
           icmp.from === daddr
-            ? 'the host dialled'
+            ? isNotReached(icmp)
+              ? TRANSLATED
+              : 'the host dialled'
             : icmp.from === saddr
               ? 'this host'
               : icmp.from === redirect?.saddr
@@ -149,7 +155,7 @@ export default defineCause({
         `or ${dev} is a tunnel that knows no other end for it: \`ip -d -s link show dev ${dev}\` WireGuard has to have it among the allowed IPs of a peer whose endpoint is known: \`wg show ${dev}\``,
       ];
     }
-    const isTarget = sender === 'the host dialled' || sender === TARGET;
+    const isTarget = sender === 'the host dialled' || sender === TRANSLATED || sender === TARGET;
     const there = isTarget ? daddr : `${icmp_from}, which is on the way to ${daddr},`;
     const rejects: Record<string, string> = {
       prohibited: 'a rule there forbids it, or a route or rule of policy routing of type prohibit',

@@ -2,7 +2,7 @@
 
 import type { Knowledge, Listener } from '../../known/knowledge.ts';
 import { familyOf, isLoopback } from '../../tcp/address.ts';
-import { endpoint, listensFor } from '../../tcp/endpoint.ts';
+import { endpoint, listensFor, splitEndpoint } from '../../tcp/endpoint.ts';
 import { TCP_FLAG } from '../../tcp/flags.ts';
 import type { Flow, Packet, Sock } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
@@ -231,6 +231,11 @@ function listenAdvice(evidence: Refused, dport: number): string[] {
       case 'address':
         return [
           `${who} listens on ${inWords(here.address)}, not on ${address}: change its bind address, or what the client dials`,
+          ...(onLoopback(address) && onLoopback(here.address)
+            ? [
+                `“localhost” is both ::1 and 127.0.0.1, and which is tried first is up to the program and its host: \`getent ahosts localhost\` Dial ${inWords(here.address)} by its number, or listen on both`,
+              ]
+            : []),
           look,
         ];
       default:
@@ -281,3 +286,5 @@ function notFor(
   if (!any && saddr !== daddr) return 'address';
   return bound_ifindex !== 0 && bound_ifindex !== ifindex ? 'device' : null;
 }
+
+const onLoopback = (end: string) => isLoopback(splitEndpoint(end)?.host ?? '');

@@ -201,6 +201,8 @@ type Refused = {
   interface: string | null;
   interface_state: string | null;
   has_global_address: boolean | null;
+  /** There was a route by the time that the host was asked. */
+  route_since?: true;
   /** Devices whose MTU is too small for IPv6. */
   too_narrow?: { device: string; mtu: number }[];
   netns: number;
@@ -212,7 +214,7 @@ function refused(event: Event<'call_failed'>, known: Knowledge): Match<Refused> 
   const { sock, err } = event.body;
   const { daddr, dport } = sock.flow;
   const asked = known.asked(event);
-  const { type, prefix, table, rule, found } = refusal;
+  const { type, prefix, table, rule, found, since } = refusal;
   const hasGlobal = asked && asked.global_addresses > 0;
   return {
     evidence: {
@@ -226,6 +228,7 @@ function refused(event: Event<'call_failed'>, known: Knowledge): Match<Refused> 
       interface: asked?.device || null,
       interface_state: asked?.state || null,
       has_global_address: hasGlobal,
+      ...(since && { route_since: true as const }),
       ...(asked && asked.narrow.length > 0 && { too_narrow: asked.narrow }),
       netns: event.netns,
     },
@@ -233,7 +236,7 @@ function refused(event: Event<'call_failed'>, known: Knowledge): Match<Refused> 
     subject: 'host',
     where: remote(sock.flow),
     flow: sock.flow,
-    group: `${event.netns} ${type ?? ''} ${daddr} ${dport} ${prefix} ${table} ${rule}`,
+    group: `${event.netns} ${type ?? ''} ${daddr} ${dport} ${prefix} ${table} ${rule}${since ? ' since' : ''}`,
     owner: ownerOf(sock.owner),
     // A host without IPv6 tries it all the same, and goes on with IPv4.
     ...(type === null && familyOf(daddr) === 6 && hasGlobal === false && { severity: 'info' }),
@@ -247,6 +250,8 @@ function errorText(err: number): string {
 
 function refusedText({ route, prefix, table, rule, dialled, error, ...evidence }: Refused): string {
   const { interface: device, interface_state, has_global_address, too_narrow } = evidence;
+  if (evidence.route_since)
+    return `this host had ${route === null ? 'no route' : `a route or rule of type ${route} for what goes`} to ${dialled}, and a moment later it has one that leads there: connect() failed at once (${error})`;
   if (route === null) {
     const why =
       interface_state !== null
@@ -273,14 +278,17 @@ function refusedText({ route, prefix, table, rule, dialled, error, ...evidence }
 const narrowText = ({ device, mtu }: { device: string; mtu: number }) =>
   `${inWords(device)}, whose MTU of ${mtu} is below 1280`;
 
-function refusedAdvice(
-  { route, rule, table, netns, interface: device, interface_state, too_narrow }: Refused,
-  daddr: string,
-): string[] {
+function refusedAdvice(evidence: Refused, daddr: string): string[] {
+  const { route, rule, table, netns, interface: device, interface_state, too_narrow } = evidence;
   const six = familyOf(daddr) === 6 ? '-6 ' : '';
   const ip = (command: string) => `\`${inNetns(netns, command)}\``;
   const bound = deviceName(device);
   const get = ip(`ip route get ${daddr}${bound ? ` oif ${bound}` : ''}`);
+  if (evidence.route_since)
+    return [
+      `routes come and go here, or came just then: who changes them: ${ip('ip -ts monitor route rule link')} A service that starts with the host has to wait for its network (After=network-online.target), or dial again`,
+      `what there is now: ${get}`,
+    ];
   if (route === null && device === null && isLoopback(daddr))
     return [
       `is lo up, and does it have ${daddr}? ${ip('ip addr show dev lo')} Nobody has set it up in a namespace that was made by hand: ${ip('ip link set dev lo up')}`,

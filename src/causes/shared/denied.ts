@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Knowledge } from '../../known/knowledge.ts';
-import { familyOf, isLoopback, isMulticast } from '../../tcp/address.ts';
+import { familyOf, isAny, isLoopback, isMulticast } from '../../tcp/address.ts';
 import { ERRNO } from '../../tcp/errno.ts';
 import type { Event } from '../../wire/event.ts';
 import type { CallFailed, ConnectAsked, Flow } from '../../wire/types.gen.ts';
@@ -20,18 +20,20 @@ export interface Refusal {
   rule: string | null;
   /** False: the errno alone says so. */
   found: boolean;
+  /** Whether there was a route by the time that the host was asked. */
+  since: boolean;
 }
 
 const TYPES: Readonly<Record<number, string>> = {
   [ERRNO.EACCES]: 'prohibit',
   [ERRNO.EHOSTUNREACH]: 'unreachable',
 };
-const NOT_FOUND = { prefix: null, table: null, rule: null, found: false };
+const NOT_FOUND = { prefix: null, table: null, rule: null, found: false, since: false };
 
 /** What routing had against a connect; null: it was something else, or that is not known. */
 export function refusalOf(event: Event, known: Knowledge): Refusal | null {
   if (event.kind !== 'call_failed' || event.body.call !== CONNECT) return null;
-  const { err, programs } = event.body;
+  const { err, programs, sock } = event.body;
   const asked = known.asked(event);
   if (unfit(event.body, asked) !== null) return null;
   if (!asked) {
@@ -39,6 +41,11 @@ export function refusalOf(event: Event, known: Knowledge): Refusal | null {
     if (programs > 0) return null;
     if (err === ERRNO.ENETUNREACH) return { ...NOT_FOUND, type: null };
     return err === ERRNO.EHOSTUNREACH ? { ...NOT_FOUND, type: 'unreachable' } : null;
+  }
+  if (asked.route_errno === 0 && programs === 0 && isAny(sock.flow.saddr)) {
+    // Nothing but routing gives these to a socket that may have any source.
+    if (err === ERRNO.ENETUNREACH) return { ...NOT_FOUND, type: null, since: true };
+    if (err === ERRNO.EHOSTUNREACH) return { ...NOT_FOUND, type: 'unreachable', since: true };
   }
   if (asked.route_errno !== err) return null;
   const { route_type, prefix, table, rule } = asked;
@@ -49,6 +56,7 @@ export function refusalOf(event: Event, known: Knowledge): Refusal | null {
       table: table || null,
       rule: rule || null,
       found: true,
+      since: false,
     };
   if (err === ERRNO.ENETUNREACH) return { ...NOT_FOUND, type: null, found: true };
   const type = TYPES[err];

@@ -63,6 +63,11 @@ export default defineCause({
       `lost is the SYN or its answer, by a queue that is full at times, or on the way. Which: on ${daddr} while it happens: \`tcpwhy trace ${word(dialled)}\` Or what has grown there: \`nstat -az TcpExtListenOverflows TcpExtListenDrops TcpExtTCPReqQFullDrop TcpExtPAWSPassive\``,
       `nothing there: does each SYN arrive, and each SYN-ACK here? On both: \`tcpdump -ni any host ${daddr} and tcp port ${dport}\` Between: losses of a link (\`ip -s link\`), NAT that finds no port or a full table (\`conntrack -S\`), a limit of SYNs a second`,
       `it is at most a second for each connect, so long as the next SYN is answered: ${from} avoids it by connecting less often (a pool, keep-alive). A connect timeout of its program below 1 s makes a failure of each lost SYN`,
+      ...(evidence.syns_sent === 2
+        ? [
+            `each connect of this host, and always answered the second time? Only the first SYN asks for ECN, which boxes on the way may drop: \`sysctl net.ipv4.tcp_ecn\` in the namespace of ${saddr}: 1 asks for it; 2, the default, does not`,
+          ]
+        : []),
       `how often, of all connects: \`nstat -az TcpExtTCPSynRetrans TcpActiveOpens\` in the namespace of ${saddr}. None succeeds: then they end as a connect that timed out, which has a finding of its own`,
     ];
   },

@@ -42,7 +42,10 @@ function host(answer: (type: number, parent: number) => Buffer[]): DeviceHost {
       }),
     programs: () => [{ hook: 'tcx ingress', id: 9, name: 'from_tcx' }],
     programName: (id) => `program${id}`,
-    holders: () => new Map([[9, { processes: [{ pid: 1, comm: 'agent' }], pins: ['/pin'] }]]),
+    holders: () =>
+      new Map([
+        [9, { processes: [{ pid: 1, comm: 'agent' }], pins: ['/pin'], loaded_ktime_ns: '5' }],
+      ]),
   };
 }
 

@@ -23,7 +23,7 @@ const NEW = 2;
 const ASKED: NonNullable<ReturnType<CallHost['failed']>> = {
   ...{ route_errno: 101, route_type: '', prefix: '', table: 0, rule: '', source_missing: 0 },
   ...{ addresses: 1, global_addresses: 1, tentative: 0, duplicate: 0, device: '', state: '' },
-  ...{ hooked: [], modules: [], port_users: [], narrow: [], reserved_ports: '' },
+  ...{ hooked: [], modules: [], port_users: [], narrow: [], reserved_ports: '', ipsec_blocked: 0 },
 };
 
 function record(ktime_ns: number, key: number, words: number = layout.words) {

@@ -58,7 +58,7 @@ const hooks = (program: string): DeviceHooks => ({
   hooked: [
     {
       ...{ hook: 'tc ingress', kind: 'bpf', program_id: 5, program, priority: 1 },
-      ...{ actions: [], processes: [], pins: [], cgroup_path: '' },
+      ...{ actions: [], processes: [], pins: [], cgroup_path: '', loaded_ktime_ns: '0' },
     },
   ],
   qdiscs: [],
