@@ -7,7 +7,14 @@ import { CAUSES } from '../../../src/causes/registry.gen.ts';
 import type { Finding } from '../../../src/diagnose/finding.ts';
 import { adviceParts, commandLines } from '../../../src/sinks/advice.ts';
 import { EVENT } from '../../../src/wire/messages.ts';
-import { explain, type Fixture, fixtureNames, type Json, readFixture, streamOf } from './fixture.ts';
+import {
+  explain,
+  type Fixture,
+  fixtureNames,
+  type Json,
+  readFixture,
+  streamOf,
+} from './fixture.ts';
 
 const FIXTURES = CAUSES.flatMap(({ id }) =>
   fixtureNames(id, 'fires').map((name) => [`${id}/${name}`, id, name] as const),
