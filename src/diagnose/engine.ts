@@ -12,7 +12,7 @@ import { Counts, type More } from './counts.ts';
 import type { Finding } from './finding.ts';
 import { type CountListener, Findings } from './findings.ts';
 import { FoundBefore } from './found-before.ts';
-import { Counted, countingOf, type Occurrence, type OpenFinding } from './open-finding.ts';
+import { Counted, countingOf, isWhole, type Occurrence, type OpenFinding } from './open-finding.ts';
 import { resetOf } from './resets.ts';
 import { withMptcp, withToa } from './said-of-packet.ts';
 import { SAME_FAILURE_NS, type Stronger } from './same-failure.ts';
@@ -114,7 +114,7 @@ export class Engine {
         continue;
       }
       if (occurrence.by) {
-        this.#assumed.add(occurrence, count);
+        if (isWhole(occurrence)) this.#assumed.add(occurrence, count);
         continue;
       }
       const open = occurrence.finding && this.#findings.openForMore(occurrence);

@@ -94,6 +94,11 @@ function withoutEvent(occurrence: Occurrence): Occurrence {
   };
 }
 
+/** False: of it nothing is left to say. */
+export function isWhole({ event }: Occurrence): boolean {
+  return event.body !== NO_BODY;
+}
+
 export function countingOf({ cause, match, event }: Occurrence): Counting {
   return { cause, flow: match.flow, ktime_ns: event.ktime_ns };
 }

@@ -31,3 +31,9 @@ test('every output of valid but senseless events is whole', async () => {
   }
   expect(failures).toEqual([]);
 });
+
+/** What was taken for the other end of another failure, of which nothing is left to say, and is more than that. */
+test('so is that of what is kept only to be counted', async () => {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  await checkOutputs(join(import.meta.dirname, 'taken-for-the-other-end.tcpwhy.zst'));
+});
