@@ -337,9 +337,8 @@ export class Engine {
 
   /** So many were taken for the other end of what another says, and were more than that. */
   #tellApart(occurrence: Occurrence, count: number): void {
-    occurrence.by = null;
-    occurrence.count = count;
-    this.#tell(occurrence);
+    // It stays what those that come after it are compared with: they may be the other end again.
+    this.#tell({ ...occurrence, by: null, count });
   }
 
   #tell(occurrence: Occurrence): void {

@@ -220,6 +220,18 @@ describe('sampled occurrences', () => {
     expect(counts()).toEqual({ strong: 23, weak: 1500 - 2 * 23 });
   });
 
+  test('are the other end again after a flood of their own', () => {
+    take(strong(0, { key: '8', occurrences: 2 }), weak(10, { key: '7', sport: 50_000 }));
+    engine.total('8', 10);
+    engine.total('7', 1000);
+    engine.totalled();
+    expect(counts()).toEqual({ strong: 10, weak: 1000 - 2 * 10 });
+    engine.total('8', 110);
+    engine.total('7', 1100);
+    engine.finish();
+    expect(counts()).toEqual({ strong: 110, weak: 1000 - 2 * 10 });
+  });
+
   test('are the other end of many keys, each of which happened once', () => {
     for (let i = 0; i < 100; i++) take(strong(i, { key: String(100 + i), sport: 41_000 + i }));
     take(weak(100, { key: '7', sport: 50_000, occurrences: 100 }));
