@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { isIPv4 } from 'node:net';
-import { IPV4_AT, parseAddress } from '../../tcp/address.ts';
+import { parseAddress } from '../../tcp/address.ts';
 import type { Flow } from '../../wire/types.gen.ts';
 
 /** A TCP segment as far as an event tells of it. */
@@ -46,13 +46,13 @@ export function writeHeaders(
   const ip_bytes = v4 ? 20 : IPV6_BYTES + (jumbo ? JUMBO.length + 4 : 0);
   const ends = at + (v4 ? 12 : 8);
   to.fill(0, at, at + ip_bytes + tcp_bytes);
-  const source = addressBytes(flow.saddr, v4);
-  to.set(source, ends);
-  to.set(addressBytes(flow.daddr, v4), ends + source.length);
+  const address_bytes = v4 ? 4 : 16;
+  putAddress(flow.saddr, v4, to, ends);
+  putAddress(flow.daddr, v4, to, ends + address_bytes);
   const from = at + ip_bytes;
   writeTcp(segment, flow, to, from);
   let pseudo = TCP + (content & 0xffff) + (content >>> 16);
-  pseudo += sumOf(to, ends, 2 * source.length) + sumOf(to, from, tcp_bytes);
+  pseudo += sumOf(to, ends, 2 * address_bytes) + sumOf(to, from, tcp_bytes);
   put16(to, from + 16, checksum(pseudo));
   if (v4) writeIpv4(content, ttl, to, at);
   else writeIpv6(content, ttl, jumbo, to, at);
@@ -124,18 +124,40 @@ function checksum(total: number): number {
   return ~sum & 0xffff;
 }
 
+/** As it stands in the header; among IPv6 ones IPv4 is mapped. */
+function putAddress(text: string, v4: boolean, to: Buffer, at: number): void {
+  if (v4) putDotted(text, to, at);
+  else to.set(ipv6Bytes(text), at);
+}
+
+const DOT = 0x2e;
+const ZERO = 0x30;
+
+function putDotted(text: string, to: Buffer, at: number): void {
+  let end = at;
+  let byte = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code !== DOT) byte = 10 * byte + code - ZERO;
+    else {
+      to[end++] = byte;
+      byte = 0;
+    }
+  }
+  to[end] = byte;
+}
+
 const MAX_REMEMBERED = 4096;
 const remembered = new Map<string, Uint8Array>();
 
-/** The address as it stands in the header; among IPv6 ones IPv4 is mapped. Few make up nearly all packets. */
-function addressBytes(text: string, v4: boolean): Uint8Array {
-  const key = v4 ? text : `6 ${text}`;
-  let bytes = remembered.get(key);
+/** Few make up nearly all packets. */
+function ipv6Bytes(text: string): Uint8Array {
+  let bytes = remembered.get(text);
   if (!bytes) {
     if (remembered.size >= MAX_REMEMBERED) remembered.clear();
     // A record that was damaged may lack it.
-    bytes = (parseAddress(text) ?? new Uint8Array(16)).subarray(v4 ? IPV4_AT : 0);
-    remembered.set(key, bytes);
+    bytes = parseAddress(text) ?? new Uint8Array(16);
+    remembered.set(text, bytes);
   }
   return bytes;
 }

@@ -41,6 +41,9 @@ export function pcapngSink(
   const interfaces = new Map<string, number>();
   let next_interface = 0;
   const pending = new Map<string, Pending>();
+  /** A new one would have to pass all that were deleted before it. */
+  let in_order = pending.entries();
+  let oldest: [string, Pending] | undefined;
   let chunk = Buffer.allocUnsafe(0);
   let chunk_bytes = 0;
   const { host, kernel, machine, tcpwhy_version } = header;
@@ -61,11 +64,7 @@ export function pcapngSink(
     left_out: 0,
     event(exported) {
       const { event, time_ns, happened, verdicts } = exported;
-      for (const [key, packet] of pending) {
-        if (time_ns - packet.time_ns <= SAME_PACKET_NS && pending.size < MAX_PENDING) break;
-        pending.delete(key);
-        writePacket(packet);
-      }
+      writeBefore(time_ns - SAME_PACKET_NS);
       const segment = segmentOf(event, verdicts.length > 0);
       if (!segment) {
         this.left_out++;
@@ -83,6 +82,22 @@ export function pcapngSink(
       flush();
     },
   };
+
+  function writeBefore(time_ns: bigint): void {
+    for (oldest ??= next(); oldest; oldest = next()) {
+      const [key, packet] = oldest;
+      if (packet.time_ns >= time_ns && pending.size < MAX_PENDING) return;
+      pending.delete(key);
+      writePacket(packet);
+    }
+  }
+
+  function next(): [string, Pending] | undefined {
+    const { value } = in_order.next();
+    if (value) return value;
+    in_order = pending.entries();
+    return in_order.next().value;
+  }
 
   function flush(): void {
     if (chunk_bytes > 0) write(chunk.subarray(0, chunk_bytes));
