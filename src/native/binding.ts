@@ -161,6 +161,7 @@ interface Addon {
   lockWithoutLimit(): boolean;
   connectToRoot(path: string): number;
   waitAtMost(socket: number, seconds: number): void;
+  awaitAnswer(fd: number, most_s: number | undefined, asked_s: number): boolean;
   confine(half: Half): void;
   possibleCpus(): number;
   onlineCpus(): number;
@@ -540,6 +541,14 @@ export function connectToRoot(path: string): number {
 /** From here on reading from this socket, and writing to it, throws EAGAIN where nothing moved for so long. */
 export function waitAtMost(socket: number, seconds: number): void {
   native().waitAtMost(socket, seconds);
+}
+
+/**
+ * Waits until there is something to read, or the other end is closed: true. False: there was nothing for `most_s`
+ * seconds, or for `asked_s` after a signal asked this process to end; without `most_s` only a signal ends the wait.
+ */
+export function awaitAnswer(fd: number, most_s: number | null, asked_s: number): boolean {
+  return native().awaitAnswer(fd, most_s ?? undefined, asked_s);
 }
 
 /**

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(dead_code))]
 
 mod address;
+mod answer;
 mod attached;
 mod btf;
 mod capture;

@@ -105,14 +105,15 @@ export function writeAnswer(fd: number, { kind, bytes }: Answer): void {
   }
 }
 
-/** The next answer, in `room` if it fits; null where the other half is gone. */
-export function readAnswer(fd: number, room: Buffer): Answer | null {
-  const head = readExactly(fd, Buffer.alloc(1 + LENGTH_BYTES));
+/** The next answer, in `room` if it fits; null where the other half is gone. `wait` is called before each read. */
+export function readAnswer(fd: number, room: Buffer, wait: () => void): Answer | null {
+  const head = readExactly(fd, Buffer.alloc(1 + LENGTH_BYTES), wait);
   if (!head) return null;
   const length = head.readUInt32LE(1);
   const bytes = readExactly(
     fd,
     length <= room.length ? room.subarray(0, length) : Buffer.alloc(length),
+    wait,
   );
   return bytes && { kind: head.readUInt8(), bytes };
 }
@@ -121,8 +122,9 @@ function writeAll(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }
 
-function readExactly(fd: number, into: Buffer): Buffer | null {
+function readExactly(fd: number, into: Buffer, wait = () => {}): Buffer | null {
   for (let at = 0; at < into.length; ) {
+    wait();
     const got = readSync(fd, into, at, into.length - at, null);
     if (got === 0) return null;
     at += got;

@@ -6,6 +6,7 @@ import type { AcceptQueue } from '../host/accept-queues.ts';
 import { itself } from '../host/built.ts';
 import { CAPABILITIES, TO_LOCK_MEMORY } from '../host/capabilities.ts';
 import {
+  awaitAnswer,
   boundCapabilities,
   confine,
   connectToRoot,
@@ -38,6 +39,12 @@ const ENDED =
   'the half of tcpwhy that reads the kernel is gone: it was ended from outside, or had no memory (journalctl -k). Nothing stays attached; start it again.';
 const ENDED_BY_SERVICE =
   'the service of tcpwhy ended the connection: it was stopped, had no memory (journalctl -u "tcpwhy@*"), was asked nothing for ten minutes, or serves as many as it may already (16, and 8 of one user). Nothing stays attached; start it again, or use sudo.';
+const SILENT =
+  'the half of tcpwhy that reads the kernel does not answer: it is stopped (SIGSTOP), its cgroup is frozen, or it gets no CPU. What it read since is lost; when it goes on, it ends by itself, and nothing stays attached.';
+/** To detach takes seconds where there are many CPUs and few of them free. */
+const LAST_ANSWER_S = 20;
+/** After a signal that asks this half to end. */
+const ASKED_S = 10;
 
 /**
  * The kernel as a process of its own reads it, the only one that has privileges. This one is who called it,
@@ -148,12 +155,20 @@ export class RemoteSource implements KernelSource {
   #answer(request: Request) {
     try {
       writeRequest(this.#to, request);
-      return readAnswer(this.#from, this.#room);
+      return readAnswer(this.#from, this.#room, () => {
+        const most_s = isLast(request) ? LAST_ANSWER_S : null;
+        if (!awaitAnswer(this.#from, most_s, ASKED_S)) throw new ReaderGone(SILENT);
+      });
     } catch (error) {
       if (['EPIPE', 'ECONNRESET'].includes((error as { code?: string }).code ?? '')) return null;
       throw error;
     }
   }
+}
+
+/** Nobody waits for what is asked then but to end. */
+function isLast(request: Request): boolean {
+  return request.call === 'end' || (request.call === 'tick' && request.last);
 }
 
 /** As a recording begins with it. */

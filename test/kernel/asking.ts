@@ -25,7 +25,7 @@ export class Asking {
 
   ask(request: object) {
     writeRequest(this.#to, request as Parameters<typeof writeRequest>[1]);
-    const answer = readAnswer(this.#from, this.#room);
+    const answer = readAnswer(this.#from, this.#room, () => {});
     if (!answer) throw new Error('the reader is gone');
     return answer;
   }

@@ -140,6 +140,20 @@ describe.each([
   });
 });
 
+it('a reader that is stopped does not keep the other from ending when it is asked to', async () => {
+  await using tcpwhy = await began();
+  const reader = readerOf(tcpwhy.pid);
+  const attached = attachedBy(reader);
+  process.kill(reader, 'SIGSTOP');
+  process.kill(tcpwhy.pid, 'SIGTERM');
+  await expect.poll(() => tcpwhy.stderr, { timeout: 40_000 }).toMatch(/does not answer/);
+  process.kill(reader, 'SIGCONT');
+  const { status, lines } = await tcpwhy.ended();
+  expect(status).toBe(2);
+  expect(lines.at(-1)).toContain('"type":"summary"');
+  await expect.poll(() => stillThere(attached), { timeout: 5000 }).toEqual([]);
+});
+
 /** Of a half that is who called: its files are its own to write. */
 const OF_CALLER = {
   write: '',
