@@ -8,12 +8,21 @@ import type { Event } from '../../wire/event.ts';
 import type { ConnectAsked, Hooked } from '../../wire/types.gen.ts';
 import { defineCause } from '../define.ts';
 import { portAdvice, portRefusal } from '../shared/binding.ts';
-import { CONNECT, choseLoopback, refusalOf, unfit } from '../shared/denied.ts';
+import {
+  CONNECT,
+  choseLoopback,
+  FOR_IPV6_ONLY,
+  NO_INTERFACE,
+  refusalOf,
+  unfit,
+} from '../shared/denied.ts';
 import { programAt } from '../shared/dialled-by.ts';
 import { inNetns } from '../shared/netns.ts';
 import { ownerOf } from '../shared/processes.ts';
 import {
   bindsWithoutIpv6Advice,
+  forIpv6OnlyAdvice,
+  noInterfaceAdvice,
   sameEndsAdvice,
   withoutIpv6Advice,
 } from '../shared/unfit-advice.ts';
@@ -129,12 +138,15 @@ export default defineCause({
         : bindsWithoutIpv6Advice(saddr, netns);
     if (is_reason && denied_by.some((one) => one.includes(CHOSEN)))
       return sameEndsAdvice(flow, netns);
+    if (is_reason && denied_by.includes(FOR_IPV6_ONLY)) return forIpv6OnlyAdvice(daddr, netns);
+    if (is_reason && denied_by.some((one) => one.includes(NO_INTERFACE)))
+      return noInterfaceAdvice(flow, netns);
     if (is_reason)
       return [
-        `what this host has: ${see}`,
         ...(call === 'connect' && isLoopback(saddr) && error === 'EINVAL'
           ? [choseLoopback({ saddr, daddr })]
           : []),
+        `what this host has: ${see}`,
         call === 'connect'
           ? `how it would send it: \`${inNetns(netns, `ip ${six}route get ${daddr}`)}\` Who dials it, and how: the settings of the process`
           : `let the process take an address that is here, or add this one: \`${inNetns(netns, `ip ${six}addr add ${saddr}/PREFIX dev DEV`)}\``,

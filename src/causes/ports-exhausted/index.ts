@@ -71,6 +71,7 @@ export default defineCause({
     if ('bound_to' in evidence) return bindingAdvice(evidence);
     const { dialled, from, own_port_range, ip_local_port_range, reserved_ports } = evidence;
     const filter = `dst ${bracketed(daddr)} and dport = :${dport}`;
+    if (areReserved(evidence)) return reservedAdvice(netns);
     return [
       `who has them, and in which states (TIME-WAIT too)? \`${inNetns(netns, `ss -tanp '${filter}'`)}\``,
       own_port_range
@@ -177,9 +178,27 @@ const lessReserved = ({ reserved_ports }: { reserved_ports?: number }) =>
 const areTaken = (
   { reserved_ports, ports_in_range }: { reserved_ports?: number; ports_in_range: number | null },
   of: 'on' | 'for',
-) => (reserved_ports === ports_in_range ? 'is reserved' : `is in use ${of} it`);
+) => (areReserved({ reserved_ports, ports_in_range }) ? 'is reserved' : `is in use ${of} it`);
 
-function bindingAdvice({ bound_to, netns, own_port_range }: Binding): string[] {
+function areReserved({
+  reserved_ports,
+  ports_in_range,
+}: {
+  reserved_ports?: number;
+  ports_in_range: number | null;
+}): boolean {
+  return reserved_ports !== undefined && reserved_ports === ports_in_range;
+}
+
+/** Nobody has them: it is the setting alone. */
+const reservedAdvice = (netns: number) => [
+  `nobody has them: they are reserved for who asks for one by its number: \`${inNetns(netns, "sysctl -a --pattern '^net.ipv4.ip_local'")}\` For whom? What is no longer there needs none: a shorter list in ip_local_reserved_ports, or a wider ip_local_port_range`,
+  'who set it, at the next start too: `grep -rs ip_local_ /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d /usr/lib/sysctl.d`',
+];
+
+function bindingAdvice(evidence: Binding): string[] {
+  const { bound_to, netns, own_port_range } = evidence;
+  if (areReserved(evidence)) return reservedAdvice(netns);
   const any = bound_to === '0.0.0.0' || bound_to === '::';
   const whose = any ? '' : ` 'src ${bracketed(bound_to)}'`;
   return [

@@ -24,6 +24,10 @@ export interface Refusal {
   since: boolean;
 }
 
+/** Why an address does not fit a socket, of `unfit`. */
+export const FOR_IPV6_ONLY = 'the socket is for IPv6 only (IPV6_V6ONLY)';
+export const NO_INTERFACE = 'no interface is named with it';
+
 const TYPES: Readonly<Record<number, string>> = {
   [ERRNO.EACCES]: 'prohibit',
   [ERRNO.EHOSTUNREACH]: 'unreachable',
@@ -94,7 +98,7 @@ export function unfit({ err, sock, scope }: CallFailed, asked: ConnectAsked | nu
   if (isRouting && familyOf(daddr) === 4 && asked?.source_missing)
     return `${saddr}, its own address, is no address of this host any more`;
   if (err === ERRNO.ENETUNREACH) {
-    if (familyOf(daddr) === 4 && sock.ipv6_only) return 'the socket is for IPv6 only (IPV6_V6ONLY)';
+    if (familyOf(daddr) === 4 && sock.ipv6_only) return FOR_IPV6_ONLY;
     const type = asked?.route_type;
     const broadcast = type === 'broadcast' || daddr === '255.255.255.255';
     if (broadcast || type === 'multicast' || isMulticast(daddr))
@@ -109,7 +113,7 @@ export function unfit({ err, sock, scope }: CallFailed, asked: ConnectAsked | nu
     return `its source, ${saddr}, is an address of loopback, with which nothing leaves this host`;
   if (err !== ERRNO.EINVAL || !/^fe[89ab]/.test(daddr)) return null;
   if (scope === 0 && sock.bound_ifindex === 0)
-    return `${daddr} is of one segment only, and no interface is named with it (${daddr}%DEVICE)`;
+    return `${daddr} is of one segment only, and ${NO_INTERFACE} (${daddr}%DEVICE)`;
   return scope !== 0 && sock.bound_ifindex !== 0 && scope !== sock.bound_ifindex
     ? 'the address names another interface than the one that the socket is bound to'
     : null;

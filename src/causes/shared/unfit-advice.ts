@@ -19,6 +19,22 @@ export function sameEndsAdvice({ saddr, sport, daddr, dport }: Flow, netns: numb
   ];
 }
 
+/** What to do where a socket of IPv6 only dials IPv4. */
+export function forIpv6OnlyAdvice(daddr: string, netns: number): string[] {
+  return [
+    `have the program dial ${daddr} with a socket of IPv4 (AF_INET), as it is chosen by what getaddrinfo() gives for each address, or set IPV6_V6ONLY to 0 on this one before connect()`,
+    `every socket is so from the beginning where this is 1: \`${inNetns(netns, 'sysctl net.ipv6.bindv6only')}\` Else the program has set it, or a setting like “IPv6 only”`,
+  ];
+}
+
+/** What to do where a link-local address is dialled, and no interface is named. */
+export function noInterfaceAdvice({ daddr, dport }: Flow, netns: number): string[] {
+  return [
+    `name the interface in what the program dials: ${daddr}%DEVICE, in a URL [${daddr}%25DEVICE]:${dport}; a program that takes none has to be given an address of another scope`,
+    `which device leads to it? The one whose neighbour it is: \`${inNetns(netns, `ip -6 neigh show ${daddr}`)}\` Which there are: \`${inNetns(netns, 'ip -6 -br addr show scope link')}\``,
+  ];
+}
+
 /** What to do where a host has no IPv6, and a program dials an address of it. */
 export function withoutIpv6Advice(daddr: string, netns: number): string[] {
   const off = isOff(netns);
