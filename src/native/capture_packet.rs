@@ -8,6 +8,7 @@ use crate::capture_record::{
     Packet, Records, SEGMENT, begin, mapped, write_ends,
 };
 use crate::capture_segment::{TCP_HEADER, read_segment, word};
+use crate::capture_tunnel::innermost;
 
 /// What an ICMP error quotes at least: ports and sequence number.
 const QUOTED: usize = 8;
@@ -51,7 +52,12 @@ pub fn read_packet(
     out: &mut Records,
 ) {
     let data = packet.data;
-    let Some(ip) = ip_of(link, data) else { return };
+    let Some(outer) = ip_of(link, data) else {
+        return;
+    };
+    let inner = innermost(&outer);
+    let in_tunnel = inner.is_some();
+    let ip = inner.unwrap_or(outer);
     let upper = ip.payload();
     let (ip_header, length, from, to, ttl, id) = match &ip {
         LaxIpSlice::Ipv4(ip) => {
@@ -97,6 +103,8 @@ pub fn read_packet(
     record[11] = ttl;
     record[22..24].copy_from_slice(&id.to_le_bytes());
     match link {
+        // MAC and direction are those of the tunnel's end.
+        _ if in_tunnel => {}
         Link::Cooked => {
             record[9] |= direction(u16::from_be_bytes([data[0], data[1]]));
             if data[2..6] == [0, ETHERNET, 0, MAC as u8] {
@@ -169,7 +177,11 @@ fn ip_of(link: Link, data: &[u8]) -> Option<LaxIpSlice<'_>> {
     }
 }
 
-fn ip_at(bytes: &[u8]) -> Option<LaxIpSlice<'_>> {
+pub fn ethernet_ip(frame: &[u8]) -> Option<LaxIpSlice<'_>> {
+    ip_of(Link::Ethernet, frame)
+}
+
+pub fn ip_at(bytes: &[u8]) -> Option<LaxIpSlice<'_>> {
     LaxIpSlice::from_slice(bytes).ok().map(|(ip, _)| ip)
 }
 

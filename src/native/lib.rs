@@ -16,6 +16,7 @@ mod capture_packet;
 mod capture_reader;
 mod capture_record;
 mod capture_segment;
+mod capture_tunnel;
 mod clock;
 mod confine;
 mod cpus;
