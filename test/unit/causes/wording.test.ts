@@ -22,7 +22,7 @@ const FIXTURES = CAUSES.flatMap(({ id }) =>
 const READ = new Map(FIXTURES.map(([path, id, name]) => [path, readFixture(id, name)]));
 
 /** A value of the evidence, an address, a call, or a command. */
-const CONCRETE = /\d+\.\d+\.\d+\.\d+|2001:db8|\w\(\)|`|net\.\w+\./;
+const CONCRETE = /\d+\.\d+\.\d+\.\d+|2001:db8|fe80::|\w\(\)|`|net\.\w+\./;
 
 test.each(FIXTURES)('%s: every sentence is whole', (_, id, name) => {
   expectWhole(findingsOf(id, name));
