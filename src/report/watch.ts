@@ -4,7 +4,7 @@ import type { Narrowed } from '../diagnose/narrowed.ts';
 import { flowsOf } from '../diagnose/unexplained.ts';
 import { HostKnowledge } from '../known/host-knowledge.ts';
 import { NAMING, type Names } from '../known/knowledge.ts';
-import { decodeEvent, mayBe, UndecodableError } from '../wire/decode.ts';
+import { decodeEvent, mayBe, mayHaveHappened, UndecodableError } from '../wire/decode.ts';
 import type { Event } from '../wire/event.ts';
 import { FrameReader } from '../wire/frames.ts';
 import type { Header } from '../wire/types.gen.ts';
@@ -123,7 +123,8 @@ export class WatchReader {
   /** Addresses that are changed are not known by their bytes, and who narrows goes by what came before. */
   #mayTell(bytes: Uint8Array): boolean {
     if (this.#change || this.#narrowed) return true;
-    return this.#watched.mayTake(bytes) || mayBe(NAMING, bytes);
+    const happened = mayHaveHappened(bytes) && this.#watched.mayTake(bytes);
+    return happened || mayBe(NAMING, bytes);
   }
 
   #take(event: Event): void {

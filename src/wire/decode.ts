@@ -38,15 +38,21 @@ export function happened(kind: EventKind): boolean {
   return kind !== 'tick' && kind !== 'totals' && kind !== 'fact' && kind !== 'footer';
 }
 
-function refuseLarge({ length }: Uint8Array, kind: EventKind | null): void {
-  if (length <= MOST_BYTES || kind === null) return;
+/** What is larger is refused, whatever is in it. */
+export function mayHaveHappened({ length }: Uint8Array): boolean {
+  return length <= MOST_BYTES;
+}
+
+function refuseLarge(bytes: Uint8Array, kind: EventKind | null): void {
+  if (mayHaveHappened(bytes) || kind === null) return;
+  const { length } = bytes;
   if (happened(kind) || (kind === 'fact' && length > MOST_OF_FACT))
     throw new UndecodableError(`${kind} of ${length} bytes`);
 }
 
 /** The first that it says it is. */
 function kindIn(bytes: Uint8Array): EventKind | null {
-  if (bytes.length <= MOST_BYTES) return null;
+  if (mayHaveHappened(bytes)) return null;
   const reader = protobuf.Reader.create(bytes);
   try {
     while (reader.pos < reader.len) {

@@ -9,6 +9,7 @@ import {
   encodeEvent,
   encodeHeader,
   eventFromJson,
+  mayHaveHappened,
   UndecodableError,
 } from '../../../src/wire/decode.ts';
 import { FrameReader } from '../../../src/wire/frames.ts';
@@ -96,6 +97,20 @@ describe('an event', () => {
     const [frame] = new FrameReader().push(encodeEvent(packetEvent('drop', { ms: 1 })));
     const newer = Buffer.concat([frame?.bytes ?? Buffer.alloc(0), Buffer.from([0xc2, 0x3e, 1, 9])]);
     expect(decodeEvent(newer)).toMatchObject({ kind: 'drop', ktime_ns: 1e6 });
+  });
+
+  test('is refused where it is larger than what may have happened', () => {
+    const [frame] = new FrameReader().push(encodeEvent(packetEvent('drop', { ms: 1 })));
+    const bytes = frame?.bytes ?? new Uint8Array(0);
+    const refused = [4095, 4096, 4097, 8000].map((length) => {
+      const padding = Buffer.alloc(length - bytes.length);
+      // Field 1000, which no version knows, of so many bytes.
+      padding.set([0xc2, 0x3e, ((padding.length - 4) & 0x7f) | 0x80, (padding.length - 4) >> 7]);
+      const padded = Buffer.concat([bytes, padding]);
+      expect(undecodable(padded)).toBe(mayHaveHappened(padded) ? 0 : 1);
+      return !mayHaveHappened(padded);
+    });
+    expect(refused).toEqual([false, false, true, true]);
   });
 
   test('is undecodable or something else, never an error of another kind, where it is cut off', () => {
