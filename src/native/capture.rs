@@ -8,7 +8,8 @@ use pcap_parser::{
 };
 
 use crate::capture_format::{Interface, ng_head, plausible, time_of, units_a_second};
-use crate::capture_packet::{Link, read_packet};
+use crate::capture_link::Link;
+use crate::capture_packet::read_packet;
 use crate::capture_record::{CaptureCounts, Keys, Packet, Records, write_gap};
 use crate::error::{Result, fail};
 

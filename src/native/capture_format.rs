@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What pcap and pcapng say of packets besides what is in them.
 
-use crate::capture_packet::Link;
+use crate::capture_link::Link;
 
 /// No packet is longer as it was captured: MAXIMUM_SNAPLEN of libpcap.
 const MOST_CAPTURED: u32 = 256 << 10;

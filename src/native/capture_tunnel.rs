@@ -3,7 +3,7 @@
 
 use etherparse::{EtherType, LaxIpSlice, ether_type, ip_number};
 
-use crate::capture_packet::{ethernet_ip, ip_at};
+use crate::capture_link::{ethernet_ip, ip_at};
 
 /// One in another, as clusters over a VPN have them.
 const MOST: usize = 4;

@@ -12,6 +12,7 @@ mod attached;
 mod btf;
 mod capture;
 mod capture_format;
+mod capture_link;
 mod capture_packet;
 mod capture_reader;
 mod capture_record;
