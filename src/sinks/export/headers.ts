@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { isIPv4 } from 'node:net';
-import { parseAddress } from '../../tcp/address.ts';
+import { parseAddress, putIpv4 } from '../../tcp/address.ts';
 import type { Flow } from '../../wire/types.gen.ts';
 
 /** A TCP segment as far as an event tells of it. */
@@ -126,25 +126,8 @@ function checksum(total: number): number {
 
 /** As it stands in the header; among IPv6 ones IPv4 is mapped. */
 function putAddress(text: string, v4: boolean, to: Buffer, at: number): void {
-  if (v4) putDotted(text, to, at);
+  if (v4) putIpv4(text, to, at);
   else to.set(ipv6Bytes(text), at);
-}
-
-const DOT = 0x2e;
-const ZERO = 0x30;
-
-function putDotted(text: string, to: Buffer, at: number): void {
-  let end = at;
-  let byte = 0;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code !== DOT) byte = 10 * byte + code - ZERO;
-    else {
-      to[end++] = byte;
-      byte = 0;
-    }
-  }
-  to[end] = byte;
 }
 
 const MAX_REMEMBERED = 4096;

@@ -2,7 +2,14 @@
 
 import { isIP, isIPv6 } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { addressBytes, addressText, familyOf, parseAddress } from '../../../src/tcp/address.ts';
+import {
+  addressBytes,
+  addressText,
+  familyOf,
+  IPV4_AT,
+  parseAddress,
+  putIpv4,
+} from '../../../src/tcp/address.ts';
 import { random } from '../diagnose/random.ts';
 
 describe('addresses', () => {
@@ -96,6 +103,17 @@ describe('a text', () => {
       seen[family] = (seen[family] ?? 0) + 1;
     }
     expect(Math.min(seen[0] ?? 0, seen[4] ?? 0, seen[6] ?? 0)).toBeGreaterThan(100);
+  });
+
+  test('a dotted one is put anywhere as the same four bytes', () => {
+    const next = random(1);
+    const part = () => Math.floor(next() * 256);
+    for (let i = 0; i < 1000; i++) {
+      const text = [part(), part(), part(), part()].join('.');
+      const bytes = Buffer.alloc(6, 0xaa);
+      putIpv4(text, bytes, 1);
+      expect([...bytes]).toEqual([0xaa, ...addressBytes(text).subarray(IPV4_AT), 0xaa]);
+    }
   });
 
   test('that is none is refused', () => {
