@@ -145,9 +145,12 @@ it('a reader that is stopped does not keep the other from ending when it is aske
   const reader = readerOf(tcpwhy.pid);
   const attached = attachedBy(reader);
   process.kill(reader, 'SIGSTOP');
-  process.kill(tcpwhy.pid, 'SIGTERM');
-  await expect.poll(() => tcpwhy.stderr, { timeout: 40_000 }).toMatch(/does not answer/);
-  process.kill(reader, 'SIGCONT');
+  try {
+    process.kill(tcpwhy.pid, 'SIGTERM');
+    await expect.poll(() => tcpwhy.stderr, { timeout: 40_000 }).toMatch(/does not answer/);
+  } finally {
+    process.kill(reader, 'SIGCONT');
+  }
   const { status, lines } = await tcpwhy.ended();
   expect(status).toBe(2);
   expect(lines.at(-1)).toContain('"type":"summary"');
