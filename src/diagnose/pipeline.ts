@@ -108,12 +108,7 @@ export class Pipeline {
     this.#frames.skip(from);
     for (const frame of this.#frames.push(chunk.subarray(from))) this.#decode(frame.bytes);
     this.#holdNoMore();
-    this.#reorder.keep((one) => {
-      if (!isWritten(one)) return one;
-      const { own } = one;
-      if (own !== one) this.#held_bytes += bytesHeld(own);
-      return own;
-    });
+    this.#reorder.keep((one) => (isWritten(one) ? one.own : one));
   }
 
   /** From the first event to the newest, in nanoseconds: however the wall clock was set meanwhile. */
@@ -146,25 +141,28 @@ export class Pipeline {
   /** Those at the beginning. Returns how many bytes they are. */
   #takeRecords(bytes: Uint8Array): number {
     const records = new Records(bytes);
-    while (records.next()) this.#reorder.push(new Written(records.w, records.at, records.layout));
+    while (records.next()) this.#hold(new Written(records.w, records.at, records.layout, false));
     return records.bytes;
   }
 
   #decode(bytes: Uint8Array): void {
     const record = writtenIn(bytes);
-    if (record) this.#reorder.push(record);
+    if (record) this.#hold(record);
     else this.#takeDecoded(bytes);
+  }
+
+  #hold(one: Held): void {
+    this.#held_bytes += bytesHeld(one);
+    this.#reorder.push(one);
   }
 
   #takeDecoded(bytes: Uint8Array): void {
     const read = this.#read(() => decodeEvent(bytes));
     const event = read && this.#asked(read);
     if (!event) return;
-    if (event === read && this.#reorder.length >= MOST_DECODED && happened(event.kind)) {
-      const encoded = new Encoded(bytes, event.ktime_ns);
-      this.#held_bytes += bytesHeld(encoded);
-      this.#reorder.push(encoded);
-    } else this.#take(this.#changed(event));
+    if (event === read && this.#reorder.length >= MOST_DECODED && happened(event.kind))
+      this.#hold(new Encoded(bytes, event.ktime_ns));
+    else this.#take(this.#changed(event));
   }
 
   #read(decode: () => Event | null): Event | null {
@@ -209,7 +207,7 @@ export class Pipeline {
         this.footer = event.body;
         return;
       default:
-        this.#reorder.push(event);
+        this.#hold(event);
     }
   }
 
@@ -307,5 +305,7 @@ function isEncoded(one: Event | Encoded): one is Encoded {
   return !('kind' in one);
 }
 
-const bytesHeld = (one: Held) =>
-  isWritten(one) || isEncoded(one) ? one.bytes.length + OBJECT_BYTES : 0;
+function bytesHeld(one: Held): number {
+  if (isWritten(one)) return 4 * one.layout.words + OBJECT_BYTES;
+  return isEncoded(one) ? one.length + OBJECT_BYTES : 0;
+}

@@ -58,11 +58,14 @@ export class Written {
   readonly at: number;
   readonly layout: Layout;
   readonly ktime_ns: number;
+  readonly #stays: boolean;
 
-  constructor(w: Words, at: number, layout: Layout) {
+  /** Where `w` does not stay as it is, it is another's later. */
+  constructor(w: Words, at: number, layout: Layout, stays: boolean) {
     this.w = w;
     this.at = at;
     this.layout = layout;
+    this.#stays = stays;
     this.ktime_ns = number64(w, at + AT.Event.ktime_ns);
   }
 
@@ -80,11 +83,14 @@ export class Written {
     return isSound(this.w, this.at, this.layout);
   }
 
-  /** The same in words of its own. */
+  /** The same in words that stay as they are. */
   get own(): Written {
     const { w, at, layout } = this;
-    if (w.buffer.byteLength === 4 * layout.words) return this;
-    return new Written(w.slice(at, at + layout.words), 0, layout);
+    if (this.#stays) return this;
+    const own = placeFor(layout.words);
+    block.set(w.subarray(at, at + layout.words), own);
+    used += layout.words;
+    return new Written(block, own, layout, true);
   }
 
   get bytes(): Uint8Array {
@@ -95,13 +101,25 @@ export class Written {
 
 /** A message that is decoded again: as bytes it takes a fifth of what the event takes. */
 export class Encoded {
-  readonly bytes: Uint8Array;
   readonly ktime_ns: number;
+  readonly length: number;
+  readonly #block: Words;
+  readonly #at: number;
 
-  /** `bytes` may be another's later. Of a Buffer several lie in one piece of memory. */
+  /** `bytes` may be another's later. */
   constructor(bytes: Uint8Array, ktime_ns: number) {
-    this.bytes = Buffer.from(bytes);
     this.ktime_ns = ktime_ns;
+    this.length = bytes.length;
+    const words = Math.ceil(bytes.length / 4);
+    this.#at = placeFor(words);
+    this.#block = block;
+    blockBytes.set(bytes, 4 * this.#at);
+    used += words;
+  }
+
+  /** A view of its own for each would take as much as half of these. */
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.#block.buffer, 4 * this.#at, this.length);
   }
 }
 
@@ -171,27 +189,35 @@ export function beginsWithRecord(bytes: Uint8Array): boolean {
   return (a & b & c & 0x80) !== 0 && (d & 0x80) === 0;
 }
 
-/** Where single records are copied to, one after the other: memory of its own for each costs as much as decoding it. */
-const BLOCK_WORDS = 1 << 14;
+/**
+ * Where single messages are copied to, one after the other: memory of its own for each costs as much as decoding it.
+ * Of blocks below MALLOC_MMAP_THRESHOLD_ (tools/dist/launcher.sh) gaps are left in the heap when they are given up.
+ */
+const BLOCK_WORDS = 1 << 16;
 let block = new Int32Array(BLOCK_WORDS);
 let blockBytes = new Uint8Array(block.buffer);
 let used = 0;
+
+/** In `block`, of `used` on: for so many words, however many. */
+function placeFor(words: number): number {
+  if (used + words > block.length) {
+    block = new Int32Array(Math.max(words, BLOCK_WORDS));
+    blockBytes = new Uint8Array(block.buffer);
+    used = 0;
+  }
+  return used;
+}
 
 /** One record without its length; null where this version's BPF does not write such. */
 export function writtenIn(bytes: Uint8Array): Written | null {
   const words = bytes.length / 4;
   if (words <= BODY || words > LARGEST || !Number.isInteger(words)) return null;
-  if (used + words > BLOCK_WORDS) {
-    block = new Int32Array(BLOCK_WORDS);
-    blockBytes = new Uint8Array(block.buffer);
-    used = 0;
-  }
-  const at = used;
+  const at = placeFor(words);
   blockBytes.set(bytes, 4 * at);
   const layout = layoutOf(block, at);
   if (layout?.words !== words) return null;
   used += words;
-  return new Written(block, at, layout);
+  return new Written(block, at, layout, true);
 }
 
 const copy = new Int32Array(LARGEST);
